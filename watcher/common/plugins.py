@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading plug-ins from entry points.
+
+A plug-in is a plain class.  One that does not load is reported by name and left
+out: a broken third-party package never takes a service down.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_log import log
+from stevedore import ExtensionManager
+
+LOG = log.getLogger(__name__)
+
+
+def load(namespace: str) -> Mapping[str, Any]:
+    """What the entry points of *namespace* name, by entry-point name, sorted by it."""
+    manager = ExtensionManager(namespace, on_load_failure_callback=_report)
+    return {extension.name: extension.plugin for extension in sorted(manager, key=_name)}
+
+
+def _name(extension: Any) -> str:
+    name: str = extension.name
+    return name
+
+
+def _report(manager: Any, entry_point: Any, error: Exception) -> None:
+    LOG.error("Plug-in %s of %s is left out: %r", entry_point.name, manager.namespace, error)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+from oslo_config import cfg
+
+OPTIONS = [
+    cfg.PortOpt("port", default=9322, help="Port that watcher-api listens on."),
+    cfg.HostAddressOpt("host", default="127.0.0.1", help="Address that watcher-api listens on."),
+    cfg.IntOpt(
+        "max_limit",
+        default=1000,
+        min=1,
+        help="Most items in one page of a list, and their number when the request names no limit.",
+    ),
+    cfg.IntOpt("workers", min=1, help="Processes of watcher-api; by default one a CPU."),
+    cfg.BoolOpt(
+        "enable_ssl_api",
+        default=False,
+        help="Serve https, with the certificate and key of the [ssl] group.",
+    ),
+    cfg.BoolOpt(
+        "enable_webhooks_auth",
+        default=False,
+        help="Require a keystone token that satisfies the policy webhook:trigger of alarm "
+        "services that post to a webhook.",
+    ),
+]
+SSL_OPTIONS = [
+    cfg.StrOpt("cert_file", help="Certificate file, with the chain, for enable_ssl_api."),
+    cfg.StrOpt("key_file", help="Private key file for enable_ssl_api."),
+]
+
+
+def list_opts() -> dict[str | None, list[cfg.Opt]]:
+    return {"api": OPTIONS, "ssl": SSL_OPTIONS}

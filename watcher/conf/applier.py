@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+
+from oslo_config import cfg
+
+OPTIONS = [
+    cfg.StrOpt(
+        "conductor_topic",
+        default="watcher.applier.control",
+        help="Topic on which the applier takes messages.",
+    ),
+    cfg.IntOpt(
+        "workers", default=1, min=1, help="Action plans that one applier carries out at once."
+    ),
+    cfg.IntOpt(
+        "poll_interval",
+        default=5,
+        min=1,
+        help="Seconds after which the applier looks for PENDING plans when nobody rings.",
+    ),
+]
+WORKFLOW_OPTIONS = [
+    cfg.IntOpt(
+        "max_workers",
+        default=os.cpu_count() or 1,
+        sample_default="number of CPUs",
+        min=1,
+        help="Actions of one plan that are carried out at once.",
+    ),
+]
+
+
+def list_opts() -> dict[str | None, list[cfg.Opt]]:
+    return {"watcher_applier": OPTIONS, "watcher_workflow_engines.taskflow": WORKFLOW_OPTIONS}

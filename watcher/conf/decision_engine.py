@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+from oslo_config import cfg
+
+OPTIONS = [
+    cfg.StrOpt(
+        "conductor_topic",
+        default="watcher.decision.control",
+        help="Topic on which the decision engine takes messages.",
+    ),
+    cfg.IntOpt(
+        "max_audit_workers",
+        default=2,
+        min=1,
+        help="Audits that one decision engine runs at once.",
+    ),
+    cfg.IntOpt(
+        "poll_interval",
+        default=5,
+        min=1,
+        help="Seconds after which the engine looks for due runs when nobody rings.",
+    ),
+    cfg.IntOpt(
+        "max_attempts",
+        default=5,
+        min=1,
+        help="Attempts at a run that fails for a passing cause, such as a cloud or a datasource "
+        "that does not answer.",
+    ),
+    cfg.IntOpt(
+        "retry_backoff",
+        default=10,
+        min=0,
+        help="Seconds before the second attempt at a run; each further one waits twice as long.",
+    ),
+    cfg.IntOpt(
+        "action_plan_expiry",
+        default=24,
+        min=0,
+        mutable=True,
+        help="Hours after which a RECOMMENDED action plan becomes SUPERSEDED; 0 keeps it.",
+    ),
+    cfg.IntOpt(
+        "check_periodic_interval",
+        default=1800,
+        min=1,
+        mutable=True,
+        help="Seconds between two looks for expired action plans.",
+    ),
+]
+
+
+def list_opts() -> dict[str | None, list[cfg.Opt]]:
+    return {"watcher_decision_engine": OPTIONS}

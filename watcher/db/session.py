@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transactions.
+
+``Database`` hands out sessions::
+
+    with database.reader() as session:
+        audit = audits.get(session, "my-audit")
+
+    with database.writer() as session:      # commits at the end, rolls back on error
+        ...
+
+Whoever opens a transaction owns it: query functions take a session and never
+commit, and no row object is used for more than reading after its ``with``.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_db import options as db_options
+from oslo_db.sqlalchemy import enginefacade
+from oslo_log import log
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session
+
+LOG = log.getLogger(__name__)
+T = TypeVar("T")
+
+_IMMEDIATE = "watcher_begin_immediate"
+_ATTEMPTS = 10
+
+
+@enginefacade.transaction_context_provider
+class _Context:
+    """enginefacade keeps the transaction of a thread on such an object."""
+
+
+class Database:
+    """One database, as the ``[database]`` options of *conf* describe it."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._manager = enginefacade.transaction_context()
+        options = {
+            option.dest: conf.database[option.dest]
+            for option in db_options.database_opts
+            if option.dest in _ENGINE_OPTIONS
+        }
+        self._manager.configure(sqlite_fk=True, **options)
+        self._manager.append_on_engine_create(_tune)
+
+    @property
+    def engine(self) -> Engine:
+        engine: Engine = self._manager.writer.get_engine()
+        return engine
+
+    @contextmanager
+    def reader(self) -> Iterator[Session]:
+        with self._manager.reader.using(_Context()) as session:
+            yield session
+
+    @contextmanager
+    def writer(self) -> Iterator[Session]:
+        with self._manager.writer.using(_Context()) as session:
+            session.connection(execution_options={_IMMEDIATE: True})
+            yield session
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run *work* in a transaction, again when it loses to another one.
+
+        A deadlock and a unique constraint that somebody else's row met first are
+        both such losses: the second attempt sees what the winner left.  *work*
+        must therefore have no effect outside of its session.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self.writer() as session:
+                    return work(session)
+            except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry):
+                if attempt == _ATTEMPTS:
+                    raise
+                LOG.debug("Transaction lost to another one, attempt %d", attempt)
+                time.sleep(0.002 * attempt)
+        raise AssertionError("unreachable")
+
+    def dispose(self) -> None:
+        self._manager.dispose_pool()
+
+
+_ENGINE_OPTIONS = {
+    "sqlite_synchronous",
+    "connection",
+    "slave_connection",
+    "mysql_sql_mode",
+    "mysql_wsrep_sync_wait",
+    "connection_recycle_time",
+    "max_pool_size",
+    "max_retries",
+    "retry_interval",
+    "max_overflow",
+    "connection_debug",
+    "connection_trace",
+    "pool_timeout",
+    "connection_parameters",
+}
+
+
+def _tune(engine: Engine) -> None:
+    """Make each database behave as the claims expect."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin, insert=True)
+    elif engine.dialect.name in ("mysql", "mariadb"):
+        event.listen(engine, "connect", _mysql_connect)
+
+
+def _sqlite_connect(connection: Any, record: Any) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA busy_timeout = 30000")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # A writer that begins as a reader fails at its first write when another one
+    # was faster, instead of waiting for its turn.  oslo.db's own listener begins
+    # the transaction unless this key is set.
+    if connection.get_execution_options().get(_IMMEDIATE):
+        connection.execute(text("BEGIN IMMEDIATE"))
+        connection.info["in_transaction"] = True
+
+
+def _mysql_connect(connection: Any, record: Any) -> None:
+    # REPEATABLE READ would hide the winner's row from the loser of a race, and
+    # locks gaps that claims need not lock.
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
