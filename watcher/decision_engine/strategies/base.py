@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a strategy is: facts as class attributes, and one method from inputs to solution."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from oslo_config import cfg
+
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.solution import Solution
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """All that a strategy may look at.  The same inputs give the same solution.
+
+    The callables do their work when they are called, so that a strategy pays only
+    for what it uses, and raise a *passing* error when the thing is not there.
+    """
+
+    audit_uuid: str
+    audit_type: str
+    parameters: Mapping[str, Any]
+    """Checked against ``Strategy.schema``, with all defaults filled in."""
+    now: datetime.datetime
+    random: np.random.Generator
+    """Seeded by the run: a repeated attempt draws the same numbers."""
+    compute_model: Callable[[], ComputeModel]
+    """The snapshot with the audit's scope applied.  ModelUnavailable."""
+    host_metric: Callable[..., Mapping[str, float]]
+    """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}."""
+    server_metric: Callable[..., Mapping[str, float]]
+    """``(name, servers, period=, aggregate=, granularity=)`` to {server uuid: value}."""
+    score: Callable[[str, str], str]
+    """``(scoring engine, features)`` to its result, both JSON texts."""
+    options: Any
+    """The ``[watcher_strategies.<name>]`` group of the configuration."""
+
+
+class Strategy:
+    """Base of all strategies."""
+
+    name: ClassVar[str]
+    display_name: ClassVar[str]
+    goal: ClassVar[str]
+    """Name of the goal it serves."""
+    schema: ClassVar[Mapping[str, Any]] = {}
+    """JSON schema (draft 4) of its parameters; empty: it has none."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics that the datasource must have."""
+    planner: ClassVar[str] = "weight"
+    options: ClassVar[tuple[cfg.Opt, ...]] = ()
+    """Its own options, for the group ``[watcher_strategies.<name>]``."""
+
+    def execute(self, inputs: Inputs) -> Solution:
+        raise NotImplementedError
