@@ -6,10 +6,10 @@ import json
 
 from sqlalchemy.orm import Session
 
+from watcher.common.event import Event
 from watcher.common.states import Decision
 from watcher.db import models, runs
 from watcher.db.models import AuditEvent
-from watcher.webhooks.event import Event
 
 
 def accept(

@@ -5,30 +5,12 @@ Alarm services are recognised by the shape of what they post, never by headers:
 a parser a format, tried in order, and generic JSON for all that nobody knows.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from watcher.common.event import Event
+
 Payload = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """One message of an alarm service, in Watcher's words.
-
-    Text is as the sender wrote it, cut to the length that is kept.  ``payload`` is
-    the whole body: any JSON value, None for an empty one.
-    """
-
-    source: str
-    payload: Any = None
-    alarm_name: str | None = None
-    alarm_id: str | None = None
-    severity: str | None = None
-    previous_state: str | None = None
-    current_state: str | None = None
-    reason: str | None = None
-    request_id: str | None = None
 
 
 _LENGTHS = {

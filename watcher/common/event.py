@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event: one message of an alarm service, as all of Watcher knows it."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One message of an alarm service, in Watcher's words.
+
+    Text is as the sender wrote it, cut to the length that is kept.  ``payload`` is
+    the whole body: any JSON value, None for an empty one.
+    """
+
+    source: str
+    payload: Any = None
+    alarm_name: str | None = None
+    alarm_id: str | None = None
+    severity: str | None = None
+    previous_state: str | None = None
+    current_state: str | None = None
+    reason: str | None = None
+    request_id: str | None = None
