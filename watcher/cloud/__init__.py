@@ -7,13 +7,12 @@
 from oslo_config import cfg
 
 from watcher.cloud.compute import Cloud
-from watcher.common.errors import CloudUnavailable
 
 
 def connect(conf: cfg.ConfigOpts) -> Cloud:
-    """The cloud that ``[cloud]`` names.  CloudUnavailable if it names none."""
+    """The cloud that ``[cloud]`` names, or one without services if it names none."""
     if not conf.cloud.simulation:
-        raise CloudUnavailable("No cloud is configured; set [cloud] simulation to a file.")
+        return Cloud()
     from watcher.cloud import simulated  # reads files of megabytes: only where it is wanted
 
-    return simulated.SimulatedCloud.from_file(conf.cloud.simulation)
+    return simulated.SimulatedCloud.from_file(conf.cloud.simulation).cloud

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from watcher.common.errors import NotConfigured
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Host:
@@ -105,9 +107,20 @@ class Metrics(Protocol):
         """Server uuid to value, in the metric's unit, over the last *period* seconds."""
 
 
-@dataclasses.dataclass(frozen=True)
 class Cloud:
-    """The services of one cloud, as far as it has them."""
+    """The services of one cloud.  NotConfigured on the use of one that it lacks."""
 
-    compute: Compute
-    metrics: Metrics | None = None
+    def __init__(self, compute: Compute | None = None, metrics: Metrics | None = None) -> None:
+        self._compute, self._metrics = compute, metrics
+
+    @property
+    def compute(self) -> Compute:
+        if self._compute is None:
+            raise NotConfigured("No cloud is configured; set [cloud] simulation to a file.")
+        return self._compute
+
+    @property
+    def metrics(self) -> Metrics:
+        if self._metrics is None:
+            raise NotConfigured("No source of metrics is configured.")
+        return self._metrics

@@ -67,5 +67,9 @@ class CloudRefused(WatcherError):
     """The cloud answered, and said no."""
 
 
+class NotConfigured(WatcherError):
+    """Something that the work needs has no configuration."""
+
+
 class LostClaim(WatcherError):
     """Another engine holds the claim now; whatever was computed is void."""
