@@ -111,7 +111,7 @@ def _tune(engine: Engine) -> None:
     """Make each database behave as the claims expect."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_connect)
-        event.listen(engine, "begin", _sqlite_begin, insert=True)
+        event.listen(engine, "begin", _sqlite_begin)
     elif engine.dialect.name in ("mysql", "mariadb"):
         event.listen(engine, "connect", _mysql_connect)
 
@@ -123,11 +123,11 @@ def _sqlite_connect(connection: Any, record: Any) -> None:
 
 def _sqlite_begin(connection: Connection) -> None:
     # A writer that begins as a reader fails at its first write when another one
-    # was faster, instead of waiting for its turn.  oslo.db's own listener begins
-    # the transaction unless this key is set.
+    # was faster, instead of waiting for its turn.  oslo.db's own listener comes
+    # first, always, and has begun as a reader.
     if connection.get_execution_options().get(_IMMEDIATE):
+        connection.execute(text("ROLLBACK"))
         connection.execute(text("BEGIN IMMEDIATE"))
-        connection.info["in_transaction"] = True
 
 
 def _mysql_connect(connection: Any, record: Any) -> None:
