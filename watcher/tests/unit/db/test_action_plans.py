@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+
+from sqlalchemy import func, select
+
+from watcher.common.states import ActionState, PlanState
+from watcher.db import action_plans
+from watcher.db.models import Action, ActionPlan, EfficacyIndicator
+from watcher.decision_engine.solution import PlannedAction
+from watcher.tests import base, factories
+
+NOW = datetime.datetime(2026, 3, 1, 12, 0, 0)
+
+
+class TestCreate(base.DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        with self.database.writer() as session:
+            strategy = factories.strategy(session, factories.goal(session))
+            audit = factories.audit(session, strategy=strategy)
+            self.strategy_id, self.audit_id = strategy.id, audit.id
+
+    def create(self, **values):
+        arguments = {
+            "audit_id": self.audit_id,
+            "strategy_id": self.strategy_id,
+            "state": PlanState.RECOMMENDED,
+            "global_efficacy": [],
+            "indicators": [],
+            "actions": [],
+            "now": NOW,
+        }
+        with self.database.writer() as session:
+            return action_plans.create(session, **(arguments | values)).id
+
+    def test_everything_that_belongs_to_it_is_written(self):
+        first = PlannedAction("u1", "nop", {"message": "a"}, [])
+        second = PlannedAction("u2", "sleep", {"duration": 3.2}, ["u1"])
+        plan_id = self.create(
+            global_efficacy=[{"name": "ratio", "value": 50.0}],
+            indicators=[
+                {"name": "moves", "description": "How many", "unit": None, "value": 2},
+                {
+                    "name": "deviation",
+                    "description": "How uneven",
+                    "unit": "%",
+                    "value": 0.25,
+                },
+            ],
+            actions=[first, second],
+        )
+        with self.database.reader() as session:
+            plan = session.scalars(select(ActionPlan).where(ActionPlan.id == plan_id)).one()
+            actions = session.scalars(select(Action).order_by(Action.id)).all()
+            indicators = session.scalars(
+                select(EfficacyIndicator).order_by(EfficacyIndicator.id)
+            ).all()
+        self.assertEqual(PlanState.RECOMMENDED, plan.state)
+        self.assertEqual(NOW, plan.created_at)
+        self.assertEqual([{"name": "ratio", "value": 50.0}], plan.global_efficacy)
+        self.assertEqual(["u1", "u2"], [action.uuid for action in actions])
+        self.assertEqual(["u1"], actions[1].parents)
+        self.assertEqual({"duration": 3.2}, actions[1].input_parameters)
+        self.assertEqual({ActionState.PENDING}, {action.state for action in actions})
+        self.assertEqual([2.0, 0.25], [indicator.number for indicator in indicators])
+        self.assertEqual(2, len({indicator.uuid for indicator in indicators}))
+
+    def test_an_empty_plan_is_a_plan(self):
+        self.create(state=PlanState.SUCCEEDED)
+        with self.database.reader() as session:
+            self.assertEqual(0, session.scalar(select(func.count(Action.id))))
+            self.assertEqual(PlanState.SUCCEEDED, session.scalars(select(ActionPlan.state)).one())
+
+    def test_only_recommended_plans_of_the_audit_are_replaced(self):
+        recommended, pending = self.create(), self.create(state=PlanState.PENDING)
+        with self.database.writer() as session:
+            other = factories.audit(session, goal=factories.goal(session))
+        elsewhere = self.create(audit_id=other.id)
+        with self.database.writer() as session:
+            replaced = action_plans.replace_recommended(
+                session, self.audit_id, PlanState.SUPERSEDED, NOW
+            )
+        self.assertEqual(1, replaced)
+        self.assertEqual(
+            {
+                recommended: PlanState.SUPERSEDED,
+                pending: PlanState.PENDING,
+                elsewhere: PlanState.RECOMMENDED,
+            },
+            self.states(),
+        )
+
+    def test_a_recommended_plan_is_replaced_by_no_other_state(self):
+        with self.database.writer() as session:
+            self.assertRaises(
+                ValueError,
+                action_plans.replace_recommended,
+                session,
+                self.audit_id,
+                PlanState.ONGOING,
+                NOW,
+            )
+
+    def test_old_recommended_plans_expire(self):
+        old = self.create(now=NOW - datetime.timedelta(hours=25))
+        young = self.create(now=NOW)
+        running = self.create(now=NOW - datetime.timedelta(hours=25), state=PlanState.ONGOING)
+        with self.database.writer() as session:
+            number = action_plans.expire(session, NOW - datetime.timedelta(hours=24), NOW)
+        self.assertEqual(1, number)
+        self.assertEqual(
+            {
+                old: PlanState.SUPERSEDED,
+                young: PlanState.RECOMMENDED,
+                running: PlanState.ONGOING,
+            },
+            self.states(),
+        )
+
+    def states(self):
+        with self.database.reader() as session:
+            return dict(session.execute(select(ActionPlan.id, ActionPlan.state)).tuples().all())
