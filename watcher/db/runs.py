@@ -12,10 +12,9 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, exists, func, select, update
+from sqlalchemy.orm import Session, aliased, joinedload
 
-from watcher.common import states
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import models
@@ -98,11 +97,25 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
     """
     statement = _due(now).order_by(AuditRun.not_before, AuditRun.id).limit(limit)
     if plan_under_way(session):
-        statement = statement.where(
-            Audit.force.is_(True) | (Audit.audit_type == AuditType.ONESHOT)
-        )
-        _tell_why(session, now)
+        statement = statement.where(~_held_up())
     return session.scalars(statement).all()
+
+
+def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
+    """Ids of due runs that wait for the end of a plan and do not say so yet."""
+    if not plan_under_way(session):
+        return ()
+    return session.scalars(_due(now).where(_held_up(), AuditRun.wait_reason.is_(None))).all()
+
+
+def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
+    """Note on waiting runs that a plan under way is what they wait for."""
+    session.execute(
+        update(AuditRun)
+        .where(AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
+        .values(wait_reason=PLAN_ONGOING)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def plan_under_way(session: Session) -> bool:
@@ -112,10 +125,12 @@ def plan_under_way(session: Session) -> bool:
     )
 
 
-def next_due_at(session: Session) -> datetime.datetime | None:
-    """When the earliest waiting run is due."""
+def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime | None:
+    """When the next run becomes due that is not due yet."""
     return session.scalar(
-        select(func.min(AuditRun.not_before)).where(AuditRun.slot == RunState.QUEUED)
+        select(func.min(AuditRun.not_before)).where(
+            AuditRun.slot == RunState.QUEUED, AuditRun.not_before > now
+        )
     )
 
 
@@ -141,7 +156,7 @@ def claim(
         wait_reason=None,
     ):
         return None
-    return _start(session, _get(session, run_id), lease, now)
+    return _start(session, run_id, lease, now)
 
 
 def lapsed(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
@@ -175,17 +190,42 @@ def take_over(
     )
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         return None
-    return _start(session, _get(session, run_id), lease, now)
+    return _start(session, run_id, lease, now)
 
 
-def extend(session: Session, lease: Lease, now: datetime.datetime) -> None:
-    """Keep all claims of this engine for one more lease."""
+def extend(
+    session: Session, run_ids: Sequence[int], lease: Lease, now: datetime.datetime
+) -> None:
+    """Keep the claims on those runs for one more lease."""
     session.execute(
         update(AuditRun)
-        .where(AuditRun.state == RunState.ONGOING, AuditRun.engine == lease.engine)
+        .where(
+            AuditRun.id.in_(run_ids),
+            AuditRun.state == RunState.ONGOING,
+            AuditRun.engine == lease.engine,
+        )
         .values(lease_expires_at=now + lease.duration)
         .execution_options(synchronize_session=False)
     )
+
+
+def settle(session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any) -> bool:
+    """Give the audit of a claimed run the state that the run leaves it in.
+
+    False if somebody changed the audit's state meanwhile.  Then the result is to be
+    dropped, and the run has ended here: a suspended audit's goes back into the
+    queue, any other's is CANCELLED.
+    """
+    settled = session.execute(
+        update(Audit)
+        .where(Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)
+        .values(state=state, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if settled.rowcount == 1:  # type: ignore[attr-defined]
+        return True
+    _end_unwanted(session, run, now)
+    return False
 
 
 def finish(
@@ -289,25 +329,8 @@ def _due(now: datetime.datetime) -> Select[tuple[int]]:
     )
 
 
-def _tell_why(session: Session, now: datetime.datetime) -> None:
-    """Note on the due runs that a plan under way is what they wait for."""
-    blocked = (
-        _due(now)
-        .where(
-            AuditRun.wait_reason.is_(None),
-            Audit.audit_type != AuditType.ONESHOT,
-            Audit.force.is_not(True),
-        )
-        .order_by(AuditRun.id)
-    )
-    ids = session.scalars(blocked).all()
-    if ids:
-        session.execute(
-            update(AuditRun)
-            .where(AuditRun.id.in_(ids), AuditRun.state == RunState.QUEUED)
-            .values(wait_reason=PLAN_ONGOING)
-            .execution_options(synchronize_session=False)
-        )
+def _held_up() -> ColumnElement[bool]:
+    return Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
 
 
 def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None:
@@ -325,27 +348,69 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
 
 def _get(session: Session, run_id: int) -> AuditRun:
     return session.scalars(
-        select(AuditRun).where(AuditRun.id == run_id).execution_options(populate_existing=True)
+        select(AuditRun)
+        .where(AuditRun.id == run_id)
+        .options(
+            joinedload(AuditRun.audit).options(
+                joinedload(Audit.goal), joinedload(Audit.strategy)
+            )
+        )
+        .execution_options(populate_existing=True)
     ).one()
 
 
 def _start(
-    session: Session, run: AuditRun, lease: Lease, now: datetime.datetime
+    session: Session, run_id: int, lease: Lease, now: datetime.datetime
 ) -> AuditRun | None:
     """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
-    audit_type = session.scalars(select(Audit.audit_type).where(Audit.id == run.audit_id)).one()
-    runnable = states.AuditState.RUNNABLE.get(audit_type or "", frozenset())
+    run = _get(session, run_id)
+    audit = run.audit
+    ended = _ended_by_now(session, audit, now)
+    if ended:
+        state, why = ended
+        session.execute(
+            update(Audit)
+            .where(Audit.id == audit.id, Audit.state.in_(_runnable(audit)))
+            .values(state=state, status_message=why)
+            .execution_options(synchronize_session=False)
+        )
+        finish(session, run, RunState.CANCELLED, now, why)
+        return None
     started = session.execute(
         update(Audit)
-        .where(Audit.id == run.audit_id, Audit.deleted == 0, Audit.state.in_(runnable))
+        .where(Audit.id == audit.id, Audit.deleted == 0, Audit.state.in_(_runnable(audit)))
         .values(state=AuditState.ONGOING, hostname=lease.host, status_message=None)
         .execution_options(synchronize_session=False)
     )
     if started.rowcount == 1:  # type: ignore[attr-defined]
         return run
+    _end_unwanted(session, run, now)
+    return None
+
+
+def _runnable(audit: Audit) -> frozenset[str]:
+    return AuditState.RUNNABLE.get(audit.audit_type or "", frozenset())
+
+
+def _ended_by_now(
+    session: Session, audit: Audit, now: datetime.datetime
+) -> tuple[str, str] | None:
+    """The audit's new state and the reason, if its next run is not to happen at all."""
+    if audit.audit_type == AuditType.CONTINUOUS and audit.end_time and audit.end_time <= now:
+        return AuditState.SUCCEEDED, "The end time of the audit has passed."
+    if audit.audit_type == AuditType.ONESHOT and not audit.force:
+        ongoing = session.scalar(
+            select(ActionPlan.uuid).where(ActionPlan.state == PlanState.ONGOING).limit(1)
+        )
+        if ongoing:
+            return AuditState.CANCELLED, f"Action plan {ongoing} was ongoing; use force to ignore it."
+    return None
+
+
+def _end_unwanted(session: Session, run: AuditRun, now: datetime.datetime) -> None:
+    """End a claimed run whose audit somebody cancelled, suspended or deleted meanwhile."""
     state = session.scalars(select(Audit.state).where(Audit.id == run.audit_id)).one()
     if state == AuditState.SUSPENDED:
-        put_back(session, run, now, run.not_before, "The audit is suspended.")
+        put_back(session, run, now, now, "The audit was suspended.")
     else:
-        finish(session, run, RunState.CANCELLED, now, f"The audit is {state}.")
-    return None
+        finish(session, run, RunState.CANCELLED, now, f"The audit is {state}; nothing was kept.")

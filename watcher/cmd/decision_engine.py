@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""watcher-decision-engine: runs audits."""
+
+import sys
+
+import cotyledon
+from cotyledon import oslo_config_glue
+from oslo_config import cfg
+from oslo_log import log
+
+from watcher import conf as watcher_conf
+
+
+class Process(cotyledon.Service):
+    """The process that works; its parent restarts it if it dies.
+
+    What the work needs is imported here, so that the parent stays small.
+    """
+
+    name = "watcher-decision-engine"
+
+    def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
+        super().__init__(worker_id)
+        import oslo_messaging
+
+        from watcher import cloud
+        from watcher.db.session import Database
+        from watcher.decision_engine.service import DecisionEngine
+        from watcher.notifications import Notifications
+        from watcher.rpc import doorbell
+
+        transport = oslo_messaging.get_rpc_transport(conf)
+        self._engine = DecisionEngine(
+            conf,
+            Database(conf),
+            cloud.connect(conf),
+            doorbell.applier(conf, transport),
+            Notifications(conf),
+            transport,
+        )
+
+    def run(self) -> None:
+        self._engine.start()
+
+    def terminate(self) -> None:
+        self._engine.stop()
+
+
+def main() -> None:
+    conf = watcher_conf.load(sys.argv[1:])
+    log.setup(conf, "python-watcher")
+    manager = cotyledon.ServiceManager()
+    manager.add(Process, args=(conf,))
+    oslo_config_glue.setup(manager, conf)
+    manager.run()

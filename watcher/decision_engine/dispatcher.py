@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is due?  Claim it, hand it to a worker thread, take over what lapsed."""
+
+import datetime
+import threading
+from collections.abc import Callable
+
+from futurist import ThreadPoolExecutor
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_log import log
+from oslo_utils import timeutils
+
+from watcher.db import runs
+from watcher.db.models import AuditRun
+from watcher.db.session import Database
+
+LOG = log.getLogger(__name__)
+
+_CANDIDATES = 16
+"""Due runs to look at for one claim: other engines look at the same ones."""
+
+
+class Dispatcher:
+    """Keeps up to ``max_audit_workers`` runs of this engine under way.
+
+    ``wake`` makes it look at once.  Without that it looks when the next run is due,
+    and every ``poll_interval`` seconds for what nobody told it.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        lease: runs.Lease,
+        execute: Callable[[AuditRun], None],
+    ) -> None:
+        self._options = conf.watcher_decision_engine
+        self._database, self._lease, self._execute = database, lease, execute
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._workers = 0
+        self._in_hand: set[int] = set()
+        self._pool = ThreadPoolExecutor(max_workers=self._options.max_audit_workers)
+        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, and wait for the runs in hand."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def beat(self, now: datetime.datetime) -> None:
+        """Extend the leases of the runs in hand, and of no others."""
+        with self._lock:
+            in_hand = sorted(self._in_hand)
+        if in_hand:
+            self._database.write(
+                lambda session: runs.extend(session, in_hand, self._lease, now)
+            )
+
+    def claim(self, now: datetime.datetime) -> AuditRun | None:
+        """The next run for this engine: a lapsed one first, then one that is due."""
+        with self._database.reader() as session:
+            lapsed = runs.lapsed(session, now, _CANDIDATES)
+            due = runs.due(session, now, _CANDIDATES)
+        for claim, ids in ((runs.take_over, lapsed), (runs.claim, due)):
+            for run_id in ids:
+                run = self._try(claim, run_id, now)
+                if run is not None:
+                    return run
+        return None
+
+    def _try(
+        self, claim: Callable[..., AuditRun | None], run_id: int, now: datetime.datetime
+    ) -> AuditRun | None:
+        try:
+            with self._database.writer() as session:
+                return claim(session, run_id, self._lease, now)
+        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+            return None  # another engine was faster; if not, the next look finds the run again
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                pause = self._look(timeutils.utcnow())
+            except db_exception.DBError as error:
+                LOG.error("The database does not answer, no run can be claimed: %s", error)
+                pause = float(self._options.poll_interval)
+            self._wake.wait(pause)
+
+    def _look(self, now: datetime.datetime) -> float:
+        """Start workers for what is due; the seconds until it is worth looking again."""
+        while self._workers < self._options.max_audit_workers and not self._stopping:
+            run = self._take(now)
+            if run is None:
+                self._tell_held_up(now)
+                return self._pause(now)
+            with self._lock:
+                self._workers += 1
+            self._pool.submit(self._work, run)
+        return float(self._options.poll_interval)
+
+    def _take(self, now: datetime.datetime) -> AuditRun | None:
+        run = self.claim(now)
+        if run is not None:
+            with self._lock:
+                self._in_hand.add(run.id)
+        return run
+
+    def _work(self, run: AuditRun | None) -> None:
+        """A worker: carries out one run after another until nothing is due."""
+        try:
+            while run is not None:
+                try:
+                    self._execute(run)
+                finally:
+                    with self._lock:
+                        self._in_hand.discard(run.id)
+                run = None if self._stopping else self._take(timeutils.utcnow())
+        except Exception:
+            LOG.exception("A worker of the decision engine ended")
+        finally:
+            with self._lock:
+                self._workers -= 1
+            self._wake.set()
+
+    def _tell_held_up(self, now: datetime.datetime) -> None:
+        with self._database.reader() as session:
+            held_up = runs.held_up(session, now)
+        if held_up:
+            self._database.write(lambda session: runs.tell_held_up(session, held_up))
+
+    def _pause(self, now: datetime.datetime) -> float:
+        poll = float(self._options.poll_interval)
+        with self._database.reader() as session:
+            next_due_at = runs.next_due_at(session, now)
+        if next_due_at is None:
+            return poll
+        return min(poll, max(0.0, (next_due_at - timeutils.utcnow()).total_seconds()))

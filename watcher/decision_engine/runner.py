@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One claimed run, top to bottom: inputs, strategy, solution, planner, rows."""
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.cloud.compute import Cloud
+from watcher.common import schedule
+from watcher.common.errors import LostClaim, WatcherError
+from watcher.common.states import AuditState, AuditType, PlanState, RunState
+from watcher.db import action_plans, runs, strategies
+from watcher.db.models import ActionPlan, Audit, AuditRun
+from watcher.db.session import Database
+from watcher.decision_engine import efficacy, inputs
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.solution import PlannedAction
+from watcher.notifications import Notifications
+from watcher.rpc.doorbell import Doorbell
+
+LOG = log.getLogger(__name__)
+
+_MESSAGE_LENGTH = 255
+
+_REPLACED = {
+    AuditType.CONTINUOUS: PlanState.CANCELLED,
+    AuditType.EVENT: PlanState.SUPERSEDED,
+}
+"""What becomes of the plans that a younger one of the same audit replaces."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run computed, ready to be written."""
+
+    strategy_name: str
+    actions: Sequence[PlannedAction]
+    global_efficacy: list[dict[str, Any]]
+    indicators: Sequence[Mapping[str, Any]]
+
+
+class Runner:
+    """Executes claimed runs.  Any number of threads may call ``run`` at once."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        catalog: Catalog,
+        applier: Doorbell,
+        notifications: Notifications,
+    ) -> None:
+        self._conf, self._database, self._cloud = conf, database, cloud
+        self._catalog, self._applier, self._notifications = catalog, applier, notifications
+
+    def run(self, run: AuditRun) -> None:
+        """Execute a run and write how it ended.  Database errors alone get out of here."""
+        context = f"run {run.uuid} of audit {run.audit.uuid}"
+        LOG.info("Begin %s, attempt %d", context, run.attempt)
+        began = time.monotonic()
+        try:
+            try:
+                outcome = self._compute(run)
+            except Exception as error:
+                self._fail(run, error, context)
+            else:
+                self._succeed(run, outcome, context, time.monotonic() - began)
+        except LostClaim as lost:
+            LOG.warning("%s", lost)
+
+    def _compute(self, run: AuditRun) -> Outcome:
+        audit = run.audit
+        strategy = self._catalog.strategy_for(
+            audit.goal.name, audit.strategy.name if audit.strategy else None
+        )
+        self._notifications.audit_updated(audit, old_state=AuditState.PENDING)
+        with self._notifications.audit_strategy(audit):
+            solution = strategy().execute(
+                inputs.make(
+                    strategy,
+                    audit,
+                    run.uuid,
+                    timeutils.utcnow(),
+                    self._cloud,
+                    self._catalog,
+                    self._conf,
+                )
+            )
+            global_efficacy, indicators = efficacy.compute(
+                self._catalog.goals[audit.goal.name], solution.indicators
+            )
+        with self._notifications.audit_planner(audit):
+            actions = self._catalog.planner(strategy.planner).plan(solution)
+        return Outcome(strategy.name, actions, global_efficacy, indicators)
+
+    def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
+        now = timeutils.utcnow()
+        plan = self._database.write(lambda session: _write(session, run, outcome, now))
+        if plan is None:
+            LOG.info("The result of %s is not wanted any more", context)
+            return
+        LOG.info(
+            "End %s: action plan %s, %d actions, %.3f s",
+            context,
+            plan.uuid,
+            len(outcome.actions),
+            seconds,
+        )
+        if plan.state == PlanState.PENDING:
+            self._applier.ring(plan.uuid or "")
+
+    def _fail(self, run: AuditRun, error: Exception, context: str) -> None:
+        now = timeutils.utcnow()
+        if isinstance(error, WatcherError):
+            message = str(error)
+            LOG.error("Failed %s: %s", context, error)
+        else:
+            message = f"{type(error).__name__}: {error}"
+            LOG.exception("Failed %s", context)
+        options = self._conf.watcher_decision_engine
+        passing = isinstance(error, WatcherError) and error.passing
+        if passing and run.attempt < options.max_attempts:
+            pause = datetime.timedelta(seconds=options.retry_backoff * 2 ** (run.attempt - 1))
+            self._database.write(lambda session: _retry(session, run, now, now + pause, message))
+        else:
+            self._database.write(lambda session: _give_up(session, run, now, message))
+
+
+def _write(
+    session: Session, run: AuditRun, outcome: Outcome, now: datetime.datetime
+) -> ActionPlan | None:
+    """The plan, the run's end and the audit's state.  None if nobody wants them any more."""
+    audit = run.audit
+    if audit.audit_type == AuditType.CONTINUOUS:
+        wanted = _schedule_next(session, run, now)
+    else:
+        wanted = runs.settle(session, run, AuditState.SUCCEEDED, now)
+    if not wanted:
+        return None
+    if audit.audit_type in _REPLACED:
+        action_plans.replace_recommended(session, audit.id, _REPLACED[audit.audit_type], now)
+    plan = action_plans.create(
+        session,
+        audit_id=audit.id,
+        strategy_id=audit.strategy_id or strategies.id_of(session, outcome.strategy_name),
+        state=_first_state(audit, outcome),
+        global_efficacy=outcome.global_efficacy,
+        indicators=outcome.indicators,
+        actions=outcome.actions,
+        now=now,
+    )
+    runs.finish(session, run, RunState.SUCCEEDED, now, action_plan_id=plan.id)
+    return plan
+
+
+def _first_state(audit: Audit, outcome: Outcome) -> str:
+    if not outcome.actions:
+        return PlanState.SUCCEEDED
+    return PlanState.PENDING if audit.auto_trigger else PlanState.RECOMMENDED
+
+
+def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:
+    """Queue the next run of a CONTINUOUS audit, as it is defined by now."""
+    audit = session.get_one(Audit, run.audit_id, populate_existing=True)
+    next_run_time = schedule.next_run(audit.interval or "", now)
+    if not runs.settle(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
+        return False
+    if audit.end_time is not None:
+        next_run_time = min(next_run_time, audit.end_time)
+    if runs.waiting(session, audit.id) is None:
+        runs.enqueue(session, audit.id, now, not_before=next_run_time)
+    return True
+
+
+def _retry(
+    session: Session,
+    run: AuditRun,
+    now: datetime.datetime,
+    not_before: datetime.datetime,
+    message: str,
+) -> None:
+    message = _cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
+    if runs.settle(session, run, AuditState.ONGOING, now, status_message=message):
+        runs.put_back(session, run, now, not_before, message)
+
+
+def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> None:
+    if runs.settle(session, run, AuditState.FAILED, now, status_message=_cut(message)):
+        runs.finish(session, run, RunState.FAILED, now, status_message=_cut(message))
+
+
+def _cut(message: str) -> str:
+    """*message* at the length of the column, with a sign where something is missing."""
+    if len(message) <= _MESSAGE_LENGTH:
+        return message
+    return message[: _MESSAGE_LENGTH - 3] + "..."

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decision engine: catalogue, heartbeat, dispatcher, doorbell server."""
+
+import datetime
+import os
+import uuid
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_log import log
+from oslo_utils import timeutils
+
+from watcher.cloud.compute import Cloud
+from watcher.common.ticker import Ticker
+from watcher.db import action_plans, runs, services
+from watcher.db.session import Database
+from watcher.decision_engine import state
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.dispatcher import Dispatcher
+from watcher.decision_engine.runner import Runner
+from watcher.notifications import Notifications
+from watcher.rpc.doorbell import Doorbell, Server
+
+LOG = log.getLogger(__name__)
+
+NAME = "watcher-decision-engine"
+
+
+class DecisionEngine:
+    """Everything that one decision engine process does, between ``start`` and ``stop``."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        applier: Doorbell,
+        notifications: Notifications,
+        transport: oslo_messaging.RPCTransport | None = None,
+    ) -> None:
+        self._conf, self._database = conf, database
+        self._notifications = notifications
+        self._lease = runs.Lease(
+            engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            host=conf.host,
+            duration=datetime.timedelta(seconds=conf.lease_duration),
+        )
+        self._catalog = Catalog(conf)
+        runner = Runner(conf, database, cloud, self._catalog, applier, notifications)
+        self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
+        self._tickers = (
+            Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
+            Ticker(
+                "plan expiry",
+                self._expire_plans,
+                lambda: conf.watcher_decision_engine.check_periodic_interval,
+            ),
+        )
+        self._server = transport and Server(
+            transport,
+            conf.watcher_decision_engine.conductor_topic,
+            conf.host,
+            _Endpoint(self._dispatcher, self._catalog, cloud),
+        )
+
+    def start(self) -> None:
+        now = timeutils.utcnow()
+        self._database.write(lambda session: self._catalog.sync(session, now))
+        adopted = self._database.write(lambda session: runs.adopt(session, now))
+        if adopted:
+            LOG.info("Queued runs of %d audits that had none", adopted)
+        for ticker in self._tickers:
+            ticker.start()
+        self._dispatcher.start()
+        if self._server:
+            self._server.start()
+        LOG.info("Decision engine %s is ready", self._lease.engine)
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.stop()
+        self._dispatcher.stop()
+        for ticker in self._tickers:
+            ticker.stop()
+        LOG.info("Decision engine %s has stopped", self._lease.engine)
+
+    def wake(self) -> None:
+        """Look for due runs now."""
+        self._dispatcher.wake()
+
+    def _beat(self) -> None:
+        now = timeutils.utcnow()
+        self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
+        self._dispatcher.beat(now)
+
+    def _expire_plans(self) -> None:
+        hours = self._conf.watcher_decision_engine.action_plan_expiry
+        if hours:
+            now = timeutils.utcnow()
+            before = now - datetime.timedelta(hours=hours)
+            self._database.write(lambda session: action_plans.expire(session, before, now))
+
+
+class _Endpoint:
+    """What the message bus may ask of a decision engine."""
+
+    def __init__(self, dispatcher: Dispatcher, catalog: Catalog, cloud: Cloud) -> None:
+        self._dispatcher, self._catalog, self._cloud = dispatcher, catalog, cloud
+
+    def trigger_audit(self, context: Any, audit_uuid: str) -> str:
+        """A doorbell: the audit's run stands in the database."""
+        self._dispatcher.wake()
+        return audit_uuid
+
+    def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
+        """What of a strategy's needs is there now."""
+        return state.of_strategy(self._catalog.strategies[strategy_name], self._cloud)
