@@ -21,15 +21,13 @@ class Process(cotyledon.Service):
 
     def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
-        import oslo_messaging
-
-        from watcher import cloud
+        from watcher import cloud, rpc
         from watcher.db.session import Database
         from watcher.decision_engine.service import DecisionEngine
         from watcher.notifications import Notifications
         from watcher.rpc import doorbell
 
-        transport = oslo_messaging.get_rpc_transport(conf)
+        transport = rpc.transport(conf)
         self._engine = DecisionEngine(
             conf,
             Database(conf),

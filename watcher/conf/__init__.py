@@ -36,11 +36,17 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 
 def load(
-    argv: Sequence[str] = (), config_files: Sequence[str] | None = None
+    argv: Sequence[str] = (),
+    config_files: Sequence[str] | None = None,
+    cli: Sequence[cfg.Opt] = (),
 ) -> cfg.ConfigOpts:
-    """A configuration from the command line *argv* and files (by default oslo.config's)."""
+    """A configuration from the command line *argv* and files (by default oslo.config's).
+
+    *cli* are the options that this command has beside the common ones.
+    """
     conf = cfg.ConfigOpts()
     register(conf)
+    conf.register_cli_opts(cli)
     conf(
         list(argv),
         project="watcher",

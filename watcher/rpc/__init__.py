@@ -5,4 +5,15 @@ The bus carries doorbells (casts with a UUID, which only wake a worker that woul
 find the row by itself a little later) and questions (calls to the decision engine).
 """
 
-from watcher.common import native_threads  # noqa: F401
+from watcher.common import native_threads  # noqa: F401  isort: skip
+
+import oslo_messaging
+from oslo_config import cfg
+
+EXCHANGE = "watcher"
+
+
+def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.RPCTransport:
+    """The transport of doorbells and questions: *url*, or ``[DEFAULT] transport_url``."""
+    oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
+    return oslo_messaging.get_rpc_transport(conf, url=url)
