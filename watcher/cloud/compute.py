@@ -96,6 +96,12 @@ class Metrics(Protocol):
     does not know.
     """
 
+    name: str
+    """What users call this source of metrics."""
+
+    def available(self, metric: str) -> bool:
+        """Whether the source answers and knows *metric*."""
+
     def host_metric(
         self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
