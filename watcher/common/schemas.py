@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of JSON that users hand in: strategy parameters and audit scopes.
+
+Schemas are JSON schema, draft 4, read strictly: an object whose schema names
+properties may have no others, and a property that is left out gets its default.
+"""
+
+import copy
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from watcher.common.errors import Invalid
+
+Schema = Mapping[str, Any]
+
+MAX_DEPTH = 32
+"""Levels of nesting; far more than any schema of ours has."""
+
+_SHOWN = 60
+
+
+def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[str, Any]:
+    """*values* with all defaults filled in.  Invalid names what does not fit *schema*.
+
+    The values themselves stay as they are; the result is another dict.
+    """
+    if not isinstance(values, dict):
+        raise Invalid(f"{field}: must be an object.")
+    bound(values, field)
+    if not schema:
+        if values:
+            raise Invalid(f"{field}: must be empty; there is no strategy that takes any.")
+        return {}
+    complete: dict[str, Any] = _completed(schema, values, field)
+    _validate(schema, complete, field)
+    return complete
+
+
+def scope(value: Any, field: str = "scope") -> list[Any]:
+    """An audit scope in today's style.  Invalid names what is wrong with it.
+
+    A list of compute rules alone, the old style, comes back as the ``compute``
+    part of a scope.
+    """
+    if not isinstance(value, list):
+        raise Invalid(f"{field}: must be a list.")
+    bound(value, field)
+    parts: list[Any] = [{"compute": value}] if _is_old_style(value) else value
+    _validate(_SCOPE, parts, field)
+    _check_wildcards(parts, field)
+    _check_aggregates(parts, field)
+    return parts
+
+
+def bound(value: Any, field: str) -> None:
+    """Invalid if *value* would exhaust the stack, or cannot be written as JSON again."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        if any(isinstance(child, float) and not math.isfinite(child) for child in level):
+            raise Invalid(f"{field}: has a number that is infinite or none; JSON has no such.")
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise Invalid(f"{field}: is nested more than {MAX_DEPTH} levels deep.")
+
+
+def _children(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _completed(schema: Any, value: Any, field: str) -> Any:
+    """A copy of *value* with defaults, as deep as the schema describes it."""
+    if isinstance(value, dict) and schema.get("properties"):
+        return _completed_object(schema["properties"], value, field)
+    items = schema.get("items")
+    if isinstance(value, list) and isinstance(items, Mapping):
+        return [_completed(items, item, f"{field}[{i}]") for i, item in enumerate(value)]
+    return value
+
+
+def _completed_object(properties: Schema, value: dict[str, Any], field: str) -> dict[str, Any]:
+    for key in value:
+        if key not in properties:
+            allowed = ", ".join(sorted(properties))
+            raise Invalid(f"{field}.{_cut(key)}: there is no such field; allowed are {allowed}.")
+    given = {
+        key: value[key] if key in value else copy.deepcopy(schema["default"])
+        for key, schema in properties.items()
+        if key in value or "default" in schema
+    }
+    return {
+        key: _completed(properties[key], child, f"{field}.{key}") for key, child in given.items()
+    }
+
+
+def _validate(schema: Schema, value: Any, field: str) -> None:
+    # Imported here: it takes megabytes, and most processes never need it.
+    from jsonschema import Draft4Validator, validators
+
+    extend: Any = validators.extend
+    strict = extend(Draft4Validator, {"uniqueItems": _unique})
+    error = next(strict(schema).iter_errors(value), None)
+    if error is not None:
+        for step in error.absolute_path:
+            field += f"[{step}]" if isinstance(step, int) else f".{_cut(step)}"
+        raise Invalid(f"{field}: {_sentence(error)}")
+
+
+def _unique(validator: Any, unique: bool, value: Any, schema: Schema) -> Iterator[Any]:
+    """The library's own takes quadratic time for objects."""
+    from jsonschema import ValidationError
+
+    if unique and isinstance(value, list):
+        different = {json.dumps(item, sort_keys=True) for item in value}
+        if len(different) < len(value):
+            yield ValidationError("has equal items")
+
+
+def _sentence(error: Any) -> str:
+    keyword, limit, value = error.validator, error.validator_value, error.instance
+    if keyword == "required":
+        return f"misses {next(name for name in limit if name not in value)}, which is required."
+    if keyword == "additionalProperties":
+        unknown = next(key for key in value if key not in error.schema["properties"])
+        allowed = ", ".join(sorted(error.schema["properties"]))
+        return f"there is no field {_cut(unknown)}; allowed are {allowed}."
+    shown = _show(value)
+    if keyword == "type":
+        types = [limit] if isinstance(limit, str) else limit
+        return f"{shown} is not of the type {' or '.join(types)}."
+    if keyword == "enum":
+        return f"{shown} is not one of {', '.join(map(str, limit))}."
+    if keyword == "minimum":
+        return f"{shown} is less than the minimum of {limit}{_exclusive(error)}."
+    if keyword == "maximum":
+        return f"{shown} is more than the maximum of {limit}{_exclusive(error)}."
+    if keyword == "uniqueItems":
+        return "names the same item twice."
+    return f"{shown} does not meet {keyword} {_show(limit)}."
+
+
+def _exclusive(error: Any) -> str:
+    exclusive = error.schema.get(f"exclusive{error.validator.capitalize()}")
+    return ", which is not allowed itself" if exclusive else ""
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"an object of {len(value)}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return _cut(json.dumps(value) if not isinstance(value, str) else f"'{value}'")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_old_style(value: list[Any]) -> bool:
+    first = value[0] if value else None
+    return isinstance(first, dict) and bool(first) and next(iter(first)) not in _PARTS
+
+
+def _check_wildcards(value: list[Any], field: str) -> None:
+    for where, rule in _rules(value, field):
+        for name, entries in rule.items():
+            if name in _WITH_WILDCARD and len(entries) > 1 and "*" in _values(entries):
+                raise Invalid(f"{where}.{name}: '*' stands for all, and must be the only entry.")
+
+
+def _check_aggregates(value: list[Any], field: str) -> None:
+    included = excluded = False
+    for where, rule in _rules([{"compute": part.get("compute", [])} for part in value], field):
+        if "host_aggregates" in rule:
+            excluded |= ".exclude[" in where
+            included |= ".exclude[" not in where
+    if included and excluded:
+        raise Invalid(f"{field}: host_aggregates may be included or excluded, not both.")
+
+
+def _rules(value: list[Any], field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rules of a scope, and those inside of their ``exclude``, with where they stand."""
+    for i, part in enumerate(value):
+        for name, rules in part.items():
+            for j, rule in enumerate(rules):
+                where = f"{field}[{i}].{name}[{j}]"
+                yield where, rule
+                for k, excluded in enumerate(rule.get("exclude", [])):
+                    yield f"{where}.exclude[{k}]", excluded
+
+
+def _values(entries: list[dict[str, Any]]) -> set[Any]:
+    return {value for entry in entries for value in entry.values()}
+
+
+def _object(**properties: Schema) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _list(items: Schema) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_STRING = {"type": "string", "minLength": 1}
+_NAMES = _list(_object(name=_STRING) | {"required": ["name"]})
+_UUIDS = _list(_object(uuid=_STRING) | {"required": ["uuid"]})
+_ID = {"type": ["integer", "string"], "pattern": r"^\*$"}
+_AGGREGATES = _list(
+    _object(id=_ID, name=_STRING) | {"minProperties": 1, "maxProperties": 1},
+)
+_COMPUTE = _object(
+    host_aggregates=_AGGREGATES,
+    availability_zones=_NAMES,
+    exclude=_list(
+        _object(
+            instances=_UUIDS,
+            compute_nodes=_NAMES,
+            host_aggregates=_AGGREGATES,
+            instance_metadata=_list({"type": "object"}),
+            projects=_UUIDS,
+        )
+    ),
+)
+_STORAGE = _object(
+    availability_zones=_NAMES,
+    volume_types=_NAMES,
+    exclude=_list(_object(storage_pools=_NAMES, volumes=_UUIDS, projects=_UUIDS)),
+)
+_SCOPE = _list(
+    _object(compute=_list(_COMPUTE), storage=_list(_STORAGE)) | {"minProperties": 1},
+)
+_PARTS = ("compute", "storage")
+_WITH_WILDCARD = ("host_aggregates", "availability_zones")
