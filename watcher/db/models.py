@@ -34,11 +34,17 @@ from sqlalchemy.types import TypeDecorator
 
 from watcher.common import states
 
+Precise = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+"""A time with microseconds everywhere; MySQL's plain DATETIME stops at seconds."""
+
+Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+"""Text of megabytes; MySQL's plain TEXT stops at 64 KiB."""
+
 
 class _Json(TypeDecorator[Any]):
     """JSON in a text column.  Null is written as an empty value of the type."""
 
-    impl = Text
+    impl = Long
     cache_ok = True
     python_type: type = object
 
@@ -61,13 +67,6 @@ class JsonDict(_Json):
 class JsonList(_Json):
     cache_ok = True
     python_type = list
-
-
-Precise = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-"""A time with microseconds everywhere; MySQL's plain DATETIME stops at seconds."""
-
-Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
-"""Text of megabytes; MySQL's plain TEXT stops at 64 KiB."""
 
 
 def new_uuid() -> str:
@@ -154,8 +153,8 @@ class Audit(SoftDeleted, Base):
     state: Mapped[str | None] = mapped_column(String(20), default=states.AuditState.PENDING)
     parameters: Mapped[dict[str, Any] | None]
     interval: Mapped[str | None] = mapped_column(String(36))
-    goal_id: Mapped[int] = mapped_column(ForeignKey("goals.id"))
-    strategy_id: Mapped[int | None] = mapped_column(ForeignKey("strategies.id"))
+    goal_id: Mapped[int] = mapped_column(ForeignKey("goals.id"), index=True)
+    strategy_id: Mapped[int | None] = mapped_column(ForeignKey("strategies.id"), index=True)
     scope: Mapped[list[Any] | None]
     auto_trigger: Mapped[bool] = mapped_column(default=False)
     next_run_time: Mapped[datetime.datetime | None]
@@ -240,7 +239,7 @@ class ScoringEngine(SoftDeleted, Base):
     uuid: Mapped[str] = mapped_column(String(36), default=new_uuid)
     name: Mapped[str] = mapped_column(String(63))
     description: Mapped[str | None] = mapped_column(String(255))
-    metainfo: Mapped[str | None] = mapped_column(Text)
+    metainfo: Mapped[str | None] = mapped_column(Long)
 
 
 class Service(SoftDeleted, Base):
@@ -256,9 +255,7 @@ class Service(SoftDeleted, Base):
 
 class ActionDescription(SoftDeleted, Base):
     __tablename__ = "action_descriptions"
-    __table_args__ = (
-        UniqueConstraint("action_type", name="uniq_action_description0action_type"),
-    )
+    __table_args__ = (UniqueConstraint("action_type", name="uniq_action_description0action_type"),)
 
     action_type: Mapped[str] = mapped_column(String(255))
     description: Mapped[str] = mapped_column(String(255))
@@ -338,9 +335,7 @@ class Webhook(Base):
     audit_id: Mapped[int] = mapped_column(ForeignKey("audits.id"))
     auth: Mapped[str | None] = mapped_column(String(20))
     created_at: Mapped[datetime.datetime] = mapped_column(Precise, default=timeutils.utcnow)
-    updated_at: Mapped[datetime.datetime | None] = mapped_column(
-        Precise, onupdate=timeutils.utcnow
-    )
+    updated_at: Mapped[datetime.datetime | None] = mapped_column(Precise, onupdate=timeutils.utcnow)
 
 
 class ActionPlanLease(Base):

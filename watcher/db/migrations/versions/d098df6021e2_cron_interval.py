@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cron expressions as intervals, on MySQL alone, and the time of the next run."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "d098df6021e2"
+down_revision = "0f6042416884"
+
+
+def upgrade() -> None:
+    # The other databases keep an integer here until our own first revision.
+    if op.get_bind().dialect.name in ("mysql", "mariadb"):
+        op.alter_column(
+            "audits", "interval", existing_type=sa.Integer, type_=sa.String(36), nullable=True
+        )
+    op.add_column("audits", sa.Column("next_run_time", sa.DateTime))
+
+
+def downgrade() -> None:
+    op.drop_column("audits", "next_run_time")
