@@ -18,7 +18,7 @@ from watcher import conf as watcher_conf
 from watcher import rpc
 from watcher.api import app
 from watcher.applier.service import Applier
-from watcher.cloud import simulated
+from watcher.cloud import alarm_rules, simulated
 from watcher.common.ticker import Ticker
 from watcher.db import migration
 from watcher.db.session import Database
@@ -56,7 +56,7 @@ class AllInOne:
         database = Database(conf)
         migration.ensure(database)
         decision_engine, applier = Wake(), Wake()
-        notifications = Notifications(conf)
+        notifications = Notifications(conf, database)
         self._cloud = cloud
         self._engine = DecisionEngine(
             conf, database, cloud.cloud, applier, notifications, transport
@@ -70,7 +70,7 @@ class AllInOne:
             (LOOPBACK, conf.port if conf.port is not None else conf.api.port),
             app.build(conf, database, decision_engine, applier, notifications),
         )
-        self._alarms = simulated.AlarmRules(cloud)
+        self._alarms = alarm_rules.AlarmRules(cloud)
         self._saver = Ticker(
             "cloud state",
             lambda: cloud.save(os.path.join(conf.state_dir, "cloud.json")),

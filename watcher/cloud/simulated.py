@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud in memory, from a file: for demonstrations, tests and benchmarks.
+
+Its migrations take time and can fail; its hosts are as busy as the servers on
+them.  Nothing runs in the background: each call first brings the cloud up to the
+present time of its clock.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import site
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from watcher.cloud.compute import Cloud, Host, Server
+from watcher.cloud.scenario import Course, Scenario
+from watcher.common.errors import CloudRefused, Invalid, NotFound
+
+HOST_OWN_MEMORY_MB = 2048
+"""What a host itself uses."""
+
+METRICS = frozenset(
+    {
+        "host_cpu_usage",
+        "host_ram_usage",
+        "host_outlet_temp",
+        "host_inlet_temp",
+        "host_airflow",
+        "host_power",
+        "instance_cpu_usage",
+        "instance_ram_usage",
+        "instance_ram_allocated",
+        "instance_l3_cache_usage",
+        "instance_root_disk_size",
+    }
+)
+_RESOURCES = ("vCPUs", "MB of memory", "GB of disk")
+
+
+@dataclasses.dataclass(slots=True)
+class _Migration:
+    server: str
+    live: bool
+    source: str
+    destination: str
+    begun: float
+    seconds: float
+    fails: bool
+    state_before: str
+    """The server's, to which a cold migration returns when it is confirmed."""
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+def example_file() -> str:
+    """The demonstration's cloud, from the source tree or from where it is installed."""
+    roots = (
+        Path(__file__).parents[2],
+        Path(sysconfig.get_path("data")),
+        Path(site.getuserbase()),
+    )
+    for root in roots:
+        path = root / "etc" / "watcher" / "demo-cloud.yaml"
+        if path.exists():
+            return str(path)
+    raise NotFound(f"The example demo-cloud.yaml is in none of {', '.join(map(str, roots))}.")
+
+
+class SimulatedCloud:
+    """Both the ``Compute`` and the ``Metrics`` of its ``cloud``.  Any thread may call it."""
+
+    def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
+        self.scenario, self._clock = scenario, clock
+        self.cloud = Cloud(compute=self, metrics=self)
+        self._lock = threading.RLock()
+        self._began = clock()
+        self._hosts = {host.hostname: host for host in scenario.hosts}
+        self._servers = {server.uuid: server for server in scenario.servers}
+        self._migrations: dict[str, _Migration] = {}
+        self._unconfirmed: dict[str, _Migration] = {}
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, clock: Callable[[], float] = time.monotonic
+    ) -> "SimulatedCloud":
+        """The cloud that a scenario file describes.  Invalid if the file does not fit."""
+        return cls(Scenario.from_file(path), clock)
+
+    # Compute
+
+    def hosts(self) -> Sequence[Host]:
+        with self._present():
+            return list(self._hosts.values())
+
+    def servers(self) -> Sequence[Server]:
+        with self._present():
+            return list(self._servers.values())
+
+    def host(self, hostname: str) -> Host:
+        with self._present():
+            host = self._hosts.get(hostname)
+        if host is None:
+            raise NotFound(f"Host {hostname} was not found.")
+        return host
+
+    def server(self, uuid: str) -> Server:
+        with self._present():
+            server = self._servers.get(uuid)
+        if server is None:
+            raise NotFound(f"Server {uuid} was not found.")
+        return server
+
+    def live_migrate(self, uuid: str, destination: str | None) -> None:
+        with self._present():
+            server = self.server(uuid)
+            if server.state not in ("active", "paused"):
+                raise CloudRefused(
+                    f"Server {uuid} is {server.state}; only a running one moves live."
+                )
+            self._begin(server, destination, live=True)
+
+    def cold_migrate(self, uuid: str, destination: str | None) -> None:
+        with self._present():
+            server = self.server(uuid)
+            if server.state not in ("active", "stopped"):
+                raise CloudRefused(f"Server {uuid} is {server.state} and cannot move cold.")
+            self._begin(server, destination, live=False)
+
+    def confirm_resize(self, uuid: str) -> None:
+        with self._present():
+            self.server(uuid)
+            migration = self._unconfirmed.pop(uuid, None)
+            if migration is None:
+                raise CloudRefused(f"Server {uuid} has no migration to confirm.")
+            self._change(uuid, state=migration.state_before)
+
+    def abort_live_migration(self, uuid: str) -> None:
+        with self._present():
+            self.server(uuid)
+            migration = self._migrations.get(uuid)
+            if migration is None or not migration.live:
+                raise CloudRefused(f"Server {uuid} has no live migration under way.")
+            del self._migrations[uuid]
+            self._change(uuid, task_state=None)
+
+    # Metrics
+
+    name = "simulation"
+
+    def available(self, metric: str) -> bool:
+        return metric in METRICS
+
+    def host_metric(
+        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """The present values, whatever the period and the aggregate."""
+        _check_known(name)
+        if name == "host_cpu_usage":
+            loads = self._cpu_of_hosts()
+            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
+        if name == "host_ram_usage":
+            loads = self._ram_of_hosts()
+            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
+        return _pick(self.scenario.host_metrics.get(name, {}), hosts, period)
+
+    def server_metric(
+        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """The present values, whatever the aggregate."""
+        _check_known(name)
+        if name == "instance_cpu_usage":
+            return _pick(self._cpu_of_servers(), servers, period)
+        return _pick(self.scenario.server_metrics.get(name, {}), servers, period)
+
+    # State
+
+    def to_dict(self) -> dict[str, Any]:
+        """The present state: what a picture needs, and what ``resume`` takes.
+
+        ``cpu`` of a host is percent, of a server percent of its vCPUs; ``elapsed`` and
+        ``seconds`` are seconds; ``progress`` of a migration is 0 to 1.
+        """
+        with self._present() as now:
+            loads, cpu = self._cpu_of_hosts(), self._cpu_of_servers()
+            return {
+                "elapsed": round(now - self._began, 3),
+                "hosts": [
+                    {
+                        "hostname": host.hostname,
+                        "status": host.status,
+                        "state": host.state,
+                        "disabled_reason": host.disabled_reason,
+                        "cpu": round(loads[host.uuid], 2),
+                    }
+                    for host in self._hosts.values()
+                ],
+                "servers": {
+                    server.uuid: {
+                        "name": server.name,
+                        "host": server.host,
+                        "state": server.state,
+                        "task_state": server.task_state,
+                        "cpu": cpu.get(server.uuid),
+                    }
+                    for server in self._servers.values()
+                },
+                "migrations": [self._show(move, now) for move in self._migrations.values()],
+                "unconfirmed": [self._show(move, now) for move in self._unconfirmed.values()],
+            }
+
+    def save(self, path: str | Path) -> None:
+        """Write ``to_dict`` so that a reader sees either the old file or the new one."""
+        new = f"{path}.new"
+        Path(new).write_text(json.dumps(self.to_dict(), separators=(",", ":")))
+        os.replace(new, path)
+
+    def resume(self, path: str | Path) -> None:
+        """Go on where a saved cloud was.  Invalid if *path* is not the state of a cloud.
+
+        What the state does not mention begins as the scenario says.
+        """
+        try:
+            state = json.loads(Path(path).read_text())
+            with self._lock:
+                self._restore(state)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Invalid(f"{path} is not the state of a simulated cloud: {error!r}.") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        now = self._clock()
+        self._began = now - state["elapsed"]
+        for entry in state["hosts"]:
+            host = self._hosts.get(entry["hostname"])
+            if host is not None:
+                changes = {key: entry[key] for key in ("status", "state", "disabled_reason")}
+                self._hosts[host.hostname] = dataclasses.replace(host, **changes)
+        for uuid, entry in state["servers"].items():
+            if uuid in self._servers and entry["host"] in self._hosts:
+                self._change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
+        for kept, shown in (
+            (self._migrations, state["migrations"]),
+            (self._unconfirmed, state["unconfirmed"]),
+        ):
+            for entry in shown:
+                move = {
+                    field.name: entry[field.name]
+                    for field in dataclasses.fields(_Migration)
+                    if field.name != "begun"
+                }
+                if entry["server"] in self._servers:
+                    kept[entry["server"]] = _Migration(begun=now - entry["elapsed"], **move)
+
+    # Time
+
+    @contextlib.contextmanager
+    def _present(self) -> Iterator[float]:
+        """The lock, with every migration ended that is due by now."""
+        with self._lock:
+            now = self._clock()
+            for migration in [move for move in self._migrations.values() if move.due <= now]:
+                self._end(migration)
+            yield now
+
+    def _end(self, migration: _Migration) -> None:
+        del self._migrations[migration.server]
+        if migration.fails:
+            self._change(migration.server, task_state=None)
+            return
+        self._change(migration.server, task_state=None, host=migration.destination)
+        if not migration.live:
+            self._change(migration.server, state="resized")
+            self._unconfirmed[migration.server] = migration
+
+    def _begin(self, server: Server, destination: str | None, live: bool) -> None:
+        if server.task_state is not None:
+            raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
+        target = self._target(server, destination)
+        course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
+        self._migrations[server.uuid] = _Migration(
+            server.uuid,
+            live,
+            server.host,
+            target,
+            self._clock(),
+            course.seconds,
+            course.fails,
+            server.state,
+        )
+        self._change(server.uuid, task_state="migrating" if live else "resize_migrating")
+
+    def _change(self, uuid: str, **changes: Any) -> None:
+        self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
+
+    def _show(self, migration: _Migration, now: float) -> dict[str, Any]:
+        shown = dataclasses.asdict(migration)
+        elapsed = now - shown.pop("begun")
+        progress = min(1.0, elapsed / migration.seconds) if migration.seconds else 1.0
+        return {
+            **shown,
+            "name": self._servers[migration.server].name,
+            "elapsed": round(elapsed, 3),
+            "progress": round(progress, 3),
+        }
+
+    # Capacity
+
+    def _target(self, server: Server, destination: str | None) -> str:
+        """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
+        taken = self._taken()
+        if destination is None:
+            fit = [
+                host
+                for host in self._hosts.values()
+                if host.hostname != server.host and not _refusal(server, host, taken)
+            ]
+            if not fit:
+                raise CloudRefused(f"No host has room for server {server.uuid}.")
+            return max(fit, key=lambda host: _left(host, taken)[1]).hostname
+        if destination == server.host:
+            raise CloudRefused(f"Server {server.uuid} is on host {destination} already.")
+        if destination not in self._hosts:
+            raise CloudRefused(f"Host {destination} was not found.")
+        refusal = _refusal(server, self._hosts[destination], taken)
+        if refusal:
+            raise CloudRefused(refusal)
+        return destination
+
+    def _taken(self) -> dict[str, list[int]]:
+        """What servers, and the claims of migrations on their other host, take of each host."""
+        taken = {hostname: [0, 0, 0] for hostname in self._hosts}
+        claims = [(server.host, server) for server in self._servers.values() if server.host]
+        claims += [
+            (move.destination, self._servers[move.server]) for move in self._migrations.values()
+        ]
+        claims += [(move.source, self._servers[move.server]) for move in self._unconfirmed.values()]
+        for hostname, server in claims:
+            amounts = taken[hostname]
+            amounts[0] += server.vcpus
+            amounts[1] += server.memory_mb
+            amounts[2] += server.disk_gb
+        return taken
+
+    # Loads
+
+    def _cpu_of_servers(self) -> Mapping[str, float]:
+        """Server uuid to percent of its vCPUs."""
+        usual = self.scenario.server_metrics.get("instance_cpu_usage", {})
+        elapsed = self._clock() - self._began
+        present = [
+            surge
+            for surge in self.scenario.surges
+            if surge.after_seconds <= elapsed < surge.after_seconds + surge.seconds
+        ]
+        if not present:
+            return usual
+        return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
+
+    def _cpu_of_hosts(self) -> dict[str, float]:
+        """Host uuid to percent: what its servers need, over its vCPUs."""
+        cpu = self._cpu_of_servers()
+        with self._present():
+            needed = dict.fromkeys(self._hosts, 0.0)
+            for server in self._servers.values():
+                if server.host:
+                    needed[server.host] += server.vcpus * cpu.get(server.uuid, 0.0)
+            return {
+                host.uuid: min(100.0, needed[host.hostname] / host.vcpus)
+                for host in self._hosts.values()
+            }
+
+    def _ram_of_hosts(self) -> dict[str, float]:
+        """Host uuid to KiB: what its servers and it itself use."""
+        ram = self.scenario.server_metrics.get("instance_ram_usage", {})
+        with self._present():
+            used = dict.fromkeys(self._hosts, float(HOST_OWN_MEMORY_MB))
+            for server in self._servers.values():
+                if server.host:
+                    used[server.host] += ram.get(server.uuid, 0.0)
+            return {host.uuid: used[host.hostname] * 1024 for host in self._hosts.values()}
+
+
+def _left(host: Host, taken: Mapping[str, list[int]]) -> tuple[float, float, float]:
+    vcpus, memory_mb, disk_gb = taken[host.hostname]
+    return (
+        (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio - vcpus,
+        (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio - memory_mb,
+        (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio - disk_gb,
+    )
+
+
+def _refusal(server: Server, host: Host, taken: Mapping[str, list[int]]) -> str | None:
+    """Why *host* cannot take *server*; None if it can."""
+    if not host.available:
+        return f"Host {host.hostname} is {host.status} and {host.state}; it takes no servers."
+    wanted = (server.vcpus, server.memory_mb, server.disk_gb)
+    for name, amount, left in zip(_RESOURCES, wanted, _left(host, taken), strict=True):
+        if amount > left:
+            return (
+                f"Server {server.uuid} needs {amount} {name}, "
+                f"but host {host.hostname} has {left:g} left."
+            )
+    return None
+
+
+def _check_known(name: str) -> None:
+    if name not in METRICS:
+        raise NotFound(f"Metric {name} was not found.")
+
+
+def _pick(
+    values: Mapping[str, Any], resources: Sequence[Host] | Sequence[Server], period: int
+) -> dict[str, float]:
+    """The value of each resource that has one; of a value by period, the one for *period*."""
+    picked = {}
+    for resource in resources:
+        value = values.get(resource.uuid)
+        if isinstance(value, Mapping):
+            value = value.get(str(period))
+        if value is not None:
+            picked[resource.uuid] = value
+    return picked
