@@ -157,11 +157,17 @@ class ActionState:
     OVER: Final = frozenset({SUCCEEDED, FAILED, SKIPPED, CANCELLED, DELETED})
 
 
+class ServiceState:
+    ACTIVE: Final = "ACTIVE"
+    FAILED: Final = "FAILED"
+
+
 class Decision:
     """What became of one event at the door."""
 
     QUEUED: Final = "QUEUED"
     COALESCED: Final = "COALESCED"
+    IGNORED: Final = "IGNORED"
     REJECTED: Final = "REJECTED"
 
-    ALL: Final = (QUEUED, COALESCED, REJECTED)
+    ALL: Final = (QUEUED, COALESCED, IGNORED, REJECTED)

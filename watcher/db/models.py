@@ -322,6 +322,7 @@ class AuditEvent(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(String(255))
     decision: Mapped[str] = mapped_column(String(20))
+    decision_reason: Mapped[str | None] = mapped_column(String(36))
     payload: Mapped[str | None] = mapped_column(Long)
 
 
