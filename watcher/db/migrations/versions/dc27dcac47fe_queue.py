@@ -104,6 +104,7 @@ def _create_audit_events() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("request_id", sa.String(255)),
         sa.Column("decision", sa.String(20), nullable=False),
+        sa.Column("decision_reason", sa.String(36)),
         sa.Column("payload", LONG),
         sa.UniqueConstraint("uuid", name="uniq_audit_events0uuid"),
         sa.Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
