@@ -28,12 +28,13 @@ class Process(cotyledon.Service):
         from watcher.rpc import doorbell
 
         transport = rpc.transport(conf)
+        database = Database(conf)
         self._engine = DecisionEngine(
             conf,
-            Database(conf),
+            database,
             cloud.connect(conf),
             doorbell.applier(conf, transport),
-            Notifications(conf),
+            Notifications(conf, database),
             transport,
         )
 

@@ -78,11 +78,12 @@ class Runner:
 
     def _compute(self, run: AuditRun) -> Outcome:
         audit = run.audit
+        if audit.state != AuditState.ONGOING:  # before the claim, that is
+            self._notifications.audit_updated(audit.id, old_state=audit.state)
         strategy = self._catalog.strategy_for(
             audit.goal.name, audit.strategy.name if audit.strategy else None
         )
-        self._notifications.audit_updated(audit, old_state=AuditState.PENDING)
-        with self._notifications.audit_strategy(audit):
+        with self._notifications.audit_strategy(audit.id):
             solution = strategy().execute(
                 inputs.make(
                     strategy,
@@ -97,7 +98,7 @@ class Runner:
             global_efficacy, indicators = efficacy.compute(
                 self._catalog.goals[audit.goal.name], solution.indicators
             )
-        with self._notifications.audit_planner(audit):
+        with self._notifications.audit_planner(audit.id):
             actions = self._catalog.planner(strategy.planner).plan(solution)
         return Outcome(strategy.name, actions, global_efficacy, indicators)
 

@@ -37,7 +37,7 @@ class DecisionEngine:
         cloud: Cloud,
         applier: Doorbell,
         notifications: Notifications,
-        transport: oslo_messaging.RPCTransport | None = None,
+        transport: oslo_messaging.Transport | None = None,
     ) -> None:
         self._conf, self._database = conf, database
         self._notifications = notifications

@@ -13,7 +13,13 @@ from oslo_config import cfg
 EXCHANGE = "watcher"
 
 
-def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.RPCTransport:
+def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.Transport:
     """The transport of doorbells and questions: *url*, or ``[DEFAULT] transport_url``."""
     oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
     return oslo_messaging.get_rpc_transport(conf, url=url)
+
+
+def notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    """The transport of ``[oslo_messaging_notifications]``, by default the same broker."""
+    oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
+    return oslo_messaging.get_notification_transport(conf)

@@ -49,7 +49,7 @@ class Cast:
     """
 
     def __init__(
-        self, transport: oslo_messaging.RPCTransport, topic: str, method: str, argument: str
+        self, transport: oslo_messaging.Transport, topic: str, method: str, argument: str
     ) -> None:
         self._client = oslo_messaging.get_rpc_client(
             transport, oslo_messaging.Target(topic=topic, version=VERSION), retry=0
@@ -105,13 +105,13 @@ class Cast:
         return True
 
 
-def decision_engine(conf: cfg.ConfigOpts, transport: oslo_messaging.RPCTransport) -> Cast:
+def decision_engine(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> Cast:
     """Rung with the UUID of an audit that has a run to execute."""
     topic = conf.watcher_decision_engine.conductor_topic
     return Cast(transport, topic, "trigger_audit", "audit_uuid")
 
 
-def applier(conf: cfg.ConfigOpts, transport: oslo_messaging.RPCTransport) -> Cast:
+def applier(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> Cast:
     """Rung with the UUID of an action plan that is PENDING."""
     topic = conf.watcher_applier.conductor_topic
     return Cast(transport, topic, "launch_action_plan", "action_plan_uuid")
@@ -129,7 +129,7 @@ class Server:
     """
 
     def __init__(
-        self, transport: oslo_messaging.RPCTransport, topic: str, host: str, endpoint: Any
+        self, transport: oslo_messaging.Transport, topic: str, host: str, endpoint: Any
     ) -> None:
         self._server = oslo_messaging.get_rpc_server(
             transport,

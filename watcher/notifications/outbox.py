@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages on their way to the broker, which may be away for any time."""
+
+import dataclasses
+import threading
+from collections import deque
+from typing import Any
+
+import oslo_messaging
+from oslo_log import log
+
+LOG = log.getLogger(__name__)
+
+LIMIT = 10_000
+"""Messages kept for a broker that does not answer; some 20 MiB."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    priority: str
+    event_type: str
+    payload: dict[str, Any]
+
+
+class Outbox:
+    """Sends messages in their order, from a thread of its own.
+
+    Nobody waits for the broker: it is the thread that does, inside of
+    oslo.messaging.  What comes on top of *limit* pushes the oldest out.
+    """
+
+    def __init__(self, notifier: oslo_messaging.Notifier, limit: int = LIMIT) -> None:
+        self._notifier = notifier
+        self._messages: deque[Message] = deque(maxlen=limit)
+        self._changed = threading.Condition()
+        self._dropped = 0
+        self._sending = self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, message: Message) -> None:
+        with self._changed:
+            if len(self._messages) == self._messages.maxlen:
+                if not self._dropped:
+                    LOG.warning("Notifications wait for the broker; the oldest are dropped now")
+                self._dropped += 1
+            self._messages.append(message)
+            if self._thread is None:
+                # Not in the constructor: a thread does not survive the fork of a
+                # server that loads the application first.
+                self._thread = threading.Thread(
+                    target=self._send_all, name="notifications", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all is sent, but not longer than *seconds*.  False if some is not."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._messages and not self._sending, seconds)
+
+    def stop(self, seconds: float) -> None:
+        """Send what is left, as far as that goes within *seconds*."""
+        if not self.flush(seconds):
+            LOG.warning("%d notifications were not sent", len(self._messages))
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def _send_all(self) -> None:
+        while (message := self._next()) is not None:
+            try:
+                send = getattr(self._notifier, message.priority)
+                send({}, message.event_type, message.payload)
+            except Exception:  # whatever a driver raises, the sender lives on
+                LOG.exception("Notification %s is lost", message.event_type)
+
+    def _next(self) -> Message | None:
+        """The oldest message, when there is one; None when it is time to end."""
+        with self._changed:
+            self._sending = False
+            if not self._messages:
+                if self._dropped:
+                    LOG.warning("%d notifications were dropped", self._dropped)
+                self._dropped = 0
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self._messages or self._stopping)
+            if self._stopping:
+                return None
+            self._sending = True
+            return self._messages.popleft()
