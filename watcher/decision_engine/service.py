@@ -19,7 +19,7 @@ from watcher.decision_engine import state
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.runner import Runner
-from watcher.notifications import Notifications
+from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell, Server
 
 LOG = log.getLogger(__name__)
@@ -40,12 +40,12 @@ class DecisionEngine:
         transport: oslo_messaging.Transport | None = None,
     ) -> None:
         self._conf, self._database = conf, database
-        self._notifications = notifications
         self._lease = runs.Lease(
             engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             host=conf.host,
             duration=datetime.timedelta(seconds=conf.lease_duration),
         )
+        self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._catalog = Catalog(conf)
         runner = Runner(conf, database, cloud, self._catalog, applier, notifications)
         self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
@@ -93,6 +93,7 @@ class DecisionEngine:
         now = timeutils.utcnow()
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
         self._dispatcher.beat(now)
+        self._monitor.look(now)
 
     def _expire_plans(self) -> None:
         hours = self._conf.watcher_decision_engine.action_plan_expiry

@@ -3,6 +3,7 @@
 
 from watcher.common import native_threads  # noqa: F401  isort: skip
 
+from watcher.notifications.monitor import ServiceMonitor
 from watcher.notifications.notifications import Notifications
 
-__all__ = ["Notifications"]
+__all__ = ["Notifications", "ServiceMonitor"]
