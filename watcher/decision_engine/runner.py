@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Cloud
 from watcher.common import schedule
-from watcher.common.errors import LostClaim, WatcherError
+from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, runs, strategies
 from watcher.db.models import ActionPlan, Audit, AuditRun
@@ -68,6 +68,7 @@ class Runner:
         began = time.monotonic()
         try:
             try:
+                self._refuse_endless(run)
                 outcome = self._compute(run)
             except Exception as error:
                 self._fail(run, error, context)
@@ -75,6 +76,13 @@ class Runner:
                 self._succeed(run, outcome, context, time.monotonic() - began)
         except LostClaim as lost:
             LOG.warning("%s", lost)
+            return
+        self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
+
+    def _refuse_endless(self, run: AuditRun) -> None:
+        """A run that was taken over again and again is what kills the engines."""
+        if run.attempt > self._conf.watcher_decision_engine.max_attempts:
+            raise Conflict(f"The engine that ran the audit died, {run.attempt - 1} times in a row.")
 
     def _compute(self, run: AuditRun) -> Outcome:
         audit = run.audit
@@ -115,6 +123,7 @@ class Runner:
             len(outcome.actions),
             seconds,
         )
+        self._notifications.action_plan_created(plan.id)
         if plan.state == PlanState.PENDING:
             self._applier.ring(plan.uuid or "")
 
