@@ -10,14 +10,15 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 from oslo_utils import timeutils
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Cloud
 from watcher.common import schedule
 from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, runs, strategies
-from watcher.db.models import ActionPlan, Audit, AuditRun
+from watcher.db import action_plans, runs
+from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs
 from watcher.decision_engine.catalog import Catalog
@@ -124,6 +125,10 @@ class Runner:
             seconds,
         )
         self._notifications.action_plan_created(plan.id)
+        continuous = run.audit.audit_type == AuditType.CONTINUOUS
+        self._notifications.audit_updated(
+            run.audit_id, old_state=None if continuous else AuditState.ONGOING
+        )
         if plan.state == PlanState.PENDING:
             self._applier.ring(plan.uuid or "")
 
@@ -139,9 +144,11 @@ class Runner:
         passing = isinstance(error, WatcherError) and error.passing
         if passing and run.attempt < options.max_attempts:
             pause = datetime.timedelta(seconds=options.retry_backoff * 2 ** (run.attempt - 1))
-            self._database.write(lambda session: _retry(session, run, now, now + pause, message))
-        else:
-            self._database.write(lambda session: _give_up(session, run, now, message))
+            later = now + pause
+            if self._database.write(lambda session: _retry(session, run, now, later, message)):
+                self._notifications.audit_updated(run.audit_id)
+        elif self._database.write(lambda session: _give_up(session, run, now, message)):
+            self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
 
 
 def _write(
@@ -160,7 +167,7 @@ def _write(
     plan = action_plans.create(
         session,
         audit_id=audit.id,
-        strategy_id=audit.strategy_id or strategies.id_of(session, outcome.strategy_name),
+        strategy_id=audit.strategy_id or _strategy_id(session, outcome.strategy_name),
         state=_first_state(audit, outcome),
         global_efficacy=outcome.global_efficacy,
         indicators=outcome.indicators,
@@ -169,6 +176,12 @@ def _write(
     )
     runs.finish(session, run, RunState.SUCCEEDED, now, action_plan_id=plan.id)
     return plan
+
+
+def _strategy_id(session: Session, name: str) -> int:
+    return session.scalars(
+        select(Strategy.id).where(Strategy.name == name, Strategy.deleted == 0)
+    ).one()
 
 
 def _first_state(audit: Audit, outcome: Outcome) -> str:
@@ -196,15 +209,21 @@ def _retry(
     now: datetime.datetime,
     not_before: datetime.datetime,
     message: str,
-) -> None:
+) -> bool:
+    """Let the run wait for its next attempt.  False if nobody wants it any more."""
     message = _cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
-    if runs.settle(session, run, AuditState.ONGOING, now, status_message=message):
-        runs.put_back(session, run, now, not_before, message)
+    if not runs.settle(session, run, AuditState.ONGOING, now, status_message=message):
+        return False
+    runs.put_back(session, run, now, not_before, message)
+    return True
 
 
-def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> None:
-    if runs.settle(session, run, AuditState.FAILED, now, status_message=_cut(message)):
-        runs.finish(session, run, RunState.FAILED, now, status_message=_cut(message))
+def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
+    """Write that the run failed.  False if nobody wants to know any more."""
+    if not runs.settle(session, run, AuditState.FAILED, now, status_message=_cut(message)):
+        return False
+    runs.finish(session, run, RunState.FAILED, now, status_message=_cut(message))
+    return True
 
 
 def _cut(message: str) -> str:
