@@ -1,1 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The policy rules: who may do what.  A rule guards one operation of the API."""
+
+from collections.abc import Iterator
+
+from oslo_policy.policy import DocumentedRuleDefault, RuleDefault
+
+ADMIN = "rule:admin_api"
+ADMIN_OR_SERVICE = "rule:admin_or_service_api"
+
+_BASE = (
+    RuleDefault("admin_api", "role:admin or role:administrator", "Operators of the cloud."),
+    RuleDefault(
+        "admin_or_service_api",
+        "rule:admin_api or role:service",
+        "Operators of the cloud, and its services.",
+    ),
+    RuleDefault("show_password", "!", "Show secrets in what is logged."),
+)
+
+_READ = (
+    ("get_all", "GET", "", "List {}s."),
+    ("detail", "GET", "/detail", "List {}s with all their fields."),
+    ("get", "GET", "/{{ident}}", "Show one {}."),
+)
+_CREATE = ("create", "POST", "", "Create one {}.")
+_UPDATE = ("update", "PATCH", "/{{ident}}", "Change one {}.")
+_DELETE = ("delete", "DELETE", "/{{ident}}", "Delete one {}.")
+
+_OPERATIONS = {
+    "action": (*_READ, _UPDATE),
+    "action_plan": (
+        *_READ,
+        _UPDATE,
+        _DELETE,
+        ("start", "POST", "/{{ident}}/start", "Start one {}."),
+    ),
+    "audit": (*_READ, _CREATE, _UPDATE, _DELETE),
+    "audit_template": (*_READ, _CREATE, _UPDATE, _DELETE),
+    "data_model": (("get_all", "GET", "", "Show the {}."),),
+    "goal": _READ,
+    "scoring_engine": _READ,
+    "service": _READ,
+    "strategy": (
+        *_READ,
+        ("state", "GET", "/{{ident}}/state", "Show what one {} needs and whether it is there."),
+    ),
+    "webhook": (("trigger", "POST", "/{{ident}}", "Trigger an EVENT audit through its {}."),),
+}
+_PLURALS = {"data_model": "data_model", "strategy": "strategies"}
+_CHECKS = {"webhook": ADMIN_OR_SERVICE}
+
+
+def list_rules() -> Iterator[RuleDefault]:
+    """All rules; also the entry point of oslo.policy's generators."""
+    yield from _BASE
+    for resource, operations in _OPERATIONS.items():
+        for verb, method, path, description in operations:
+            yield _rule(resource, verb, method, path, description)
+
+
+def _rule(
+    resource: str, verb: str, method: str, path: str, description: str
+) -> DocumentedRuleDefault:
+    plural = _PLURALS.get(resource, f"{resource}s")
+    return DocumentedRuleDefault(
+        name=f"{resource}:{verb}",
+        check_str=_CHECKS.get(resource, ADMIN),
+        description=description.format(resource.replace("_", " ")).replace("ys.", "ies."),
+        operations=[{"method": method, "path": f"/v1/{plural}{path.format()}"}],
+    )

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WSGI application: the controllers, and what a request passes on its way to them."""
+
+from typing import Any
+
+import pecan
+import webob
+from oslo_config import cfg
+from oslo_middleware import CORS, Healthcheck, HTTPProxyToWSGI, RequestId, cors, sizelimit
+from oslo_policy.policy import Enforcer
+from webob import dec
+
+from watcher import policies
+from watcher.api import microversions, paths
+from watcher.api.auth import Authenticated
+from watcher.api.controllers.root import Root
+from watcher.api.errors import Errors
+from watcher.api.microversions import Versioned
+from watcher.api.resource import Collaborators, Request
+from watcher.db.session import Database
+from watcher.rpc.doorbell import Doorbell
+from watcher.rpc.questions import Nobody, Questions
+
+
+def build(
+    conf: cfg.ConfigOpts,
+    database: Database,
+    decision_engine: Doorbell,
+    applier: Doorbell,
+    questions: Questions | None = None,
+) -> Any:
+    """A WSGI application of its own, however many there are in the process."""
+    _register(conf)
+    policy = Enforcer(conf)
+    policy.register_defaults(list(policies.list_rules()))
+    root = Root(
+        Collaborators(conf, database, policy, decision_engine, applier, questions or Nobody())
+    )
+    application: Any = pecan.Pecan(
+        root, request_cls=Request, force_canonical=False, guess_content_type_from_ext=False
+    )
+    for middleware in reversed(_middleware(conf)):
+        application = middleware(application)
+    return application
+
+
+def _register(conf: cfg.ConfigOpts) -> None:
+    """The options of the libraries, with defaults that fit this API."""
+    conf.register_opts(sizelimit.OPTS, group="oslo_middleware")
+    conf.register_opts(cors.OPTS, group="cors")
+    conf.set_default("allow_methods", ["GET", "POST", "PATCH", "DELETE"], group="cors")
+    headers = ["X-Auth-Token", "X-Subject-Token", "X-Service-Token", "X-OpenStack-Request-ID"]
+    versions = [
+        microversions.HEADER,
+        "OpenStack-API-Minimum-Version",
+        "OpenStack-API-Maximum-Version",
+    ]
+    conf.set_default("expose_headers", [*headers, *versions], group="cors")
+    conf.set_default("allow_headers", [*headers, microversions.HEADER], group="cors")
+
+
+def _middleware(conf: cfg.ConfigOpts) -> list[Any]:
+    """From the outside in.  The limit of body sizes stands where bodies are read (bodies.py)."""
+    return [
+        # Names the request before anything can go wrong with it.
+        lambda application: RequestId(application, conf),
+        # Browsers ask for permission without a token, and need the headers on errors too.
+        lambda application: CORS(application, conf),
+        # Before everything that looks at the host, for the links in answers.
+        lambda application: HTTPProxyToWSGI(application, conf),
+        # What follows decides by the path, so it must be the one that is routed.
+        paths.Paths,
+        # A load balancer has no token and needs no version.
+        lambda application: _healthcheck(application, conf),
+        # Outside of errors, for their answers carry the version too.
+        Versioned,
+        # Outside of all that raises.
+        Errors,
+        # Last, right before the controllers that ask who calls.
+        lambda application: Authenticated(application, conf),
+    ]
+
+
+def _healthcheck(application: Any, conf: cfg.ConfigOpts) -> Any:
+    health = Healthcheck(application, conf)
+
+    @dec.wsgify
+    def choose(request: webob.Request) -> Any:
+        return health if request.path_info == paths.HEALTHCHECK else application
+
+    return choose

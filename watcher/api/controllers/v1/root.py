@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GET /v1: what there is below it."""
+
+from typing import Any
+
+from watcher.api.controllers.v1.goals import Goals
+from watcher.api.resource import Collaborators, Request, Resource, get
+
+_DOCUMENTATION = "https://docs.openstack.org/api-ref/resource-optimization/"
+_SINCE = {"webhooks": (1, 4)}
+"""The version from which on a resource is named; it answers at any."""
+
+
+class V1(Resource):
+    def __init__(self, collaborators: Collaborators) -> None:
+        super().__init__(collaborators)
+        self.children = {
+            "goals": Goals(collaborators),
+        }
+
+    @get()
+    def document(self, request: Request) -> dict[str, Any]:
+        base = request.application_url
+        named = {
+            resource: [
+                {"href": f"{base}/v1/{resource}/", "rel": "self"},
+                {"href": f"{base}/{resource}/", "rel": "bookmark"},
+            ]
+            for resource in self.children
+            if request.version >= _SINCE.get(resource, (1, 0))
+        }
+        return {
+            "id": "v1",
+            "media_types": [
+                {
+                    "base": "application/json",
+                    "type": "application/vnd.openstack.watcher.v1+json",
+                }
+            ],
+            "links": [
+                {"href": f"{base}/v1/", "rel": "self"},
+                {"href": _DOCUMENTATION, "rel": "describedby", "type": "text/html"},
+            ],
+            **named,
+        }

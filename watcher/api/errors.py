@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors become HTTP here, and only here: a status, and a body that clients decode twice."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import webob
+from oslo_db import exception as db_errors
+from oslo_log import log
+from webob import dec, exc
+
+from watcher.common import errors
+from watcher.common.errors import WatcherError
+
+LOG = log.getLogger(__name__)
+
+
+class MethodNotAllowed(WatcherError):
+    """The path exists, the method on it does not."""
+
+    def __init__(self, sentence: str, allowed: Iterable[str]) -> None:
+        super().__init__(sentence)
+        self.allowed = sorted(allowed)
+
+
+STATUS: Final[Mapping[type[Exception], int]] = {
+    errors.Invalid: 400,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    MethodNotAllowed: 405,
+    errors.NotAcceptable: 406,
+    errors.Conflict: 409,
+    errors.BodyTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.Unavailable: 503,
+}
+
+_DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    db_errors.DBDataError: (400, "A value is too long or too large to be stored."),
+    db_errors.DBDuplicateEntry: (409, "Another object has this name or identifier already."),
+    db_errors.DBConnectionError: (503, "The database does not answer now; try again later."),
+}
+"""What a client may know of errors whose own text is about tables."""
+
+UNEXPECTED: Final = "Watcher met an error that it did not expect; its log has the details."
+
+
+def respond(error: Exception) -> webob.Response:
+    """The answer to a request that ended in *error*."""
+    status, sentence = _meaning(error)
+    if status >= 500:
+        LOG.error("%s answered with %d: %s", type(error).__name__, status, error, exc_info=error)
+    fault = {
+        "faultcode": "Client" if status < 500 else "Server",
+        "faultstring": sentence,
+        "debuginfo": None,
+    }
+    response = webob.Response(
+        json.dumps({"error_message": json.dumps(fault)}),
+        status=status,
+        content_type="application/json",
+        charset="UTF-8",
+    )
+    if isinstance(error, MethodNotAllowed):
+        response.allow = error.allowed
+    return response
+
+
+def _meaning(error: Exception) -> tuple[int, str]:
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind], str(error)
+        if kind in _DATABASE:
+            return _DATABASE[kind]
+    if isinstance(error, exc.HTTPException):
+        return error.status_int, error.detail or error.explanation or error.title
+    return 500, UNEXPECTED
+
+
+class Errors:
+    """Answers for whatever is raised below it."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    @dec.wsgify
+    def __call__(self, request: webob.Request) -> webob.Response:
+        try:
+            return request.get_response(self._application)
+        except Exception as error:
+            return respond(error)

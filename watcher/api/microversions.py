@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The versions of the API, and how a request asks for one."""
+
+import re
+from typing import Any, Final
+
+import microversion_parse
+import webob
+from webob import dec
+
+from watcher.api import errors
+from watcher.common.errors import NotAcceptable
+
+Version = tuple[int, int]
+
+SERVICE_TYPE: Final = "infra-optim"
+HEADER: Final = "OpenStack-API-Version"
+ENVIRON: Final = "watcher.api_version"
+
+HISTORY: Final = {
+    (1, 0): "All resources as they were before versions were counted.",
+    (1, 1): "An audit may have a start_time and an end_time.",
+    (1, 2): "An audit may be forced to run beside action plans that are carried out.",
+    (1, 3): "The cluster data model can be read.",
+    (1, 4): "An audit of type EVENT can be triggered through its webhook.",
+    (1, 5): "An action can be skipped; audits, plans and actions tell why (status_message).",
+    (1, 6): "The data model shows a server's pinned zone and the extra specs of its flavor.",
+    (1, 7): "An audit template may have default parameters.",
+}
+MINIMUM: Final = min(HISTORY)
+MAXIMUM: Final = max(HISTORY)
+
+_NUMBERS = re.compile(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?")
+
+
+def text(version: Version) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def parse(header: str | None) -> Version:
+    """The version that the value of the header asks for.
+
+    Without a value, or with none for this service, that is the first one: alarm
+    services send no header.  NotAcceptable for a version that is not served.
+    """
+    wanted = microversion_parse.get_version({HEADER: header or ""}, SERVICE_TYPE)
+    if wanted is None:
+        return MINIMUM
+    if wanted.lower() == "latest":
+        return MAXIMUM
+    numbers = _NUMBERS.fullmatch(wanted)
+    version = (int(numbers[1]), int(numbers[2] or 0)) if numbers else None
+    if version not in HISTORY:
+        raise NotAcceptable(
+            f"{HEADER}: version {wanted[:36]} of {SERVICE_TYPE} is not served; allowed are "
+            f"{text(MINIMUM)} to {text(MAXIMUM)} and latest."
+        )
+    return version
+
+
+def of(environ: dict[str, Any]) -> Version:
+    """The version that a request below ``Versioned`` is answered in."""
+    version: Version = environ[ENVIRON]
+    return version
+
+
+class Versioned:
+    """Settles the version of requests below /v1 and says so on every answer, errors too."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    @dec.wsgify
+    def __call__(self, request: webob.Request) -> webob.Response:
+        if not request.path_info.startswith("/v1"):
+            return request.get_response(self._application)
+        try:
+            version = parse(request.headers.get(HEADER))
+        except NotAcceptable as error:
+            response = errors.respond(error)
+        else:
+            request.environ[ENVIRON] = version
+            response = request.get_response(self._application)
+            response.headers[HEADER] = f"{SERVICE_TYPE} {text(version)}"
+        response.headers["OpenStack-API-Minimum-Version"] = text(MINIMUM)
+        response.headers["OpenStack-API-Maximum-Version"] = text(MAXIMUM)
+        response.headers.add("Vary", HEADER)
+        return response

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages of a list, and links between objects, as requests and answers spell them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from watcher.common.errors import Invalid
+from watcher.db.paging import Page
+
+PARAMETERS: Final = ("limit", "marker", "sort_key", "sort_dir")
+_DIRECTIONS: Final = ("asc", "desc")
+
+
+def page(query: Mapping[str, str], max_limit: int) -> Page:
+    """The page that query parameters ask for.  Invalid names the parameter."""
+    direction = query.get("sort_dir", "asc")
+    if direction not in _DIRECTIONS:
+        raise Invalid(f"sort_dir: must be {' or '.join(_DIRECTIONS)}.")
+    return Page(
+        limit=_limit(query.get("limit"), max_limit),
+        marker=query.get("marker"),
+        sort_key=query.get("sort_key", "id"),
+        descending=direction == "desc",
+    )
+
+
+def _limit(text: str | None, max_limit: int) -> int:
+    if text is None:
+        return max_limit
+    if not text.isascii() or not text.isdigit() or not text.strip("0"):
+        raise Invalid("limit: must be a whole number greater than 0.")
+    # Length first: converting a million digits is work.
+    return max_limit if len(text) > 9 else min(int(text), max_limit)
+
+
+def collection(
+    request: Any, resource: str, rows: Iterable[Mapping[str, Any]], page: Page, key: str = "uuid"
+) -> dict[str, Any]:
+    """The body of a list.
+
+    A full page has a ``next``.  It repeats the filters of the request, and it leaves out the
+    prefix that the service may be mounted under, because clients put their endpoint before it.
+    """
+    items = list(rows)
+    body: dict[str, Any] = {resource: items}
+    if len(items) == page.limit:
+        filters = [(name, value) for name, value in request.GET.items() if name not in PARAMETERS]
+        query = urlencode(
+            [
+                ("sort_key", page.sort_key),
+                ("sort_dir", _DIRECTIONS[page.descending]),
+                ("limit", page.limit),
+                ("marker", items[-1][key]),
+                *filters,
+            ]
+        )
+        detail = "/detail" if request.path_info.rstrip("/").endswith("/detail") else ""
+        body["next"] = f"{request.host_url}/v1/{resource}{detail}?{query}"
+    return body
+
+
+def links(request: Any, resource: str, ident: object) -> list[dict[str, str]]:
+    """The two links of an object; the first one is the object's own."""
+    place = f"{resource}/{quote(str(ident), safe='')}"
+    return [
+        {"href": f"{request.host_url}/v1/{place}", "rel": "self"},
+        {"href": f"{request.host_url}/{place}", "rel": "bookmark"},
+    ]

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How values of rows are spelled in answers."""
+
+import datetime
+from typing import Any
+
+
+def aware(time: datetime.datetime | None) -> str | None:
+    """A time of the record, with its zone: when a row was created, changed or deleted."""
+    return None if time is None else f"{time.isoformat()}+00:00"
+
+
+def naive(time: datetime.datetime | None) -> str | None:
+    """A time of the domain, UTC without saying so."""
+    return None if time is None else time.isoformat()
+
+
+def record(row: Any) -> dict[str, str | None]:
+    """The times of the record of a row."""
+    return {
+        "created_at": aware(row.created_at),
+        "updated_at": aware(row.updated_at),
+        "deleted_at": aware(row.deleted_at),
+    }
+
+
+def related(name: str, row: Any) -> dict[str, str | None]:
+    """UUID and name of a related row, null when there is none or it is deleted."""
+    live = row is not None and not row.deleted
+    return {
+        f"{name}_uuid": row.uuid if live else None,
+        f"{name}_name": row.name if live else None,
+    }

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions: calls to the decision engine whose answer somebody waits for."""
+
+from typing import Any, Protocol
+
+import oslo_messaging
+from oslo_config import cfg
+
+from watcher.common.errors import Unavailable
+from watcher.rpc.doorbell import VERSION
+
+
+class Questions(Protocol):
+    """What may be asked of a decision engine."""
+
+    def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
+        """What a strategy needs and whether it is there, a requirement an item.
+
+        Unavailable when no decision engine answers in time.
+        """
+
+
+class Calls:
+    """Questions over the message bus."""
+
+    def __init__(self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> None:
+        topic = conf.watcher_decision_engine.conductor_topic
+        self._client = oslo_messaging.get_rpc_client(
+            transport, oslo_messaging.Target(topic=topic, version=VERSION), retry=0
+        )
+
+    def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
+        answer: list[dict[str, Any]] = self._ask("get_strategy_info", strategy_name=strategy_name)
+        return answer
+
+    def _ask(self, method: str, **arguments: Any) -> Any:
+        try:
+            return self._client.call({}, method, **arguments)
+        except oslo_messaging.MessagingException as error:
+            raise Unavailable(
+                "The decision engine does not answer now; check that watcher-decision-engine "
+                "runs and that the message bus can be reached."
+            ) from error
+
+
+class Nobody:
+    """For an API that runs without a decision engine to ask."""
+
+    def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
+        raise Unavailable("This API has no decision engine to ask.")

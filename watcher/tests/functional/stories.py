@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gabbi story starts from: an API without keystone on an empty SQLite database.
+
+A fixture of a story adds rows, or makes the API another one.  Stories find what a fixture wants
+them to know in the environment, as gabbi's ``$ENVIRON['NAME']``.
+"""
+
+import os
+import tempfile
+from typing import Any
+
+from gabbi.fixture import GabbiFixture
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from watcher import conf as watcher_conf
+from watcher.api import app
+from watcher.common.errors import Unavailable
+from watcher.db import models
+from watcher.db.session import Database
+from watcher.tests import factories
+
+_current: list[Any] = []
+
+
+def application() -> Any:
+    """The API of the story that runs now."""
+    return lambda environ, start_response: _current[-1](environ, start_response)
+
+
+def tell(**rows: Any) -> None:
+    """Let the story know the UUIDs of rows, each by a name for the environment."""
+    os.environ.update({name: row.uuid for name, row in rows.items()})
+
+
+class Bell:
+    """A doorbell that remembers who rang."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+
+    def ring(self, uuid: str) -> None:
+        self.rung.append(uuid)
+
+
+class Api(GabbiFixture):
+    """An API with nothing in it.  Other fixtures fill it: ``fill``, and ``configure`` before."""
+
+    def configure(self, conf: cfg.ConfigOpts) -> None:
+        """Options that the story needs."""
+
+    def fill(self, session: Session) -> None:
+        """Rows that the story needs."""
+
+    def start_fixture(self) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        conf = watcher_conf.load([], [])
+        conf.set_override("host", "engine-1")
+        conf.set_override("state_path", self._directory.name)
+        conf.set_override("enable_authentication", False)
+        conf.set_override("sqlite_synchronous", False, group="database")
+        self.configure(conf)
+        self.database = Database(conf)
+        models.Base.metadata.create_all(self.database.engine)
+        with self.database.writer() as session:
+            self.fill(session)
+        self.decision_engine, self.applier = Bell(), Bell()
+        _current.append(
+            app.build(conf, self.database, self.decision_engine, self.applier, Answers())
+        )
+
+    def stop_fixture(self) -> None:
+        _current.pop()
+        self.database.dispose()
+        self._directory.cleanup()
+
+
+class Answers:
+    """A decision engine that knows of the strategy ``dummy`` alone."""
+
+    def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
+        if strategy_name != "dummy":
+            raise Unavailable("The decision engine does not answer now.")
+        return [
+            {"type": kind, "state": state, "mandatory": mandatory, "comment": ""}
+            for kind, state, mandatory in (
+                ("Datasource", "This strategy uses no datasource.", True),
+                ("Metrics", [], False),
+                ("CDM", [{"compute_model": "available"}], True),
+            )
+        ]
+
+
+class Catalog(Api):
+    """Two goals and three strategies."""
+
+    def fill(self, session: Session) -> None:
+        dummy = factories.goal(session, name="dummy", display_name="Dummy goal")
+        consolidation = factories.goal(session, name="server_consolidation")
+        spec = {
+            "properties": {
+                "para1": {"type": "number", "default": 3.2, "minimum": 1.0, "maximum": 10.2},
+                "para2": {"type": "string", "default": "hello"},
+            }
+        }
+        strategy = factories.strategy(session, dummy, name="dummy", parameters_spec=spec)
+        factories.strategy(session, dummy, name="dummy_with_resize")
+        basic = factories.strategy(session, consolidation, name="basic")
+        tell(
+            DUMMY_GOAL=dummy,
+            CONSOLIDATION_GOAL=consolidation,
+            DUMMY_STRATEGY=strategy,
+            BASIC_STRATEGY=basic,
+        )

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stories of gabbits/, each against an API and a database of its own."""
+
+import os
+from typing import Any
+
+from gabbi import driver
+
+from watcher.tests.functional import stories
+
+
+def load_tests(loader: Any, tests: Any, pattern: Any) -> Any:
+    directory = os.path.join(os.path.dirname(__file__), "gabbits")
+    return driver.build_tests(
+        directory,
+        loader,
+        intercept=stories.application,
+        fixture_module=stories,
+        test_loader_name=__name__,
+    )
