@@ -30,6 +30,8 @@ class Host:
     """``up`` or ``down``: whether it answers."""
     disabled_reason: str | None = None
     zone: str = ""
+    aggregates: Sequence[tuple[int, str]] = ()
+    """(id, name) of each host aggregate that it is in."""
 
     @property
     def available(self) -> bool:

@@ -6,6 +6,7 @@ out: a broken third-party package never takes a service down.
 """
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
 from oslo_log import log
@@ -18,6 +19,11 @@ def load(namespace: str) -> Mapping[str, Any]:
     """What the entry points of *namespace* name, by entry-point name, sorted by it."""
     manager = ExtensionManager(namespace, on_load_failure_callback=_report)
     return {extension.name: extension.plugin for extension in sorted(manager, key=_name)}
+
+
+def names(namespace: str) -> frozenset[str]:
+    """What is installed, whether it loads or not."""
+    return frozenset(entry_points(group=namespace).names)
 
 
 def _name(extension: Any) -> str:

@@ -11,9 +11,18 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from watcher.conf import api, applier, cloud, database, decision_engine, service, webhooks
+from watcher.conf import (
+    api,
+    applier,
+    cloud,
+    database,
+    decision_engine,
+    planners,
+    service,
+    webhooks,
+)
 
-_MODULES = (service, api, webhooks, database, decision_engine, applier, cloud)
+_MODULES = (service, api, webhooks, database, decision_engine, planners, applier, cloud)
 
 Groups = dict[str | None, list[cfg.Opt]]
 

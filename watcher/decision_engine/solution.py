@@ -45,7 +45,7 @@ class SolutionBuilder:
         self._actions: list[ProposedAction] = []
         self._seen: set[str] = set()
 
-    def add(self, action_type: str, resource_id: str | None = None, **parameters: Any) -> None:
+    def add(self, action_type: str, resource_id: str | None = None, /, **parameters: Any) -> None:
         """Propose an action.  *resource_id* becomes one of its parameters."""
         if resource_id is not None:
             if "resource_id" in parameters:

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a strategy is: facts as class attributes, and one method from inputs to solution."""
 
+from __future__ import annotations
+
 import dataclasses
 import datetime
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from oslo_config import cfg
 
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
+
+if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs
+    from watcher.decision_engine.model.compute import ComputeModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +30,16 @@ class Inputs:
     parameters: Mapping[str, Any]
     """Checked against ``Strategy.schema``, with all defaults filled in."""
     now: datetime.datetime
-    random: np.random.Generator
-    """Seeded by the run: a repeated attempt draws the same numbers."""
+    seed: int
+    """For a random generator of the strategy's own; equal for all attempts at a run."""
     compute_model: Callable[[], ComputeModel]
     """The snapshot with the audit's scope applied.  ModelUnavailable."""
     host_metric: Callable[..., Mapping[str, float]]
     """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}."""
     server_metric: Callable[..., Mapping[str, float]]
     """``(name, servers, period=, aggregate=, granularity=)`` to {server uuid: value}."""
-    score: Callable[[str, str], str]
-    """``(scoring engine, features)`` to its result, both JSON texts."""
+    scoring_engine: Callable[[str], ScoringEngine]
+    """The scoring engine of a name.  NotFound."""
     options: Any
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
 

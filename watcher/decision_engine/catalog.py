@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this engine can do: goals, strategies, scoring engines and planners.
+
+All come from entry points, and go by the names of these.  ``sync`` tells the
+database about them, which is what the API shows.
+"""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from oslo_config import cfg
+from oslo_log import log
+from sqlalchemy.orm import Session
+
+from watcher.common import plugins
+from watcher.common.errors import NotFound
+from watcher.db import catalog, models
+from watcher.decision_engine.goals import Goal
+from watcher.decision_engine.planners import Planner
+from watcher.decision_engine.scoring import ScoringEngine
+from watcher.decision_engine.strategies.base import Strategy
+
+LOG = log.getLogger(__name__)
+
+P = TypeVar("P")
+
+
+class Catalog:
+    """The plug-ins by name, sorted by it; their options are registered on *conf*."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self.goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals")
+        self.strategies = _strategies(self.goals)
+        self.planners: Mapping[str, type[Planner]] = plugins.load("watcher_planners")
+        self.scoring_engines = _scoring_engines()
+        for group, options in _options(self.goals, self.strategies).items():
+            conf.register_group(cfg.OptGroup(group))
+            conf.register_opts(options, group=group)
+
+    def strategy_for(self, goal: str, strategy: str | None = None) -> type[Strategy]:
+        """The strategy of that name; without one, the goal's first by name.  NotFound."""
+        if strategy is not None:
+            return _named("strategy", strategy, self.strategies)
+        for candidate in self.strategies.values():
+            if candidate.goal == goal:
+                return candidate
+        raise NotFound(f"goal: no strategy for the goal '{goal}' is installed.")
+
+    def planner(self, name: str) -> Planner:
+        """The planner of that name, with its options.  NotFound."""
+        planner = _named("planner", name, self.planners)
+        return planner(self._conf[f"watcher_planners.{name}"])
+
+    def scoring_engine(self, name: str) -> ScoringEngine:
+        """The scoring engine of that name.  NotFound."""
+        return _named("scoring engine", name, self.scoring_engines)
+
+    def sync(self, session: Session, now: datetime.datetime) -> None:
+        """Make the database's rows equal to the plug-ins.  Call it through ``Database.write``.
+
+        A plug-in that is installed but does not load keeps its row as it is: what is
+        broken today may be mended tomorrow, and its audits should still be there.
+        """
+        goals = catalog.write(
+            session,
+            models.Goal,
+            {
+                name: {
+                    "display_name": goal.display_name,
+                    "efficacy_specification": goal.efficacy.stored(),
+                }
+                for name, goal in self.goals.items()
+            },
+        )
+        strategies = catalog.write(
+            session,
+            models.Strategy,
+            {
+                name: {
+                    "display_name": strategy.display_name,
+                    "goal_id": goals[strategy.goal].id,
+                    "parameters_spec": dict(strategy.schema),
+                }
+                for name, strategy in self.strategies.items()
+            },
+        )
+        engines = catalog.write(
+            session,
+            models.ScoringEngine,
+            {
+                name: {"description": engine.description, "metainfo": engine.metainfo}
+                for name, engine in self.scoring_engines.items()
+            },
+        )
+        goals_left = plugins.names("watcher_goals")
+        left = plugins.names("watcher_strategies")
+        gone = [goal for name, goal in goals.items() if name not in goals_left]
+        homeless = {goal.id for goal in gone}
+        catalog.remove(
+            session,
+            [
+                strategy
+                for name, strategy in strategies.items()
+                if name not in left or strategy.goal_id in homeless
+            ],
+            now,
+        )
+        catalog.remove(session, gone, now)
+        catalog.remove(
+            session,
+            [engine for name, engine in engines.items() if name not in self.scoring_engines],
+            now,
+        )
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """The options of all plug-ins; an entry point of oslo.config's sample generator."""
+    goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals")
+    return sorted(_options(goals, _strategies(goals)).items())
+
+
+def _options(
+    goals: Mapping[str, type[Goal]], strategies: Mapping[str, type[Strategy]]
+) -> dict[str, list[cfg.Opt]]:
+    kinds: dict[str, Mapping[str, Any]] = {
+        "watcher_goals": goals,
+        "watcher_strategies": strategies,
+    }
+    return {
+        f"{kind}.{name}": list(plugin.options)
+        for kind, plugs in kinds.items()
+        for name, plugin in plugs.items()
+    }
+
+
+def _strategies(goals: Mapping[str, type[Goal]]) -> Mapping[str, type[Strategy]]:
+    strategies: dict[str, type[Strategy]] = {}
+    for name, strategy in plugins.load("watcher_strategies").items():
+        if strategy.goal in goals:
+            strategies[name] = strategy
+        else:
+            LOG.error("Strategy %s is left out: there is no goal %s", name, strategy.goal)
+    return strategies
+
+
+def _scoring_engines() -> Mapping[str, ScoringEngine]:
+    engines: dict[str, ScoringEngine] = {
+        name: engine() for name, engine in plugins.load("watcher_scoring_engines").items()
+    }
+    for container in plugins.load("watcher_scoring_engine_containers").values():
+        engines.update((engine.name, engine) for engine in container().engines())
+    return dict(sorted(engines.items()))
+
+
+def _named(kind: str, name: str, plugs: Mapping[str, P]) -> P:
+    if name not in plugs:
+        raise NotFound(f"{kind}: there is no '{name}'; installed are {', '.join(plugs)}.")
+    return plugs[name]

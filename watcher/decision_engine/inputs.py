@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one run hands to its strategy."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import uuid
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+
+from watcher.cloud.compute import Cloud
+from watcher.common import schemas
+from watcher.db.models import Audit
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.model.compute import ComputeModel
+
+
+def make(
+    strategy: type[Strategy],
+    audit: Audit,
+    run_uuid: str,
+    now: datetime.datetime,
+    cloud: Cloud,
+    catalog: Catalog,
+    conf: cfg.ConfigOpts,
+) -> Inputs:
+    """The inputs of run *run_uuid*.  Invalid if the audit's parameters do not fit (any more)."""
+    return Inputs(
+        audit_uuid=audit.uuid or "",
+        audit_type=audit.audit_type or "",
+        parameters=schemas.parameters(strategy.schema, audit.parameters or {}),
+        now=now,
+        seed=uuid.UUID(run_uuid).int,
+        compute_model=functools.cache(lambda: _compute_model(cloud, audit)),
+        host_metric=lambda *what, **how: cloud.metrics.host_metric(*what, **how),
+        server_metric=lambda *what, **how: cloud.metrics.server_metric(*what, **how),
+        scoring_engine=catalog.scoring_engine,
+        options=conf[f"watcher_strategies.{strategy.name}"],
+    )
+
+
+def _compute_model(cloud: Cloud, audit: Audit) -> ComputeModel:
+    # The model brings NumPy: only runs that look at it pay for that.
+    from watcher.decision_engine import scope
+    from watcher.decision_engine.model.collector import ComputeCollector
+
+    return scope.apply(ComputeCollector(cloud.compute).snapshot(), audit.scope or [])

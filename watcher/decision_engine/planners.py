@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a solution to a plan: which action waits for which.
+
+No action waits for a whole crowd.  A limit of n at once is n *lanes*: actions take
+the lanes in turn, and each waits for the one before it in its lane.  So a plan of
+any size is made in one pass, an action has a handful of parents, and a slow
+migration holds up its own lanes alone.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from watcher.common.errors import Invalid
+from watcher.decision_engine.solution import PlannedAction, ProposedAction, Solution
+
+
+class Planner:
+    """Base of all planners."""
+
+    name: ClassVar[str]
+
+    def __init__(self, options: Any) -> None:
+        """*options* is the group ``[watcher_planners.<name>]`` of the configuration."""
+        self.options = options
+
+    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
+        """The solution's actions in the order in which they are listed.
+
+        Invalid for a type of action that the planner does not know.
+        """
+        raise NotImplementedError
+
+
+class Weight(Planner):
+    """Type after type, by weight; within a type as the solution says, some at once.
+
+    An action starts when all actions of greater weight are over.  Types of equal
+    weight are one stage: they run side by side, each within its own limit.
+    """
+
+    name = "weight"
+
+    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
+        limits = self.options.parallelization
+        order = _Order(self.options.migrations_per_host)
+        planned: list[PlannedAction] = []
+        gate: list[str] = []
+        for stage in _stages(self, solution):
+            lanes = {
+                action.action_type: _Lanes(limits.get(action.action_type, 1)) for action in stage
+            }
+            for action in stage:
+                key = str(uuid.uuid4())
+                ahead = lanes[action.action_type].join(key)
+                parents = [*([ahead] if ahead else gate), *order.join(key, action)]
+                planned.append(_planned(key, action, parents))
+            gate = [end for each in lanes.values() for end in each.ends]
+        return planned
+
+
+class WorkloadStabilization(Planner):
+    """As many at once as hosts bear: actions wait only where they share a host or a resource."""
+
+    name = "workload_stabilization"
+
+    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
+        order = _Order(self.options.migrations_per_host)
+        planned: list[PlannedAction] = []
+        for stage in _stages(self, solution):
+            for action in stage:
+                key = str(uuid.uuid4())
+                planned.append(_planned(key, action, order.join(key, action)))
+        return planned
+
+
+class _Lanes:
+    """At most *width* at once."""
+
+    def __init__(self, width: int) -> None:
+        self.ends: list[str] = []
+        """The last action of each lane: when these are over, all are."""
+        self._width = max(1, width)
+        self.taken = -1
+
+    def join(self, key: str) -> str | None:
+        """Put an action in the next lane; the action that it has to wait for."""
+        self.taken = (self.taken + 1) % self._width
+        if self.taken == len(self.ends):
+            self.ends.append(key)
+            return None
+        ahead, self.ends[self.taken] = self.ends[self.taken], key
+        return ahead
+
+
+class _Host:
+    """What happens on one host."""
+
+    def __init__(self, width: int) -> None:
+        self._lanes = _Lanes(width)
+        self._departures: dict[int, str] = {}
+
+    def leave(self, key: str) -> list[str]:
+        ahead = self._lanes.join(key)
+        self._departures[self._lanes.taken] = key
+        return [ahead] if ahead else []
+
+    def enter(self, key: str) -> list[str]:
+        """Wait for those who left before, too: they may have made the room.
+
+        The last departure of each lane stands for the earlier ones of the lane.
+        """
+        ahead = self._lanes.join(key)
+        return [*([ahead] if ahead else []), *self._departures.values()]
+
+
+class _Order:
+    """What actions owe to the order of the solution, by the hosts and resources they touch."""
+
+    def __init__(self, per_host: int) -> None:
+        self._hosts: dict[str, _Host] = defaultdict(lambda: _Host(per_host))
+        self._resources: dict[str, str] = {}
+
+    def join(self, key: str, action: ProposedAction) -> list[str]:
+        """The actions that this one has to wait for."""
+        parameters = action.input_parameters
+        parents: list[str] = []
+        for resource in _text(parameters, "resource_id"):
+            if resource in self._resources:
+                parents.append(self._resources[resource])
+            self._resources[resource] = key
+        for host in _text(parameters, "source_node"):
+            parents.extend(self._hosts[host].leave(key))
+        for host in _text(parameters, "destination_node"):
+            parents.extend(parent for parent in self._hosts[host].enter(key) if parent != key)
+        return parents
+
+
+def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
+    """The parameter, if it is there.  Of a free-form action it may be anything."""
+    value = parameters.get(name)
+    if isinstance(value, str) and value:
+        yield value
+
+
+def _stages(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
+    """Actions by weight, the greatest first; within a weight in the solution's order."""
+    stages: dict[int, list[ProposedAction]] = defaultdict(list)
+    for action in solution.actions:
+        weight = planner.options.weights.get(action.action_type)
+        if weight is None:
+            raise Invalid(
+                f"action_type: the planner '{planner.name}' has no weight for "
+                f"'{action.action_type}'; [watcher_planners.{planner.name}] weights names "
+                f"{', '.join(planner.options.weights)}."
+            )
+        stages[weight].append(action)
+    return [stages[weight] for weight in sorted(stages, reverse=True)]
+
+
+def _planned(key: str, action: ProposedAction, parents: list[str]) -> PlannedAction:
+    return PlannedAction(
+        key, action.action_type, action.input_parameters, tuple(dict.fromkeys(parents))
+    )

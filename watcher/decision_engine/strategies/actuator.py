@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+
+class Actuator(Strategy):
+    """Proposes the actions that the audit's parameters list, as they are."""
+
+    name = "actuator"
+    display_name = "Actuator"
+    goal = "unclassified"
+    schema = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "object",
+        "properties": {
+            "actions": {
+                "description": "The actions of the plan. The planner orders them by type.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "action_type": {
+                            "description": "Name of an action, such as nop or migrate.",
+                            "type": "string",
+                        },
+                        "resource_id": {
+                            "description": "What the action works on.",
+                            "type": "string",
+                        },
+                        "input_parameters": {
+                            "description": "What else the action takes.",
+                            "type": "object",
+                            "properties": {},
+                            "additionalProperties": True,
+                        },
+                    },
+                    "required": ["action_type", "input_parameters"],
+                    "additionalProperties": True,
+                },
+            },
+        },
+        "required": ["actions"],
+        "additionalProperties": True,
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        solution = SolutionBuilder()
+        for action in inputs.parameters["actions"]:
+            solution.add(
+                action["action_type"], action.get("resource_id"), **action["input_parameters"]
+            )
+        return solution.build()

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+
+class Dummy(Strategy):
+    """Says hello twice and sleeps: proves that audits, plans and the applier work."""
+
+    name = "dummy"
+    display_name = "Dummy strategy"
+    goal = "dummy"
+    schema = {
+        "properties": {
+            "para1": {
+                "description": "Seconds to sleep.",
+                "type": "number",
+                "default": 3.2,
+                "minimum": 1.0,
+                "maximum": 10.2,
+            },
+            "para2": {
+                "description": "What to say second.",
+                "type": "string",
+                "default": "hello",
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        solution = SolutionBuilder()
+        solution.add("nop", message="hello World")
+        solution.add("nop", message=inputs.parameters["para2"])
+        solution.add("sleep", duration=inputs.parameters["para1"])
+        return solution.build()

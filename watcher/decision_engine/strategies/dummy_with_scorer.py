@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import random
+
+from watcher.decision_engine.scoring import MIB
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+GIB = 1024 * MIB
+
+
+class DummyWithScorer(Strategy):
+    """Asks two scoring engines about invented telemetry: shows how a strategy uses them."""
+
+    name = "dummy_with_scorer"
+    display_name = "Dummy Strategy using sample Scoring Engines"
+    goal = "dummy"
+    schema = {
+        "properties": {
+            "param1": {
+                "description": "A number; it has no effect.",
+                "type": "number",
+                "default": 3.2,
+                "minimum": 1.0,
+                "maximum": 10.2,
+            },
+            "param2": {
+                "description": "A text; it has no effect.",
+                "type": "string",
+                "default": "hello",
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        chance = random.Random(inputs.seed)
+        classifier = inputs.scoring_engine("dummy_scorer")
+        workloads = json.loads(classifier.metainfo)["workloads"]
+        workload, *_ = json.loads(classifier.score(json.dumps(_telemetry(chance))))
+        average = inputs.scoring_engine("dummy_avg_scorer")
+        (mean,) = json.loads(average.score(json.dumps(chance.sample(range(1000), 20))))
+        solution = SolutionBuilder()
+        solution.add("nop", message="Hello from Dummy Strategy with Scorer!")
+        solution.add("nop", message=f"Detected Workload: {workloads[workload]}")
+        solution.add("nop", message=f"AVG Scorer result: {mean}")
+        solution.add("sleep", duration=5.0)
+        return solution.build()
+
+
+def _telemetry(chance: random.Random) -> list[int]:
+    """The nine features of ``dummy_scorer``."""
+    return [
+        chance.randint(0, 100),
+        4 * GIB,
+        chance.randint(1 * GIB, 4 * GIB),
+        chance.randint(0, 2000),
+        chance.randint(0, 2000),
+        chance.randint(0, 200 * MIB),
+        chance.randint(0, 200 * MIB),
+        chance.randint(0, 20 * MIB),
+        chance.randint(0, 10 * MIB),
+    ]
