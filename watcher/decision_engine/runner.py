@@ -77,8 +77,6 @@ class Runner:
                 self._succeed(run, outcome, context, time.monotonic() - began)
         except LostClaim as lost:
             LOG.warning("%s", lost)
-            return
-        self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
 
     def _refuse_endless(self, run: AuditRun) -> None:
         """A run that was taken over again and again is what kills the engines."""
