@@ -18,6 +18,7 @@ from watcher.api.errors import Errors
 from watcher.api.microversions import Versioned
 from watcher.api.resource import Collaborators, Request
 from watcher.db.session import Database
+from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.questions import Nobody, Questions
 
@@ -27,6 +28,7 @@ def build(
     database: Database,
     decision_engine: Doorbell,
     applier: Doorbell,
+    notifications: Notifications,
     questions: Questions | None = None,
 ) -> Any:
     """A WSGI application of its own, however many there are in the process."""
@@ -34,7 +36,15 @@ def build(
     policy = Enforcer(conf)
     policy.register_defaults(list(policies.list_rules()))
     root = Root(
-        Collaborators(conf, database, policy, decision_engine, applier, questions or Nobody())
+        Collaborators(
+            conf,
+            database,
+            policy,
+            decision_engine,
+            applier,
+            notifications,
+            questions or Nobody(),
+        )
     )
     application: Any = pecan.Pecan(
         root, request_cls=Request, force_canonical=False, guess_content_type_from_ext=False

@@ -28,6 +28,7 @@ from watcher.api import auth, bodies, microversions, paging
 from watcher.api.errors import MethodNotAllowed
 from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, UnsupportedMediaType
 from watcher.db.session import Database
+from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.questions import Questions
 
@@ -47,6 +48,7 @@ class Collaborators:
     policy: Enforcer
     decision_engine: Doorbell
     applier: Doorbell
+    notifications: Notifications
     questions: Questions
 
 
@@ -132,6 +134,7 @@ class Resource:
         self.database = collaborators.database
         self.decision_engine = collaborators.decision_engine
         self.applier = collaborators.applier
+        self.notifications = collaborators.notifications
         self.questions = collaborators.questions
         self._policy = collaborators.policy
 

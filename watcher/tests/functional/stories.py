@@ -18,6 +18,7 @@ from watcher.api import app
 from watcher.common.errors import Unavailable
 from watcher.db import models
 from watcher.db.session import Database
+from watcher.notifications import Notifications
 from watcher.tests import factories
 
 _current: list[Any] = []
@@ -66,7 +67,14 @@ class Api(GabbiFixture):
             self.fill(session)
         self.decision_engine, self.applier = Bell(), Bell()
         _current.append(
-            app.build(conf, self.database, self.decision_engine, self.applier, Answers())
+            app.build(
+                conf,
+                self.database,
+                self.decision_engine,
+                self.applier,
+                Notifications(conf, self.database),
+                Answers(),
+            )
         )
 
     def stop_fixture(self) -> None:
