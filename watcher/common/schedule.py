@@ -14,7 +14,8 @@ _LONGEST = datetime.timedelta(days=3660)
 def validate(interval: str) -> None:
     """Invalid unless *interval* is a positive number of seconds or a cron expression."""
     if len(interval) > MAX_LENGTH:
-        raise Invalid(f"interval: {interval[:MAX_LENGTH]}... is longer than {MAX_LENGTH} characters.")
+        shown = interval[:MAX_LENGTH]
+        raise Invalid(f"interval: {shown}... is longer than {MAX_LENGTH} characters.")
     seconds = _seconds(interval)
     if seconds is None:
         if not croniter.is_valid(interval):

@@ -35,9 +35,7 @@ def ignore(
     session: Session, audit_id: int, event: Event, now: datetime.datetime, reason: str
 ) -> AuditEvent:
     """Write an event that causes no run, and the named reason for that."""
-    return _write(
-        session, audit_id, event, now, decision=Decision.IGNORED, decision_reason=reason
-    )
+    return _write(session, audit_id, event, now, decision=Decision.IGNORED, decision_reason=reason)
 
 
 def _write(

@@ -120,9 +120,7 @@ def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
 
 def plan_under_way(session: Session) -> bool:
     """Whether any plan of the cloud waits for an applier, or is being carried out."""
-    return bool(
-        session.scalar(select(exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))))
-    )
+    return bool(session.scalar(select(exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY)))))
 
 
 def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime | None:
@@ -134,9 +132,7 @@ def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime |
     )
 
 
-def claim(
-    session: Session, run_id: int, lease: Lease, now: datetime.datetime
-) -> AuditRun | None:
+def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
     """Make a due run ONGOING, its audit with it, for this engine alone.
 
     None if another engine was faster, or if the audit no longer runs; in the
@@ -193,9 +189,7 @@ def take_over(
     return _start(session, run_id, lease, now)
 
 
-def extend(
-    session: Session, run_ids: Sequence[int], lease: Lease, now: datetime.datetime
-) -> None:
+def extend(session: Session, run_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
     """Keep the claims on those runs for one more lease."""
     session.execute(
         update(AuditRun)
@@ -209,7 +203,9 @@ def extend(
     )
 
 
-def settle(session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any) -> bool:
+def settle(
+    session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any
+) -> bool:
     """Give the audit of a claimed run the state that the run leaves it in.
 
     False if somebody changed the audit's state meanwhile.  Then the result is to be
@@ -313,7 +309,7 @@ def adopt(session: Session, now: datetime.datetime) -> int:
     return len(forlorn)
 
 
-def _due(now: datetime.datetime) -> Select[tuple[int]]:
+def _due(now: datetime.datetime) -> Select[int]:
     other = aliased(AuditRun)
     return (
         select(AuditRun.id)
@@ -322,9 +318,7 @@ def _due(now: datetime.datetime) -> Select[tuple[int]]:
             AuditRun.slot == RunState.QUEUED,
             AuditRun.not_before <= now,
             Audit.state != AuditState.SUSPENDED,
-            ~exists().where(
-                other.audit_id == AuditRun.audit_id, other.slot == RunState.ONGOING
-            ),
+            ~exists().where(other.audit_id == AuditRun.audit_id, other.slot == RunState.ONGOING),
         )
     )
 
@@ -351,17 +345,13 @@ def _get(session: Session, run_id: int) -> AuditRun:
         select(AuditRun)
         .where(AuditRun.id == run_id)
         .options(
-            joinedload(AuditRun.audit).options(
-                joinedload(Audit.goal), joinedload(Audit.strategy)
-            )
+            joinedload(AuditRun.audit).options(joinedload(Audit.goal), joinedload(Audit.strategy))
         )
         .execution_options(populate_existing=True)
     ).one()
 
 
-def _start(
-    session: Session, run_id: int, lease: Lease, now: datetime.datetime
-) -> AuditRun | None:
+def _start(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
     """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
     run = _get(session, run_id)
     audit = run.audit
@@ -392,9 +382,7 @@ def _runnable(audit: Audit) -> frozenset[str]:
     return AuditState.RUNNABLE.get(audit.audit_type or "", frozenset())
 
 
-def _ended_by_now(
-    session: Session, audit: Audit, now: datetime.datetime
-) -> tuple[str, str] | None:
+def _ended_by_now(session: Session, audit: Audit, now: datetime.datetime) -> tuple[str, str] | None:
     """The audit's new state and the reason, if its next run is not to happen at all."""
     if audit.audit_type == AuditType.CONTINUOUS and audit.end_time and audit.end_time <= now:
         return AuditState.SUCCEEDED, "The end time of the audit has passed."
@@ -403,7 +391,10 @@ def _ended_by_now(
             select(ActionPlan.uuid).where(ActionPlan.state == PlanState.ONGOING).limit(1)
         )
         if ongoing:
-            return AuditState.CANCELLED, f"Action plan {ongoing} was ongoing; use force to ignore it."
+            return (
+                AuditState.CANCELLED,
+                f"Action plan {ongoing} was ongoing; use force to ignore it.",
+            )
     return None
 
 

@@ -63,9 +63,7 @@ class Dispatcher:
         with self._lock:
             in_hand = sorted(self._in_hand)
         if in_hand:
-            self._database.write(
-                lambda session: runs.extend(session, in_hand, self._lease, now)
-            )
+            self._database.write(lambda session: runs.extend(session, in_hand, self._lease, now))
 
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""

@@ -17,6 +17,7 @@ class TestCase(testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(fixtures.FakeLogger())
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.conf: cfg.ConfigOpts = watcher_conf.load([], [])
         self.conf.set_override("host", "engine-1")

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+import threading
+
+from oslo_utils import timeutils
+from sqlalchemy import select
+
+from watcher.common.states import AuditState, AuditType, PlanState, RunState
+from watcher.db import runs
+from watcher.db.models import Audit, AuditRun
+from watcher.decision_engine.dispatcher import Dispatcher
+from watcher.tests import base, factories
+
+LEASE = runs.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
+SECOND = datetime.timedelta(seconds=1)
+DEADLINE = 30
+
+
+class DispatcherTest(base.DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.executed: list[str] = []
+        self.dispatcher = Dispatcher(self.conf, self.database, LEASE, lambda run: None)
+
+    def queue(self, not_before: datetime.datetime = NOW, **audit: object) -> AuditRun:
+        audit.setdefault("audit_type", AuditType.EVENT)
+        with self.database.writer() as session:
+            row = factories.audit(session, **audit)
+            return runs.enqueue(session, row.id, NOW, not_before)
+
+    def run_of(self, run: AuditRun) -> AuditRun:
+        with self.database.reader() as session:
+            return session.get_one(AuditRun, run.id)
+
+    def audit_of(self, run: AuditRun) -> Audit:
+        with self.database.reader() as session:
+            return session.get_one(Audit, run.audit_id)
+
+    def add_plan(self, state: str) -> None:
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            strategy = factories.strategy(session, goal)
+            audit = factories.audit(session, goal, strategy, state=AuditState.SUCCEEDED)
+            factories.action_plan(session, audit, strategy, state=state)
+
+    def test_claims_the_longest_due_run_and_starts_its_audit(self) -> None:
+        self.queue(NOW)
+        first = self.queue(NOW - SECOND)
+
+        claimed = self.dispatcher.claim(NOW)
+
+        self.assertEqual(first.uuid, claimed.uuid)
+        self.assertEqual((RunState.ONGOING, 1, LEASE.engine), _facts(self.run_of(first)))
+        audit = self.audit_of(first)
+        self.assertEqual((AuditState.ONGOING, "engine-1"), (audit.state, audit.hostname))
+
+    def test_leaves_what_is_not_due(self) -> None:
+        self.queue(NOW + SECOND)
+        self.assertIsNone(self.dispatcher.claim(NOW))
+
+    def test_leaves_runs_of_suspended_audits(self) -> None:
+        run = self.queue(state=AuditState.SUSPENDED)
+        self.assertIsNone(self.dispatcher.claim(NOW))
+        self.assertEqual(RunState.QUEUED, self.run_of(run).state)
+
+    def test_ends_runs_of_cancelled_audits(self) -> None:
+        run = self.queue(state=AuditState.CANCELLED)
+        self.assertIsNone(self.dispatcher.claim(NOW))
+        self.assertEqual(RunState.CANCELLED, self.run_of(run).state)
+        self.assertEqual(AuditState.CANCELLED, self.audit_of(run).state)
+
+    def test_runs_a_failed_event_audit_again(self) -> None:
+        run = self.queue(state=AuditState.FAILED)
+        self.assertEqual(run.uuid, self.dispatcher.claim(NOW).uuid)
+
+    def test_never_two_runs_of_an_audit_at_once(self) -> None:
+        first = self.queue()
+        self.dispatcher.claim(NOW)
+        with self.database.writer() as session:
+            runs.enqueue(session, first.audit_id, NOW, NOW)
+
+        self.assertIsNone(self.dispatcher.claim(NOW))
+
+    def test_event_and_continuous_runs_wait_for_a_plan_under_way(self) -> None:
+        for state in sorted(PlanState.UNDER_WAY):
+            with self.subTest(state):
+                run = self.queue()
+                self.add_plan(state)
+                self.assertIsNone(self.dispatcher.claim(NOW))
+                self.assertEqual(RunState.QUEUED, self.run_of(run).state)
+
+    def test_a_waiting_run_says_what_it_waits_for(self) -> None:
+        run = self.queue()
+        forced = self.queue(NOW + SECOND, force=True)
+        self.add_plan(PlanState.ONGOING)
+
+        self.dispatcher._tell_held_up(NOW)
+
+        self.assertEqual(runs.PLAN_ONGOING, self.run_of(run).wait_reason)
+        self.assertIsNone(self.run_of(forced).wait_reason)
+
+    def test_force_does_not_wait(self) -> None:
+        run = self.queue(force=True)
+        self.add_plan(PlanState.ONGOING)
+        self.assertEqual(run.uuid, self.dispatcher.claim(NOW).uuid)
+
+    def test_an_ongoing_plan_cancels_a_oneshot_audit_with_a_reason(self) -> None:
+        run = self.queue(audit_type=AuditType.ONESHOT)
+        self.add_plan(PlanState.ONGOING)
+
+        self.assertIsNone(self.dispatcher.claim(NOW))
+
+        audit = self.audit_of(run)
+        self.assertEqual(AuditState.CANCELLED, audit.state)
+        self.assertIn("was ongoing", audit.status_message)
+        self.assertEqual(RunState.CANCELLED, self.run_of(run).state)
+
+    def test_a_pending_plan_does_not_cancel_a_oneshot_audit(self) -> None:
+        run = self.queue(audit_type=AuditType.ONESHOT)
+        self.add_plan(PlanState.PENDING)
+        self.assertEqual(run.uuid, self.dispatcher.claim(NOW).uuid)
+
+    def test_a_continuous_audit_ends_at_its_end_time(self) -> None:
+        run = self.queue(
+            audit_type=AuditType.CONTINUOUS, state=AuditState.ONGOING, interval="60", end_time=NOW
+        )
+        self.assertIsNone(self.dispatcher.claim(NOW))
+        self.assertEqual(AuditState.SUCCEEDED, self.audit_of(run).state)
+
+    def test_takes_over_what_lapsed_and_nothing_earlier(self) -> None:
+        run = self.queue()
+        other = Dispatcher(
+            self.conf, self.database, runs.Lease("b", "engine-2", LEASE.duration), lambda run: None
+        )
+        self.dispatcher.claim(NOW)
+
+        self.assertIsNone(other.claim(NOW + LEASE.duration))
+        taken = other.claim(NOW + LEASE.duration + SECOND)
+
+        self.assertEqual(run.uuid, taken.uuid)
+        self.assertEqual((RunState.ONGOING, 2, "b"), _facts(self.run_of(run)))
+        self.assertEqual("engine-2", self.audit_of(run).hostname)
+
+    def test_the_heartbeat_keeps_the_runs_in_hand_alone(self) -> None:
+        kept, forgotten = self.queue(), self.queue()
+        self.dispatcher._take(NOW)
+        self.dispatcher.claim(NOW)
+
+        self.dispatcher.beat(NOW + 20 * SECOND)
+
+        self.assertEqual(NOW + 50 * SECOND, self.run_of(kept).lease_expires_at)
+        self.assertEqual(NOW + 30 * SECOND, self.run_of(forgotten).lease_expires_at)
+
+    def test_executes_everything_that_is_due_and_wakes_for_more(self) -> None:
+        done = threading.Semaphore(0)
+
+        def execute(run: AuditRun) -> None:
+            now = timeutils.utcnow()
+            self.database.write(lambda session: runs.finish(session, run, RunState.SUCCEEDED, now))
+            self.executed.append(run.uuid)
+            done.release()
+
+        dispatcher = Dispatcher(self.conf, self.database, LEASE, execute)
+        queued = [self.queue().uuid for _ in range(5)]
+        dispatcher.start()
+        self.addCleanup(dispatcher.stop)
+        for _ in range(5):
+            self.assertTrue(done.acquire(timeout=DEADLINE))
+        queued.append(self.queue().uuid)
+        dispatcher.wake()
+
+        self.assertTrue(done.acquire(timeout=DEADLINE))
+        self.assertEqual(sorted(queued), sorted(self.executed))
+
+    def test_a_worker_that_breaks_leaves_the_run_to_its_lease(self) -> None:
+        broken = threading.Event()
+
+        def execute(run: AuditRun) -> None:
+            broken.set()
+            raise RuntimeError("out of luck")
+
+        dispatcher = Dispatcher(self.conf, self.database, LEASE, execute)
+        run = self.queue()
+        dispatcher.start()
+        self.assertTrue(broken.wait(DEADLINE))
+        dispatcher.stop()
+
+        self.assertEqual(RunState.ONGOING, self.run_of(run).state)
+        self.assertEqual(frozenset(), frozenset(dispatcher._in_hand))
+
+    def test_stops_claiming_when_told(self) -> None:
+        self.dispatcher.start()
+        self.dispatcher.stop()
+        run = self.queue()
+        self.dispatcher.wake()
+        self.assertEqual(RunState.QUEUED, self.run_of(run).state)
+
+
+class AdoptTest(base.DatabaseTestCase):
+    def test_queues_what_another_service_left_behind(self) -> None:
+        later = NOW + datetime.timedelta(hours=1)
+        with self.database.writer() as session:
+            wanted = [
+                factories.audit(session, audit_type=AuditType.ONESHOT),
+                factories.audit(
+                    session,
+                    audit_type=AuditType.CONTINUOUS,
+                    state=AuditState.ONGOING,
+                    next_run_time=later,
+                ),
+                factories.audit(session, audit_type=AuditType.EVENT, state=AuditState.ONGOING),
+            ]
+            factories.audit(session, audit_type=AuditType.EVENT)
+            factories.audit(session, state=AuditState.SUCCEEDED)
+            factories.audit(session, audit_type=AuditType.CONTINUOUS, state=AuditState.FAILED)
+            ids = [audit.id for audit in wanted]
+            self.assertEqual(3, runs.adopt(session, NOW))
+            self.assertEqual(0, runs.adopt(session, NOW))
+
+        with self.database.reader() as session:
+            queued = session.execute(select(AuditRun.audit_id, AuditRun.not_before)).all()
+        self.assertEqual(
+            [(ids[0], NOW), (ids[1], later), (ids[2], NOW)], sorted(map(tuple, queued))
+        )
+
+
+def _facts(run: AuditRun) -> tuple[str, int, str | None]:
+    return run.state, run.attempt, run.engine
