@@ -5,12 +5,34 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import insert, update
-from sqlalchemy.orm import Session
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session, contains_eager, selectinload
 
+from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState, sources
-from watcher.db import models
-from watcher.db.models import Action, ActionPlan, EfficacyIndicator
+from watcher.db import models, paging
+from watcher.db.lookup import identified
+from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, Strategy
+from watcher.db.paging import Page
+from watcher.db.transitions import move
+
+_WITH_RELATED = (
+    select(ActionPlan)
+    .outerjoin(ActionPlan.audit)
+    .outerjoin(ActionPlan.strategy)
+    .where(ActionPlan.deleted == 0)
+)
+_RELATED = (
+    contains_eager(ActionPlan.audit).load_only(Audit.uuid, Audit.deleted),
+    contains_eager(ActionPlan.strategy).load_only(Strategy.uuid, Strategy.name, Strategy.deleted),
+    selectinload(ActionPlan.indicators),
+)
+_KEYS = paging.sort_keys(
+    ActionPlan,
+    audit_uuid=Audit.uuid,
+    strategy_uuid=Strategy.uuid,
+    strategy_name=Strategy.name,
+)
 
 
 class Planned(Protocol):
@@ -27,6 +49,27 @@ class Planned(Protocol):
 
     @property
     def parents(self) -> Sequence[str]: ...
+
+
+def get(session: Session, uuid: str) -> ActionPlan:
+    """The live plan with that uuid, with its audit, strategy and indicators.  NotFound."""
+    wanted = _WITH_RELATED.where(ActionPlan.uuid == uuid).options(*_RELATED)
+    plan = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    if plan is None:
+        raise NotFound(f"There is no action plan {uuid}.")
+    return plan
+
+
+def list_page(
+    session: Session, page: Page, audit_uuid: str | None = None, strategy: str | None = None
+) -> list[ActionPlan]:
+    """Plans, all or those of an audit, which may be deleted, or of a strategy."""
+    wanted = _WITH_RELATED
+    if audit_uuid is not None:
+        wanted = wanted.where(Audit.uuid == audit_uuid)
+    if strategy is not None:
+        wanted = wanted.where(identified(Strategy, strategy))
+    return paging.fetch(session, wanted, page, _KEYS, *_RELATED)
 
 
 def create(
@@ -62,6 +105,56 @@ def create(
             [_indicator_row(plan.id, indicator, now) for indicator in indicators],
         )
     return plan
+
+
+def change_state(session: Session, plan: ActionPlan, state: str) -> None:
+    """Give a plan the state that a user wants: start it, cancel it, or ask for its end.
+
+    The actions of a plan that is cancelled before its start are cancelled here; those of
+    one under way are the applier's.  Invalid for a state that a user may not give it now.
+    """
+    if state not in PlanState.ALL:
+        raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
+    if not move(session, ActionPlan, plan.id, PlanState.BY_USER, state, ActionPlan.deleted == 0):
+        allowed = ", ".join(sorted(PlanState.BY_USER.get(plan.state or "", ()))) or "none"
+        raise Invalid(
+            f"state: State transition not allowed: {plan.state} -> {state}; allowed: {allowed}."
+        )
+    if state == PlanState.CANCELLED:
+        session.execute(
+            update(Action)
+            .where(Action.action_plan_id == plan.id, Action.state == ActionState.PENDING)
+            .values(state=ActionState.CANCELLED)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
+    """Soft-delete a plan with its actions and indicators.  Invalid while it is under way."""
+    deletable = (ActionPlan.deleted == 0) & ActionPlan.state.in_(PlanState.DELETABLE)
+    deleted = session.execute(
+        update(ActionPlan)
+        .where(ActionPlan.id == plan.id, deletable)
+        .values(state=PlanState.DELETED, deleted=plan.id, deleted_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if deleted.rowcount != 1:  # type: ignore[attr-defined]
+        raise Invalid(
+            f"Couldn't delete when state is '{plan.state}'; "
+            f"allowed are {', '.join(sorted(PlanState.DELETABLE))}."
+        )
+    session.execute(
+        update(Action)
+        .where(Action.action_plan_id == plan.id, Action.deleted == 0)
+        .values(state=ActionState.DELETED, deleted=Action.id, deleted_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(EfficacyIndicator)
+        .where(EfficacyIndicator.action_plan_id == plan.id, EfficacyIndicator.deleted == 0)
+        .values(deleted=EfficacyIndicator.id, deleted_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def replace_recommended(session: Session, audit_id: int, state: str, now: datetime.datetime) -> int:

@@ -3,6 +3,7 @@ import datetime
 
 from sqlalchemy import func, select
 
+from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
 from watcher.db import action_plans
 from watcher.db.models import Action, ActionPlan, EfficacyIndicator
@@ -119,4 +120,83 @@ class TestCreate(base.DatabaseTestCase):
 
     def states(self):
         with self.database.reader() as session:
-            return dict(session.execute(select(ActionPlan.id, ActionPlan.state)).tuples().all())
+            return dict(session.execute(select(ActionPlan.id, ActionPlan.state)).all())
+
+
+class TestByUser(base.DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        with self.database.writer() as session:
+            strategy = factories.strategy(session, factories.goal(session))
+            plan = factories.action_plan(
+                session, factories.audit(session, strategy=strategy), strategy
+            )
+            for state in (ActionState.PENDING, ActionState.SKIPPED):
+                factories.action(session, plan, state=state)
+            session.add(EfficacyIndicator(action_plan_id=plan.id, name="n", data=1.0))
+            self.uuid = plan.uuid
+
+    def put(self, state):
+        with self.database.writer() as session:
+            action_plans.get(session, self.uuid).state = state
+
+    def change(self, state):
+        with self.database.writer() as session:
+            action_plans.change_state(session, action_plans.get(session, self.uuid), state)
+
+    def delete(self):
+        with self.database.writer() as session:
+            action_plans.delete(session, action_plans.get(session, self.uuid), NOW)
+
+    def states(self):
+        with self.database.reader() as session:
+            return (
+                session.scalars(select(ActionPlan.state)).one(),
+                session.scalars(select(Action.state).order_by(Action.id)).all(),
+            )
+
+    def test_what_a_user_may_do_to_a_state(self):
+        allowed = {
+            (PlanState.RECOMMENDED, PlanState.PENDING),
+            (PlanState.RECOMMENDED, PlanState.CANCELLED),
+            (PlanState.PENDING, PlanState.CANCELLED),
+            (PlanState.ONGOING, PlanState.CANCELLING),
+        }
+        for before in PlanState.ALL:
+            for after in PlanState.ALL:
+                self.put(before)
+                if (before, after) in allowed:
+                    self.change(after)
+                    self.assertEqual(after, self.states()[0])
+                else:
+                    error = self.assertRaises(Invalid, self.change, after)
+                    self.assertIn("State transition not allowed", str(error))
+        self.assertRaises(Invalid, self.change, "BORED")
+
+    def test_cancelling_a_plan_cancels_the_actions_that_wait(self):
+        self.change(PlanState.CANCELLED)
+        expected = (PlanState.CANCELLED, [ActionState.CANCELLED, ActionState.SKIPPED])
+        self.assertEqual(expected, self.states())
+
+    def test_stopping_a_plan_under_way_leaves_the_actions_to_the_applier(self):
+        self.put(PlanState.ONGOING)
+        self.change(PlanState.CANCELLING)
+        expected = (PlanState.CANCELLING, [ActionState.PENDING, ActionState.SKIPPED])
+        self.assertEqual(expected, self.states())
+
+    def test_a_plan_under_way_stays(self):
+        for state in PlanState.UNDER_WAY:
+            self.put(state)
+            error = self.assertRaises(Invalid, self.delete)
+            self.assertIn("Couldn't delete when state is", str(error))
+
+    def test_a_plan_takes_all_that_belongs_to_it_along(self):
+        self.delete()
+        self.assertEqual((PlanState.DELETED, [ActionState.DELETED] * 2), self.states())
+        with self.database.reader() as session:
+            for row in (Action, ActionPlan, EfficacyIndicator):
+                for id_, deleted, deleted_at in session.execute(
+                    select(row.id, row.deleted, row.deleted_at)
+                ):
+                    self.assertEqual((id_, NOW), (deleted, deleted_at))
+            self.assertRaises(NotFound, action_plans.get, session, self.uuid)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions: the steps of an action plan."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session, contains_eager
+
+from watcher.common.errors import Conflict, Invalid, NotFound
+from watcher.common.states import ActionState, PlanState
+from watcher.db import paging
+from watcher.db.models import Action, ActionDescription, ActionPlan, Audit
+from watcher.db.paging import Page
+from watcher.db.transitions import move
+
+_WITH_PLAN = select(Action).outerjoin(Action.action_plan).where(Action.deleted == 0)
+_PLAN = contains_eager(Action.action_plan).load_only(
+    ActionPlan.uuid, ActionPlan.state, ActionPlan.deleted
+)
+_KEYS = paging.sort_keys(Action, action_plan_uuid=ActionPlan.uuid)
+
+SKIPPED_BY_USER = "Action skipped by user."
+_MESSAGE_LENGTH = 255
+_SKIPPABLE_IN = (PlanState.RECOMMENDED, PlanState.PENDING)
+
+
+def get(session: Session, uuid: str) -> Action:
+    """The live action with that uuid, its plan with it.  NotFound."""
+    wanted = _WITH_PLAN.where(Action.uuid == uuid).options(_PLAN)
+    action = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    if action is None:
+        raise NotFound(f"There is no action {uuid}.")
+    return action
+
+
+def list_page(
+    session: Session,
+    page: Page,
+    action_plan_uuid: str | None = None,
+    audit_uuid: str | None = None,
+) -> list[Action]:
+    """Actions, all or those of a plan or of an audit, which may be deleted."""
+    wanted = _WITH_PLAN
+    if action_plan_uuid is not None:
+        wanted = wanted.where(ActionPlan.uuid == action_plan_uuid)
+    if audit_uuid is not None:
+        audits = select(Audit.id).where(Audit.uuid == audit_uuid)
+        wanted = wanted.where(ActionPlan.audit_id.in_(audits))
+    return paging.fetch(session, wanted, page, _KEYS, _PLAN)
+
+
+def descriptions(session: Session) -> Mapping[str, str]:
+    """What each action type does, by its name."""
+    rows = select(ActionDescription.action_type, ActionDescription.description)
+    return dict(session.execute(rows.where(ActionDescription.deleted == 0)).all())
+
+
+def skip(session: Session, action: Action, reason: str | None) -> None:
+    """Have the applier leave an action out.  On a SKIPPED one only the reason changes.
+
+    Conflict unless it is PENDING, in a plan that has not begun.
+    """
+    message = _message(reason)
+    if not _retell(session, action, message) and not move(
+        session,
+        Action,
+        action.id,
+        ActionState.BY_USER,
+        ActionState.SKIPPED,
+        exists().where(ActionPlan.id == Action.action_plan_id, ActionPlan.state.in_(_SKIPPABLE_IN)),
+        Action.deleted == 0,
+        status_message=message,
+    ):
+        raise Conflict(
+            f"state: an action can be skipped while it is PENDING and its plan is "
+            f"{' or '.join(_SKIPPABLE_IN)}; this one is {action.state}, "
+            f"its plan {action.action_plan.state}."
+        )
+
+
+def explain(session: Session, action: Action, reason: str | None) -> None:
+    """Give the reason why a user skipped an action.  Conflict unless it is SKIPPED."""
+    if not _retell(session, action, _message(reason)):
+        raise Conflict(
+            f"status_message: can be given to actions that are SKIPPED; this one is {action.state}."
+        )
+
+
+def _retell(session: Session, action: Action, message: str) -> bool:
+    retold = session.execute(
+        update(Action)
+        .where(Action.id == action.id, Action.state == ActionState.SKIPPED, Action.deleted == 0)
+        .values(status_message=message)
+        .execution_options(synchronize_session=False)
+    )
+    return retold.rowcount == 1  # type: ignore[attr-defined, no-any-return]
+
+
+def _message(reason: str | None) -> str:
+    if not reason:
+        return SKIPPED_BY_USER
+    message = f"{SKIPPED_BY_USER} Reason: {reason}"
+    if len(message) > _MESSAGE_LENGTH:
+        allowed = _MESSAGE_LENGTH - len(message) + len(reason)
+        raise Invalid(f"status_message: is longer than the {allowed} characters that are allowed.")
+    return message

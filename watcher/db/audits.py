@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audits, and the runs that creating and changing them queues, moves or ends."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session, contains_eager
+
+from watcher.common import schedule
+from watcher.common.errors import Conflict, Invalid, NotFound
+from watcher.common.states import AuditState, AuditType
+from watcher.db import paging, runs
+from watcher.db.lookup import identified
+from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
+from watcher.db.paging import Page
+from watcher.db.transitions import move
+
+_WITH_RELATED = (
+    select(Audit).outerjoin(Audit.goal).outerjoin(Audit.strategy).where(Audit.deleted == 0)
+)
+_NAMED = (
+    contains_eager(Audit.goal).load_only(Goal.uuid, Goal.name, Goal.deleted),
+    contains_eager(Audit.strategy).load_only(Strategy.uuid, Strategy.name, Strategy.deleted),
+)
+_KEYS = paging.sort_keys(
+    Audit,
+    goal_uuid=Goal.uuid,
+    goal_name=Goal.name,
+    strategy_uuid=Strategy.uuid,
+    strategy_name=Strategy.name,
+)
+_TIMING = frozenset({"interval", "start_time", "end_time"})
+
+
+def get(session: Session, ident: str) -> Audit:
+    """The live audit with that uuid or name, its goal and strategy with it.  NotFound."""
+    wanted = _WITH_RELATED.where(identified(Audit, ident)).options(
+        contains_eager(Audit.goal), contains_eager(Audit.strategy)
+    )
+    audit = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    if audit is None:
+        raise NotFound(f"There is no audit {ident}.")
+    return audit
+
+
+def list_page(
+    session: Session, page: Page, goal: str | None = None, strategy: str | None = None
+) -> list[Audit]:
+    """Audits, all or those of a goal or strategy."""
+    wanted = _WITH_RELATED
+    if goal is not None:
+        wanted = wanted.where(identified(Goal, goal))
+    if strategy is not None:
+        wanted = wanted.where(identified(Strategy, strategy))
+    return paging.fetch(session, wanted, page, _KEYS, *_NAMED)
+
+
+def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
+    """Write a new audit and what makes it work.  Conflict if its name is taken.
+
+    A ONESHOT audit has its run queued for now, a CONTINUOUS one for its first time;
+    an EVENT audit gets a webhook.  Call it through ``Database.write``.
+    """
+    _check_name(session, audit)
+    session.add(audit)
+    session.flush()
+    if audit.audit_type == AuditType.EVENT:
+        session.add(Webhook(audit_id=audit.id))
+    elif audit.audit_type == AuditType.CONTINUOUS:
+        audit.next_run_time = schedule.first_run(audit.interval or "", now, audit.start_time)
+        runs.enqueue(session, audit.id, now, _capped(audit, audit.next_run_time))
+    else:
+        runs.enqueue(session, audit.id, now, now)
+    session.flush()
+    return audit
+
+
+def change(
+    session: Session, audit: Audit, changes: Mapping[str, Any], now: datetime.datetime
+) -> None:
+    """Write what a user changed, by column, and let the audit's waiting run follow.
+
+    Invalid for a state that a user may not give it now, Conflict for a name that is
+    taken.
+    """
+    columns = dict(changes)
+    state = columns.pop("state", audit.state)
+    for column, value in columns.items():
+        setattr(audit, column, value)
+    if "name" in columns:
+        _check_name(session, audit)
+    if audit.audit_type == AuditType.CONTINUOUS and columns.keys() & _TIMING:
+        _reschedule(session, audit, columns.keys() != {"end_time"}, now)
+    session.flush()
+    if "state" in changes:
+        _change_state(session, audit, state, now)
+
+
+def delete(session: Session, audit: Audit, now: datetime.datetime) -> None:
+    """Soft-delete an audit; its name is free again.  Invalid while it may still run."""
+    deleted = session.execute(
+        update(Audit)
+        .where(Audit.id == audit.id, Audit.deleted == 0, Audit.state.in_(AuditState.DELETABLE))
+        .values(state=AuditState.DELETED, deleted=audit.id, deleted_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if deleted.rowcount != 1:  # type: ignore[attr-defined]
+        raise Invalid(
+            f"Couldn't delete when state is '{audit.state}'; "
+            f"allowed are {', '.join(sorted(AuditState.DELETABLE))}."
+        )
+    runs.cancel_waiting(session, audit.id, now, "The audit is DELETED.")
+
+
+def _check_name(session: Session, audit: Audit) -> None:
+    with session.no_autoflush:
+        taken = exists().where(
+            Audit.name == audit.name, Audit.deleted == 0, Audit.id != (audit.id or 0)
+        )
+        if session.scalar(select(taken)):
+            raise Conflict(f"name: there is an audit {audit.name} already; choose another name.")
+
+
+def _change_state(session: Session, audit: Audit, state: str, now: datetime.datetime) -> None:
+    if state not in AuditState.ALL:
+        raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(AuditState.ALL)}.")
+    if not move(session, Audit, audit.id, AuditState.BY_USER, state, Audit.deleted == 0):
+        allowed = ", ".join(sorted(AuditState.BY_USER.get(audit.state or "", ()))) or "none"
+        raise Invalid(
+            f"state: State transition not allowed: {audit.state} -> {state}; allowed: {allowed}."
+        )
+    if state == AuditState.CANCELLED:
+        runs.cancel_waiting(session, audit.id, now, "The audit is CANCELLED.")
+    elif state == AuditState.ONGOING:
+        _resume(session, audit, now)
+
+
+def _resume(session: Session, audit: Audit, now: datetime.datetime) -> None:
+    """Queue a run for an audit that is ONGOING again, unless it has one."""
+    active = exists().where(AuditRun.audit_id == audit.id, AuditRun.slot.is_not(None))
+    if not session.scalar(select(active)):
+        runs.enqueue(session, audit.id, now, max(now, audit.next_run_time or now))
+
+
+def _reschedule(session: Session, audit: Audit, anew: bool, now: datetime.datetime) -> None:
+    """Move the waiting run to where *audit* as it is now wants it."""
+    if audit.next_run_time is None or anew:
+        begun = audit.state != AuditState.PENDING and not (
+            audit.start_time and audit.start_time > now
+        )
+        interval = audit.interval or ""
+        audit.next_run_time = (
+            schedule.next_run(interval, now)
+            if begun
+            else schedule.first_run(interval, now, audit.start_time)
+        )
+    runs.reschedule(session, audit.id, _capped(audit, audit.next_run_time))
+
+
+def _capped(audit: Audit, when: datetime.datetime) -> datetime.datetime:
+    """A run at ``end_time`` at the latest: it is the one that ends the audit."""
+    return min(when, audit.end_time) if audit.end_time else when
