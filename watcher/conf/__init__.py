@@ -17,12 +17,13 @@ from watcher.conf import (
     cloud,
     database,
     decision_engine,
+    nova,
     planners,
     service,
     webhooks,
 )
 
-_MODULES = (service, api, webhooks, database, decision_engine, planners, applier, cloud)
+_MODULES = (service, api, webhooks, database, decision_engine, planners, applier, cloud, nova)
 
 Groups = dict[str | None, list[cfg.Opt]]
 

@@ -27,6 +27,12 @@ WORKFLOW_OPTIONS = [
         min=1,
         help="Actions of one plan that are carried out at once.",
     ),
+    cfg.DictOpt(
+        "action_execution_rule",
+        default={},
+        help="Strategy name to execution rule. ALWAYS, the default, starts an action when its "
+        "parents have ended; ANY leaves out those whose first parent has succeeded.",
+    ),
 ]
 
 

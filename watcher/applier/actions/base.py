@@ -2,9 +2,10 @@
 """What an action is: facts as class attributes, and the steps that carry it out."""
 
 import dataclasses
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
+
+from oslo_config import cfg
 
 from watcher.cloud.compute import Cloud
 from watcher.common.errors import WatcherError
@@ -14,24 +15,34 @@ class Skip(WatcherError):
     """Raised by ``check``: there is nothing to do (any more); the sentence says why."""
 
 
+class ActionFailed(WatcherError):
+    """The action cannot be carried out; the sentence says why."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Tools:
     """All that an action may touch."""
 
     cloud: Cloud
-    options: Any
-    """The ``[watcher_actions.<name>]`` group of the configuration."""
-    cancelled: threading.Event
-    """Set when the plan is being cancelled: a wait on it replaces every sleep."""
+    conf: cfg.ConfigOpts
+    wait: Callable[[float], None]
+    """Waits so many seconds, in place of every sleep.  What it raises, when the plan is
+    cancelled or the applier stops, the action lets pass."""
 
 
 class Action:
-    """Base of all actions.  One object carries out one action row."""
+    """Base of all actions.  One object carries out one action row.
+
+    It keeps nothing between two of its methods: another object, in another process,
+    may be the one whose next method is called.
+    """
 
     name: ClassVar[str]
     description: ClassVar[str]
     schema: ClassVar[Mapping[str, Any]]
     """JSON schema (draft 4) of its input parameters."""
+    options: ClassVar[tuple[cfg.Opt, ...]] = ()
+    """Its own options, for the group ``[watcher_actions.<name>]``."""
 
     def __init__(self, parameters: Mapping[str, Any], tools: Tools) -> None:
         self.parameters, self.tools = parameters, tools
@@ -43,11 +54,17 @@ class Action:
         """Do it, to the end.  An error fails the action; its sentence is what users read."""
         raise NotImplementedError
 
+    def verify(self) -> None:
+        """Look at what was done.  An error fails the action."""
+
     def resume(self) -> None:
         """Go on after the applier that began it died: look at the cloud, then complete,
         await or repeat.  An error means that this cannot be decided."""
         raise NotImplementedError
 
     def abort(self) -> bool:
-        """The plan is being cancelled while this runs.  True if it was undone."""
+        """The plan is being cancelled while this runs.
+
+        True if it was undone; False if it goes on, and ``resume`` is to await its end.
+        """
         return False

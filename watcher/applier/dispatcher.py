@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which plans are due?  Claim them, carry them out, take over what was abandoned."""
+
+import datetime
+import threading
+from collections.abc import Callable
+
+from futurist import ThreadPoolExecutor
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_log import log
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.applier.interrupts import Interrupts
+from watcher.common.states import PlanState
+from watcher.db import leases
+from watcher.db.runs import Lease
+from watcher.db.session import Database
+
+LOG = log.getLogger(__name__)
+
+_CANDIDATES = 16
+"""Plans to look at for one claim: other appliers look at the same ones."""
+
+_ATTENTION = 1.0
+"""Seconds between two looks at whether a plan in hand is being cancelled."""
+
+
+class Dispatcher:
+    """Keeps up to ``workers`` plans of this applier under way.
+
+    ``wake`` makes it look at once; without that it looks every ``poll_interval`` seconds.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        lease: Lease,
+        carry_out: Callable[[int, Interrupts], None],
+    ) -> None:
+        self._options = conf.watcher_applier
+        self._database, self._lease, self._carry_out = database, lease, carry_out
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._in_hand: dict[int, Interrupts] = {}
+        self._pool = ThreadPoolExecutor(max_workers=self._options.workers)
+        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, and let go of the plans in hand as soon as they allow."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for interrupts in self._plans_in_hand().values():
+            interrupts.stop()
+        self._pool.shutdown()
+
+    def beat(self, now: datetime.datetime) -> None:
+        """Extend the leases of the plans in hand, and of no others."""
+        in_hand = sorted(self._plans_in_hand())
+        if in_hand:
+            self._database.write(lambda session: leases.extend(session, in_hand, self._lease, now))
+
+    def attend(self) -> None:
+        """Interrupt the plans in hand that are being cancelled, or are no longer ours."""
+        in_hand = self._plans_in_hand()
+        if not in_hand:
+            return
+        with self._database.reader() as session:
+            states = leases.held_states(session, sorted(in_hand), self._lease.engine)
+        for plan_id, interrupts in in_hand.items():
+            state = states.get(plan_id)
+            if state == PlanState.CANCELLING:
+                interrupts.cancel()
+            elif state != PlanState.ONGOING:
+                interrupts.stop()
+
+    def claim(self, now: datetime.datetime) -> int | None:
+        """The id of the next plan for this applier: an abandoned one first."""
+        with self._database.reader() as session:
+            abandoned = leases.abandoned(session, now, _CANDIDATES)
+            pending = leases.pending(session, _CANDIDATES)
+        for claim, plan_ids in ((leases.take_over, abandoned), (leases.claim, pending)):
+            for plan_id in plan_ids:
+                if plan_id not in self._in_hand and self._try(claim, plan_id, now):
+                    return plan_id
+        return None
+
+    def look(self, now: datetime.datetime) -> None:
+        """Attend to the plans in hand, and begin others as long as there are workers."""
+        self.attend()
+        while len(self._in_hand) < self._options.workers and not self._stopping:
+            plan_id = self.claim(now)
+            if plan_id is None:
+                return
+            interrupts = Interrupts()
+            with self._lock:
+                self._in_hand[plan_id] = interrupts
+            self._pool.submit(self._work, plan_id, interrupts)
+
+    def _try(
+        self,
+        claim: Callable[[Session, int, Lease, datetime.datetime], bool],
+        plan_id: int,
+        now: datetime.datetime,
+    ) -> bool:
+        try:
+            with self._database.writer() as session:
+                return claim(session, plan_id, self._lease, now)
+        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+            return False  # another applier was faster; if not, the next look finds the plan
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                self.look(timeutils.utcnow())
+            except db_exception.DBError as error:
+                LOG.error("The database does not answer, no plan can be claimed: %s", error)
+            poll = float(self._options.poll_interval)
+            self._wake.wait(min(poll, _ATTENTION) if self._in_hand else poll)
+
+    def _work(self, plan_id: int, interrupts: Interrupts) -> None:
+        try:
+            self._carry_out(plan_id, interrupts)
+        except Exception:
+            # No wake: the next look is soon enough for what has just failed.
+            LOG.exception("Action plan %d is let go; it will be taken over", plan_id)
+        else:
+            self._wake.set()
+        finally:
+            with self._lock:
+                del self._in_hand[plan_id]
+
+    def _plans_in_hand(self) -> dict[int, Interrupts]:
+        with self._lock:
+            return dict(self._in_hand)

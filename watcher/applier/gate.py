@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate: every action passes it, whatever its type and whoever wants it.
+
+Here parameters are checked, state rows are written before and after each step, and
+what an action raises becomes the state and the sentence that users read.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
+from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
+from watcher.cloud.compute import Cloud
+from watcher.common import plugins
+from watcher.common.errors import WatcherError
+from watcher.common.states import ActionState
+from watcher.db import workflow
+from watcher.db.session import Database
+from watcher.db.workflow import Plan, Step
+from watcher.notifications import Notifications
+
+LOG = log.getLogger(__name__)
+
+CHECK, EXECUTE, VERIFY, ABORT = "pre_condition", "execute", "post_condition", "abort"
+"""The phases of an action, as messages name them."""
+
+Wait = Callable[[float], None]
+
+
+class Gate:
+    """Carries out actions, for any number of threads at once."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        notifications: Notifications,
+        types: Mapping[str, type[Action]] | None = None,
+    ) -> None:
+        """*types* by name; by default what entry points name."""
+        self._conf, self.database, self._cloud = conf, database, cloud
+        self.notifications = notifications
+        self._types = plugins.load("watcher_actions") if types is None else types
+        for name, action_type in self._types.items():
+            conf.register_opts(action_type.options, group=f"watcher_actions.{name}")
+
+    @property
+    def descriptions(self) -> Mapping[str, str]:
+        """A sentence for each action type there is."""
+        return {name: action_type.description for name, action_type in self._types.items()}
+
+    def carry_out(self, plan: Plan, step: Step, interrupts: Interrupts) -> str | None:
+        """Bring an action to its end; the state it ends in, None if it was interrupted.
+
+        LostClaim if the plan is no longer held; database errors get out of here too.
+        """
+        while step.state not in ActionState.OVER:
+            if step.state == ActionState.PENDING and interrupts.present:
+                return None
+            try:
+                return _Passage(self, plan, step, interrupts).carry_out()
+            except Stopped:
+                LOG.info("%s is left to whoever carries the plan on", _name(plan, step))
+                return None
+            except _MovedElsewhere as moved:
+                step = dataclasses.replace(step, state=moved.state)
+        return step.state
+
+    def make(self, step: Step, wait: Wait) -> Action:
+        """The action of a row.  ActionFailed if its type or its parameters do not fit."""
+        action_type = self._types.get(step.action_type)
+        if action_type is None:
+            raise ActionFailed(
+                f"Action type '{step.action_type}' is unknown; there are "
+                f"{', '.join(sorted(self._types))}."
+            )
+        _validate(action_type.schema, step.parameters)
+        return action_type(step.parameters, Tools(self._cloud, self._conf, wait))
+
+
+class _MovedElsewhere(Exception):
+    """Somebody else moved the action to another state."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+class _Passage:
+    """One action on its way through the gate."""
+
+    def __init__(self, gate: Gate, plan: Plan, step: Step, interrupts: Interrupts) -> None:
+        self._gate, self._plan, self._step, self._interrupts = gate, plan, step, interrupts
+
+    def carry_out(self) -> str:
+        if self._step.state == ActionState.CANCELLING:
+            return self._abort()
+        if self._step.state == ActionState.ONGOING:
+            return self._execute(self._interrupts.wait, lambda action: action.resume())
+        return self._begin()
+
+    def _begin(self) -> str:
+        try:
+            self._make(self._interrupts.wait).check()
+        except Interrupted:
+            raise Stopped from None  # still PENDING: nothing is to be undone
+        except Skip as skip:
+            return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
+        except Exception as error:
+            return self._fail(CHECK, error)
+        self._move(ActionState.ONGOING)
+        return self._execute(self._interrupts.wait, lambda action: action.execute())
+
+    def _execute(self, wait: Wait, do: Callable[[Action], None]) -> str:
+        phase = EXECUTE
+        try:
+            action = self._make(wait)
+            do(action)
+            phase = VERIFY
+            action.verify()
+        except Stopped:
+            raise
+        except Interrupted:
+            self._move(ActionState.CANCELLING)
+            return self._abort()
+        except Exception as error:
+            return self._fail(phase, error)
+        return self._move(ActionState.SUCCEEDED)
+
+    def _abort(self) -> str:
+        wait = self._interrupts.wait_out
+        try:
+            undone = self._make(wait).abort()
+        except Stopped:
+            raise
+        except Exception as error:
+            return self._fail(ABORT, error)
+        if undone:
+            return self._move(ActionState.CANCELLED, "Action undone: its plan was cancelled.")
+        return self._execute(wait, lambda action: action.resume())
+
+    def _make(self, wait: Wait) -> Action:
+        return self._gate.make(self._step, wait)
+
+    def _fail(self, phase: str, error: Exception) -> str:
+        known = isinstance(error, WatcherError)
+        LOG.error("%s failed in %s: %s", self, phase, error, exc_info=None if known else error)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        message = f"Action {self._step.uuid} failed in {phase}: {reason}"
+        return self._move(ActionState.FAILED, message)
+
+    def _move(self, target: str, message: str | None = None) -> str:
+        """Write the action's new state: the one place where it changes."""
+        plan, step = self._plan, self._step
+        state = self._gate.database.write(
+            lambda session: workflow.move_action(session, plan, step, target, message)
+        )
+        if state != target:
+            raise _MovedElsewhere(state)
+        LOG.info("%s is %s", self, target)
+        return target
+
+    def __str__(self) -> str:
+        return _name(self._plan, self._step)
+
+
+def _name(plan: Plan, step: Step) -> str:
+    return f"Action {step.uuid} ({step.action_type}) of plan {plan.uuid}"
+
+
+def _validate(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    # Imported here: an applier without work stays small.
+    from jsonschema import Draft4Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft4Validator(schema).iter_errors(parameters))
+    if error is not None:
+        where = ".".join(["input_parameters", *map(str, error.absolute_path)])
+        raise ActionFailed(f"ValidationError: {where}: {error.message}.")

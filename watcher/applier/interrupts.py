@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a running plan hears that it is to end early, wherever it waits."""
+
+import threading
+
+
+class Interrupted(Exception):
+    """A wait ended early.  Actions let it pass."""
+
+
+class Cancelled(Interrupted):
+    """The plan is being cancelled."""
+
+
+class Stopped(Interrupted):
+    """This applier no longer carries the plan out; another one, or its next start, will."""
+
+
+class Interrupts:
+    """The two reasons to end a plan early, and the waits that they end."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._cancelled = self._stopped = False
+
+    def cancel(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    @property
+    def present(self) -> bool:
+        return self._cancelled or self._stopped
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or raise Cancelled or Stopped as soon as there is reason to."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.present, seconds)
+        self._raise_stopped()
+        if self._cancelled:
+            raise Cancelled
+
+    def wait_out(self, seconds: float) -> None:
+        """Wait while cancelling is already being dealt with: only Stopped ends it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped, seconds)
+        self._raise_stopped()
+
+    def _raise_stopped(self) -> None:
+        if self._stopped:
+            raise Stopped

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The applier: heartbeat, dispatcher, doorbell server, and one plan from claim to end."""
+
+import datetime
+import os
+import uuid
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_log import log
+from oslo_utils import timeutils
+
+from watcher.applier.dispatcher import Dispatcher
+from watcher.applier.gate import Gate
+from watcher.applier.interrupts import Interrupts
+from watcher.applier.workflow import ALWAYS, Workflow
+from watcher.cloud.compute import Cloud
+from watcher.common.errors import LostClaim, WatcherError
+from watcher.common.states import PlanState
+from watcher.common.ticker import Ticker
+from watcher.db import leases, services, workflow
+from watcher.db.runs import Lease
+from watcher.db.session import Database
+from watcher.db.workflow import Plan
+from watcher.notifications import Notifications, ServiceMonitor
+from watcher.rpc.doorbell import Doorbell, Server
+
+LOG = log.getLogger(__name__)
+
+NAME = "watcher-applier"
+
+
+class Applier:
+    """Everything that one applier process does, between ``start`` and ``stop``."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        decision_engine: Doorbell,
+        notifications: Notifications,
+        transport: oslo_messaging.Transport | None = None,
+    ) -> None:
+        self._conf, self._database = conf, database
+        self._decision_engine = decision_engine
+        self._monitor = ServiceMonitor(conf, database, NAME, notifications)
+        self._lease = Lease(
+            engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            host=conf.host,
+            duration=datetime.timedelta(seconds=conf.lease_duration),
+        )
+        self._gate = Gate(conf, database, cloud, notifications)
+        self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out)
+        self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
+        self._server = transport and Server(
+            transport, conf.watcher_applier.conductor_topic, conf.host, _Endpoint(self.dispatcher)
+        )
+
+    def start(self) -> None:
+        descriptions = self._gate.descriptions
+        self._database.write(lambda session: workflow.sync_descriptions(session, descriptions))
+        self._heartbeat.start()
+        self.dispatcher.start()
+        if self._server:
+            self._server.start()
+        LOG.info("Applier %s is ready", self._lease.engine)
+
+    def stop(self) -> None:
+        """Let go of what is under way: whoever takes it over looks at the cloud."""
+        if self._server:
+            self._server.stop()
+        self.dispatcher.stop()
+        self._heartbeat.stop()
+        LOG.info("Applier %s has stopped", self._lease.engine)
+
+    def wake(self) -> None:
+        """Look for plans now."""
+        self.dispatcher.wake()
+
+    def carry_out(self, plan_id: int, interrupts: Interrupts) -> None:
+        """Carry out a claimed plan, to its end or to an interrupt.
+
+        While the database does not answer, its errors get out of here; the plan is let go.
+        """
+        with self._database.reader() as session:
+            plan = workflow.load(session, plan_id, self._lease.engine)
+        LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
+        if plan.state == PlanState.CANCELLING:
+            interrupts.cancel()
+        try:
+            self._run(plan, interrupts)
+        except LostClaim as lost:
+            LOG.warning("%s", lost)
+        except (db_exception.DBConnectionError, db_exception.DBDeadlock):
+            self._let_go(plan)
+            raise
+        except Exception as error:
+            self._fail(plan, error)
+
+    def _run(self, plan: Plan, interrupts: Interrupts) -> None:
+        options = self._conf["watcher_workflow_engines.taskflow"]
+        rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
+        Workflow(plan, self._gate, interrupts, options.max_workers, rule).run()
+        if interrupts.stopped:
+            self._let_go(plan)
+            return
+        state = self._database.write(lambda session: workflow.finish(session, plan))
+        self._tell_end(plan, state)
+
+    def _fail(self, plan: Plan, error: Exception) -> None:
+        known = isinstance(error, WatcherError)
+        LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
+        why = str(error) if known else f"{type(error).__name__}: {error}"
+        try:
+            self._database.write(lambda session: workflow.fail(session, plan, why))
+        except LostClaim as lost:
+            LOG.warning("%s", lost)
+        else:
+            self._tell_end(plan, PlanState.FAILED)
+
+    def _let_go(self, plan: Plan) -> None:
+        self._database.write(lambda session: leases.release(session, plan.id, plan.engine))
+        LOG.info("Action plan %s is let go", plan.uuid)
+
+    def _tell_end(self, plan: Plan, state: str) -> None:
+        LOG.info("End action plan %s: %s", plan.uuid, state)
+        # Runs of this or another audit may wait for the end of the plan.
+        self._decision_engine.ring(plan.audit_uuid)
+
+    def _beat(self) -> None:
+        now = timeutils.utcnow()
+        self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
+        self.dispatcher.beat(now)
+        self._monitor.look(now)
+
+
+class _Endpoint:
+    """What the message bus may ask of an applier."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    def launch_action_plan(self, context: Any, action_plan_uuid: str) -> str:
+        """A doorbell: the plan stands in the database."""
+        self._dispatcher.wake()
+        return action_plan_uuid

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One plan as a graph: what may start when, and how it all ends."""
+
+import graphlib
+import queue
+from collections import Counter
+
+from futurist import ThreadPoolExecutor
+from oslo_log import log
+
+from watcher.applier.gate import Gate
+from watcher.applier.interrupts import Interrupts
+from watcher.common.errors import Invalid
+from watcher.common.states import ActionState
+from watcher.db.workflow import Plan, Step
+
+LOG = log.getLogger(__name__)
+
+ALWAYS, ANY = "ALWAYS", "ANY"
+"""Execution rules: a step follows its parents however they ended, or only as long as
+its first parent has not succeeded."""
+
+_SPARED = "spared"
+"""What became of a step that the rule ANY leaves PENDING."""
+
+
+class Workflow:
+    """Carries out the steps of a plan that are left to do.
+
+    A step starts when all its parents have ended, whatever their ends.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        gate: Gate,
+        interrupts: Interrupts,
+        max_workers: int,
+        rule: str = ALWAYS,
+    ) -> None:
+        self._plan, self._gate, self._interrupts = plan, gate, interrupts
+        self._max_workers, self._rule = max_workers, rule
+        self._steps = {step.uuid: step for step in plan.steps}
+        self._ends: dict[str, str | None] = {}
+        self._reports: queue.SimpleQueue[tuple[Step, str | None, Exception | None]]
+        self._reports = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Return when every step has ended, or has been left because of an interrupt.
+
+        Invalid if the steps wait for each other.  What a step raises gets out of here,
+        after the others have been stopped.
+        """
+        order = self._order()
+        with ThreadPoolExecutor(max_workers=self._max_workers) as pool:
+            while order.is_active():
+                for uuid in order.get_ready():
+                    step = self._steps[uuid]
+                    if self._is_spared(step):
+                        self._reports.put((step, _SPARED, None))
+                    else:
+                        pool.submit(self._work, step)
+                order.done(self._next_end())
+        LOG.info("Action plan %s: %s", self._plan.uuid, dict(Counter(self._ends.values())))
+
+    def _order(self) -> "graphlib.TopologicalSorter[str]":
+        order = graphlib.TopologicalSorter(
+            {
+                step.uuid: [parent for parent in step.parents if parent in self._steps]
+                for step in self._plan.steps
+            }
+        )
+        try:
+            order.prepare()
+        except graphlib.CycleError as error:
+            cycle = " -> ".join(error.args[1])
+            raise Invalid(f"parents: these actions wait for each other: {cycle}.") from error
+        return order
+
+    def _is_spared(self, step: Step) -> bool:
+        if self._rule != ANY or not step.parents:
+            return False
+        return self._ends.get(step.parents[0]) in (ActionState.SUCCEEDED, _SPARED)
+
+    def _work(self, step: Step) -> None:
+        try:
+            self._reports.put(
+                (step, self._gate.carry_out(self._plan, step, self._interrupts), None)
+            )
+        except Exception as error:  # for the thread that waits for the report
+            self._reports.put((step, None, error))
+
+    def _next_end(self) -> str:
+        step, end, error = self._reports.get()
+        if error is not None:
+            self._interrupts.stop()
+            raise error
+        self._ends[step.uuid] = end
+        return step.uuid

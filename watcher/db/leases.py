@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which applier process carries out which action plan.
+
+A plan under way has a lease row.  It names the process, whose heartbeat extends it.
+A plan whose lease has lapsed, or that has none because its process stopped in good
+order, belongs to whoever takes it over first.  Every write of a plan or of its
+actions compares the holder, so a process that lost a plan cannot write it any more.
+"""
+
+import datetime
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from watcher.common.states import PlanState
+from watcher.db.models import ActionPlan, ActionPlanLease
+from watcher.db.runs import Lease
+from watcher.db.transitions import move
+
+_IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
+
+
+def pending(session: Session, limit: int) -> Sequence[int]:
+    """Ids of plans that wait for an applier, oldest first."""
+    return session.scalars(
+        select(ActionPlan.id)
+        .where(ActionPlan.state == PlanState.PENDING, ActionPlan.deleted == 0)
+        .order_by(ActionPlan.id)
+        .limit(limit)
+    ).all()
+
+
+def abandoned(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
+    """Ids of plans under way that no living applier holds."""
+    return session.scalars(
+        select(ActionPlan.id)
+        .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+        .where(
+            ActionPlan.state.in_(_IN_HAND),
+            ActionPlan.deleted == 0,
+            ActionPlanLease.expires_at.is_(None) | (ActionPlanLease.expires_at < now),
+        )
+        .order_by(ActionPlan.id)
+        .limit(limit)
+    ).all()
+
+
+def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> bool:
+    """Make a PENDING plan ONGOING, for this process alone.  False if it was not PENDING."""
+    claimed = move(
+        session,
+        ActionPlan,
+        plan_id,
+        PlanState.BY_ENGINE,
+        PlanState.ONGOING,
+        ActionPlan.deleted == 0,
+        hostname=lease.host,
+        status_message=None,
+    )
+    if claimed:
+        _insert(session, plan_id, lease, now)
+    return claimed
+
+
+def take_over(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> bool:
+    """Claim a plan that nobody holds.  False if another applier was faster.
+
+    DBDuplicateEntry (at flush) means the same.
+    """
+    holder = session.scalar(
+        select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
+    )
+    if holder is None:
+        _insert(session, plan_id, lease, now)
+    else:
+        taken = session.execute(
+            update(ActionPlanLease)
+            .where(
+                ActionPlanLease.action_plan_id == plan_id,
+                ActionPlanLease.engine == holder,
+                ActionPlanLease.expires_at < now,
+            )
+            .values(engine=lease.engine, expires_at=now + lease.duration)
+            .execution_options(synchronize_session=False)
+        )
+        if taken.rowcount != 1:  # type: ignore[attr-defined]
+            return False
+    named = session.execute(
+        update(ActionPlan)
+        .where(ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
+        .values(hostname=lease.host)
+        .execution_options(synchronize_session=False)
+    )
+    if named.rowcount == 1:  # type: ignore[attr-defined]
+        return True
+    release(session, plan_id, lease.engine)
+    return False
+
+
+def extend(session: Session, plan_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
+    """Keep the claims on those plans for one more lease."""
+    session.execute(
+        update(ActionPlanLease)
+        .where(ActionPlanLease.action_plan_id.in_(plan_ids), ActionPlanLease.engine == lease.engine)
+        .values(expires_at=now + lease.duration)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def release(session: Session, plan_id: int, engine: str) -> None:
+    """Let go of a plan; whatever is left of it, any applier may take over at once."""
+    session.execute(
+        delete(ActionPlanLease)
+        .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def held_states(session: Session, plan_ids: Sequence[int], engine: str) -> Mapping[int, str]:
+    """Plan id to state, of those plans that *engine* still holds."""
+    rows = session.execute(
+        select(ActionPlan.id, ActionPlan.state)
+        .join(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+        .where(ActionPlan.id.in_(plan_ids), ActionPlanLease.engine == engine)
+    )
+    return {plan_id: state or "" for plan_id, state in rows}
+
+
+def held(plan_id: int, engine: str) -> ColumnElement[bool]:
+    """The condition under which *engine* may write the plan and its actions."""
+    return exists().where(
+        ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine
+    )
+
+
+def _insert(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> None:
+    session.add(
+        ActionPlanLease(
+            action_plan_id=plan_id, engine=lease.engine, expires_at=now + lease.duration
+        )
+    )
+    session.flush()

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the applier reads and writes of a plan that it holds."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from watcher.common.errors import LostClaim
+from watcher.common.states import ActionState, PlanState
+from watcher.db import leases
+from watcher.db.models import Action, ActionDescription, ActionPlan, Audit, Strategy
+from watcher.db.transitions import move
+
+MESSAGE_LENGTH = 255
+SOME_SKIPPED = "At least one action of the plan was skipped."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """An action as the applier found it."""
+
+    id: int
+    uuid: str
+    action_type: str
+    parameters: Mapping[str, Any]
+    parents: Sequence[str]
+    state: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A plan and its steps as the applier found them, for one holder of its lease."""
+
+    id: int
+    uuid: str
+    audit_uuid: str
+    strategy: str
+    state: str
+    steps: Sequence[Step]
+    engine: str
+
+
+def load(session: Session, plan_id: int, engine: str) -> Plan:
+    """The plan that *engine* holds, in two statements whatever its size."""
+    uuid, state, audit_uuid, strategy = session.execute(
+        select(ActionPlan.uuid, ActionPlan.state, Audit.uuid, Strategy.name)
+        .join(Audit, Audit.id == ActionPlan.audit_id)
+        .join(Strategy, Strategy.id == ActionPlan.strategy_id)
+        .where(ActionPlan.id == plan_id)
+    ).one()
+    rows = session.execute(
+        select(
+            Action.id,
+            Action.uuid,
+            Action.action_type,
+            Action.input_parameters,
+            Action.parents,
+            Action.state,
+        )
+        .where(Action.action_plan_id == plan_id, Action.deleted == 0)
+        .order_by(Action.id)
+    )
+    steps = [
+        Step(id_, step_uuid, action_type, parameters or {}, parents or (), step_state or "")
+        for id_, step_uuid, action_type, parameters, parents, step_state in rows
+    ]
+    return Plan(plan_id, uuid or "", audit_uuid or "", strategy, state or "", steps, engine)
+
+
+def move_action(
+    session: Session, plan: Plan, step: Step, target: str, message: str | None = None
+) -> str:
+    """Give an action the state *target*; the state that it is in now.
+
+    That is another one if somebody else moved it meanwhile.  LostClaim if the plan is
+    no longer held.
+    """
+    values = {} if message is None else {"status_message": cut(message)}
+    condition = leases.held(plan.id, plan.engine)
+    if move(session, Action, step.id, ActionState.BY_ENGINE, target, condition, **values):
+        return target
+    if not leases.held_states(session, [plan.id], plan.engine):
+        raise _lost(plan)
+    return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
+
+
+def finish(session: Session, plan: Plan) -> str:
+    """End a plan whose steps have ended, and let go of it; the state it ends in.
+
+    LostClaim if the plan is no longer held.
+    """
+    counts = count(session, plan.id)
+    outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
+    values = {"status_message": SOME_SKIPPED} if counts[ActionState.SKIPPED] else {}
+    if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
+        _end_actions(session, plan, ActionState.CANCELLED, (ActionState.PENDING,), None)
+        outcome = PlanState.CANCELLED
+        if not _move_plan(session, plan, outcome, **values):
+            raise _lost(plan)
+    leases.release(session, plan.id, plan.engine)
+    return outcome
+
+
+def fail(session: Session, plan: Plan, why: str) -> None:
+    """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
+
+    Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
+    they end.
+    """
+    if not _move_plan(session, plan, PlanState.FAILED, status_message=cut(why)):
+        raise _lost(plan)
+    under_way = (ActionState.ONGOING, ActionState.CANCELLING)
+    _end_actions(session, plan, ActionState.CANCELLED, (ActionState.PENDING,), None)
+    _end_actions(session, plan, ActionState.FAILED, under_way, cut(why))
+    leases.release(session, plan.id, plan.engine)
+
+
+def count(session: Session, plan_id: int) -> collections.Counter[str]:
+    """How many actions of a plan are in each state."""
+    rows = session.execute(
+        select(Action.state, func.count())
+        .where(Action.action_plan_id == plan_id, Action.deleted == 0)
+        .group_by(Action.state)
+    )
+    return collections.Counter({state or "": number for state, number in rows})
+
+
+def sync_descriptions(session: Session, descriptions: Mapping[str, str]) -> None:
+    """Keep the description of each action type where the API shows it."""
+    known = {row.action_type: row for row in session.scalars(select(ActionDescription))}
+    for action_type, description in descriptions.items():
+        row = known.get(action_type)
+        if row is None:
+            session.add(ActionDescription(action_type=action_type, description=description))
+        else:
+            row.description = description
+    session.flush()
+
+
+def cut(message: str) -> str:
+    """*message* at the length of the column, with a sign where something is missing."""
+    if len(message) <= MESSAGE_LENGTH:
+        return message
+    return message[: MESSAGE_LENGTH - 3] + "..."
+
+
+def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **values: Any) -> bool:
+    held = leases.held(plan.id, plan.engine)
+    return move(
+        session, ActionPlan, plan.id, PlanState.BY_ENGINE, target, held, *conditions, **values
+    )
+
+
+def _end_actions(
+    session: Session, plan: Plan, target: str, states: Sequence[str], message: str | None
+) -> None:
+    session.execute(
+        update(Action)
+        .where(Action.action_plan_id == plan.id, Action.deleted == 0, Action.state.in_(states))
+        .values(state=target, status_message=message)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _lost(plan: Plan) -> LostClaim:
+    return LostClaim(f"Action plan {plan.uuid} is no longer this applier's.")
