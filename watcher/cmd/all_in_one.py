@@ -73,7 +73,7 @@ class AllInOne:
         self._alarms = alarm_rules.AlarmRules(cloud)
         self._saver = Ticker(
             "cloud state",
-            lambda: cloud.save(os.path.join(conf.state_dir, "cloud.json")),
+            lambda: cloud.save(saved_cloud(conf)),
             lambda: 0.5,
         )
 
@@ -105,7 +105,15 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
     conf.set_default("state_path", os.path.abspath(conf.state_dir))
     conf.set_default("host", "all-in-one")
     conf.set_override("enable_authentication", False)
+    # A simulated cloud is quick, and costs nothing to look at.
+    conf.set_default("migration_interval", 0.2, group="nova")
+    conf.set_default("max_workers", 4, group="watcher_workflow_engines.taskflow")
     return conf
+
+
+def saved_cloud(conf: cfg.ConfigOpts) -> str:
+    """The file that keeps the state of the cloud, and that pictures are drawn from."""
+    return os.path.join(conf.state_dir, "cloud.json")
 
 
 def main() -> None:
@@ -115,6 +123,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     cloud = simulated.SimulatedCloud.from_file(conf.simulated_cloud or simulated.example_file())
+    if os.path.exists(saved_cloud(conf)):
+        cloud.resume(saved_cloud(conf))
     services = AllInOne(conf, cloud)
     services.start()
     print(f"Watcher listens on {services.endpoint}", flush=True)
