@@ -10,19 +10,17 @@ from watcher.db.lookup import identified, is_uuid
 from watcher.db.models import Goal
 from watcher.db.paging import Page
 
+_LISTED = select(Goal).where(Goal.deleted == 0)
 _KEYS = paging.sort_keys(Goal)
 
 
 def get(session: Session, ident: str) -> Goal:
     """The goal with a UUID, or with a name in any case.  NotFound."""
-    wanted = select(Goal).where(identified(Goal, ident))
-    if not is_uuid(ident):
-        wanted = (
-            select(Goal)
-            .where(Goal.deleted == 0, func.lower(Goal.name) == ident.lower())
-            .order_by(Goal.name != ident)
-            .limit(1)
-        )
+    if is_uuid(ident):
+        wanted = _LISTED.where(identified(Goal, ident))
+    else:
+        alike = func.lower(Goal.name) == ident.lower()
+        wanted = _LISTED.where(alike).order_by(Goal.name != ident).limit(1)
     goal = session.scalars(wanted).first()
     if goal is None:
         raise NotFound(f"There is no goal {ident}.")
@@ -30,4 +28,4 @@ def get(session: Session, ident: str) -> Goal:
 
 
 def list_page(session: Session, page: Page) -> list[Goal]:
-    return paging.fetch(session, select(Goal).where(Goal.deleted == 0), page, _KEYS)
+    return paging.fetch(session, _LISTED, page, _KEYS)

@@ -5,7 +5,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Text, and_, inspect, or_, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    Text,
+    and_,
+    inspect,
+    or_,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -13,7 +22,7 @@ from watcher.common.errors import Invalid, NotFound
 from watcher.db.models import JsonDict, JsonList
 
 R = TypeVar("R")
-Keys = Mapping[str, ColumnElement[Any]]
+Keys = Mapping[str, SQLColumnExpression[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Page:
     descending: bool = False
 
 
-def sort_keys(row: type[Any], **computed: ColumnElement[Any]) -> Keys:
+def sort_keys(row: type[Any], **computed: SQLColumnExpression[Any]) -> Keys:
     """The columns of a table by name, and *computed* ones.  JSON sorts as its text."""
     stored = {
         column.key: type_coerce(column, Text)
@@ -71,8 +80,8 @@ def fetch(
 
 def _after(
     session: Session,
-    key: ColumnElement[Any],
-    row_id: ColumnElement[int],
+    key: SQLColumnExpression[Any],
+    row_id: SQLColumnExpression[int],
     found: Any,
     descending: bool,
 ) -> ColumnElement[bool]:

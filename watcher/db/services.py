@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heartbeat of the services."""
+"""The heartbeat of the services, and the list of them."""
 
 import datetime
-from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from watcher.common.states import ServiceState
+from watcher.common.errors import Invalid, NotFound
+from watcher.db import paging
 from watcher.db.models import Service
+from watcher.db.paging import Page
+
+_LISTED = select(Service).where(Service.deleted == 0)
+_KEYS = paging.sort_keys(Service)
+_GREATEST_ID: Final = 2**31 - 1
 
 
 def beat(session: Session, name: str, host: str, now: datetime.datetime) -> None:
@@ -24,15 +30,32 @@ def beat(session: Session, name: str, host: str, now: datetime.datetime) -> None
         session.flush()
 
 
-def named(session: Session, name: str) -> Sequence[Service]:
-    """The services *name*, one a host."""
-    return session.scalars(
-        select(Service).where(Service.name == name, Service.deleted == 0).order_by(Service.host)
-    ).all()
+def get(session: Session, ident: str) -> Service:
+    """The service with an id, or the one of a name that was seen last.  NotFound."""
+    service_id = _id(ident)
+    condition = Service.name == ident if service_id is None else Service.id == service_id
+    latest = _LISTED.where(condition).order_by(Service.last_seen_up.desc(), Service.id).limit(1)
+    service = session.scalars(latest).first()
+    if service is None:
+        raise NotFound(f"There is no service {ident}.")
+    return service
 
 
-def state(service: Service, now: datetime.datetime, down_time: int) -> str:
-    """ACTIVE while the last sign of life is at most *down_time* seconds old, else FAILED."""
-    seen = service.last_seen_up or service.updated_at or service.created_at
-    alive = seen is not None and abs(now - seen) <= datetime.timedelta(seconds=down_time)
-    return ServiceState.ACTIVE if alive else ServiceState.FAILED
+def list_page(session: Session, page: Page) -> list[Service]:
+    """A page of services, whose marker is an id.  Invalid if it is none."""
+    if page.marker is not None and _id(page.marker) is None:
+        raise Invalid("marker: must be the id of a service.")
+    return paging.fetch(session, _LISTED, page, _KEYS, marker="id")
+
+
+def is_active(service: Service, down_time: datetime.timedelta, now: datetime.datetime) -> bool:
+    """Whether a service was heard of no longer than *down_time* ago."""
+    heard = service.last_seen_up or service.updated_at or service.created_at
+    return heard is not None and abs(now - heard) <= down_time
+
+
+def _id(ident: str) -> int | None:
+    """*ident* as an id, if it looks like one.  0 stands for those beyond the column's range."""
+    if not (ident.isascii() and ident.isdigit()):
+        return None
+    return int(ident) if len(ident) < 11 and int(ident) <= _GREATEST_ID else 0

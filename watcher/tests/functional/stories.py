@@ -5,18 +5,20 @@ A fixture of a story adds rows, or makes the API another one.  Stories find what
 them to know in the environment, as gabbi's ``$ENVIRON['NAME']``.
 """
 
+import datetime
 import os
 import tempfile
 from typing import Any
 
 from gabbi.fixture import GabbiFixture
 from oslo_config import cfg
+from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
 from watcher import conf as watcher_conf
 from watcher.api import app
 from watcher.common.errors import Unavailable
-from watcher.db import models
+from watcher.db import models, services
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import factories
@@ -120,3 +122,16 @@ class Catalog(Api):
             DUMMY_STRATEGY=strategy,
             BASIC_STRATEGY=basic,
         )
+
+
+class Engines(Api):
+    """Scoring engines, and services of which one is long gone."""
+
+    def fill(self, session: Session) -> None:
+        scorer = models.ScoringEngine(name="dummy_scorer", description="Dummy", metainfo="{}")
+        session.add_all([scorer, models.ScoringEngine(name="dummy_avg_scorer")])
+        services.beat(session, "watcher-decision-engine", "node-1", datetime.datetime(2026, 1, 1))
+        services.beat(session, "watcher-decision-engine", "node-2", timeutils.utcnow())
+        services.beat(session, "watcher-applier", "node-1", timeutils.utcnow())
+        session.flush()
+        tell(SCORER=scorer)

@@ -4,6 +4,9 @@
 from typing import Any
 
 from watcher.api.controllers.v1.goals import Goals
+from watcher.api.controllers.v1.scoring_engines import ScoringEngines
+from watcher.api.controllers.v1.services import Services
+from watcher.api.controllers.v1.strategies import Strategies
 from watcher.api.resource import Collaborators, Request, Resource, get
 
 _DOCUMENTATION = "https://docs.openstack.org/api-ref/resource-optimization/"
@@ -16,6 +19,9 @@ class V1(Resource):
         super().__init__(collaborators)
         self.children = {
             "goals": Goals(collaborators),
+            "strategies": Strategies(collaborators),
+            "scoring_engines": ScoringEngines(collaborators),
+            "services": Services(collaborators),
         }
 
     @get()
