@@ -157,30 +157,30 @@ def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
     )
 
 
-def replace_recommended(session: Session, audit_id: int, state: str, now: datetime.datetime) -> int:
-    """Give all RECOMMENDED plans of an audit *state*, SUPERSEDED or CANCELLED; their number."""
+def replace_recommended(
+    session: Session, audit_id: int, state: str, now: datetime.datetime
+) -> Sequence[int]:
+    """Give all RECOMMENDED plans of an audit *state*, SUPERSEDED or CANCELLED; their ids."""
     return _retire(session, state, now, ActionPlan.audit_id == audit_id)
 
 
-def expire(session: Session, before: datetime.datetime, now: datetime.datetime) -> int:
-    """Make the RECOMMENDED plans from *before* a time SUPERSEDED; the number of them."""
+def expire(session: Session, before: datetime.datetime, now: datetime.datetime) -> Sequence[int]:
+    """Make the RECOMMENDED plans from *before* a time SUPERSEDED; their ids."""
     return _retire(session, PlanState.SUPERSEDED, now, ActionPlan.created_at < before)
 
 
-def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> int:
+def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> Sequence[int]:
     if PlanState.RECOMMENDED not in sources(PlanState.BY_ENGINE, state):
         raise ValueError(f"A RECOMMENDED plan cannot become {state}")
-    retired = session.execute(
-        update(ActionPlan)
-        .where(
-            ActionPlan.state == PlanState.RECOMMENDED,
-            ActionPlan.deleted == 0,
-            condition,
+    recommended = (ActionPlan.state == PlanState.RECOMMENDED) & (ActionPlan.deleted == 0)
+    plan_ids = session.scalars(select(ActionPlan.id).where(recommended, condition)).all()
+    return [
+        plan_id
+        for plan_id in plan_ids
+        if move(
+            session, ActionPlan, plan_id, PlanState.BY_ENGINE, state, recommended, updated_at=now
         )
-        .values(state=state, updated_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return retired.rowcount  # type: ignore[attr-defined, no-any-return]
+    ]
 
 
 def _action_row(plan_id: int, action: Planned, now: datetime.datetime) -> dict[str, Any]:

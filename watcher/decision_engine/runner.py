@@ -47,6 +47,14 @@ class Outcome:
     indicators: Sequence[Mapping[str, Any]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a run wrote: its plan, and the ids of those that the plan replaces."""
+
+    plan: ActionPlan
+    replaced: Sequence[int]
+
+
 class Runner:
     """Executes claimed runs.  Any number of threads may call ``run`` at once."""
 
@@ -111,10 +119,11 @@ class Runner:
 
     def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
         now = timeutils.utcnow()
-        plan = self._database.write(lambda session: _write(session, run, outcome, now))
-        if plan is None:
+        written = self._database.write(lambda session: _write(session, run, outcome, now))
+        if written is None:
             LOG.info("The result of %s is not wanted any more", context)
             return
+        plan = written.plan
         LOG.info(
             "End %s: action plan %s, %d actions, %.3f s",
             context,
@@ -122,13 +131,17 @@ class Runner:
             len(outcome.actions),
             seconds,
         )
-        self._notifications.action_plan_created(plan.id)
-        continuous = run.audit.audit_type == AuditType.CONTINUOUS
-        self._notifications.audit_updated(
-            run.audit_id, old_state=None if continuous else AuditState.ONGOING
-        )
+        self._tell(run.audit, written)
         if plan.state == PlanState.PENDING:
             self._applier.ring(plan.uuid or "")
+
+    def _tell(self, audit: Audit, written: Written) -> None:
+        """Who else is told of what a run wrote."""
+        told = self._notifications
+        told.action_plan_updated(*written.replaced, old_state=PlanState.RECOMMENDED)
+        told.action_plan_created(written.plan.id)
+        goes_on = audit.audit_type == AuditType.CONTINUOUS
+        told.audit_updated(audit.id, old_state=None if goes_on else AuditState.ONGOING)
 
     def _fail(self, run: AuditRun, error: Exception, context: str) -> None:
         now = timeutils.utcnow()
@@ -151,7 +164,7 @@ class Runner:
 
 def _write(
     session: Session, run: AuditRun, outcome: Outcome, now: datetime.datetime
-) -> ActionPlan | None:
+) -> Written | None:
     """The plan, the run's end and the audit's state.  None if nobody wants them any more."""
     audit = run.audit
     if audit.audit_type == AuditType.CONTINUOUS:
@@ -160,8 +173,10 @@ def _write(
         wanted = runs.settle(session, run, AuditState.SUCCEEDED, now)
     if not wanted:
         return None
+    replaced: Sequence[int] = ()
     if audit.audit_type in _REPLACED:
-        action_plans.replace_recommended(session, audit.id, _REPLACED[audit.audit_type], now)
+        state = _REPLACED[audit.audit_type]
+        replaced = action_plans.replace_recommended(session, audit.id, state, now)
     plan = action_plans.create(
         session,
         audit_id=audit.id,
@@ -173,7 +188,7 @@ def _write(
         now=now,
     )
     runs.finish(session, run, RunState.SUCCEEDED, now, action_plan_id=plan.id)
-    return plan
+    return Written(plan, replaced)
 
 
 def _strategy_id(session: Session, name: str) -> int:

@@ -12,6 +12,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from watcher.cloud.compute import Cloud
+from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
 from watcher.db import action_plans, runs, services
 from watcher.db.session import Database
@@ -40,6 +41,7 @@ class DecisionEngine:
         transport: oslo_messaging.Transport | None = None,
     ) -> None:
         self._conf, self._database = conf, database
+        self._notifications = notifications
         self._lease = runs.Lease(
             engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             host=conf.host,
@@ -100,7 +102,10 @@ class DecisionEngine:
         if hours:
             now = timeutils.utcnow()
             before = now - datetime.timedelta(hours=hours)
-            self._database.write(lambda session: action_plans.expire(session, before, now))
+            expired = self._database.write(
+                lambda session: action_plans.expire(session, before, now)
+            )
+            self._notifications.action_plan_updated(*expired, old_state=PlanState.RECOMMENDED)
 
 
 class _Endpoint:

@@ -81,7 +81,7 @@ class TestCreate(base.DatabaseTestCase):
             replaced = action_plans.replace_recommended(
                 session, self.audit_id, PlanState.SUPERSEDED, NOW
             )
-        self.assertEqual(1, replaced)
+        self.assertEqual([recommended], replaced)
         self.assertEqual(
             {
                 recommended: PlanState.SUPERSEDED,
@@ -107,8 +107,8 @@ class TestCreate(base.DatabaseTestCase):
         young = self.create(now=NOW)
         running = self.create(now=NOW - datetime.timedelta(hours=25), state=PlanState.ONGOING)
         with self.database.writer() as session:
-            number = action_plans.expire(session, NOW - datetime.timedelta(hours=24), NOW)
-        self.assertEqual(1, number)
+            expired = action_plans.expire(session, NOW - datetime.timedelta(hours=24), NOW)
+        self.assertEqual([old], expired)
         self.assertEqual(
             {
                 old: PlanState.SUPERSEDED,
