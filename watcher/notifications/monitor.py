@@ -6,8 +6,10 @@ import datetime
 from oslo_config import cfg
 
 from watcher.common.states import ServiceState
-from watcher.db import services
+from watcher.db.models import Service
+from watcher.db.services import is_active
 from watcher.db.session import Database
+from watcher.notifications import rows
 from watcher.notifications.notifications import Notifications
 
 
@@ -31,11 +33,8 @@ class ServiceMonitor:
         if not self._notifications.enabled:
             return
         with self._database.reader() as session:
-            rows = services.named(session, self._name)
-        known, self._known = (
-            self._known,
-            {row.host: services.state(row, now, self._conf.service_down_time) for row in rows},
-        )
+            services = rows.services(session, self._name)
+        known, self._known = self._known, {row.host: self._state(row, now) for row in services}
         steady = [
             host
             for host, state in self._known.items()
@@ -43,7 +42,11 @@ class ServiceMonitor:
         ]
         if min(steady, default=None) != self._conf.host:
             return
-        for row in rows:
+        for row in services:
             old_state, state = known.get(row.host), self._known[row.host]
             if old_state is not None and old_state != state:
                 self._notifications.service_updated(row, old_state, state)
+
+    def _state(self, service: Service, now: datetime.datetime) -> str:
+        down_time = datetime.timedelta(seconds=self._conf.service_down_time)
+        return ServiceState.ACTIVE if is_active(service, down_time, now) else ServiceState.FAILED

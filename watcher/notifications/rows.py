@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload, load_only
 
 from watcher.common.states import ActionState
-from watcher.db.models import Action, ActionPlan, Audit, Goal, Strategy
+from watcher.db.models import Action, ActionPlan, Audit, Goal, Service, Strategy
 
 _AUDIT_OF_PLAN = joinedload(ActionPlan.audit)
 
@@ -44,6 +44,13 @@ def actions_of(session: Session, plan_id: int) -> Sequence[Action]:
 def cancelled_actions_of(session: Session, plan_id: int) -> Sequence[Action]:
     return session.scalars(
         _actions().where(Action.action_plan_id == plan_id, Action.state == ActionState.CANCELLED)
+    ).all()
+
+
+def services(session: Session, name: str) -> Sequence[Service]:
+    """The services *name*, one a host."""
+    return session.scalars(
+        select(Service).where(Service.name == name, Service.deleted == 0).order_by(Service.host)
     ).all()
 
 

@@ -82,18 +82,3 @@ class TestServiceMonitor(base.DatabaseTestCase):
         database = mock.Mock()
         ServiceMonitor(self.conf, database, NAME, mock.Mock(enabled=False)).look(self.now)
         database.reader.assert_not_called()
-
-
-class TestState(base.TestCase):
-    def test_by_the_last_sign_of_life(self) -> None:
-        now = datetime.datetime(2026, 1, 1)
-        second = datetime.timedelta(seconds=1)
-        for seen, expected in (
-            ({"last_seen_up": now - 90 * second}, ServiceState.ACTIVE),
-            ({"last_seen_up": now - 91 * second, "updated_at": now}, ServiceState.FAILED),
-            ({"last_seen_up": now + 91 * second}, ServiceState.FAILED),
-            ({"updated_at": now, "created_at": now - 91 * second}, ServiceState.ACTIVE),
-            ({"created_at": now}, ServiceState.ACTIVE),
-            ({}, ServiceState.FAILED),
-        ):
-            self.assertEqual(expected, services.state(Service(**seen), now, 90), str(seen))
