@@ -8,6 +8,7 @@ file, no broker and no keystone, and therefore only on the loopback interface.
 import os
 import signal
 import sys
+import tempfile
 import threading
 
 from cheroot import wsgi
@@ -19,14 +20,20 @@ from watcher import rpc
 from watcher.api import app
 from watcher.applier.service import Applier
 from watcher.cloud import alarm_rules, simulated
+from watcher.common.errors import Invalid, WatcherError
 from watcher.common.ticker import Ticker
 from watcher.db import migration
 from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Wake
+from watcher.rpc.questions import Calls
 
 LOOPBACK = "127.0.0.1"
+
+DESCRIPTION = """The API, the decision engine and the applier of Watcher in one process, on a
+simulated cloud. Needs no database server, message broker or keystone, and listens on the
+loopback interface only. For trying things out, not for production."""
 
 CLI = [
     cfg.StrOpt(
@@ -42,7 +49,8 @@ CLI = [
             os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "watcher"
         ),
         sample_default="~/.local/state/watcher",
-        help="Where the database and the state of the cloud are kept.",
+        help="Where the database and the state of the cloud are kept, by default "
+        "~/.local/state/watcher. A later start goes on from there.",
     ),
     cfg.PortOpt("port", help="Port of the API; 0 takes a free one. By default [api] port."),
 ]
@@ -68,14 +76,13 @@ class AllInOne:
         applier.connect(self._applier.wake)
         self._api = wsgi.Server(
             (LOOPBACK, conf.port if conf.port is not None else conf.api.port),
-            app.build(conf, database, decision_engine, applier, notifications),
+            app.build(
+                conf, database, decision_engine, applier, notifications, Calls(conf, transport)
+            ),
         )
         self._alarms = alarm_rules.AlarmRules(cloud)
-        self._saver = Ticker(
-            "cloud state",
-            lambda: cloud.save(saved_cloud(conf)),
-            lambda: 0.5,
-        )
+        self._saved_cloud = saved_cloud(conf)
+        self._saver = Ticker("cloud state", self._save_cloud, lambda: 0.5)
 
     @property
     def endpoint(self) -> str:
@@ -83,7 +90,12 @@ class AllInOne:
         return f"http://{host}:{port}"
 
     def start(self) -> None:
-        self._api.prepare()
+        """Invalid if the port is not free."""
+        try:
+            self._api.prepare()
+        except OSError as error:
+            host, port = self._api.bind_addr
+            raise Invalid(f"port: nothing can listen on {host}:{port}; is it in use?") from error
         threading.Thread(target=self._api.serve, name="api", daemon=True).start()
         self._engine.start()
         self._applier.start()
@@ -96,12 +108,15 @@ class AllInOne:
         self._applier.stop()
         self._engine.stop()
         self._saver.stop()
+        self._save_cloud()
+
+    def _save_cloud(self) -> None:
+        self._cloud.save(self._saved_cloud)
 
 
 def configure(argv: list[str]) -> cfg.ConfigOpts:
     """A configuration that needs nothing outside of the state directory."""
-    conf = watcher_conf.load(argv, config_files=[], cli=CLI)
-    os.makedirs(conf.state_dir, exist_ok=True)
+    conf = watcher_conf.load(argv, config_files=[], cli=CLI, description=DESCRIPTION)
     conf.set_default("state_path", os.path.abspath(conf.state_dir))
     conf.set_default("host", "all-in-one")
     conf.set_override("enable_authentication", False)
@@ -111,22 +126,40 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
     return conf
 
 
+def make_state_dir(path: str) -> None:
+    """Invalid if there cannot be a directory *path* that one may write to."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise Invalid(f"state-dir: {path} cannot be written to: {error.strerror}.") from error
+
+
 def saved_cloud(conf: cfg.ConfigOpts) -> str:
     """The file that keeps the state of the cloud, and that pictures are drawn from."""
     return os.path.join(conf.state_dir, "cloud.json")
 
 
-def main() -> None:
-    conf = configure(sys.argv[1:])
-    log.setup(conf, "python-watcher")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def prepare(conf: cfg.ConfigOpts) -> AllInOne:
+    """The services with their cloud, which goes on from where an earlier start left it."""
+    make_state_dir(conf.state_dir)
     cloud = simulated.SimulatedCloud.from_file(conf.simulated_cloud or simulated.example_file())
     if os.path.exists(saved_cloud(conf)):
         cloud.resume(saved_cloud(conf))
-    services = AllInOne(conf, cloud)
-    services.start()
+    return AllInOne(conf, cloud)
+
+
+def main() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        conf = configure(sys.argv[1:])
+        log.setup(conf, "python-watcher")
+        services = prepare(conf)
+        services.start()
+    except (WatcherError, cfg.Error) as error:
+        sys.exit(f"watcher-all-in-one: {error}")
     print(f"Watcher listens on {services.endpoint}", flush=True)
     stop.wait()
     services.stop()

@@ -49,10 +49,12 @@ def load(
     argv: Sequence[str] = (),
     config_files: Sequence[str] | None = None,
     cli: Sequence[cfg.Opt] = (),
+    description: str | None = None,
 ) -> cfg.ConfigOpts:
     """A configuration from the command line *argv* and files (by default oslo.config's).
 
-    *cli* are the options that this command has beside the common ones.
+    *cli* are the options that this command has beside the common ones, and
+    *description* is what its ``--help`` begins with.
     """
     conf = cfg.ConfigOpts()
     register(conf)
@@ -62,6 +64,8 @@ def load(
         project="watcher",
         version=_version(),
         default_config_files=list(config_files) if config_files is not None else None,
+        default_config_dirs=[] if config_files is not None else None,
+        description=description,
     )
     return conf
 
