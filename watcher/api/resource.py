@@ -83,6 +83,7 @@ class Route:
     paged: bool
     body: Callable[[Any], Any] | None
     status: int
+    any_query: bool
 
     def matches(self, segments: list[str]) -> bool:
         return len(segments) == len(self.path) and all(
@@ -99,18 +100,19 @@ def _route(
     paged: bool = False,
     body: Callable[[Any], Any] | None = None,
     status: int = 200,
+    any_query: bool = False,
 ) -> Callable[[F], F]:
     """Make a method the handler of a route.
 
     *path* is below the resource, ``{}`` segments are passed to the handler as text.  *query*
     maps parameters to what reads them; they come as keyword arguments, and with *paged* a
-    ``page``.  *body* reads the decoded body into the argument ``body``.  With *status* 202 or
-    204 there is nothing to answer.
+    ``page``; others are refused, or with *any_query* left alone.  *body* reads the decoded body
+    into the argument ``body``.  With *status* 202 or 204 there is nothing to answer.
     """
 
     def decorate(handler: F) -> F:
         segments = tuple(filter(None, path.split("/")))
-        route = Route(method, segments, handler, query or {}, paged, body, status)
+        route = Route(method, segments, handler, query or {}, paged, body, status, any_query)
         setattr(handler, _ROUTES, [*getattr(handler, _ROUTES, []), route])
         return handler
 
@@ -214,6 +216,8 @@ def created(request: Request, resource: str, uuid: str, body: Any) -> Response:
 
 
 def _query(request: Request, route: Route, max_limit: int) -> dict[str, Any]:
+    if route.any_query:
+        return {}
     allowed = [*route.query, *(paging.PARAMETERS if route.paged else ())]
     given: dict[str, str] = {}
     for name, value in request.GET.items():

@@ -54,16 +54,16 @@ def scope(value: Any, field: str = "scope") -> list[Any]:
     return parts
 
 
-def bound(value: Any, field: str) -> None:
+def bound(value: Any, field: str, depth: int = MAX_DEPTH) -> None:
     """Invalid if *value* would exhaust the stack, or cannot be written as JSON again."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         if any(isinstance(child, float) and not math.isfinite(child) for child in level):
             raise Invalid(f"{field}: has a number that is infinite or none; JSON has no such.")
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return
-    raise Invalid(f"{field}: is nested more than {MAX_DEPTH} levels deep.")
+    raise Invalid(f"{field}: is nested more than {depth} levels deep.")
 
 
 def _children(value: Any) -> Iterator[Any]:

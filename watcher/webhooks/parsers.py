@@ -5,6 +5,7 @@ Alarm services are recognised by the shape of what they post, never by headers:
 a parser a format, tried in order, and generic JSON for all that nobody knows.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,8 +60,12 @@ _FORMATS: tuple[_Format, ...] = (("aodh", _is_aodh, _read_aodh),)
 
 
 def _text(value: Any, length: int) -> str | None:
-    """*value* as text that every database takes: no NUL, no lone surrogate, not too long."""
+    """*value* as text that every database takes: no NUL, no lone surrogate, not too long.
+
+    What should be a string and is not comes as the JSON that it was.
+    """
     if value is None:
         return None
-    clean = str(value).replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    text = value if isinstance(value, str) else json.dumps(value)
+    clean = text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
     return clean[:length]

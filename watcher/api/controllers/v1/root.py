@@ -7,6 +7,7 @@ from watcher.api.controllers.v1.goals import Goals
 from watcher.api.controllers.v1.scoring_engines import ScoringEngines
 from watcher.api.controllers.v1.services import Services
 from watcher.api.controllers.v1.strategies import Strategies
+from watcher.api.controllers.v1.webhooks import Webhooks
 from watcher.api.resource import Collaborators, Request, Resource, get
 
 _DOCUMENTATION = "https://docs.openstack.org/api-ref/resource-optimization/"
@@ -22,6 +23,7 @@ class V1(Resource):
             "strategies": Strategies(collaborators),
             "scoring_engines": ScoringEngines(collaborators),
             "services": Services(collaborators),
+            "webhooks": Webhooks(collaborators),
         }
 
     @get()

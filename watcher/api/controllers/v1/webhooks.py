@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1/webhooks: the door for alarm services."""
+
+from typing import Any
+
+from oslo_log import log
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.api import bodies
+from watcher.api.resource import Request, Resource, post
+from watcher.common import schemas
+from watcher.common.errors import BodyTooLarge, Invalid
+from watcher.common.event import Event
+from watcher.common.states import Decision
+from watcher.db import audits, events
+from watcher.db.models import Audit, AuditEvent
+from watcher.webhooks import admission, parsers
+
+LOG = log.getLogger(__name__)
+
+_DEPTH = 100
+
+
+class Webhooks(Resource):
+    # aodh puts parameters for itself into the URL, such as aodh-alarm-ssl-verify, and sends them.
+    @post("{audit_ident}", status=202, any_query=True)
+    def trigger(self, request: Request, audit_ident: str) -> None:
+        """Answers when the event and its run are committed; the doorbell comes after that."""
+        if self.conf.api.enable_webhooks_auth:
+            self.authorize(request, "webhook:trigger")
+        event = self._event(request)
+        audit, row = self.database.write(lambda session: _admit(session, audit_ident, event))
+        LOG.info(
+            "Event %s: %s%s, run id %s, audit %s, source %s, request %s",
+            row.uuid,
+            row.decision,
+            f" ({row.decision_reason})" if row.decision_reason else "",
+            row.run_id,
+            audit.uuid,
+            row.source,
+            row.request_id,
+        )
+        if row.decision != Decision.IGNORED:
+            self.decision_engine.ring(audit.uuid or "")
+
+    def _event(self, request: Request) -> Event:
+        # The alarm service's own name for the request; the middleware has made another.
+        request_id = request.headers.get("X-OpenStack-Request-ID")
+        try:
+            body = bodies.read(request, self.conf.webhooks.max_body_size)
+        except BodyTooLarge as error:
+            raise Invalid(str(error)) from None
+        return parsers.parse(_decoded(body), request_id)
+
+
+def _decoded(body: bytes) -> Any:
+    if not body.strip():
+        return None
+    value = bodies.decode(body)
+    schemas.bound(value, "body", _DEPTH)
+    return value
+
+
+def _admit(session: Session, audit_ident: str, event: Event) -> tuple[Audit, AuditEvent]:
+    now = timeutils.utcnow()
+    audit = audits.get_bare(session, audit_ident)
+    verdict = admission.decide(audit.audit_type, audit.state, audit.start_time, audit.end_time, now)
+    if verdict.decision == Decision.REJECTED:
+        raise Invalid(verdict.sentence)
+    if verdict.decision == Decision.IGNORED:
+        return audit, events.ignore(session, audit.id, event, now, verdict.reason or "")
+    row, _run = events.accept(session, audit.id, event, now)
+    return audit, row
