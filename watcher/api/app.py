@@ -11,7 +11,7 @@ from oslo_policy.policy import Enforcer
 from webob import dec
 
 from watcher import policies
-from watcher.api import microversions, paths
+from watcher.api import bodies, microversions, paths
 from watcher.api.auth import Authenticated
 from watcher.api.controllers.root import Root
 from watcher.api.errors import Errors
@@ -70,10 +70,13 @@ def _register(conf: cfg.ConfigOpts) -> None:
 
 
 def _middleware(conf: cfg.ConfigOpts) -> list[Any]:
-    """From the outside in.  The limit of body sizes stands where bodies are read (bodies.py)."""
+    """From the outside in."""
     return [
         # Names the request before anything can go wrong with it.
         lambda application: RequestId(application, conf),
+        # Around all that may answer without reading the body.  How large one may be is for
+        # those who read it (bodies.read), because an alarm may be larger than a request.
+        bodies.Drained,
         # Browsers ask for permission without a token, and need the headers on errors too.
         lambda application: CORS(application, conf),
         # Before everything that looks at the host, for the links in answers.

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading request bodies: never more than is allowed, and nothing but JSON."""
 
+import contextlib
 import json
 from typing import Any, Final, NoReturn, TypeVar
 
 import webob
 import wsme.exc
+from webob import dec
 from wsme.rest.json import fromjson
 from wsme.types import list_attributes
 
@@ -13,25 +15,53 @@ from watcher.common.errors import BodyTooLarge, Invalid
 
 T = TypeVar("T")
 
+GREATEST: Final = 64 * 1024 * 1024
+"""Of a body beyond this nobody reads more, be it only to throw it away."""
+
 _PIECE: Final = 64 * 1024
+
+
+class Drained:
+    """Takes the whole body of a request off the wire, whatever becomes of the request.
+
+    A server that has to do it does it at once, in memory; one that does not cuts the connection
+    while the client still sends, and the client never sees the answer.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    @dec.wsgify
+    def __call__(self, request: webob.Request) -> webob.Response:
+        # Before anybody reads: it never reads on into the next request.
+        stream = request.body_file
+        response = request.get_response(self._application)
+        with contextlib.suppress(OSError):  # a client that is gone
+            for _ in range(0, GREATEST, _PIECE):
+                if not stream.read(_PIECE):
+                    break
+        return response
 
 
 def read(request: webob.Request, limit: int) -> bytes:
     """The body.  BodyTooLarge as soon as it turns out to have more than *limit* bytes."""
-    if (request.content_length or 0) > limit:
-        _refuse(limit)
-    if not request.is_body_readable:
-        return b""
-    stream, pieces, missing = request.body_file, [], limit + 1
-    if request.content_length is not None:
-        missing = request.content_length
-    while missing > 0 and (piece := stream.read(min(missing, _PIECE))):
-        pieces.append(piece)
-        missing -= len(piece)
-    body = b"".join(pieces)
-    if len(body) > limit:
-        _refuse(limit)
+    body = b""
+    if (request.content_length or 0) <= limit:
+        body = _read_up_to(request.body_file, limit + 1)
+    if max(request.content_length or 0, len(body)) > limit:
+        raise BodyTooLarge(f"The body is larger than the {limit} bytes that are allowed.")
     return body
+
+
+def _read_up_to(stream: Any, size: int) -> bytes:
+    pieces = []
+    try:
+        while size > 0 and (piece := stream.read(min(size, _PIECE))):
+            pieces.append(piece)
+            size -= len(piece)
+    except OSError as error:
+        raise Invalid("The body is shorter than its Content-Length.") from error
+    return b"".join(pieces)
 
 
 def decode(body: bytes) -> Any:
@@ -70,10 +100,6 @@ def _set(fitted: Any, attribute: Any, value: Any) -> None:
     except (wsme.exc.InvalidInput, ValueError, TypeError) as error:
         reason = error.msg if isinstance(error, wsme.exc.InvalidInput) else error
         raise Invalid(f"{attribute.name}: {reason}") from None
-
-
-def _refuse(limit: int) -> NoReturn:
-    raise BodyTooLarge(f"The body is larger than the {limit} bytes that are allowed.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

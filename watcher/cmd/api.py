@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""watcher-api: the API with a server of its own.  ``watcher.wsgi.api`` is for other servers."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import cotyledon
+from cotyledon import oslo_config_glue
+from oslo_config import cfg
+from oslo_log import log
+
+from watcher import conf as watcher_conf
+
+LOG = log.getLogger(__name__)
+
+
+class Process(cotyledon.Service):
+    """One of the processes that share the port; their parent restarts one that dies.
+
+    What the work needs is imported here, so that the parent stays small.
+    """
+
+    name = "watcher-api"
+
+    def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
+        super().__init__(worker_id)
+        from cheroot import wsgi
+        from cheroot.ssl.builtin import BuiltinSSLAdapter
+
+        from watcher.api import bodies
+
+        self._server = wsgi.Server(
+            (conf.api.host, conf.api.port),
+            wired(conf),
+            request_queue_size=128,
+            reuse_port=True,
+        )
+        self._server.max_request_body_size = bodies.GREATEST
+        self._server.error_log = _log  # type: ignore[method-assign, assignment]
+        if conf.api.enable_ssl_api:
+            self._server.ssl_adapter = BuiltinSSLAdapter(conf.ssl.cert_file, conf.ssl.key_file)
+
+    def run(self) -> None:
+        self._server.prepare()
+        LOG.info("The API listens on %s port %d", *self._server.bind_addr[:2])
+        self._server.serve()
+
+    def terminate(self) -> None:
+        self._server.stop()
+
+
+def wired(conf: cfg.ConfigOpts) -> Any:
+    """The WSGI application with its collaborators, for a process of its own."""
+    from watcher import rpc
+    from watcher.api import app
+    from watcher.db.session import Database
+    from watcher.notifications import Notifications
+    from watcher.rpc import doorbell
+    from watcher.rpc.questions import Calls
+
+    transport, database = rpc.transport(conf), Database(conf)
+    return app.build(
+        conf,
+        database,
+        doorbell.decision_engine(conf, transport),
+        doorbell.applier(conf, transport),
+        Notifications(conf, database),
+        Calls(conf, transport),
+    )
+
+
+def main() -> None:
+    conf = watcher_conf.load(sys.argv[1:])
+    log.setup(conf, "python-watcher")
+    manager = cotyledon.ServiceManager()
+    manager.add(Process, workers=conf.api.workers or os.cpu_count() or 1, args=(conf,))
+    oslo_config_glue.setup(manager, conf)
+    manager.run()
+
+
+def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+    LOG.log(level, "%s", msg, exc_info=traceback)

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``application`` for WSGI servers such as gunicorn, uWSGI and mod_wsgi.
+
+The command line belongs to the server, so the configuration comes from the usual files of
+/etc/watcher, or from those that OS_WATCHER_CONFIG_FILES names, separated by semicolons.
+"""
+
+import os
+from typing import Any
+
+from oslo_log import log
+
+from watcher import conf as watcher_conf
+from watcher.cmd import api
+
+
+def _application() -> Any:
+    files = os.environ.get("OS_WATCHER_CONFIG_FILES")
+    conf = watcher_conf.load([], files.split(";") if files else None)
+    log.setup(conf, "python-watcher")
+    return api.wired(conf)
+
+
+application = _application()
