@@ -101,6 +101,7 @@ class AlarmRules:
         while not self._stopped.wait(alarm.rule.evaluation_seconds):
             message = alarm.evaluate()
             if message is not None:
+                LOG.info("Alarm %s: %s", message["alarm_name"], message["reason"])
                 post(url, message)
 
 
