@@ -120,6 +120,7 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
     conf.set_default("state_path", os.path.abspath(conf.state_dir))
     conf.set_default("host", "all-in-one")
     conf.set_override("enable_authentication", False)
+    conf.set_default("use_stderr", True)  # stdout tells the endpoint, and only that
     # A simulated cloud is quick, and costs nothing to look at.
     conf.set_default("migration_interval", 0.2, group="nova")
     conf.set_default("max_workers", 4, group="watcher_workflow_engines.taskflow")
