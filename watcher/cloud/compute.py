@@ -59,6 +59,11 @@ class Server:
     created: datetime.datetime | None = None
     locked: bool = False
 
+    @property
+    def migratable(self) -> bool:
+        """Active, not locked and at rest: fit to be migrated live."""
+        return self.state == "active" and not self.locked and self.task_state is None
+
 
 class Compute(Protocol):
     """The compute service.

@@ -89,14 +89,7 @@ class Balance:
     def candidates(self) -> Ints:
         """int [C]: indices of the servers that may move, host by host."""
         model = self._model
-        fit = np.fromiter(
-            (
-                server.state == "active" and not server.locked and server.task_state is None
-                for server in model.servers
-            ),
-            dtype=np.bool_,
-            count=len(model.servers),
-        )
+        fit = np.array([server.migratable for server in model.servers], dtype=np.bool_)
         (servers,) = np.nonzero(fit & model.movable & np.isin(model.placement, self.hosts))
         return servers[np.argsort(model.placement[servers], kind="stable")]
 
@@ -151,7 +144,7 @@ class Balance:
             crowd.use / self._size[:, host, None],
             self._load[:, host, None],
         )
-        fits = (crowd.demand <= self._free[:, host, None]).all(axis=0)
+        fits = np.logical_and.reduce(crowd.demand <= self._free[:, host, None])
         after[~(fits & crowd.waiting & (crowd.source != host))] = np.inf
         best = int(np.argmin(after)) if len(after) else None
         if best is None or after[best] > self._weights @ self.deviations() - LEAST_GAIN:
@@ -166,7 +159,7 @@ class Balance:
             crowd.use[:, server, None] / self._size,
             self._load,
         )
-        fits: Bools = (crowd.demand[:, server, None] <= self._free).all(axis=0)
+        fits = np.logical_and.reduce(crowd.demand[:, server, None] <= self._free)
         fits[crowd.source[server]] = False
         after[~fits] = np.inf
         return int(np.argmin(after))

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
 
 
@@ -55,6 +56,17 @@ class SolutionBuilder:
         if key not in self._seen:
             self._seen.add(key)
             self._actions.append(ProposedAction(action_type, parameters))
+
+    def migrate_live(self, server: Server, destination: Host) -> None:
+        """Propose to move a running server."""
+        self.add(
+            "migrate",
+            server.uuid,
+            migration_type="live",
+            source_node=server.host,
+            destination_node=destination.hostname,
+            resource_name=server.name,
+        )
 
     def build(self, **indicators: float) -> Solution:
         return Solution(tuple(self._actions), indicators)

@@ -144,15 +144,7 @@ class WorkloadStabilization(Strategy):
                 candidates, use=[_server_use(inputs, metric, servers) for metric in metrics]
             )
         for move in moves:
-            server = model.servers[move.server]
-            solution.add(
-                "migrate",
-                server.uuid,
-                migration_type="live",
-                source_node=server.host,
-                destination_node=model.hosts[move.destination].hostname,
-                resource_name=server.name,
-            )
+            solution.migrate_live(model.servers[move.server], model.hosts[move.destination])
         # Deviations are reported of one metric: the first one that gave a reason to act.
         shown = exceeded.argmax()
         return solution.build(

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+from oslo_utils import strutils
+
+from watcher.cloud.compute import Host, Server
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.model.compute import ComputeModel
+
+HOST_METRIC, SERVER_METRIC = "host_cpu_usage", "instance_cpu_usage"
+
+FULLY_BUSY = 100.0
+
+
+class Basic(Strategy):
+    """Empties the hosts that have least to do, and takes them out of service.
+
+    From the idlest host on, the active servers of a host, the busiest first, go to the
+    busiest host that has room for them.  A host is emptied of all its servers or of
+    none.  A host or server that was not measured counts as fully busy.  Only enabled
+    hosts take servers; a disabled one is emptied all the same.
+    """
+
+    name = "basic"
+    display_name = "Basic offline consolidation"
+    goal = "server_consolidation"
+    metrics = (HOST_METRIC, SERVER_METRIC)
+    schema = {
+        "properties": {
+            "migration_attempts": {
+                "description": "Hosts in a row that may turn out impossible to empty before the "
+                "search ends; 0 goes through all of them.",
+                "type": "number",
+                "default": 0,
+            },
+            "period": {
+                "description": "Seconds over which metrics are aggregated.",
+                "type": "number",
+                "default": 7200,
+            },
+            "granularity": {
+                "description": "Seconds between two measures of a metric.",
+                "type": "number",
+                "default": 300,
+            },
+            "aggregation_method": {
+                "description": "How the metrics of servers and hosts are aggregated. 'node' is the "
+                "former name of 'compute_node', and wins unless empty.",
+                "type": "object",
+                "properties": {
+                    "instance": {"type": "string", "default": "mean"},
+                    "compute_node": {"type": "string", "default": "mean"},
+                    "node": {"type": "string", "default": ""},
+                },
+                "default": {"instance": "mean", "compute_node": "mean", "node": ""},
+            },
+        }
+    }
+    options = (
+        cfg.BoolOpt(
+            "check_optimize_metadata",
+            default=False,
+            help="Move only servers that have no metadata, or have a true value in the metadata "
+            "key 'optimize'.",
+        ),
+    )
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.consolidation import releases
+
+        model, attempts = inputs.compute_model(), inputs.parameters["migration_attempts"]
+        solution, failures, released, migrations = SolutionBuilder(), 0, 0, 0
+        for index, moves in releases(
+            model, *_loads(inputs, model), movable=_movable(inputs, model)
+        ):
+            failures = 0 if moves else failures + 1
+            if attempts and failures > attempts:
+                break
+            host = model.hosts[index]
+            for server, destination in moves:
+                solution.migrate_live(model.servers[server], model.hosts[destination])
+            migrations += len(moves)
+            if moves and host.available:
+                released += 1
+                _disable(solution, host)
+        return solution.build(
+            compute_nodes_count=sum(host.available for host in model.hosts),
+            released_compute_nodes_count=released,
+            instance_migrations_count=migrations,
+        )
+
+
+def _disable(solution: SolutionBuilder, host: Host) -> None:
+    solution.add(
+        "change_nova_service_state",
+        host.uuid,
+        state="disabled",
+        disabled_reason="watcher_disabled",
+        resource_name=host.hostname,
+    )
+
+
+def _movable(inputs: Inputs, model: ComputeModel) -> list[bool]:
+    """[V]"""
+    tagged_only = inputs.options.check_optimize_metadata
+    return [
+        bool(free)
+        and server.migratable
+        and not (tagged_only and server.metadata and not _is_tagged(server))
+        for free, server in zip(model.movable, model.servers, strict=True)
+    ]
+
+
+def _is_tagged(server: Server) -> bool:
+    tagged: bool = strutils.bool_from_string(server.metadata.get("optimize"))
+    return tagged
+
+
+def _loads(inputs: Inputs, model: ComputeModel) -> tuple[list[float], list[float]]:
+    """Per cent of the CPU that each host [H] and each server [V] uses."""
+    parameters = inputs.parameters
+    aggregates = parameters["aggregation_method"]
+    of_hosts = inputs.host_metric(
+        HOST_METRIC,
+        model.hosts,
+        period=parameters["period"],
+        aggregate=aggregates["node"] or aggregates["compute_node"],
+        granularity=parameters["granularity"],
+    )
+    of_servers = inputs.server_metric(
+        SERVER_METRIC,
+        model.servers,
+        period=parameters["period"],
+        aggregate=aggregates["instance"],
+        granularity=parameters["granularity"],
+    )
+    return (
+        [of_hosts.get(host.uuid, FULLY_BUSY) for host in model.hosts],
+        [of_servers.get(server.uuid, FULLY_BUSY) for server in model.servers],
+    )
