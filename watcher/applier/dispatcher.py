@@ -17,6 +17,7 @@ from watcher.common.states import PlanState
 from watcher.db import leases
 from watcher.db.runs import Lease
 from watcher.db.session import Database
+from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
 
@@ -39,9 +40,11 @@ class Dispatcher:
         database: Database,
         lease: Lease,
         carry_out: Callable[[int, Interrupts], None],
+        notifications: Notifications,
     ) -> None:
         self._options = conf.watcher_applier
         self._database, self._lease, self._carry_out = database, lease, carry_out
+        self._notifications = notifications
         self._wake = threading.Event()
         self._stopping = False
         self._lock = threading.Lock()
@@ -81,7 +84,8 @@ class Dispatcher:
         for plan_id, interrupts in in_hand.items():
             state = states.get(plan_id)
             if state == PlanState.CANCELLING:
-                interrupts.cancel()
+                if interrupts.cancel():
+                    self._notifications.action_plan_cancel_started(plan_id)
             elif state != PlanState.ONGOING:
                 interrupts.stop()
 

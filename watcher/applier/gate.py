@@ -96,6 +96,7 @@ class _Passage:
 
     def __init__(self, gate: Gate, plan: Plan, step: Step, interrupts: Interrupts) -> None:
         self._gate, self._plan, self._step, self._interrupts = gate, plan, step, interrupts
+        self._state = step.state
 
     def carry_out(self) -> str:
         if self._step.state == ActionState.CANCELLING:
@@ -152,7 +153,11 @@ class _Passage:
         LOG.error("%s failed in %s: %s", self, phase, error, exc_info=None if known else error)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         message = f"Action {self._step.uuid} failed in {phase}: {reason}"
-        return self._move(ActionState.FAILED, message)
+        state = self._move(ActionState.FAILED, message)
+        told = self._gate.notifications
+        tell = told.action_cancel_failed if phase == ABORT else told.action_execution_failed
+        tell(self._step.id, error=error)
+        return state
 
     def _move(self, target: str, message: str | None = None) -> str:
         """Write the action's new state: the one place where it changes."""
@@ -163,7 +168,21 @@ class _Passage:
         if state != target:
             raise _MovedElsewhere(state)
         LOG.info("%s is %s", self, target)
+        self._tell(target)
         return target
+
+    def _tell(self, state: str) -> None:
+        told, action_id = self._gate.notifications, self._step.id
+        told.action_updated(action_id, old_state=self._state)
+        self._state = state
+        if state == ActionState.ONGOING:
+            told.action_execution_started(action_id)
+        elif state == ActionState.SUCCEEDED:
+            told.action_execution_ended(action_id)
+        elif state == ActionState.CANCELLING:
+            told.action_cancel_started(action_id)
+        elif state == ActionState.CANCELLED:
+            told.action_cancel_ended(action_id)
 
     def __str__(self) -> str:
         return _name(self._plan, self._step)

@@ -23,10 +23,12 @@ class Interrupts:
         self._changed = threading.Condition()
         self._cancelled = self._stopped = False
 
-    def cancel(self) -> None:
+    def cancel(self) -> bool:
+        """End what can be ended.  False if that was asked for already."""
         with self._changed:
-            self._cancelled = True
+            first, self._cancelled = not self._cancelled, True
             self._changed.notify_all()
+        return first
 
     def stop(self) -> None:
         with self._changed:

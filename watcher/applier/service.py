@@ -18,12 +18,12 @@ from watcher.applier.interrupts import Interrupts
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud.compute import Cloud
 from watcher.common.errors import LostClaim, WatcherError
-from watcher.common.states import PlanState
+from watcher.common.states import ActionState, PlanState
 from watcher.common.ticker import Ticker
 from watcher.db import leases, services, workflow
 from watcher.db.runs import Lease
 from watcher.db.session import Database
-from watcher.db.workflow import Plan
+from watcher.db.workflow import End, Plan
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell, Server
 
@@ -45,7 +45,7 @@ class Applier:
         transport: oslo_messaging.Transport | None = None,
     ) -> None:
         self._conf, self._database = conf, database
-        self._decision_engine = decision_engine
+        self._decision_engine, self._notifications = decision_engine, notifications
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._lease = Lease(
             engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
@@ -53,7 +53,7 @@ class Applier:
             duration=datetime.timedelta(seconds=conf.lease_duration),
         )
         self._gate = Gate(conf, database, cloud, notifications)
-        self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out)
+        self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out, notifications)
         self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
         self._server = transport and Server(
             transport, conf.watcher_applier.conductor_topic, conf.host, _Endpoint(self.dispatcher)
@@ -88,8 +88,9 @@ class Applier:
         with self._database.reader() as session:
             plan = workflow.load(session, plan_id, self._lease.engine)
         LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
-        if plan.state == PlanState.CANCELLING:
-            interrupts.cancel()
+        self._tell_begin(plan)
+        if plan.state == PlanState.CANCELLING and interrupts.cancel():
+            self._notifications.action_plan_cancel_started(plan.id)
         try:
             self._run(plan, interrupts)
         except LostClaim as lost:
@@ -107,28 +108,60 @@ class Applier:
         if interrupts.stopped:
             self._let_go(plan)
             return
-        state = self._database.write(lambda session: workflow.finish(session, plan))
-        self._tell_end(plan, state)
+        end = self._database.write(lambda session: workflow.finish(session, plan))
+        self._tell_end(plan, end)
 
     def _fail(self, plan: Plan, error: Exception) -> None:
         known = isinstance(error, WatcherError)
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
         why = str(error) if known else f"{type(error).__name__}: {error}"
         try:
-            self._database.write(lambda session: workflow.fail(session, plan, why))
+            end = self._database.write(lambda session: workflow.fail(session, plan, why))
         except LostClaim as lost:
             LOG.warning("%s", lost)
         else:
-            self._tell_end(plan, PlanState.FAILED)
+            self._tell_end(plan, end, error)
 
     def _let_go(self, plan: Plan) -> None:
         self._database.write(lambda session: leases.release(session, plan.id, plan.engine))
         LOG.info("Action plan %s is let go", plan.uuid)
 
-    def _tell_end(self, plan: Plan, state: str) -> None:
-        LOG.info("End action plan %s: %s", plan.uuid, state)
+    def _tell_begin(self, plan: Plan) -> None:
+        """Not if another applier has: nobody begins with some of the actions done."""
+        untouched = {ActionState.PENDING, ActionState.SKIPPED}
+        if plan.state == PlanState.ONGOING and untouched.issuperset(
+            step.state for step in plan.steps
+        ):
+            self._notifications.action_plan_updated(plan.id, old_state=PlanState.PENDING)
+            self._notifications.action_plan_execution_started(plan.id)
+
+    def _tell_end(self, plan: Plan, end: End, error: Exception | None = None) -> None:
+        LOG.info("End action plan %s: %s", plan.uuid, end.state)
+        told = self._notifications
+        self._tell_actions(end, error)
+        told.action_plan_updated(plan.id, old_state=end.old_state)
+        if end.state == PlanState.SUCCEEDED:
+            told.action_plan_execution_ended(plan.id)
+        elif end.state == PlanState.CANCELLED:
+            told.action_plan_cancel_ended(plan.id)
+        elif end.old_state == PlanState.CANCELLING:
+            told.action_plan_cancel_failed(plan.id, error)
+        else:
+            told.action_plan_execution_failed(plan.id, error)
         # Runs of this or another audit may wait for the end of the plan.
         self._decision_engine.ring(plan.audit_uuid)
+
+    def _tell_actions(self, end: End, error: Exception | None) -> None:
+        """What became of actions that ended with their plan."""
+        told = self._notifications
+        for old_state, action_ids in end.actions.items():
+            if old_state == ActionState.PENDING:
+                told.action_cancel_started(*action_ids)
+                told.action_updated(*action_ids, old_state=old_state)
+                told.action_cancel_ended(*action_ids)
+            else:
+                told.action_updated(*action_ids, old_state=old_state)
+                told.action_execution_failed(*action_ids, error=error)
 
     def _beat(self) -> None:
         now = timeutils.utcnow()

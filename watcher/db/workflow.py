@@ -44,6 +44,16 @@ class Plan:
     engine: str
 
 
+@dataclasses.dataclass(frozen=True)
+class End:
+    """How a plan ended, and which of its actions ended with it."""
+
+    old_state: str
+    state: str
+    actions: Mapping[str, Sequence[int]]
+    """Their ids, by the state that they were in."""
+
+
 def load(session: Session, plan_id: int, engine: str) -> Plan:
     """The plan that *engine* holds, in two statements whatever its size."""
     uuid, state, audit_uuid, strategy = session.execute(
@@ -88,35 +98,41 @@ def move_action(
     return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
 
 
-def finish(session: Session, plan: Plan) -> str:
-    """End a plan whose steps have ended, and let go of it; the state it ends in.
+def finish(session: Session, plan: Plan) -> End:
+    """End a plan whose steps have ended, and let go of it.
 
     LostClaim if the plan is no longer held.
     """
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
     values = {"status_message": SOME_SKIPPED} if counts[ActionState.SKIPPED] else {}
+    end = End(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
-        _end_actions(session, plan, ActionState.CANCELLED, (ActionState.PENDING,), None)
-        outcome = PlanState.CANCELLED
-        if not _move_plan(session, plan, outcome, **values):
+        ended = _end_actions(session, plan, {ActionState.PENDING: ActionState.CANCELLED})
+        end = End(PlanState.CANCELLING, PlanState.CANCELLED, ended)
+        if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
     leases.release(session, plan.id, plan.engine)
-    return outcome
+    return end
 
 
-def fail(session: Session, plan: Plan, why: str) -> None:
+def fail(session: Session, plan: Plan, why: str) -> End:
     """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
 
     Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
     they end.
     """
+    old_state = leases.held_states(session, [plan.id], plan.engine).get(plan.id, "")
     if not _move_plan(session, plan, PlanState.FAILED, status_message=cut(why)):
         raise _lost(plan)
-    under_way = (ActionState.ONGOING, ActionState.CANCELLING)
-    _end_actions(session, plan, ActionState.CANCELLED, (ActionState.PENDING,), None)
-    _end_actions(session, plan, ActionState.FAILED, under_way, cut(why))
+    ends = {
+        ActionState.PENDING: ActionState.CANCELLED,
+        ActionState.ONGOING: ActionState.FAILED,
+        ActionState.CANCELLING: ActionState.FAILED,
+    }
+    ended = _end_actions(session, plan, ends, cut(why))
     leases.release(session, plan.id, plan.engine)
+    return End(old_state, PlanState.FAILED, ended)
 
 
 def count(session: Session, plan_id: int) -> collections.Counter[str]:
@@ -156,14 +172,22 @@ def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **va
 
 
 def _end_actions(
-    session: Session, plan: Plan, target: str, states: Sequence[str], message: str | None
-) -> None:
-    session.execute(
-        update(Action)
-        .where(Action.action_plan_id == plan.id, Action.deleted == 0, Action.state.in_(states))
-        .values(state=target, status_message=message)
-        .execution_options(synchronize_session=False)
-    )
+    session: Session, plan: Plan, ends: Mapping[str, str], why: str | None = None
+) -> Mapping[str, Sequence[int]]:
+    """Move actions from states to states, those to FAILED with the reason; their ids by the old."""
+    ended = {}
+    for state, target in ends.items():
+        present = (
+            (Action.action_plan_id == plan.id) & (Action.deleted == 0) & (Action.state == state)
+        )
+        ended[state] = session.scalars(select(Action.id).where(present)).all()
+        session.execute(
+            update(Action)
+            .where(present)
+            .values(state=target, status_message=why if target == ActionState.FAILED else None)
+            .execution_options(synchronize_session=False)
+        )
+    return ended
 
 
 def _lost(plan: Plan) -> LostClaim:

@@ -5,7 +5,7 @@ No method waits for the broker or fails its caller, and while nobody listens (no
 driver, or a ``notification_level`` above the event's) none reads anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from oslo_log import log
 from sqlalchemy.orm import Session
 
 from watcher import rpc
-from watcher.common.states import ServiceState
+from watcher.common.states import ActionState, ServiceState
 from watcher.db.models import Action, ActionPlan, Audit, Service
 from watcher.db.session import Database
 from watcher.notifications import payloads, rows
@@ -87,7 +87,7 @@ class Notifications:
     def action_plan_created(self, plan_id: int) -> None:
         """The plan, then each of its actions."""
         self._plans("action_plan.create", [plan_id])
-        self._actions("action.create", lambda session: rows.actions_of(session, plan_id))
+        self._tell_actions("action.create", lambda session: rows.actions_of(session, plan_id))
 
     def action_plan_updated(self, *plan_ids: int, old_state: str | None = None) -> None:
         extra = _moved("ActionPlanStateUpdatePayload", old_state)
@@ -95,7 +95,7 @@ class Notifications:
 
     def action_plan_deleted(self, plan_id: int) -> None:
         """Each action, then the plan."""
-        self._actions("action.delete", lambda session: rows.actions_of(session, plan_id))
+        self._tell_actions("action.delete", lambda session: rows.actions_of(session, plan_id))
         self._plans("action_plan.delete", [plan_id])
 
     def action_plan_execution_started(self, plan_id: int) -> None:
@@ -119,33 +119,33 @@ class Notifications:
 
     def action_updated(self, *action_ids: int, old_state: str | None = None) -> None:
         extra = _moved("ActionStateUpdatePayload", old_state)
-        self._actions("action.update", lambda session: rows.actions(session, action_ids), extra)
+        self._actions("action.update", action_ids, extra)
 
     def actions_cancelled(self, plan_id: int) -> None:
-        """All the actions that were cancelled with their plan."""
-        self._actions(
+        """The actions of a plan that was cancelled before it began."""
+        self._tell_actions(
             "action.update",
             lambda session: rows.cancelled_actions_of(session, plan_id),
-            _moved("ActionStateUpdatePayload", None),
+            _moved("ActionStateUpdatePayload", ActionState.PENDING),
         )
 
-    def action_execution_started(self, action_id: int) -> None:
-        self._action("action.execution.start", action_id)
+    def action_execution_started(self, *action_ids: int) -> None:
+        self._actions("action.execution.start", action_ids, _fault(None))
 
-    def action_execution_ended(self, action_id: int) -> None:
-        self._action("action.execution.end", action_id)
+    def action_execution_ended(self, *action_ids: int) -> None:
+        self._actions("action.execution.end", action_ids, _fault(None))
 
-    def action_execution_failed(self, action_id: int, error: Exception | None) -> None:
-        self._action("action.execution.error", action_id, error)
+    def action_execution_failed(self, *action_ids: int, error: Exception | None) -> None:
+        self._actions("action.execution.error", action_ids, _fault(error))
 
-    def action_cancel_started(self, action_id: int) -> None:
-        self._action("action.cancel.start", action_id)
+    def action_cancel_started(self, *action_ids: int) -> None:
+        self._actions("action.cancel.start", action_ids, _fault(None))
 
-    def action_cancel_ended(self, action_id: int) -> None:
-        self._action("action.cancel.end", action_id)
+    def action_cancel_ended(self, *action_ids: int) -> None:
+        self._actions("action.cancel.end", action_ids, _fault(None))
 
-    def action_cancel_failed(self, action_id: int, error: Exception | None) -> None:
-        self._action("action.cancel.error", action_id, error)
+    def action_cancel_failed(self, *action_ids: int, error: Exception | None) -> None:
+        self._actions("action.cancel.error", action_ids, _fault(error))
 
     def service_updated(self, service: Service, old_state: str, state: str) -> None:
         self._tell(
@@ -172,17 +172,21 @@ class Notifications:
             raise
         self._audit(f"{phase}.end", audit_id, _fault(None))
 
-    def _plans(self, event_type: str, plan_ids: Iterable[int], extra: Extra | None = None) -> None:
-        self._tell(
-            event_type,
-            lambda session: rows.action_plans(session, plan_ids),
-            lambda name, row: payloads.action_plan(name, row, extra(row) if extra else {}),
-        )
+    def _plans(
+        self, event_type: str, plan_ids: Collection[int], extra: Extra | None = None
+    ) -> None:
+        if plan_ids:
+            self._tell(
+                event_type,
+                lambda session: rows.action_plans(session, plan_ids),
+                lambda name, row: payloads.action_plan(name, row, extra(row) if extra else {}),
+            )
 
-    def _action(self, event_type: str, action_id: int, error: Exception | None = None) -> None:
-        self._actions(event_type, lambda session: rows.actions(session, [action_id]), _fault(error))
+    def _actions(self, event_type: str, action_ids: Collection[int], extra: Extra) -> None:
+        if action_ids:
+            self._tell_actions(event_type, lambda session: rows.actions(session, action_ids), extra)
 
-    def _actions(
+    def _tell_actions(
         self,
         event_type: str,
         read: Callable[[Session], Iterable[Action]],

@@ -155,10 +155,10 @@ class TestWire(NotificationsTestCase):
         notifications.action_updated(action, old_state=ActionState.PENDING)
         notifications.action_execution_started(action)
         notifications.action_execution_ended(action)
-        notifications.action_execution_failed(action, error)
+        notifications.action_execution_failed(action, error=error)
         notifications.action_cancel_started(action)
         notifications.action_cancel_ended(action)
-        notifications.action_cancel_failed(action, error)
+        notifications.action_cancel_failed(action, error=error)
         notifications.service_updated(
             models.Service(name="watcher-applier", host="b"),
             ServiceState.ACTIVE,
@@ -258,7 +258,7 @@ class TestPayloads(NotificationsTestCase):
             try:
                 fail()
             except KeyError as error:
-                notifications.action_execution_failed(self.actions[0].id, error)
+                notifications.action_execution_failed(self.actions[0].id, error=error)
 
         self.assertEqual(
             {
@@ -304,6 +304,14 @@ class TestPayloads(NotificationsTestCase):
             audit.deleted, audit.deleted_at = audit.id, audit.created_at
         data = self.payload(lambda notifications: notifications.audit_deleted(self.audit.id))
         self.assertEqual(data["created_at"], data["deleted_at"])
+
+    def test_no_rows_no_message(self) -> None:
+        notifications = self.start()
+        statements = self.statements()
+        notifications.action_updated()
+        notifications.action_plan_updated()
+        self.assertEqual([], self.sent(notifications))
+        self.assertEqual([], statements)
 
     def test_a_service_that_comes_back_is_information(self) -> None:
         notifications = self.start()
