@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import cotyledon
-from cotyledon import oslo_config_glue
+from cotyledon import oslo_config_glue, types
 from oslo_config import cfg
 from oslo_log import log
 
@@ -24,7 +24,7 @@ class Process(cotyledon.Service):
 
     name = "watcher-api"
 
-    def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
         from cheroot import wsgi
         from cheroot.ssl.builtin import BuiltinSSLAdapter

@@ -4,7 +4,7 @@
 import sys
 
 import cotyledon
-from cotyledon import oslo_config_glue
+from cotyledon import oslo_config_glue, types
 from oslo_config import cfg
 from oslo_log import log
 
@@ -19,7 +19,7 @@ class Process(cotyledon.Service):
 
     name = "watcher-applier"
 
-    def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
         from watcher import cloud, rpc
         from watcher.applier.service import Applier

@@ -17,7 +17,7 @@ LOG = log.getLogger(__name__)
 
 def load(namespace: str) -> Mapping[str, Any]:
     """What the entry points of *namespace* name, by entry-point name, sorted by it."""
-    manager = ExtensionManager(namespace, on_load_failure_callback=_report)
+    manager: ExtensionManager[Any] = ExtensionManager(namespace, on_load_failure_callback=_report)
     return {extension.name: extension.plugin for extension in sorted(manager, key=_name)}
 
 
@@ -31,5 +31,5 @@ def _name(extension: Any) -> str:
     return name
 
 
-def _report(manager: Any, entry_point: Any, error: Exception) -> None:
+def _report(manager: Any, entry_point: Any, error: BaseException) -> None:
     LOG.error("Plug-in %s of %s is left out: %r", entry_point.name, manager.namespace, error)

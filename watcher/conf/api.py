@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from oslo_config import cfg
 
-OPTIONS = [
+OPTIONS: list[cfg.Opt] = [
     cfg.PortOpt("port", default=9322, help="Port that watcher-api listens on."),
     cfg.HostAddressOpt("host", default="127.0.0.1", help="Address that watcher-api listens on."),
     cfg.IntOpt(
@@ -23,7 +23,7 @@ OPTIONS = [
         "services that post to a webhook.",
     ),
 ]
-SSL_OPTIONS = [
+SSL_OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt("cert_file", help="Certificate file, with the chain, for enable_ssl_api."),
     cfg.StrOpt("key_file", help="Private key file for enable_ssl_api."),
 ]

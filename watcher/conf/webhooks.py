@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from oslo_config import cfg
 
-OPTIONS = [
+OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt(
         "max_body_size",
         default=256 * 1024,

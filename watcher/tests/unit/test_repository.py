@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tripwires: what stands in two places of the repository stays the same in both."""
+
+import ast
+import configparser
+import pathlib
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+from oslo_config import cfg, generator
+
+import watcher
+from watcher import conf as watcher_conf
+from watcher.tests import base
+
+ROOT = pathlib.Path(watcher.__file__).parents[1]
+
+BUILD_ONLY = {"pbr"}
+"""Required, and never imported by the code."""
+
+
+def _name(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0]).lower()
+
+
+def _names(*paths: str) -> set[str]:
+    """The distributions that requirements files name."""
+    return {
+        _name(line)
+        for path in paths
+        for line in (ROOT / path).read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+
+
+def _sources() -> list[pathlib.Path]:
+    sources = sorted((ROOT / "watcher").rglob("*.py"))
+    return [path for path in sources if "tests" not in path.relative_to(ROOT).parts]
+
+
+def _imported(path: pathlib.Path) -> set[str]:
+    """The top-level modules that a file imports, in functions too."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module)
+    return {module.partition(".")[0] for module in modules}
+
+
+class TestRequirements(base.TestCase):
+    def test_what_is_imported_is_what_is_required(self) -> None:
+        modules = set().union(*map(_imported, _sources()))
+        modules -= {*sys.stdlib_module_names, "watcher"}
+        distributions = packages_distributions()
+        imported = {_name(distributions[module][0]) for module in modules}
+        self.assertEqual(_names("requirements.txt") - BUILD_ONLY, imported)
+
+    def test_what_is_required_is_pinned(self) -> None:
+        required = _names("requirements.txt", "test-requirements.txt", "doc/requirements.txt")
+        self.assertEqual(set(), required - _names("constraints.txt"))
+
+
+class TestDocumentation(base.TestCase):
+    def test_every_command_has_its_paragraph(self) -> None:
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / "setup.cfg")
+        scripts = setup["entry_points"]["console_scripts"].split("\n")
+        commands = {line.partition(" ")[0] for line in scripts if line}
+        page = (ROOT / "doc/source/cli/index.rst").read_text()
+        self.assertEqual(set(), {name for name in commands if f"``{name}" not in page})
+
+    def test_every_option_has_its_help(self) -> None:
+        silent = [
+            option.name
+            for _group, options in watcher_conf.list_opts()
+            for option in options
+            if not option.help
+        ]
+        self.assertEqual([], silent)
+
+    def test_the_configuration_sample_can_be_made(self) -> None:
+        sample = pathlib.Path(self.directory, "watcher.conf.sample")
+        conf = cfg.ConfigOpts()
+        generator.register_cli_opts(conf)
+        config_file = ROOT / "etc/watcher/oslo-config-generator.conf"
+        conf(["--config-file", str(config_file), "--output-file", str(sample)])
+        generator.generate(conf)
+        self.assertIn("#lease_duration = 30", sample.read_text())
+
+
+class TestLicence(base.TestCase):
+    def test_every_file_names_it(self) -> None:
+        line = "# SPDX-License-Identifier: Apache-2.0"
+        silent = [
+            str(path.relative_to(ROOT))
+            for path in (ROOT / "watcher").rglob("*.py")
+            if not path.read_text().startswith(line)
+        ]
+        self.assertEqual([], silent)
