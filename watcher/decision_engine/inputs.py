@@ -49,4 +49,5 @@ def _compute_model(cloud: Cloud, audit: Audit) -> ComputeModel:
     from watcher.decision_engine import scope
     from watcher.decision_engine.model.collector import ComputeCollector
 
-    return scope.apply(ComputeCollector(cloud.compute).snapshot(), audit.scope or [])
+    wanted = schemas.scope(audit.scope or [])
+    return scope.apply(ComputeCollector(cloud.compute).snapshot(), wanted)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from watcher.cloud.compute import Host, Server
-from watcher.common.errors import Invalid
 from watcher.decision_engine.model.compute import Bools, ComputeModel
 
 Entries = Iterable[Mapping[str, Any]]
@@ -22,15 +21,16 @@ def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeMod
 
     Hosts outside are gone with their servers.  Servers that are excluded stay as
     load, but are no longer ``movable``.  Names that the cloud does not know match
-    nothing.  A scope without compute rules leaves everything as it is.
+    nothing.  *scope* is as ``schemas.scope`` returns it.
     """
-    rules = [rule for part in scope for rule in part.get("compute", ())]
+    rules = _all(scope, "compute")
     if not rules:
         return model
-    excluded = [entry for rule in rules for entry in rule.get("exclude", ())]
+    excluded = _all(rules, "exclude")
     hosts = _allowed_hosts(model.hosts, rules) & ~_excluded_hosts(model.hosts, excluded)
-    movable = model.movable & ~_excluded_servers(model.servers, excluded)
-    return _part(dataclasses.replace(model, movable=movable), hosts)
+    part = _part(model, hosts)
+    excluded_servers = _excluded_servers(part.servers, excluded)
+    return dataclasses.replace(part, movable=part.movable & ~excluded_servers)
 
 
 def _part(model: ComputeModel, hosts: Bools) -> ComputeModel:
@@ -51,22 +51,18 @@ def _part(model: ComputeModel, hosts: Bools) -> ComputeModel:
 
 def _allowed_hosts(hosts: Sequence[Host], rules: Entries) -> Bools:
     """bool [H]: in one of the included aggregates or zones; all, if none are named."""
-    aggregates = [entry for rule in rules for entry in rule.get("host_aggregates", ())]
-    zones = [entry for rule in rules for entry in rule.get("availability_zones", ())]
+    aggregates, zones = _all(rules, "host_aggregates"), _all(rules, "availability_zones")
     if not aggregates and not zones:
         return np.ones(len(hosts), dtype=np.bool_)
-    in_aggregate = _Aggregates(aggregates)
-    in_zone = _names(zones, "availability_zones")
-    return _mask(
-        host in in_aggregate or host.zone in in_zone or EVERYTHING in in_zone for host in hosts
-    )
+    included, names = _Aggregates(aggregates), _names(zones)
+    return _mask(host.zone in names or EVERYTHING in names or host in included for host in hosts)
 
 
 def _excluded_hosts(hosts: Sequence[Host], excluded: Entries) -> Bools:
     """bool [H]"""
-    names = _names(_all(excluded, "compute_nodes"), "compute_nodes")
-    in_aggregate = _Aggregates(_all(excluded, "host_aggregates"))
-    return _mask(host.hostname in names or host in in_aggregate for host in hosts)
+    names = _names(_all(excluded, "compute_nodes"))
+    aggregates = _Aggregates(_all(excluded, "host_aggregates"))
+    return _mask(host.hostname in names or host in aggregates for host in hosts)
 
 
 def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
@@ -77,7 +73,7 @@ def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
     return _mask(
         server.uuid in uuids
         or server.project_id in projects
-        or any(_matches(server.metadata, wanted) for wanted in metadata)
+        or (bool(metadata) and any(_matches(server.metadata, entry) for entry in metadata))
         for server in servers
     )
 
@@ -92,32 +88,22 @@ def _matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 class _Aggregates:
     """Host aggregates by id or name; a host is in them if it is in one of them."""
 
-    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        self._ids = {entry["id"] for entry in entries if "id" in entry}
-        self._names = {entry["name"] for entry in entries if "name" in entry}
-        _check_wildcard(self._ids | self._names, "host_aggregates")
-        self._any = EVERYTHING in self._ids | self._names
+    def __init__(self, entries: Entries) -> None:
+        self._chosen = {value for entry in entries for value in entry.values()}
 
     def __contains__(self, host: Host) -> bool:
         return any(
-            self._any or number in self._ids or name in self._names
+            number in self._chosen or name in self._chosen or EVERYTHING in self._chosen
             for number, name in host.aggregates
         )
 
 
-def _names(entries: Entries, field: str) -> set[str]:
-    names = {entry["name"] for entry in entries}
-    _check_wildcard(names, field)
-    return names
+def _names(entries: Entries) -> set[str]:
+    return {entry["name"] for entry in entries}
 
 
-def _check_wildcard(chosen: set[Any], field: str) -> None:
-    if EVERYTHING in chosen and len(chosen) > 1:
-        raise Invalid(f"scope.{field}: '*' must be the only entry.")
-
-
-def _all(excluded: Entries, field: str) -> list[Any]:
-    return [entry for rule in excluded for entry in rule.get(field, ())]
+def _all(rules: Entries, field: str) -> list[Any]:
+    return [entry for rule in rules for entry in rule.get(field, ())]
 
 
 def _mask(values: Iterable[bool]) -> Bools:
