@@ -162,11 +162,11 @@ class _Passage:
     def _move(self, target: str, message: str | None = None) -> str:
         """Write the action's new state: the one place where it changes."""
         plan, step = self._plan, self._step
-        state = self._gate.database.write(
+        elsewhere = self._gate.database.write(
             lambda session: workflow.move_action(session, plan, step, target, message)
         )
-        if state != target:
-            raise _MovedElsewhere(state)
+        if elsewhere is not None:
+            raise _MovedElsewhere(elsewhere)
         LOG.info("%s is %s", self, target)
         self._tell(target)
         return target

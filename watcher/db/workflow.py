@@ -83,16 +83,16 @@ def load(session: Session, plan_id: int, engine: str) -> Plan:
 
 def move_action(
     session: Session, plan: Plan, step: Step, target: str, message: str | None = None
-) -> str:
-    """Give an action the state *target*; the state that it is in now.
+) -> str | None:
+    """Give an action the state *target*.
 
-    That is another one if somebody else moved it meanwhile.  LostClaim if the plan is
-    no longer held.
+    If somebody else moved it meanwhile, nothing is written, and the answer is the state
+    that it is in.  LostClaim if the plan is no longer held.
     """
     values = {} if message is None else {"status_message": cut(message)}
     condition = leases.held(plan.id, plan.engine)
     if move(session, Action, step.id, ActionState.BY_ENGINE, target, condition, **values):
-        return target
+        return None
     if not leases.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)
     return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""

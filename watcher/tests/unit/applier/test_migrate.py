@@ -190,7 +190,7 @@ class MigrateTest(base.TestCase):
                 raise CloudUnavailable("No answer.")
             return real_server(uuid)
 
-        self.cloud.live_migrate = migrate  # type: ignore[method-assign]
+        self.cloud.live_migrate = migrate  # type: ignore[method-assign, assignment]
         self.cloud.server = server  # type: ignore[method-assign]
         self.action().execute()
         self.assertEqual(["live_migrate"], self.requests)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan, a cloud and an applier for tests, without a wait in real time."""
+
+import datetime
+from typing import Any
+
+from watcher.applier.actions.base import Action
+from watcher.applier.actions.migrate import Migrate
+from watcher.applier.actions.nop import Nop
+from watcher.applier.actions.sleep import Sleep
+from watcher.applier.interrupts import Interrupts
+from watcher.cloud.scenario import Scenario
+from watcher.cloud.simulated import SimulatedCloud
+from watcher.common.states import ActionState, PlanState
+from watcher.db import leases, models, workflow
+from watcher.db.models import ActionPlan
+from watcher.db.runs import Lease
+from watcher.notifications import Notifications
+from watcher.tests import base, factories
+
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
+DURATION = datetime.timedelta(seconds=30)
+TYPES: dict[str, type[Action]] = {"nop": Nop, "sleep": Sleep, "migrate": Migrate}
+SIZE = {"vcpus": 8, "memory_mb": 8000, "disk_gb": 80}
+PATIENCE = 30
+"""Seconds after which a test that waits for a thread has failed."""
+
+
+def lease(name: str = "engine-1") -> Lease:
+    return Lease(f"{name}:1:a", name, DURATION)
+
+
+class Impatient(Interrupts):
+    """Interrupts whose waits take no time but the cloud's."""
+
+    def __init__(self, story: "Story") -> None:
+        super().__init__()
+        self._story = story
+
+    def wait(self, seconds: float) -> None:
+        super().wait(0)
+        self._story.pass_time(seconds)
+
+    def wait_out(self, seconds: float) -> None:
+        super().wait_out(0)
+        self._story.pass_time(seconds)
+
+
+class Story(base.DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+        self.notifications = Notifications(self.conf, self.database)
+        self.uuids = [models.new_uuid() for _ in range(4)]
+        servers = [
+            {"uuid": uuid, "name": uuid, "host": "a", "migration_seconds": 30, **SIZE}
+            for uuid in self.uuids
+        ]
+        hosts = [
+            {"hostname": name, "vcpus": 80, "memory_mb": 80000, "disk_gb": 800} for name in "ab"
+        ]
+        self.cloud = SimulatedCloud(
+            Scenario.from_dict({"hosts": hosts, "servers": servers}), lambda: self.now
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    def migration(self, number: int = 0, **parameters: Any) -> dict[str, Any]:
+        return {
+            "action_type": "migrate",
+            "input_parameters": {
+                "resource_id": self.uuids[number],
+                "migration_type": "live",
+                "source_node": "a",
+                "destination_node": "b",
+                **parameters,
+            },
+        }
+
+    def add_plan(self, *actions: dict[str, Any], state: str = PlanState.PENDING) -> ActionPlan:
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            strategy = factories.strategy(session, goal)
+            audit = factories.audit(session, goal, strategy)
+            plan: ActionPlan = factories.action_plan(session, audit, strategy, state=state)
+            for values in actions:
+                values.setdefault("state", ActionState.PENDING)
+                factories.action(session, plan, **values)
+        return plan
+
+    def hold(self, row: ActionPlan, by: Lease | None = None) -> workflow.Plan:
+        """Claim a plan, or take it over, and load it."""
+        holder = by or lease()
+        with self.database.writer() as session:
+            claimed = leases.claim(session, row.id, holder, NOW)
+            if not claimed:
+                assert leases.take_over(session, row.id, holder, NOW + 2 * DURATION)
+            return workflow.load(session, row.id, holder.engine)
+
+    def plan_of(self, row: ActionPlan) -> ActionPlan:
+        with self.database.reader() as session:
+            return session.get_one(ActionPlan, row.id)
+
+    def actions_of(self, row: ActionPlan) -> list[models.Action]:
+        with self.database.reader() as session:
+            query = session.query(models.Action).filter_by(action_plan_id=row.id)
+            return query.order_by(models.Action.id).all()
+
+    def states_of(self, row: ActionPlan) -> list[str | None]:
+        return [action.state for action in self.actions_of(row)]
+
+    def leases(self) -> list[str]:
+        with self.database.reader() as session:
+            return [row.engine for row in session.query(models.ActionPlanLease)]
+
+    def set_state(self, row: ActionPlan | models.Action, state: str) -> None:
+        with self.database.writer() as session:
+            session.get_one(type(row), row.id).state = state

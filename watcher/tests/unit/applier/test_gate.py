@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+
+from watcher.applier.actions.base import Action
+from watcher.applier.gate import Gate
+from watcher.applier.interrupts import Interrupts
+from watcher.common.errors import LostClaim
+from watcher.common.states import ActionState, PlanState
+from watcher.db import models
+from watcher.tests.unit.applier.stories import TYPES, Impatient, Story, lease
+
+
+def nop(**switches: Any) -> dict[str, Any]:
+    return {"action_type": "nop", "input_parameters": {"message": "x", **switches}}
+
+
+class Odd(Action):
+    """Raises what its parameters name."""
+
+    name = "odd"
+    description = "Misbehave."
+    schema = {"type": "object"}
+    options = (cfg.StrOpt("oddity", default="odd"),)
+
+    def _misbehave(self, method: str) -> None:
+        if self.parameters.get("in") == method:
+            raise KeyError(self.tools.conf["watcher_actions.odd"].oddity)
+
+    def check(self) -> None:
+        self._misbehave("check")
+        if self.parameters.get("in") == "wait in check":
+            self.tools.wait(1)
+
+    def execute(self) -> None:
+        self.tools.wait(1)
+        self._misbehave("execute")
+
+    def abort(self) -> bool:
+        self._misbehave("abort")
+        return False
+
+    def resume(self) -> None:
+        self._misbehave("resume")
+
+
+class GateTest(Story):
+    def setUp(self) -> None:
+        super().setUp()
+        self.gate = Gate(
+            self.conf,
+            self.database,
+            self.cloud.cloud,
+            self.notifications,
+            {**TYPES, "odd": Odd},
+        )
+        self.interrupts: Interrupts = Impatient(self)
+
+    def carry_out(self, values: Mapping[str, Any]) -> models.Action:
+        """The action's row after it has passed the gate."""
+        row = self.add_plan(dict(values))
+        plan = self.hold(row)
+        end = self.gate.carry_out(plan, plan.steps[0], self.interrupts)
+        action = self.actions_of(row)[0]
+        if end is not None:
+            self.assertEqual(end, action.state)
+        return action
+
+    def assertFailed(self, words: str, values: Mapping[str, Any]) -> None:
+        action = self.carry_out(values)
+        self.assertEqual(ActionState.FAILED, action.state)
+        self.assertIn(words, action.status_message or "")
+        self.assertIn(action.uuid, action.status_message or "")
+
+    def test_success_needs_no_message(self) -> None:
+        action = self.carry_out(nop())
+        self.assertEqual((ActionState.SUCCEEDED, None), (action.state, action.status_message))
+
+    def test_a_skip_says_that_it_was_automatic_and_why(self) -> None:
+        action = self.carry_out(nop(skip_pre_condition=True))
+        self.assertEqual(ActionState.SKIPPED, action.state)
+        self.assertIn("automatically: skip_pre_condition is set", action.status_message or "")
+
+    def test_a_failure_names_its_phase(self) -> None:
+        self.assertFailed("in pre_condition: fail_pre", nop(fail_pre_condition=True))
+        self.assertFailed("in execute: fail_exec", nop(fail_execute=True))
+        self.assertFailed("in post_condition: fail_post", nop(fail_post_condition=True))
+
+    def test_a_foreign_error_is_named_by_its_class(self) -> None:
+        for method, phase in (("check", "pre_condition"), ("execute", "execute")):
+            values = {"action_type": "odd", "input_parameters": {"in": method}}
+            self.assertFailed(f"failed in {phase}: KeyError", values)
+
+    def test_parameters_that_do_not_fit(self) -> None:
+        self.assertFailed(
+            "in pre_condition: ValidationError: input_parameters: 'message' is a required",
+            {"action_type": "nop", "input_parameters": {}},
+        )
+        self.assertFailed("input_parameters.migration_type", self.migration(migration_type="x"))
+        self.assertFailed("input_parameters.resource_id", self.migration(resource_id="x"))
+        self.assertFailed("duration", {"action_type": "sleep", "input_parameters": {}})
+
+    def test_an_unknown_type_is_named(self) -> None:
+        self.assertFailed(
+            "Action type 'dance' is unknown; there are migrate, nop, odd, sleep",
+            {"action_type": "dance"},
+        )
+
+    def test_a_long_message_is_cut(self) -> None:
+        long = self.migration(source_node="a" * 300)
+        action = self.carry_out(long)
+        self.assertEqual(255, len(action.status_message or ""))
+
+    def test_what_has_ended_stays_as_it_is(self) -> None:
+        for state in sorted(ActionState.OVER):
+            action = self.carry_out({**nop(fail_execute=True), "state": state})
+            self.assertEqual((state, None), (action.state, action.status_message))
+
+    def test_a_row_that_a_user_skips_meanwhile_stays_skipped(self) -> None:
+        row = self.add_plan(nop())
+        plan = self.hold(row)
+        self.set_state(self.actions_of(row)[0], ActionState.SKIPPED)
+        end = self.gate.carry_out(plan, plan.steps[0], self.interrupts)
+        self.assertEqual(ActionState.SKIPPED, end)
+
+    def test_a_row_that_was_begun_meanwhile_is_resumed(self) -> None:
+        row = self.add_plan(self.migration())
+        plan = self.hold(row)
+        self.set_state(self.actions_of(row)[0], ActionState.ONGOING)
+        self.cloud.live_migrate(self.uuids[0], "b")
+        end = self.gate.carry_out(plan, plan.steps[0], self.interrupts)
+        self.assertEqual(ActionState.SUCCEEDED, end)
+
+    def test_nothing_is_written_without_the_lease(self) -> None:
+        row = self.add_plan(nop())
+        plan = self.hold(row)
+        self.hold(row, lease("engine-2"))
+        self.assertRaises(LostClaim, self.gate.carry_out, plan, plan.steps[0], self.interrupts)
+        self.assertEqual([ActionState.PENDING], self.states_of(row))
+
+    def test_interrupted_before_it_begins(self) -> None:
+        for interrupt in (self.interrupts.cancel, self.interrupts.stop):
+            interrupt()
+            self.assertEqual(ActionState.PENDING, self.carry_out(nop()).state)
+
+    def test_interrupted_while_it_is_checked(self) -> None:
+        values = {"action_type": "odd", "input_parameters": {"in": "wait in check"}}
+        self.interrupts = Interrupter(self, at=1)
+        self.assertEqual(ActionState.PENDING, self.carry_out(values).state)
+
+    def test_a_stop_leaves_an_action_as_it_is(self) -> None:
+        self.interrupts = Interrupter(self, at=3, stop=True)
+        self.assertEqual(ActionState.ONGOING, self.carry_out(self.migration()).state)
+        self.assertEqual("migrating", self.cloud.server(self.uuids[0]).task_state)
+
+    def test_a_cancel_undoes_what_can_be_undone(self) -> None:
+        for values in (
+            self.migration(),
+            {"action_type": "sleep", "input_parameters": {"duration": 10}},
+        ):
+            self.interrupts = Interrupter(self, at=1)
+            action = self.carry_out(values)
+            self.assertEqual(ActionState.CANCELLED, action.state)
+            self.assertIn("cancelled", action.status_message or "")
+        self.assertIsNone(self.cloud.server(self.uuids[0]).task_state)
+
+    def test_a_cancel_awaits_what_cannot_be_undone(self) -> None:
+        self.interrupts = Interrupter(self, at=2)
+        action = self.carry_out(self.migration(migration_type="cold"))
+        self.assertEqual(ActionState.SUCCEEDED, action.state)
+        self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+
+    def test_an_abort_or_a_resume_that_fails(self) -> None:
+        for method, phase in (("abort", "abort"), ("resume", "execute")):
+            self.interrupts = Interrupter(self, at=1)
+            values = {"action_type": "odd", "input_parameters": {"in": method}}
+            self.assertFailed(f"failed in {phase}: KeyError: 'odd'", values)
+
+    def test_a_stop_while_it_is_being_undone(self) -> None:
+        self.interrupts = Interrupter(self, at=1)
+        self.cloud.abort_live_migration = (  # type: ignore[method-assign]
+            lambda uuid: self.interrupts.stop()
+        )
+        self.assertEqual(ActionState.CANCELLING, self.carry_out(self.migration()).state)
+
+    def test_descriptions(self) -> None:
+        self.assertEqual("Misbehave.", self.gate.descriptions["odd"])
+        installed = Gate(self.conf, self.database, self.cloud.cloud, self.notifications)
+        self.assertTrue({"nop", "sleep", "migrate"} <= set(installed.descriptions))
+
+
+class Killed(BaseException):
+    """The process dies."""
+
+
+class CrashTest(Story):
+    """An applier dies at any moment of an action, and another one goes on."""
+
+    def test_a_migration_happens_once(self) -> None:
+        for kind in ("live", "cold"):
+            survived = 0
+            while not self.die_and_resume(kind, survived):
+                survived += 1
+            self.assertGreater(survived, 6)
+
+    def die_and_resume(self, kind: str, moment: int) -> bool:
+        """True if the action ended before the *moment* came."""
+        number = 0
+        self.cloud._change(self.uuids[number], host="a", state="active", task_state=None)
+        row = self.add_plan(self.migration(number, migration_type=kind))
+        requests: list[str] = []
+        real = self.cloud._begin
+
+        def begin(*args: Any, **kwargs: Any) -> None:
+            requests.append(kind)
+            real(*args, **kwargs)
+
+        self.cloud._begin = begin  # type: ignore[method-assign]
+        mortal = Mortal(self, moment)
+        gate = Gate(self.conf, mortal.database, self.cloud.cloud, self.notifications, TYPES)
+        plan = self.hold(row)
+        ended = False
+        try:
+            gate.carry_out(plan, plan.steps[0], mortal)
+            ended = True
+        except Killed:
+            self.pass_time(12)
+            plan = self.hold(row, lease("engine-2"))
+            gate = Gate(self.conf, self.database, self.cloud.cloud, self.notifications, TYPES)
+            gate.carry_out(plan, plan.steps[0], Impatient(self))
+        self.cloud._begin = real  # type: ignore[method-assign]
+        self.assertEqual([ActionState.SUCCEEDED], self.states_of(row), f"moment {moment}")
+        self.assertEqual([kind], requests, f"moment {moment}")
+        self.assertEqual("b", self.cloud.server(self.uuids[number]).host)
+        return ended
+
+    def test_a_cancelled_migration_comes_back(self) -> None:
+        row = self.add_plan(self.migration())
+        plan = self.hold(row)
+        self.set_state(self.actions_of(row)[0], ActionState.CANCELLING)
+        self.set_state(row, PlanState.CANCELLING)
+        self.cloud.live_migrate(self.uuids[0], "b")
+
+        plan = self.hold(row, lease("engine-2"))
+        interrupts = Impatient(self)
+        interrupts.cancel()
+        gate = Gate(self.conf, self.database, self.cloud.cloud, self.notifications, TYPES)
+        end = gate.carry_out(plan, plan.steps[0], interrupts)
+
+        self.assertEqual(ActionState.CANCELLED, end)
+        self.assertEqual("a", self.cloud.server(self.uuids[0]).host)
+        self.assertIsNone(self.cloud.server(self.uuids[0]).task_state)
+
+
+class Interrupter(Impatient):
+    """Is interrupted at a time of the cloud's clock."""
+
+    def __init__(self, story: Story, at: int, stop: bool = False) -> None:
+        super().__init__(story)
+        story.now = 0
+        self._at, self._do = at, self.stop if stop else self.cancel
+
+    def wait(self, seconds: float) -> None:
+        if self._story.now + seconds >= self._at:
+            self._do()
+        super().wait(seconds)
+
+
+class Mortal(Impatient):
+    """Dies at its so manyth chance: before or after a write, or in a wait."""
+
+    def __init__(self, story: Story, moment: int) -> None:
+        super().__init__(story)
+        self._left = moment
+        self.database: Any = self
+
+    def write(self, work: Any) -> Any:
+        self._chance()
+        result = self._story.database.write(work)
+        self._chance()
+        return result
+
+    def wait(self, seconds: float) -> None:
+        self._chance()
+        super().wait(seconds)
+
+    def _chance(self) -> None:
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
