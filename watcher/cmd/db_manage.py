@@ -159,7 +159,8 @@ def main() -> int:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, db_exception.DBConnectionError):
-        return f"The database cannot be reached: {error.inner_exception}"
+        reason = str(error.inner_exception).splitlines()[0]
+        return f"The database cannot be reached: {reason}"
     if isinstance(error, db_exception.DBReferenceError):
         return "A row came to depend on one that was to go; what is left goes at the next purge."
     return str(error).splitlines()[0]

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+import io
+import os
+import sys
+from unittest import mock
+
+from alembic import command
+from oslo_utils import timeutils
+
+from watcher.cmd import db_manage, status
+from watcher.db import migration
+from watcher.db.session import Database
+from watcher.tests import base, factories
+
+HEAD = migration.head()
+
+
+class CommandTestCase(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        connection = f"sqlite:///{self.directory}/watcher.sqlite"
+        self.config_file = os.path.join(self.directory, "watcher.conf")
+        with open(self.config_file, "w") as file:
+            file.write(f"[database]\nconnection = {connection}\n")
+            file.write(f"[DEFAULT]\nlog_file = {self.directory}/log\n")
+        self.conf.set_override("connection", connection, group="database")
+        self.database = Database(self.conf)
+        self.addCleanup(self.database.dispose)
+
+    def call(self, module: object, *arguments: str, answer: str = "") -> tuple[int, str, str]:
+        """Exit status, standard output and standard error of a command."""
+        argv = [module.__name__, "--config-file", self.config_file, *arguments]
+        with (
+            mock.patch.object(sys, "argv", argv),
+            mock.patch.object(sys, "stdin", io.StringIO(answer)),
+            mock.patch.object(sys, "stdout", io.StringIO()) as out,
+            mock.patch.object(sys, "stderr", io.StringIO()) as err,
+        ):
+            return module.main(), out.getvalue(), err.getvalue()
+
+
+class DatabaseManageTest(CommandTestCase):
+    def manage(self, *arguments: str, answer: str = "") -> tuple[int, str, str]:
+        return self.call(db_manage, *arguments, answer=answer)
+
+    def add_deleted_goals(self, number: int) -> None:
+        migration.ensure(self.database)
+        with self.database.writer() as session:
+            for _ in range(number):
+                goal = factories.goal(session)
+                goal.deleted, goal.deleted_at = goal.id, timeutils.utcnow()
+
+    def goals_left(self) -> int:
+        with self.database.engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT count(*) FROM goals").scalar()
+
+    def test_without_a_command_it_upgrades(self) -> None:
+        self.assertEqual((0, "", ""), self.manage())
+        self.assertEqual(HEAD, migration.version(self.database))
+
+    def test_up_and_down(self) -> None:
+        self.manage("upgrade", "--revision", "001")
+        self.assertEqual("001", migration.version(self.database))
+        self.manage("upgrade")
+        self.manage("downgrade")
+        self.assertNotEqual(HEAD, migration.version(self.database))
+        self.manage("downgrade", "--revision", "001")
+        self.assertEqual((0, "001\n", ""), self.manage("version"))
+
+    def test_stamp(self) -> None:
+        self.manage("stamp", "001")
+        self.assertEqual("001", migration.version(self.database))
+
+    def test_create_schema_only_once(self) -> None:
+        self.assertEqual(0, self.manage("create_schema")[0])
+        code, _, error = self.manage("create_schema")
+        self.assertEqual(1, code)
+        self.assertIn(f"at revision {HEAD} already", error)
+
+    def test_an_unknown_revision_is_one_sentence(self) -> None:
+        code, _, error = self.manage("upgrade", "--revision", "nonsense")
+        self.assertEqual(1, code)
+        self.assertEqual(1, len(error.splitlines()))
+        self.assertIn("nonsense", error)
+
+    def test_a_database_out_of_reach_is_one_sentence(self) -> None:
+        with open(self.config_file, "a") as file:
+            file.write("[database]\nconnection = mysql+pymysql://root@127.0.0.1:1/watcher\n")
+            file.write("max_retries = 0\n")
+        code, _, error = self.manage("version")
+        self.assertEqual(1, code)
+        self.assertIn("cannot be reached", error)
+        self.assertEqual(1, len(error.splitlines()), error)
+
+    def test_revision_is_alembics(self) -> None:
+        with mock.patch.object(command, "revision") as revision:
+            self.manage("revision", "-m", "add it", "--autogenerate")
+        revision.assert_called_once_with(mock.ANY, "add it", True)
+
+    def test_purge_asks(self) -> None:
+        self.add_deleted_goals(2)
+        code, out, _ = self.manage("purge", answer="n\n")
+        self.assertEqual((0, 2), (code, self.goals_left()))
+        self.assertRegex(out, r"goals +2\n(.*\n)+total +2\n")
+        self.assertIn("[y/N]", out)
+        self.assertEqual(0, self.manage("purge", answer="y\n")[0])
+        self.assertEqual(0, self.goals_left())
+
+    def test_purge_unasked(self) -> None:
+        self.add_deleted_goals(1)
+        code, out, _ = self.manage("purge", "--yes")
+        self.assertEqual((0, 0), (code, self.goals_left()))
+        self.assertNotIn("[y/N]", out)
+
+    def test_purge_needs_somebody_to_ask(self) -> None:
+        self.add_deleted_goals(1)
+        code, _, error = self.manage("purge")
+        self.assertEqual((1, 1), (code, self.goals_left()))
+        self.assertIn("--yes", error)
+
+    def test_dry_run_purges_nothing(self) -> None:
+        self.add_deleted_goals(1)
+        code, out, _ = self.manage("purge", "--dry-run")
+        self.assertEqual((0, 1), (code, self.goals_left()))
+        self.assertRegex(out, r"total +1")
+
+    def test_purge_by_age(self) -> None:
+        self.add_deleted_goals(1)
+        self.manage("purge", "--yes", "-d", "1")
+        self.assertEqual(1, self.goals_left())
+        self.manage("purge", "--yes", "-d", "0")
+        self.assertEqual(0, self.goals_left())
+
+    def test_purge_up_to_a_number(self) -> None:
+        self.add_deleted_goals(3)
+        self.assertEqual(0, self.manage("purge", "-n", "2", answer="n\n")[0])
+        self.assertEqual(3, self.goals_left())
+        code, out, _ = self.manage("purge", "-n", "2", answer="y\ny\n")
+        self.assertEqual((0, 1), (code, self.goals_left()))
+        self.assertIn("3 rows may go, more than 2.", out)
+
+    def test_negative_numbers_are_refused(self) -> None:
+        self.add_deleted_goals(1)
+        for option in ("-n", "-d"):
+            code, _, error = self.manage("purge", "--yes", option, "-1")
+            self.assertEqual((1, 1), (code, self.goals_left()))
+            self.assertIn("0 or more", error)
+
+    def test_purge_of_an_unknown_goal(self) -> None:
+        self.add_deleted_goals(1)
+        code, _, error = self.manage("purge", "-t", "nonsense")
+        self.assertEqual(1, code)
+        self.assertIn("'nonsense' is not the uuid or name of a deleted goal", error)
+
+
+class StatusTest(CommandTestCase):
+    def test_an_old_schema_fails_the_check(self) -> None:
+        migration.upgrade(self.database, "001")
+        code, out, _ = self.call(status, "upgrade", "check")
+        self.assertEqual(2, code)
+        self.assertIn("watcher-db-manage upgrade", " ".join(out.split()).replace("| | ", ""))
+
+    def test_the_schema_of_this_release_passes(self) -> None:
+        migration.ensure(self.database)
+        code, out, _ = self.call(status, "upgrade", "check")
+        self.assertEqual(0, code)
+        self.assertEqual(2, out.count("Result: Success"))
