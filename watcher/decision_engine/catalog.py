@@ -6,7 +6,7 @@ database about them, which is what the API shows.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from oslo_config import cfg
@@ -63,56 +63,49 @@ class Catalog:
         A plug-in that is installed but does not load keeps its row as it is: what is
         broken today may be mended tomorrow, and its audits should still be there.
         """
-        goals = catalog.write(
-            session,
-            models.Goal,
-            {
-                name: {
-                    "display_name": goal.display_name,
-                    "efficacy_specification": goal.efficacy.stored(),
-                }
-                for name, goal in self.goals.items()
-            },
-        )
+        goals = catalog.write(session, models.Goal, _each(self.goals, _goal_values))
         strategies = catalog.write(
             session,
             models.Strategy,
-            {
-                name: {
-                    "display_name": strategy.display_name,
-                    "goal_id": goals[strategy.goal].id,
-                    "parameters_spec": dict(strategy.schema),
-                }
-                for name, strategy in self.strategies.items()
-            },
+            _each(self.strategies, lambda each: _strategy_values(each, goals[each.goal].id)),
         )
         engines = catalog.write(
-            session,
-            models.ScoringEngine,
-            {
-                name: {"description": engine.description, "metainfo": engine.metainfo}
-                for name, engine in self.scoring_engines.items()
-            },
+            session, models.ScoringEngine, _each(self.scoring_engines, _scoring_engine_values)
         )
-        goals_left = plugins.names("watcher_goals")
-        left = plugins.names("watcher_strategies")
-        gone = [goal for name, goal in goals.items() if name not in goals_left]
+        gone = _others(goals, plugins.names("watcher_goals"))
         homeless = {goal.id for goal in gone}
-        catalog.remove(
-            session,
-            [
-                strategy
-                for name, strategy in strategies.items()
-                if name not in left or strategy.goal_id in homeless
-            ],
-            now,
-        )
+        kept = plugins.names("watcher_strategies")
+        kept -= {name for name, row in strategies.items() if row.goal_id in homeless}
+        catalog.remove(session, _others(strategies, kept), now)
         catalog.remove(session, gone, now)
-        catalog.remove(
-            session,
-            [engine for name, engine in engines.items() if name not in self.scoring_engines],
-            now,
-        )
+        catalog.remove(session, _others(engines, self.scoring_engines), now)
+
+
+def _each(plugs: Mapping[str, P], values: Callable[[P], dict[str, Any]]) -> catalog.Wanted:
+    return {name: values(plug) for name, plug in plugs.items()}
+
+
+def _goal_values(goal: type[Goal]) -> dict[str, Any]:
+    return {
+        "display_name": goal.display_name,
+        "efficacy_specification": goal.efficacy.stored(),
+    }
+
+
+def _strategy_values(strategy: type[Strategy], goal_id: int) -> dict[str, Any]:
+    return {
+        "display_name": strategy.display_name,
+        "goal_id": goal_id,
+        "parameters_spec": dict(strategy.schema),
+    }
+
+
+def _scoring_engine_values(engine: ScoringEngine) -> dict[str, Any]:
+    return {"description": engine.description, "metainfo": engine.metainfo}
+
+
+def _others(rows: Mapping[str, P], names: Collection[str]) -> list[P]:
+    return [row for name, row in rows.items() if name not in names]
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
