@@ -5,32 +5,24 @@ from oslo_db import exception as db_exception
 from sqlalchemy import select
 
 from watcher.db.models import Goal
-from watcher.db.session import Database
+from watcher.db.session import _with_charset
 from watcher.tests import base, factories
 
 
-class UrlTest(base.TestCase):
-    def url(self, connection: str) -> str:
-        self.conf.set_override("connection", connection, group="database")
-        database = Database(self.conf)
-        self.addCleanup(database.dispose)
-        return database.engine.url.render_as_string(hide_password=False)
-
+class CharsetTest(base.TestCase):
     def test_mysql_takes_every_character(self) -> None:
-        with mock.patch("oslo_db.sqlalchemy.engines._test_connection"):
-            self.assertEqual(
-                "mysql+pymysql://me:p%40ss@db/watcher?charset=utf8mb4",
-                self.url("mysql+pymysql://me:p%40ss@db/watcher"),
-            )
+        self.assertEqual(
+            "mysql+pymysql://me:p%40ss@db/watcher?charset=utf8mb4",
+            _with_charset("mysql+pymysql://me:p%40ss@db/watcher"),
+        )
 
     def test_a_charset_that_is_named_stays(self) -> None:
         url = "mysql+pymysql://db/watcher?charset=utf8"
-        with mock.patch("oslo_db.sqlalchemy.engines._test_connection"):
-            self.assertEqual(url, self.url(url))
+        self.assertEqual(url, _with_charset(url))
 
     def test_other_databases_have_no_charset(self) -> None:
-        url = f"sqlite:///{self.directory}/watcher.sqlite"
-        self.assertEqual(url, self.url(url))
+        for url in ("sqlite:////tmp/watcher.sqlite", "postgresql+psycopg2://me@db/watcher"):
+            self.assertEqual(url, _with_charset(url))
 
 
 class WriteTest(base.DatabaseTestCase):
