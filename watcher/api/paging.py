@@ -1,28 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages of a list, and links between objects, as requests and answers spell them."""
 
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from watcher.common.errors import Invalid
+from watcher.db.lookup import is_uuid
 from watcher.db.paging import Page
 
 PARAMETERS: Final = ("limit", "marker", "sort_key", "sort_dir")
 _DIRECTIONS: Final = ("asc", "desc")
 
 
-def page(query: Mapping[str, str], max_limit: int) -> Page:
+def page(query: Mapping[str, str], max_limit: int, read_marker: Callable[[str], str] = str) -> Page:
     """The page that query parameters ask for.  Invalid names the parameter."""
     direction = query.get("sort_dir", "asc")
     if direction not in _DIRECTIONS:
         raise Invalid(f"sort_dir: must be {' or '.join(_DIRECTIONS)}.")
     return Page(
         limit=_limit(query.get("limit"), max_limit),
-        marker=query.get("marker"),
+        marker=read_marker(query["marker"]) if "marker" in query else None,
         sort_key=query.get("sort_key", "id"),
         descending=direction == "desc",
     )
+
+
+def uuid_marker(text: str) -> str:
+    if not is_uuid(text):
+        raise Invalid("marker: must be the uuid of an item of this list.")
+    return str(uuid.UUID(text))
+
+
+def id_marker(text: str) -> str:
+    if not (text.isascii() and text.isdigit()):
+        raise Invalid("marker: must be the id of an item of this list.")
+    return text
 
 
 def _limit(text: str | None, max_limit: int) -> int:

@@ -130,6 +130,8 @@ class Resource:
 
     children: Mapping[str, "Resource"] = {}
     routes: ClassVar[tuple[Route, ...]] = ()
+    marker: Callable[[str], str] = staticmethod(paging.uuid_marker)
+    """Reads the marker of a list."""
 
     def __init__(self, collaborators: Collaborators) -> None:
         self.conf = collaborators.conf
@@ -181,7 +183,7 @@ class Resource:
         route, segments = request.pecan["route"], request.pecan["segments"]
         if route.status not in _EMPTY and not request.accept.acceptable_offers([_JSON]):
             raise NotAcceptable(f"Accept: answers are {_JSON} and nothing else.")
-        arguments = _query(request, route, self.conf.api.max_limit)
+        arguments = self._arguments(request, route)
         if route.body is not None:
             arguments["body"] = route.body(self._decoded(request))
         variables = [
@@ -191,6 +193,15 @@ class Resource:
         ]
         answer = route.handler(self, request, *variables, **arguments)
         return answer if isinstance(answer, Response) else reply(answer, route.status)
+
+    def _arguments(self, request: Request, route: Route) -> dict[str, Any]:
+        if route.any_query:
+            return {}
+        given = _query(request, [*route.query, *(paging.PARAMETERS if route.paged else ())])
+        arguments = {name: read(given[name]) for name, read in route.query.items() if name in given}
+        if route.paged:
+            arguments["page"] = paging.page(given, self.conf.api.max_limit, self.marker)
+        return arguments
 
     def _decoded(self, request: Request) -> Any:
         body = bodies.read(request, self.conf.oslo_middleware.max_request_body_size)
@@ -215,10 +226,8 @@ def created(request: Request, resource: str, uuid: str, body: Any) -> Response:
     return reply(body, 201, Location=f"{request.application_url}/v1/{resource}/{uuid}")
 
 
-def _query(request: Request, route: Route, max_limit: int) -> dict[str, Any]:
-    if route.any_query:
-        return {}
-    allowed = [*route.query, *(paging.PARAMETERS if route.paged else ())]
+def _query(request: Request, allowed: list[str]) -> dict[str, str]:
+    """The query parameters.  Invalid for others than *allowed*, and for one given twice."""
     given: dict[str, str] = {}
     for name, value in request.GET.items():
         if name not in allowed:
@@ -227,10 +236,7 @@ def _query(request: Request, route: Route, max_limit: int) -> dict[str, Any]:
         if name in given:
             raise Invalid(f"{name}: this query parameter is given more than once.")
         given[name] = value
-    arguments = {name: read(given[name]) for name, read in route.query.items() if name in given}
-    if route.paged:
-        arguments["page"] = paging.page(given, max_limit)
-    return arguments
+    return given
 
 
 def _is_variable(part: str) -> bool:

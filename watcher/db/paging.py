@@ -30,7 +30,7 @@ class Page:
     """What of a list is wanted: *limit* rows after the one that *marker* identifies."""
 
     limit: int
-    marker: str | None = None
+    marker: str | int | None = None
     sort_key: str = "id"
     descending: bool = False
 
@@ -73,7 +73,7 @@ def fetch(
             )
         ).first()
         if found is None:
-            raise NotFound(f"marker: there is no {page.marker[:63]} in this list.")
+            raise NotFound(f"marker: there is no {str(page.marker)[:63]} in this list.")
         wanted = wanted.where(_after(session, key, row_id, found, page.descending))
     return list(session.scalars(wanted.limit(page.limit).options(*options)))
 

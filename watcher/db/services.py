@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heartbeat of the services, and the list of them."""
 
+import dataclasses
 import datetime
 from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from watcher.common.errors import Invalid, NotFound
+from watcher.common.errors import NotFound
 from watcher.db import paging
 from watcher.db.models import Service
 from watcher.db.paging import Page
@@ -42,9 +43,9 @@ def get(session: Session, ident: str) -> Service:
 
 
 def list_page(session: Session, page: Page) -> list[Service]:
-    """A page of services, whose marker is an id.  Invalid if it is none."""
-    if page.marker is not None and _id(page.marker) is None:
-        raise Invalid("marker: must be the id of a service.")
+    """A page of services, whose marker is an id."""
+    if page.marker is not None:
+        page = dataclasses.replace(page, marker=_id(str(page.marker)))
     return paging.fetch(session, _LISTED, page, _KEYS, marker="id")
 
 

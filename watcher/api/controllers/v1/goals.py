@@ -12,6 +12,8 @@ from watcher.db.paging import Page
 
 
 class Goals(Resource):
+    marker = staticmethod(str)
+
     @get(paged=True)
     def get_all(self, request: Request, page: Page) -> dict[str, Any]:
         self.authorize(request, "goal:get_all")

@@ -11,6 +11,8 @@ from watcher.db.paging import Page
 
 
 class ScoringEngines(Resource):
+    marker = staticmethod(str)
+
     @get(paged=True)
     def get_all(self, request: Request, page: Page) -> dict[str, Any]:
         self.authorize(request, "scoring_engine:get_all")

@@ -15,6 +15,8 @@ from watcher.db.paging import Page
 
 
 class Services(Resource):
+    marker = staticmethod(paging.id_marker)
+
     @get(paged=True)
     def get_all(self, request: Request, page: Page) -> dict[str, Any]:
         self.authorize(request, "service:get_all")

@@ -14,6 +14,8 @@ _FILTERS = {"goal": str}
 
 
 class Strategies(Resource):
+    marker = staticmethod(str)
+
     @get(query=_FILTERS, paged=True)
     def get_all(self, request: Request, page: Page, goal: str | None = None) -> dict[str, Any]:
         self.authorize(request, "strategy:get_all")

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1/audit_templates: what audits have in common, under a name."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+from webob import Response
+from wsme.types import Base, Unset, wsattr
+
+from watcher.api import bodies, paging
+from watcher.api import patch as json_patch
+from watcher.api.microversions import Version
+from watcher.api.patch import Operation
+from watcher.api.render import record, related
+from watcher.api.resource import Request, Resource, created, delete, get, patch, post
+from watcher.api.types import List, Object, Text
+from watcher.common import schemas
+from watcher.common.errors import Conflict, Invalid, NotAcceptable, NotFound
+from watcher.db import audit_templates, goals, strategies
+from watcher.db.lookup import is_uuid
+from watcher.db.models import AuditTemplate, Goal, Strategy
+from watcher.db.paging import Page
+
+_FILTERS: Final = {"goal": str, "strategy": str}
+_WITH_PARAMETERS: Final = (1, 7)
+
+
+class Definition(Base):
+    """The body of a POST, and what a PATCH must leave behind."""
+
+    name = wsattr(Text(63), mandatory=True)
+    goal = wsattr(Text(63), mandatory=True)
+    strategy = wsattr(Text(63), default=None)
+    description = wsattr(Text(255), default=None)
+    scope = wsattr(List, default=None)
+    default_parameters = wsattr(Object, default=None)
+
+
+_CHANGEABLE: Final = (
+    "name",
+    "goal",
+    "strategy",
+    "description",
+    "scope",
+    "default_parameters",
+)
+
+
+class AuditTemplates(Resource):
+    @get(query=_FILTERS, paged=True)
+    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
+        self.authorize(request, "audit_template:get_all")
+        return self._list(request, page, filters, _short)
+
+    @get("detail", query=_FILTERS, paged=True)
+    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
+        self.authorize(request, "audit_template:detail")
+        return self._list(request, page, filters, _full)
+
+    @get("{ident}")
+    def get_one(self, request: Request, ident: str) -> dict[str, Any]:
+        self.authorize(request, "audit_template:get")
+        with self.database.reader() as session:
+            return _full(request, audit_templates.get(session, ident))
+
+    @post(body=lambda body: _checked(bodies.typed(Definition, body)))
+    def create(self, request: Request, body: Definition) -> Response:
+        self.authorize(request, "audit_template:create")
+        if body.default_parameters:
+            _require_parameters(request.version)
+
+        def write(session: Session) -> dict[str, Any]:
+            template = AuditTemplate()
+            _define(session, template, body, _CHANGEABLE)
+            audit_templates.save(session, template)
+            return _full(request, template)
+
+        shown = self.database.write(write)
+        return created(request, "audit_templates", shown["uuid"], shown)
+
+    @patch("{ident}", body=lambda body: json_patch.parse(body, _CHANGEABLE))
+    def update(self, request: Request, ident: str, body: list[Operation]) -> dict[str, Any]:
+        self.authorize(request, "audit_template:update")
+        if "default_parameters" in json_patch.touched(body):
+            _require_parameters(request.version)
+
+        def write(session: Session) -> dict[str, Any]:
+            template = audit_templates.get(session, ident)
+            _change(session, template, body)
+            audit_templates.save(session, template)
+            return _full(request, template)
+
+        return self.database.write(write)
+
+    @delete("{ident}", status=204)
+    def remove(self, request: Request, ident: str) -> None:
+        self.authorize(request, "audit_template:delete")
+        self.database.write(
+            lambda session: audit_templates.delete(
+                session, audit_templates.get(session, ident), timeutils.utcnow()
+            )
+        )
+
+    def _list(
+        self, request: Request, page: Page, filters: dict[str, str], form: Any
+    ) -> dict[str, Any]:
+        with self.database.reader() as session:
+            rows = audit_templates.list_page(session, page, **filters)
+            return paging.collection(
+                request, "audit_templates", (form(request, row) for row in rows), page
+            )
+
+
+def _require_parameters(version: Version) -> None:
+    if version < _WITH_PARAMETERS:
+        raise NotAcceptable("default_parameters: needs version 1.7 of the API or later.")
+
+
+def _checked(definition: Definition) -> Definition:
+    for field in ("name", "goal"):
+        if getattr(definition, field) in (None, Unset):
+            raise Invalid(f"{field}: must be a string; it cannot be null or removed.")
+    definition.scope = schemas.scope(definition.scope or [])
+    return definition
+
+
+def _change(session: Session, template: AuditTemplate, operations: Sequence[Operation]) -> None:
+    touched = json_patch.touched(operations)
+    if (
+        template.default_parameters
+        and touched & {"goal", "strategy"}
+        and "default_parameters" not in touched
+    ):
+        raise Conflict(
+            "default_parameters: were made for the present goal and strategy; replace or remove "
+            "them in the same request."
+        )
+    document = {
+        "name": template.name,
+        "goal": template.goal.uuid,
+        "strategy": template.strategy and template.strategy.uuid,
+        "description": template.description,
+        "scope": template.scope or [],
+        "default_parameters": template.default_parameters or {},
+    }
+    after = bodies.typed(Definition, json_patch.apply(document, operations))
+    _define(session, template, _checked(after), touched)
+
+
+def _define(
+    session: Session,
+    template: AuditTemplate,
+    body: Definition,
+    fields: Collection[str],
+) -> None:
+    """Write *fields* of a checked body into a row.  Invalid for what does not go together."""
+    for field in ("name", "description", "scope"):
+        if field in fields:
+            setattr(template, field, getattr(body, field))
+    if "goal" in fields:
+        template.goal = _goal(session, body.goal)
+    if "strategy" in fields:
+        template.strategy = _strategy(session, body.strategy)
+    if template.strategy is not None and template.strategy.goal_id != template.goal.id:
+        raise Invalid(
+            f"strategy: {template.strategy.name} does not serve the goal {template.goal.name}."
+        )
+    if "default_parameters" in fields:
+        template.default_parameters = body.default_parameters or {}
+        schema = template.strategy and template.strategy.parameters_spec
+        schemas.parameters(schema or {}, template.default_parameters, "default_parameters")
+
+
+def _goal(session: Session, ident: str) -> Goal:
+    try:
+        goal = goals.get(session, ident)
+    except NotFound:
+        goal = None
+    # Only GET takes a name in any case.
+    if goal is None or (goal.name != ident and not is_uuid(ident)):
+        raise Invalid(f"goal: there is no goal {ident}.")
+    return goal
+
+
+def _strategy(session: Session, ident: str | None) -> Strategy | None:
+    try:
+        return strategies.get(session, ident) if ident is not None else None
+    except NotFound as error:
+        raise Invalid(f"strategy: there is no strategy {ident}.") from error
+
+
+def _short(request: Request, template: AuditTemplate) -> dict[str, Any]:
+    return {
+        "uuid": template.uuid,
+        "name": template.name,
+        **related("goal", template.goal),
+        **related("strategy", template.strategy),
+        "scope": template.scope or [],
+        "links": paging.links(request, "audit_templates", template.uuid),
+    }
+
+
+def _full(request: Request, template: AuditTemplate) -> dict[str, Any]:
+    shown = {**_short(request, template), "description": template.description, **record(template)}
+    if request.version >= _WITH_PARAMETERS:
+        shown["default_parameters"] = template.default_parameters or {}
+    return shown

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audit templates, with their goals and strategies."""
+
+import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, contains_eager
+
+from watcher.common.errors import Conflict, NotFound
+from watcher.db import paging
+from watcher.db.lookup import identified
+from watcher.db.models import AuditTemplate, Goal, Strategy
+from watcher.db.paging import Page
+
+_WITH_RELATED = (
+    select(AuditTemplate)
+    .outerjoin(AuditTemplate.goal)
+    .outerjoin(AuditTemplate.strategy)
+    .where(AuditTemplate.deleted == 0)
+)
+_RELATED = (contains_eager(AuditTemplate.goal), contains_eager(AuditTemplate.strategy))
+_NAMED = (
+    _RELATED[0].load_only(Goal.uuid, Goal.name, Goal.deleted),
+    _RELATED[1].load_only(Strategy.uuid, Strategy.name, Strategy.deleted),
+)
+_KEYS = paging.sort_keys(
+    AuditTemplate,
+    goal_uuid=Goal.uuid,
+    goal_name=Goal.name,
+    strategy_uuid=Strategy.uuid,
+    strategy_name=Strategy.name,
+)
+
+
+def get(session: Session, ident: str) -> AuditTemplate:
+    """The template with a UUID or name, its goal and strategy with it.  NotFound."""
+    wanted = _WITH_RELATED.where(identified(AuditTemplate, ident)).options(*_RELATED)
+    template = session.scalars(wanted).first()
+    if template is None:
+        raise NotFound(f"There is no audit template {ident}.")
+    return template
+
+
+def list_page(
+    session: Session, page: Page, goal: str | None = None, strategy: str | None = None
+) -> list[AuditTemplate]:
+    """A page of all templates, or of those of a goal or strategy (UUID or name)."""
+    wanted = _WITH_RELATED
+    if goal is not None:
+        wanted = wanted.where(identified(Goal, goal))
+    if strategy is not None:
+        wanted = wanted.where(identified(Strategy, strategy))
+    return paging.fetch(session, wanted, page, _KEYS, *_NAMED)
+
+
+def save(session: Session, template: AuditTemplate) -> None:
+    """Write a new or changed template.  Conflict if its name is taken.
+
+    Call it through ``Database.write``: of two that take a name at once, one meets the other.
+    """
+    with session.no_autoflush:
+        taken = exists().where(
+            AuditTemplate.name == template.name,
+            AuditTemplate.deleted == 0,
+            AuditTemplate.id != (template.id or 0),
+        )
+        if session.scalar(select(taken)):
+            raise Conflict(
+                f"name: there is an audit template {template.name} already; choose another name."
+            )
+    session.add(template)
+    session.flush()
+
+
+def delete(session: Session, template: AuditTemplate, now: datetime.datetime) -> None:
+    """Soft-delete a template; its name is free again, and audits made from it stay."""
+    template.deleted, template.deleted_at = template.id, now
+    session.flush()
