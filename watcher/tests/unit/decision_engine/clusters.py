@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small clusters, and what a strategy sees of them."""
+
+import datetime
+import types
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from watcher.cloud.compute import Host, Server
+from watcher.common import schemas
+from watcher.common.errors import NotFound
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.scoring import DummyScorer, DummyScoringContainer
+from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+
+def uid(name: str) -> str:
+    """A UUID that sorts as *name* does."""
+    return str(uuid.UUID(bytes=name.encode().ljust(16, b"\0")[:16]))
+
+
+def host(name: str, vcpus: int = 10, **values: Any) -> Host:
+    values = {"memory_mb": 10000, "disk_gb": 1000} | values
+    return Host(uid(name), name, vcpus, **values)
+
+
+def server(name: str, on: str, vcpus: int = 1, **values: Any) -> Server:
+    values = {"memory_mb": 100, "disk_gb": 1} | values
+    return Server(uid(name), name, on, vcpus, **values)
+
+
+class Metrics:
+    """Values by metric and resource name, and a record of who asked for what."""
+
+    def __init__(self, **values: Mapping[str, float]) -> None:
+        self._values = {
+            metric: {uid(name): value for name, value in by_name.items()}
+            for metric, by_name in values.items()
+        }
+        self.calls: list[tuple[str, int, str]] = []
+
+    def read(
+        self,
+        name: str,
+        resources: Sequence[Host | Server],
+        period: int,
+        aggregate: str,
+        granularity: int,
+    ) -> Mapping[str, float]:
+        self.calls.append((name, period, aggregate))
+        if name not in self._values:
+            raise NotFound(f"{name}: no such metric.")
+        values = self._values[name]
+        return {each.uuid: values[each.uuid] for each in resources if each.uuid in values}
+
+
+def inputs(
+    strategy: type[Strategy],
+    model: ComputeModel | None = None,
+    metrics: Metrics | None = None,
+    seed: int = 1,
+    options: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Inputs:
+    metrics = metrics or Metrics()
+    engines = {engine.name: engine for engine in DummyScoringContainer().engines()}
+    engines["dummy_scorer"] = DummyScorer()
+    defaults = {option.dest: option.default for option in strategy.options}
+
+    def compute_model() -> ComputeModel:
+        if model is None:
+            raise AssertionError("This strategy has no use for a model")
+        return model
+
+    return Inputs(
+        audit_uuid=uid("audit"),
+        audit_type="ONESHOT",
+        parameters=schemas.parameters(strategy.schema, parameters),
+        now=datetime.datetime(2026, 1, 1),
+        seed=seed,
+        compute_model=compute_model,
+        host_metric=metrics.read,
+        server_metric=metrics.read,
+        scoring_engine=engines.__getitem__,
+        options=types.SimpleNamespace(**{**defaults, **(options or {})}),
+    )
+
+
+def moves(solution: Solution) -> list[tuple[str, str, str]]:
+    """(server, source, destination) of each migration, by name."""
+    return [
+        (
+            action.input_parameters["resource_name"],
+            action.input_parameters["source_node"],
+            action.input_parameters["destination_node"],
+        )
+        for action in solution.actions
+        if action.action_type == "migrate"
+    ]
