@@ -4,8 +4,8 @@
 import graphlib
 import queue
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor  # futurist's takes a second to shut down
 
-from futurist import ThreadPoolExecutor
 from oslo_log import log
 
 from watcher.applier.gate import Gate
