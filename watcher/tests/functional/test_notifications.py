@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What consumers hear of an audit from its creation to the end of its plan."""
+
+import collections
+import threading
+from typing import Any
+
+from oslo_messaging.notify import _impl_test
+from oslo_utils import timeutils
+from sqlalchemy import select
+
+from watcher.applier.service import Applier
+from watcher.cloud.compute import Cloud
+from watcher.common.states import ActionState, AuditState, AuditType, PlanState
+from watcher.db import action_plans, audits
+from watcher.db.models import ActionPlan, Audit, Strategy
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.service import DecisionEngine
+from watcher.notifications import Notifications
+from watcher.rpc.doorbell import Wake
+from watcher.tests import base
+
+SECONDS = 30.0
+"""How long a busy machine is given for what takes a moment."""
+
+CONFIG = """
+[DEFAULT]
+transport_url = fake://
+
+[watcher_decision_engine]
+poll_interval = 3600
+
+[watcher_applier]
+poll_interval = 3600
+
+[oslo_messaging_notifications]
+driver = test
+"""
+"""Without polls the doorbells alone set the pace, so the order of events is the one order."""
+
+
+HELLO = {"action_type": "nop", "input_parameters": {"message": "hello"}}
+HELLO_AGAIN = {"action_type": "nop", "input_parameters": {"message": "hello again"}}
+
+
+class Listener(Notifications):
+    """Lets a test wait for what is told last."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.ended = threading.Event()
+
+    def action_plan_execution_ended(self, plan_id: int) -> None:
+        super().action_plan_execution_ended(plan_id)
+        self.ended.set()
+
+    def action_plan_execution_failed(self, plan_id: int, error: Exception | None = None) -> None:
+        super().action_plan_execution_failed(plan_id, error)
+        self.ended.set()
+
+    def action_plan_cancel_ended(self, plan_id: int) -> None:
+        super().action_plan_cancel_ended(plan_id)
+        self.ended.set()
+
+
+class TestWholeFlow(base.DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        path = f"{self.directory}/watcher.conf"
+        with open(path, "w") as config:
+            config.write(CONFIG)
+        self.conf(["--config-file", path], default_config_files=[])
+        _impl_test.reset()
+        self.notifications = Listener(self.conf, self.database)
+
+    def start(self, service: DecisionEngine | Applier) -> None:
+        self.addCleanup(service.stop)
+        service.start()
+
+    def recommend(self, *actions: dict[str, Any]) -> Audit:
+        """An audit that has run and found that *actions* are to be carried out."""
+        audit = self.audit({"actions": actions})
+        rung, applier = threading.Event(), Wake()
+        applier.connect(rung.set)
+        self.start(DecisionEngine(self.conf, self.database, Cloud(), applier, self.notifications))
+        self.assertTrue(rung.wait(SECONDS))
+        return audit
+
+    def carry_out(self) -> None:
+        """What the applier does with the plan, to its end."""
+        self.start(Applier(self.conf, self.database, Cloud(), Wake(), self.notifications))
+        self.assertTrue(self.notifications.ended.wait(SECONDS))
+
+    def audit(self, parameters: dict[str, Any]) -> Audit:
+        """An audit whose plan is carried out without asking."""
+        now = timeutils.utcnow()
+        catalog = Catalog(self.conf)
+        self.database.write(lambda session: catalog.sync(session, now))
+        with self.database.writer() as session:
+            row = session.scalars(select(Strategy).where(Strategy.name == "actuator")).one()
+            audit = Audit(
+                name="flow",
+                audit_type=AuditType.ONESHOT,
+                goal_id=row.goal_id,
+                strategy_id=row.id,
+                parameters=parameters,
+                auto_trigger=True,
+            )
+            audits.create(session, audit, now)
+        self.notifications.audit_created(audit.id)
+        return audit
+
+    def heard(self) -> dict[str, list[tuple[str, str | None]]]:
+        """What was told of each object, by its UUID: event type and, of updates, the old state."""
+        self.notifications.stop()
+        heard = collections.defaultdict(list)
+        for _, message, _, _ in _impl_test.NOTIFICATIONS:
+            data = message["payload"]["watcher_object.data"]
+            update = data.get("state_update", {}).get("watcher_object.data", {})
+            heard[data["uuid"]].append((message["event_type"], update.get("old_state")))
+        return heard
+
+    def plan(self) -> ActionPlan:
+        with self.database.reader() as session:
+            return session.scalars(select(ActionPlan)).one()
+
+    def test_a_plan_that_succeeds(self) -> None:
+        audit = self.recommend(HELLO, HELLO_AGAIN)
+        self.carry_out()
+        heard = self.heard()
+        self.assertEqual(
+            [
+                ("audit.create", None),
+                ("audit.update", AuditState.PENDING),
+                ("audit.strategy.start", None),
+                ("audit.strategy.end", None),
+                ("audit.planner.start", None),
+                ("audit.planner.end", None),
+                ("audit.update", AuditState.ONGOING),
+            ],
+            heard.pop(audit.uuid or ""),
+        )
+        self.assertEqual(
+            [
+                ("action_plan.create", None),
+                ("action_plan.update", PlanState.PENDING),
+                ("action_plan.execution.start", None),
+                ("action_plan.update", PlanState.ONGOING),
+                ("action_plan.execution.end", None),
+            ],
+            heard.pop(self.plan().uuid or ""),
+        )
+        self.assertEqual(2, len(heard))
+        for events in heard.values():
+            self.assertEqual(
+                [
+                    ("action.create", None),
+                    ("action.update", ActionState.PENDING),
+                    ("action.execution.start", None),
+                    ("action.update", ActionState.ONGOING),
+                    ("action.execution.end", None),
+                ],
+                events,
+            )
+
+    def test_a_plan_that_fails(self) -> None:
+        self.recommend({"action_type": "migrate", "resource_id": "x", "input_parameters": {}})
+        self.carry_out()
+        heard = self.heard()
+        self.assertEqual(
+            [("action_plan.update", PlanState.ONGOING), ("action_plan.execution.error", None)],
+            heard[self.plan().uuid or ""][-2:],
+        )
+        self.assertIn(("action.execution.error", None), [events[-1] for events in heard.values()])
+
+    def test_a_plan_that_is_cancelled(self) -> None:
+        self.recommend(HELLO, HELLO_AGAIN)
+        with self.database.writer() as session:
+            plan = action_plans.get(session, self.plan().uuid or "")
+            plan.state = PlanState.CANCELLING
+        self.carry_out()
+        heard = self.heard()
+        self.assertEqual(
+            [
+                ("action_plan.create", None),
+                ("action_plan.cancel.start", None),
+                ("action_plan.update", PlanState.CANCELLING),
+                ("action_plan.cancel.end", None),
+            ],
+            heard[plan.uuid or ""],
+        )
+        actions = [events for events in heard.values() if events[0][0] == "action.create"]
+        self.assertEqual(2, len(actions))
+        for events in actions:
+            self.assertEqual(
+                [
+                    ("action.create", None),
+                    ("action.cancel.start", None),
+                    ("action.update", ActionState.PENDING),
+                    ("action.cancel.end", None),
+                ],
+                events,
+            )
