@@ -4,8 +4,10 @@
 Each says in one sentence what is allowed; ``bodies.typed`` puts the field's name before it.
 """
 
+import datetime
 from typing import Any
 
+from oslo_utils import strutils, timeutils
 from wsme import types
 
 
@@ -40,6 +42,46 @@ class _Json(types.UserType):
         return value
 
 
+class _Time(types.UserType):
+    """A time in ISO 8601, in UTC unless it names a zone.  Becomes naive UTC."""
+
+    basetype = str
+    name = "time"
+
+    def frombasetype(self, value: Any) -> datetime.datetime | None:
+        if value is None:
+            return None
+        try:
+            time = timeutils.normalize_time(timeutils.parse_isotime(value))
+        except (ValueError, TypeError, OverflowError):
+            time = None
+        # Not every database takes the years before and after these.
+        if time is None or not 1970 <= time.year < 9999:
+            raise ValueError("must be a time such as 2026-12-24T18:00:00, from 1970 on.")
+        return time
+
+    def validate(self, value: Any) -> Any:
+        return value
+
+
+class _Boolean(types.UserType):
+    """True or false, in any spelling that leaves no doubt; null is false."""
+
+    basetype = str
+    name = "boolean"
+
+    def frombasetype(self, value: Any) -> bool:
+        try:
+            return bool(strutils.bool_from_string(False if value is None else value, strict=True))
+        except ValueError:
+            raise ValueError("must be true or false.") from None
+
+    def validate(self, value: Any) -> Any:
+        return value
+
+
+Time = _Time()
+Boolean = _Boolean()
 Object = _Json(dict, "object")
 List = _Json(list, "list")
 

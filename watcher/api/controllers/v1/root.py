@@ -3,6 +3,10 @@
 
 from typing import Any
 
+from watcher.api.controllers.v1.action_plans import ActionPlans
+from watcher.api.controllers.v1.actions import Actions
+from watcher.api.controllers.v1.audit_templates import AuditTemplates
+from watcher.api.controllers.v1.audits import Audits
 from watcher.api.controllers.v1.goals import Goals
 from watcher.api.controllers.v1.scoring_engines import ScoringEngines
 from watcher.api.controllers.v1.services import Services
@@ -20,9 +24,13 @@ class V1(Resource):
         super().__init__(collaborators)
         self.children = {
             "goals": Goals(collaborators),
+            "audit_templates": AuditTemplates(collaborators),
             "strategies": Strategies(collaborators),
             "scoring_engines": ScoringEngines(collaborators),
             "services": Services(collaborators),
+            "audits": Audits(collaborators),
+            "action_plans": ActionPlans(collaborators),
+            "actions": Actions(collaborators),
             "webhooks": Webhooks(collaborators),
         }
 

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1/action_plans: what the runs of audits recommend, and what is done of it."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.api import bodies, paging, uuids
+from watcher.api import patch as json_patch
+from watcher.api.patch import Operation
+from watcher.api.render import record, related
+from watcher.api.resource import Request, Resource, delete, get, patch, post
+from watcher.common.errors import Invalid
+from watcher.common.states import PlanState
+from watcher.db import action_plans
+from watcher.db.models import ActionPlan
+from watcher.db.paging import Page
+
+_FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
+    "audit_uuid": uuids.parameter("audit_uuid"),
+    "strategy": str,
+}
+
+
+class ActionPlans(Resource):
+    @get(query=_FILTERS, paged=True)
+    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
+        self.authorize(request, "action_plan:get_all")
+        return self._list(request, page, _short, filters)
+
+    @get("detail", query=_FILTERS, paged=True)
+    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
+        self.authorize(request, "action_plan:detail")
+        return self._list(request, page, _full, filters)
+
+    @get("{uuid}")
+    def get_one(self, request: Request, uuid: str) -> dict[str, Any]:
+        self.authorize(request, "action_plan:get")
+        with self.database.reader() as session:
+            return _full(request, action_plans.get(session, _uuid(uuid)))
+
+    @patch("{uuid}", body=functools.partial(json_patch.parse, writable=("state",)))
+    def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
+        self.authorize(request, "action_plan:update")
+        return self._change(request, uuid, _state(body))
+
+    @post("{uuid}/start")
+    def start(self, request: Request, uuid: str) -> dict[str, Any]:
+        self.authorize(request, "action_plan:start")
+        # Whatever a client sends along says nothing.
+        bodies.read(request, self.conf.oslo_middleware.max_request_body_size)
+        return self._change(request, uuid, PlanState.PENDING)
+
+    @delete("{uuid}", status=204)
+    def delete(self, request: Request, uuid: str) -> None:
+        self.authorize(request, "action_plan:delete")
+        now = timeutils.utcnow()
+
+        def write(session: Session) -> int:
+            plan = action_plans.get(session, _uuid(uuid))
+            action_plans.delete(session, plan, now)
+            return plan.id
+
+        self.notifications.action_plan_deleted(self.database.write(write))
+
+    def _change(self, request: Request, uuid: str, state: str) -> dict[str, Any]:
+        def write(session: Session) -> tuple[ActionPlan, str | None]:
+            plan = action_plans.get(session, _uuid(uuid))
+            old_state = plan.state
+            action_plans.change_state(session, plan, state)
+            return action_plans.get(session, _uuid(uuid)), old_state
+
+        plan, old_state = self.database.write(write)
+        if state == PlanState.CANCELLED:
+            # A run may have waited for this plan to be out of the way.
+            self.decision_engine.ring(uuid)
+            self.notifications.actions_cancelled(plan.id)
+        else:
+            self.applier.ring(plan.uuid or "")
+        self.notifications.action_plan_updated(plan.id, old_state=old_state)
+        return _full(request, plan)
+
+    def _list(
+        self, request: Request, page: Page, form: Any, filters: dict[str, str]
+    ) -> dict[str, Any]:
+        with self.database.reader() as session:
+            rows = action_plans.list_page(session, page, **filters)
+            return paging.collection(
+                request, "action_plans", (form(request, row) for row in rows), page
+            )
+
+
+def _uuid(text: str) -> str:
+    return uuids.require(text, "action plan")
+
+
+def _state(operations: list[Operation]) -> str:
+    """The one state that a patch asks for."""
+    if len(operations) != 1 or operations[0].op == "remove" or operations[0].path != "/state":
+        raise Invalid("/state: a patch of an action plan must be one replacement of its state.")
+    if not isinstance(operations[0].value, str):
+        raise Invalid(f"state: must be one of {', '.join(PlanState.ALL)}.")
+    return operations[0].value
+
+
+def _short(request: Request, plan: ActionPlan) -> dict[str, Any]:
+    return {
+        "uuid": plan.uuid,
+        "state": plan.state,
+        "audit_uuid": related("audit", plan.audit)["audit_uuid"],
+        **related("strategy", plan.strategy),
+        "efficacy_indicators": [
+            {
+                "name": indicator.name,
+                "description": indicator.description,
+                "unit": indicator.unit,
+                "value": indicator.number,
+            }
+            for indicator in plan.indicators
+        ],
+        "global_efficacy": _as_list(plan.global_efficacy),
+        "updated_at": record(plan)["updated_at"],
+        "links": paging.links(request, "action_plans", plan.uuid),
+    }
+
+
+def _full(request: Request, plan: ActionPlan) -> dict[str, Any]:
+    body = {**_short(request, plan), **record(plan), "hostname": plan.hostname}
+    if request.version >= (1, 5):
+        body["status_message"] = plan.status_message
+    return body
+
+
+def _as_list(global_efficacy: Any) -> list[Any]:
+    """Plans of old have an object instead of a list, or an empty one."""
+    if isinstance(global_efficacy, dict):
+        return [global_efficacy] if global_efficacy else []
+    return global_efficacy or []

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1/actions: the steps of action plans."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from watcher.api import paging, uuids
+from watcher.api import patch as json_patch
+from watcher.api.patch import Operation
+from watcher.api.render import record
+from watcher.api.resource import Request, Resource, get, patch
+from watcher.common.errors import Conflict, Invalid
+from watcher.common.states import ActionState
+from watcher.db import actions
+from watcher.db.models import Action
+from watcher.db.paging import Page
+
+_FILTERS: Final = {
+    "action_plan_uuid": uuids.parameter("action_plan_uuid"),
+    "audit_uuid": uuids.parameter("audit_uuid"),
+}
+_CHANGEABLE: Final = ("state", "status_message")
+
+
+class Actions(Resource):
+    @get(query=_FILTERS, paged=True)
+    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
+        self.authorize(request, "action:get_all")
+        _check(filters)
+        with self.database.reader() as session:
+            rows = actions.list_page(session, page, **filters)
+            return paging.collection(
+                request, "actions", (_short(request, row) for row in rows), page
+            )
+
+    @get("detail", query=_FILTERS, paged=True)
+    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
+        self.authorize(request, "action:detail")
+        _check(filters)
+        with self.database.reader() as session:
+            rows = actions.list_page(session, page, **filters)
+            texts = actions.descriptions(session)
+            return paging.collection(
+                request, "actions", (_full(request, row, texts) for row in rows), page
+            )
+
+    @get("{uuid}")
+    def get_one(self, request: Request, uuid: str) -> dict[str, Any]:
+        self.authorize(request, "action:get")
+        with self.database.reader() as session:
+            action = actions.get(session, _uuid(uuid))
+            return _full(request, action, actions.descriptions(session))
+
+    @patch("{uuid}", body=functools.partial(json_patch.parse, writable=_CHANGEABLE))
+    def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
+        if request.version < (1, 5):
+            raise Invalid("Changing an action needs version 1.5 of the API, or later.")
+        self.authorize(request, "action:update")
+        wanted = _wanted(body)
+
+        def write(session: Session) -> tuple[Action, str | None, Mapping[str, str]]:
+            action = actions.get(session, _uuid(uuid))
+            old_state = action.state
+            _change(session, action, wanted)
+            return actions.get(session, _uuid(uuid)), old_state, actions.descriptions(session)
+
+        action, old_state, texts = self.database.write(write)
+        if wanted:
+            moved = action.state != old_state
+            self.notifications.action_updated(action.id, old_state=old_state if moved else None)
+        return _full(request, action, texts)
+
+
+def _check(filters: Mapping[str, str]) -> None:
+    if len(filters) > 1:
+        raise Invalid("action_plan_uuid, audit_uuid: only one of them may be given.")
+
+
+def _uuid(text: str) -> str:
+    return uuids.require(text, "action")
+
+
+def _wanted(operations: list[Operation]) -> dict[str, Any]:
+    """What a patch asks for, by field; the last word on each counts."""
+    wanted: dict[str, Any] = {}
+    for operation in operations:
+        if operation.op == "remove" or operation.path != f"/{operation.field}":
+            raise Invalid(f"{operation.path[:80]}: can be replaced as a whole, and that is all.")
+        wanted[operation.field] = operation.value
+    message, state = wanted.get("status_message"), wanted.get("state")
+    if message is not None and not isinstance(message, str):
+        raise Invalid("status_message: must be a string.")
+    if state is not None and state not in ActionState.ALL:
+        raise Invalid(f"state: must be one of {', '.join(ActionState.ALL)}.")
+    return wanted
+
+
+def _change(session: Session, action: Action, wanted: Mapping[str, Any]) -> None:
+    reason = wanted.get("status_message")
+    state = wanted.get("state", action.state)
+    if "state" in wanted and state == ActionState.SKIPPED:
+        actions.skip(session, action, reason)
+    elif state != action.state:
+        raise Conflict(f"state: a user can give an action only the state {ActionState.SKIPPED}.")
+    elif "status_message" in wanted:
+        actions.explain(session, action, reason)
+
+
+def _short(request: Request, action: Action) -> dict[str, Any]:
+    plan = action.action_plan
+    return {
+        "uuid": action.uuid,
+        "state": action.state,
+        "action_type": action.action_type,
+        "action_plan_uuid": plan.uuid if plan is not None and not plan.deleted else None,
+        "parents": action.parents,
+        "links": paging.links(request, "actions", action.uuid),
+    }
+
+
+def _full(request: Request, action: Action, texts: Mapping[str, str]) -> dict[str, Any]:
+    body = {
+        **_short(request, action),
+        **record(action),
+        "description": texts.get(action.action_type, ""),
+        "input_parameters": action.input_parameters,
+    }
+    if request.version >= (1, 5):
+        body["status_message"] = action.status_message
+    return body
