@@ -12,6 +12,7 @@ from typing import Any
 
 from gabbi.fixture import GabbiFixture
 from oslo_config import cfg
+from oslo_middleware import cors, http_proxy_to_wsgi
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
@@ -135,3 +136,13 @@ class Engines(Api):
         services.beat(session, "watcher-applier", "node-1", timeutils.utcnow())
         session.flush()
         tell(SCORER=scorer)
+
+
+class Proxied(Catalog):
+    """Behind a proxy, and open to the pages of a dashboard."""
+
+    def configure(self, conf: cfg.ConfigOpts) -> None:
+        conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
+        conf.register_opts(cors.OPTS, group="cors")
+        conf.set_override("enable_proxy_headers_parsing", True, group="oslo_middleware")
+        conf.set_override("allowed_origin", ["https://horizon.example.com"], group="cors")
