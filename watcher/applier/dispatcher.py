@@ -4,8 +4,8 @@
 import datetime
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from futurist import ThreadPoolExecutor
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_log import log
@@ -126,13 +126,13 @@ class Dispatcher:
 
     def _loop(self) -> None:
         while not self._stopping:
-            self._wake.clear()
             try:
                 self.look(timeutils.utcnow())
             except db_exception.DBError as error:
                 LOG.error("The database does not answer, no plan can be claimed: %s", error)
             poll = float(self._options.poll_interval)
             self._wake.wait(min(poll, _ATTENTION) if self._in_hand else poll)
+            self._wake.clear()
 
     def _work(self, plan_id: int, interrupts: Interrupts) -> None:
         try:
