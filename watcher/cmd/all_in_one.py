@@ -64,7 +64,7 @@ class AllInOne:
         database = Database(conf)
         migration.ensure(database)
         decision_engine, applier = Wake(), Wake()
-        notifications = Notifications(conf, database)
+        notifications = self._notifications = Notifications(conf, database)
         self._cloud = cloud
         self._engine = DecisionEngine(
             conf, database, cloud.cloud, applier, notifications, transport
@@ -107,6 +107,7 @@ class AllInOne:
         self._api.stop()
         self._applier.stop()
         self._engine.stop()
+        self._notifications.stop()
         self._saver.stop()
         self._save_cloud()
 

@@ -28,12 +28,13 @@ class Process(cotyledon.Service):
         from watcher.rpc import doorbell
 
         transport, database = rpc.transport(conf), Database(conf)
+        self._notifications = Notifications(conf, database)
         self._applier = Applier(
             conf,
             database,
             cloud.connect(conf),
             doorbell.decision_engine(conf, transport),
-            Notifications(conf, database),
+            self._notifications,
             transport,
         )
 
@@ -42,6 +43,7 @@ class Process(cotyledon.Service):
 
     def terminate(self) -> None:
         self._applier.stop()
+        self._notifications.stop()
 
 
 def main() -> None:

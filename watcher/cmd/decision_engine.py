@@ -29,12 +29,13 @@ class Process(cotyledon.Service):
 
         transport = rpc.transport(conf)
         database = Database(conf)
+        self._notifications = Notifications(conf, database)
         self._engine = DecisionEngine(
             conf,
             database,
             cloud.connect(conf),
             doorbell.applier(conf, transport),
-            Notifications(conf, database),
+            self._notifications,
             transport,
         )
 
@@ -43,6 +44,7 @@ class Process(cotyledon.Service):
 
     def terminate(self) -> None:
         self._engine.stop()
+        self._notifications.stop()
 
 
 def main() -> None:
