@@ -80,7 +80,7 @@ class Screen:
 
 
 def _charts(story: Story, width: int) -> RenderableType:
-    titles = ("when the alarm came" if story.alarm_at else "of the last minute", "now")
+    titles = ("when the alarm came" if story.alarm_at else "before the alarm", "now")
     grid = Table.grid(expand=True)
     for _ in titles:
         grid.add_column(ratio=1)
@@ -124,12 +124,10 @@ def _style(load: float) -> str:
 
 
 def _plan(story: Story) -> RenderableType:
-    over = sum(migration.state in OVER for migration in story.migrations)
-    title = (
-        f"Action plan [bold]{story.plan_state}[/]: {over} of {len(story.migrations)} migrations done"
-        if story.migrations
-        else "Action plan: none yet"
-    )
+    size, over = len(story.migrations), sum(move.state in OVER for move in story.migrations)
+    title = "Action plan: none yet"
+    if size:
+        title = f"Action plan [bold]{story.plan_state}[/]: {over} of {size} migrations done"
     rows = Table.grid(expand=True, padding=(0, 3))
     rows.add_column(ratio=1)
     rows.add_column(ratio=1)

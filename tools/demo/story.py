@@ -16,7 +16,7 @@ OVER = ("SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED", "DELETED")
 _ALARM = re.compile(r"Alarm (\S+): (.+)")
 _ANSWER = re.compile(r"Alarm \S+ posted to \S+(/v1/webhooks/\S+): answer (\d+)")
 _RUN = re.compile(r"Begin run (\S+) of audit (\S+), attempt \d+")
-_PLAN = re.compile(r"End run \S+ of audit (\S+): action plan (\S+), (\d+) actions")
+_PLAN = re.compile(r"End run \S+ of audit (\S+): action plan (\S+), (\d+) actions, .*")
 
 
 def deviation(loads: Loads) -> float:
