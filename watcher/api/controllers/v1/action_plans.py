@@ -75,12 +75,13 @@ class ActionPlans(Resource):
 
         plan, old_state = self.database.write(write)
         if state == PlanState.CANCELLED:
+            self.notifications.actions_cancelled(plan.id)
+        self.notifications.action_plan_updated(plan.id, old_state=old_state)
+        if state == PlanState.CANCELLED:
             # A run may have waited for this plan to be out of the way.
             self.decision_engine.ring(uuid)
-            self.notifications.actions_cancelled(plan.id)
         else:
             self.applier.ring(plan.uuid or "")
-        self.notifications.action_plan_updated(plan.id, old_state=old_state)
         return _full(request, plan)
 
     def _list(

@@ -49,8 +49,8 @@ class Audits(Resource):
             return audits.get(session, new.uuid or "")
 
         audit = self.database.write(write)
-        self.decision_engine.ring(audit.uuid or "")
         self.notifications.audit_created(audit.id)
+        self.decision_engine.ring(audit.uuid or "")
         return created(request, "audits", audit.uuid or "", _full(request, audit))
 
     @patch(
@@ -68,10 +68,10 @@ class Audits(Resource):
 
         audit, old_state = self.database.write(write)
         if body:
-            # A run may be due earlier now, or again.
-            self.decision_engine.ring(audit.uuid or "")
             moved = audit.state != old_state
             self.notifications.audit_updated(audit.id, old_state if moved else None)
+            # A run may be due earlier now, or again.
+            self.decision_engine.ring(audit.uuid or "")
         return _full(request, audit)
 
     @delete("{ident}", status=204)
