@@ -135,7 +135,8 @@ def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime |
 def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
     """Make a due run ONGOING, its audit with it, for this engine alone.
 
-    None if another engine was faster, or if the audit no longer runs; in the
+    None if another engine was faster, even if the run waits again since, for a
+    later time.  None also if the audit no longer runs; in the
     latter case the run ends here.  DBDuplicateEntry (at flush) if another run of
     the audit became ONGOING meanwhile.
     """
@@ -145,6 +146,7 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
         run_id,
         RunState.BY_ENGINE,
         RunState.ONGOING,
+        AuditRun.not_before <= now,
         engine=lease.engine,
         lease_expires_at=now + lease.duration,
         started_at=now,
@@ -305,7 +307,8 @@ def adopt(session: Session, now: datetime.datetime) -> int:
         )
     ).all()
     for audit in forlorn:
-        enqueue(session, audit.id, now, max(now, audit.next_run_time or now))
+        earliest = max(now, audit.next_run_time or now, audit.start_time or now)
+        enqueue(session, audit.id, now, earliest)
     return len(forlorn)
 
 
@@ -335,6 +338,7 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
         RunState.BY_ENGINE,
         state,
         AuditRun.engine == run.engine,
+        AuditRun.attempt == run.attempt,  # the same engine may have claimed it anew
         **values,
     ):
         raise LostClaim(f"Run {run.uuid} is no longer this engine's; its result is dropped.")

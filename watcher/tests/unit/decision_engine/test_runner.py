@@ -265,7 +265,10 @@ class RunnerTest(base.DatabaseTestCase):
         self.conf.set_override("max_attempts", 2, group="watcher_decision_engine")
         audit = self.audit()
         run = self.claim(audit)
-        run.attempt = 3
+        with self.database.writer() as session:
+            for lapse in (1, 2):
+                later = timeutils.utcnow() + LEASE.duration * 2 * lapse
+                run = runs.take_over(session, run.id, LEASE, later)
 
         self.runner.run(run)
 

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the queue, in whatever order events, engines and users come."""
+
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from watcher.common.errors import Invalid, LostClaim
+from watcher.common.event import Event
+from watcher.common.states import AuditState, AuditType, RunState
+from watcher.db import audits, events, models, runs
+from watcher.db.models import Audit, AuditEvent, AuditRun
+from watcher.db.session import Database
+from watcher.tests import base, factories
+
+BEGINNING = datetime.datetime(2026, 11, 22, 12, 0, 0)
+DURATION = datetime.timedelta(seconds=30)
+ENGINES = ("engine-1", "engine-2")
+AUDITS = 2
+OVER = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+@dataclasses.dataclass
+class Claim:
+    """What one worker thread believes that it holds."""
+
+    run: AuditRun
+    engine: str
+    attempt: int
+
+
+class Queue(RuleBasedStateMachine):
+    """Two EVENT audits, two engines, a user, and a clock that only moves when told to."""
+
+    database: Database
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = BEGINNING
+        self.accepted: list[int] = []
+        self.claims: list[Claim] = []
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            self.audits = [
+                factories.audit(session, goal, audit_type=AuditType.EVENT).id for _ in range(AUDITS)
+            ]
+
+    def teardown(self) -> None:
+        try:
+            self.drain()
+        finally:
+            with self.database.writer() as session:
+                for row in (AuditEvent, AuditRun, Audit, models.Goal):
+                    session.execute(delete(row))
+
+    # What may happen
+
+    @rule(audit=st.integers(0, AUDITS - 1))
+    def post(self, audit: int) -> None:
+        audit_id = self.audits[audit]
+        if self.state(audit_id) not in AuditState.TRIGGERABLE:
+            return
+        event, _ = self.database.write(
+            lambda session: events.accept(session, audit_id, Event(source="generic"), self.now)
+        )
+        self.accepted.append(event.id)
+
+    @rule(seconds=st.sampled_from([0, 1, 20, 31]))
+    def pass_time(self, seconds: int) -> None:
+        self.now += datetime.timedelta(seconds=seconds)
+
+    @rule(engine=st.sampled_from(ENGINES))
+    def claim(self, engine: str) -> None:
+        with self.database.reader() as session:
+            ids = runs.due(session, self.now, 10)
+        for run_id in ids[:1]:
+            self.take(runs.claim, run_id, engine)
+
+    @rule(engine=st.sampled_from(ENGINES))
+    def take_over(self, engine: str) -> None:
+        with self.database.reader() as session:
+            ids = runs.lapsed(session, self.now, 10)
+        for run_id in ids[:1]:
+            self.take(runs.take_over, run_id, engine)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def extend(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        lease = self.lease(claim.engine)
+        self.database.write(lambda session: runs.extend(session, [claim.run.id], lease, self.now))
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), succeeds=st.booleans())
+    def end(self, data: st.DataObject, succeeds: bool) -> None:
+        self.let_go(
+            data.draw(st.sampled_from(self.claims)),
+            AuditState.SUCCEEDED if succeeds else AuditState.FAILED,
+            lambda session, run: runs.finish(
+                session, run, RunState.SUCCEEDED if succeeds else RunState.FAILED, self.now
+            ),
+        )
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), seconds=st.sampled_from([0, 10]))
+    def put_back(self, data: st.DataObject, seconds: int) -> None:
+        later = self.now + datetime.timedelta(seconds=seconds)
+        self.let_go(
+            data.draw(st.sampled_from(self.claims)),
+            AuditState.ONGOING,
+            lambda session, run: runs.put_back(session, run, self.now, later, "again"),
+        )
+
+    @rule(
+        audit=st.integers(0, AUDITS - 1),
+        state=st.sampled_from([AuditState.SUSPENDED, AuditState.ONGOING, AuditState.CANCELLED]),
+    )
+    def change(self, audit: int, state: str) -> None:
+        def work(session: Session) -> None:
+            row = session.get_one(Audit, self.audits[audit])
+            audits.change(session, row, {"state": state}, self.now)
+
+        with contextlib.suppress(Invalid):
+            self.database.write(work)
+
+    # What must hold all the time
+
+    @invariant()
+    def one_waits_and_one_runs(self) -> None:
+        with self.database.reader() as session:
+            most = session.scalar(
+                select(func.count())
+                .where(AuditRun.state.not_in(OVER))
+                .group_by(AuditRun.audit_id, AuditRun.state)
+                .order_by(func.count().desc())
+                .limit(1)
+            )
+        assert most in (None, 1)
+
+    @invariant()
+    def no_event_is_lost(self) -> None:
+        with self.database.reader() as session:
+            rows = session.execute(
+                select(AuditEvent, AuditRun, Audit.state)
+                .join(AuditRun, AuditRun.id == AuditEvent.run_id)
+                .join(Audit, Audit.id == AuditRun.audit_id)
+            ).all()
+        assert sorted(event.id for event, _, _ in rows) == self.accepted
+        for event, run, audit_state in rows:
+            assert event.audit_id == run.audit_id
+            if run.state == RunState.CANCELLED:
+                assert audit_state == AuditState.CANCELLED
+            elif run.state != RunState.QUEUED:
+                assert run.started_at >= event.received_at, "a run that began before the event"
+
+    # How these are done
+
+    def state(self, audit_id: int) -> str | None:
+        with self.database.reader() as session:
+            return session.scalar(select(Audit.state).where(Audit.id == audit_id))
+
+    def lease(self, engine: str) -> runs.Lease:
+        return runs.Lease(engine, engine, DURATION)
+
+    def take(self, way: Callable[..., AuditRun | None], run_id: int, engine: str) -> None:
+        run = self.database.write(
+            lambda session: way(session, run_id, self.lease(engine), self.now)
+        )
+        if run is not None:
+            assert run.state == RunState.ONGOING
+            assert self.state(run.audit_id) == AuditState.ONGOING
+            self.claims.append(Claim(run, engine, run.attempt))
+
+    def let_go(
+        self, claim: Claim, audit_state: str, work: Callable[[Session, AuditRun], None]
+    ) -> None:
+        """One worker ends its run; only the youngest claim on a run may do that."""
+        self.claims.remove(claim)
+        with self.database.reader() as session:
+            present = session.get_one(AuditRun, claim.run.id)
+        ours = present.state == RunState.ONGOING and present.attempt == claim.attempt
+
+        def transaction(session: Session) -> None:
+            if runs.settle(session, claim.run, audit_state, self.now):
+                work(session, claim.run)
+
+        try:
+            self.database.write(transaction)
+        except LostClaim:
+            assert not ours
+        else:
+            assert ours, "a claim that was lost could still write"
+
+    def drain(self) -> None:
+        """Engines that go on working leave nothing behind but what is suspended."""
+        if not hasattr(self, "audits"):
+            return
+        for _ in range(2 * AUDITS + 1):
+            self.pass_time(31)
+            self.take_over("engine-1")
+            self.claim("engine-2")
+            for claim in list(self.claims):
+                self.let_go(
+                    claim,
+                    AuditState.SUCCEEDED,
+                    lambda session, run: runs.finish(session, run, RunState.SUCCEEDED, self.now),
+                )
+        self.no_event_is_lost()
+        with self.database.reader() as session:
+            unfinished = session.scalars(
+                select(Audit.state)
+                .join(AuditRun, AuditRun.audit_id == Audit.id)
+                .where(AuditRun.state.not_in(OVER))
+            ).all()
+        assert set(unfinished) <= {AuditState.SUSPENDED}, unfinished
+
+
+class QueueRulesTest(base.DatabaseTestCase):
+    def test_the_rules_hold_in_any_order(self) -> None:
+        machine = type("QueueHere", (Queue,), {"database": self.database})
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=30,
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                database=None,
+            ),
+        )

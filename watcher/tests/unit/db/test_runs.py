@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+
+from sqlalchemy import select
+
+from watcher.common.errors import LostClaim
+from watcher.common.event import Event
+from watcher.common.states import AuditType, Decision, RunState
+from watcher.db import events, runs
+from watcher.db.models import AuditEvent, AuditRun
+from watcher.tests import base, factories
+
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
+MINUTE = datetime.timedelta(minutes=1)
+LEASE = runs.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+
+
+class RunsTest(base.DatabaseTestCase):
+    def queue(self, not_before: datetime.datetime = NOW, **audit: object) -> AuditRun:
+        audit.setdefault("audit_type", AuditType.EVENT)
+        with self.database.writer() as session:
+            return runs.enqueue(session, factories.audit(session, **audit).id, NOW, not_before)
+
+    def present(self, run: AuditRun) -> AuditRun:
+        with self.database.reader() as session:
+            return session.get_one(AuditRun, run.id)
+
+    def claim(self, run: AuditRun, now: datetime.datetime = NOW) -> AuditRun | None:
+        return self.database.write(lambda session: runs.claim(session, run.id, LEASE, now))
+
+    def test_a_run_that_waits_again_for_later_cannot_be_claimed_meanwhile(self) -> None:
+        run = self.queue(NOW + MINUTE)
+        self.assertIsNone(self.claim(run))
+        self.assertEqual(RunState.QUEUED, self.present(run).state)
+        self.assertEqual(run.id, self.claim(run, NOW + MINUTE).id)
+
+    def test_an_engine_that_claims_its_own_lapsed_run_shuts_out_its_former_self(self) -> None:
+        first = self.claim(self.queue())
+        later = NOW + MINUTE
+        second = self.database.write(
+            lambda session: runs.take_over(session, first.id, LEASE, later)
+        )
+
+        def finish(run: AuditRun) -> None:
+            with self.database.writer() as session:
+                runs.finish(session, run, RunState.SUCCEEDED, later)
+
+        error = self.assertRaises(LostClaim, finish, first)
+        self.assertIn(first.uuid, str(error))
+        finish(second)
+        self.assertEqual((RunState.SUCCEEDED, 2), (self.present(first).state, second.attempt))
+
+    def test_an_adopted_audit_waits_for_its_start(self) -> None:
+        with self.database.writer() as session:
+            for start, next_run in ((NOW + MINUTE, None), (None, NOW + MINUTE), (None, None)):
+                factories.audit(
+                    session,
+                    audit_type=AuditType.CONTINUOUS,
+                    interval="60",
+                    start_time=start,
+                    next_run_time=next_run,
+                )
+            self.assertEqual(3, runs.adopt(session, NOW))
+            times = session.scalars(select(AuditRun.not_before).order_by(AuditRun.audit_id))
+            self.assertEqual([NOW + MINUTE, NOW + MINUTE, NOW], times.all())
+
+    def test_a_run_put_back_beside_a_younger_one_leaves_it_its_events(self) -> None:
+        with self.database.writer() as session:
+            audit = factories.audit(session, audit_type=AuditType.EVENT)
+            _, older = events.accept(session, audit.id, Event(source="aodh"), NOW)
+        claimed = self.claim(older)
+        with self.database.writer() as session:
+            _, younger = events.accept(session, audit.id, Event(source="aodh"), NOW)
+            runs.put_back(session, claimed, NOW, NOW + MINUTE, "The cloud was away.")
+        with self.database.reader() as session:
+            owners = session.scalars(select(AuditEvent.run_id)).all()
+        self.assertEqual([younger.id, younger.id], owners)
+        self.assertEqual(RunState.CANCELLED, self.present(older).state)
+        younger = self.present(younger)
+        self.assertEqual(
+            (RunState.QUEUED, NOW + MINUTE, 1, 1),
+            (younger.state, younger.not_before, younger.attempt, younger.coalesced_count),
+        )
+
+
+class EventsTest(base.DatabaseTestCase):
+    def test_events_that_come_while_a_run_waits_join_it(self) -> None:
+        event = Event(
+            source="aodh",
+            payload={"severity": "low", "reason_data": [1, "\U0001f525"]},
+            alarm_name="hot",
+            alarm_id="a",
+            severity="low",
+            previous_state="ok",
+            current_state="alarm",
+            reason="too hot",
+            request_id="req-1",
+        )
+        with self.database.writer() as session:
+            audit = factories.audit(session, audit_type=AuditType.EVENT)
+            first, run = events.accept(session, audit.id, event, NOW)
+            second, same = events.accept(session, audit.id, event, NOW)
+            session.refresh(run)
+            self.assertEqual((run.id, 1), (same.id, run.coalesced_count))
+            self.assertEqual(
+                (Decision.QUEUED, Decision.COALESCED), (first.decision, second.decision)
+            )
+            for field in ("alarm_name", "alarm_id", "severity", "reason", "request_id"):
+                self.assertEqual(getattr(event, field), getattr(first, field))
+            self.assertIn("reason_data", first.payload)
+
+    def test_an_event_that_is_ignored_has_a_reason_and_no_run(self) -> None:
+        with self.database.writer() as session:
+            audit = factories.audit(session, audit_type=AuditType.EVENT)
+            row = events.ignore(session, audit.id, Event(source="aodh"), NOW, "not_an_alarm")
+            self.assertEqual(
+                (None, Decision.IGNORED, "not_an_alarm"),
+                (row.run_id, row.decision, row.decision_reason),
+            )
+            self.assertIsNone(runs.waiting(session, audit.id))
