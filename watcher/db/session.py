@@ -101,7 +101,10 @@ class Database:
             event.listen(engine, "begin", _sqlite_begin)
             # oslo.db opens the file for each transaction, and the last connection that
             # closes makes SQLite clean up its log: milliseconds, which this one spares.
+            # It takes part in the log only once it has read.
             self._held_open = engine.connect()
+            self._held_open.execute(text("SELECT count(*) FROM sqlite_master"))
+            self._held_open.rollback()
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "connect", _mysql_connect)
 
