@@ -59,12 +59,12 @@ class Metrics:
 def inputs(
     strategy: type[Strategy],
     model: ComputeModel | None = None,
-    metrics: Metrics | None = None,
+    measured: Metrics | None = None,
     seed: int = 1,
     options: Mapping[str, Any] | None = None,
     **parameters: Any,
 ) -> Inputs:
-    metrics = metrics or Metrics()
+    measured = measured or Metrics()
     engines = {engine.name: engine for engine in DummyScoringContainer().engines()}
     engines["dummy_scorer"] = DummyScorer()
     defaults = {option.dest: option.default for option in strategy.options}
@@ -81,8 +81,8 @@ def inputs(
         now=datetime.datetime(2026, 1, 1),
         seed=seed,
         compute_model=compute_model,
-        host_metric=metrics.read,
-        server_metric=metrics.read,
+        host_metric=measured.read,
+        server_metric=measured.read,
         scoring_engine=engines.__getitem__,
         options=types.SimpleNamespace(**{**defaults, **(options or {})}),
     )

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.common import schemas
+from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
+from watcher.decision_engine import efficacy
+from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import clusters
+from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
+
+CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
+
+
+def load(hosts, servers, cpu):
+    """Metrics of hosts that do nothing but run *servers*; *cpu* is per cent of their vCPUs."""
+    return Metrics(
+        host_cpu_usage={
+            each.hostname: sum(
+                cpu.get(one.name, 0) * one.vcpus for one in servers if one.host == each.hostname
+            )
+            / each.vcpus
+            for each in hosts
+        },
+        instance_cpu_usage=cpu,
+    )
+
+
+def solve(hosts, servers, measured, fixed=(), **parameters):
+    model = ComputeModel.build(hosts, servers)
+    movable = np.array([each.name not in fixed for each in model.servers], dtype=bool)
+    return WorkloadStabilization().execute(
+        clusters.inputs(
+            WorkloadStabilization,
+            dataclasses.replace(model, movable=movable),
+            measured,
+            **parameters,
+        )
+    )
+
+
+def two_hosts():
+    """On h1 8, 6 and 2 of 10 vCPUs' worth of servers at half load; nothing on h2."""
+    hosts = [host("h1", vcpu_ratio=2.0), host("h2", vcpu_ratio=2.0)]
+    servers = [server("s1", "h1", 8), server("s2", "h1", 6), server("s3", "h1", 2)]
+    return hosts, servers, load(hosts, servers, {"s1": 50, "s2": 50, "s3": 50})
+
+
+class WorkloadStabilizationTest(TestCase):
+    def test_the_move_that_helps_most_comes_first_and_suffices(self):
+        # Loads are 0.8 and 0.0.  Moving s1 makes them 0.4 and 0.4.
+        solution = solve(*two_hosts())
+        self.assertEqual([("s1", "h1", "h2")], clusters.moves(solution))
+        (action,) = solution.actions
+        self.assertEqual("migrate", action.action_type)
+        self.assertEqual("live", action.input_parameters["migration_type"])
+        self.assertEqual(clusters.uid("s1"), action.input_parameters["resource_id"])
+        self.assertEqual(
+            {"instance_migrations_count": 1, "instances_count": 3},
+            {name: value for name, value in solution.indicators.items() if "count" in name},
+        )
+        self.assertAlmostEqual(0.4, solution.indicators["standard_deviation_before_audit"])
+        self.assertAlmostEqual(0.0, solution.indicators["standard_deviation_after_audit"])
+
+    def test_indicators_fit_the_goal(self):
+        ratios, rows = efficacy.compute(WorkloadBalancing, solve(*two_hosts()).indicators)
+        self.assertAlmostEqual(100 / 3, ratios[0]["value"])
+        self.assertEqual(4, len(rows))
+
+    def test_two_servers_on_one_host_are_parted(self):
+        hosts = [host("h1"), host("h2")]
+        servers = [server("s1", "h1"), server("s2", "h1")]
+        metrics = load(hosts, servers, {"s1": 100, "s2": 100})
+        solution = solve(hosts, servers, metrics, thresholds={CPU: 0.05})
+        self.assertEqual([("s1", "h1", "h2")], clusters.moves(solution))
+
+    def test_below_the_threshold_nothing_moves_and_servers_are_not_asked_about(self):
+        hosts, servers, metrics = two_hosts()
+        solution = solve(hosts, servers, metrics, thresholds={CPU: 0.4})
+        self.assertEqual((), solution.actions)
+        self.assertEqual([("host_cpu_usage", 600, "mean")], metrics.calls)
+        self.assertAlmostEqual(0.4, solution.indicators["standard_deviation_before_audit"])
+        self.assertAlmostEqual(0.4, solution.indicators["standard_deviation_after_audit"])
+
+    def test_each_metric_is_asked_for_once(self):
+        hosts, servers, metrics = two_hosts()
+        solve(
+            hosts,
+            servers,
+            metrics,
+            periods={"instance": 60, "compute_node": 70},
+            aggregation_method={"instance": "max", "compute_node": "min"},
+        )
+        self.assertEqual([("host_cpu_usage", 70, "min"), (CPU, 60, "max")], metrics.calls)
+
+    def test_the_former_name_of_compute_node_wins(self):
+        hosts, servers, metrics = two_hosts()
+        solve(
+            hosts,
+            servers,
+            metrics,
+            periods={"compute_node": 70, "node": 80},
+            aggregation_method={"compute_node": "min", "node": "max"},
+        )
+        self.assertEqual(("host_cpu_usage", 80, "max"), metrics.calls[0])
+
+    def test_a_full_host_takes_nothing(self):
+        hosts, servers, metrics = two_hosts()
+        for full in ({"vcpu_ratio": 0.5}, {"memory_mb_reserved": 9950}, {"disk_gb": 0}):
+            second = dataclasses.replace(hosts[1], **full)
+            moves = clusters.moves(solve([hosts[0], second], servers, metrics))
+            self.assertNotIn("s1", [name for name, _, _ in moves], full)
+
+    def test_a_host_that_cannot_take_the_best_takes_the_next(self):
+        hosts, servers, metrics = two_hosts()
+        hosts = [hosts[0], dataclasses.replace(hosts[1], vcpus_reserved=6)]  # 4 x 2 left
+        servers[0] = dataclasses.replace(servers[0], vcpus=9)
+        solution = solve(hosts, servers, metrics, thresholds={CPU: 0.2})
+        self.assertEqual([("s2", "h1", "h2")], clusters.moves(solution))
+
+    def test_hosts_that_are_not_available_take_no_part(self):
+        hosts, servers, metrics = two_hosts()
+        third = host("h3")
+        for change in ({"state": "down"}, {"status": "disabled"}):
+            away = dataclasses.replace(hosts[1], **change)
+            solution = solve([hosts[0], away], servers, metrics)
+            self.assertEqual((), solution.actions)
+            self.assertEqual(0, solution.indicators["standard_deviation_before_audit"])
+            measured = load([*hosts, third], servers, {"s1": 50, "s2": 50, "s3": 50})
+            moves = clusters.moves(solve([hosts[0], away, third], servers, measured))
+            self.assertEqual([("s1", "h1", "h3")], moves)
+
+    def test_servers_that_must_stay_stay(self):
+        hosts, servers, metrics = two_hosts()
+        for change in (
+            {"locked": True},
+            {"state": "paused"},
+            {"state": "stopped"},
+            {"task_state": "migrating"},
+        ):
+            held = [dataclasses.replace(servers[0], **change), *servers[1:]]
+            moves = clusters.moves(solve(hosts, held, metrics))
+            self.assertEqual([("s2", "h1", "h2"), ("s3", "h1", "h2")], moves)
+        moves = clusters.moves(solve(hosts, servers, metrics, fixed=["s1"]))
+        self.assertEqual([("s2", "h1", "h2"), ("s3", "h1", "h2")], moves)
+
+    def test_a_server_without_values_stays(self):
+        hosts, servers, _ = two_hosts()
+        metrics = Metrics(
+            host_cpu_usage={"h1": 80, "h2": 0}, instance_cpu_usage={"s2": 50, "s3": float("nan")}
+        )
+        moves = clusters.moves(solve(hosts, servers, metrics))
+        self.assertEqual([("s2", "h1", "h2")], moves)
+
+    def test_a_host_without_values_takes_no_part(self):
+        hosts, servers, _ = two_hosts()
+        hosts += [host("h3"), host("h4", 0)]
+        metrics = Metrics(
+            host_cpu_usage={"h1": 80, "h2": 0, "h4": 50},
+            instance_cpu_usage={"s1": 50, "s2": 50, "s3": 50},
+        )
+        self.assertEqual([("s1", "h1", "h2")], clusters.moves(solve(hosts, servers, metrics)))
+
+    def test_no_values_at_all_may_pass(self):
+        hosts, servers, _ = two_hosts()
+        error = self.assertRaises(
+            MetricsUnavailable, solve, hosts, servers, Metrics(host_cpu_usage={})
+        )
+        self.assertIn(CPU, str(error))
+
+    def test_an_empty_scope_needs_nothing(self):
+        solution = solve([], [], Metrics(host_cpu_usage={}))
+        self.assertEqual((), solution.actions)
+        self.assertEqual(0, solution.indicators["instances_count"])
+
+    def test_memory_counts_in_its_own_units(self):
+        # 8000 of 10000 MiB are in use on h1.
+        hosts = [host("h1"), host("h2")]
+        servers = [server(name, "h1", memory_mb=3000) for name in ("s1", "s2", "s3")]
+        metrics = Metrics(
+            host_ram_usage={"h1": 8000 * 1024, "h2": 0},
+            instance_ram_usage={"s1": 2900, "s2": 2600, "s3": 2500},
+        )
+        solution = solve(hosts, servers, metrics, metrics=[MEMORY])
+        self.assertEqual([("s1", "h1", "h2")], clusters.moves(solution)[:1])
+        self.assertAlmostEqual(0.4, solution.indicators["standard_deviation_before_audit"])
+
+    def test_all_metrics_go_below_their_thresholds(self):
+        # CPU is uneven between h1 and h2, memory between h3 and h4.
+        hosts = [host(f"h{number}") for number in range(1, 5)]
+        servers = [
+            *(server(f"c{number}", "h1", 2) for number in range(4)),
+            *(server(f"m{number}", "h3", memory_mb=2000) for number in range(4)),
+        ]
+        cpu = {f"c{number}": 100 for number in range(4)} | {f"m{n}": 0 for n in range(4)}
+        memory = {f"m{number}": 2000 for number in range(4)} | {f"c{n}": 0 for n in range(4)}
+        measured = Metrics(
+            host_cpu_usage={"h1": 80, "h2": 0, "h3": 0, "h4": 0},
+            host_ram_usage={"h1": 0, "h2": 0, "h3": 8000 * 1024, "h4": 0},
+            instance_cpu_usage=cpu,
+            instance_ram_usage=memory,
+        )
+        solution = solve(hosts, servers, measured, metrics=[CPU, MEMORY, CPU])
+        moves = clusters.moves(solution)
+        self.assertEqual(6, len(moves))
+        self.assertEqual({"h2", "h3", "h4"}, {to for name, _, to in moves if name.startswith("c")})
+        self.assertEqual({"h1", "h2", "h4"}, {to for name, _, to in moves if name.startswith("m")})
+
+    def test_a_metric_without_weight_moves_nothing(self):
+        hosts, servers, metrics = two_hosts()
+        solution = solve(hosts, servers, metrics, weights={f"{CPU}_weight": 0})
+        self.assertEqual((), solution.actions)
+
+    def test_a_datasource_that_fails_says_so(self):
+        def fail(*what, **how):
+            raise CloudUnavailable("Nobody answers.")
+
+        inputs = dataclasses.replace(
+            clusters.inputs(WorkloadStabilization, ComputeModel.build([host("h1")], [])),
+            host_metric=fail,
+        )
+        self.assertRaises(CloudUnavailable, WorkloadStabilization().execute, inputs)
+
+
+class SchemaTest(TestCase):
+    def test_defaults(self):
+        self.assertEqual(
+            {
+                "metrics": [CPU],
+                "thresholds": {CPU: 0.1, MEMORY: 0.1},
+                "weights": {f"{CPU}_weight": 1.0, f"{MEMORY}_weight": 1.0},
+                "instance_metrics": {CPU: "host_cpu_usage", MEMORY: "host_ram_usage"},
+                "host_choice": "retry",
+                "retry_count": 1,
+                "periods": {"instance": 720, "compute_node": 600, "node": 0},
+                "aggregation_method": {"instance": "mean", "compute_node": "mean", "node": ""},
+                "granularity": 300,
+            },
+            schemas.parameters(WorkloadStabilization.schema, {}),
+        )
+
+    def test_parts_of_an_object_are_filled_up(self):
+        filled = schemas.parameters(WorkloadStabilization.schema, {"thresholds": {CPU: 0.2}})
+        self.assertEqual({CPU: 0.2, MEMORY: 0.1}, filled["thresholds"])
+
+    def test_what_is_out_of_bounds_is_named(self):
+        for name, value in (
+            ("metrics", ["host_airflow"]),
+            ("metrics", []),
+            ("thresholds", {CPU: 1.1}),
+            ("weights", {f"{CPU}_weight": -1}),
+            ("periods", {"instance": 1.5}),
+            ("host_choice", "dice"),
+            ("retry_count", 0),
+            ("granularity", -1),
+        ):
+            error = self.assertRaises(
+                Invalid, schemas.parameters, WorkloadStabilization.schema, {name: value}
+            )
+            self.assertIn(f"parameters.{name}", str(error))
+
+
+@st.composite
+def drawn_clusters(draw):
+    """Up to 6 hosts and 25 servers of all kinds, never over capacity, with their metrics."""
+    hosts, servers, cpu = [], [], {}
+    for number in range(draw(st.integers(1, 6))):
+        hosts.append(
+            host(
+                f"h{number}",
+                draw(st.integers(4, 16)),
+                vcpu_ratio=draw(st.sampled_from([1.0, 2.0])),
+                memory_mb=draw(st.integers(4, 16)) * 1000,
+                memory_mb_reserved=draw(st.sampled_from([0, 500])),
+                disk_gb=draw(st.integers(5, 50)),
+                status=draw(st.sampled_from(["enabled"] * 4 + ["disabled"])),
+                state=draw(st.sampled_from(["up"] * 4 + ["down"])),
+            )
+        )
+    for number in range(draw(st.integers(0, 25))):
+        one = server(
+            f"s{number:02}",
+            draw(st.sampled_from(hosts)).hostname,
+            draw(st.integers(1, 4)),
+            memory_mb=draw(st.integers(1, 4)) * 500,
+            disk_gb=draw(st.integers(1, 5)),
+            state=draw(st.sampled_from(["active"] * 5 + ["paused", "stopped"])),
+            locked=draw(st.integers(0, 9)) == 0,
+        )
+        model = ComputeModel.build(hosts, [*servers, one])
+        if (model.used() <= model.capacity).all():
+            servers.append(one)
+            if draw(st.integers(0, 9)):
+                cpu[one.name] = draw(st.floats(0, 100))
+    fixed = draw(st.sets(st.sampled_from([one.name for one in servers]))) if servers else set()
+    return hosts, servers, load(hosts, servers, cpu), frozenset(fixed), cpu
+
+
+def deviation(hosts, servers, cpu):
+    loads = load(hosts, servers, cpu)._values["host_cpu_usage"]
+    values = [loads[each.uuid] / 100 for each in hosts if each.available]
+    return np.std(values) if values else 0.0
+
+
+class RulesTest(TestCase):
+    """What must never happen, on any cluster."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(drawn_clusters(), st.sampled_from([0.0, 0.05, 0.1]))
+    def test_rules(self, cluster, threshold):
+        hosts, servers, metrics, fixed, cpu = cluster
+        solution = solve(hosts, servers, metrics, fixed, thresholds={CPU: threshold})
+        moves = clusters.moves(solution)
+        by_name = {each.name: each for each in servers}
+        by_host = {each.hostname: each for each in hosts}
+        self.assertEqual(len(moves), len({name for name, _, _ in moves}), "moved twice")
+        last = before = deviation(hosts, servers, cpu)
+        for name, source, destination in moves:
+            self.assertNotIn(name, fixed)
+            self.assertIn(name, cpu)
+            self.assertTrue(by_name[name].migratable)
+            self.assertNotEqual(source, destination)
+            self.assertEqual(source, by_name[name].host)
+            self.assertTrue(by_host[destination].available)
+            self.assertTrue(by_host[source].available)
+            by_name[name] = dataclasses.replace(by_name[name], host=destination)
+            model = ComputeModel.build(hosts, list(by_name.values()))
+            self.assertTrue((model.used() <= model.capacity).all(), "over capacity")
+            now = deviation(hosts, by_name.values(), cpu)
+            self.assertLess(now, last, "got worse")
+            self.assertGreater(last, threshold * 0.99, "went on without need")
+            last = now
+        self.assertEqual(bool(moves), before > threshold and last < before)
+        for name, value in (("before", before), ("after", last)):
+            reported = solution.indicators[f"standard_deviation_{name}_audit"]
+            self.assertAlmostEqual(value, reported, places=6)
+
+    @settings(max_examples=30, deadline=None)
+    @given(drawn_clusters(), st.randoms())
+    def test_the_order_of_the_inputs_does_not_matter(self, cluster, chance):
+        hosts, servers, metrics, fixed, _ = cluster
+        expected = solve(hosts, servers, metrics, fixed)
+        chance.shuffle(hosts)
+        chance.shuffle(servers)
+        self.assertEqual(expected, solve(hosts, servers, metrics, fixed))
