@@ -5,10 +5,12 @@ import collections
 import threading
 from typing import Any
 
+import webob
 from oslo_messaging.notify import _impl_test
 from oslo_utils import timeutils
 from sqlalchemy import select
 
+from watcher.api import app
 from watcher.applier.service import Applier
 from watcher.cloud.compute import Cloud
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState
@@ -18,7 +20,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Wake
-from watcher.tests import base
+from watcher.tests import base, factories
 
 SECONDS = 30.0
 """How long a busy machine is given for what takes a moment."""
@@ -63,7 +65,7 @@ class Listener(Notifications):
         self.ended.set()
 
 
-class TestWholeFlow(base.DatabaseTestCase):
+class HearingTestCase(base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         path = f"{self.directory}/watcher.conf"
@@ -73,6 +75,18 @@ class TestWholeFlow(base.DatabaseTestCase):
         _impl_test.reset()
         self.notifications = Listener(self.conf, self.database)
 
+    def heard(self) -> dict[str, list[tuple[str, str | None]]]:
+        """What was told of each object, by its UUID: event type and, of updates, the old state."""
+        self.notifications.stop()
+        heard = collections.defaultdict(list)
+        for _, message, _, _ in _impl_test.NOTIFICATIONS:
+            data = message["payload"]["watcher_object.data"]
+            update = data.get("state_update", {}).get("watcher_object.data", {})
+            heard[data["uuid"]].append((message["event_type"], update.get("old_state")))
+        return heard
+
+
+class TestWholeFlow(HearingTestCase):
     def start(self, service: DecisionEngine | Applier) -> None:
         self.addCleanup(service.stop)
         service.start()
@@ -109,16 +123,6 @@ class TestWholeFlow(base.DatabaseTestCase):
             audits.create(session, audit, now)
         self.notifications.audit_created(audit.id)
         return audit
-
-    def heard(self) -> dict[str, list[tuple[str, str | None]]]:
-        """What was told of each object, by its UUID: event type and, of updates, the old state."""
-        self.notifications.stop()
-        heard = collections.defaultdict(list)
-        for _, message, _, _ in _impl_test.NOTIFICATIONS:
-            data = message["payload"]["watcher_object.data"]
-            update = data.get("state_update", {}).get("watcher_object.data", {})
-            heard[data["uuid"]].append((message["event_type"], update.get("old_state")))
-        return heard
 
     def plan(self) -> ActionPlan:
         with self.database.reader() as session:
@@ -201,3 +205,67 @@ class TestWholeFlow(base.DatabaseTestCase):
                 ],
                 events,
             )
+
+
+class TestRequests(HearingTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.conf.set_override("enable_authentication", False)
+        self.api = app.build(self.conf, self.database, Wake(), Wake(), self.notifications)
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        request = webob.Request.blank(f"/v1/{path}", method=method)
+        request.headers["OpenStack-API-Version"] = "infra-optim latest"
+        if body is not None:
+            request.content_type, request.json = "application/json", body
+        answer = request.get_response(self.api)
+        self.assertLess(answer.status_int, 300, answer.text)
+        return answer.json if answer.body else None
+
+    def patch_state(self, path: str, state: str) -> None:
+        self.request("PATCH", path, [{"op": "replace", "path": "/state", "value": state}])
+
+    def test_an_audit_from_creation_to_deletion(self) -> None:
+        with self.database.writer() as session:
+            factories.goal(session, name="dummy")
+        uuid = self.request("POST", "audits", {"audit_type": "EVENT", "goal": "dummy"})["uuid"]
+        self.request(
+            "PATCH", f"audits/{uuid}", [{"op": "replace", "path": "/name", "value": "other"}]
+        )
+        self.patch_state(f"audits/{uuid}", AuditState.CANCELLED)
+        self.request("DELETE", f"audits/{uuid}")
+        self.assertEqual(
+            {
+                uuid: [
+                    ("audit.create", None),
+                    ("audit.update", None),
+                    ("audit.update", AuditState.PENDING),
+                    ("audit.delete", None),
+                ]
+            },
+            self.heard(),
+        )
+
+    def test_a_plan_that_a_user_does_not_want(self) -> None:
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            strategy = factories.strategy(session, goal)
+            plan = factories.action_plan(
+                session, factories.audit(session, goal, strategy), strategy
+            )
+            action, other = (factories.action(session, plan) for _ in range(2))
+        self.patch_state(f"actions/{other.uuid}", ActionState.SKIPPED)
+        self.patch_state(f"action_plans/{plan.uuid}", PlanState.CANCELLED)
+        self.request("DELETE", f"action_plans/{plan.uuid}")
+        moved = ("action.update", ActionState.PENDING)
+        self.assertEqual(
+            {
+                action.uuid: [moved, ("action.delete", None)],
+                other.uuid: [moved, ("action.delete", None)],
+                plan.uuid: [
+                    ("action_plan.update", PlanState.RECOMMENDED),
+                    ("action_plan.delete", None),
+                ],
+            },
+            self.heard(),
+        )
