@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+
+from watcher.cloud.compute import Cloud
+from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
+from watcher.db import models
+from watcher.decision_engine import inputs
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.strategies.basic import Basic
+from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine.clusters import host, server, uid
+
+RUN = "11111111-2222-3333-4444-555555555555"
+
+
+class SmallCloud:
+    """Counts how often it is looked at."""
+
+    name = "small"
+
+    def __init__(self, hosts=(), servers=()):
+        self._hosts, self._servers, self.looks = hosts, servers, 0
+
+    def hosts(self):
+        self.looks += 1
+        return self._hosts
+
+    def servers(self):
+        return self._servers
+
+    def host_metric(self, name, hosts, period, aggregate, granularity):
+        return {each.uuid: period for each in hosts}
+
+    def server_metric(self, name, servers, period, aggregate, granularity):
+        return {each.uuid: granularity for each in servers}
+
+
+class InputsTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.catalog = Catalog(self.conf)
+        self.compute = SmallCloud(
+            [host("h1", zone="az1"), host("h2", zone="az2")],
+            [server("s1", "h1"), server("s2", "h2")],
+        )
+
+    def make(self, strategy=Dummy, run=RUN, cloud=None, **audit):
+        values = {"uuid": uid("audit"), "audit_type": "ONESHOT", "parameters": {}, "scope": []}
+        return inputs.make(
+            strategy,
+            models.Audit(**(values | audit)),
+            run,
+            datetime.datetime(2026, 1, 1),
+            cloud or Cloud(self.compute, self.compute),
+            self.catalog,
+            self.conf,
+        )
+
+    def test_parameters_are_complete(self):
+        self.assertEqual(
+            {"para1": 3.2, "para2": "moo"}, self.make(parameters={"para2": "moo"}).parameters
+        )
+        self.assertEqual(3.2, self.make(parameters=None).parameters["para1"])
+
+    def test_parameters_that_fit_no_longer_are_named(self):
+        error = self.assertRaises(Invalid, self.make, parameters={"para1": 99})
+        self.assertIn("para1", str(error))
+
+    def test_nothing_is_fetched_before_it_is_asked_for(self):
+        made = self.make(cloud=Cloud())
+        self.assertRaises(NotConfigured, made.compute_model)
+        self.assertRaises(NotConfigured, made.host_metric, "host_cpu_usage", [])
+        self.assertRaises(NotConfigured, made.server_metric, "instance_cpu_usage", [])
+        self.assertEqual(0, self.compute.looks)
+
+    def test_the_model_is_taken_once_with_the_scope_applied(self):
+        made = self.make(scope=[{"compute": [{"availability_zones": [{"name": "az2"}]}]}])
+        self.assertEqual(["s2"], [each.name for each in made.compute_model().servers])
+        self.assertIs(made.compute_model(), made.compute_model())
+        self.assertEqual(1, self.compute.looks)
+
+    def test_a_scope_of_the_old_style_is_understood(self):
+        made = self.make(scope=[{"availability_zones": [{"name": "az1"}]}])
+        self.assertEqual(["h1"], [each.hostname for each in made.compute_model().hosts])
+
+    def test_no_scope_is_everything(self):
+        self.assertEqual(2, len(self.make(scope=None).compute_model().hosts))
+
+    def test_a_cloud_without_hosts_may_pass(self):
+        made = self.make(cloud=Cloud(SmallCloud()))
+        error = self.assertRaises(ModelUnavailable, made.compute_model)
+        self.assertTrue(error.passing)
+
+    def test_metrics_are_the_clouds(self):
+        made, what = self.make(), {"aggregate": "mean", "granularity": 300}
+        self.assertEqual(
+            {uid("h1"): 60}, made.host_metric("x", self.compute.hosts()[:1], period=60, **what)
+        )
+        self.assertEqual(
+            {uid("s1"): 300}, made.server_metric("x", self.compute.servers()[:1], period=60, **what)
+        )
+
+    def test_attempts_at_one_run_share_their_seed(self):
+        other = RUN.replace("1", "9")
+        self.assertEqual(self.make().seed, self.make().seed)
+        self.assertNotEqual(self.make().seed, self.make(run=other).seed)
+
+    def test_scoring_engines_and_options_are_at_hand(self):
+        made = self.make(Basic)
+        self.assertEqual("dummy_scorer", made.scoring_engine("dummy_scorer").name)
+        self.assertRaises(NotFound, made.scoring_engine, "dance")
+        self.assertFalse(made.options.check_optimize_metadata)
