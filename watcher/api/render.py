@@ -26,8 +26,10 @@ def record(row: Any) -> dict[str, str | None]:
 
 def related(name: str, row: Any) -> dict[str, str | None]:
     """UUID and name of a related row, null when there is none or it is deleted."""
-    live = row is not None and not row.deleted
-    return {
-        f"{name}_uuid": row.uuid if live else None,
-        f"{name}_name": row.name if live else None,
-    }
+    uuid = uuid_of(row)
+    return {f"{name}_uuid": uuid, f"{name}_name": row.name if uuid else None}
+
+
+def uuid_of(row: Any) -> str | None:
+    """UUID of a related row, null when there is none or it is deleted."""
+    return row.uuid if row is not None and not row.deleted else None

@@ -2,12 +2,14 @@
 """When a CONTINUOUS audit runs: every so many seconds, or by a cron expression, in UTC."""
 
 import datetime
+import re
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from watcher.common.errors import Invalid
 
 MAX_LENGTH = 36
+_SECONDS = re.compile(r"-?[0-9]+")
 _LONGEST = datetime.timedelta(days=3660)
 
 
@@ -18,7 +20,7 @@ def validate(interval: str) -> None:
         raise Invalid(f"interval: {shown}... is longer than {MAX_LENGTH} characters.")
     seconds = _seconds(interval)
     if seconds is None:
-        if not croniter.is_valid(interval):
+        if not _ever_comes(interval):
             raise Invalid(
                 f"interval: '{interval}' is neither a number of seconds nor a cron expression "
                 "such as '*/5 * * * *'."
@@ -38,14 +40,25 @@ def first_run(
 
 
 def next_run(interval: str, now: datetime.datetime) -> datetime.datetime:
-    """The time of the run after one that ends *now*."""
+    """The time of the run after one that ends *now*.  Invalid if there is none."""
     seconds = _seconds(interval)
     if seconds is not None:
         return now + datetime.timedelta(seconds=seconds)
-    following: datetime.datetime = croniter(interval, now).get_next(datetime.datetime)
+    try:
+        following: datetime.datetime = croniter(interval, now).get_next(datetime.datetime)
+    except CroniterError:
+        raise Invalid(f"interval: '{interval}' names no time after {now.isoformat()}.") from None
     return following
 
 
+def _ever_comes(expression: str) -> bool:
+    """Whether this is a cron expression, and of a time that there is."""
+    try:
+        croniter(expression, datetime.datetime(2026, 1, 1)).get_next()
+    except (CroniterError, OverflowError):
+        return False
+    return True
+
+
 def _seconds(interval: str) -> int | None:
-    text = interval.strip()
-    return int(text) if text.lstrip("-").isascii() and text.lstrip("-").isdigit() else None
+    return int(interval) if _SECONDS.fullmatch(interval.strip()) else None

@@ -23,8 +23,10 @@ _WITH_RELATED = (
     .where(ActionPlan.deleted == 0)
 )
 _RELATED = (
-    contains_eager(ActionPlan.audit).load_only(Audit.uuid, Audit.deleted),
-    contains_eager(ActionPlan.strategy).load_only(Strategy.uuid, Strategy.name, Strategy.deleted),
+    contains_eager(ActionPlan.audit).load_only(Audit.uuid, Audit.deleted, raiseload=True),
+    contains_eager(ActionPlan.strategy).load_only(
+        Strategy.uuid, Strategy.name, Strategy.deleted, raiseload=True
+    ),
     selectinload(ActionPlan.indicators),
 )
 _KEYS = paging.sort_keys(

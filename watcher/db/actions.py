@@ -15,7 +15,7 @@ from watcher.db.transitions import move
 
 _WITH_PLAN = select(Action).outerjoin(Action.action_plan).where(Action.deleted == 0)
 _PLAN = contains_eager(Action.action_plan).load_only(
-    ActionPlan.uuid, ActionPlan.state, ActionPlan.deleted
+    ActionPlan.uuid, ActionPlan.state, ActionPlan.deleted, raiseload=True
 )
 _KEYS = paging.sort_keys(Action, action_plan_uuid=ActionPlan.uuid)
 

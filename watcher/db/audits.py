@@ -21,8 +21,10 @@ _WITH_RELATED = (
     select(Audit).outerjoin(Audit.goal).outerjoin(Audit.strategy).where(Audit.deleted == 0)
 )
 _NAMED = (
-    contains_eager(Audit.goal).load_only(Goal.uuid, Goal.name, Goal.deleted),
-    contains_eager(Audit.strategy).load_only(Strategy.uuid, Strategy.name, Strategy.deleted),
+    contains_eager(Audit.goal).load_only(Goal.uuid, Goal.name, Goal.deleted, raiseload=True),
+    contains_eager(Audit.strategy).load_only(
+        Strategy.uuid, Strategy.name, Strategy.deleted, raiseload=True
+    ),
 )
 _KEYS = paging.sort_keys(
     Audit,
@@ -72,16 +74,15 @@ def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
     an EVENT audit gets a webhook.  Call it through ``Database.write``.
     """
     _check_name(session, audit)
+    if audit.audit_type == AuditType.CONTINUOUS:
+        audit.next_run_time = schedule.first_run(audit.interval or "", now, audit.start_time)
     session.add(audit)
     session.flush()
     if audit.audit_type == AuditType.EVENT:
         session.add(Webhook(audit_id=audit.id))
-    elif audit.audit_type == AuditType.CONTINUOUS:
-        audit.next_run_time = schedule.first_run(audit.interval or "", now, audit.start_time)
-        runs.enqueue(session, audit.id, now, _capped(audit, audit.next_run_time))
+        session.flush()
     else:
-        runs.enqueue(session, audit.id, now, now)
-    session.flush()
+        runs.enqueue(session, audit.id, now, _capped(audit, audit.next_run_time or now))
     return audit
 
 

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from watcher import conf as watcher_conf
 from watcher.api import app
 from watcher.common.errors import Unavailable
-from watcher.db import models, services
+from watcher.common.states import ActionState, AuditType, PlanState
+from watcher.db import models, services, strategies
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import factories
@@ -146,3 +147,59 @@ class Proxied(Catalog):
         conf.register_opts(cors.OPTS, group="cors")
         conf.set_override("enable_proxy_headers_parsing", True, group="oslo_middleware")
         conf.set_override("allowed_origin", ["https://horizon.example.com"], group="cors")
+
+
+class Plans(Catalog):
+    """An audit with a plan in each of some states; the RECOMMENDED one has three actions."""
+
+    def fill(self, session: Session) -> None:
+        super().fill(session)
+        strategy = strategies.get(session, "dummy")
+        audit = factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name="a")
+        other = factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name="b")
+        plan = factories.action_plan(
+            session, audit, strategy, global_efficacy=[{"name": "ratio", "value": 50.0}]
+        )
+        session.add(models.EfficacyIndicator(action_plan_id=plan.id, name="moves", data=2.5))
+        session.add(models.ActionDescription(action_type="nop", description="Does nothing"))
+        first = factories.action(session, plan)
+        second = factories.action(session, plan, parents=[first.uuid])
+        third = factories.action(session, plan, action_type="sleep", parents=[second.uuid])
+        ongoing = factories.action_plan(session, audit, strategy, state=PlanState.ONGOING)
+        succeeded = factories.action_plan(session, other, strategy, state=PlanState.SUCCEEDED)
+        tell(
+            AUDIT=audit,
+            RECOMMENDED_PLAN=plan,
+            ONGOING_PLAN=ongoing,
+            SUCCEEDED_PLAN=succeeded,
+            FIRST_ACTION=first,
+            SECOND_ACTION=second,
+            THIRD_ACTION=third,
+            ONGOING_ACTION=factories.action(session, ongoing, state=ActionState.ONGOING),
+            WAITING_ACTION=factories.action(session, ongoing),
+        )
+
+
+class Templates(Catalog):
+    """An audit template with parameters and a scope."""
+
+    def fill(self, session: Session) -> None:
+        super().fill(session)
+        strategy = strategies.get(session, "dummy")
+        template = models.AuditTemplate(
+            name="at1",
+            goal_id=strategy.goal_id,
+            strategy_id=strategy.id,
+            scope=[{"compute": [{"availability_zones": [{"name": "az1"}]}]}],
+            default_parameters={"para1": 2.0, "para2": "template"},
+        )
+        session.add(template)
+        session.flush()
+        tell(TEMPLATE=template)
+
+
+class Guarded(Plans):
+    """Webhooks ask who calls, and callers say what they are in X-Roles."""
+
+    def configure(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_override("enable_webhooks_auth", True, group="api")

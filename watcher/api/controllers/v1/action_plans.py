@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from watcher.api import bodies, paging, uuids
 from watcher.api import patch as json_patch
 from watcher.api.patch import Operation
-from watcher.api.render import record, related
+from watcher.api.render import record, related, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post
 from watcher.common.errors import Invalid
 from watcher.common.states import PlanState
@@ -111,7 +111,7 @@ def _short(request: Request, plan: ActionPlan) -> dict[str, Any]:
     return {
         "uuid": plan.uuid,
         "state": plan.state,
-        "audit_uuid": related("audit", plan.audit)["audit_uuid"],
+        "audit_uuid": uuid_of(plan.audit),
         **related("strategy", plan.strategy),
         "efficacy_indicators": [
             {

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from watcher.api import paging, uuids
 from watcher.api import patch as json_patch
 from watcher.api.patch import Operation
-from watcher.api.render import record
+from watcher.api.render import record, uuid_of
 from watcher.api.resource import Request, Resource, get, patch
 from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState
@@ -110,12 +110,11 @@ def _change(session: Session, action: Action, wanted: Mapping[str, Any]) -> None
 
 
 def _short(request: Request, action: Action) -> dict[str, Any]:
-    plan = action.action_plan
     return {
         "uuid": action.uuid,
         "state": action.state,
         "action_type": action.action_type,
-        "action_plan_uuid": plan.uuid if plan is not None and not plan.deleted else None,
+        "action_plan_uuid": uuid_of(action.action_plan),
         "parents": action.parents,
         "links": paging.links(request, "actions", action.uuid),
     }
