@@ -95,17 +95,19 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
     while a plan is under way, of all audits but those with ``force`` and ONESHOT
     ones (the claim decides about these).
     """
-    statement = _due(now).order_by(AuditRun.not_before, AuditRun.id).limit(limit)
-    if plan_under_way(session):
-        statement = statement.where(~_held_up())
-    return session.scalars(statement).all()
+    return session.scalars(
+        _due(now)
+        .where(~_plan_under_way() | ~_held_up())
+        .order_by(AuditRun.not_before, AuditRun.id)
+        .limit(limit)
+    ).all()
 
 
 def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
     """Ids of due runs that wait for the end of a plan and do not say so yet."""
-    if not plan_under_way(session):
-        return ()
-    return session.scalars(_due(now).where(_held_up(), AuditRun.wait_reason.is_(None))).all()
+    return session.scalars(
+        _due(now).where(_plan_under_way(), _held_up(), AuditRun.wait_reason.is_(None))
+    ).all()
 
 
 def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
@@ -116,11 +118,6 @@ def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
         .values(wait_reason=PLAN_ONGOING)
         .execution_options(synchronize_session=False)
     )
-
-
-def plan_under_way(session: Session) -> bool:
-    """Whether any plan of the cloud waits for an applier, or is being carried out."""
-    return bool(session.scalar(select(exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY)))))
 
 
 def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime | None:
@@ -326,7 +323,13 @@ def _due(now: datetime.datetime) -> Select[int]:
     )
 
 
+def _plan_under_way() -> ColumnElement[bool]:
+    """Whether any plan of the cloud waits for an applier, or is being carried out."""
+    return exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
+
+
 def _held_up() -> ColumnElement[bool]:
+    """Whether the audit of a run waits for the end of plans that are under way."""
     return Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
 
 

@@ -50,7 +50,8 @@ class Database:
         }
         for url in ("connection", "slave_connection"):
             options[url] = options[url] and _with_charset(options[url])
-        self._manager.configure(sqlite_fk=True, **options)
+        # thread_checkin gives way to green threads, of which there are none here.
+        self._manager.configure(sqlite_fk=True, thread_checkin=False, **options)
         self._manager.append_on_engine_create(self._tune)
         self._held_open: Connection | None = None
 

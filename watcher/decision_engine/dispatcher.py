@@ -3,13 +3,14 @@
 
 import datetime
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from futurist import ThreadPoolExecutor
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_log import log
 from oslo_utils import timeutils
+from sqlalchemy.orm import Session
 
 from watcher.db import runs
 from watcher.db.models import AuditRun
@@ -19,6 +20,10 @@ LOG = log.getLogger(__name__)
 
 _CANDIDATES = 16
 """Due runs to look at for one claim: other engines look at the same ones."""
+
+
+_RESCUE_PAUSE = datetime.timedelta(seconds=1)
+"""Between two looks for lapsed runs: engines die rarely, runs become due all the time."""
 
 
 class Dispatcher:
@@ -42,6 +47,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._workers = 0
         self._in_hand: set[int] = set()
+        self._next_rescue = datetime.datetime.min
         self._pool = ThreadPoolExecutor(max_workers=self._options.max_audit_workers)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
@@ -68,7 +74,7 @@ class Dispatcher:
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""
         with self._database.reader() as session:
-            lapsed = runs.lapsed(session, now, _CANDIDATES)
+            lapsed = self._lapsed(session, now)
             due = runs.due(session, now, _CANDIDATES)
         for claim, ids in ((runs.take_over, lapsed), (runs.claim, due)):
             for run_id in ids:
@@ -76,6 +82,14 @@ class Dispatcher:
                 if run is not None:
                     return run
         return None
+
+    def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[int]:
+        if now < self._next_rescue:
+            return ()
+        lapsed = runs.lapsed(session, now, _CANDIDATES)
+        if len(lapsed) <= 1:
+            self._next_rescue = now + _RESCUE_PAUSE
+        return lapsed
 
     def _try(
         self, claim: Callable[..., AuditRun | None], run_id: int, now: datetime.datetime
