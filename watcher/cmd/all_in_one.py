@@ -61,11 +61,11 @@ class AllInOne:
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: simulated.SimulatedCloud) -> None:
         transport = rpc.transport(conf, "fake://")
-        database = Database(conf)
+        self._database = database = Database(conf)
         migration.ensure(database)
         decision_engine, applier = Wake(), Wake()
         notifications = self._notifications = Notifications(conf, database)
-        self._cloud = cloud
+        self.cloud = cloud
         self._engine = DecisionEngine(
             conf, database, cloud.cloud, applier, notifications, transport
         )
@@ -110,9 +110,10 @@ class AllInOne:
         self._notifications.stop()
         self._saver.stop()
         self._save_cloud()
+        self._database.dispose()
 
     def _save_cloud(self) -> None:
-        self._cloud.save(self._saved_cloud)
+        self.cloud.save(self._saved_cloud)
 
 
 def configure(argv: list[str]) -> cfg.ConfigOpts:

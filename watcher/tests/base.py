@@ -2,6 +2,9 @@
 """Base classes of the tests."""
 
 import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import fixtures
 import testtools
@@ -10,6 +13,21 @@ from oslo_config import cfg
 from watcher import conf as watcher_conf
 from watcher.db import models
 from watcher.db.session import Database
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+    """The first true value of *condition*.  AssertionError, which says *what*, after *seconds*.
+
+    For what other threads or processes bring about; it returns as soon as they have.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Not within {seconds:g} seconds: {what}")
+        time.sleep(0.01)
+    return value
 
 
 class TestCase(testtools.TestCase):
