@@ -15,6 +15,7 @@ from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, models, workflow
 from watcher.db.models import ActionPlan
 from watcher.db.runs import Lease
+from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
 
@@ -46,7 +47,11 @@ class Impatient(Interrupts):
         self._story.pass_time(seconds)
 
 
-class Story(base.DatabaseTestCase):
+class Story(base.TestCase):
+    """Needs a ``database`` with the schema, which the other base of each test class brings."""
+
+    database: Database
+
     def setUp(self) -> None:
         super().setUp()
         self.now = 0.0

@@ -10,6 +10,7 @@ from watcher.applier.interrupts import Interrupts
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models
+from watcher.tests import base
 from watcher.tests.unit.applier.stories import TYPES, Impatient, Story, lease
 
 
@@ -46,7 +47,7 @@ class Odd(Action):
         self._misbehave("resume")
 
 
-class GateTest(Story):
+class GateTest(Story, base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.gate = Gate(
@@ -117,6 +118,18 @@ class GateTest(Story):
         for state in sorted(ActionState.OVER):
             action = self.carry_out({**nop(fail_execute=True), "state": state})
             self.assertEqual((state, None), (action.state, action.status_message))
+
+    def test_what_an_applier_left_under_way_is_resumed(self) -> None:
+        sleep = {"action_type": "sleep", "input_parameters": {"duration": 10.9}}
+        for values in (nop(), sleep, self.migration()):
+            action = self.carry_out({**values, "state": ActionState.ONGOING})
+            self.assertEqual(ActionState.SUCCEEDED, action.state)
+        self.assertGreaterEqual(self.now, 10)
+
+    def test_what_an_applier_left_half_undone_is_undone(self) -> None:
+        for values in (nop(), self.migration()):
+            action = self.carry_out({**values, "state": ActionState.CANCELLING})
+            self.assertEqual(ActionState.CANCELLED, action.state)
 
     def test_a_row_that_a_user_skips_meanwhile_stays_skipped(self) -> None:
         row = self.add_plan(nop())
@@ -195,7 +208,7 @@ class Killed(BaseException):
     """The process dies."""
 
 
-class CrashTest(Story):
+class CrashTest(Story, base.DatabaseTestCase):
     """An applier dies at any moment of an action, and another one goes on."""
 
     def test_a_migration_happens_once(self) -> None:

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Appliers at work: any database, one simulated cloud, real threads."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from oslo_db import exception as db_exception
+
+from watcher.applier.interrupts import Interrupts
+from watcher.applier.service import Applier
+from watcher.common.states import ActionState, PlanState
+from watcher.db import models, workflow
+from watcher.tests.unit.applier.stories import NOW, PATIENCE, Impatient, Story, lease
+
+
+class Bell:
+    """A decision engine's doorbell."""
+
+    def __init__(self) -> None:
+        self.rung = threading.Event()
+
+    def ring(self, uuid: str) -> None:
+        self.rung.set()
+
+
+class ApplierStories(Story):
+    def setUp(self) -> None:
+        super().setUp()
+        self.bell = Bell()
+        self.conf.set_override("migration_interval", 1.0, group="nova")
+
+    def make(self, host: str = "engine-1") -> Applier:
+        self.conf.set_override("host", host)
+        return Applier(self.conf, self.database, self.cloud.cloud, self.bell, self.notifications)
+
+    def carry_out(
+        self, row: models.ActionPlan, interrupts: Interrupts | None = None
+    ) -> models.ActionPlan:
+        """The plan after an applier had it, from its claim on."""
+        applier = self.make()
+        plan_id = applier.dispatcher.claim(NOW)
+        self.assertEqual(row.id, plan_id)
+        applier.carry_out(row.id, interrupts or Impatient(self))
+        return self.plan_of(row)
+
+    def test_migrations_one_after_the_other(self) -> None:
+        row = self.add_plan(self.migration(0), self.migration(1), self.migration(2))
+        plan = self.carry_out(row)
+        self.assertEqual((PlanState.SUCCEEDED, None), (plan.state, plan.status_message))
+        self.assertEqual([ActionState.SUCCEEDED] * 3, self.states_of(row))
+        self.assertEqual({"b"}, {self.cloud.server(uuid).host for uuid in self.uuids[:3]})
+        self.assertEqual([], self.leases())
+        self.assertTrue(self.bell.rung.is_set())
+
+    def test_a_failed_action_does_not_stop_the_others(self) -> None:
+        first = {**self.migration(0, destination_node="x"), "uuid": models.new_uuid()}
+        row = self.add_plan(first, {**self.migration(1), "parents": [first["uuid"]]})
+        plan = self.carry_out(row)
+        self.assertEqual(PlanState.FAILED, plan.state)
+        self.assertEqual([ActionState.FAILED, ActionState.SUCCEEDED], self.states_of(row))
+
+    def test_a_skipped_action_satisfies_its_children(self) -> None:
+        by_user = "Action skipped by user."
+        first = {
+            "uuid": models.new_uuid(),
+            "state": ActionState.SKIPPED,
+            "status_message": by_user,
+        }
+        row = self.add_plan(first, {**self.migration(1), "parents": [first["uuid"]]})
+        plan = self.carry_out(row)
+        self.assertEqual(
+            (PlanState.SUCCEEDED, workflow.SOME_SKIPPED), (plan.state, plan.status_message)
+        )
+        self.assertEqual([ActionState.SKIPPED, ActionState.SUCCEEDED], self.states_of(row))
+        self.assertEqual(by_user, self.actions_of(row)[0].status_message)
+
+    def test_actions_that_wait_for_each_other(self) -> None:
+        uuids = [models.new_uuid(), models.new_uuid()]
+        row = self.add_plan(
+            {"uuid": uuids[0], "parents": [uuids[1]]}, {"uuid": uuids[1], "parents": [uuids[0]]}
+        )
+        plan = self.carry_out(row)
+        self.assertEqual(PlanState.FAILED, plan.state)
+        self.assertIn("wait for each other", plan.status_message or "")
+        self.assertEqual([ActionState.CANCELLED] * 2, self.states_of(row))
+
+    def test_the_execution_rule_of_a_strategy(self) -> None:
+        first = {"uuid": models.new_uuid()}
+        row = self.add_plan(first, {"parents": [first["uuid"]]})
+        with self.database.reader() as session:
+            strategy = session.get_one(models.Strategy, row.strategy_id).name
+        self.conf.set_override(
+            "action_execution_rule", {strategy: "ANY"}, group="watcher_workflow_engines.taskflow"
+        )
+        self.assertEqual(PlanState.SUCCEEDED, self.carry_out(row).state)
+        self.assertEqual([ActionState.SUCCEEDED, ActionState.PENDING], self.states_of(row))
+
+    def test_a_plan_that_is_cancelled_while_it_runs(self) -> None:
+        row = self.add_plan(self.migration(0), self.migration(1, migration_type="cold"), {})
+        self.conf.set_override("max_workers", 1, group="watcher_workflow_engines.taskflow")
+
+        plan = self.carry_out(row, self.cancelling(row, at=10))
+
+        self.assertEqual(PlanState.CANCELLED, plan.state)
+        self.assertEqual([ActionState.CANCELLED] * 3, self.states_of(row))
+        self.assertEqual("a", self.cloud.server(self.uuids[0]).host)
+        self.assertEqual([], self.leases())
+
+    def cancelling(self, row: models.ActionPlan, at: int) -> Interrupts:
+        """Interrupts of a plan that a user cancels at a time of the cloud's clock."""
+        interrupts = Impatient(self)
+        wait = interrupts.wait
+
+        def wait_and_see(seconds: float) -> None:
+            if self.now >= at:
+                self.set_state(row, PlanState.CANCELLING)
+                interrupts.cancel()
+            wait(seconds)
+
+        interrupts.wait = wait_and_see  # type: ignore[method-assign]
+        return interrupts
+
+    def test_a_plan_cancelled_when_all_is_done_is_cancelled(self) -> None:
+        row = self.add_plan({})
+        with mock.patch.object(
+            workflow, "finish", side_effect=self.after_cancel(row, workflow.finish)
+        ):
+            self.assertEqual(PlanState.CANCELLED, self.carry_out(row).state)
+        self.assertEqual([ActionState.SUCCEEDED], self.states_of(row))
+
+    def after_cancel(self, row: models.ActionPlan, do: Callable[..., Any]) -> Callable[..., Any]:
+        def call(session: Any, plan: Any) -> Any:
+            session.get_one(models.ActionPlan, row.id).state = PlanState.CANCELLING
+            session.flush()
+            return do(session, plan)
+
+        return call
+
+    def test_a_plan_found_cancelling_begins_nothing(self) -> None:
+        row = self.add_plan(self.migration(0), {}, state=PlanState.CANCELLING)
+        self.assertEqual(PlanState.CANCELLED, self.carry_out(row).state)
+        self.assertEqual([ActionState.CANCELLED] * 2, self.states_of(row))
+
+    def test_a_plan_that_another_applier_took_is_left_alone(self) -> None:
+        row = self.add_plan(self.migration(0), {})
+        interrupts = Impatient(self)
+        wait = interrupts.wait
+
+        def lose(seconds: float) -> None:
+            if self.now < 5:
+                self.hold(row, lease("engine-2"))
+            wait(seconds)
+
+        interrupts.wait = lose  # type: ignore[method-assign]
+        self.assertEqual(PlanState.ONGOING, self.carry_out(row, interrupts).state)
+        self.assertEqual([lease("engine-2").engine], self.leases())
+        self.assertFalse(self.bell.rung.is_set())
+
+    def test_a_restart_goes_on_where_the_plan_was(self) -> None:
+        row = self.add_plan(
+            {"uuid": (done := models.new_uuid())}, {**self.migration(0), "parents": [done]}
+        )
+        interrupts = Impatient(self)
+        wait = interrupts.wait
+
+        def stop(seconds: float) -> None:
+            if self.now >= 10:
+                interrupts.stop()
+            wait(seconds)
+
+        interrupts.wait = stop  # type: ignore[method-assign]
+        self.assertEqual(PlanState.ONGOING, self.carry_out(row, interrupts).state)
+        self.assertEqual([ActionState.SUCCEEDED, ActionState.ONGOING], self.states_of(row))
+        self.assertEqual([], self.leases())
+
+        with mock.patch.object(self.cloud, "live_migrate") as again:
+            self.assertEqual(PlanState.SUCCEEDED, self.carry_out(row).state)
+        again.assert_not_called()
+        self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+
+    def test_a_bug_fails_the_plan_with_a_sentence(self) -> None:
+        row = self.add_plan({}, {"state": ActionState.ONGOING})
+        with mock.patch("watcher.applier.workflow.Workflow.run", side_effect=KeyError("bug")):
+            plan = self.carry_out(row)
+        self.assertEqual((PlanState.FAILED, "KeyError: 'bug'"), (plan.state, plan.status_message))
+        self.assertEqual([ActionState.CANCELLED, ActionState.FAILED], self.states_of(row))
+
+    def test_a_bug_in_a_plan_that_is_lost(self) -> None:
+        row = self.add_plan({})
+
+        def lose(*args: Any) -> None:
+            self.hold(row, lease("engine-2"))
+            raise KeyError("bug")
+
+        with mock.patch("watcher.applier.workflow.Workflow.run", side_effect=lose):
+            self.assertEqual(PlanState.ONGOING, self.carry_out(row).state)
+
+    def test_a_database_that_goes_away_lets_the_plan_go(self) -> None:
+        row = self.add_plan({})
+        applier = self.make()
+        applier.dispatcher.claim(NOW)
+        with mock.patch(
+            "watcher.applier.workflow.Workflow.run", side_effect=db_exception.DBConnectionError
+        ):
+            self.assertRaises(
+                db_exception.DBConnectionError, applier.carry_out, row.id, Interrupts()
+            )
+        self.assertEqual((PlanState.ONGOING, []), (self.plan_of(row).state, self.leases()))
+
+    def test_the_service_from_start_to_stop(self) -> None:
+        row = self.add_plan({"action_type": "nop"}, {"action_type": "nop"})
+        applier = self.make()
+        applier.start()
+        applier.wake()
+        self.assertTrue(self.bell.rung.wait(PATIENCE))
+        applier.stop()
+        self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
+        with self.database.reader() as session:
+            service = session.query(models.Service).one()
+            described = {
+                kind.action_type: kind.description
+                for kind in session.query(models.ActionDescription)
+            }
+        self.assertEqual(("watcher-applier", "engine-1"), (service.name, service.host))
+        self.assertEqual("Move a server to another host.", described["migrate"])
+
+    def test_descriptions_follow_the_code(self) -> None:
+        for text in ("Old.", "New."):
+            with self.database.writer() as session:
+                workflow.sync_descriptions(session, {"nop": text})
+        with self.database.reader() as session:
+            self.assertEqual("New.", session.query(models.ActionDescription).one().description)
+
+    def test_many_plans_two_appliers(self) -> None:
+        rows = [self.add_plan({}, {}) for _ in range(10)]
+        begun: list[str] = []
+        appliers = [self.make(host) for host in ("engine-1", "engine-2")]
+
+        def execute(action: Any) -> None:
+            begun.append(action.parameters["message"])
+
+        with mock.patch("watcher.applier.actions.nop.Nop.execute", execute):
+            for applier in appliers:
+                applier.start()
+            while any(self.plan_of(row).state != PlanState.SUCCEEDED for row in rows):
+                self.bell.rung.wait(PATIENCE)
+                self.bell.rung.clear()
+            for applier in appliers:
+                applier.stop()
+        self.assertEqual(20, len(begun))
