@@ -5,6 +5,7 @@ No method waits for the broker or fails its caller, and while nobody listens (no
 driver, or a ``notification_level`` above the event's) none reads anything.
 """
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
@@ -55,7 +56,9 @@ class Notifications:
         if not conf.oslo_messaging_notifications.driver:
             return
         self._wanted = frozenset(PRIORITIES[PRIORITIES.index(conf.notification_level) :])
-        self._outbox = Outbox(oslo_messaging.Notifier(transport, f"infra-optim:{conf.host}"))
+        self._outbox = Outbox(
+            oslo_messaging.Notifier(transport, f"infra-optim:{conf.host}", retry=_retry(conf))
+        )
 
     @property
     def enabled(self) -> bool:
@@ -221,6 +224,16 @@ class Notifications:
                     self._outbox.put(Message(priority, event_type, render(event.payload, row)))
         except Exception:  # what is told about is done and committed; the caller goes on
             LOG.exception("Notification %s is lost", event_type)
+
+
+def _retry(conf: cfg.ConfigOpts) -> int:
+    """How often a message is tried again.
+
+    The default, -1, stands for no end to it, but where there was no connection yet
+    kombu takes it for not at all.
+    """
+    retry: int = conf.oslo_messaging_notifications.retry
+    return sys.maxsize if retry < 0 else retry
 
 
 def _moved(name: str, old_state: str | None) -> Extra:
