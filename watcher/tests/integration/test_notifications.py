@@ -50,7 +50,8 @@ class TestBroker(base.DatabaseTestCase):
     def transport(self, url: str) -> oslo_messaging.Transport:
         path = f"{self.directory}/watcher.conf"
         with open(path, "w") as config:
-            config.write(f"[DEFAULT]\ntransport_url = {url}\n")
+            # An exchange of its own, for one that deletes itself cannot be the real one.
+            config.write(f"[DEFAULT]\ntransport_url = {url}\ncontrol_exchange = {self.topic}\n")
             config.write("[oslo_messaging_notifications]\ndriver = messagingv2\n")
             config.write(f"topics = {self.topic}\n")
             config.write("[oslo_messaging_rabbit]\namqp_auto_delete = true\n")
