@@ -108,6 +108,8 @@ class Database:
             self._held_open.rollback()
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "connect", _mysql_connect)
+            # oslo.db has a connection in the pool already, from asking the server.
+            engine.dispose()
 
 
 _ENGINE_OPTIONS = {

@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What many engines do to one database at the same time."""
+
+import collections
+import datetime
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from watcher.common.errors import Conflict
+from watcher.common.event import Event
+from watcher.common.states import AuditState, AuditType, PlanState, RunState
+from watcher.db import action_plans, audits, events, leases, migration, paging, runs, services
+from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, Goal, Service
+from watcher.db.paging import Page
+from watcher.decision_engine.solution import PlannedAction
+from watcher.tests import factories
+from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
+DURATION = datetime.timedelta(seconds=30)
+LATER = NOW + 2 * DURATION
+THREADS = 8
+
+
+class ConcurrencyStories:
+    def setUp(self) -> None:
+        super().setUp()
+        migration.create_schema(self.database)
+
+    def at_once(self, work: Callable[[int], Any], threads: int = THREADS) -> list[Any]:
+        """What *work* gives, or raises, when so many threads begin it together."""
+        barrier = threading.Barrier(threads)
+
+        def begin(number: int) -> Any:
+            barrier.wait()
+            return work(number)
+
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(begin, range(threads)))
+
+    def lease(self, number: int) -> runs.Lease:
+        return runs.Lease(f"engine-{number}", f"host-{number}", DURATION)
+
+    def add_audits(self, number: int, **values: Any) -> list[int]:
+        values.setdefault("audit_type", AuditType.EVENT)
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            return [factories.audit(session, goal, **values).id for _ in range(number)]
+
+    def add_plan(self, state: str) -> int:
+        with self.database.writer() as session:
+            strategy = factories.strategy(session, factories.goal(session))
+            audit = factories.audit(session, strategy=strategy)
+            return factories.action_plan(session, audit, strategy, state=state).id
+
+    def post(self, audit_id: int, now: datetime.datetime = NOW) -> AuditEvent:
+        event, _ = self.database.write(
+            lambda session: events.accept(session, audit_id, Event(source="aodh"), now)
+        )
+        return event
+
+    def claim_one(self, number: int, now: datetime.datetime = NOW) -> AuditRun | None:
+        with self.database.reader() as session:
+            ids = runs.due(session, now, 10)
+        for run_id in ids:
+            run = self.database.write(
+                lambda session, run_id=run_id: runs.claim(session, run_id, self.lease(number), now)
+            )
+            if run is not None:
+                return run
+        return None
+
+    def finish(self, run: AuditRun) -> None:
+        def work(session: Any) -> None:
+            if runs.settle(session, run, AuditState.SUCCEEDED, NOW):
+                runs.finish(session, run, RunState.SUCCEEDED, NOW)
+
+        self.database.write(work)
+
+    def test_each_run_is_claimed_by_one_engine(self) -> None:
+        for audit_id in self.add_audits(60):
+            self.post(audit_id)
+
+        def engine(number: int) -> list[int]:
+            claimed = []
+            while True:
+                run = self.claim_one(number)
+                if run is not None:
+                    claimed.append(run.id)
+                    continue
+                with self.database.reader() as session:
+                    if not runs.due(session, NOW, 1):
+                        return claimed
+
+        claimed = [run_id for ids in self.at_once(engine) for run_id in ids]
+        self.assertEqual(60, len(claimed))
+        self.assertEqual(60, len(set(claimed)))
+        with self.database.reader() as session:
+            attempts = session.scalars(select(AuditRun.attempt)).all()
+            states = set(session.scalars(select(Audit.state)).all())
+        self.assertEqual({1}, set(attempts))
+        self.assertEqual({AuditState.ONGOING}, states)
+
+    def test_events_at_once_queue_one_run(self) -> None:
+        (audit_id,) = self.add_audits(1)
+        posted = self.at_once(lambda number: self.post(audit_id), 16)
+        with self.database.reader() as session:
+            run = session.scalars(select(AuditRun)).one()
+        self.assertEqual({run.id}, {event.run_id for event in posted})
+        self.assertEqual((RunState.QUEUED, 15), (run.state, run.coalesced_count))
+        decisions = collections.Counter(event.decision for event in posted)
+        self.assertEqual({"QUEUED": 1, "COALESCED": 15}, decisions)
+
+    def test_a_storm_of_events_while_engines_work_loses_none(self) -> None:
+        """Half of the threads post, the others run what is due, at most one run an audit."""
+        audit_ids = self.add_audits(3)
+        left = threading.Semaphore(0)
+        running: collections.Counter[int] = collections.Counter()
+        overlaps: list[int] = []
+        lock = threading.Lock()
+
+        def post(number: int) -> None:
+            for turn in range(25):
+                self.post(audit_ids[(number + turn) % 3])
+            left.release()
+
+        def work(number: int) -> None:
+            posters_done = 0
+            while True:
+                run = self.claim_one(number)
+                if run is not None:
+                    with lock:
+                        running[run.audit_id] += 1
+                        if running[run.audit_id] > 1:
+                            overlaps.append(run.audit_id)
+                    with lock:
+                        running[run.audit_id] -= 1
+                    self.finish(run)
+                elif posters_done == THREADS // 2:
+                    with self.database.reader() as session:
+                        if runs.next_due_at(session, NOW - DURATION) is None:
+                            return
+                elif left.acquire(blocking=False):
+                    left.release()
+                    with self.database.reader() as session:
+                        seen = session.scalar(select(func.count(AuditEvent.id)))
+                    posters_done = THREADS // 2 if seen == 25 * THREADS // 2 else 0
+
+        self.at_once(lambda number: (post if number % 2 else work)(number))
+
+        self.assertEqual([], overlaps)
+        with self.database.reader() as session:
+            rows = session.execute(
+                select(AuditRun.state, func.count(AuditEvent.id))
+                .join(AuditEvent, AuditEvent.run_id == AuditRun.id)
+                .group_by(AuditRun.state)
+            ).all()
+            merged = session.scalar(select(func.sum(AuditRun.coalesced_count)))
+            number = session.scalar(select(func.count(AuditRun.id)))
+        self.assertEqual([(RunState.SUCCEEDED, 100)], [tuple(row) for row in rows])
+        self.assertEqual(100, number + merged)
+
+    def test_one_engine_takes_a_lapsed_run_over(self) -> None:
+        (audit_id,) = self.add_audits(1)
+        self.post(audit_id)
+        first = self.claim_one(99)
+        taken = self.at_once(
+            lambda number: self.database.write(
+                lambda session: runs.take_over(session, first.id, self.lease(number), LATER)
+            )
+        )
+        (winner,) = [run for run in taken if run is not None]
+        self.assertEqual(2, winner.attempt)
+        with self.database.reader() as session:
+            self.assertEqual(winner.engine, session.get_one(AuditRun, first.id).engine)
+
+    def test_a_run_put_back_meets_the_event_that_comes_meanwhile(self) -> None:
+        for _ in range(10):
+            (audit_id,) = self.add_audits(1)
+            self.post(audit_id)
+            run = self.claim_one(1)
+
+            def work(number: int, run: AuditRun = run, audit_id: int = audit_id) -> None:
+                if number:
+                    self.post(audit_id)
+                else:
+                    self.database.write(
+                        lambda session: runs.put_back(session, run, NOW, NOW, "again")
+                    )
+
+            self.at_once(work, 2)
+            with self.database.reader() as session:
+                waiting = runs.waiting(session, audit_id)
+                owners = session.scalars(
+                    select(AuditEvent.run_id).where(AuditEvent.audit_id == audit_id)
+                ).all()
+            self.assertEqual([waiting.id, waiting.id], owners)
+
+    def test_one_applier_claims_a_plan(self) -> None:
+        plan_id = self.add_plan(PlanState.PENDING)
+        claimed = self.at_once(
+            lambda number: self.database.write(
+                lambda session: leases.claim(session, plan_id, self.lease(number), NOW)
+            )
+        )
+        self.assertEqual(1, claimed.count(True))
+
+    def test_one_applier_takes_a_plan_over(self) -> None:
+        for held in (True, False):
+            plan_id = self.add_plan(PlanState.PENDING)
+            with self.database.writer() as session:
+                leases.claim(session, plan_id, self.lease(99), NOW)
+                if not held:
+                    leases.release(session, plan_id, "engine-99")
+            taken = self.at_once(
+                lambda number, plan_id=plan_id: self.database.write(
+                    lambda session: leases.take_over(session, plan_id, self.lease(number), LATER)
+                )
+            )
+            self.assertEqual(1, taken.count(True), held)
+            with self.database.reader() as session:
+                plan = session.get_one(ActionPlan, plan_id)
+            self.assertEqual(f"host-{taken.index(True)}", plan.hostname)
+
+    def test_one_audit_gets_the_name(self) -> None:
+        with self.database.writer() as session:
+            goal_id = factories.goal(session).id
+
+        def create(number: int) -> bool:
+            def work(session: Any) -> None:
+                audit = Audit(name="mine", audit_type=AuditType.ONESHOT, goal_id=goal_id)
+                audits.create(session, audit, NOW)
+
+            try:
+                self.database.write(work)
+            except Conflict:
+                return False
+            return True
+
+        self.assertEqual(1, self.at_once(create).count(True))
+
+    def test_the_first_heartbeats_at_once_leave_one_row(self) -> None:
+        self.at_once(
+            lambda number: self.database.write(
+                lambda session: services.beat(session, "watcher-applier", "host", NOW)
+            )
+        )
+        with self.database.reader() as session:
+            self.assertEqual(NOW, session.scalars(select(Service)).one().last_seen_up)
+
+    def test_a_deadlock_is_tried_again(self) -> None:
+        ids = self.add_audits(2)
+        both_hold_one = threading.Barrier(2)
+        attempts = collections.Counter()
+
+        def work(number: int) -> None:
+            def cross(session: Any) -> None:
+                attempts[number] += 1
+                for turn, audit_id in enumerate(ids if number else reversed(ids)):
+                    session.execute(
+                        update(Audit).where(Audit.id == audit_id).values(status_message=f"{number}")
+                    )
+                    if turn == 0 and attempts[number] == 1:
+                        both_hold_one.wait(10)
+
+            self.database.write(cross)
+
+        self.at_once(work, 2)
+        self.assertEqual([1, 2], sorted(attempts.values()))
+        with self.database.reader() as session:
+            messages = set(session.scalars(select(Audit.status_message)).all())
+        self.assertEqual(1, len(messages))
+
+    def test_a_large_plan_is_written_as_it_is(self) -> None:
+        with self.database.writer() as session:
+            strategy = factories.strategy(session, factories.goal(session))
+            audit = factories.audit(session, strategy=strategy)
+            action_plans.create(
+                session,
+                audit_id=audit.id,
+                strategy_id=strategy.id,
+                state=PlanState.RECOMMENDED,
+                global_efficacy=[],
+                indicators=[],
+                actions=[
+                    PlannedAction(f"action-{number}", "nop", {"message": "\U0001f525"}, [])
+                    for number in range(5000)
+                ],
+                now=NOW,
+            )
+        with self.database.reader() as session:
+            rows = session.execute(
+                select(Action.uuid, Action.input_parameters).order_by(Action.id)
+            ).all()
+        self.assertEqual([f"action-{number}" for number in range(5000)], [r.uuid for r in rows])
+        self.assertEqual({"message": "\U0001f525"}, rows[-1].input_parameters)
+
+    def test_pages_over_nulls_and_equal_keys_miss_nothing(self) -> None:
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            for hostname in ("b", None, "a", None, "a", "c", None):
+                factories.audit(session, goal, hostname=hostname)
+        keys = paging.sort_keys(Audit)
+        for descending in (False, True):
+            for limit in (1, 2, 3):
+                seen: list[Audit] = []
+                with self.database.reader() as session:
+                    while True:
+                        marker = seen[-1].uuid if seen else None
+                        page = Page(limit, marker, "hostname", descending)
+                        rows = paging.fetch(session, select(Audit), page, keys)
+                        if not rows:
+                            break
+                        seen.extend(rows)
+                self.assertEqual(7, len({audit.id for audit in seen}))
+                self.assertEqual(7, len(seen))
+                named = [audit.hostname for audit in seen if audit.hostname]
+                self.assertEqual(sorted(named, reverse=descending), named)
+
+    def test_times_keep_their_microseconds(self) -> None:
+        precise = NOW.replace(microsecond=123456)
+        (audit_id,) = self.add_audits(1)
+        self.post(audit_id, precise)
+        with self.database.reader() as session:
+            self.assertEqual(precise, session.scalars(select(AuditRun.not_before)).one())
+            self.assertEqual((), tuple(runs.due(session, NOW, 10)))
+            self.assertEqual(1, len(runs.due(session, precise, 10)))
+
+    def test_a_reader_sees_what_the_winner_left(self) -> None:
+        """Not the state of the database at the beginning of its transaction."""
+        (audit_id,) = self.add_audits(1)
+        with self.database.writer() as session:
+            self.assertIsNone(runs.waiting(session, audit_id))
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(self.post, audit_id).result()
+            self.assertIsNotNone(runs.waiting(session, audit_id))
+            self.assertEqual(1, session.scalar(select(func.count(Goal.id))))
+
+
+class ConcurrencyOnMariaDB(ConcurrencyStories, MariaDBTestCase):
+    pass
+
+
+class ConcurrencyOnPostgreSQL(ConcurrencyStories, PostgreSQLTestCase):
+    pass
