@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
-CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
+if TYPE_CHECKING:
+    from watcher.decision_engine.balance import Balance, Move
+    from watcher.decision_engine.model.compute import ComputeModel
 
-_AGGREGATES = ["mean", "min", "max", "count"]
+CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
 
 class WorkloadStabilization(Strategy):
@@ -100,9 +105,8 @@ class WorkloadStabilization(Strategy):
                 "default": {"instance": 720, "compute_node": 600, "node": 0},
             },
             "aggregation_method": {
-                "description": "How the metrics of servers and hosts are aggregated: "
-                f"{', '.join(_AGGREGATES)}. 'node' is the former name of 'compute_node', and "
-                "wins unless empty.",
+                "description": "How the metrics of servers and hosts are aggregated: mean, min, "
+                "max or count. 'node' is the former name of 'compute_node', and wins unless empty.",
                 "type": "object",
                 "properties": {
                     "instance": {"type": "string", "default": "mean"},
@@ -121,28 +125,12 @@ class WorkloadStabilization(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.balance import Balance
-
-        parameters, model = inputs.parameters, inputs.compute_model()
-        metrics = list(dict.fromkeys(parameters["metrics"]))
-        balance = Balance(
-            model,
-            use=[_host_use(inputs, metric, model.hosts) for metric in metrics],
-            size=[[_size(metric, host) for host in model.hosts] for metric in metrics],
-            thresholds=[parameters["thresholds"][metric] for metric in metrics],
-            weights=[parameters["weights"][f"{metric}_weight"] for metric in metrics],
-        )
-        if not len(balance.hosts) and model.available.any():
-            raise MetricsUnavailable(f"There are no values of {', '.join(metrics)} of any host.")
+        model = inputs.compute_model()
+        metrics = list(dict.fromkeys(inputs.parameters["metrics"]))
+        balance = _balance(inputs, model, metrics)
         before, exceeded = balance.deviations(), balance.exceeded()
-        solution, moves = SolutionBuilder(), []
-        if exceeded.any():
-            candidates = balance.candidates()
-            servers = [model.servers[index] for index in candidates]
-            moves = balance.run(
-                candidates, use=[_server_use(inputs, metric, servers) for metric in metrics]
-            )
+        moves = _moves(inputs, model, metrics, balance) if exceeded.any() else []
+        solution = SolutionBuilder()
         for move in moves:
             solution.migrate_live(model.servers[move.server], model.hosts[move.destination])
         # Deviations are reported of one metric: the first one that gave a reason to act.
@@ -155,6 +143,31 @@ class WorkloadStabilization(Strategy):
         )
 
 
+def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> Balance:
+    # NumPy comes with it: only engines that run such audits pay for that.
+    from watcher.decision_engine.balance import Balance
+
+    thresholds, weights = inputs.parameters["thresholds"], inputs.parameters["weights"]
+    balance = Balance(
+        model,
+        use=[_host_use(inputs, metric, model.hosts) for metric in metrics],
+        size=[[_size(metric, host) for host in model.hosts] for metric in metrics],
+        thresholds=[thresholds[metric] for metric in metrics],
+        weights=[weights[f"{metric}_weight"] for metric in metrics],
+    )
+    if not len(balance.hosts) and model.available.any():
+        raise MetricsUnavailable(f"There are no values of {', '.join(metrics)} of any host.")
+    return balance
+
+
+def _moves(
+    inputs: Inputs, model: ComputeModel, metrics: Sequence[str], balance: Balance
+) -> list[Move]:
+    candidates = balance.candidates()
+    servers = [model.servers[index] for index in candidates]
+    return balance.run(candidates, [_server_use(inputs, metric, servers) for metric in metrics])
+
+
 def _size(metric: str, host: Host) -> int:
     """What a load of 1 is on *host*: its vCPUs, or its memory in MiB."""
     return host.vcpus if metric == CPU else host.memory_mb
@@ -163,21 +176,17 @@ def _size(metric: str, host: Host) -> int:
 def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float | None]:
     """Busy vCPUs, or MiB in use, of each host; None where nothing was measured."""
     parameters = inputs.parameters
+    periods, aggregates = parameters["periods"], parameters["aggregation_method"]
     measured = inputs.host_metric(
         parameters["instance_metrics"][metric],
         hosts,
-        period=parameters["periods"]["node"] or parameters["periods"]["compute_node"],
-        aggregate=parameters["aggregation_method"]["node"]
-        or parameters["aggregation_method"]["compute_node"],
+        period=periods["node"] or periods["compute_node"],
+        aggregate=aggregates["node"] or aggregates["compute_node"],
         granularity=parameters["granularity"],
     )
-    # Per cent of the vCPUs, or KiB.
+    # Measured are per cent of the vCPUs, or KiB.
     return [
-        None
-        if (value := measured.get(host.uuid)) is None
-        else value / 100 * host.vcpus
-        if metric == CPU
-        else value / 1024
+        _times(measured.get(host.uuid), host.vcpus / 100 if metric == CPU else 1 / 1024)
         for host in hosts
     ]
 
@@ -191,12 +200,12 @@ def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> list[
         aggregate=inputs.parameters["aggregation_method"]["instance"],
         granularity=inputs.parameters["granularity"],
     )
-    # Per cent of the vCPUs, or MiB.
+    # Measured are per cent of the vCPUs, or MiB.
     return [
-        None
-        if (value := measured.get(server.uuid)) is None
-        else value / 100 * server.vcpus
-        if metric == CPU
-        else value
+        _times(measured.get(server.uuid), server.vcpus / 100 if metric == CPU else 1)
         for server in servers
     ]
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
