@@ -4,7 +4,7 @@
 import graphlib
 import queue
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor  # futurist's takes a second to shut down
+from concurrent.futures import ThreadPoolExecutor
 
 from oslo_log import log
 

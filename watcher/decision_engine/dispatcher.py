@@ -4,8 +4,8 @@
 import datetime
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from futurist import ThreadPoolExecutor
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_log import log
@@ -20,7 +20,6 @@ LOG = log.getLogger(__name__)
 
 _CANDIDATES = 16
 """Due runs to look at for one claim: other engines look at the same ones."""
-
 
 _RESCUE_PAUSE = datetime.timedelta(seconds=1)
 """Between two looks for lapsed runs: engines die rarely, runs become due all the time."""
@@ -47,7 +46,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._workers = 0
         self._in_hand: set[int] = set()
-        self._next_rescue = datetime.datetime.min
+        self._next_rescue: datetime.datetime | None = None
         self._pool = ThreadPoolExecutor(max_workers=self._options.max_audit_workers)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
@@ -84,7 +83,7 @@ class Dispatcher:
         return None
 
     def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[int]:
-        if now < self._next_rescue:
+        if self._next_rescue is not None and now < self._next_rescue:
             return ()
         lapsed = runs.lapsed(session, now, _CANDIDATES)
         if len(lapsed) <= 1:
@@ -102,13 +101,13 @@ class Dispatcher:
 
     def _loop(self) -> None:
         while not self._stopping:
-            self._wake.clear()
             try:
                 pause = self._look(timeutils.utcnow())
             except db_exception.DBError as error:
                 LOG.error("The database does not answer, no run can be claimed: %s", error)
                 pause = float(self._options.poll_interval)
             self._wake.wait(pause)
+            self._wake.clear()
 
     def _look(self, now: datetime.datetime) -> float:
         """Start workers for what is due; the seconds until it is worth looking again."""
