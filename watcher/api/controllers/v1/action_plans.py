@@ -79,7 +79,7 @@ class ActionPlans(Resource):
         self.notifications.action_plan_updated(plan.id, old_state=old_state)
         if state == PlanState.CANCELLED:
             # A run may have waited for this plan to be out of the way.
-            self.decision_engine.ring(uuid)
+            self.decision_engine.ring(plan.audit.uuid or "")
         else:
             self.applier.ring(plan.uuid or "")
         return _full(request, plan)
