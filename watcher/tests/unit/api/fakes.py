@@ -30,5 +30,7 @@ class ApiTestCase(DatabaseTestCase):
         """Set what the test needs before the API is built."""
 
     def request(self, path: str, method: str = "GET", **arguments: Any) -> webob.Response:
+        if "json" in arguments:
+            arguments["content_type"] = "application/json"
         request = webob.Request.blank(path, method=method, **arguments)
         return request.get_response(self.application)

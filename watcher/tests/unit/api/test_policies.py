@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every route has a policy, and every policy a route."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from watcher import policies
+from watcher.api.controllers.v1.root import V1
+from watcher.api.resource import Collaborators, Route
+from watcher.tests.base import TestCase
+from watcher.tests.unit.api.fakes import ApiTestCase
+
+IDENT = "00000000-0000-4000-8000-000000000000"
+PUBLIC = {("POST", "/v1/webhooks/{ident}")}
+"""Only a policy's while ``[api] enable_webhooks_auth`` is set."""
+LATER = {("GET", "/v1/data_model")}
+BODIES = {
+    "/v1/audits": {"audit_type": "ONESHOT", "goal": "dummy"},
+    "/v1/audit_templates": {"name": "x", "goal": "dummy"},
+}
+
+
+def routes() -> Iterator[tuple[str, str, Route]]:
+    """Method, path and route of all there is below /v1."""
+    nobody: Any = None
+    v1 = V1(Collaborators(nobody, nobody, nobody, nobody, nobody, nobody, nobody))
+    for name, resource in v1.children.items():
+        for route in resource.routes:
+            parts = ["{ident}" if part.startswith("{") else part for part in route.path]
+            yield route.method, "/".join(["/v1", name, *parts]), route
+
+
+def rules() -> dict[tuple[str, str], str]:
+    """Names of the rules by what they guard."""
+    return {
+        (operation["method"], operation["path"]): rule.name
+        for rule in policies.list_rules()
+        for operation in getattr(rule, "operations", [])
+    }
+
+
+class PairsTestCase(TestCase):
+    def test_a_rule_for_each_route_and_a_route_for_each_rule(self) -> None:
+        served = {(method, path) for method, path, _ in routes()}
+        self.assertEqual(rules().keys() - LATER, served)
+
+    def test_as_many_as_agreed(self) -> None:
+        self.assertEqual(37, len(rules()))
+        self.assertEqual(40, len(list(policies.list_rules())))
+
+
+class DeniedTestCase(ApiTestCase):
+    def test_without_a_role_nothing_is_allowed(self) -> None:
+        for method, path, route in routes():
+            if (method, path) in PUBLIC:
+                continue
+            arguments: dict[str, Any] = {}
+            if route.body is not None:
+                arguments["json"] = BODIES.get(path, [])
+            response = self.request(
+                path.replace("{ident}", IDENT),
+                method,
+                headers={"X-Roles": "member", "OpenStack-API-Version": "infra-optim latest"},
+                **arguments,
+            )
+            self.assertEqual(403, response.status_int, f"{method} {path}: {response.text}")
+            self.assertIn(rules()[method, path], response.text)

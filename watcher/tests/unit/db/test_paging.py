@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+from typing import Any
+from unittest import mock
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+
+from watcher.common.errors import Invalid, NotFound
+from watcher.db import paging
+from watcher.db.models import ScoringEngine
+from watcher.db.paging import Page
+from watcher.tests.base import DatabaseTestCase, TestCase
+
+_LISTED = select(ScoringEngine).where(ScoringEngine.deleted == 0)
+_KEYS = paging.sort_keys(ScoringEngine)
+
+
+class FetchTestCase(DatabaseTestCase):
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        descriptions=st.lists(st.none() | st.sampled_from(["a", "b", "c"]), max_size=12),
+        limit=st.integers(1, 5),
+        descending=st.booleans(),
+    )
+    def test_pages_are_the_whole_list_in_its_order(
+        self, descriptions: list[str | None], limit: int, descending: bool
+    ) -> None:
+        with self.database.writer() as session:
+            session.execute(delete(ScoringEngine))
+            session.add_all(
+                ScoringEngine(name=f"engine-{number}", description=description)
+                for number, description in enumerate(descriptions)
+            )
+        everything = self._ids(Page(1000, None, "description", descending))
+        self.assertEqual(len(descriptions), len(set(everything)))
+        paged: list[int] = []
+        marker = None
+        while page := self._rows(Page(limit, marker, "description", descending)):
+            paged += [row.id for row in page]
+            marker = page[-1].uuid
+        self.assertEqual(everything, paged)
+
+    def test_one_direction_is_the_other_backwards(self) -> None:
+        with self.database.writer() as session:
+            for number, description in enumerate(("b", None, "a", "b", None)):
+                session.add(ScoringEngine(name=str(number), description=description))
+        up = self._ids(Page(10, None, "description"))
+        self.assertEqual([2, 5, 3, 1, 4], up)
+        self.assertEqual(up[::-1], self._ids(Page(10, None, "description", True)))
+
+    def test_an_unknown_sort_key(self) -> None:
+        error = self.assertRaises(Invalid, self._rows, Page(1, None, "colour"))
+        self.assertIn("sort_key: must be one of created_at", str(error))
+
+    def test_an_unknown_marker(self) -> None:
+        self.assertRaises(NotFound, self._rows, Page(1, "nobody"))
+
+    def test_a_deleted_row_is_no_marker(self) -> None:
+        with self.database.writer() as session:
+            gone = ScoringEngine(name="gone", deleted=1, deleted_at=datetime.datetime(2026, 1, 1))
+            session.add(gone)
+            session.flush()
+            uuid = gone.uuid
+        self.assertRaises(NotFound, self._rows, Page(1, uuid))
+
+    def _rows(self, page: Page) -> list[ScoringEngine]:
+        with self.database.reader() as session:
+            return paging.fetch(session, _LISTED, page, _KEYS)
+
+    def _ids(self, page: Page) -> list[int]:
+        return [row.id for row in self._rows(page)]
+
+
+class NullsTestCase(TestCase):
+    """PostgreSQL puts nulls where SQLite does not; the condition must know."""
+
+    def test_where_nulls_are(self) -> None:
+        for dialect, descending, value, nulls_follow in (
+            ("sqlite", False, "a", False),
+            ("sqlite", True, "a", True),
+            ("postgresql", False, "a", True),
+            ("postgresql", True, "a", False),
+        ):
+            condition = str(self._after(dialect, value, descending))
+            self.assertEqual(nulls_follow, "IS NULL" in condition, (dialect, descending))
+
+    def test_what_follows_a_null(self) -> None:
+        for dialect, descending, values_follow in (
+            ("sqlite", False, True),
+            ("sqlite", True, False),
+            ("postgresql", False, False),
+            ("postgresql", True, True),
+        ):
+            condition = str(self._after(dialect, None, descending))
+            self.assertEqual(values_follow, "IS NOT NULL" in condition, (dialect, descending))
+
+    def _after(self, dialect: str, value: str | None, descending: bool) -> Any:
+        session = mock.Mock()
+        session.get_bind.return_value.dialect.name = dialect
+        return paging._after(
+            session, ScoringEngine.description, ScoringEngine.id, (value, 5), descending
+        )
