@@ -7,6 +7,9 @@ find the row by itself a little later) and questions (calls to the decision engi
 
 from watcher.common import native_threads  # noqa: F401  isort: skip
 
+import contextlib
+import importlib
+
 import oslo_messaging
 from oslo_config import cfg
 
@@ -16,6 +19,7 @@ EXCHANGE = "watcher"
 def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.Transport:
     """The transport of doorbells and questions: *url*, or ``[DEFAULT] transport_url``."""
     oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
+    _register(conf)
     return oslo_messaging.get_rpc_transport(conf, url=url)
 
 
@@ -23,3 +27,13 @@ def notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
     """The transport of ``[oslo_messaging_notifications]``, by default the same broker."""
     oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
     return oslo_messaging.get_notification_transport(conf)
+
+
+def _register(conf: cfg.ConfigOpts) -> None:
+    """Options that each cast and call looks at: oslo.messaging registers them on the global
+    configuration alone.  Tracing came with release 18."""
+    for subject in ("metrics", "tracing"):
+        group = f"oslo_messaging_{subject}"
+        with contextlib.suppress(ModuleNotFoundError):
+            module = importlib.import_module(f"oslo_messaging._{subject}.client")
+            conf.register_opts(getattr(module, group), group=group)

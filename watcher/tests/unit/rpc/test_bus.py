@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+import queue
+from typing import Any
+
+from watcher import rpc
+from watcher.common.errors import Unavailable
+from watcher.rpc import doorbell
+from watcher.rpc.questions import Calls
+from watcher.tests.base import TestCase
+
+NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
+
+
+class Endpoint:
+    def __init__(self) -> None:
+        self.rung: queue.Queue[tuple[str, str]] = queue.Queue()
+
+    def trigger_audit(self, context: Any, audit_uuid: str) -> None:
+        self.rung.put(("audit", audit_uuid))
+
+    def launch_action_plan(self, context: Any, action_plan_uuid: str) -> None:
+        self.rung.put(("plan", action_plan_uuid))
+
+    def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
+        return NEEDS if strategy_name == "dummy" else []
+
+
+class BusTest(TestCase):
+    """Over oslo.messaging's transport within a process."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.transport = rpc.transport(self.conf, "fake://")
+        self.endpoint = Endpoint()
+
+    def serve(self, topic: str) -> None:
+        server = doorbell.Server(self.transport, topic, "engine-1", self.endpoint)
+        server.start()
+        self.addCleanup(server.stop)
+
+    def test_doorbells(self) -> None:
+        self.serve(self.conf.watcher_decision_engine.conductor_topic)
+        self.serve(self.conf.watcher_applier.conductor_topic)
+        for bell in (doorbell.decision_engine, doorbell.applier):
+            rung = bell(self.conf, self.transport)
+            self.addCleanup(rung.stop)
+            rung.ring("a-uuid")
+        self.assertEqual(
+            {("audit", "a-uuid"), ("plan", "a-uuid")},
+            {self.endpoint.rung.get(timeout=10), self.endpoint.rung.get(timeout=10)},
+        )
+
+    def test_a_question(self) -> None:
+        self.serve(self.conf.watcher_decision_engine.conductor_topic)
+        self.assertEqual(NEEDS, Calls(self.conf, self.transport).strategy_info("dummy"))
+
+    def test_a_question_that_nobody_answers(self) -> None:
+        self.conf.set_override("conductor_topic", "nobody", group="watcher_decision_engine")
+        calls = Calls(self.conf, self.transport)
+        self.conf.set_override("rpc_response_timeout", 1)
+        error = self.assertRaises(Unavailable, calls.strategy_info, "dummy")
+        self.assertIn("watcher-decision-engine", str(error))
