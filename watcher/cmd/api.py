@@ -38,7 +38,7 @@ class Process(cotyledon.Service):
             reuse_port=True,
         )
         self._server.max_request_body_size = bodies.GREATEST
-        self._server.error_log = _log  # type: ignore[method-assign, assignment]
+        self._server.error_log = _log  # type: ignore[method-assign]
         if conf.api.enable_ssl_api:
             self._server.ssl_adapter = BuiltinSSLAdapter(conf.ssl.cert_file, conf.ssl.key_file)
 
