@@ -133,9 +133,11 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     """Make a due run ONGOING, its audit with it, for this engine alone.
 
     None if another engine was faster, even if the run waits again since, for a
-    later time.  None also if the audit no longer runs; in the
-    latter case the run ends here.  DBDuplicateEntry (at flush) if another run of
-    the audit became ONGOING meanwhile.
+    later time.  None also if somebody ended the audit; then the run ends here.  If it
+    is the claim that ends both of them, as the audit has no more time or no right to
+    run now, the run is CANCELLED.  Its ``audit`` is as it was before the claim in all
+    cases.  DBDuplicateEntry (at flush) if another run of the audit became ONGOING
+    meanwhile.
     """
     if not move(
         session,
@@ -372,7 +374,8 @@ def _start(session: Session, run_id: int, lease: Lease, now: datetime.datetime) 
             .execution_options(synchronize_session=False)
         )
         finish(session, run, RunState.CANCELLED, now, why)
-        return None
+        session.refresh(run, ["state"])
+        return run
     started = session.execute(
         update(Audit)
         .where(Audit.id == audit.id, Audit.deleted == 0, Audit.state.in_(_runnable(audit)))

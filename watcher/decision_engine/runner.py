@@ -73,6 +73,10 @@ class Runner:
     def run(self, run: AuditRun) -> None:
         """Execute a run and write how it ended.  Database errors alone get out of here."""
         context = f"run {run.uuid} of audit {run.audit.uuid}"
+        if run.state != RunState.ONGOING:  # its claim has ended it, and the audit
+            LOG.info("Did not begin %s", context)
+            self._notifications.audit_updated(run.audit_id, old_state=run.audit.state)
+            return
         LOG.info("Begin %s, attempt %d", context, run.attempt)
         began = time.monotonic()
         try:

@@ -50,7 +50,11 @@ class Listener(Notifications):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.ended = threading.Event()
+        self.ended, self.audit_changed = threading.Event(), threading.Event()
+
+    def audit_updated(self, audit_id: int, old_state: str | None = None) -> None:
+        super().audit_updated(audit_id, old_state)
+        self.audit_changed.set()
 
     def action_plan_execution_ended(self, plan_id: int) -> None:
         super().action_plan_execution_ended(plan_id)
@@ -166,6 +170,20 @@ class TestWholeFlow(HearingTestCase):
                 ],
                 events,
             )
+
+    def test_an_audit_that_may_not_run(self) -> None:
+        audit = self.audit({"actions": []})
+        with self.database.writer() as session:
+            factories.action_plan(
+                session, audit, session.get_one(Strategy, audit.strategy_id), state="ONGOING"
+            )
+        engine = DecisionEngine(self.conf, self.database, Cloud(), Wake(), self.notifications)
+        self.start(engine)
+        self.assertTrue(self.notifications.audit_changed.wait(SECONDS))
+        self.assertEqual(
+            [("audit.create", None), ("audit.update", AuditState.PENDING)],
+            self.heard()[audit.uuid or ""],
+        )
 
     def test_a_plan_that_fails(self) -> None:
         self.recommend({"action_type": "migrate", "resource_id": "x", "input_parameters": {}})

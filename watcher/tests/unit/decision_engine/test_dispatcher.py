@@ -109,7 +109,7 @@ class DispatcherTest(base.DatabaseTestCase):
         run = self.queue(audit_type=AuditType.ONESHOT)
         self.add_plan(PlanState.ONGOING)
 
-        self.assertIsNone(self.dispatcher.claim(NOW))
+        self.assertEqual(RunState.CANCELLED, self.dispatcher.claim(NOW).state)
 
         audit = self.audit_of(run)
         self.assertEqual(AuditState.CANCELLED, audit.state)
@@ -125,7 +125,7 @@ class DispatcherTest(base.DatabaseTestCase):
         run = self.queue(
             audit_type=AuditType.CONTINUOUS, state=AuditState.ONGOING, interval="60", end_time=NOW
         )
-        self.assertIsNone(self.dispatcher.claim(NOW))
+        self.assertEqual(RunState.CANCELLED, self.dispatcher.claim(NOW).state)
         self.assertEqual(AuditState.SUCCEEDED, self.audit_of(run).state)
 
     def test_takes_over_what_lapsed_and_nothing_earlier(self) -> None:
