@@ -12,7 +12,7 @@ from oslo_log import log
 LOG = log.getLogger(__name__)
 
 LIMIT = 10_000
-"""Messages kept for a broker that does not answer; some 20 MiB."""
+"""Messages kept for a broker that does not answer: two plans of 5,000 actions, in 40 MiB."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
