@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+import queue
+import time
+import uuid
+from typing import Any
+
+import oslo_messaging
+
+from watcher import rpc
+from watcher.rpc import doorbell
+from watcher.tests import base
+from watcher.tests.integration.servers import broker
+
+PATIENCE = 30
+
+
+class Door:
+    """Hears the bell."""
+
+    def __init__(self) -> None:
+        self.heard: queue.Queue[str] = queue.Queue()
+
+    def trigger_audit(self, context: Any, audit_uuid: str) -> None:
+        self.heard.put(audit_uuid)
+
+
+class DoorbellOverRabbitMQ(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.url = broker(self)
+        self.conf.set_override(
+            "conductor_topic", f"watcher.test.{uuid.uuid4().hex}", group="watcher_decision_engine"
+        )
+
+    def transport(self) -> oslo_messaging.Transport:
+        """A connection of its own, as each process has."""
+        transport = rpc.transport(self.conf, self.url)
+        self.addCleanup(transport.cleanup)
+        return transport
+
+    def server(self, host: str) -> Door:
+        door = Door()
+        topic = self.conf.watcher_decision_engine.conductor_topic
+        server = doorbell.Server(self.transport(), topic, host, door)
+        server.start()
+        self.addCleanup(server.stop)
+        return door
+
+    def test_a_cast_reaches_one_of_the_engines(self) -> None:
+        doors = [self.server("engine-1"), self.server("engine-2")]
+        bell = doorbell.decision_engine(self.conf, self.transport())
+        self.addCleanup(bell.stop)
+        wanted = {f"audit-{number}" for number in range(20)}
+        heard: list[str] = []
+        deadline = time.monotonic() + PATIENCE
+        while set(heard) != wanted and time.monotonic() < deadline:
+            for uuid_ in wanted - set(heard):
+                bell.ring(uuid_)
+            for door in doors:
+                try:
+                    heard.append(door.heard.get(timeout=0.5))
+                    while True:
+                        heard.append(door.heard.get_nowait())
+                except queue.Empty:
+                    continue
+        self.assertEqual(wanted, set(heard))
