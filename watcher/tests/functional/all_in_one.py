@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ ALARM = {
 class AllInOne(fixtures.Fixture):
     """The services on a small cloud.  ``restart`` is a stop and a second start."""
 
-    def __init__(self, cloud: Mapping[str, Any], options: Mapping[str, Any] = {}) -> None:
-        self._scenario, self._options = cloud, options
+    def __init__(self, cloud: Mapping[str, Any]) -> None:
+        self._scenario = cloud
 
     def _setUp(self) -> None:
         self._directory = self.useFixture(fixtures.TempDir()).path
@@ -51,9 +52,6 @@ class AllInOne(fixtures.Fixture):
         self.conf.set_override("sqlite_synchronous", False, group="database")
         self.conf.set_override("migration_interval", 0.1, group="nova")
         self.conf.set_override("retry_backoff", 0, group="watcher_decision_engine")
-        for name, value in self._options.items():
-            group, _, option = name.rpartition(".")
-            self.conf.set_override(option, value, group=group or None)
         self._services = all_in_one.prepare(self.conf)
         self._services.start()
         self.endpoint = self._services.endpoint
@@ -102,11 +100,10 @@ class AllInOneTestCase(TestCase):
     """A test with services of its own."""
 
     CLOUD: Mapping[str, Any] = {"generate": {"hosts": 4, "servers": 40}, "migration_seconds": 0.2}
-    OPTIONS: Mapping[str, Any] = {}
 
     def setUp(self) -> None:
         super().setUp()
-        self.watcher = self.useFixture(AllInOne(self.CLOUD, self.OPTIONS))
+        self.watcher = self.useFixture(AllInOne(self.CLOUD))
         self.client = self.watcher.client
 
     def create(self, audit_type: str = "EVENT", goal: str = "dummy", **fields: Any) -> str:
@@ -141,8 +138,6 @@ class AllInOneTestCase(TestCase):
     @contextlib.contextmanager
     def held(self, method: str) -> Iterator[None]:
         """Let whoever calls *method* of the cloud wait until the ``with`` ends."""
-        import threading
-
         go = threading.Event()
         original = getattr(self.watcher.cloud, method)
 
