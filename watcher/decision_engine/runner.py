@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
+from oslo_db.exception import DBError
 from oslo_log import log
 from oslo_utils import timeutils
 from sqlalchemy import select
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Cloud
 from watcher.common import schedule
-from watcher.common.errors import Conflict, LostClaim, WatcherError
+from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
@@ -83,10 +84,11 @@ class Runner:
             try:
                 self._refuse_endless(run)
                 outcome = self._compute(run)
+                self._succeed(run, outcome, context, time.monotonic() - began)
+            except (LostClaim, DBError):
+                raise
             except Exception as error:
                 self._fail(run, error, context)
-            else:
-                self._succeed(run, outcome, context, time.monotonic() - began)
         except LostClaim as lost:
             LOG.warning("%s", lost)
 
@@ -196,9 +198,12 @@ def _write(
 
 
 def _strategy_id(session: Session, name: str) -> int:
-    return session.scalars(
+    strategy_id = session.scalar(
         select(Strategy.id).where(Strategy.name == name, Strategy.deleted == 0)
-    ).one()
+    )
+    if strategy_id is None:
+        raise NotFound(f"Strategy {name} is not in the database; run watcher-sync.")
+    return strategy_id
 
 
 def _first_state(audit: Audit, outcome: Outcome) -> str:
@@ -210,7 +215,10 @@ def _first_state(audit: Audit, outcome: Outcome) -> str:
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:
     """Queue the next run of a CONTINUOUS audit, as it is defined by now."""
     audit = session.get_one(Audit, run.audit_id, populate_existing=True)
-    next_run_time = schedule.next_run(audit.interval or "", now)
+    try:
+        next_run_time = schedule.next_run(audit.interval or "", now)
+    except Invalid:  # its cron expression names no more times
+        return runs.settle(session, run, AuditState.SUCCEEDED, now)
     if not runs.settle(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False
     if audit.end_time is not None:
@@ -244,7 +252,8 @@ def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: s
 
 
 def _cut(message: str) -> str:
-    """*message* at the length of the column, with a sign where something is missing."""
+    """*message* as the column takes it, with a sign where something is missing."""
+    message = message.replace("\x00", "")
     if len(message) <= _MESSAGE_LENGTH:
         return message
     return message[: _MESSAGE_LENGTH - 3] + "..."

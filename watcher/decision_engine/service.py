@@ -121,4 +121,4 @@ class _Endpoint:
 
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
         """What of a strategy's needs is there now."""
-        return state.of_strategy(self._catalog.strategies[strategy_name], self._cloud)
+        return state.of_strategy(self._catalog.strategy_for("", strategy_name), self._cloud)

@@ -3,7 +3,7 @@ import datetime
 from typing import Any
 
 from oslo_utils import timeutils
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from watcher.cloud.compute import Cloud
 from watcher.common.errors import CloudUnavailable, Invalid
@@ -158,6 +158,21 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner.run(self.claim(audit))
         with self.database.reader() as session:
             self.assertEqual(end, runs.waiting(session, audit.id).not_before)
+
+    def test_a_cron_audit_without_a_next_time_has_succeeded(self) -> None:
+        audit = self.audit(audit_type=AuditType.CONTINUOUS, interval="0 0 1 1 * 0 2020")
+        self.runner.run(self.claim(audit))
+        self.assertEqual([PlanState.RECOMMENDED], [plan.state for plan in self.plans()])
+        self.assertEqual(AuditState.SUCCEEDED, self.reload(audit).state)
+
+    def test_a_plan_that_cannot_be_written_fails_the_run(self) -> None:
+        audit = self.audit(strategy=None)
+        run = self.claim(audit)
+        with self.database.writer() as session:
+            session.execute(delete(Strategy).where(Strategy.name == "dummy"))
+        self.runner.run(run)
+        self.assertEqual([], self.plans())
+        self.assertEqual(AuditState.FAILED, self.reload(audit).state)
 
     def test_a_passing_failure_is_repeated_later_and_later(self) -> None:
         self.fail_with(CloudUnavailable("nova does not answer."))
