@@ -35,7 +35,7 @@ class Process(cotyledon.Service):
             (conf.api.host, conf.api.port),
             wired(conf),
             request_queue_size=128,
-            reuse_port=True,
+            reuse_port=_processes(conf) > 1,
         )
         self._server.max_request_body_size = bodies.GREATEST
         self._server.error_log = _log  # type: ignore[method-assign]
@@ -75,9 +75,13 @@ def main() -> None:
     conf = watcher_conf.load(sys.argv[1:])
     log.setup(conf, "python-watcher")
     manager = cotyledon.ServiceManager()
-    manager.add(Process, workers=conf.api.workers or os.cpu_count() or 1, args=(conf,))
+    manager.add(Process, workers=_processes(conf), args=(conf,))
     oslo_config_glue.setup(manager, conf)
     manager.run()
+
+
+def _processes(conf: cfg.ConfigOpts) -> int:
+    return conf.api.workers or os.cpu_count() or 1
 
 
 def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
