@@ -4,8 +4,6 @@ import time
 import uuid
 from typing import Any
 
-import oslo_messaging
-
 from watcher import rpc
 from watcher.rpc import doorbell
 from watcher.tests import base
@@ -32,7 +30,7 @@ class DoorbellOverRabbitMQ(base.TestCase):
             "conductor_topic", f"watcher.test.{uuid.uuid4().hex}", group="watcher_decision_engine"
         )
 
-    def transport(self) -> oslo_messaging.Transport:
+    def transport(self) -> Any:
         """A connection of its own, as each process has."""
         transport = rpc.transport(self.conf, self.url)
         self.addCleanup(transport.cleanup)

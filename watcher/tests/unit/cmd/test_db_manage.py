@@ -52,7 +52,7 @@ class DatabaseManageTest(CommandTestCase):
 
     def goals_left(self) -> int:
         with self.database.engine.connect() as connection:
-            return connection.exec_driver_sql("SELECT count(*) FROM goals").scalar()
+            return connection.exec_driver_sql("SELECT count(*) FROM goals").scalar_one()
 
     def test_without_a_command_it_upgrades(self) -> None:
         self.assertEqual((0, "", ""), self.manage())

@@ -165,6 +165,7 @@ class Queue(RuleBasedStateMachine):
             if run.state == RunState.CANCELLED:
                 assert audit_state == AuditState.CANCELLED
             elif run.state != RunState.QUEUED:
+                assert run.started_at is not None
                 assert run.started_at >= event.received_at, "a run that began before the event"
 
     # How these are done
