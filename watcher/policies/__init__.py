@@ -19,13 +19,13 @@ _BASE = (
 )
 
 _READ = (
-    ("get_all", "GET", "", "List {}s."),
-    ("detail", "GET", "/detail", "List {}s with all their fields."),
-    ("get", "GET", "/{{ident}}", "Show one {}."),
+    ("get_all", "GET", "", "List {many}."),
+    ("detail", "GET", "/detail", "List {many} with all their fields."),
+    ("get", "GET", "/{ident}", "Show one {one}."),
 )
-_CREATE = ("create", "POST", "", "Create one {}.")
-_UPDATE = ("update", "PATCH", "/{{ident}}", "Change one {}.")
-_DELETE = ("delete", "DELETE", "/{{ident}}", "Delete one {}.")
+_CREATE = ("create", "POST", "", "Create one {one}.")
+_UPDATE = ("update", "PATCH", "/{ident}", "Change one {one}.")
+_DELETE = ("delete", "DELETE", "/{ident}", "Delete one {one}.")
 
 _OPERATIONS = {
     "action": (*_READ, _UPDATE),
@@ -33,19 +33,19 @@ _OPERATIONS = {
         *_READ,
         _UPDATE,
         _DELETE,
-        ("start", "POST", "/{{ident}}/start", "Start one {}."),
+        ("start", "POST", "/{ident}/start", "Start one {one}."),
     ),
     "audit": (*_READ, _CREATE, _UPDATE, _DELETE),
     "audit_template": (*_READ, _CREATE, _UPDATE, _DELETE),
-    "data_model": (("get_all", "GET", "", "Show the {}."),),
+    "data_model": (("get_all", "GET", "", "Show the {one}."),),
     "goal": _READ,
     "scoring_engine": _READ,
     "service": _READ,
     "strategy": (
         *_READ,
-        ("state", "GET", "/{{ident}}/state", "Show what one {} needs and whether it is there."),
+        ("state", "GET", "/{ident}/state", "Show what one {one} needs and whether it is there."),
     ),
-    "webhook": (("trigger", "POST", "/{{ident}}", "Trigger an EVENT audit through its {}."),),
+    "webhook": (("trigger", "POST", "/{ident}", "Trigger an EVENT audit through its {one}."),),
 }
 _PLURALS = {"data_model": "data_model", "strategy": "strategies"}
 _CHECKS = {"webhook": ADMIN_OR_SERVICE}
@@ -66,6 +66,8 @@ def _rule(
     return DocumentedRuleDefault(
         name=f"{resource}:{verb}",
         check_str=_CHECKS.get(resource, ADMIN),
-        description=description.format(resource.replace("_", " ")).replace("ys.", "ies."),
-        operations=[{"method": method, "path": f"/v1/{plural}{path.format()}"}],
+        description=description.format(
+            one=resource.replace("_", " "), many=plural.replace("_", " ")
+        ),
+        operations=[{"method": method, "path": f"/v1/{plural}{path}"}],
     )
