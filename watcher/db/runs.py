@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, update
+from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from watcher.common.errors import LostClaim
@@ -95,19 +95,12 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
     while a plan is under way, of all audits but those with ``force`` and ONESHOT
     ones (the claim decides about these).
     """
-    return session.scalars(
-        _due(now)
-        .where(~_plan_under_way() | ~_held_up())
-        .order_by(AuditRun.not_before, AuditRun.id)
-        .limit(limit)
-    ).all()
+    return session.scalars(_CLAIMABLE, {"now": now, "limit": limit}).all()
 
 
 def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
     """Ids of due runs that wait for the end of a plan and do not say so yet."""
-    return session.scalars(
-        _due(now).where(_plan_under_way(), _held_up(), AuditRun.wait_reason.is_(None))
-    ).all()
+    return session.scalars(_HELD_UP, {"now": now}).all()
 
 
 def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
@@ -311,28 +304,30 @@ def adopt(session: Session, now: datetime.datetime) -> int:
     return len(forlorn)
 
 
-def _due(now: datetime.datetime) -> Select[int]:
+def _due() -> Select[int]:
     other = aliased(AuditRun)
     return (
         select(AuditRun.id)
         .join(Audit, Audit.id == AuditRun.audit_id)
         .where(
             AuditRun.slot == RunState.QUEUED,
-            AuditRun.not_before <= now,
+            AuditRun.not_before <= bindparam("now"),
             Audit.state != AuditState.SUSPENDED,
             ~exists().where(other.audit_id == AuditRun.audit_id, other.slot == RunState.ONGOING),
         )
     )
 
 
-def _plan_under_way() -> ColumnElement[bool]:
-    """Whether any plan of the cloud waits for an applier, or is being carried out."""
-    return exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
-
-
-def _held_up() -> ColumnElement[bool]:
-    """Whether the audit of a run waits for the end of plans that are under way."""
-    return Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
+# Engines ask these all the time, and to build them takes longer than to answer them.
+_PLAN_UNDER_WAY = exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
+_WAITS_FOR_PLANS = Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
+_CLAIMABLE = (
+    _due()
+    .where(~_PLAN_UNDER_WAY | ~_WAITS_FOR_PLANS)
+    .order_by(AuditRun.not_before, AuditRun.id)
+    .limit(bindparam("limit"))
+)
+_HELD_UP = _due().where(_PLAN_UNDER_WAY, _WAITS_FOR_PLANS, AuditRun.wait_reason.is_(None))
 
 
 def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None:
