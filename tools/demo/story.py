@@ -16,6 +16,7 @@ OVER = ("SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED", "DELETED")
 _ALARM = re.compile(r"Alarm (\S+): (.+)")
 _ANSWER = re.compile(r"Alarm \S+ posted to \S+(/v1/webhooks/\S+): answer (\d+)")
 _RUN = re.compile(r"Begin run (\S+) of audit (\S+), attempt \d+")
+_FAILURE = re.compile(r"Failed run \S+ of audit (\S+): (.+)")
 _PLAN = re.compile(r"End run \S+ of audit (\S+): action plan (\S+), (\d+) actions, .*")
 
 
@@ -87,6 +88,8 @@ class Story:
         elif (match := _RUN.fullmatch(line)) and match[2] == self.audit and self.run is None:
             self.run = match[1]
             self.tell(f"Run {self.run} of the audit begins", at)
+        elif (match := _FAILURE.fullmatch(line)) and match[1] == self.audit:
+            self.tell(f"The run failed: {match[2]}", at, good=False)
         elif (match := _PLAN.fullmatch(line)) and match[1] == self.audit:
             self._heed_plan(at, uuid=match[2], size=match[3])
 
