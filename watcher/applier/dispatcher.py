@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from watcher.applier.interrupts import Interrupts
 from watcher.common.states import PlanState
 from watcher.db import leases
-from watcher.db.runs import Lease
+from watcher.db.claims import Lease
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 

@@ -21,7 +21,7 @@ from watcher.common.errors import LostClaim, WatcherError
 from watcher.common.states import ActionState, PlanState
 from watcher.common.ticker import Ticker
 from watcher.db import leases, services, workflow
-from watcher.db.runs import Lease
+from watcher.db.claims import Lease
 from watcher.db.session import Database
 from watcher.db.workflow import End, Plan
 from watcher.notifications import Notifications, ServiceMonitor

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.states import PlanState
 from watcher.db.models import ActionPlan, ActionPlanLease
-from watcher.db.runs import Lease
+from watcher.db.claims import Lease
 from watcher.db.transitions import move
 
 _IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)

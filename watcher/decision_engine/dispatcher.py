@@ -12,7 +12,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
-from watcher.db import runs
+from watcher.db import claims, runs
 from watcher.db.models import AuditRun
 from watcher.db.session import Database
 
@@ -36,7 +36,7 @@ class Dispatcher:
         self,
         conf: cfg.ConfigOpts,
         database: Database,
-        lease: runs.Lease,
+        lease: claims.Lease,
         execute: Callable[[AuditRun], None],
     ) -> None:
         self._options = conf.watcher_decision_engine
@@ -68,14 +68,14 @@ class Dispatcher:
         with self._lock:
             in_hand = sorted(self._in_hand)
         if in_hand:
-            self._database.write(lambda session: runs.extend(session, in_hand, self._lease, now))
+            self._database.write(lambda session: claims.extend(session, in_hand, self._lease, now))
 
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""
         with self._database.reader() as session:
             lapsed = self._lapsed(session, now)
             due = runs.due(session, now, _CANDIDATES)
-        for claim, ids in ((runs.take_over, lapsed), (runs.claim, due)):
+        for claim, ids in ((claims.take_over, lapsed), (claims.claim, due)):
             for run_id in ids:
                 run = self._try(claim, run_id, now)
                 if run is not None:
@@ -85,7 +85,7 @@ class Dispatcher:
     def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[int]:
         if self._next_rescue is not None and now < self._next_rescue:
             return ()
-        lapsed = runs.lapsed(session, now, _CANDIDATES)
+        lapsed = claims.lapsed(session, now, _CANDIDATES)
         if len(lapsed) <= 1:
             self._next_rescue = now + _RESCUE_PAUSE
         return lapsed

@@ -18,7 +18,7 @@ from watcher.cloud.compute import Cloud
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, runs
+from watcher.db import action_plans, claims, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs
@@ -176,7 +176,7 @@ def _write(
     if audit.audit_type == AuditType.CONTINUOUS:
         wanted = _schedule_next(session, run, now)
     else:
-        wanted = runs.settle(session, run, AuditState.SUCCEEDED, now)
+        wanted = claims.settle(session, run, AuditState.SUCCEEDED, now)
     if not wanted:
         return None
     replaced: Sequence[int] = ()
@@ -193,7 +193,7 @@ def _write(
         actions=outcome.actions,
         now=now,
     )
-    runs.finish(session, run, RunState.SUCCEEDED, now, action_plan_id=plan.id)
+    claims.finish(session, run, RunState.SUCCEEDED, now, action_plan_id=plan.id)
     return Written(plan, replaced)
 
 
@@ -218,8 +218,8 @@ def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> b
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
     except Invalid:  # its cron expression names no more times
-        return runs.settle(session, run, AuditState.SUCCEEDED, now)
-    if not runs.settle(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
+        return claims.settle(session, run, AuditState.SUCCEEDED, now)
+    if not claims.settle(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False
     if audit.end_time is not None:
         next_run_time = min(next_run_time, audit.end_time)
@@ -237,17 +237,17 @@ def _retry(
 ) -> bool:
     """Let the run wait for its next attempt.  False if nobody wants it any more."""
     message = _cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
-    if not runs.settle(session, run, AuditState.ONGOING, now, status_message=message):
+    if not claims.settle(session, run, AuditState.ONGOING, now, status_message=message):
         return False
-    runs.put_back(session, run, now, not_before, message)
+    claims.put_back(session, run, now, not_before, message)
     return True
 
 
 def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
     """Write that the run failed.  False if nobody wants to know any more."""
-    if not runs.settle(session, run, AuditState.FAILED, now, status_message=_cut(message)):
+    if not claims.settle(session, run, AuditState.FAILED, now, status_message=_cut(message)):
         return False
-    runs.finish(session, run, RunState.FAILED, now, status_message=_cut(message))
+    claims.finish(session, run, RunState.FAILED, now, status_message=_cut(message))
     return True
 
 

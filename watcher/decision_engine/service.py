@@ -14,7 +14,7 @@ from oslo_utils import timeutils
 from watcher.cloud.compute import Cloud
 from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
-from watcher.db import action_plans, runs, services
+from watcher.db import action_plans, claims, runs, services
 from watcher.db.session import Database
 from watcher.decision_engine import state
 from watcher.decision_engine.catalog import Catalog
@@ -42,7 +42,7 @@ class DecisionEngine:
     ) -> None:
         self._conf, self._database = conf, database
         self._notifications = notifications
-        self._lease = runs.Lease(
+        self._lease = claims.Lease(
             engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             host=conf.host,
             duration=datetime.timedelta(seconds=conf.lease_duration),

@@ -13,7 +13,17 @@ from sqlalchemy import func, select, update
 from watcher.common.errors import Conflict
 from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, audits, events, leases, migration, paging, runs, services
+from watcher.db import (
+    action_plans,
+    audits,
+    claims,
+    events,
+    leases,
+    migration,
+    paging,
+    runs,
+    services,
+)
 from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, Goal, Service
 from watcher.db.paging import Page
 from watcher.decision_engine.solution import PlannedAction
@@ -42,8 +52,8 @@ class ConcurrencyStories:
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(begin, range(threads)))
 
-    def lease(self, number: int) -> runs.Lease:
-        return runs.Lease(f"engine-{number}", f"host-{number}", DURATION)
+    def lease(self, number: int) -> claims.Lease:
+        return claims.Lease(f"engine-{number}", f"host-{number}", DURATION)
 
     def add_audits(self, number: int, **values: Any) -> list[int]:
         values.setdefault("audit_type", AuditType.EVENT)
@@ -68,7 +78,9 @@ class ConcurrencyStories:
             ids = runs.due(session, now, 10)
         for run_id in ids:
             run = self.database.write(
-                lambda session, run_id=run_id: runs.claim(session, run_id, self.lease(number), now)
+                lambda session, run_id=run_id: claims.claim(
+                    session, run_id, self.lease(number), now
+                )
             )
             if run is not None:
                 return run
@@ -76,8 +88,8 @@ class ConcurrencyStories:
 
     def finish(self, run: AuditRun) -> None:
         def work(session: Any) -> None:
-            if runs.settle(session, run, AuditState.SUCCEEDED, NOW):
-                runs.finish(session, run, RunState.SUCCEEDED, NOW)
+            if claims.settle(session, run, AuditState.SUCCEEDED, NOW):
+                claims.finish(session, run, RunState.SUCCEEDED, NOW)
 
         self.database.write(work)
 
@@ -159,7 +171,7 @@ class ConcurrencyStories:
         first = self.claim_one(99)
         taken = self.at_once(
             lambda number: self.database.write(
-                lambda session: runs.take_over(session, first.id, self.lease(number), LATER)
+                lambda session: claims.take_over(session, first.id, self.lease(number), LATER)
             )
         )
         (winner,) = [run for run in taken if run is not None]
@@ -178,7 +190,7 @@ class ConcurrencyStories:
                     self.post(audit_id)
                 else:
                     self.database.write(
-                        lambda session: runs.put_back(session, run, NOW, NOW, "again")
+                        lambda session: claims.put_back(session, run, NOW, NOW, "again")
                     )
 
             self.at_once(work, 2)

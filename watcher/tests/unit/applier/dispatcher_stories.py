@@ -11,7 +11,7 @@ from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.interrupts import Interrupts
 from watcher.common.states import PlanState
 from watcher.db import leases
-from watcher.db.runs import Lease
+from watcher.db.claims import Lease
 from watcher.tests.unit.applier.stories import DURATION, NOW, PATIENCE, Story, lease
 
 SECOND = datetime.timedelta(seconds=1)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import Invalid, LostClaim
 from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, RunState
-from watcher.db import audits, events, models, runs
+from watcher.db import audits, claims, events, models, runs
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
 from watcher.tests import base, factories
@@ -88,21 +88,21 @@ class Queue(RuleBasedStateMachine):
         with self.database.reader() as session:
             ids = runs.due(session, self.now, 10)
         for run_id in ids[:1]:
-            self.take(runs.claim, run_id, engine)
+            self.take(claims.claim, run_id, engine)
 
     @rule(engine=st.sampled_from(ENGINES))
     def take_over(self, engine: str) -> None:
         with self.database.reader() as session:
-            ids = runs.lapsed(session, self.now, 10)
+            ids = claims.lapsed(session, self.now, 10)
         for run_id in ids[:1]:
-            self.take(runs.take_over, run_id, engine)
+            self.take(claims.take_over, run_id, engine)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def extend(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         lease = self.lease(claim.engine)
-        self.database.write(lambda session: runs.extend(session, [claim.run.id], lease, self.now))
+        self.database.write(lambda session: claims.extend(session, [claim.run.id], lease, self.now))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), succeeds=st.booleans())
@@ -110,7 +110,7 @@ class Queue(RuleBasedStateMachine):
         self.let_go(
             data.draw(st.sampled_from(self.claims)),
             AuditState.SUCCEEDED if succeeds else AuditState.FAILED,
-            lambda session, run: runs.finish(
+            lambda session, run: claims.finish(
                 session, run, RunState.SUCCEEDED if succeeds else RunState.FAILED, self.now
             ),
         )
@@ -122,7 +122,7 @@ class Queue(RuleBasedStateMachine):
         self.let_go(
             data.draw(st.sampled_from(self.claims)),
             AuditState.ONGOING,
-            lambda session, run: runs.put_back(session, run, self.now, later, "again"),
+            lambda session, run: claims.put_back(session, run, self.now, later, "again"),
         )
 
     @rule(
@@ -174,8 +174,8 @@ class Queue(RuleBasedStateMachine):
         with self.database.reader() as session:
             return session.scalar(select(Audit.state).where(Audit.id == audit_id))
 
-    def lease(self, engine: str) -> runs.Lease:
-        return runs.Lease(engine, engine, DURATION)
+    def lease(self, engine: str) -> claims.Lease:
+        return claims.Lease(engine, engine, DURATION)
 
     def take(self, way: Callable[..., AuditRun | None], run_id: int, engine: str) -> None:
         run = self.database.write(
@@ -196,7 +196,7 @@ class Queue(RuleBasedStateMachine):
         ours = present.state == RunState.ONGOING and present.attempt == claim.attempt
 
         def transaction(session: Session) -> None:
-            if runs.settle(session, claim.run, audit_state, self.now):
+            if claims.settle(session, claim.run, audit_state, self.now):
                 work(session, claim.run)
 
         try:
@@ -218,7 +218,7 @@ class Queue(RuleBasedStateMachine):
                 self.let_go(
                     claim,
                     AuditState.SUCCEEDED,
-                    lambda session, run: runs.finish(session, run, RunState.SUCCEEDED, self.now),
+                    lambda session, run: claims.finish(session, run, RunState.SUCCEEDED, self.now),
                 )
         self.no_event_is_lost()
         with self.database.reader() as session:

@@ -6,13 +6,13 @@ from sqlalchemy import select
 from watcher.common.errors import LostClaim
 from watcher.common.event import Event
 from watcher.common.states import AuditType, Decision, RunState
-from watcher.db import events, runs
+from watcher.db import claims, events, runs
 from watcher.db.models import AuditEvent, AuditRun
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 MINUTE = datetime.timedelta(minutes=1)
-LEASE = runs.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
 
 
 class RunsTest(base.DatabaseTestCase):
@@ -26,7 +26,7 @@ class RunsTest(base.DatabaseTestCase):
             return session.get_one(AuditRun, run.id)
 
     def claim(self, run: AuditRun, now: datetime.datetime = NOW) -> AuditRun | None:
-        return self.database.write(lambda session: runs.claim(session, run.id, LEASE, now))
+        return self.database.write(lambda session: claims.claim(session, run.id, LEASE, now))
 
     def test_a_run_that_waits_again_for_later_cannot_be_claimed_meanwhile(self) -> None:
         run = self.queue(NOW + MINUTE)
@@ -38,12 +38,12 @@ class RunsTest(base.DatabaseTestCase):
         first = self.claim(self.queue())
         later = NOW + MINUTE
         second = self.database.write(
-            lambda session: runs.take_over(session, first.id, LEASE, later)
+            lambda session: claims.take_over(session, first.id, LEASE, later)
         )
 
         def finish(run: AuditRun) -> None:
             with self.database.writer() as session:
-                runs.finish(session, run, RunState.SUCCEEDED, later)
+                claims.finish(session, run, RunState.SUCCEEDED, later)
 
         error = self.assertRaises(LostClaim, finish, first)
         self.assertIn(first.uuid, str(error))
@@ -71,7 +71,7 @@ class RunsTest(base.DatabaseTestCase):
         claimed = self.claim(older)
         with self.database.writer() as session:
             _, younger = events.accept(session, audit.id, Event(source="aodh"), NOW)
-            runs.put_back(session, claimed, NOW, NOW + MINUTE, "The cloud was away.")
+            claims.put_back(session, claimed, NOW, NOW + MINUTE, "The cloud was away.")
         with self.database.reader() as session:
             owners = session.scalars(select(AuditEvent.run_id)).all()
         self.assertEqual([younger.id, younger.id], owners)

@@ -6,12 +6,12 @@ from oslo_utils import timeutils
 from sqlalchemy import select
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import runs
+from watcher.db import claims, runs
 from watcher.db.models import Audit, AuditRun
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.tests import base, factories
 
-LEASE = runs.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 SECOND = datetime.timedelta(seconds=1)
 DEADLINE = 30
@@ -131,7 +131,10 @@ class DispatcherTest(base.DatabaseTestCase):
     def test_takes_over_what_lapsed_and_nothing_earlier(self) -> None:
         run = self.queue()
         other = Dispatcher(
-            self.conf, self.database, runs.Lease("b", "engine-2", LEASE.duration), lambda run: None
+            self.conf,
+            self.database,
+            claims.Lease("b", "engine-2", LEASE.duration),
+            lambda run: None,
         )
         self.dispatcher.claim(NOW)
 
@@ -157,7 +160,9 @@ class DispatcherTest(base.DatabaseTestCase):
 
         def execute(run: AuditRun) -> None:
             now = timeutils.utcnow()
-            self.database.write(lambda session: runs.finish(session, run, RunState.SUCCEEDED, now))
+            self.database.write(
+                lambda session: claims.finish(session, run, RunState.SUCCEEDED, now)
+            )
             self.executed.append(run.uuid)
             done.release()
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from watcher.cloud.compute import Cloud
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
-from watcher.db import runs
+from watcher.db import claims, runs
 from watcher.db.models import Action, ActionPlan, Audit, AuditRun, EfficacyIndicator, Goal, Strategy
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.runner import Runner
@@ -16,7 +16,7 @@ from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
 
-LEASE = runs.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
 
 
 class Ringing:
@@ -60,7 +60,7 @@ class RunnerTest(base.DatabaseTestCase):
             waiting = runs.waiting(session, audit.id) or runs.enqueue(session, audit.id, now, now)
             waiting.not_before = now
             session.flush()
-            claimed = runs.claim(session, waiting.id, LEASE, now)
+            claimed = claims.claim(session, waiting.id, LEASE, now)
         assert claimed is not None
         return claimed
 
@@ -264,8 +264,8 @@ class RunnerTest(base.DatabaseTestCase):
         later = timeutils.utcnow() + LEASE.duration * 2
         with self.database.writer() as session:
             self.assertIsNotNone(
-                runs.take_over(
-                    session, run.id, runs.Lease("other", "engine-2", LEASE.duration), later
+                claims.take_over(
+                    session, run.id, claims.Lease("other", "engine-2", LEASE.duration), later
                 )
             )
 
@@ -283,7 +283,7 @@ class RunnerTest(base.DatabaseTestCase):
         with self.database.writer() as session:
             for lapse in (1, 2):
                 later = timeutils.utcnow() + LEASE.duration * 2 * lapse
-                run = runs.take_over(session, run.id, LEASE, later)
+                run = claims.take_over(session, run.id, LEASE, later)
 
         self.runner.run(run)
 
