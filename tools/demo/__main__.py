@@ -43,8 +43,8 @@ class Demonstration:
         self._until(self._service.ready, "watcher-all-in-one starts", seconds=20)
         self._until(lambda: bool(story.now), "the simulated cloud starts", seconds=10)
         story.tell(
-            f"watcher-all-in-one serves {self._service.endpoint} and simulates a cloud of "
-            f"{len(story.now)} hosts"
+            f"watcher-all-in-one listens on {self._service.endpoint}; "
+            f"its simulated cloud has {len(story.now)} hosts"
         )
         self._create_audit()
         self._until(

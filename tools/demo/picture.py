@@ -19,7 +19,7 @@ from rich.text import Text
 
 from tools.demo.story import OVER, Loads, Migration, Step, Story, deviation
 
-WIDTH, HEIGHT = 100, 36
+WIDTH, HEIGHT = 110, 36
 """What the screen takes; a smaller terminal gets plain lines."""
 
 _HOT, _WARM = 80.0, 60.0
