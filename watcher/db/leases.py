@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from watcher.common.states import PlanState
-from watcher.db.models import ActionPlan, ActionPlanLease
 from watcher.db.claims import Lease
+from watcher.db.models import ActionPlan, ActionPlanLease
 from watcher.db.transitions import move
 
 _IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)

@@ -44,9 +44,7 @@ def audit(
 def action_plan(
     session: Session, audit: models.Audit, strategy: models.Strategy, **values: Any
 ) -> models.ActionPlan:
-    return _added(
-        session, models.ActionPlan(audit_id=audit.id, strategy_id=strategy.id, **values)
-    )
+    return _added(session, models.ActionPlan(audit_id=audit.id, strategy_id=strategy.id, **values))
 
 
 def action(session: Session, action_plan: models.ActionPlan, **values: Any) -> models.Action:

@@ -13,8 +13,8 @@ from watcher.cloud.scenario import Scenario
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, models, workflow
-from watcher.db.models import ActionPlan
 from watcher.db.claims import Lease
+from watcher.db.models import ActionPlan
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
