@@ -9,9 +9,11 @@ import sys
 from importlib.metadata import packages_distributions
 
 from oslo_config import cfg, generator
+from oslo_policy.policy import DocumentedRuleDefault
 
 import watcher
 from watcher import conf as watcher_conf
+from watcher import policies
 from watcher.tests import base
 
 ROOT = pathlib.Path(watcher.__file__).parents[1]
@@ -32,6 +34,11 @@ def _names(*paths: str) -> set[str]:
         for line in (ROOT / path).read_text().splitlines()
         if line and not line.startswith("#")
     }
+
+
+def _anonymous(text: str) -> str:
+    """*text* with all placeholders in paths alike."""
+    return re.sub(r"\{\w+\}", "{}", text)
 
 
 def _sources() -> list[pathlib.Path]:
@@ -72,6 +79,18 @@ class TestDocumentation(base.TestCase):
         commands = {line.partition(" ")[0] for line in scripts if line}
         page = (ROOT / "doc/source/cli/index.rst").read_text()
         self.assertEqual(set(), {name for name in commands if f"``{name}" not in page})
+
+    def test_every_operation_is_in_the_reference(self) -> None:
+        pages = (path.read_text() for path in (ROOT / "api-ref/source").glob("*.rst"))
+        reference = _anonymous("".join(pages))
+        operations = [
+            (operation["method"] + " " if operation["method"] != "GET" else "") + operation["path"]
+            for rule in policies.list_rules()
+            if isinstance(rule, DocumentedRuleDefault)
+            for operation in rule.operations
+        ]
+        missing = {name for name in operations if f"{_anonymous(name)}``" not in reference}
+        self.assertEqual({"/v1/data_model"}, missing)  # which has a rule, and no resource yet
 
     def test_every_option_has_its_help(self) -> None:
         silent = [
