@@ -12,3 +12,6 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("watcher")
+"""Tests, with native threads settled before any of them loads what picks others."""
+
+from watcher.common import native_threads  # noqa: F401

@@ -2,15 +2,7 @@
 """The console scripts as they are installed: they get ready, do their work and stop."""
 
 import os
-import pathlib
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 from oslo_utils import timeutils
@@ -19,9 +11,7 @@ from sqlalchemy import select
 from watcher.db import models, runs
 from watcher.notifications import rows
 from watcher.tests import base, factories
-
-SECONDS = 30.0
-"""How long a busy machine is given for what takes a second."""
+from watcher.tests.processes import Process, free_port, run, status_of
 
 CONFIG = """
 [DEFAULT]
@@ -47,60 +37,21 @@ workers = 1
 class ScriptTestCase(base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.port = _free_port()
+        self.port = free_port()
         self.config = os.path.join(self.directory, "watcher.conf")
         with open(self.config, "w") as config:
             config.write(CONFIG.format(directory=self.directory, port=self.port))
 
-    def run_script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._command(name, *arguments), capture_output=True, text=True, timeout=SECONDS
-        )
+    def run_script(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return run(name, "--config-file", self.config, *arguments)
 
-    def start_script(self, name: str) -> "Process":
-        log = pathlib.Path(self.directory, f"{name}.log")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                self._command(name),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.addCleanup(_end, process)
-        return Process(process, log)
-
-    def _command(self, name: str, *arguments: str) -> list[str]:
-        script = pathlib.Path(sys.executable).with_name(name)
-        return [str(script), "--config-file", self.config, *arguments]
+    def start_script(self, name: str) -> Process:
+        return Process(self, name, "--config-file", self.config)
 
     def beats(self, name: str) -> list[Any]:
         """When each service of that name was last seen."""
         with self.database.reader() as session:
             return [row.last_seen_up for row in rows.services(session, name)]
-
-
-class Process:
-    """A service under test."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", log: pathlib.Path) -> None:
-        self.process, self.log = process, log
-
-    def wait_until(self, what: str, condition: Callable[[], Any]) -> Any:
-        """What *condition* gives when that is something, as long as the process lives."""
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise AssertionError(f"It ended before it {what}:\n{self.log.read_text()}")
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.02)
-        raise AssertionError(f"It never {what}:\n{self.log.read_text()}")
-
-    def stop(self) -> int:
-        """Ask it to end; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(SECONDS)
 
 
 class TestServices(ScriptTestCase):
@@ -121,7 +72,7 @@ class TestServices(ScriptTestCase):
     def test_api(self) -> None:
         process = self.start_script("watcher-api")
         url = f"http://127.0.0.1:{self.port}/v1/goals"
-        self.assertEqual(200, process.wait_until("answered", lambda: _status(url)))
+        self.assertEqual(200, process.wait_until("answered", lambda: status_of(url)))
         self.assertEqual(0, process.stop())
         self.assertNotIn("Traceback", process.log.read_text())
 
@@ -171,27 +122,3 @@ class TestCommands(ScriptTestCase):
         self.assertIn("dummy", names)
         version = self.check("watcher-db-manage", "version").splitlines()[-1]
         self.assertRegex(version, "^[0-9a-f]{12}$")
-
-
-def _status(url: str) -> int | None:
-    try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (urllib.error.URLError, ConnectionError):
-        return None
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Whatever a failed test left behind, with its children."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
