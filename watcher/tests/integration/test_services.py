@@ -39,6 +39,9 @@ enable_authentication = false
 [database]
 connection = {database}
 
+[oslo_messaging_rabbit]
+amqp_auto_delete = true
+
 [api]
 port = {port}
 workers = 1
