@@ -1,7 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 from oslo_config import cfg
 
+AUTH = ("none", "secret", "keystone")
+
 OPTIONS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "default_auth",
+        default="none",
+        choices=AUTH,
+        help="What a webhook asks of those who post to it, unless the webhook itself says: "
+        "nothing, its secret, or a keystone token that satisfies the policy webhook:trigger.",
+    ),
+    cfg.BoolOpt(
+        "allow_names",
+        default=True,
+        help="Whether a webhook goes by the name of its audit, too, or by the UUID alone, which "
+        "nobody guesses.",
+    ),
+    cfg.IntOpt(
+        "max_recorded_per_minute",
+        default=60,
+        min=1,
+        help="Events of one audit that are recorded in a minute. Those beyond only count on the "
+        "run that they cause, and that run waits until the minute is over.",
+    ),
+    cfg.BoolOpt(
+        "require_auth_for_auto_trigger",
+        default=False,
+        help="Leave the plans of audits with auto_trigger RECOMMENDED as long as their webhook "
+        "asks nothing of those who post to it.",
+    ),
     cfg.IntOpt(
         "max_body_size",
         default=256 * 1024,

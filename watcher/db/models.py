@@ -295,6 +295,8 @@ class AuditRun(Base):
     finished_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
     action_plan_id: Mapped[int | None] = mapped_column(ForeignKey("action_plans.id"), index=True)
     status_message: Mapped[str | None] = mapped_column(String(255))
+    parameters: Mapped[dict[str, Any] | None]
+    """Strategy parameters that the run's events gave it, over those of the audit."""
 
     audit: Mapped[Audit] = relationship(lazy="raise")
 
@@ -305,6 +307,7 @@ class AuditEvent(Base):
     __tablename__ = "audit_events"
     __table_args__ = (
         UniqueConstraint("uuid", name="uniq_audit_events0uuid"),
+        UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
     )
 
@@ -324,6 +327,11 @@ class AuditEvent(Base):
     decision: Mapped[str] = mapped_column(String(20))
     decision_reason: Mapped[str | None] = mapped_column(String(36))
     payload: Mapped[str | None] = mapped_column(Long)
+    parameters: Mapped[dict[str, Any] | None]
+    """Strategy parameters that the webhook's mapping took from the payload."""
+    delivery_key: Mapped[str | None] = mapped_column(String(64))
+    """What the sender repeats when it sends the same message again, hashed."""
+    deliveries: Mapped[int] = mapped_column(default=1)
 
 
 class Webhook(Base):
@@ -335,6 +343,23 @@ class Webhook(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     audit_id: Mapped[int] = mapped_column(ForeignKey("audits.id"))
     auth: Mapped[str | None] = mapped_column(String(20))
+    """``none``, ``secret`` or ``keystone``."""
+    secret_hash: Mapped[str | None] = mapped_column(String(64))
+    previous_secret_hash: Mapped[str | None] = mapped_column(String(64))
+    """Valid too, until the rotation is ended."""
+    debounce: Mapped[int] = mapped_column(default=0)
+    """Seconds from the first event until its run."""
+    cooldown: Mapped[int] = mapped_column(default=0)
+    """Seconds from the end of a run and its plan until the next run."""
+    max_actions: Mapped[int | None]
+    max_plans_per_hour: Mapped[int | None]
+    min_efficacy: Mapped[float | None]
+    filter: Mapped[str | None] = mapped_column(Text)
+    """JMESPath over the payload; an event for which it is false is ignored."""
+    parameters: Mapped[dict[str, Any] | None]
+    """Strategy parameter to the JMESPath that takes it from the payload."""
+    paused: Mapped[bool] = mapped_column(default=False)
+    note: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime.datetime] = mapped_column(Precise, default=timeutils.utcnow)
     updated_at: Mapped[datetime.datetime | None] = mapped_column(Precise, onupdate=timeutils.utcnow)
 

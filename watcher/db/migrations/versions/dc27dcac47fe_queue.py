@@ -79,6 +79,7 @@ def _create_audit_runs() -> None:
         sa.Column("finished_at", PRECISE),
         sa.Column("action_plan_id", sa.Integer, sa.ForeignKey("action_plans.id"), index=True),
         sa.Column("status_message", sa.String(255)),
+        sa.Column("parameters", LONG),
         sa.UniqueConstraint("uuid", name="uniq_audit_runs0uuid"),
         sa.UniqueConstraint("audit_id", "slot", name="uniq_audit_runs0audit_id0slot"),
         sa.Index("idx_audit_runs_slot_not_before", "slot", "not_before", "id"),
@@ -106,7 +107,11 @@ def _create_audit_events() -> None:
         sa.Column("decision", sa.String(20), nullable=False),
         sa.Column("decision_reason", sa.String(36)),
         sa.Column("payload", LONG),
+        sa.Column("parameters", LONG),
+        sa.Column("delivery_key", sa.String(64)),
+        sa.Column("deliveries", sa.Integer, nullable=False),
         sa.UniqueConstraint("uuid", name="uniq_audit_events0uuid"),
+        sa.UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         sa.Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
         **MYSQL,
     )
@@ -119,6 +124,17 @@ def _create_webhooks() -> None:
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("audit_id", sa.Integer, sa.ForeignKey("audits.id"), nullable=False),
         sa.Column("auth", sa.String(20)),
+        sa.Column("secret_hash", sa.String(64)),
+        sa.Column("previous_secret_hash", sa.String(64)),
+        sa.Column("debounce", sa.Integer, nullable=False),
+        sa.Column("cooldown", sa.Integer, nullable=False),
+        sa.Column("max_actions", sa.Integer),
+        sa.Column("max_plans_per_hour", sa.Integer),
+        sa.Column("min_efficacy", sa.Float),
+        sa.Column("filter", sa.Text),
+        sa.Column("parameters", LONG),
+        sa.Column("paused", sa.Boolean, nullable=False),
+        sa.Column("note", sa.String(255)),
         sa.Column("created_at", PRECISE, nullable=False),
         sa.Column("updated_at", PRECISE),
         sa.UniqueConstraint("audit_id", name="uniq_webhooks0audit_id"),
@@ -133,10 +149,14 @@ def _create_webhooks() -> None:
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
     op.execute(
         webhooks.insert().from_select(
-            ["audit_id", "created_at"],
-            sa.select(audits.c.id, sa.literal(now, PRECISE)).where(
-                audits.c.audit_type == "EVENT", audits.c.deleted == 0
-            ),
+            ["audit_id", "debounce", "cooldown", "paused", "created_at"],
+            sa.select(
+                audits.c.id,
+                sa.literal(0),
+                sa.literal(0),
+                sa.false(),
+                sa.literal(now, PRECISE),
+            ).where(audits.c.audit_type == "EVENT", audits.c.deleted == 0),
         )
     )
 
