@@ -353,7 +353,7 @@ class Webhook(Base):
     """Seconds from the end of a run and its plan until the next run."""
     max_actions: Mapped[int | None]
     max_plans_per_hour: Mapped[int | None]
-    min_efficacy: Mapped[float | None]
+    min_efficacy: Mapped[float | None] = mapped_column(Float())
     filter: Mapped[str | None] = mapped_column(Text)
     """JMESPath over the payload; an event for which it is false is ignored."""
     parameters: Mapped[dict[str, Any] | None]
