@@ -22,7 +22,7 @@ from watcherclient import client as watcherclient
 
 from tools.demo import picture
 from tools.demo.service import Failed, Service, command
-from tools.demo.story import OVER, Story, deviation
+from tools.demo.story import OVER, Step, Story, deviation
 
 AUDIT = "react-to-hot-host"
 """The audit whose webhook the example cloud's alarm rule posts to."""
@@ -47,15 +47,12 @@ class Demonstration:
             f"its simulated cloud has {len(story.now)} hosts"
         )
         self._create_audit()
-        self._until(
-            lambda: story.plan is not None,
-            f"Audit {AUDIT} waits for an alarm; a host will run hot in a moment",
-            seconds=30,
-        )
+        alarm = self._wait_for_alarm()
+        self._wait_for_plan(alarm)
         self._until(self._plan_is_over, "The plan is carried out", seconds=120)
         ended = time.time()
         self._until(lambda: self._cloud_saved_after(ended), "The dust settles", seconds=10)
-        self._judge(ended)
+        self._judge(alarm, ended)
 
     def _until(self, done: Callable[[], bool], waiting: str, seconds: float) -> None:
         """Watch, and show what there is to see, until *done*."""
@@ -105,8 +102,29 @@ class Demonstration:
         if process.returncode:
             raise Failed(f"The audit could not be created: {error.strip()}")
         audit = json.loads(out)
-        self._story.audit = audit["UUID"]
         self._story.tell(f"Audit {audit['UUID']} is {audit['State']}")
+
+    def _wait_for_alarm(self) -> Step:
+        story = self._story
+        self._until(
+            lambda: story.answer is not None,
+            f"Audit {AUDIT} waits for an alarm; a host will run hot in a moment",
+            seconds=30,
+        )
+        assert story.alarm and story.answer
+        story.steps += [story.alarm, story.answer]
+        return story.alarm
+
+    def _wait_for_plan(self, alarm: Step) -> None:
+        story = self._story
+        self._until(lambda: story.plan is not None, "The audit runs", seconds=30)
+        assert story.run
+        story.steps.append(story.run)
+        story.tell(
+            f"Action plan {story.plan}: {story.plan_size} migrations, "
+            f"{(story.plan_at - alarm.at) * 1000:.0f} ms after the alarm",
+            story.plan_at,
+        )
 
     def _plan_is_over(self) -> bool:
         """Ask the API for the plan and its actions."""
@@ -130,13 +148,14 @@ class Demonstration:
         saved = self._service.cloud()
         return saved is not None and saved[0] > moment
 
-    def _judge(self, ended: float) -> None:
+    def _judge(self, alarm: Step, ended: float) -> None:
         story = self._story
         before, now = deviation(story.before), deviation(story.now)
         carried_out = story.plan_state == "SUCCEEDED"
-        seconds = ended - (story.alarm_at or ended)
         story.tell(
-            f"The plan is {story.plan_state}, {seconds:.1f} s after the alarm", ended, carried_out
+            f"The plan is {story.plan_state}, {ended - alarm.at:.1f} s after the alarm",
+            ended,
+            carried_out,
         )
         story.tell(
             f"The standard deviation of the host loads went from {before:.3f} to {now:.3f}; "

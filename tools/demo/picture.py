@@ -80,7 +80,7 @@ class Screen:
 
 
 def _charts(story: Story, width: int) -> RenderableType:
-    titles = ("when the alarm came" if story.alarm_at else "before the alarm", "now")
+    titles = ("when the alarm came" if story.alarm else "before the alarm", "now")
     grid = Table.grid(expand=True)
     for _ in titles:
         grid.add_column(ratio=1)
@@ -181,7 +181,7 @@ class Lines:
         self._steps = len(story.steps)
         for migration in story.migrations:
             self._tell(migration)
-        if story.plan:
+        if story.plan_state:
             self._draw("when the alarm came", story.before, story)
         if story.plan_state in OVER and not story.waiting:
             self._draw("after the plan", story.now, story)

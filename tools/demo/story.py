@@ -15,9 +15,9 @@ OVER = ("SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED", "DELETED")
 
 _ALARM = re.compile(r"Alarm (\S+): (.+)")
 _ANSWER = re.compile(r"Alarm \S+ posted to \S+(/v1/webhooks/\S+): answer (\d+)")
-_RUN = re.compile(r"Begin run (\S+) of audit (\S+), attempt \d+")
-_FAILURE = re.compile(r"Failed run \S+ of audit (\S+): (.+)")
-_PLAN = re.compile(r"End run \S+ of audit (\S+): action plan (\S+), (\d+) actions, .*")
+_RUN = re.compile(r"Begin run (\S+) of audit \S+, attempt \d+")
+_FAILURE = re.compile(r"Failed run \S+ of audit \S+: (.+)")
+_PLAN = re.compile(r"End run \S+ of audit \S+: action plan (\S+), (\d+) actions, .*")
 
 
 def deviation(loads: Loads) -> float:
@@ -57,12 +57,13 @@ class Story:
     """When the alarm came; until then the present loads."""
     now: Loads = dataclasses.field(default_factory=dict)
     migrations: list[Migration] = dataclasses.field(default_factory=list)
-    audit: str | None = None
-    run: str | None = None
+    alarm: Step | None = None
+    answer: Step | None = None
+    run: Step | None = None
     plan: str | None = None
+    plan_at: float = 0.0
+    plan_size: int = 0
     plan_state: str | None = None
-    alarm_at: float | None = None
-    plan_at: float | None = None
     _places: Mapping[str, str] | None = None
     _reason: Step | None = None
 
@@ -78,38 +79,26 @@ class Story:
             self.before = self.now
 
     def heed_log(self, at: float, line: str) -> None:
-        """A line of the service's log, until the first plan is there."""
-        if self.plan is not None:
-            return
+        """A line of the service's log.  The first of a kind counts: there is one audit.
+
+        What a run says may come before the answer to its alarm does.
+        """
         if match := _ALARM.fullmatch(line):
             self._reason = Step(at, f"Alarm {match[1]}: {match[2]}")
-        elif (match := _ANSWER.fullmatch(line)) and self.alarm_at is None:
-            self._heed_answer(at, path=match[1], status=match[2])
-        elif (match := _RUN.fullmatch(line)) and match[2] == self.audit and self.run is None:
-            self.run = match[1]
-            self.tell(f"Run {self.run} of the audit begins", at)
-        elif (match := _FAILURE.fullmatch(line)) and match[1] == self.audit:
-            self.tell(f"The run failed: {match[2]}", at, good=False)
-        elif (match := _PLAN.fullmatch(line)) and match[1] == self.audit:
-            self._heed_plan(at, uuid=match[2], size=match[3])
+        elif match := _ANSWER.fullmatch(line):
+            self._heed_answer(Step(at, f"POST {match[1]} is answered {match[2]}"), match[2])
+        elif match := _RUN.fullmatch(line):
+            self.run = self.run or Step(at, f"Run {match[1]} of the audit begins")
+        elif match := _FAILURE.fullmatch(line):
+            self.tell(f"The run failed: {match[1]}", at, good=False)
+        elif (match := _PLAN.fullmatch(line)) and self.plan is None:
+            self.plan, self.plan_size, self.plan_at = match[1], int(match[2]), at
 
-    def _heed_answer(self, at: float, path: str, status: str) -> None:
-        if self._reason is None or self.audit is None:
-            return  # an alarm that came before there was an audit
-        self.steps.append(self._reason)
-        self.tell(f"POST {path} is answered {status}", at, good=status == "202")
-        if status == "202":
-            self.alarm_at = self._reason.at
-
-    def _heed_plan(self, at: float, uuid: str, size: str) -> None:
-        self.plan, self.plan_at = uuid, at
-        self.tell(f"Action plan {uuid}: {size} migrations, {self.alarm_to_plan} after the alarm")
-
-    @property
-    def alarm_to_plan(self) -> str:
-        if self.alarm_at is None or self.plan_at is None:
-            return "?"
-        return f"{(self.plan_at - self.alarm_at) * 1000:.0f} ms"
+    def _heed_answer(self, answer: Step, status: str) -> None:
+        if status == "202" and self.answer is None:
+            self.alarm, self.answer = self._reason, answer
+        elif status not in ("202", "404"):  # 404: there was no audit yet
+            self.tell(answer.text, answer.at, good=False)
 
     def heed_actions(self, actions: Iterable[Any], under_way: Mapping[str, float]) -> None:
         """The plan's actions, as the client has them, and migrations by server uuid."""

@@ -11,9 +11,9 @@ from watcher.tests.base import TestCase
 
 ROOT = Path(__file__).parents[3]
 CLOUD = {
-    "generate": {"hosts": 8, "servers": 120, "seed": 3},
+    "generate": {"hosts": 8, "servers": 100, "seed": 3},
     "migration_seconds": 0.3,
-    "surges": [{"after_seconds": 0, "hosts": ["compute-0000"], "cpu": 99}],
+    "surges": [{"after_seconds": 0, "hosts": ["compute-0003"], "cpu": 99}],
     "alarms": [
         {
             "name": "hot",
@@ -46,7 +46,7 @@ class DemoTest(TestCase):
         self.assertEqual((0, ""), (done.returncode, done.stderr))
         told = [
             "$ openstack optimize audit create --audit_type EVENT --name react-to-hot-host",
-            "Alarm hot: host_cpu_usage of compute-0000 is",
+            "Alarm hot: host_cpu_usage of compute-0003 is",
             "POST /v1/webhooks/react-to-hot-host is answered 202",
             " ms after the alarm",
             "CPU of 8 hosts when the alarm came:",
