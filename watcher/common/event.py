@@ -10,7 +10,9 @@ class Event:
     """One message of an alarm service, in Watcher's words.
 
     Text is as the sender wrote it, cut to the length that is kept.  ``payload`` is
-    the whole body: any JSON value, None for an empty one.
+    the whole message: any JSON value, None for an empty one.  ``resolved`` says that all
+    of it tells of the end of alarms.  ``delivery`` is what the sender repeats when it
+    sends the same message again, with its kind in front; None if there is no telling.
     """
 
     source: str
@@ -22,3 +24,5 @@ class Event:
     current_state: str | None = None
     reason: str | None = None
     request_id: str | None = None
+    resolved: bool = False
+    delivery: str | None = None

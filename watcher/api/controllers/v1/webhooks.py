@@ -45,13 +45,11 @@ class Webhooks(Resource):
             self.decision_engine.ring(audit.uuid or "")
 
     def _event(self, request: Request) -> Event:
-        # The alarm service's own name for the request; the middleware has made another.
-        request_id = request.headers.get("X-OpenStack-Request-ID")
         try:
             body = bodies.read(request, self.conf.webhooks.max_body_size)
         except BodyTooLarge as error:
             raise Invalid(str(error)) from None
-        return parsers.parse(_decoded(body), request_id)
+        return parsers.parse(_decoded(body), request.headers)
 
 
 def _decoded(body: bytes) -> Any:

@@ -48,29 +48,37 @@ class TestParse(base.TestCase):
                 current_state="alarm",
                 reason="Transition to alarm",
                 request_id="req-1",
+                delivery="aodh:req-1",
             ),
-            parsers.parse(AODH, "req-1"),
+            parsers.parse(AODH, {"X-OpenStack-Request-ID": "req-1"}),
         )
 
     def test_anything_else_is_generic(self):
         for body in (None, [], "x", 5, True, {}, {"alarm_id": 1}, [AODH]):
-            self.assertEqual(Event(source="generic", payload=body), parsers.parse(body))
+            self.assertEqual(Event(source="generic", payload=body), parsers.parse(body, {}))
 
     def test_odd_types_are_kept_as_the_json_that_they_were(self):
-        event = parsers.parse(AODH | {"severity": {"level": 3}, "reason": None, "current": True})
+        event = parsers.parse(
+            AODH | {"severity": {"level": 3}, "reason": None, "current": True}, {}
+        )
         self.assertEqual('{"level": 3}', event.severity)
         self.assertEqual("true", event.current_state)
         self.assertIsNone(event.reason)
 
     def test_text_is_cut_and_made_storable(self):
-        event = parsers.parse(AODH | {"alarm_name": "n" * 300, "reason": "a\x00b\ud800c"})
+        event = parsers.parse(AODH | {"alarm_name": "n" * 300, "reason": "a\x00b\ud800c"}, {})
         self.assertEqual("n" * 255, event.alarm_name)
         self.assertEqual("ab?c", event.reason)
 
     @hypothesis.given(JSON | st.dictionaries(st.sampled_from(sorted(AODH)), JSON), TEXT)
     def test_any_json_is_an_event_that_can_be_stored(self, body, request_id):
-        event = dataclasses.asdict(parsers.parse(body, request_id))
+        headers = {"X-OpenStack-Request-ID": request_id}
+        event = dataclasses.asdict(parsers.parse(body, headers))
         self.assertEqual(body, event.pop("payload"))
+        self.assertIsInstance(event.pop("resolved"), bool)
+        delivery = event.pop("delivery")
+        if delivery is not None:
+            delivery.encode()
         for field, value in event.items():
             if value is not None:
                 value.encode()

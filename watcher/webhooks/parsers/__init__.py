@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a webhook request to an Event.
+
+Alarm services are recognised by the shape of what they post: a parser a format, each
+in a file of its own, tried in order, and generic JSON for all that nobody knows.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from watcher.common.event import Event
+from watcher.webhooks.parsers import aodh
+
+Parser = Callable[[Any, Mapping[str, str]], dict[str, Any] | None]
+"""Body and headers (names in lower case) -> values for fields of an Event, or None for a
+body that is not of this format.  A value may be any JSON; here it becomes clean text."""
+
+GENERIC: Final = "generic"
+
+PARSERS: Final[Mapping[str, Parser]] = {
+    "aodh": aodh.read,
+}
+"""Source -> its parser, in the order in which they are tried."""
+
+_LENGTHS = {
+    "alarm_name": 255,
+    "alarm_id": 255,
+    "severity": 63,
+    "previous_state": 63,
+    "current_state": 63,
+    "reason": 4096,
+    "request_id": 255,
+}
+
+
+def parse(body: Any, headers: Mapping[str, str]) -> Event:
+    """The event that a decoded body stands for.  Never fails: any JSON is an event."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    source, facts = _read(body, lower)
+    # The alarm service's own name for the request; the API has made another.
+    facts["request_id"] = lower.get("x-openstack-request-id")
+    key = lower.get("idempotency-key")
+    delivery = f"key:{key}" if key else facts.get("delivery")
+    return Event(
+        source=source,
+        payload=facts.get("payload", body),
+        resolved=facts.get("resolved", False),
+        delivery=_clean(delivery) if delivery else None,
+        **{field: _text(facts.get(field), length) for field, length in _LENGTHS.items()},
+    )
+
+
+def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    for source, read in PARSERS.items():
+        facts = read(body, headers)
+        if facts is not None:
+            return source, facts
+    return GENERIC, {}
+
+
+def _text(value: Any, length: int) -> str | None:
+    """*value* as text that every database takes, and not too long.
+
+    What should be a string and is not comes as the JSON that it was.
+    """
+    if value is None:
+        return None
+    return _clean(value if isinstance(value, str) else json.dumps(value))[:length]
+
+
+def _clean(text: str) -> str:
+    """*text* without NUL and lone surrogates."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
