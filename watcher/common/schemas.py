@@ -6,6 +6,7 @@ properties may have no others, and a property that is left out gets its default.
 """
 
 import copy
+import functools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -99,16 +100,20 @@ def _completed_object(properties: Schema, value: dict[str, Any], field: str) -> 
 
 
 def _validate(schema: Schema, value: Any, field: str) -> None:
-    # Imported here: it takes megabytes, and most processes never need it.
-    from jsonschema import Draft4Validator, validators
-
-    extend: Any = validators.extend
-    strict = extend(Draft4Validator, {"uniqueItems": _unique})
-    error = next(strict(schema).iter_errors(value), None)
+    error = next(_validator()(schema).iter_errors(value), None)
     if error is not None:
         for step in error.absolute_path:
             field += f"[{step}]" if isinstance(step, int) else f".{_cut(step)}"
         raise Invalid(f"{field}: {_sentence(error)}")
+
+
+@functools.cache
+def _validator() -> Any:
+    # Imported here: it takes megabytes, and most processes never need it.
+    from jsonschema import Draft4Validator, validators
+
+    extend: Any = validators.extend
+    return extend(Draft4Validator, {"uniqueItems": _unique})
 
 
 def _unique(validator: Any, unique: bool, value: Any, schema: Schema) -> Iterator[Any]:

@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.errors import LostClaim
@@ -203,20 +203,17 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
         raise LostClaim(f"Run {run.uuid} is no longer this engine's; its result is dropped.")
 
 
-def _get(session: Session, run_id: int) -> AuditRun:
-    return session.scalars(
-        select(AuditRun)
-        .where(AuditRun.id == run_id)
-        .options(
-            joinedload(AuditRun.audit).options(joinedload(Audit.goal), joinedload(Audit.strategy))
-        )
-        .execution_options(populate_existing=True)
-    ).one()
+_WITH_AUDIT = (
+    select(AuditRun)
+    .where(AuditRun.id == bindparam("run_id"))
+    .options(joinedload(AuditRun.audit).options(joinedload(Audit.goal), joinedload(Audit.strategy)))
+    .execution_options(populate_existing=True)
+)
 
 
 def _start(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
     """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
-    run = _get(session, run_id)
+    run = session.scalars(_WITH_AUDIT, {"run_id": run_id}).one()
     audit = run.audit
     ended = _ended_by_now(session, audit, now)
     if ended:
