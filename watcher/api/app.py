@@ -14,6 +14,7 @@ from watcher import policies
 from watcher.api import bodies, microversions, paths
 from watcher.api.auth import Authenticated
 from watcher.api.controllers.root import Root
+from watcher.api.credentials import Veiled
 from watcher.api.errors import Errors
 from watcher.api.microversions import Versioned
 from watcher.api.resource import Collaborators, Request
@@ -72,6 +73,8 @@ def _register(conf: cfg.ConfigOpts) -> None:
 def _middleware(conf: cfg.ConfigOpts) -> list[Any]:
     """From the outside in."""
     return [
+        # First, so that nothing further in can write a secret down.
+        Veiled,
         # Names the request before anything can go wrong with it.
         lambda application: RequestId(application, conf),
         # Around all that may answer without reading the body.  How large one may be is for

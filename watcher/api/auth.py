@@ -9,6 +9,8 @@ from oslo_config import cfg
 from oslo_context.context import RequestContext
 from webob import dec
 
+from watcher.api import credentials
+
 _ENVIRON: Final = "watcher.context"
 _WEBHOOK: Final = re.compile(r"/v1/webhooks/[^/]+/?")
 
@@ -39,6 +41,7 @@ def _taken_at_their_word(request: webob.Request, application: Any) -> Any:
 class Authenticated:
     """Keystone for all but the public routes, whose requests never meet it.
 
+    A webhook asks for its own credential, if any, when its settings are known (Doorkeeper).
     Identity headers of a public request mean nothing, whoever sent them.  Without
     ``enable_authentication`` callers are taken at their word, and one who says nothing of
     roles is the operator: that is how the service runs on one machine without a keystone.
@@ -46,7 +49,6 @@ class Authenticated:
 
     def __init__(self, application: Any, conf: cfg.ConfigOpts) -> None:
         self._application = application
-        self._open_webhooks = not conf.api.enable_webhooks_auth
         self._identified: Any = dec.wsgify(
             _identified if conf.enable_authentication else _taken_at_their_word,
             args=(application,),
@@ -59,12 +61,11 @@ class Authenticated:
 
     @dec.wsgify
     def __call__(self, request: webob.Request) -> Any:
-        if not self._is_public(request):
+        if is_webhook(request):
+            credentials.veil_tokens(request.environ)
+        elif request.path_info != "/":
             return self._identified
         request.environ[_ENVIRON] = RequestContext(
             request_id=request.environ.get("openstack.request_id")
         )
         return self._application
-
-    def _is_public(self, request: webob.Request) -> bool:
-        return request.path_info == "/" or (self._open_webhooks and is_webhook(request))

@@ -44,6 +44,9 @@ _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
 }
 """What a client may know of errors whose own text is about tables."""
 
+RETRY_AFTER: Final = 5
+"""Seconds: long enough for what fell over to be started again, short enough for an alarm."""
+
 UNEXPECTED: Final = "Watcher met an error that it did not expect; its log has the details."
 
 
@@ -65,6 +68,10 @@ def respond(error: Exception) -> webob.Response:
     )
     if isinstance(error, MethodNotAllowed):
         response.allow = error.allowed
+    if isinstance(error, errors.Unauthorized):
+        response.headers["WWW-Authenticate"] = error.challenge
+    if status == 503:
+        response.retry_after = RETRY_AFTER
     return response
 
 

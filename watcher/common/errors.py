@@ -30,7 +30,11 @@ class Forbidden(WatcherError):
 
 
 class Unauthorized(WatcherError):
-    """The caller did not prove who it is."""
+    """The caller did not prove who it is; ``challenge`` is how it may."""
+
+    def __init__(self, sentence: str, challenge: str) -> None:
+        super().__init__(sentence)
+        self.challenge = challenge
 
 
 class NotAcceptable(WatcherError):

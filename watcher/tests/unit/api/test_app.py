@@ -19,7 +19,7 @@ from watcher.tests.unit.api.fakes import ApiTestCase, Bell
 class ErrorsTestCase(TestCase):
     def test_what_an_error_means(self) -> None:
         for error, status, sentence in (
-            (Unauthorized("Who?"), 401, "Who?"),
+            (Unauthorized("Who?", "Bearer"), 401, "Who?"),
             (CloudUnavailable("No nova."), 503, "No nova."),
             (CloudRefused("secret"), 500, errors.UNEXPECTED),
             (ValueError("secret"), 500, errors.UNEXPECTED),

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may post to a webhook: its credentials, kept out of sight, and their check.
+
+What a sender proves itself with is taken out of the request before anything can write it
+down, and stands in the environment under names that only this module reads.
+"""
+
+import threading
+from typing import Any, Final, NoReturn
+
+import webob
+from oslo_config import cfg
+from oslo_context.context import RequestContext
+from oslo_log import log
+from oslo_policy.policy import Enforcer
+from webob import dec
+
+from watcher.common.errors import Unauthorized, Unavailable
+from watcher.webhooks import credentials
+from watcher.webhooks.credentials import Lock
+
+LOG = log.getLogger(__name__)
+
+RULE: Final = "webhook:trigger"
+
+_SECRETS: Final = "watcher.webhook_secrets"
+_TOKENS: Final = "watcher.webhook_tokens"
+_TOKEN_HEADERS: Final = ("HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN")
+_WHOLE_URLS: Final = ("REQUEST_URI", "RAW_URI")
+"""Where servers keep the URL as it came; some write their access logs from it afterwards."""
+
+
+class Veiled:
+    """Takes secrets out of requests to webhooks, in the environment that the server holds, too.
+
+    By a word of the path alone, because nobody has settled yet how a path is spelled.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if "webhooks" in environ.get("PATH_INFO", ""):
+            _veil(environ)
+        return self._application(environ, start_response)
+
+
+def _veil(environ: dict[str, Any]) -> None:
+    query, secrets = credentials.from_query(environ.get("QUERY_STRING", ""))
+    secrets += credentials.from_authorization(environ.pop("HTTP_AUTHORIZATION", ""))
+    environ["QUERY_STRING"] = query
+    for name in _WHOLE_URLS:
+        if name in environ:
+            path = environ[name].partition("?")[0]
+            environ[name] = f"{path}?{query}" if query else path
+    environ[_SECRETS] = secrets
+
+
+def veil_tokens(environ: dict[str, Any]) -> None:
+    """The same for keystone's tokens, once it is certain that this is the trigger."""
+    environ[_TOKENS] = {name: environ.pop(name) for name in _TOKEN_HEADERS if name in environ}
+
+
+class Doorkeeper:
+    """Lets a request pass if it has what the webhook asks for."""
+
+    def __init__(self, conf: cfg.ConfigOpts, policy: Enforcer) -> None:
+        self._conf, self._policy = conf, policy
+        self._keystone: Any = None
+        self._building = threading.Lock()
+
+    def check(self, request: webob.Request, lock: Lock | None) -> None:
+        """Unauthorized, always with the same words; Unavailable if keystone does not answer.
+
+        *lock* is the row of the webhook; an audit without one has the defaults.
+        """
+        auth = credentials.effective_auth(lock.auth if lock else None, self._conf)
+        if auth == credentials.SECRET:
+            if not credentials.opens(request.environ.get(_SECRETS, ()), lock):
+                self._refuse(request, 'Bearer realm="watcher", Basic realm="watcher"')
+        elif auth == credentials.KEYSTONE:
+            identity = self._identity(request)
+            if identity is None or not self._policy.authorize(RULE, {}, identity):
+                self._refuse(request, self._keystone_challenge())
+
+    def _refuse(self, request: webob.Request, challenge: str) -> NoReturn:
+        LOG.warning("%s: refused, the credential is missing or not valid", request.path_info)
+        raise Unauthorized("The credential is missing or not valid.", challenge)
+
+    def _identity(self, request: webob.Request) -> RequestContext | None:
+        environ = {**request.environ, **request.environ.get(_TOKENS, {})}
+        if self._conf.enable_authentication:
+            return self._validated(environ)
+        # Callers are taken at their word, but here one who says nothing is not the operator:
+        # a webhook that was locked stays locked.
+        if not environ.get("HTTP_X_ROLES"):
+            return None
+        return RequestContext.from_environ(environ)
+
+    def _validated(self, environ: dict[str, Any]) -> RequestContext | None:
+        """The caller, if keystone knows the token.  Touches *environ*."""
+        response = webob.Request(environ).get_response(self._protocol())
+        if response.status_int >= 500:
+            raise Unavailable("Keystone does not answer now; try again later.")
+        if response.status_int != 204:
+            return None
+        return RequestContext.from_environ(environ)
+
+    def _protocol(self) -> Any:
+        with self._building:
+            if self._keystone is None:
+                # Here, because it is large and open webhooks do without it.
+                from keystonemiddleware.auth_token import AuthProtocol
+
+                # With a decision of its own it tells a keystone that does not answer
+                # from a token that is not valid.
+                self._keystone = AuthProtocol(
+                    _validated, {"oslo_config_config": self._conf, "delay_auth_decision": False}
+                )
+            return self._keystone
+
+    def _keystone_challenge(self) -> str:
+        uri = self._keystone and self._conf.keystone_authtoken.www_authenticate_uri
+        return f'Keystone uri="{uri}"' if uri else "Keystone"
+
+
+@dec.wsgify
+def _validated(request: webob.Request) -> webob.Response:
+    return webob.Response(status=204)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a webhook asks of those who post to it, and whether a secret is the right one.
+
+Secrets are long and random, so that a plain hash keeps them as well as a slow one would.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import Final, Protocol
+from urllib.parse import unquote_plus
+
+from oslo_config import cfg
+
+NONE: Final = "none"
+SECRET: Final = "secret"
+KEYSTONE: Final = "keystone"
+
+PARAMETER: Final = "token"
+"""Where a secret stands in the query of a URL, for senders that can do nothing else."""
+
+_NO_HASH: Final = "-" * 64
+"""Compared in place of a hash that is not there: it costs the same, and nothing equals it."""
+
+
+class Lock(Protocol):
+    """The settings of a webhook that matter here: its row, or anything like it."""
+
+    @property
+    def auth(self) -> str | None: ...
+    @property
+    def secret_hash(self) -> str | None: ...
+    @property
+    def previous_secret_hash(self) -> str | None: ...
+
+
+def effective_auth(auth: str | None, conf: cfg.ConfigOpts) -> str:
+    """``none``, ``secret`` or ``keystone``: what the webhook says, or else the configuration."""
+    if auth is not None:
+        return auth
+    return KEYSTONE if conf.api.enable_webhooks_auth else str(conf.webhooks.default_auth)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret: its sha256, in 64 hexadecimal digits."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def opens(presented: Iterable[str], lock: Lock | None) -> bool:
+    """Whether a presented secret is the webhook's, or the one before during a rotation.
+
+    Takes the same time whether there is a secret, a previous one, or neither, and
+    whichever of them it is that matches.
+    """
+    known = (
+        (lock and lock.secret_hash) or _NO_HASH,
+        (lock and lock.previous_secret_hash) or _NO_HASH,
+    )
+    matches = [
+        hmac.compare_digest(digest(secret).encode(), hash.encode())
+        for secret in tuple(presented) or ("",)
+        for hash in known
+    ]
+    return any(matches)
+
+
+def from_authorization(header: str) -> list[str]:
+    """The secret of a header ``Authorization``: what follows Bearer, or the password of Basic."""
+    scheme, _, value = header.strip().partition(" ")
+    value = value.strip()
+    if scheme.lower() == "basic":
+        try:
+            decoded = base64.b64decode(value).decode("utf-8", "replace")
+        except (binascii.Error, ValueError):
+            return []
+        value = decoded.partition(":")[2]
+    elif scheme.lower() != "bearer":
+        return []
+    return [value] if value else []
+
+
+def from_query(query: str) -> tuple[str, list[str]]:
+    """A query string without its secrets, and these."""
+    kept, secrets = [], []
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote_plus(name) == PARAMETER:
+            secrets.append(unquote_plus(value))
+        else:
+            kept.append(part)
+    return "&".join(kept), [secret for secret in secrets if secret]
