@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JMESPath over payloads: checked when an operator sets it, bounded when it runs.
+
+Neither length nor depth bounds the work by itself: a few pipes double a list a hundred times.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
+from jmespath.visitor import TreeInterpreter
+
+from watcher.common.errors import Invalid
+
+MAX_LENGTH: Final = 1000
+"""Characters of an expression."""
+
+_MAX_DEPTH: Final = 100
+_WORK: Final = 1_000_000
+"""Steps, and values that they make.  The largest payload has a fourth of that in values."""
+
+_TOO_DEEP: Final = f"a JMESPath expression must not be nested more than {_MAX_DEPTH} levels deep."
+
+Node = Mapping[str, Any]
+
+
+def check(expression: str, field: str) -> None:
+    """Invalid, in the parser's own words, for what is no JMESPath expression."""
+    if len(expression) > MAX_LENGTH:
+        raise Invalid(f"{field}: must not be longer than {MAX_LENGTH} characters.")
+    try:
+        level = [_compiled(expression)]
+    except RecursionError:
+        raise Invalid(f"{field}: {_TOO_DEEP}") from None
+    except JMESPathError as error:
+        raise Invalid(f"{field}: {_sentence(error)}") from None
+    for _ in range(_MAX_DEPTH):
+        for node in level:
+            _check_function(node, field)
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise Invalid(f"{field}: {_TOO_DEEP}")
+
+
+def evaluate(expression: str, payload: Any, field: str) -> Any:
+    """What *expression* takes from *payload*.  Invalid if it fails, or takes too much work."""
+    try:
+        return _Bounded().visit(_compiled(expression), payload)
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        # Its interpreter lets through what Python says of values of the wrong type.
+        raise Invalid(f"{field}: {_sentence(error)}") from None
+
+
+def holds(expression: str, payload: Any, field: str) -> bool:
+    """Whether *expression* is true for *payload*.  As in JMESPath 0 is; null and empty are not."""
+    found = evaluate(expression, payload, field)
+    return bool(found) or (found == 0 and not isinstance(found, bool))
+
+
+class _Bounded(TreeInterpreter):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = _WORK
+
+    def visit(self, node: Node, *args: Any, **kwargs: Any) -> Any:
+        result = super().visit(node, *args, **kwargs)
+        # What is put together from values may hold the same one many times over, which costs
+        # little until somebody writes it out: there it counts as what it would be then.
+        made = node["type"] in ("multi_select_list", "multi_select_dict")
+        self._spend(1 + (self._weight(result) if made else _length(result)))
+        return result
+
+    def _spend(self, work: int) -> None:
+        self._left -= work
+        if self._left < 0:
+            raise ValueError("it would make too much of this payload")
+
+    def _weight(self, value: Any) -> int:
+        weight, pending = 0, [value]
+        while pending and weight <= self._left:
+            item = pending.pop()
+            weight += 1 + _length(item)
+            if isinstance(item, dict):
+                pending.extend(item.values())
+            elif isinstance(item, list):
+                pending.extend(item)
+        return weight
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(expression: str) -> Any:
+    return jmespath.compile(expression).parsed
+
+
+def _check_function(node: Node, field: str) -> None:
+    if node["type"] != "function_expression":
+        return
+    function = Functions.FUNCTION_TABLE.get(node["value"])
+    if function is None:
+        raise Invalid(f"{field}: JMESPath has no function {node['value'][:63]}.")
+    wanted, given = len(function["signature"]), len(node["children"])
+    variadic = function["signature"][-1].get("variadic")
+    if given < wanted or (given > wanted and not variadic):
+        least = "at least " if variadic else ""
+        raise Invalid(
+            f"{field}: {node['value']}() takes {least}{wanted} arguments, and here it has {given}."
+        )
+
+
+def _children(node: Node) -> Iterator[Node]:
+    # The children of a slice are numbers.
+    yield from (child for child in node["children"] if isinstance(child, dict))
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list | dict | str) else 0
+
+
+def _sentence(error: Exception) -> str:
+    """The words of an error that may draw the expression below them, on one line."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return f"{words[:200]}."
