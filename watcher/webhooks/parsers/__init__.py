@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from watcher.common.event import Event
-from watcher.webhooks.parsers import aodh
+from watcher.webhooks.parsers import alertmanager, aodh, cloudevents, grafana
 
 Parser = Callable[[Any, Mapping[str, str]], dict[str, Any] | None]
 """Body and headers (names in lower case) -> values for fields of an Event, or None for a
@@ -19,7 +19,11 @@ body that is not of this format.  A value may be any JSON; here it becomes clean
 GENERIC: Final = "generic"
 
 PARSERS: Final[Mapping[str, Parser]] = {
+    # First, because in its binary form the body may be anything, a known alarm too.
+    "cloudevents": cloudevents.read,
     "aodh": aodh.read,
+    "grafana": grafana.read,
+    "alertmanager": alertmanager.read,
 }
 """Source -> its parser, in the order in which they are tried."""
 
