@@ -46,7 +46,7 @@ def check(expression: str, field: str) -> None:
     raise Invalid(f"{field}: {_TOO_DEEP}")
 
 
-def evaluate(expression: str, payload: Any, field: str) -> Any:
+def value(expression: str, payload: Any, field: str) -> Any:
     """What *expression* takes from *payload*.  Invalid if it fails, or takes too much work."""
     try:
         return _Bounded().visit(_compiled(expression), payload)
@@ -57,7 +57,7 @@ def evaluate(expression: str, payload: Any, field: str) -> Any:
 
 def holds(expression: str, payload: Any, field: str) -> bool:
     """Whether *expression* is true for *payload*.  As in JMESPath 0 is; null and empty are not."""
-    found = evaluate(expression, payload, field)
+    found = value(expression, payload, field)
     return bool(found) or (found == 0 and not isinstance(found, bool))
 
 
@@ -79,8 +79,8 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc]
         if self._left < 0:
             raise ValueError("it would make too much of this payload")
 
-    def _weight(self, value: Any) -> int:
-        weight, pending = 0, [value]
+    def _weight(self, made: Any) -> int:
+        weight, pending = 0, [made]
         while pending and weight <= self._left:
             item = pending.pop()
             weight += 1 + _length(item)
@@ -116,8 +116,8 @@ def _children(node: Node) -> Iterator[Node]:
     yield from (child for child in node["children"] if isinstance(child, dict))
 
 
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list | dict | str) else 0
+def _length(item: Any) -> int:
+    return len(item) if isinstance(item, list | dict | str) else 0
 
 
 def _sentence(error: Exception) -> str:

@@ -53,18 +53,18 @@ class CheckTestCase(TestCase):
     def test_whatever_is_written_it_is_invalid_or_runs(self, expression: str, payload: Any) -> None:
         try:
             expressions.check(expression, "filter")
-            expressions.evaluate(expression, payload, "filter")
+            expressions.value(expression, payload, "filter")
             expressions.holds(expression, payload, "filter")
         except Invalid:
             pass
 
 
-class EvaluateTestCase(TestCase):
+class ValueTestCase(TestCase):
     def test_values(self) -> None:
-        self.assertEqual("a", expressions.evaluate("alerts[0].labels.host", ALERT, "p"))
-        self.assertEqual(["a", "b"], expressions.evaluate("alerts[*].labels.host", ALERT, "p"))
-        self.assertIsNone(expressions.evaluate("nothing.like[0].it", ALERT, "p"))
-        self.assertIsNone(expressions.evaluate("a", None, "p"))
+        self.assertEqual("a", expressions.value("alerts[0].labels.host", ALERT, "p"))
+        self.assertEqual(["a", "b"], expressions.value("alerts[*].labels.host", ALERT, "p"))
+        self.assertIsNone(expressions.value("nothing.like[0].it", ALERT, "p"))
+        self.assertIsNone(expressions.value("a", None, "p"))
 
     def test_truth(self) -> None:
         for expression in ("status == 'firing'", "`0`", "`0.0`", "length(@)", "alerts", "'x'"):
@@ -74,7 +74,7 @@ class EvaluateTestCase(TestCase):
 
     def test_a_function_that_does_not_take_the_payload(self) -> None:
         for expression in ("length(nope)", "sum(status)", "join(status, alerts)", "keys(status)"):
-            error = self.assertRaises(Invalid, expressions.evaluate, expression, ALERT, "x.y")
+            error = self.assertRaises(Invalid, expressions.value, expression, ALERT, "x.y")
             self.assertTrue(str(error).startswith("x.y: "), error)
 
     def test_what_grows_without_bounds(self) -> None:
@@ -90,10 +90,10 @@ class EvaluateTestCase(TestCase):
         ):
             expressions.check(expression, "p")
             payload = ["x"] if "*" in expression or "map" in expression else "xxxx"
-            error = self.assertRaises(Invalid, expressions.evaluate, expression, payload, "p")
+            error = self.assertRaises(Invalid, expressions.value, expression, payload, "p")
             self.assertIn("p: ", str(error))
 
     def test_the_largest_payload_is_not_too_much(self) -> None:
         payload = {"alerts": [{"labels": {"host": str(n)}} for n in range(9000)]}
         last = "alerts[?labels.host == '8999'] | [0].labels.host"
-        self.assertEqual("8999", expressions.evaluate(last, payload, "p"))
+        self.assertEqual("8999", expressions.value(last, payload, "p"))
