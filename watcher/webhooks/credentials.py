@@ -58,10 +58,11 @@ def opens(presented: Iterable[str], lock: Lock | None) -> bool:
         (lock and lock.secret_hash) or _NO_HASH,
         (lock and lock.previous_secret_hash) or _NO_HASH,
     )
+    digests = [digest(secret).encode() for secret in tuple(presented) or ("",)]
     matches = [
-        hmac.compare_digest(digest(secret).encode(), hash.encode())
-        for secret in tuple(presented) or ("",)
-        for hash in known
+        hmac.compare_digest(presented_hash, known_hash.encode())
+        for presented_hash in digests
+        for known_hash in known
     ]
     return any(matches)
 

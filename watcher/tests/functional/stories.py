@@ -24,6 +24,7 @@ from watcher.db import models, services, strategies
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import factories
+from watcher.webhooks import credentials
 
 _current: list[Any] = []
 
@@ -203,3 +204,26 @@ class Guarded(Plans):
 
     def configure(self, conf: cfg.ConfigOpts) -> None:
         conf.set_override("enable_webhooks_auth", True, group="api")
+
+
+class Locked(Api):
+    """Four webhooks: one is in the middle of a rotation of its secret, one asks keystone."""
+
+    def configure(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_override("allow_names", False, group="webhooks")
+
+    def fill(self, session: Session) -> None:
+        new, old = credentials.digest("new-secret"), credentials.digest("old-secret")
+        for name, webhook in {
+            "SECRET_AUDIT": models.Webhook(
+                auth="secret", secret_hash=new, previous_secret_hash=old
+            ),
+            "NO_SECRET_AUDIT": models.Webhook(auth="secret"),
+            "KEYSTONE_AUDIT": models.Webhook(auth="keystone"),
+            "OPEN_AUDIT": models.Webhook(auth="none"),
+        }.items():
+            audit = factories.audit(session, audit_type=AuditType.EVENT)
+            webhook.audit_id = audit.id
+            session.add(webhook)
+            tell(**{name: audit})
+        factories.audit(session, audit_type=AuditType.EVENT, name="guessed")
