@@ -16,6 +16,7 @@ from typing import Any
 
 from oslo_utils import timeutils
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Computed,
     DateTime,
@@ -297,6 +298,8 @@ class AuditRun(Base):
     status_message: Mapped[str | None] = mapped_column(String(255))
     parameters: Mapped[dict[str, Any] | None]
     """Strategy parameters that the run's events gave it, over those of the audit."""
+    auto_started: Mapped[bool] = mapped_column(default=False)
+    """Whether its plan went to the applier without anybody's doing."""
 
     audit: Mapped[Audit] = relationship(lazy="raise")
 
@@ -372,3 +375,17 @@ class ActionPlanLease(Base):
     action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
     engine: Mapped[str] = mapped_column(String(255))
     expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
+    attempt: Mapped[int] = mapped_column(default=1)
+    """Which holder this is since an action of the plan ended; more than one means deaths."""
+
+
+class Tally(Base):
+    """A count of what no row tells any more, or never did; see ``db.counters``."""
+
+    __tablename__ = "tallies"
+    __table_args__ = (UniqueConstraint("name", name="uniq_tallies0name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(400))
+    """What is counted and its labels, a JSON list."""
+    value: Mapped[int] = mapped_column(BigInteger)

@@ -6,7 +6,8 @@ them out.
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -20,15 +21,23 @@ PLAN_ONGOING = "plan_ongoing"
 
 
 def enqueue(
-    session: Session, audit_id: int, now: datetime.datetime, not_before: datetime.datetime
+    session: Session,
+    audit_id: int,
+    now: datetime.datetime,
+    not_before: datetime.datetime,
+    parameters: Mapping[str, Any] | None = None,
 ) -> AuditRun:
-    """Queue a run.  DBDuplicateEntry (at flush) if one waits already."""
+    """Queue a run, with *parameters* over those of the audit.
+
+    DBDuplicateEntry (at flush) if one waits already.
+    """
     run = AuditRun(
         uuid=models.new_uuid(),
         audit_id=audit_id,
         state=RunState.QUEUED,
         not_before=not_before,
         created_at=now,
+        parameters=dict(parameters or {}),
     )
     session.add(run)
     session.flush()
@@ -146,12 +155,12 @@ def _due() -> Select[int]:
 
 
 # Engines ask these all the time, and to build them takes longer than to answer them.
-_PLAN_UNDER_WAY = exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
-_WAITS_FOR_PLANS = Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
+PLAN_UNDER_WAY = exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
+WAITS_FOR_PLANS = Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
 _CLAIMABLE = (
     _due()
-    .where(~_PLAN_UNDER_WAY | ~_WAITS_FOR_PLANS)
+    .where(~PLAN_UNDER_WAY | ~WAITS_FOR_PLANS)
     .order_by(AuditRun.not_before, AuditRun.id)
     .limit(bindparam("limit"))
 )
-_HELD_UP = _due().where(_PLAN_UNDER_WAY, _WAITS_FOR_PLANS, AuditRun.wait_reason.is_(None))
+_HELD_UP = _due().where(PLAN_UNDER_WAY, WAITS_FOR_PLANS, AuditRun.wait_reason.is_(None))

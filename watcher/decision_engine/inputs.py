@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from watcher.cloud.compute import Cloud
 from watcher.common import schemas
-from watcher.db.models import Audit
+from watcher.db.models import Audit, AuditRun
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 def make(
     strategy: type[Strategy],
-    audit: Audit,
-    run_uuid: str,
+    run: AuditRun,
     now: datetime.datetime,
     cloud: Cloud,
     catalog: Catalog,
     conf: cfg.ConfigOpts,
 ) -> Inputs:
-    """The inputs of run *run_uuid*.  Invalid if the audit's parameters do not fit (any more)."""
+    """The inputs of a run.  Invalid if its or its audit's parameters do not fit (any more)."""
+    audit = run.audit
+    parameters = {**(audit.parameters or {}), **(run.parameters or {})}
     return Inputs(
         audit_uuid=audit.uuid or "",
         audit_type=audit.audit_type or "",
-        parameters=schemas.parameters(strategy.schema, audit.parameters or {}),
+        parameters=schemas.parameters(strategy.schema, parameters),
         now=now,
-        seed=uuid.UUID(run_uuid).int,
+        seed=uuid.UUID(run.uuid).int,
         compute_model=functools.cache(lambda: _compute_model(cloud, audit)),
         host_metric=lambda *what, **how: cloud.metrics.host_metric(*what, **how),
         server_metric=lambda *what, **how: cloud.metrics.server_metric(*what, **how),

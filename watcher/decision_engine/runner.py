@@ -108,8 +108,7 @@ class Runner:
             solution = strategy().execute(
                 inputs.make(
                     strategy,
-                    audit,
-                    run.uuid,
+                    run,
                     timeutils.utcnow(),
                     self._cloud,
                     self._catalog,

@@ -42,6 +42,15 @@ def upgrade() -> None:
         ),
         sa.Column("engine", sa.String(255), nullable=False),
         sa.Column("expires_at", PRECISE, nullable=False, index=True),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        **MYSQL,
+    )
+    op.create_table(
+        "tallies",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String(400), nullable=False),
+        sa.Column("value", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("name", name="uniq_tallies0name"),
         **MYSQL,
     )
     for name, table, columns in INDEXES:
@@ -52,7 +61,7 @@ def downgrade() -> None:
     _give_foreign_keys_their_indexes()
     for name, table, _ in INDEXES:
         op.drop_index(name, table)
-    for table in ("action_plan_leases", "webhooks", "audit_events", "audit_runs"):
+    for table in ("tallies", "action_plan_leases", "webhooks", "audit_events", "audit_runs"):
         op.drop_table(table)
 
 
@@ -80,6 +89,7 @@ def _create_audit_runs() -> None:
         sa.Column("action_plan_id", sa.Integer, sa.ForeignKey("action_plans.id"), index=True),
         sa.Column("status_message", sa.String(255)),
         sa.Column("parameters", LONG),
+        sa.Column("auto_started", sa.Boolean, nullable=False),
         sa.UniqueConstraint("uuid", name="uniq_audit_runs0uuid"),
         sa.UniqueConstraint("audit_id", "slot", name="uniq_audit_runs0audit_id0slot"),
         sa.Index("idx_audit_runs_slot_not_before", "slot", "not_before", "id"),

@@ -45,12 +45,11 @@ class InputsTest(TestCase):
             [server("s1", "h1"), server("s2", "h2")],
         )
 
-    def make(self, strategy=Dummy, run=RUN, cloud=None, **audit):
+    def make(self, strategy=Dummy, run=RUN, cloud=None, given=None, **audit):
         values = {"uuid": uid("audit"), "audit_type": "ONESHOT", "parameters": {}, "scope": []}
         return inputs.make(
             strategy,
-            models.Audit(**(values | audit)),
-            run,
+            models.AuditRun(uuid=run, parameters=given, audit=models.Audit(**(values | audit))),
             datetime.datetime(2026, 1, 1),
             cloud or Cloud(self.compute, self.compute),
             self.catalog,
@@ -63,9 +62,14 @@ class InputsTest(TestCase):
         )
         self.assertEqual(3.2, self.make(parameters=None).parameters["para1"])
 
+    def test_those_of_the_run_come_over_those_of_the_audit(self):
+        made = self.make(parameters={"para1": 1.5, "para2": "moo"}, given={"para2": "baa"})
+        self.assertEqual({"para1": 1.5, "para2": "baa"}, made.parameters)
+
     def test_parameters_that_fit_no_longer_are_named(self):
-        error = self.assertRaises(Invalid, self.make, parameters={"para1": 99})
-        self.assertIn("para1", str(error))
+        for ours in ({"parameters": {"para1": 99}}, {"given": {"para1": 99}}):
+            error = self.assertRaises(Invalid, self.make, **ours)
+            self.assertIn("para1", str(error))
 
     def test_nothing_is_fetched_before_it_is_asked_for(self):
         made = self.make(cloud=Cloud())
