@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alarms arrive while everything that could handle them is killed: nothing gets lost.
+
+Starts the services as processes, on a MariaDB server and a RabbitMQ broker, posts alarms
+to EVENT audits, and kills engines, appliers, the API and the broker with SIGKILL, at
+moments that follow from the seed.  When nothing is left to be done it tells from the
+database what was lost, doubled or is stuck.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import random
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tools.drill import broker, findings, ledger, report
+from tools.drill.processes import Process, Service, listens, wait_for
+from tools.drill.sender import Senders, alarms
+from tools.drill.strikes import Carrier, plan
+from watcher import conf as watcher_conf
+from watcher.common.states import AuditType
+from watcher.db import migration
+from watcher.db.models import Audit, Strategy
+from watcher.db.session import Database
+
+_ACTIONS = [
+    {"action_type": "nop", "input_parameters": {"message": "one"}},
+    {"action_type": "nop", "input_parameters": {"message": "two"}},
+    {"action_type": "sleep", "input_parameters": {"duration": 1}},
+]
+_PATIENCE = 180.0
+"""Seconds for what is left to be done after the last strike."""
+
+
+class Fleet:
+    """All processes of the drill."""
+
+    def __init__(self, directory: Path, name: str, arguments: argparse.Namespace, url: str) -> None:
+        self.broker = broker.make(directory, arguments.broker)
+        values = {
+            "prefix": name,
+            "broker": self.broker.url,
+            "database": url,
+            "recorded": arguments.recorded,
+        }
+        self.apis = [Service("watcher-api", f"api-{n}", directory, **values) for n in range(2)]
+        self.engines = [
+            Service("watcher-decision-engine", f"engine-{n}", directory, **values) for n in range(3)
+        ]
+        self.appliers = [
+            Service("watcher-applier", f"applier-{n}", directory, **values) for n in range(2)
+        ]
+
+    @property
+    def all(self) -> list[Process]:
+        return [self.broker, *self.apis, *self.engines, *self.appliers]
+
+    def __enter__(self) -> "Fleet":
+        for process in self.all:
+            process.start()
+        wait_for(lambda: listens(self.broker.port), "the broker listens", 60)
+        for api in self.apis:
+            wait_for(lambda api=api: listens(api.port), f"{api.name} listens", 60)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in reversed(self.all):
+            if error[0]:
+                process.kill()  # nobody waits for its good end
+            process.end()
+
+
+def drill(directory: Path, name: str, database: Database, arguments: argparse.Namespace) -> bool:
+    """Whether all went well."""
+    draw = random.Random(arguments.seed)
+    url = database.engine.url.render_as_string(hide_password=False)
+    with Fleet(directory, name, arguments, url) as fleet:
+        wait_for(lambda: _knows(database), "the decision engines are ready", 60)
+        audits = _create_audits(database, arguments.audits)
+        seconds = arguments.minutes * 60
+        senders = Senders(
+            alarms(draw, arguments.alarms, audits, seconds),
+            [api.port for api in fleet.apis],
+            arguments.seed,
+        )
+        strikes = Carrier(fleet.all, plan(draw, len(fleet.all), seconds))
+        print(
+            f"{arguments.alarms:,} alarms to {arguments.audits} audits, {seconds:.0f} seconds, "
+            f"seed {arguments.seed}; the broker is {fleet.broker.what}",
+            flush=True,
+        )
+        senders.start()
+        strikes.start()
+        strikes.join()
+        strikes.stop()
+        deadline = time.monotonic() + _PATIENCE
+        senders.join_until(deadline)
+        _wait_for_rest(database, deadline)
+        with database.reader() as session:
+            found = findings.look(session, senders.alarms, arguments.recorded >= arguments.alarms)
+    return report.show(found, senders, strikes.killed)
+
+
+def _knows(database: Database) -> bool:
+    with database.reader() as session:
+        return session.scalar(sa.select(Strategy).where(Strategy.name == "actuator")) is not None
+
+
+def _create_audits(database: Database, number: int) -> list[str]:
+    """Each tenth carries its plans out, each tenth waits for the end of others' plans."""
+    with database.writer() as session:
+        strategies = {row.name: row for row in session.scalars(sa.select(Strategy))}
+        audits = []
+        for index in range(number):
+            acts = index % 10 == 1
+            strategy = strategies["actuator" if acts else "dummy"]
+            audits.append(
+                Audit(
+                    name=f"drill-{index}",
+                    audit_type=AuditType.EVENT,
+                    goal_id=strategy.goal_id,
+                    strategy_id=strategy.id,
+                    parameters={"actions": _ACTIONS} if acts else {},
+                    auto_trigger=acts,
+                    force=index % 10 != 2,
+                )
+            )
+        session.add_all(audits)
+        session.flush()
+        return [audit.uuid or "" for audit in audits]
+
+
+def _wait_for_rest(database: Database, deadline: float) -> None:
+    def done() -> bool:
+        with database.reader() as session:
+            return not findings.waiting(session)
+
+    # What is left then is what the table calls stuck.
+    with contextlib.suppress(TimeoutError):
+        wait_for(done, "all is done", deadline - time.monotonic())
+
+
+@contextlib.contextmanager
+def _database(server: str, name: str) -> Iterator[Database]:
+    """A database of its own, which stays when something goes wrong."""
+    _admin(server, f"CREATE DATABASE {name}")
+    conf = watcher_conf.load([], [])
+    url = sa.make_url(server).set(database=name)
+    conf.set_override("connection", url.render_as_string(hide_password=False), group="database")
+    database = Database(conf)
+    migration.upgrade(database)
+    with database.engine.begin() as connection:
+        ledger.open_ledger(connection)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def _admin(server: str, statement: str) -> None:
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text(statement))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tox -e drill --", description=__doc__)
+    parser.add_argument("--alarms", type=int, default=2000, help="by default 2000")
+    parser.add_argument("--audits", type=int, default=50, help="by default 50")
+    parser.add_argument("--seed", type=int, default=3, help="of alarms and strikes; by default 3")
+    parser.add_argument(
+        "--minutes", type=float, default=3.0, help="of alarms and strikes; by default 3"
+    )
+    parser.add_argument(
+        "--recorded",
+        type=int,
+        default=1_000_000,
+        help="[webhooks] max_recorded_per_minute; by default so many that each alarm has a row",
+    )
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        default=os.environ.get("WATCHER_TEST_MYSQL_URL")
+        or "mysql+pymysql://root@127.0.0.1:3306/mysql",
+        help="a MariaDB server on which databases may be created",
+    )
+    parser.add_argument(
+        "--broker",
+        metavar="URL",
+        help="a broker to use through a proxy that is killed in its place; "
+        "by default a RabbitMQ node of its own",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # What stops the drill from outside must not leave the services behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    name = f"watcher_drill_{secrets.token_hex(4)}"
+    directory = Path(tempfile.mkdtemp(prefix="watcher-drill-"))
+    well = False
+    try:
+        with _database(arguments.database, name) as database:
+            well = drill(directory, name, database, arguments)
+    except TimeoutError as error:
+        print(error, file=sys.stderr)
+    finally:
+        if well:
+            _admin(arguments.database, f"DROP DATABASE {name}")
+            shutil.rmtree(directory)
+        else:
+            print(f"Logs stay in {directory}, rows in the database {name}.", file=sys.stderr)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
