@@ -17,13 +17,25 @@ from watcher.conf import (
     cloud,
     database,
     decision_engine,
+    metrics,
     nova,
     planners,
     service,
     webhooks,
 )
 
-_MODULES = (service, api, webhooks, database, decision_engine, planners, applier, cloud, nova)
+_MODULES = (
+    service,
+    api,
+    webhooks,
+    database,
+    decision_engine,
+    planners,
+    applier,
+    cloud,
+    nova,
+    metrics,
+)
 
 Groups = dict[str | None, list[cfg.Opt]]
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState, sources
-from watcher.db import models, paging
+from watcher.db import counters, models, paging
 from watcher.db.lookup import identified
 from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, Strategy
 from watcher.db.paging import Page
@@ -84,6 +84,7 @@ def create(
     indicators: Sequence[Mapping[str, Any]],
     actions: Sequence[Planned],
     now: datetime.datetime,
+    status_message: str | None = None,
 ) -> ActionPlan:
     """Write a plan with all that belongs to it, in three statements whatever its size.
 
@@ -95,6 +96,7 @@ def create(
         strategy_id=strategy_id,
         state=state,
         global_efficacy=global_efficacy,
+        status_message=status_message,
         created_at=now,
     )
     session.add(plan)
@@ -145,12 +147,14 @@ def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
             f"Couldn't delete when state is '{plan.state}'; "
             f"allowed are {', '.join(sorted(PlanState.DELETABLE))}."
         )
-    session.execute(
-        update(Action)
-        .where(Action.action_plan_id == plan.id, Action.deleted == 0)
-        .values(state=ActionState.DELETED, deleted=Action.id, deleted_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    actions = Action.action_plan_id == plan.id
+    with counters.preserved(session, Action.__table__, actions):
+        session.execute(
+            update(Action)
+            .where(actions, Action.deleted == 0)
+            .values(state=ActionState.DELETED, deleted=Action.id, deleted_at=now)
+            .execution_options(synchronize_session=False)
+        )
     session.execute(
         update(EfficacyIndicator)
         .where(EfficacyIndicator.action_plan_id == plan.id, EfficacyIndicator.deleted == 0)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from watcher.common.states import PlanState
+from watcher.db import counters
 from watcher.db.claims import Lease
 from watcher.db.models import ActionPlan, ActionPlanLease
 from watcher.db.transitions import move
@@ -93,6 +94,8 @@ def take_over(session: Session, plan_id: int, lease: Lease, now: datetime.dateti
         .execution_options(synchronize_session=False)
     )
     if named.rowcount == 1:  # type: ignore[attr-defined]
+        if holder is not None:
+            counters.add_take_over(session, counters.ACTION_PLAN)
         return True
     release(session, plan_id, lease.engine)
     return False

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Any
 
 from oslo_db import api as db_api
+from oslo_db.exception import DBDuplicateEntry
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Executable,
     FromClause,
     Integer,
     MetaData,
@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
-from watcher.db import models
+from watcher.db import counters, models
 from watcher.db.session import Database
 
 BATCH = 1000
@@ -169,14 +169,18 @@ class Purge:
                 ).all()
             if not keys:
                 return
-            _commit(self._connection, change.where(key.in_(keys)))
+            _commit(self._connection, table, key.in_(keys), change)
             last = keys[-1]
 
 
-@db_api.wrap_db_retry(max_retries=5, retry_on_deadlock=True)  # type: ignore[untyped-decorator]
-def _commit(connection: Connection, statement: Executable) -> None:
-    with connection.begin():
-        connection.execute(statement)
+@db_api.wrap_db_retry(  # type: ignore[untyped-decorator]
+    max_retries=5,
+    retry_on_deadlock=True,
+    exception_checker=lambda error: isinstance(error, DBDuplicateEntry),
+)
+def _commit(connection: Connection, table: Table, rows: ColumnElement[bool], change: Any) -> None:
+    with connection.begin(), counters.preserved(connection, table, rows):
+        connection.execute(change.where(rows))
 
 
 def _doom(table: Table, selection: Selection) -> Any:

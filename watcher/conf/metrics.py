@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+from oslo_config import cfg
+
+OPTIONS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "enabled",
+        default=False,
+        help="Whether the decision engine serves metrics for Prometheus.",
+    ),
+    cfg.HostAddressOpt(
+        "host",
+        default="127.0.0.1",
+        help="Address on which the metrics are served. They are served without authentication "
+        "or encryption, so make it one that only Prometheus reaches.",
+    ),
+    cfg.PortOpt(
+        "port",
+        default=9323,
+        help="Port on which the metrics are served; 0 takes a free one. A decision engine that "
+        "finds it in use says so and works without metrics.",
+    ),
+]
+
+
+def list_opts() -> dict[str | None, list[cfg.Opt]]:
+    return {"metrics": OPTIONS}

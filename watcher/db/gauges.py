@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How things stand at one moment: the queue, the plans, the services."""
+
+import dataclasses
+import datetime
+from typing import Final
+
+from sqlalchemy import case, exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from watcher.common.states import AuditState, PlanState, RunState
+from watcher.db import runs
+from watcher.db.models import ActionPlan, Audit, AuditRun, Service
+from watcher.db.services import is_active
+
+DUE: Final = "due"
+"""Nothing holds such a run up but that no engine has taken it."""
+NOT_BEFORE: Final = "not_before"
+AUDIT_SUSPENDED: Final = "audit_suspended"
+RUN_ONGOING: Final = "run_ongoing"
+
+WAIT_REASONS: Final = (DUE, NOT_BEFORE, runs.PLAN_ONGOING, RUN_ONGOING, AUDIT_SUSPENDED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """Runs that wait for the same reason, and the seconds that the first of them is late."""
+
+    number: int = 0
+    oldest: float = 0.0
+
+
+def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
+    """The runs that wait, by what they wait for at this moment."""
+    other = aliased(AuditRun)
+    ongoing = exists().where(other.audit_id == AuditRun.audit_id, other.slot == RunState.ONGOING)
+    waiting = (
+        select(
+            case(
+                (Audit.state == AuditState.SUSPENDED, AUDIT_SUSPENDED),
+                (AuditRun.not_before > now, NOT_BEFORE),
+                (runs.PLAN_UNDER_WAY & runs.WAITS_FOR_PLANS, runs.PLAN_ONGOING),
+                (ongoing, RUN_ONGOING),
+                else_=DUE,
+            ).label("reason"),
+            AuditRun.not_before,
+        )
+        .join(Audit, Audit.id == AuditRun.audit_id)
+        .where(AuditRun.slot == RunState.QUEUED)
+        .subquery()
+    )
+    found = session.execute(
+        select(waiting.c.reason, func.count(), func.min(waiting.c.not_before)).group_by(
+            waiting.c.reason
+        )
+    )
+    return dict.fromkeys(WAIT_REASONS, Waiting()) | {
+        reason: Waiting(number, max(0.0, (now - first).total_seconds()))
+        for reason, number, first in found
+    }
+
+
+def ongoing_runs(session: Session) -> int:
+    return session.scalars(
+        select(func.count()).select_from(AuditRun).where(AuditRun.slot == RunState.ONGOING)
+    ).one()
+
+
+def plans(session: Session) -> dict[str, int]:
+    """The plans that are not deleted, by state."""
+    states = [state for state in PlanState.ALL if state != PlanState.DELETED]
+    found = session.execute(
+        select(ActionPlan.state, func.count())
+        .where(ActionPlan.deleted == 0)
+        .group_by(ActionPlan.state)
+    )
+    return dict.fromkeys(states, 0) | {state or "": number for state, number in found}
+
+
+def services(
+    session: Session, down_time: datetime.timedelta, now: datetime.datetime
+) -> dict[tuple[str, str], bool]:
+    """Name and host of each service, and whether it was heard of lately."""
+    found = session.scalars(select(Service).where(Service.deleted == 0).order_by(Service.id))
+    return {(row.name, row.host): is_active(row, down_time, now) for row in found}

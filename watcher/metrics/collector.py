@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metrics, with their names and labels.
+
+All are read from the database in one transaction, so it does not matter which node is asked.
+A label is one of our own words or the name of a plug-in, a service or a node: nothing
+that a request brought along.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_utils import timeutils
+from prometheus_client import Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from watcher.db import counters, gauges
+from watcher.db.counters import Counts
+from watcher.db.session import Database
+
+_COUNTERS = (
+    (
+        counters.EVENTS,
+        "watcher_events",
+        "Events recorded at the webhooks, and what was decided about them.",
+        ("source", "decision", "reason"),
+    ),
+    (
+        counters.COALESCED,
+        "watcher_events_coalesced",
+        "Events that joined a run that waited already, recorded or not.",
+        (),
+    ),
+    (
+        counters.RUNS,
+        "watcher_runs",
+        "Runs of audits that ended.",
+        ("result", "strategy"),
+    ),
+    (
+        counters.ACTIONS,
+        "watcher_actions",
+        "Actions that ended.",
+        ("type", "result"),
+    ),
+    (
+        counters.TAKE_OVERS,
+        "watcher_take_overs",
+        "Runs and action plans whose holder died and that another took over.",
+        ("of",),
+    ),
+)
+
+_HISTOGRAMS = (
+    (
+        counters.RUN_TIME,
+        "watcher_run_duration_seconds",
+        "Time from the start of a run, at its last attempt, to its end.",
+        ("result", "strategy"),
+    ),
+    (
+        counters.PLAN_TIME,
+        "watcher_alarm_to_plan_seconds",
+        "Time from the first alarm of a run to its action plan.",
+        (),
+    ),
+)
+
+_ALWAYS: tuple[tuple[str, ...], ...] = (
+    (counters.COALESCED,),
+    (counters.TAKE_OVERS, counters.RUN),
+    (counters.TAKE_OVERS, counters.ACTION_PLAN),
+    *(
+        (counters.PLAN_TIME, str(key))
+        for key in (*counters.PLAN_BUCKETS, counters.ALL, counters.SUM)
+    ),
+)
+"""Series that are there from the beginning, at 0: rates need a first value."""
+
+
+class DatabaseCollector(Collector):
+    """Reads everything anew each time it is asked.  Database errors get out of ``collect``."""
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
+        self._database = database
+        self._down_time = datetime.timedelta(seconds=conf.service_down_time)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that to register it does not take a look at the database."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        now = timeutils.utcnow()
+        with self._database.reader() as session:
+            counts = counters.totals(session)
+            queue = gauges.queue(session, now)
+            ongoing = gauges.ongoing_runs(session)
+            plans = gauges.plans(session)
+            services = gauges.services(session, self._down_time, now)
+        yield from _counted(counts)
+        yield _gauge(
+            "watcher_queue_depth",
+            "Runs that wait, by what they wait for.",
+            ("reason",),
+            {(reason,): waiting.number for reason, waiting in queue.items()},
+        )
+        yield _gauge(
+            "watcher_queue_oldest_seconds",
+            "How long the first of the runs that wait could have begun already.",
+            ("reason",),
+            {(reason,): waiting.oldest for reason, waiting in queue.items()},
+        )
+        yield _gauge("watcher_runs_ongoing", "Runs under way.", (), {(): ongoing})
+        yield _gauge(
+            "watcher_action_plans",
+            "Action plans that are not deleted.",
+            ("state",),
+            {(state,): number for state, number in plans.items()},
+        )
+        yield _gauge(
+            "watcher_service_up",
+            "Whether a service was heard of within service_down_time.",
+            ("service", "host"),
+            services,
+        )
+
+
+def _counted(counts: Counts) -> Iterator[Metric]:
+    counts.update(dict.fromkeys(_ALWAYS, 0))
+    for kind, name, text, labels in _COUNTERS:
+        counter = CounterMetricFamily(name, text, labels=labels)
+        for key in sorted(key for key in counts if key[0] == kind):
+            counter.add_metric(key[1:], counts[key])
+        yield counter
+    for kind, name, text, labels in _HISTOGRAMS:
+        histogram = HistogramMetricFamily(name, text, labels=labels)
+        width = 1 + len(labels)
+        for key in sorted({key[:width] for key in counts if key[0] == kind}):
+            _add_histogram(histogram, key, counts)
+        yield histogram
+
+
+def _add_histogram(histogram: HistogramMetricFamily, key: tuple[str, ...], counts: Counts) -> None:
+    bounds = counters.BUCKETS[key[0]]
+    buckets = [(str(float(bound)), float(counts[(*key, str(bound))])) for bound in bounds]
+    buckets.append(("+Inf", float(counts[(*key, counters.ALL)])))
+    histogram.add_metric(key[1:], buckets, counts[(*key, counters.SUM)] / 1000)
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
+    gauge = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        gauge.add_metric(key, value)
+    return gauge

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the metrics say of a known database; the tests of each database take these in."""
+
+import datetime
+from unittest import mock
+
+from oslo_utils import timeutils
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy.orm import Session
+
+from watcher.common.states import (
+    ActionState,
+    AuditState,
+    AuditType,
+    Decision,
+    PlanState,
+    RunState,
+)
+from watcher.db import action_plans, claims, models, runs, services
+from watcher.db.purge import Purge, Selection
+from watcher.metrics.collector import DatabaseCollector
+from watcher.tests import factories
+from watcher.tests.base import TestCase
+
+NOW = datetime.datetime(2026, 5, 4, 3, 2, 1)
+SECOND = datetime.timedelta(seconds=1)
+
+KNOWN = """\
+# HELP watcher_events_total Events recorded at the webhooks, and what was decided about them.
+# TYPE watcher_events_total counter
+watcher_events_total{decision="IGNORED",reason="outside_window",source="aodh"} 1.0
+watcher_events_total{decision="QUEUED",reason="",source="aodh"} 1.0
+watcher_events_total{decision="COALESCED",reason="",source="generic"} 1.0
+# HELP watcher_events_coalesced_total Events that joined a run that waited already, recorded or not.
+# TYPE watcher_events_coalesced_total counter
+watcher_events_coalesced_total 1.0
+# HELP watcher_runs_total Runs of audits that ended.
+# TYPE watcher_runs_total counter
+watcher_runs_total{result="FAILED",strategy=""} 1.0
+watcher_runs_total{result="SUCCEEDED",strategy="hot"} 1.0
+# HELP watcher_actions_total Actions that ended.
+# TYPE watcher_actions_total counter
+watcher_actions_total{result="FAILED",type="migrate"} 1.0
+watcher_actions_total{result="SUCCEEDED",type="migrate"} 2.0
+# HELP watcher_take_overs_total Runs and action plans whose holder died and that another took over.
+# TYPE watcher_take_overs_total counter
+watcher_take_overs_total{of="action_plan"} 0.0
+watcher_take_overs_total{of="run"} 0.0
+# HELP watcher_run_duration_seconds Time from the start of a run, at its last attempt, to its end.
+# TYPE watcher_run_duration_seconds histogram
+watcher_run_duration_seconds_bucket{le="0.1",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="0.5",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="1.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="5.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="10.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="30.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="60.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="300.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="900.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="3600.0",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_bucket{le="+Inf",result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_count{result="FAILED",strategy=""} 1.0
+watcher_run_duration_seconds_sum{result="FAILED",strategy=""} 0.0
+watcher_run_duration_seconds_bucket{le="0.1",result="SUCCEEDED",strategy="hot"} 0.0
+watcher_run_duration_seconds_bucket{le="0.5",result="SUCCEEDED",strategy="hot"} 0.0
+watcher_run_duration_seconds_bucket{le="1.0",result="SUCCEEDED",strategy="hot"} 0.0
+watcher_run_duration_seconds_bucket{le="5.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="10.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="30.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="60.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="300.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="900.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="3600.0",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_bucket{le="+Inf",result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_count{result="SUCCEEDED",strategy="hot"} 1.0
+watcher_run_duration_seconds_sum{result="SUCCEEDED",strategy="hot"} 2.125
+# HELP watcher_alarm_to_plan_seconds Time from the first alarm of a run to its action plan.
+# TYPE watcher_alarm_to_plan_seconds histogram
+watcher_alarm_to_plan_seconds_bucket{le="0.5"} 0.0
+watcher_alarm_to_plan_seconds_bucket{le="1.0"} 0.0
+watcher_alarm_to_plan_seconds_bucket{le="2.0"} 0.0
+watcher_alarm_to_plan_seconds_bucket{le="5.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="10.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="30.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="60.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="120.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="300.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="900.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="3600.0"} 1.0
+watcher_alarm_to_plan_seconds_bucket{le="+Inf"} 1.0
+watcher_alarm_to_plan_seconds_count 1.0
+watcher_alarm_to_plan_seconds_sum 3.125
+# HELP watcher_queue_depth Runs that wait, by what they wait for.
+# TYPE watcher_queue_depth gauge
+watcher_queue_depth{reason="due"} 1.0
+watcher_queue_depth{reason="not_before"} 1.0
+watcher_queue_depth{reason="plan_ongoing"} 0.0
+watcher_queue_depth{reason="run_ongoing"} 0.0
+watcher_queue_depth{reason="audit_suspended"} 0.0
+# HELP watcher_queue_oldest_seconds How long the first of the runs that wait could have begun already.
+# TYPE watcher_queue_oldest_seconds gauge
+watcher_queue_oldest_seconds{reason="due"} 7.5
+watcher_queue_oldest_seconds{reason="not_before"} 0.0
+watcher_queue_oldest_seconds{reason="plan_ongoing"} 0.0
+watcher_queue_oldest_seconds{reason="run_ongoing"} 0.0
+watcher_queue_oldest_seconds{reason="audit_suspended"} 0.0
+# HELP watcher_runs_ongoing Runs under way.
+# TYPE watcher_runs_ongoing gauge
+watcher_runs_ongoing 0.0
+# HELP watcher_action_plans Action plans that are not deleted.
+# TYPE watcher_action_plans gauge
+watcher_action_plans{state="RECOMMENDED"} 0.0
+watcher_action_plans{state="PENDING"} 0.0
+watcher_action_plans{state="ONGOING"} 0.0
+watcher_action_plans{state="SUCCEEDED"} 0.0
+watcher_action_plans{state="FAILED"} 1.0
+watcher_action_plans{state="CANCELLING"} 0.0
+watcher_action_plans{state="CANCELLED"} 0.0
+watcher_action_plans{state="SUPERSEDED"} 0.0
+# HELP watcher_service_up Whether a service was heard of within service_down_time.
+# TYPE watcher_service_up gauge
+watcher_service_up{host="engine-1",service="watcher-decision-engine"} 1.0
+watcher_service_up{host="engine-2",service="watcher-decision-engine"} 0.0
+"""  # noqa: E501
+
+
+class MetricsStories(TestCase):
+    """Needs ``self.database`` with the schema."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.registry = CollectorRegistry()
+        self.registry.register(DatabaseCollector(self.conf, self.database))
+
+    def text(self) -> str:
+        with mock.patch.object(timeutils, "utcnow", return_value=NOW):
+            return generate_latest(self.registry).decode()
+
+    def values(self, *prefixes: str) -> dict[str, float]:
+        """What the series that begin so show, as far as it is not 0."""
+        lines = (line.rpartition(" ") for line in self.text().splitlines() if line[0] != "#")
+        return {
+            name: float(value)
+            for name, _, value in lines
+            if name.startswith(prefixes) and float(value)
+        }
+
+    def event_audit(self, session: Session, **values: object) -> models.Audit:
+        return factories.audit(
+            session, audit_type=AuditType.EVENT, state=AuditState.SUCCEEDED, **values
+        )
+
+    def fill(self, session: Session) -> tuple[models.Audit, models.ActionPlan]:
+        """A bit of everything.  The audit without a strategy, and the plan of its run."""
+        goal = factories.goal(session)
+        strategy = factories.strategy(session, goal, name="hot")
+        audit = self.event_audit(session, goal=goal)
+        begin = NOW - 60 * SECOND
+        run = runs.enqueue(session, audit.id, begin, begin)
+        run.coalesced_count = 1
+        for source, decision, reason in (
+            ("aodh", Decision.QUEUED, None),
+            ("generic", Decision.COALESCED, None),
+            ("aodh", Decision.IGNORED, "outside_window"),
+        ):
+            session.add(
+                models.AuditEvent(
+                    audit_id=audit.id,
+                    run_id=None if reason else run.id,
+                    received_at=begin,
+                    source=source,
+                    decision=decision,
+                    decision_reason=reason,
+                )
+            )
+        plan = factories.action_plan(session, audit, strategy, state=PlanState.FAILED)
+        for state in (
+            ActionState.SUCCEEDED,
+            ActionState.SUCCEEDED,
+            ActionState.FAILED,
+            ActionState.PENDING,
+        ):
+            factories.action(session, plan, action_type="migrate", state=state)
+        run.state, run.action_plan_id = RunState.SUCCEEDED, plan.id
+        run.started_at = begin + SECOND
+        run.finished_at = begin + 3.125 * SECOND
+        failed = runs.enqueue(session, factories.audit(session, goal=goal).id, begin, begin)
+        failed.state, failed.started_at, failed.finished_at = RunState.FAILED, begin, begin
+        due = NOW - 7.5 * SECOND
+        runs.enqueue(session, factories.audit(session, goal=goal).id, due, due)
+        runs.enqueue(session, factories.audit(session, goal=goal).id, NOW, NOW + SECOND)
+        services.beat(session, "watcher-decision-engine", "engine-1", NOW - 90 * SECOND)
+        services.beat(session, "watcher-decision-engine", "engine-2", NOW - 91 * SECOND)
+        return audit, plan
+
+    def test_a_known_database(self) -> None:
+        with self.database.writer() as session:
+            self.fill(session)
+        self.assertEqual(KNOWN.splitlines(), self.text().splitlines())
+
+    def test_an_empty_database(self) -> None:
+        self.assertEqual({}, self.values("watcher_"))
+        self.assertIn('watcher_take_overs_total{of="run"} 0.0', self.text())
+        self.assertIn("watcher_alarm_to_plan_seconds_count 0.0", self.text())
+
+    def test_what_runs_wait_for(self) -> None:
+        with self.database.writer() as session:
+            suspended, busy, held, forced = (
+                self.event_audit(session, force=number == 3) for number in range(4)
+            )
+            suspended.state = AuditState.SUSPENDED
+            ongoing = runs.enqueue(session, busy.id, NOW, NOW)
+            ongoing.state = RunState.ONGOING
+            session.flush()
+            for late, audit in enumerate((suspended, busy, held, forced), start=1):
+                runs.enqueue(session, audit.id, NOW, NOW - late * SECOND)
+            busy.force = True
+            strategy = factories.strategy(session, factories.goal(session))
+            factories.action_plan(session, held, strategy, state=PlanState.ONGOING)
+        self.assertEqual(
+            {
+                'watcher_queue_oldest_seconds{reason="audit_suspended"}': 1,
+                'watcher_queue_oldest_seconds{reason="run_ongoing"}': 2,
+                'watcher_queue_oldest_seconds{reason="plan_ongoing"}': 3,
+                'watcher_queue_oldest_seconds{reason="due"}': 4,
+                "watcher_runs_ongoing": 1,
+            },
+            self.values("watcher_queue_oldest", "watcher_runs_ongoing"),
+        )
+
+    COUNTED = (
+        "watcher_events",
+        "watcher_runs_total",
+        "watcher_actions_total",
+        "watcher_run_duration",
+        "watcher_alarm_to_plan",
+    )
+
+    def test_counts_outlive_what_is_deleted_and_purged(self) -> None:
+        with self.database.writer() as session:
+            audit, plan = self.fill(session)
+        before = self.values(*self.COUNTED)
+        with self.database.writer() as session:
+            action_plans.delete(session, session.get_one(models.ActionPlan, plan.id), NOW)
+        self.assertEqual(before, self.values(*self.COUNTED))
+        with Purge(self.database) as purge:
+            self.assertEqual(1, purge.select(Selection())["action_plans"])
+            purge.remove()
+        # The run of the living audit has forgotten which strategy it was.
+        self.assertEqual(before, self.values(*self.COUNTED))
+        with self.database.writer() as session:
+            gone = session.get_one(models.Audit, audit.id)
+            gone.deleted, gone.deleted_at = gone.id, NOW
+        with Purge(self.database) as purge:
+            purge.select(Selection())
+            purge.remove()
+        self.assertEqual(before, self.values(*self.COUNTED))
+        with self.database.writer() as session:
+            factories.action(
+                session,
+                factories.action_plan(
+                    session,
+                    factories.audit(session),
+                    factories.strategy(session, factories.goal(session)),
+                ),
+                action_type="migrate",
+                state=ActionState.FAILED,
+            )
+        after = self.values(*self.COUNTED)
+        name = 'watcher_actions_total{result="FAILED",type="migrate"}'
+        self.assertEqual(before | {name: before[name] + 1}, after)
+
+    def test_take_overs(self) -> None:
+        lease = claims.Lease("engine-2", "host-2", 30 * SECOND)
+        with self.database.writer() as session:
+            audit = self.event_audit(session)
+            run = runs.enqueue(session, audit.id, NOW, NOW)
+            claims.claim(session, run.id, lease, NOW)
+        for later in (40, 80):
+            with self.database.writer() as session:
+                claims.take_over(session, run.id, lease, NOW + later * SECOND)
+                self.assertIsNone(claims.take_over(session, run.id, lease, NOW + later * SECOND))
+        self.assertEqual(
+            {'watcher_take_overs_total{of="run"}': 2}, self.values("watcher_take_overs")
+        )
