@@ -28,7 +28,8 @@ class Process(cotyledon.Service):
         from watcher.rpc import doorbell
 
         transport = rpc.transport(conf)
-        database = Database(conf)
+        self._conf = conf
+        self._database = database = Database(conf)
         self._notifications = Notifications(conf, database)
         self._engine = DecisionEngine(
             conf,
@@ -40,7 +41,10 @@ class Process(cotyledon.Service):
         )
 
     def run(self) -> None:
+        from watcher.cmd import exposure
+
         self._engine.start()
+        exposure.warn(self._conf, self._database)
 
     def terminate(self) -> None:
         self._engine.stop()

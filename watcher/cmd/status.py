@@ -8,6 +8,7 @@ from oslo_upgradecheck import common_checks, upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from watcher import conf as watcher_conf
+from watcher.cmd import exposure
 from watcher.db import migration
 from watcher.db.session import Database
 
@@ -23,6 +24,7 @@ class Checks(upgradecheck.UpgradeCommands):
                 (common_checks.check_policy_json, {"conf": conf}),
             ),
             ("Database Schema", Checks._schema),
+            ("Open Webhooks", Checks._open_webhooks),
         )
 
     def _schema(self) -> Result:
@@ -38,6 +40,14 @@ class Checks(upgradecheck.UpgradeCommands):
             f"The database is at revision {present or 'none'} and has to be at {wanted}; "
             "run watcher-db-manage upgrade.",
         )
+
+    def _open_webhooks(self) -> Result:
+        database = Database(self._conf)
+        try:
+            sentence = exposure.warning(self._conf, database)
+        finally:
+            database.dispose()
+        return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
 
 
 def main() -> int:

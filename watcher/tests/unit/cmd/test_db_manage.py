@@ -6,13 +6,16 @@ from unittest import mock
 
 from alembic import command
 from oslo_utils import timeutils
+from sqlalchemy import MetaData, Table
 
 from watcher.cmd import db_manage, status
+from watcher.common.states import AuditType
 from watcher.db import migration
 from watcher.db.session import Database
 from watcher.tests import base, factories
 
 HEAD = migration.head()
+AUDIT = "0ca2845e-c142-4d4b-a346-e495553628ce"
 
 
 class CommandTestCase(base.TestCase):
@@ -164,4 +167,45 @@ class StatusTest(CommandTestCase):
         migration.ensure(self.database)
         code, out, _ = self.call(status, "upgrade", "check")
         self.assertEqual(0, code)
-        self.assertEqual(2, out.count("Result: Success"))
+        self.assertEqual(3, out.count("Result: Success"))
+
+    def test_open_webhooks_that_act_on_their_own_are_a_warning(self) -> None:
+        migration.ensure(self.database)
+        with self.database.writer() as session:
+            factories.audit(session, name="open", audit_type=AuditType.EVENT, auto_trigger=True)
+        code, out, _ = self.call(status, "upgrade", "check")
+        self.assertEqual(1, code)
+        self.assertIn("auto_trigger: open;", " ".join(out.split()).replace("| | ", ""))
+        with open(self.config_file, "a") as file:
+            file.write("[webhooks]\ndefault_auth = secret\n")
+        self.assertEqual(0, self.call(status, "upgrade", "check")[0])
+
+    def test_before_the_upgrade_there_are_no_settings_yet(self) -> None:
+        migration.upgrade(self.database, "001")
+        with self.database.engine.begin() as connection:
+            for table, row in (
+                (
+                    "goals",
+                    {
+                        "id": 1,
+                        "uuid": "g",
+                        "name": "g",
+                        "display_name": "g",
+                        "efficacy_specification": "[]",
+                    },
+                ),
+                (
+                    "audits",
+                    {
+                        "uuid": AUDIT,
+                        "goal_id": 1,
+                        "audit_type": "EVENT",
+                        "state": "PENDING",
+                        "auto_trigger": True,
+                    },
+                ),
+            ):
+                old = Table(table, MetaData(), autoload_with=connection)
+                connection.execute(old.insert(), row | {"deleted": 0})
+        _code, out, _ = self.call(status, "upgrade", "check")
+        self.assertIn(AUDIT, out)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The warning about open webhooks that act on their own: at the start, and before an upgrade."""
+
+from typing import Final
+
+from oslo_config import cfg
+from oslo_db import exception as db_errors
+from oslo_log import log
+
+from watcher.db import exposed
+from watcher.db.session import Database
+from watcher.webhooks import credentials
+
+LOG = log.getLogger(__name__)
+
+_NAMED: Final = 10
+
+
+def warning(conf: cfg.ConfigOpts, database: Database) -> str | None:
+    """One sentence that names such audits, or None if there are none."""
+    if conf.webhooks.require_auth_for_auto_trigger:
+        return None
+    with database.reader() as session:
+        names = exposed.audits(session, credentials.effective_auth(None, conf))
+    if not names:
+        return None
+    named = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (
+        "Whoever reaches the API can make the cloud move servers through the open webhooks of "
+        f"these audits with auto_trigger: {named}{more}; give the webhooks an auth, or set "
+        "[webhooks] default_auth or require_auth_for_auto_trigger."
+    )
+
+
+def warn(conf: cfg.ConfigOpts, database: Database) -> None:
+    """Log it.  A database that does not answer now keeps no service from starting."""
+    try:
+        sentence = warning(conf, database)
+    except db_errors.DBError as error:
+        LOG.warning("Not known now whether open webhooks act on their own: %s", error)
+    else:
+        if sentence:
+            LOG.warning("%s", sentence)
