@@ -28,6 +28,7 @@ from watcher import conf as watcher_conf
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.event import Event
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
+from watcher.common.webhook import Facts
 from watcher.db import action_plans, events, migration, models
 from watcher.db.models import (
     Action,
@@ -146,7 +147,9 @@ def _rate(database: Database, audits: list[int]) -> float:
     with database.writer() as session:
         first = session.scalar(select(func.max(AuditRun.id))) or 0
         for audit in audits:
-            events.accept(session, audit, Event("generic", payload=ALARM), timeutils.utcnow())
+            facts = Facts(audit, "", AuditType.EVENT, AuditState.PENDING)
+            event = Event("generic", payload=ALARM)
+            events.accept(session, facts, event, {}, timeutils.utcnow())
     mine = select(
         func.count(AuditRun.id), func.min(AuditRun.started_at), func.max(AuditRun.finished_at)
     ).where(AuditRun.id > first, AuditRun.state == RunState.SUCCEEDED)

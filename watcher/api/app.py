@@ -13,6 +13,7 @@ from webob import dec
 from watcher import policies
 from watcher.api import bodies, microversions, paths
 from watcher.api.auth import Authenticated
+from watcher.api.coalescing import Coalescing
 from watcher.api.controllers.root import Root
 from watcher.api.credentials import Veiled
 from watcher.api.errors import Errors
@@ -31,8 +32,12 @@ def build(
     applier: Doorbell,
     notifications: Notifications,
     questions: Questions | None = None,
+    coalescing: Coalescing | None = None,
 ) -> Any:
-    """A WSGI application of its own, however many there are in the process."""
+    """A WSGI application of its own, however many there are in the process.
+
+    Whoever hands in *coalescing* may stop it, so that its last counts are written.
+    """
     _register(conf)
     policy = Enforcer(conf)
     policy.register_defaults(list(policies.list_rules()))
@@ -45,6 +50,7 @@ def build(
             applier,
             notifications,
             questions or Nobody(),
+            coalescing or Coalescing(database),
         )
     )
     application: Any = pecan.Pecan(

@@ -25,6 +25,7 @@ from oslo_policy.policy import Enforcer
 from webob import Response
 
 from watcher.api import auth, bodies, microversions, paging
+from watcher.api.coalescing import Coalescing
 from watcher.api.errors import MethodNotAllowed
 from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, UnsupportedMediaType
 from watcher.db.session import Database
@@ -50,6 +51,7 @@ class Collaborators:
     applier: Doorbell
     notifications: Notifications
     questions: Questions
+    coalescing: Coalescing
 
 
 class Request(pecan.Request):
@@ -81,6 +83,7 @@ class Route:
     handler: Callable[..., Any]
     query: Mapping[str, Callable[[str], Any]]
     paged: bool
+    order: paging.Order
     body: Callable[[Any], Any] | None
     status: int
     any_query: bool
@@ -98,6 +101,7 @@ def _route(
     *,
     query: Mapping[str, Callable[[str], Any]] | None = None,
     paged: bool = False,
+    order: paging.Order = paging.OLDEST_FIRST,
     body: Callable[[Any], Any] | None = None,
     status: int = 200,
     any_query: bool = False,
@@ -106,13 +110,14 @@ def _route(
 
     *path* is below the resource, ``{}`` segments are passed to the handler as text.  *query*
     maps parameters to what reads them; they come as keyword arguments, and with *paged* a
-    ``page``; others are refused, or with *any_query* left alone.  *body* reads the decoded body
-    into the argument ``body``.  With *status* 202 or 204 there is nothing to answer.
+    ``page``, in that *order* unless they name another; others are refused, or with *any_query*
+    left alone.  *body* reads the decoded body into the argument ``body``.  With *status* 202 or
+    204 there is nothing to answer.
     """
 
     def decorate(handler: F) -> F:
         segments = tuple(filter(None, path.split("/")))
-        route = Route(method, segments, handler, query or {}, paged, body, status, any_query)
+        route = Route(method, segments, handler, query or {}, paged, order, body, status, any_query)
         setattr(handler, _ROUTES, [*getattr(handler, _ROUTES, []), route])
         return handler
 
@@ -144,7 +149,10 @@ class Resource:
 
     def __init_subclass__(cls) -> None:
         cls.routes = tuple(
-            route for value in vars(cls).values() for route in getattr(value, _ROUTES, ())
+            route
+            for part in cls.__mro__  # what is too much for one file is put together from several
+            for value in vars(part).values()
+            for route in getattr(value, _ROUTES, ())
         )
 
     def authorize(self, request: Request, rule: str) -> None:
@@ -200,7 +208,9 @@ class Resource:
         given = _query(request, [*route.query, *(paging.PARAMETERS if route.paged else ())])
         arguments = {name: read(given[name]) for name, read in route.query.items() if name in given}
         if route.paged:
-            arguments["page"] = paging.page(given, self.conf.api.max_limit, self.marker)
+            arguments["page"] = paging.page(
+                given, self.conf.api.max_limit, self.marker, route.order
+            )
         return arguments
 
     def _decoded(self, request: Request) -> Any:

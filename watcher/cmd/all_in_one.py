@@ -18,6 +18,7 @@ from oslo_log import log
 from watcher import conf as watcher_conf
 from watcher import rpc
 from watcher.api import app
+from watcher.api.coalescing import Coalescing
 from watcher.applier.service import Applier
 from watcher.cloud import alarm_rules, simulated
 from watcher.common.errors import Invalid, WatcherError
@@ -74,10 +75,17 @@ class AllInOne:
         )
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
+        self._coalescing = Coalescing(database)
         self._api = wsgi.Server(
             (LOOPBACK, conf.port if conf.port is not None else conf.api.port),
             app.build(
-                conf, database, decision_engine, applier, notifications, Calls(conf, transport)
+                conf,
+                database,
+                decision_engine,
+                applier,
+                notifications,
+                Calls(conf, transport),
+                self._coalescing,
             ),
         )
         self._alarms = alarm_rules.AlarmRules(cloud)
@@ -105,6 +113,7 @@ class AllInOne:
     def stop(self) -> None:
         self._alarms.stop()
         self._api.stop()
+        self._coalescing.stop()
         self._applier.stop()
         self._engine.stop()
         self._notifications.stop()

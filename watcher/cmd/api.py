@@ -4,6 +4,7 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import cotyledon
@@ -31,9 +32,10 @@ class Process(cotyledon.Service):
 
         from watcher.api import bodies
 
+        application, self._settle = wired(conf)
         self._server = wsgi.Server(
             (conf.api.host, conf.api.port),
-            wired(conf),
+            application,
             request_queue_size=128,
             reuse_port=_processes(conf) > 1,
         )
@@ -49,26 +51,31 @@ class Process(cotyledon.Service):
 
     def terminate(self) -> None:
         self._server.stop()
+        self._settle()
 
 
-def wired(conf: cfg.ConfigOpts) -> Any:
-    """The WSGI application with its collaborators, for a process of its own."""
+def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
+    """The WSGI application with its collaborators, and what to do when its process ends."""
     from watcher import rpc
     from watcher.api import app
+    from watcher.api.coalescing import Coalescing
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
     from watcher.rpc.questions import Calls
 
     transport, database = rpc.transport(conf), Database(conf)
-    return app.build(
+    coalescing = Coalescing(database)
+    application = app.build(
         conf,
         database,
         doorbell.decision_engine(conf, transport),
         doorbell.applier(conf, transport),
         Notifications(conf, database),
         Calls(conf, transport),
+        coalescing,
     )
+    return application, coalescing.stop
 
 
 def main() -> None:

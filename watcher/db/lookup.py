@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How rows are identified from outside: by UUID, or by name."""
 
-import uuid
+import uuid as uuidlib
 from typing import Any
 
 from oslo_utils import uuidutils
@@ -12,10 +12,15 @@ def is_uuid(ident: str) -> bool:
     return bool(uuidutils.is_uuid_like(ident))
 
 
+def canonical_uuid(ident: str) -> str | None:
+    """The UUID as it is stored; None for what is none, and therefore a name."""
+    return str(uuidlib.UUID(ident)) if is_uuid(ident) else None
+
+
 def identified(row: Any, ident: str) -> ColumnElement[bool]:
     """Whether a live row has the UUID or name *ident*; what looks like a UUID is no name."""
-    if is_uuid(ident):
-        condition: ColumnElement[bool] = row.uuid == str(uuid.UUID(ident))
-    else:
-        condition = row.name == ident
+    canonical = canonical_uuid(ident)
+    condition: ColumnElement[bool] = (
+        row.name == ident if canonical is None else row.uuid == canonical
+    )
     return and_(row.deleted == 0, condition)

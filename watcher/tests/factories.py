@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows for tests: only what a test is about needs to be named."""
 
+import datetime
 import itertools
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from watcher.common.states import AuditType
-from watcher.db import models
+from watcher.common.event import Event
+from watcher.common.states import AuditState, AuditType
+from watcher.common.webhook import Facts
+from watcher.db import events, models
 
 _number = itertools.count(1)
 
@@ -51,6 +54,26 @@ def action(session: Session, action_plan: models.ActionPlan, **values: Any) -> m
     values.setdefault("action_type", "nop")
     values.setdefault("input_parameters", {"message": "hello"})
     return _added(session, models.Action(action_plan_id=action_plan.id, **values))
+
+
+def facts(audit_id: int = 1, **values: Any) -> Facts:
+    values.setdefault("audit_uuid", "9a9b1e2c-0c5c-4a3e-8f5e-1a2b3c4d5e6f")
+    values.setdefault("audit_type", AuditType.EVENT)
+    values.setdefault("state", AuditState.PENDING)
+    return Facts(audit_id=audit_id, **values)
+
+
+def accepted(
+    session: Session,
+    audit_id: int,
+    now: datetime.datetime,
+    event: Event | None = None,
+    parameters: dict[str, Any] | None = None,
+    **values: Any,
+) -> events.Recorded:
+    """An event that was let in; *values* are facts."""
+    event = event or Event(source="generic")
+    return events.accept(session, facts(audit_id, **values), event, parameters or {}, now)
 
 
 def _added(session: Session, row: Any) -> Any:

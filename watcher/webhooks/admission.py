@@ -3,19 +3,33 @@
 
 import dataclasses
 import datetime
-from typing import Final
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
+from watcher.common import schemas
+from watcher.common.errors import Invalid
+from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision
+from watcher.common.webhook import Facts
+from watcher.webhooks import credentials, expressions
 
 WRONG_TYPE: Final = "wrong_type"
 AUDIT_CANCELLED: Final = "audit_cancelled"
 AUDIT_SUSPENDED: Final = "audit_suspended"
+BAD_PARAMETERS: Final = "bad_parameters"
+PAUSED: Final = "paused"
 OUTSIDE_WINDOW: Final = "outside_window"
+RESOLVED: Final = "resolved"
+FILTERED: Final = "filtered"
 
-_CLOSED: Final = {
-    AuditState.CANCELLED: AUDIT_CANCELLED,
-    AuditState.SUSPENDED: AUDIT_SUSPENDED,
+REASONS: Final = {
+    Decision.REJECTED: (WRONG_TYPE, AUDIT_CANCELLED, AUDIT_SUSPENDED, BAD_PARAMETERS),
+    Decision.IGNORED: (PAUSED, OUTSIDE_WINDOW, RESOLVED, FILTERED),
 }
+
+MAX_PARAMETERS: Final = 64 * 1024
+"""Characters of the parameters that one event may give, as JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,32 +39,98 @@ class Verdict:
     decision: str
     reason: str | None = None
     sentence: str = ""
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Strategy parameters that the event gives its run."""
 
 
-ADMITTED: Final = Verdict(Decision.QUEUED)
+def decide(facts: Facts, event: Event, now: datetime.datetime) -> Verdict:
+    """Whether an audit takes an event *now*, and if not, the first reason against it."""
+    try:
+        for reason, applies in _RULES:
+            if sentence := applies(facts, event, now):
+                decision = Decision.IGNORED if reason in _IGNORED else Decision.REJECTED
+                return Verdict(decision, reason, sentence)
+        return Verdict(Decision.QUEUED, parameters=_parameters(facts, event))
+    except Invalid as error:
+        return Verdict(Decision.REJECTED, BAD_PARAMETERS, str(error))
 
 
-def decide(
-    audit_type: str | None,
-    state: str | None,
-    start_time: datetime.datetime | None,
-    end_time: datetime.datetime | None,
-    now: datetime.datetime,
-) -> Verdict:
-    """Whether an audit takes an event *now*, and if not, why."""
-    if audit_type != AuditType.EVENT:
-        return _rejected(
-            WRONG_TYPE, f"Only audits of the type EVENT can be triggered; this one is {audit_type}."
-        )
-    if state not in AuditState.TRIGGERABLE:
-        return _rejected(
-            _CLOSED.get(state or "", AUDIT_CANCELLED),
-            f"An audit that is {state} cannot be triggered.",
-        )
-    if (start_time and now < start_time) or (end_time and now >= end_time):
-        return Verdict(Decision.IGNORED, OUTSIDE_WINDOW)
-    return ADMITTED
+_Rule = Callable[[Facts, Event, datetime.datetime], str]
+"""The sentence if the rule is against the event, or nothing."""
 
 
-def _rejected(reason: str, sentence: str) -> Verdict:
-    return Verdict(Decision.REJECTED, reason, sentence)
+def _wrong_type(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    if facts.audit_type == AuditType.EVENT:
+        return ""
+    return f"Only audits of the type EVENT can be triggered; this one is {facts.audit_type}."
+
+
+def _cancelled(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    if facts.state in (*AuditState.TRIGGERABLE, AuditState.SUSPENDED):
+        return ""
+    return f"An audit that is {facts.state} cannot be triggered."
+
+
+def _suspended(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    if facts.state != AuditState.SUSPENDED:
+        return ""
+    return f"An audit that is {facts.state} cannot be triggered."
+
+
+def _paused(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    return "The webhook is paused." if facts.paused else ""
+
+
+def _outside_window(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    if facts.start_time and now < facts.start_time:
+        return f"The audit begins at {facts.start_time} UTC."
+    if facts.end_time and now >= facts.end_time:
+        return f"The audit has ended at {facts.end_time} UTC."
+    return ""
+
+
+def _resolved(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    return "The message only tells that alarms are over." if event.resolved else ""
+
+
+def _filtered(facts: Facts, event: Event, now: datetime.datetime) -> str:
+    if not facts.filter or expressions.holds(facts.filter, event.payload, "filter"):
+        return ""
+    return "The filter of the webhook does not hold for this payload."
+
+
+_RULES: Final[Iterable[tuple[str, _Rule]]] = (
+    (WRONG_TYPE, _wrong_type),
+    (AUDIT_CANCELLED, _cancelled),
+    (AUDIT_SUSPENDED, _suspended),
+    (PAUSED, _paused),
+    (OUTSIDE_WINDOW, _outside_window),
+    (RESOLVED, _resolved),
+    (FILTERED, _filtered),
+)
+_IGNORED: Final = frozenset(REASONS[Decision.IGNORED])
+
+
+def _parameters(facts: Facts, event: Event) -> dict[str, Any]:
+    """What the mapping takes from the payload; what the payload does not have is left out."""
+    if not facts.mapping:
+        return {}
+    if facts.auth == credentials.NONE:
+        # The configured default may have changed since the mapping was set.
+        raise Invalid("parameters: a webhook with auth none takes none from its events.")
+    taken = {
+        name: expressions.value(expression, event.payload, f"parameters.{name}")
+        for name, expression in sorted(facts.mapping.items())
+    }
+    mapped = {name: value for name, value in taken.items() if value is not None}
+    schemas.parameters(facts.schema, {**facts.own_parameters, **mapped})
+    if len(_json(mapped)) > MAX_PARAMETERS:
+        raise Invalid(f"parameters: together they exceed {MAX_PARAMETERS} characters of JSON.")
+    return mapped
+
+
+def _json(mapped: Any) -> str:
+    try:
+        return json.dumps(mapped)
+    except (TypeError, ValueError):  # an expression may stand for itself
+        raise Invalid("parameters: an expression gives what is no JSON value.") from None

@@ -5,6 +5,7 @@ The command line belongs to the server, so the configuration comes from the usua
 /etc/watcher, or from those that OS_WATCHER_CONFIG_FILES names, separated by semicolons.
 """
 
+import atexit
 import os
 from typing import Any
 
@@ -18,7 +19,9 @@ def _application() -> Any:
     files = os.environ.get("OS_WATCHER_CONFIG_FILES")
     conf = watcher_conf.load([], files.split(";") if files else None)
     log.setup(conf, "python-watcher")
-    return api.wired(conf)
+    wired, settle = api.wired(conf)
+    atexit.register(settle)
+    return wired
 
 
 application = _application()

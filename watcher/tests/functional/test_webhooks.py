@@ -161,7 +161,17 @@ class TestRefusals(WebhookTestCase):
                 ("suspended", AuditType.EVENT, AuditState.SUSPENDED),
             ):
                 factories.audit(session, name=name, audit_type=audit_type, state=state)
-        self.refused(400, "EVENT", ident="oneshot")
-        self.refused(400, "EVENT", ident="continuous")
-        self.refused(400, "CANCELLED", ident="cancelled")
-        self.refused(400, "SUSPENDED", ident="suspended")
+        for name, reason in (
+            ("oneshot", "wrong_type"),
+            ("continuous", "wrong_type"),
+            ("cancelled", "audit_cancelled"),
+            ("suspended", "audit_suspended"),
+        ):
+            self.assertEqual(400, self.post(ident=name).status_int)
+            events, runs = self.rows()
+            self.assertEqual(
+                (Decision.REJECTED, reason, None),
+                (events[-1].decision, events[-1].decision_reason, events[-1].run_id),
+            )
+            self.assertEqual([], runs)
+        self.assertEqual([], self.api.decision_engine.rung)

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from watcher.common.errors import Conflict
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import (
     action_plans,
@@ -67,11 +66,8 @@ class ConcurrencyStories:
             audit = factories.audit(session, strategy=strategy)
             return factories.action_plan(session, audit, strategy, state=state).id
 
-    def post(self, audit_id: int, now: datetime.datetime = NOW) -> AuditEvent:
-        event, _ = self.database.write(
-            lambda session: events.accept(session, audit_id, Event(source="aodh"), now)
-        )
-        return event
+    def post(self, audit_id: int, now: datetime.datetime = NOW) -> events.Recorded:
+        return self.database.write(lambda session: factories.accepted(session, audit_id, now))
 
     def claim_one(self, number: int, now: datetime.datetime = NOW) -> AuditRun | None:
         with self.database.reader() as session:

@@ -1,62 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1/webhooks: the door for alarm services."""
 
+import datetime
 from typing import Any
 
 from oslo_log import log
 from oslo_utils import timeutils
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from webob import Response
 
 from watcher.api import bodies
 from watcher.api.credentials import Doorkeeper
-from watcher.api.resource import Collaborators, Request, Resource, post
+from watcher.api.controllers.v1.webhook_history import WebhookHistory
+from watcher.api.controllers.v1.webhook_settings import WebhookSettings
+from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.common import schemas
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
 from watcher.common.event import Event
 from watcher.common.states import Decision
-from watcher.db import audits, events
+from watcher.common.webhook import Facts
+from watcher.db import events, webhooks
+from watcher.db.events import Recorded
 from watcher.db.lookup import is_uuid
-from watcher.db.models import Audit, AuditEvent, Webhook
 from watcher.webhooks import admission, parsers
+from watcher.webhooks.admission import Verdict
+from watcher.webhooks.credentials import effective_auth
 
 LOG = log.getLogger(__name__)
 
 _DEPTH = 100
 
 
-class Webhooks(Resource):
+class Webhooks(WebhookSettings, WebhookHistory):
     def __init__(self, collaborators: Collaborators) -> None:
         super().__init__(collaborators)
+        self._coalescing = collaborators.coalescing
         self._doorkeeper = Doorkeeper(collaborators.conf, collaborators.policy)
 
     # aodh puts parameters for itself into the URL, such as aodh-alarm-ssl-verify, and sends them.
     @post("{audit_ident}", status=202, any_query=True)
-    def trigger(self, request: Request, audit_ident: str) -> None:
+    def trigger(self, request: Request, audit_ident: str) -> Response:
         """Answers when the event and its run are committed; the doorbell comes after that."""
-        self._check_credential(request, audit_ident)
+        now = timeutils.utcnow()
+        facts = self._facts(audit_ident, now)
+        self._doorkeeper.check(request, facts)
         event = self._event(request)
-        audit, row = self.database.write(lambda session: _admit(session, audit_ident, event))
-        LOG.info(
-            "Event %s: %s%s, run id %s, audit %s, source %s, request %s",
-            row.uuid,
-            row.decision,
-            f" ({row.decision_reason})" if row.decision_reason else "",
-            row.run_id,
-            audit.uuid,
-            row.source,
-            row.request_id,
-        )
-        if row.decision != Decision.IGNORED:
-            self.decision_engine.ring(audit.uuid or "")
+        verdict = admission.decide(facts, event, now)
+        recorded = self._record(facts, event, verdict, now)
+        _log(facts, event, recorded)
+        if recorded.decision == Decision.REJECTED:
+            raise Invalid(verdict.sentence)
+        if recorded.run_id is not None and not recorded.repeated:
+            self.decision_engine.ring(facts.audit_uuid)
+        return _accepted(request, facts, recorded)
 
-    def _check_credential(self, request: Request, audit_ident: str) -> None:
-        if not (self.conf.webhooks.allow_names or is_uuid(audit_ident)):
+    def _facts(self, audit_ident: str, now: datetime.datetime) -> Facts:
+        options = self.conf.webhooks
+        if not (options.allow_names or is_uuid(audit_ident)):
             raise NotFound(f"There is no audit {audit_ident}.")
         with self.database.reader() as session:
-            audit = audits.get_bare(session, audit_ident)
-            webhook = session.scalars(select(Webhook).where(Webhook.audit_id == audit.id)).first()
-        self._doorkeeper.check(request, webhook)
+            return webhooks.facts(
+                session,
+                audit_ident,
+                now,
+                effective_auth(None, self.conf),
+                options.max_recorded_per_minute,
+            )
 
     def _event(self, request: Request) -> Event:
         try:
@@ -64,6 +72,30 @@ class Webhooks(Resource):
         except BodyTooLarge as error:
             raise Invalid(str(error)) from None
         return parsers.parse(_decoded(body), request.headers)
+
+    def _record(
+        self, facts: Facts, event: Event, verdict: Verdict, now: datetime.datetime
+    ) -> Recorded:
+        unwritten = _unwritten(facts, verdict)
+        if unwritten is not None and not self._was_delivered(facts, event):
+            if unwritten.run_id is not None:
+                self._coalescing.count(unwritten.run_id)
+            return unwritten
+        if verdict.decision == Decision.QUEUED:
+            return self.database.write(
+                lambda session: events.accept(session, facts, event, verdict.parameters, now)
+            )
+        return self.database.write(
+            lambda session: events.refuse(
+                session, facts, event, verdict.decision, verdict.reason, now
+            )
+        )
+
+    def _was_delivered(self, facts: Facts, event: Event) -> bool:
+        if event.delivery is None:
+            return False
+        with self.database.reader() as session:
+            return events.repeated(session, facts, event) is not None
 
 
 def _decoded(body: bytes) -> Any:
@@ -74,13 +106,35 @@ def _decoded(body: bytes) -> Any:
     return value
 
 
-def _admit(session: Session, audit_ident: str, event: Event) -> tuple[Audit, AuditEvent]:
-    now = timeutils.utcnow()
-    audit = audits.get_bare(session, audit_ident)
-    verdict = admission.decide(audit.audit_type, audit.state, audit.start_time, audit.end_time, now)
-    if verdict.decision == Decision.REJECTED:
-        raise Invalid(verdict.sentence)
-    if verdict.decision == Decision.IGNORED:
-        return audit, events.ignore(session, audit.id, event, now, verdict.reason or "")
-    row, _run = events.accept(session, audit.id, event, now)
-    return audit, row
+def _unwritten(facts: Facts, verdict: Verdict) -> Recorded | None:
+    """What becomes of an event that leaves no row; None if it is to be written."""
+    if facts.full_until is None:
+        return None
+    if verdict.decision != Decision.QUEUED:
+        return Recorded(verdict.decision, verdict.reason)
+    if events.covered(facts, verdict.parameters):
+        return Recorded(Decision.COALESCED, run_id=facts.waiting_id)
+    return None
+
+
+def _accepted(request: Request, facts: Facts, recorded: Recorded) -> Response:
+    response = reply(None, 202)
+    if recorded.event_uuid is not None:
+        response.location = (
+            f"{request.application_url}/v1/webhooks/{facts.audit_uuid}/events/{recorded.event_uuid}"
+        )
+    return response
+
+
+def _log(facts: Facts, event: Event, recorded: Recorded) -> None:
+    LOG.info(
+        "Event %s: %s%s%s, run id %s, audit %s, source %s, request %s",
+        recorded.event_uuid or "(not recorded)",
+        recorded.decision,
+        f" ({recorded.reason})" if recorded.reason else "",
+        ", delivered again" if recorded.repeated else "",
+        recorded.run_id,
+        facts.audit_uuid,
+        event.source,
+        event.request_id,
+    )

@@ -20,9 +20,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import Invalid, LostClaim
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, RunState
-from watcher.db import audits, claims, events, models, runs
+from watcher.db import audits, claims, models, runs
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
 from watcher.tests import base, factories
@@ -51,7 +50,7 @@ class Queue(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.now = BEGINNING
-        self.accepted: list[int] = []
+        self.accepted: list[str | None] = []
         self.claims: list[Claim] = []
         with self.database.writer() as session:
             goal = factories.goal(session)
@@ -74,10 +73,8 @@ class Queue(RuleBasedStateMachine):
         audit_id = self.audits[audit]
         if self.state(audit_id) not in AuditState.TRIGGERABLE:
             return
-        event, _ = self.database.write(
-            lambda session: events.accept(session, audit_id, Event(source="generic"), self.now)
-        )
-        self.accepted.append(event.id)
+        event = self.database.write(lambda session: factories.accepted(session, audit_id, self.now))
+        self.accepted.append(event.event_uuid)
 
     @rule(seconds=st.sampled_from([0, 1, 20, 31]))
     def pass_time(self, seconds: int) -> None:
@@ -159,7 +156,7 @@ class Queue(RuleBasedStateMachine):
                 .join(AuditRun, AuditRun.id == AuditEvent.run_id)
                 .join(Audit, Audit.id == AuditRun.audit_id)
             ).all()
-        assert sorted(event.id for event, _, _ in rows) == self.accepted
+        assert {event.uuid for event, _, _ in rows} == set(self.accepted)
         for event, run, audit_state in rows:
             assert event.audit_id == run.audit_id
             if run.state == RunState.CANCELLED:

@@ -67,10 +67,12 @@ class RunsTest(base.DatabaseTestCase):
     def test_a_run_put_back_beside_a_younger_one_leaves_it_its_events(self) -> None:
         with self.database.writer() as session:
             audit = factories.audit(session, audit_type=AuditType.EVENT)
-            _, older = events.accept(session, audit.id, Event(source="aodh"), NOW)
+            event = factories.accepted(session, audit.id, NOW)
+            older = session.get_one(AuditRun, event.run_id)
         claimed = self.claim(older)
         with self.database.writer() as session:
-            _, younger = events.accept(session, audit.id, Event(source="aodh"), NOW)
+            event = factories.accepted(session, audit.id, NOW)
+            younger = session.get_one(AuditRun, event.run_id)
             claims.put_back(session, claimed, NOW, NOW + MINUTE, "The cloud was away.")
         with self.database.reader() as session:
             owners = session.scalars(select(AuditEvent.run_id)).all()
@@ -98,23 +100,31 @@ class EventsTest(base.DatabaseTestCase):
         )
         with self.database.writer() as session:
             audit = factories.audit(session, audit_type=AuditType.EVENT)
-            first, run = events.accept(session, audit.id, event, NOW)
-            second, same = events.accept(session, audit.id, event, NOW)
-            session.refresh(run)
-            self.assertEqual((run.id, 1), (same.id, run.coalesced_count))
-            self.assertEqual(
-                (Decision.QUEUED, Decision.COALESCED), (first.decision, second.decision)
-            )
-            for field in ("alarm_name", "alarm_id", "severity", "reason", "request_id"):
-                self.assertEqual(getattr(event, field), getattr(first, field))
-            self.assertIn("reason_data", first.payload)
+            first = factories.accepted(session, audit.id, NOW, event)
+            second = factories.accepted(session, audit.id, NOW, event)
+            run = session.scalars(select(AuditRun)).one()
+            row = session.scalars(select(AuditEvent).order_by(AuditEvent.id)).first()
+        self.assertEqual((run.id, run.id, 1), (first.run_id, second.run_id, run.coalesced_count))
+        self.assertEqual((Decision.QUEUED, Decision.COALESCED), (first.decision, second.decision))
+        self.assertEqual(first.event_uuid, row.uuid)
+        for field in ("alarm_name", "alarm_id", "severity", "reason", "request_id"):
+            self.assertEqual(getattr(event, field), getattr(row, field))
+        self.assertIn("reason_data", row.payload)
 
     def test_an_event_that_is_ignored_has_a_reason_and_no_run(self) -> None:
         with self.database.writer() as session:
             audit = factories.audit(session, audit_type=AuditType.EVENT)
-            row = events.ignore(session, audit.id, Event(source="aodh"), NOW, "not_an_alarm")
+            refused = events.refuse(
+                session,
+                factories.facts(audit.id),
+                Event(source="aodh"),
+                Decision.IGNORED,
+                "paused",
+                NOW,
+            )
+            row = session.scalars(select(AuditEvent)).one()
+            self.assertEqual(refused.event_uuid, row.uuid)
             self.assertEqual(
-                (None, Decision.IGNORED, "not_an_alarm"),
-                (row.run_id, row.decision, row.decision_reason),
+                (None, Decision.IGNORED, "paused"), (row.run_id, row.decision, row.decision_reason)
             )
             self.assertIsNone(runs.waiting(session, audit.id))
