@@ -6,6 +6,7 @@ from typing import Final
 from oslo_config import cfg
 from oslo_db import exception as db_errors
 from oslo_log import log
+from sqlalchemy.exc import SQLAlchemyError
 
 from watcher.db import exposed
 from watcher.db.session import Database
@@ -37,7 +38,7 @@ def warn(conf: cfg.ConfigOpts, database: Database) -> None:
     """Log it.  A database that does not answer now keeps no service from starting."""
     try:
         sentence = warning(conf, database)
-    except db_errors.DBError as error:
+    except (db_errors.DBError, SQLAlchemyError) as error:
         LOG.warning("Not known now whether open webhooks act on their own: %s", error)
     else:
         if sentence:
