@@ -30,7 +30,9 @@ OPTIONS = [
         "retry_backoff",
         default=10,
         min=0,
-        help="Seconds before the second attempt at a run; each further one waits twice as long.",
+        max=3600,
+        help="Seconds before the second attempt at a run; each further one waits twice as long, "
+        "but never more than an hour.",
     ),
     cfg.IntOpt(
         "action_plan_expiry",

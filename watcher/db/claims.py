@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import runs
-from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun
+from watcher.db import counters, events, runs
+from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
 from watcher.db.transitions import move
 
 
@@ -35,7 +35,8 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     """Make a due run ONGOING, its audit with it, for this engine alone.
 
     None if another engine was faster, even if the run waits again since, for a
-    later time.  None also if somebody ended the audit; then the run ends here.  If it
+    later time.  None also if its webhook's cooldown is not over; then it waits for that.
+    None also if somebody ended the audit; then the run ends here.  If it
     is the claim that ends both of them, as the audit has no more time or no right to
     run now, the run is CANCELLED.  Its ``audit`` is as it was before the claim in all
     cases.  DBDuplicateEntry (at flush) if another run of the audit became ONGOING
@@ -55,7 +56,12 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
         wait_reason=None,
     ):
         return None
-    return _start(session, run_id, lease, now)
+    run, webhook = _load(session, run_id)
+    ready_at = webhook and runs.cooled_down_at(session, run.audit, webhook)
+    if ready_at and ready_at > now:
+        _postpone(session, run, ready_at)
+        return None
+    return _start(session, run, lease, now)
 
 
 def lapsed(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
@@ -89,7 +95,9 @@ def take_over(
     )
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         return None
-    return _start(session, run_id, lease, now)
+    counters.add_take_over(session, counters.RUN)
+    run, _ = _load(session, run_id)
+    return _start(session, run, lease, now)
 
 
 def extend(session: Session, run_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
@@ -134,8 +142,12 @@ def finish(
     now: datetime.datetime,
     status_message: str | None = None,
     action_plan_id: int | None = None,
+    auto_started: bool = False,
 ) -> None:
-    """End a claimed run.  LostClaim if it is no longer this engine's."""
+    """End a claimed run.  LostClaim if it is no longer this engine's.
+
+    Its events that wanted other parameters than it had get the run that follows.
+    """
     _release(
         session,
         run,
@@ -143,7 +155,10 @@ def finish(
         finished_at=now,
         status_message=status_message,
         action_plan_id=action_plan_id,
+        auto_started=auto_started,
     )
+    if state != RunState.CANCELLED and run.coalesced_count:
+        events.split(session, run, now)
 
 
 def put_back(
@@ -156,7 +171,8 @@ def put_back(
     """Let a claimed run wait again, until *not_before*.
 
     If a younger run of the audit waits already, that one stands for both: it
-    takes over the events, and this one ends.
+    takes over the events, and this one ends.  It keeps its parameters; events that
+    want others are given to the run after it.
     """
     successor = runs.waiting(session, run.audit_id)
     if successor is None:
@@ -183,7 +199,7 @@ def put_back(
         .values(
             coalesced_count=AuditRun.coalesced_count + run.coalesced_count + 1,
             attempt=run.attempt,
-            not_before=not_before,
+            not_before=max(not_before, successor.not_before),
         )
         .execution_options(synchronize_session=False)
     )
@@ -203,17 +219,40 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
         raise LostClaim(f"Run {run.uuid} is no longer this engine's; its result is dropped.")
 
 
-_WITH_AUDIT = (
-    select(AuditRun)
+def _postpone(session: Session, run: AuditRun, not_before: datetime.datetime) -> None:
+    """Undo a claim that came too early, so that it was no attempt."""
+    _release(
+        session,
+        run,
+        RunState.QUEUED,
+        not_before=not_before,
+        wait_reason=runs.COOLDOWN,
+        engine=None,
+        lease_expires_at=None,
+        started_at=None,
+        attempt=AuditRun.attempt - 1,
+    )
+
+
+_CLAIMED = (
+    select(AuditRun, Webhook)
+    .outerjoin(Webhook, Webhook.audit_id == AuditRun.audit_id)
     .where(AuditRun.id == bindparam("run_id"))
     .options(joinedload(AuditRun.audit).options(joinedload(Audit.goal), joinedload(Audit.strategy)))
     .execution_options(populate_existing=True)
 )
 
 
-def _start(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
+def _load(session: Session, run_id: int) -> tuple[AuditRun, Webhook | None]:
+    """A freshly claimed run with its audit, and the audit's webhook if it has one."""
+    run, webhook = session.execute(_CLAIMED, {"run_id": run_id}).one()
+    return run, webhook
+
+
+def _start(
+    session: Session, run: AuditRun, lease: Lease, now: datetime.datetime
+) -> AuditRun | None:
     """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
-    run = session.scalars(_WITH_AUDIT, {"run_id": run_id}).one()
     audit = run.audit
     ended = _ended_by_now(session, audit, now)
     if ended:

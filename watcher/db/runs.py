@@ -7,17 +7,23 @@ them out.
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import models
-from watcher.db.models import ActionPlan, Audit, AuditRun
+from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
 
-PLAN_ONGOING = "plan_ongoing"
+PLAN_ONGOING: Final = "plan_ongoing"
 """Why a due run waits: the cloud is being changed by an action plan."""
+
+COOLDOWN: Final = "cooldown"
+"""Why a run waits that was due: the webhook wants some quiet after the last one."""
+
+_CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
+"""Ends of plans that may have changed the cloud."""
 
 
 def enqueue(
@@ -116,6 +122,34 @@ def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime |
     )
 
 
+def cooled_down_at(session: Session, audit: Audit, webhook: Webhook) -> datetime.datetime | None:
+    """Until when the runs of an audit wait for its webhook's cooldown; None for no time at all.
+
+    The cooldown begins with the end of the last run, or of its plan when that is over
+    later.  A plan that nobody started does not count, nor one under way: what waits for
+    the end of plans is said elsewhere, and what does not wait for it has ``force``.
+    """
+    if not webhook.cooldown:
+        return None
+    last = session.execute(_LAST_RUN, {"audit_id": audit.id}).first()
+    if last is None:
+        return None
+    over: datetime.datetime = max(last.finished_at, last.updated_at or last.finished_at)
+    return over + datetime.timedelta(seconds=webhook.cooldown)
+
+
+def plans_started(session: Session, audit_id: int, since: datetime.datetime) -> int:
+    """How many plans of an audit went to the applier on their own since then."""
+    return session.scalars(
+        select(func.count()).where(
+            AuditRun.audit_id == audit_id,
+            AuditRun.slot.is_(None),
+            AuditRun.auto_started,
+            AuditRun.finished_at > since,
+        )
+    ).one()
+
+
 def adopt(session: Session, now: datetime.datetime) -> int:
     """Queue runs for audits that should have one and do not; the number of them.
 
@@ -163,4 +197,22 @@ _CLAIMABLE = (
     .order_by(AuditRun.not_before, AuditRun.id)
     .limit(bindparam("limit"))
 )
-_HELD_UP = _due().where(PLAN_UNDER_WAY, WAITS_FOR_PLANS, AuditRun.wait_reason.is_(None))
+_HELD_UP = _due().where(
+    PLAN_UNDER_WAY,
+    WAITS_FOR_PLANS,
+    AuditRun.wait_reason.is_(None) | (AuditRun.wait_reason != PLAN_ONGOING),
+)
+_LAST_RUN = (
+    select(AuditRun.finished_at, ActionPlan.updated_at)
+    .outerjoin(
+        ActionPlan,
+        (ActionPlan.id == AuditRun.action_plan_id) & ActionPlan.state.in_(_CARRIED_OUT),
+    )
+    .where(
+        AuditRun.audit_id == bindparam("audit_id"),
+        AuditRun.slot.is_(None),
+        AuditRun.state.in_((RunState.SUCCEEDED, RunState.FAILED)),
+    )
+    .order_by(AuditRun.id.desc())
+    .limit(1)
+)

@@ -21,7 +21,7 @@ from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
 from watcher.db.session import Database
-from watcher.decision_engine import efficacy, inputs
+from watcher.decision_engine import efficacy, inputs, limits
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
@@ -30,6 +30,9 @@ from watcher.rpc.doorbell import Doorbell
 LOG = log.getLogger(__name__)
 
 _MESSAGE_LENGTH = 255
+
+_LONGEST_PAUSE = 3600
+"""Seconds between two attempts, however many there have been."""
 
 _REPLACED = {
     AuditType.CONTINUOUS: PlanState.CANCELLED,
@@ -124,7 +127,8 @@ class Runner:
 
     def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
         now = timeutils.utcnow()
-        written = self._database.write(lambda session: _write(session, run, outcome, now))
+        conf = self._conf
+        written = self._database.write(lambda session: _write(session, run, outcome, conf, now))
         if written is None:
             LOG.info("The result of %s is not wanted any more", context)
             return
@@ -136,6 +140,8 @@ class Runner:
             len(outcome.actions),
             seconds,
         )
+        if plan.status_message:
+            LOG.warning("Action plan %s of %s: %s", plan.uuid, context, plan.status_message)
         self._tell(run.audit, written)
         if plan.state == PlanState.PENDING:
             self._applier.ring(plan.uuid or "")
@@ -159,8 +165,7 @@ class Runner:
         options = self._conf.watcher_decision_engine
         passing = isinstance(error, WatcherError) and error.passing
         if passing and run.attempt < options.max_attempts:
-            pause = datetime.timedelta(seconds=options.retry_backoff * 2 ** (run.attempt - 1))
-            later = now + pause
+            later = now + _pause(options.retry_backoff, run.attempt)
             if self._database.write(lambda session: _retry(session, run, now, later, message)):
                 self._notifications.audit_updated(run.audit_id)
         elif self._database.write(lambda session: _give_up(session, run, now, message)):
@@ -168,7 +173,11 @@ class Runner:
 
 
 def _write(
-    session: Session, run: AuditRun, outcome: Outcome, now: datetime.datetime
+    session: Session,
+    run: AuditRun,
+    outcome: Outcome,
+    conf: cfg.ConfigOpts,
+    now: datetime.datetime,
 ) -> Written | None:
     """The plan, the run's end and the audit's state.  None if nobody wants them any more."""
     audit = run.audit
@@ -182,17 +191,26 @@ def _write(
     if audit.audit_type in _REPLACED:
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
+    held_back = _held_back(session, audit, outcome, conf, now)
     plan = action_plans.create(
         session,
         audit_id=audit.id,
         strategy_id=audit.strategy_id or _strategy_id(session, outcome.strategy_name),
-        state=_first_state(audit, outcome),
+        state=_first_state(audit, outcome, held_back),
+        status_message=held_back,
         global_efficacy=outcome.global_efficacy,
         indicators=outcome.indicators,
         actions=outcome.actions,
         now=now,
     )
-    claims.finish(session, run, RunState.SUCCEEDED, now, action_plan_id=plan.id)
+    claims.finish(
+        session,
+        run,
+        RunState.SUCCEEDED,
+        now,
+        action_plan_id=plan.id,
+        auto_started=plan.state == PlanState.PENDING,
+    )
     return Written(plan, replaced)
 
 
@@ -205,10 +223,30 @@ def _strategy_id(session: Session, name: str) -> int:
     return strategy_id
 
 
-def _first_state(audit: Audit, outcome: Outcome) -> str:
+def _held_back(
+    session: Session,
+    audit: Audit,
+    outcome: Outcome,
+    conf: cfg.ConfigOpts,
+    now: datetime.datetime,
+) -> str | None:
+    """Why a plan that would start on its own is left to a person, if it is."""
+    if not (outcome.actions and audit.auto_trigger and audit.audit_type == AuditType.EVENT):
+        return None
+    value = outcome.global_efficacy[0]["value"] if outcome.global_efficacy else None
+    reason = limits.of_plan(session, audit.id, len(outcome.actions), value, conf, now)
+    return reason and _cut(reason)
+
+
+def _first_state(audit: Audit, outcome: Outcome, held_back: str | None) -> str:
     if not outcome.actions:
         return PlanState.SUCCEEDED
-    return PlanState.PENDING if audit.auto_trigger else PlanState.RECOMMENDED
+    return PlanState.PENDING if audit.auto_trigger and not held_back else PlanState.RECOMMENDED
+
+
+def _pause(seconds: int, attempt: int) -> datetime.timedelta:
+    """How long a run waits after an attempt that failed."""
+    return datetime.timedelta(seconds=min(seconds * 2 ** (attempt - 1), _LONGEST_PAUSE))
 
 
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a webhook may go on its own: beyond that a plan waits for a person."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+from typing import Final
+
+from oslo_config import cfg
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from watcher.db import runs
+from watcher.db.models import Webhook
+from watcher.webhooks import credentials
+
+HOUR: Final = datetime.timedelta(hours=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What there is to know of a plan that would start on its own."""
+
+    actions: int
+    efficacy: float | None
+    """The first global efficacy of the plan, in percent; None if its goal has none."""
+    started: int
+    """Plans of the audit that started on their own within the last hour."""
+    open: bool
+    """Whether anybody may post to the webhook, although the configuration wants a credential."""
+
+
+def of_plan(
+    session: Session,
+    audit_id: int,
+    actions: int,
+    efficacy: float | None,
+    conf: cfg.ConfigOpts,
+    now: datetime.datetime,
+) -> str | None:
+    """``reached`` for the plan that a run of an EVENT audit is about to write."""
+    found = session.scalar(select(Webhook).where(Webhook.audit_id == audit_id))
+    webhook = found or Webhook()  # without a row: as configured, and without limits
+    limited = webhook.max_plans_per_hour is not None
+    facts = Facts(
+        actions=actions,
+        efficacy=efficacy,
+        started=runs.plans_started(session, audit_id, now - HOUR) if limited else 0,
+        open=conf.webhooks.require_auth_for_auto_trigger
+        and credentials.effective_auth(webhook.auth, conf) == credentials.NONE,
+    )
+    return reached(webhook, facts)
+
+
+def reached(webhook: Webhook, facts: Facts) -> str | None:
+    """Why the plan is not to be started on its own, in a sentence; None if it may be."""
+    reasons = "; ".join(_reasons(webhook, facts))
+    return f"Not started automatically: {reasons}." if reasons else None
+
+
+def _reasons(webhook: Webhook, facts: Facts) -> Iterator[str]:
+    if facts.open:
+        yield "the webhook is open, and require_auth_for_auto_trigger is set"
+    if webhook.max_actions is not None and facts.actions > webhook.max_actions:
+        yield f"the plan has {facts.actions} actions, and max_actions is {webhook.max_actions}"
+    if webhook.max_plans_per_hour is not None and facts.started >= webhook.max_plans_per_hour:
+        yield (
+            f"{facts.started} plans of the audit were started in the last hour, "
+            f"and max_plans_per_hour is {webhook.max_plans_per_hour}"
+        )
+    if webhook.min_efficacy is not None and (
+        facts.efficacy is None or facts.efficacy < webhook.min_efficacy
+    ):
+        has = "none" if facts.efficacy is None else f"{facts.efficacy:g} %"
+        yield f"the efficacy of the plan is {has}, and min_efficacy is {webhook.min_efficacy:g} %"
