@@ -13,16 +13,25 @@ from watcher.db.paging import Page
 PARAMETERS: Final = ("limit", "marker", "sort_key", "sort_dir")
 _DIRECTIONS: Final = ("asc", "desc")
 
+Order = tuple[str, str]
+"""The key that a list is sorted by, and in which direction."""
+OLDEST_FIRST: Final[Order] = ("id", "asc")
 
-def page(query: Mapping[str, str], max_limit: int, read_marker: Callable[[str], str] = str) -> Page:
+
+def page(
+    query: Mapping[str, str],
+    max_limit: int,
+    read_marker: Callable[[str], str] = str,
+    order: Order = OLDEST_FIRST,
+) -> Page:
     """The page that query parameters ask for.  Invalid names the parameter."""
-    direction = query.get("sort_dir", "asc")
+    direction = query.get("sort_dir", order[1])
     if direction not in _DIRECTIONS:
         raise Invalid(f"sort_dir: must be {' or '.join(_DIRECTIONS)}.")
     return Page(
         limit=_limit(query.get("limit"), max_limit),
         marker=read_marker(query["marker"]) if "marker" in query else None,
-        sort_key=query.get("sort_key", "id"),
+        sort_key=query.get("sort_key", order[0]),
         descending=direction == "desc",
     )
 
@@ -49,9 +58,14 @@ def _limit(text: str | None, max_limit: int) -> int:
 
 
 def collection(
-    request: Any, resource: str, rows: Iterable[Mapping[str, Any]], page: Page, key: str = "uuid"
+    request: Any,
+    resource: str,
+    rows: Iterable[Mapping[str, Any]],
+    page: Page,
+    key: str = "uuid",
+    below: str = "",
 ) -> dict[str, Any]:
-    """The body of a list.
+    """The body of a list, which stands *below* another resource or on its own.
 
     A full page has a ``next``.  It repeats the filters of the request, and it leaves out the
     prefix that the service may be mounted under, because clients put their endpoint before it.
@@ -70,7 +84,7 @@ def collection(
             ]
         )
         detail = "/detail" if request.path_info.rstrip("/").endswith("/detail") else ""
-        body["next"] = f"{request.host_url}/v1/{resource}{detail}?{query}"
+        body["next"] = f"{request.host_url}/v1/{below}{resource}{detail}?{query}"
     return body
 
 

@@ -42,6 +42,28 @@ class _Json(types.UserType):
         return value
 
 
+class Number(types.UserType):
+    """A number between bounds: a whole one, unless there is reason to take others."""
+
+    # Not a number's own type: that would take what is no number, too, and make one of it.
+    basetype = str
+    name = "number"
+
+    def __init__(self, least: int, most: int, whole: bool = True) -> None:
+        self.least, self.most = least, most
+        self.kinds: tuple[type, ...] = (int,) if whole else (int, float)
+        self.what = "whole number" if whole else "number"
+
+    def frombasetype(self, value: Any) -> Any:
+        number = isinstance(value, self.kinds) and not isinstance(value, bool)
+        if value is not None and not (number and self.least <= value <= self.most):
+            raise ValueError(f"must be a {self.what} from {self.least} to {self.most}.")
+        return value
+
+    def validate(self, value: Any) -> Any:
+        return value
+
+
 class _Time(types.UserType):
     """A time in ISO 8601, in UTC unless it names a zone.  Becomes naive UTC."""
 

@@ -302,6 +302,7 @@ class AuditRun(Base):
     """Whether its plan went to the applier without anybody's doing."""
 
     audit: Mapped[Audit] = relationship(lazy="raise")
+    action_plan: Mapped[ActionPlan | None] = relationship(lazy="raise")
 
 
 class AuditEvent(Base):
@@ -335,6 +336,8 @@ class AuditEvent(Base):
     delivery_key: Mapped[str | None] = mapped_column(String(64))
     """What the sender repeats when it sends the same message again, hashed."""
     deliveries: Mapped[int] = mapped_column(default=1)
+
+    run: Mapped[AuditRun | None] = relationship(lazy="raise")
 
 
 class Webhook(Base):

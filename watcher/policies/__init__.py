@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy rules: who may do what.  A rule guards one operation of the API."""
+"""The policy rules: who may do what.  A rule guards an operation of the API, or a few."""
 
 from collections.abc import Iterator
 
@@ -45,10 +45,24 @@ _OPERATIONS = {
         *_READ,
         ("state", "GET", "/{ident}/state", "Show what one {one} needs and whether it is there."),
     ),
-    "webhook": (("trigger", "POST", "/{ident}", "Trigger an EVENT audit through its {one}."),),
+    "webhook": (
+        ("trigger", "POST", "/{ident}", "Trigger an EVENT audit through its {one}."),
+        ("get", "GET", "/{ident}", "Show one {one}, what came to it and what became of that."),
+        _UPDATE,
+        ("preview", "POST", "/{ident}/preview", "Show what a message would do, without doing it."),
+    ),
 }
+_ALSO = {
+    "webhook:get": (
+        ("GET", "/{ident}/events"),
+        ("GET", "/{ident}/events/{event_uuid}"),
+        ("GET", "/{ident}/runs"),
+    ),
+    "webhook:update": (("POST", "/{ident}/secret"), ("DELETE", "/{ident}/secret")),
+}
+"""What else a rule guards."""
 _PLURALS = {"data_model": "data_model", "strategy": "strategies"}
-_CHECKS = {"webhook": ADMIN_OR_SERVICE}
+_CHECKS = {"webhook:trigger": ADMIN_OR_SERVICE}
 
 
 def list_rules() -> Iterator[RuleDefault]:
@@ -63,11 +77,15 @@ def _rule(
     resource: str, verb: str, method: str, path: str, description: str
 ) -> DocumentedRuleDefault:
     plural = _PLURALS.get(resource, f"{resource}s")
+    name = f"{resource}:{verb}"
     return DocumentedRuleDefault(
-        name=f"{resource}:{verb}",
-        check_str=_CHECKS.get(resource, ADMIN),
+        name=name,
+        check_str=_CHECKS.get(name, ADMIN),
         description=description.format(
             one=resource.replace("_", " "), many=plural.replace("_", " ")
         ),
-        operations=[{"method": method, "path": f"/v1/{plural}{path}"}],
+        operations=[
+            {"method": by, "path": f"/v1/{plural}{below}"}
+            for by, below in ((method, path), *_ALSO.get(name, ()))
+        ],
     )

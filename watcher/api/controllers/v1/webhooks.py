@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1/webhooks: the door for alarm services."""
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -9,16 +10,17 @@ from oslo_utils import timeutils
 from webob import Response
 
 from watcher.api import bodies
-from watcher.api.credentials import Doorkeeper
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
+from watcher.api.credentials import Doorkeeper
+from watcher.api.render import naive
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.common import schemas
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
 from watcher.common.event import Event
 from watcher.common.states import Decision
 from watcher.common.webhook import Facts
-from watcher.db import events, webhooks
+from watcher.db import events, history, webhook_settings, webhooks
 from watcher.db.events import Recorded
 from watcher.db.lookup import is_uuid
 from watcher.webhooks import admission, parsers
@@ -52,6 +54,35 @@ class Webhooks(WebhookSettings, WebhookHistory):
         if recorded.run_id is not None and not recorded.repeated:
             self.decision_engine.ring(facts.audit_uuid)
         return _accepted(request, facts, recorded)
+
+    @post("{audit_ident}/preview", any_query=True)
+    def preview(self, request: Request, audit_ident: str) -> dict[str, Any]:
+        """What a message would do: the steps of ``trigger`` up to the one that writes."""
+        self.authorize(request, "webhook:preview")
+        now = timeutils.utcnow()
+        facts = self._facts(audit_ident, now)
+        event = self._event(request)
+        verdict = admission.decide(facts, event, now)
+        admitted = verdict.decision == Decision.QUEUED
+        would_join = admitted and facts.waiting_id is not None
+        return {
+            "decision": Decision.COALESCED if would_join else verdict.decision,
+            "reason": verdict.reason,
+            "sentence": verdict.sentence,
+            "event": dataclasses.asdict(event),
+            "parameters": dict(verdict.parameters),
+            "repeated": self._was_delivered(facts, event),
+            "would_join": would_join,
+            "not_before": naive(self._not_before(facts, now)) if admitted else None,
+        }
+
+    def _not_before(self, facts: Facts, now: datetime.datetime) -> datetime.datetime | None:
+        with self.database.reader() as session:
+            audit, webhook = webhook_settings.get(session, facts.audit_uuid)
+            not_before, _reason = history.next_run(session, audit, webhook, now)
+        if facts.waiting_id is None and not_before is not None:
+            return max(not_before, events.due(facts, now))
+        return not_before
 
     def _facts(self, audit_ident: str, now: datetime.datetime) -> Facts:
         options = self.conf.webhooks

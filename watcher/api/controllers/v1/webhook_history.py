@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1/webhooks/{audit}/events and runs: what came, and what became of it."""
+
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from watcher.api import paging
+from watcher.api.render import naive, uuid_of
+from watcher.api.resource import Request, Resource, get
+from watcher.api.types import Time
+from watcher.common.errors import Invalid
+from watcher.common.states import Decision
+from watcher.db import history, webhook_settings
+from watcher.db.models import AuditEvent, AuditRun
+from watcher.db.paging import Page
+
+
+def _decision(text: str) -> str:
+    if text not in Decision.ALL:
+        raise Invalid(f"decision: must be one of {', '.join(Decision.ALL)}.")
+    return text
+
+
+def _since(text: str) -> datetime.datetime | None:
+    try:
+        return Time.frombasetype(text)
+    except ValueError as error:
+        raise Invalid(f"since: {error}") from None
+
+
+_FILTERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "decision": _decision,
+    "source": str,
+    "since": _since,
+}
+
+
+class WebhookHistory(Resource):
+    # By a time, because that is what events of an audit have an index for.
+    @get("{audit_ident}/events", query=_FILTERS, paged=True, order=("received_at", "desc"))
+    def events(
+        self, request: Request, audit_ident: str, page: Page, **filters: Any
+    ) -> dict[str, Any]:
+        self.authorize(request, "webhook:get")
+        with self.database.reader() as session:
+            audit, _webhook = webhook_settings.get(session, audit_ident)
+            rows = history.events_page(session, audit.id, page, **filters)
+            below = f"webhooks/{audit.uuid}/"
+            items = (_event(request, below, row) for row in rows)
+            return paging.collection(request, "events", items, page, below=below)
+
+    @get("{audit_ident}/events/{event_uuid}")
+    def event(self, request: Request, audit_ident: str, event_uuid: str) -> dict[str, Any]:
+        self.authorize(request, "webhook:get")
+        with self.database.reader() as session:
+            audit, _webhook = webhook_settings.get(session, audit_ident)
+            row = history.event(session, audit.id, event_uuid)
+            return {
+                **_event(request, f"webhooks/{audit.uuid}/", row),
+                "payload": None if row.payload is None else json.loads(row.payload),
+            }
+
+    @get("{audit_ident}/runs", paged=True, order=("id", "desc"))
+    def runs(self, request: Request, audit_ident: str, page: Page) -> dict[str, Any]:
+        self.authorize(request, "webhook:get")
+        with self.database.reader() as session:
+            audit, _webhook = webhook_settings.get(session, audit_ident)
+            rows = history.runs_page(session, audit.id, page)
+            items = map(_run, rows)
+            return paging.collection(request, "runs", items, page, below=f"webhooks/{audit.uuid}/")
+
+
+def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
+    run = event.run
+    return {
+        "uuid": event.uuid,
+        "received_at": naive(event.received_at),
+        "source": event.source,
+        "alarm_name": event.alarm_name,
+        "alarm_id": event.alarm_id,
+        "severity": event.severity,
+        "previous_state": event.previous_state,
+        "current_state": event.current_state,
+        "reason": event.reason,
+        "request_id": event.request_id,
+        "decision": event.decision,
+        "decision_reason": event.decision_reason,
+        "deliveries": event.deliveries,
+        "parameters": event.parameters or {},
+        "run_uuid": run.uuid if run else None,
+        "action_plan_uuid": uuid_of(run.action_plan) if run else None,
+        "links": paging.links(request, f"{below}events", event.uuid),
+    }
+
+
+def _run(run: AuditRun) -> dict[str, Any]:
+    return {
+        "uuid": run.uuid,
+        "state": run.state,
+        "not_before": naive(run.not_before),
+        "wait_reason": run.wait_reason,
+        "attempt": run.attempt,
+        "coalesced_count": run.coalesced_count,
+        "parameters": run.parameters or {},
+        # Which process of it is for the log.
+        "engine": run.engine.partition(":")[0] if run.engine else None,
+        "created_at": naive(run.created_at),
+        "started_at": naive(run.started_at),
+        "finished_at": naive(run.finished_at),
+        "action_plan_uuid": uuid_of(run.action_plan),
+        "status_message": run.status_message,
+    }

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came to the webhook of an audit, and the runs that came of it."""
+
+import datetime
+import uuid as uuidlib
+from typing import Final
+
+from sqlalchemy import Select, case, func, select
+from sqlalchemy.orm import Session, contains_eager, defer, joinedload
+
+from watcher.common.errors import NotFound
+from watcher.common.states import AuditState, Decision, RunState
+from watcher.db import paging, runs
+from watcher.db.lookup import is_uuid
+from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
+from watcher.db.paging import Page
+
+_EVENT_KEYS: Final[paging.Keys] = {
+    "id": AuditEvent.id,
+    "uuid": AuditEvent.uuid,
+    "received_at": AuditEvent.received_at,
+}
+_RUN_KEYS: Final[paging.Keys] = {
+    "id": AuditRun.id,
+    "uuid": AuditRun.uuid,
+    "created_at": AuditRun.created_at,
+    "finished_at": AuditRun.finished_at,
+}
+
+
+def events_page(
+    session: Session,
+    audit_id: int,
+    page: Page,
+    decision: str | None = None,
+    source: str | None = None,
+    since: datetime.datetime | None = None,
+) -> list[AuditEvent]:
+    """Events of an audit with their runs and plans, and without their payloads."""
+    wanted = _EVENTS.where(AuditEvent.audit_id == audit_id)
+    if decision is not None:
+        wanted = wanted.where(AuditEvent.decision == decision)
+    if source is not None:
+        wanted = wanted.where(AuditEvent.source == source)
+    if since is not None:
+        wanted = wanted.where(AuditEvent.received_at >= since)
+    return paging.fetch(
+        session,
+        wanted,
+        page,
+        _EVENT_KEYS,
+        _WITH_RUN,
+        defer(AuditEvent.payload, raiseload=True),
+    )
+
+
+def event(session: Session, audit_id: int, uuid: str) -> AuditEvent:
+    """One event of an audit with its run and plan.  NotFound."""
+    found = None
+    if is_uuid(uuid):
+        one = _EVENTS.where(
+            AuditEvent.audit_id == audit_id, AuditEvent.uuid == str(uuidlib.UUID(uuid))
+        )
+        found = session.scalars(one.options(_WITH_RUN)).first()
+    if found is None:
+        raise NotFound(f"There is no event {uuid[:63]} of this audit.")
+    return found
+
+
+def runs_page(session: Session, audit_id: int, page: Page) -> list[AuditRun]:
+    """Runs of an audit, with their plans."""
+    wanted = _RUNS.where(AuditRun.audit_id == audit_id)
+    return paging.fetch(session, wanted, page, _RUN_KEYS, _WITH_PLAN)
+
+
+def next_run(
+    session: Session, audit: Audit, webhook: Webhook, now: datetime.datetime
+) -> tuple[datetime.datetime | None, str | None]:
+    """When the next run of an audit may begin, and what it waits for until then.
+
+    Without a run that waits it is that of an event that comes *now*.  None as long as the
+    audit takes no events.
+    """
+    if audit.state not in AuditState.TRIGGERABLE:
+        return None, None
+    waiting = runs.waiting(session, audit.id)
+    if waiting is not None:
+        earliest, reason = waiting.not_before, waiting.wait_reason
+    else:
+        earliest, reason = now + datetime.timedelta(seconds=webhook.debounce), None
+    ready_at = runs.cooled_down_at(session, audit, webhook)
+    if ready_at is not None and ready_at > earliest:
+        return ready_at, runs.COOLDOWN
+    return earliest, reason
+
+
+def last_run(session: Session, audit_id: int) -> AuditRun | None:
+    """The youngest run of an audit that has begun, with its plan."""
+    return session.scalars(
+        select(AuditRun)
+        .where(
+            AuditRun.audit_id == audit_id,
+            AuditRun.state != RunState.QUEUED,
+            AuditRun.started_at.is_not(None),
+        )
+        .order_by(AuditRun.id.desc())
+        .limit(1)
+        .options(joinedload(AuditRun.action_plan))
+    ).first()
+
+
+def counts(session: Session, audit_id: int) -> dict[str, int]:
+    """Events of an audit by decision, those in a storm that have no row of their own included."""
+    rows = (
+        select(AuditEvent.decision, func.count())
+        .where(AuditEvent.audit_id == audit_id)
+        .group_by(AuditEvent.decision)
+    )
+    number = dict.fromkeys(Decision.ALL, 0)
+    number.update((decision, count) for decision, count in session.execute(rows))
+    number[Decision.COALESCED] += session.scalar(_unrecorded(audit_id)) or 0
+    return number
+
+
+def _unrecorded(audit_id: int) -> Select[int]:
+    """How many events joined the runs of an audit beyond those that have a row.
+
+    A run counts all that joined it; of its rows the first is the one that queued it.
+    """
+    recorded = (
+        select(AuditEvent.run_id, (func.count() - 1).label("joined"))
+        .where(AuditEvent.audit_id == audit_id, AuditEvent.run_id.is_not(None))
+        .group_by(AuditEvent.run_id)
+        .subquery()
+    )
+    beyond = AuditRun.coalesced_count - func.coalesce(recorded.c.joined, 0)
+    return (
+        select(func.sum(case((beyond > 0, beyond), else_=0)))
+        .outerjoin(recorded, recorded.c.run_id == AuditRun.id)
+        .where(AuditRun.audit_id == audit_id)
+    )
+
+
+_RUNS = select(AuditRun).outerjoin(AuditRun.action_plan)
+_WITH_PLAN = contains_eager(AuditRun.action_plan).load_only(
+    ActionPlan.uuid, ActionPlan.deleted, raiseload=True
+)
+_EVENTS = select(AuditEvent).outerjoin(AuditEvent.run).outerjoin(AuditRun.action_plan)
+_WITH_RUN = contains_eager(AuditEvent.run).options(_WITH_PLAN)
