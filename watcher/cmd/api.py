@@ -32,6 +32,7 @@ class Process(cotyledon.Service):
 
         from watcher.api import bodies
 
+        self._conf = conf
         application, self._settle = wired(conf)
         self._server = wsgi.Server(
             (conf.api.host, conf.api.port),
@@ -45,7 +46,11 @@ class Process(cotyledon.Service):
             self._server.ssl_adapter = BuiltinSSLAdapter(conf.ssl.cert_file, conf.ssl.key_file)
 
     def run(self) -> None:
+        from watcher.cmd import exposure
+
         self._server.prepare()
+        if self.worker_id == 0:
+            exposure.warn(self._conf)
         LOG.info("The API listens on %s port %d", *self._server.bind_addr[:2])
         self._server.serve()
 

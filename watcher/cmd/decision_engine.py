@@ -29,7 +29,7 @@ class Process(cotyledon.Service):
 
         transport = rpc.transport(conf)
         self._conf = conf
-        self._database = database = Database(conf)
+        database = Database(conf)
         self._notifications = Notifications(conf, database)
         self._engine = DecisionEngine(
             conf,
@@ -44,7 +44,7 @@ class Process(cotyledon.Service):
         from watcher.cmd import exposure
 
         self._engine.start()
-        exposure.warn(self._conf, self._database)
+        exposure.warn(self._conf)
 
     def terminate(self) -> None:
         self._engine.stop()

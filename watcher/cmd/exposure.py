@@ -17,12 +17,16 @@ LOG = log.getLogger(__name__)
 _NAMED: Final = 10
 
 
-def warning(conf: cfg.ConfigOpts, database: Database) -> str | None:
+def warning(conf: cfg.ConfigOpts) -> str | None:
     """One sentence that names such audits, or None if there are none."""
     if conf.webhooks.require_auth_for_auto_trigger:
         return None
-    with database.reader() as session:
-        names = exposed.audits(session, credentials.effective_auth(None, conf))
+    database = Database(conf)
+    try:
+        with database.reader() as session:
+            names = exposed.audits(session, credentials.effective_auth(None, conf))
+    finally:
+        database.dispose()
     if not names:
         return None
     named = ", ".join(names[:_NAMED])
@@ -34,10 +38,10 @@ def warning(conf: cfg.ConfigOpts, database: Database) -> str | None:
     )
 
 
-def warn(conf: cfg.ConfigOpts, database: Database) -> None:
+def warn(conf: cfg.ConfigOpts) -> None:
     """Log it.  A database that does not answer now keeps no service from starting."""
     try:
-        sentence = warning(conf, database)
+        sentence = warning(conf)
     except (db_errors.DBError, SQLAlchemyError) as error:
         LOG.warning("Not known now whether open webhooks act on their own: %s", error)
     else:

@@ -42,11 +42,7 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     def _open_webhooks(self) -> Result:
-        database = Database(self._conf)
-        try:
-            sentence = exposure.warning(self._conf, database)
-        finally:
-            database.dispose()
+        sentence = exposure.warning(self._conf)
         return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from oslo_log import log
 
 from watcher import conf as watcher_conf
-from watcher.cmd import api
+from watcher.cmd import api, exposure
 
 
 def _application() -> Any:
@@ -21,6 +21,7 @@ def _application() -> Any:
     log.setup(conf, "python-watcher")
     wired, settle = api.wired(conf)
     atexit.register(settle)
+    exposure.warn(conf)
     return wired
 
 
