@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from watcher import rpc
 from watcher.cmd.api import Process
+from watcher.common.states import AuditType
+from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase, wait_for
 
 
@@ -70,6 +72,8 @@ class ServerTestCase(DatabaseTestCase):
             self.assertEqual({"goals": []}, json.load(response))
 
     def test_a_large_body_is_refused_with_a_sentence(self) -> None:
+        with self.database.writer() as session:
+            factories.audit(session, name="x", audit_type=AuditType.EVENT)
         address = self.serve()
         for path, status in (("/v1/audit_templates", 413), ("/v1/webhooks/x", 400)):
             for body in (bytes(10 * 2**20), iter([bytes(2**16)] * 160)):
