@@ -130,6 +130,8 @@ class Dispatcher:
                 self.look(timeutils.utcnow())
             except db_exception.DBError as error:
                 LOG.error("The database does not answer, no plan can be claimed: %s", error)
+            except Exception:  # without this thread the process would only seem to work
+                LOG.exception("No plan could be claimed; it will be tried again")
             poll = float(self._options.poll_interval)
             self._wake.wait(min(poll, _ATTENTION) if self._in_hand else poll)
             self._wake.clear()
@@ -140,11 +142,14 @@ class Dispatcher:
         except Exception:
             # No wake: the next look is soon enough for what has just failed.
             LOG.exception("Action plan %d is let go; it will be taken over", plan_id)
+            self._put_down(plan_id)
         else:
+            self._put_down(plan_id)
             self._wake.set()
-        finally:
-            with self._lock:
-                del self._in_hand[plan_id]
+
+    def _put_down(self, plan_id: int) -> None:
+        with self._lock:
+            del self._in_hand[plan_id]
 
     def _plans_in_hand(self) -> dict[int, Interrupts]:
         with self._lock:

@@ -17,7 +17,7 @@ from watcher.applier.gate import Gate
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud.compute import Cloud
-from watcher.common.errors import LostClaim, WatcherError
+from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.states import ActionState, PlanState
 from watcher.common.ticker import Ticker
 from watcher.db import leases, services, workflow
@@ -92,6 +92,7 @@ class Applier:
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
             self._notifications.action_plan_cancel_started(plan.id)
         try:
+            self._refuse_endless(plan)
             self._run(plan, interrupts)
         except LostClaim as lost:
             LOG.warning("%s", lost)
@@ -100,6 +101,14 @@ class Applier:
             raise
         except Exception as error:
             self._fail(plan, error)
+
+    def _refuse_endless(self, plan: Plan) -> None:
+        """A plan that was taken over again and again is what kills the appliers."""
+        if plan.attempt > self._conf.watcher_applier.max_attempts:
+            raise Conflict(
+                "The applier that carried the plan out died, "
+                f"{plan.attempt - 1} times in a row without getting on."
+            )
 
     def _run(self, plan: Plan, interrupts: Interrupts) -> None:
         options = self._conf["watcher_workflow_engines.taskflow"]

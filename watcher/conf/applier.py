@@ -18,6 +18,13 @@ OPTIONS = [
         min=1,
         help="Seconds after which the applier looks for PENDING plans when nobody rings.",
     ),
+    cfg.IntOpt(
+        "max_attempts",
+        default=5,
+        min=1,
+        help="Appliers that may die of a plan, one after another and without any action of it "
+        "ending in between, before the plan is given up as FAILED.",
+    ),
 ]
 WORKFLOW_OPTIONS = [
     cfg.IntOpt(

@@ -82,7 +82,11 @@ def take_over(session: Session, plan_id: int, lease: Lease, now: datetime.dateti
                 ActionPlanLease.engine == holder,
                 ActionPlanLease.expires_at < now,
             )
-            .values(engine=lease.engine, expires_at=now + lease.duration)
+            .values(
+                engine=lease.engine,
+                expires_at=now + lease.duration,
+                attempt=ActionPlanLease.attempt + 1,
+            )
             .execution_options(synchronize_session=False)
         )
         if taken.rowcount != 1:  # type: ignore[attr-defined]
@@ -107,6 +111,16 @@ def extend(session: Session, plan_ids: Sequence[int], lease: Lease, now: datetim
         update(ActionPlanLease)
         .where(ActionPlanLease.action_plan_id.in_(plan_ids), ActionPlanLease.engine == lease.engine)
         .values(expires_at=now + lease.duration)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def progress(session: Session, plan_id: int, engine: str) -> None:
+    """An action of the plan has ended, so the plan is not what its appliers died of."""
+    session.execute(
+        update(ActionPlanLease)
+        .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
+        .values(attempt=1)
         .execution_options(synchronize_session=False)
     )
 

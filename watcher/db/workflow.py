@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases
-from watcher.db.models import Action, ActionDescription, ActionPlan, Audit, Strategy
+from watcher.db.models import (
+    Action,
+    ActionDescription,
+    ActionPlan,
+    ActionPlanLease,
+    Audit,
+    Strategy,
+)
 from watcher.db.transitions import move
 
 MESSAGE_LENGTH = 255
@@ -42,6 +49,8 @@ class Plan:
     state: str
     steps: Sequence[Step]
     engine: str
+    attempt: int = 1
+    """More than one: appliers died since the last end of an action."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +65,17 @@ class End:
 
 def load(session: Session, plan_id: int, engine: str) -> Plan:
     """The plan that *engine* holds, in two statements whatever its size."""
-    uuid, state, audit_uuid, strategy = session.execute(
-        select(ActionPlan.uuid, ActionPlan.state, Audit.uuid, Strategy.name)
+    uuid, state, audit_uuid, strategy, attempt = session.execute(
+        select(
+            ActionPlan.uuid,
+            ActionPlan.state,
+            Audit.uuid,
+            Strategy.name,
+            ActionPlanLease.attempt,
+        )
         .join(Audit, Audit.id == ActionPlan.audit_id)
         .join(Strategy, Strategy.id == ActionPlan.strategy_id)
+        .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
         .where(ActionPlan.id == plan_id)
     ).one()
     rows = session.execute(
@@ -78,7 +94,9 @@ def load(session: Session, plan_id: int, engine: str) -> Plan:
         Step(id_, step_uuid, action_type, parameters or {}, parents or (), step_state or "")
         for id_, step_uuid, action_type, parameters, parents, step_state in rows
     ]
-    return Plan(plan_id, uuid or "", audit_uuid or "", strategy, state or "", steps, engine)
+    return Plan(
+        plan_id, uuid or "", audit_uuid or "", strategy, state or "", steps, engine, attempt or 1
+    )
 
 
 def move_action(
@@ -92,6 +110,8 @@ def move_action(
     values = {} if message is None else {"status_message": cut(message)}
     condition = leases.held(plan.id, plan.engine)
     if move(session, Action, step.id, ActionState.BY_ENGINE, target, condition, **values):
+        if plan.attempt > 1 and target in ActionState.OVER:
+            leases.progress(session, plan.id, plan.engine)
         return None
     if not leases.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)

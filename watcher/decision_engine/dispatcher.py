@@ -46,7 +46,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._workers = 0
         self._in_hand: set[int] = set()
-        self._next_rescue: datetime.datetime | None = None
+        self._rescued_at: datetime.datetime | None = None
         self._pool = ThreadPoolExecutor(max_workers=self._options.max_audit_workers)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
@@ -72,22 +72,26 @@ class Dispatcher:
 
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""
-        with self._database.reader() as session:
-            lapsed = self._lapsed(session, now)
-            due = runs.due(session, now, _CANDIDATES)
-        for claim, ids in ((claims.take_over, lapsed), (claims.claim, due)):
-            for run_id in ids:
-                run = self._try(claim, run_id, now)
-                if run is not None:
-                    return run
-        return None
+        while True:
+            with self._database.reader() as session:
+                lapsed = self._lapsed(session, now)
+                due = runs.due(session, now, _CANDIDATES)
+            for claim, ids in ((claims.take_over, lapsed), (claims.claim, due)):
+                for run_id in ids:
+                    run = self._try(claim, run_id, now)
+                    if run is not None:
+                        return run
+            if len(due) < _CANDIDATES or self._stopping:
+                return None
+            # Others took them all, or they have to cool down: what is due comes after them.
 
     def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[int]:
-        if self._next_rescue is not None and now < self._next_rescue:
+        last = self._rescued_at
+        if last is not None and last <= now < last + _RESCUE_PAUSE:  # not if the clock went back
             return ()
         lapsed = claims.lapsed(session, now, _CANDIDATES)
         if len(lapsed) <= 1:
-            self._next_rescue = now + _RESCUE_PAUSE
+            self._rescued_at = now
         return lapsed
 
     def _try(
@@ -105,6 +109,9 @@ class Dispatcher:
                 pause = self._look(timeutils.utcnow())
             except db_exception.DBError as error:
                 LOG.error("The database does not answer, no run can be claimed: %s", error)
+                pause = float(self._options.poll_interval)
+            except Exception:  # without this thread the process would only seem to work
+                LOG.exception("No run could be claimed; it will be tried again")
                 pause = float(self._options.poll_interval)
             self._wake.wait(pause)
             self._wake.clear()
