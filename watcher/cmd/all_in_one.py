@@ -97,6 +97,11 @@ class AllInOne:
         host, port = self._api.bind_addr
         return f"http://{host}:{port}"
 
+    @property
+    def metrics_port(self) -> int:
+        """0 if no metrics are served."""
+        return self._engine.metrics.port
+
     def start(self) -> None:
         """Invalid if the port is not free."""
         try:

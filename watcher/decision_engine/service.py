@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decision engine: catalogue, heartbeat, dispatcher, doorbell server."""
+"""The decision engine: catalogue, heartbeat, dispatcher, doorbell server, metrics."""
 
 import datetime
 import os
@@ -20,6 +20,7 @@ from watcher.decision_engine import state
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.runner import Runner
+from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell, Server
 
@@ -49,6 +50,7 @@ class DecisionEngine:
         )
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._catalog = Catalog(conf)
+        self.metrics = Endpoint(conf, database)
         runner = Runner(conf, database, cloud, self._catalog, applier, notifications)
         self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
         self._tickers = (
@@ -77,6 +79,7 @@ class DecisionEngine:
         self._dispatcher.start()
         if self._server:
             self._server.start()
+        self.metrics.start()
         LOG.info("Decision engine %s is ready", self._lease.engine)
 
     def stop(self) -> None:
@@ -85,6 +88,7 @@ class DecisionEngine:
         self._dispatcher.stop()
         for ticker in self._tickers:
             ticker.stop()
+        self.metrics.stop()
         LOG.info("Decision engine %s has stopped", self._lease.engine)
 
     def wake(self) -> None:

@@ -33,8 +33,10 @@ ALARM = {
 class AllInOne(fixtures.Fixture):
     """The services on a small cloud.  ``restart`` is a stop and a second start."""
 
-    def __init__(self, cloud: Mapping[str, Any]) -> None:
-        self._scenario = cloud
+    def __init__(
+        self, cloud: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self._scenario, self._options = cloud, options or {}
 
     def _setUp(self) -> None:
         self._directory = self.useFixture(fixtures.TempDir()).path
@@ -52,6 +54,9 @@ class AllInOne(fixtures.Fixture):
         self.conf.set_override("sqlite_synchronous", False, group="database")
         self.conf.set_override("migration_interval", 0.1, group="nova")
         self.conf.set_override("retry_backoff", 0, group="watcher_decision_engine")
+        for group, options in self._options.items():
+            for option, value in options.items():
+                self.conf.set_override(option, value, group=group)
         self._services = all_in_one.prepare(self.conf)
         self._services.start()
         self.endpoint = self._services.endpoint
@@ -67,6 +72,11 @@ class AllInOne(fixtures.Fixture):
     def restart(self) -> None:
         self._stop()
         self._start()
+
+    @property
+    def metrics_port(self) -> int:
+        assert self._services is not None
+        return self._services.metrics_port
 
     @property
     def client(self) -> Any:
@@ -99,11 +109,13 @@ class AllInOne(fixtures.Fixture):
 class AllInOneTestCase(TestCase):
     """A test with services of its own."""
 
+    OPTIONS: Mapping[str, Mapping[str, Any]] = {}
+    """What is configured otherwise, by group."""
     CLOUD: Mapping[str, Any] = {"generate": {"hosts": 4, "servers": 40}, "migration_seconds": 0.2}
 
     def setUp(self) -> None:
         super().setUp()
-        self.watcher = self.useFixture(AllInOne(self.CLOUD))
+        self.watcher = self.useFixture(AllInOne(self.CLOUD, self.OPTIONS))
         self.client = self.watcher.client
 
     def create(self, audit_type: str = "EVENT", goal: str = "dummy", **fields: Any) -> str:
