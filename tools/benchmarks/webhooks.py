@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many alarms the door takes, beside what the database takes without it.
+
+The API runs under gunicorn, 2 workers of 8 threads, on MariaDB; 16 clients post as fast
+as they are answered.  The raw rate is that of 16 plain connections that execute the
+statements of the door, which are recorded from the door itself, in the same run.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import webob
+
+from benchmarks import core, load
+from benchmarks.report import Figure, percentile, show
+from watcher import conf as watcher_conf
+from watcher.cmd import api
+from watcher.common.states import AuditType
+from watcher.db import migration, models
+from watcher.db.models import Audit, AuditEvent, AuditRun, Goal
+from watcher.db.session import Database
+
+CLIENTS = 16
+_BODY = json.dumps(core.ALARM).encode()
+_TODAY_RATE, _TODAY_P99 = 200, 99
+"""The best that the service of today was seen to do; it stores nothing."""
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bench webhooks", description=__doc__)
+    parser.add_argument(
+        "--database",
+        default=os.environ.get("WATCHER_TEST_MYSQL_URL")
+        or "mysql+pymysql://root@127.0.0.1:3306/mysql",
+        help="a MariaDB server on which databases may be created",
+    )
+    parser.add_argument(
+        "--broker",
+        default=os.environ.get("WATCHER_TEST_RABBIT_URL") or "rabbit://guest:guest@127.0.0.1:5672/",
+        help="a RabbitMQ broker",
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--only", help="run the parts whose names contain this")
+    arguments = parser.parse_args(argv)
+    figures: list[Figure] = []
+    for part in (door, door_without_broker, reaction):
+        if arguments.only and arguments.only not in part.__name__:
+            continue
+        print(f"... {part.__name__}", flush=True)
+        with tempfile.TemporaryDirectory() as directory, _database(arguments.database) as url:
+            figures += part(Path(directory), url, arguments)
+    show(figures)
+    return 0
+
+
+def door(directory: Path, url: str, arguments: argparse.Namespace) -> Iterator[Figure]:
+    return _door(directory, url, arguments.broker, arguments.seconds, "")
+
+
+def door_without_broker(
+    directory: Path, url: str, arguments: argparse.Namespace
+) -> Iterator[Figure]:
+    nobody = f"rabbit://guest:guest@127.0.0.1:{core._free_port()}/"
+    return _door(directory, url, nobody, arguments.seconds, ", broker down")
+
+
+def reaction(directory: Path, url: str, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """From an alarm to its plan, and many audits at once, on MariaDB."""
+    for name, part in (("latency", core.latency), ("throughput", core.throughput)):
+        place = directory / name
+        place.mkdir()
+        yield from part(place, argparse.Namespace(database=url, cluster=None))
+
+
+def _door(directory: Path, url: str, broker: str, seconds: float, when: str) -> Iterator[Figure]:
+    configuration = directory / "watcher.conf"
+    configuration.write_text(
+        f"[DEFAULT]\ntransport_url = {broker}\nenable_authentication = false\n"
+        f"state_path = {directory}\n"
+        f"[watcher_decision_engine]\nconductor_topic = bench.{secrets.token_hex(4)}\n"
+        f"[database]\nconnection = {url}\n"
+    )
+    conf = watcher_conf.load([], [str(configuration)])
+    database = Database(conf)
+    migration.upgrade(database)
+    audits = _create_audits(database, 200)
+    how: dict[str, Any] = {"clients": CLIENTS, "seconds": seconds}
+    connection = _plain(url)
+    for number, what in ((200, "200 audits"), (1, "1 audit")):
+        paths = [f"/v1/webhooks/{uuid}" for uuid in audits[:number]]
+        recorded = _record(conf, database, paths)
+        raw = load.sql(connection, recorded, **how)
+        _empty(database)
+        with _gunicorn(configuration, directory) as address:
+            ours = load.http(address, paths, _BODY, **how)
+        _empty(database)
+        flood = number == 1
+        raw_p99, p99 = (percentile(each.seconds, 99) * 1000 for each in (raw, ours))
+        what += when
+        yield Figure(f"raw transactions per second, {what}", raw.rate, "/s")
+        yield Figure(
+            f"alarms accepted per second, {what}",
+            ours.rate,
+            "/s",
+            raw.rate if flood else raw.rate / 2,
+            _TODAY_RATE,
+            True,
+        )
+        yield Figure(f"raw p50, {what}", percentile(raw.seconds, 50) * 1000, "ms")
+        yield Figure(f"answer p50, {what}", percentile(ours.seconds, 50) * 1000, "ms")
+        yield Figure(f"raw p99, {what}", raw_p99, "ms")
+        yield Figure(f"answer p99, {what}", p99, "ms", 2 * raw_p99, _TODAY_P99)
+    database.dispose()
+
+
+def _create_audits(database: Database, number: int) -> list[str]:
+    with database.writer() as session:
+        goal = Goal(name="door", display_name="door", efficacy_specification=[])
+        session.add(goal)
+        session.flush()
+        audits = [
+            Audit(
+                uuid=models.new_uuid(),
+                name=f"door-{index}",
+                audit_type=AuditType.EVENT,
+                goal_id=goal.id,
+            )
+            for index in range(number)
+        ]
+        session.add_all(audits)
+        return [audit.uuid or "" for audit in audits]
+
+
+def _record(conf: Any, database: Database, paths: Sequence[str]) -> list[load.Statements]:
+    """What the door does in the database for an event that joins a run, on each path."""
+    application, settle = api.wired(conf)
+    listening: list[list[tuple[str, dict[str, Any]]]] = []
+
+    def executed(_1: Any, _2: Any, statement: str, parameters: Any, *_3: Any) -> None:
+        # oslo.db asks each connection whether it is still there; that is not the door's.
+        if listening and statement != "SELECT 1":
+            listening[-1].append((statement, dict(parameters)))
+
+    def ended(how: str) -> Any:
+        return lambda connection: listening and listening[-1].append((how, {}))
+
+    listeners = (
+        ("before_cursor_execute", executed),
+        ("commit", ended("COMMIT")),
+        ("rollback", ended("ROLLBACK")),
+    )
+    for name, listener in listeners:
+        sa.event.listen(sa.Engine, name, listener)
+    try:
+        for path in paths:
+            _post(application, path)  # queues the run that others join
+        for path in paths:
+            listening.append([])
+            _post(application, path)
+    finally:
+        for name, listener in listeners:
+            sa.event.remove(sa.Engine, name, listener)
+        settle()
+    return listening
+
+
+def _post(application: Any, path: str) -> None:
+    request = webob.Request.blank(path, method="POST", body=_BODY)
+    request.content_type = "application/json"
+    answer = request.get_response(application)
+    if answer.status_code != 202:
+        raise RuntimeError(f"{path}: {answer.status} {answer.text}")
+
+
+def _empty(database: Database) -> None:
+    with database.writer() as session:
+        for table in (AuditEvent, AuditRun):
+            session.execute(sa.delete(table))
+
+
+@contextlib.contextmanager
+def _gunicorn(configuration: Path, directory: Path) -> Iterator[tuple[str, int]]:
+    port = core._free_port()
+    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8"]
+    command += ["--bind", f"127.0.0.1:{port}", "--env"]
+    command += [f"OS_WATCHER_CONFIG_FILES={configuration}", "watcher.wsgi.api:application"]
+    with core._child(command, directory / "gunicorn.log") as (process, _log):
+        core._wait(lambda: _answers(port), process)
+        yield "127.0.0.1", port
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _plain(url: str) -> dict[str, Any]:
+    parts = sa.make_url(url)
+    return {
+        "host": parts.host,
+        "port": parts.port or 3306,
+        "user": parts.username,
+        "password": parts.password or "",
+        "database": parts.database,
+        "charset": "utf8mb4",
+    }
+
+
+@contextlib.contextmanager
+def _database(server: str) -> Iterator[str]:
+    """The URL of a new database, for as long as it is needed."""
+    name = f"watcher_bench_{secrets.token_hex(4)}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    try:
+        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name}"))
