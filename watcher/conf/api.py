@@ -20,7 +20,8 @@ OPTIONS: list[cfg.Opt] = [
         "enable_webhooks_auth",
         default=False,
         help="Require a keystone token that satisfies the policy webhook:trigger of alarm "
-        "services that post to a webhook.",
+        "services that post to a webhook, unless the webhook itself says otherwise. The same "
+        "as [webhooks] default_auth = keystone, and goes before it.",
     ),
 ]
 SSL_OPTIONS: list[cfg.Opt] = [
