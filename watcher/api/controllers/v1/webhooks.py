@@ -42,6 +42,8 @@ class Webhooks(WebhookSettings, WebhookHistory):
     @post("{audit_ident}", status=202, any_query=True)
     def trigger(self, request: Request, audit_ident: str) -> Response:
         """Answers when the event and its run are committed; the doorbell comes after that."""
+        if not (self.conf.webhooks.allow_names or is_uuid(audit_ident)):
+            raise NotFound(f"There is no audit {audit_ident}.")
         now = timeutils.utcnow()
         facts = self._facts(audit_ident, now)
         self._doorkeeper.check(request, facts)
@@ -85,16 +87,13 @@ class Webhooks(WebhookSettings, WebhookHistory):
         return not_before
 
     def _facts(self, audit_ident: str, now: datetime.datetime) -> Facts:
-        options = self.conf.webhooks
-        if not (options.allow_names or is_uuid(audit_ident)):
-            raise NotFound(f"There is no audit {audit_ident}.")
         with self.database.reader() as session:
             return webhooks.facts(
                 session,
                 audit_ident,
                 now,
                 effective_auth(None, self.conf),
-                options.max_recorded_per_minute,
+                self.conf.webhooks.max_recorded_per_minute,
             )
 
     def _event(self, request: Request) -> Event:

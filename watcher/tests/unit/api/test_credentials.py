@@ -196,6 +196,10 @@ class SecretTestCase(SeenByNobody, ApiTestCase):
         response = self.post(f"?token={SECRET}")
         self.assertEqual(404, response.status_int)
         self.assertIn("There is no audit hot-host.", response.text)
+        # Operators prove who they are, and may go on to say names.
+        for method, what in (("GET", ""), ("GET", "/runs"), ("POST", "/preview")):
+            response = self.request(f"/v1/webhooks/hot-host{what}", method)
+            self.assertEqual(200, response.status_int, what)
         path = f"/v1/webhooks/{uuid}?token={SECRET}"
         self.assertEqual(202, self.request(path, "POST").status_int)
 
