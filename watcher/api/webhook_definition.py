@@ -128,6 +128,6 @@ def _check_lock(webhook: Webhook, values: Mapping[str, Any], conf: cfg.ConfigOpt
                 f"{name}: is only for a webhook that is locked; set auth to secret or keystone."
             )
         if "auth" in values:
-            raise Invalid(f"auth: cannot be none while the webhook has a {name}; remove it first.")
+            raise Invalid(f"auth: cannot be none as long as {name} is set; remove that first.")
     if values.get("auth") == credentials.SECRET and webhook.secret_hash is None:
         raise Invalid("auth: there is no secret yet; make one first, by a POST to secret.")

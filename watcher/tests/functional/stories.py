@@ -6,6 +6,7 @@ them to know in the environment, as gabbi's ``$ENVIRON['NAME']``.
 """
 
 import datetime
+import json
 import os
 import tempfile
 from typing import Any
@@ -19,8 +20,8 @@ from sqlalchemy.orm import Session
 from watcher import conf as watcher_conf
 from watcher.api import app
 from watcher.common.errors import Unavailable
-from watcher.common.states import ActionState, AuditType, PlanState
-from watcher.db import models, services, strategies
+from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
+from watcher.db import action_plans, audits, models, runs, services, strategies
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import factories
@@ -179,6 +180,59 @@ class Plans(Catalog):
             ONGOING_ACTION=factories.action(session, ongoing, state=ActionState.ONGOING),
             WAITING_ACTION=factories.action(session, ongoing),
         )
+
+
+class Reacted(Plans):
+    """Audit a has run for two of its events, and is about to run for two others."""
+
+    def fill(self, session: Session) -> None:
+        super().fill(session)
+        audit = audits.get(session, "a")
+        plan = action_plans.get(session, os.environ["RECOMMENDED_PLAN"])
+        hour = datetime.datetime(2026, 1, 1, 10)
+        done = models.AuditRun(
+            audit_id=audit.id,
+            state=RunState.SUCCEEDED,
+            not_before=hour,
+            created_at=hour,
+            started_at=hour,
+            finished_at=hour + datetime.timedelta(seconds=7),
+            attempt=1,
+            engine="node-1:4711:cafe",
+            coalesced_count=41,
+            action_plan_id=plan.id,
+            parameters={"para1": 2.5},
+        )
+        session.add(done)
+        session.flush()
+        waiting = runs.enqueue(session, audit.id, hour, hour + datetime.timedelta(hours=2))
+        waiting.coalesced_count, waiting.wait_reason = 1, runs.PLAN_ONGOING
+        events = [
+            models.AuditEvent(
+                audit_id=audit.id,
+                run_id=run.id if run else None,
+                received_at=hour + datetime.timedelta(minutes=number),
+                source="aodh" if number % 2 else "generic",
+                alarm_name=f"alarm-{number}",
+                decision=decision,
+                decision_reason=reason,
+                payload=json.dumps({"number": number}),
+                parameters={"para1": 2.5} if run is done else {},
+            )
+            for number, (run, decision, reason) in enumerate(
+                (
+                    (done, Decision.QUEUED, None),
+                    (done, Decision.COALESCED, None),
+                    (None, Decision.IGNORED, "paused"),
+                    (waiting, Decision.QUEUED, None),
+                    (waiting, Decision.COALESCED, None),
+                    (None, Decision.REJECTED, "bad_parameters"),
+                )
+            )
+        ]
+        session.add_all(events)
+        session.flush()
+        tell(RUN=done, WAITING_RUN=waiting, FIRST_EVENT=events[0], LAST_EVENT=events[5])
 
 
 class Templates(Catalog):
