@@ -2,12 +2,14 @@
 import datetime
 import threading
 
+from oslo_db import exception as db_exception
 from oslo_utils import timeutils
 from sqlalchemy import select
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import claims, runs
-from watcher.db.models import Audit, AuditRun
+from watcher.db.models import Audit, AuditRun, Webhook
+from watcher.decision_engine import dispatcher as dispatcher_module
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.tests import base, factories
 
@@ -193,6 +195,69 @@ class DispatcherTest(base.DatabaseTestCase):
 
         self.assertEqual(RunState.ONGOING, self.run_of(run).state)
         self.assertEqual(frozenset(), frozenset(dispatcher._in_hand))
+
+    def test_looks_past_those_that_have_to_cool_down(self) -> None:
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            for _ in range(2 * dispatcher_module._CANDIDATES):
+                audit = factories.audit(session, goal, audit_type=AuditType.EVENT)
+                session.add(Webhook(audit_id=audit.id, cooldown=60))
+                last = runs.enqueue(session, audit.id, NOW, NOW)
+                last.state, last.finished_at = RunState.SUCCEEDED, NOW
+                session.flush()
+                runs.enqueue(session, audit.id, NOW, NOW)
+        last = self.queue(NOW + SECOND)
+        self.assertEqual(last.uuid, self.dispatcher.claim(NOW + SECOND).uuid)
+
+    def test_one_flooded_audit_keeps_none_of_the_others_waiting(self) -> None:
+        """Each run of the flooded one comes after what was due before the event behind it."""
+        flooded = self.queue().audit_id
+        others = [self.queue(NOW + number * SECOND) for number in range(5)]
+        order = []
+        for second in range(20):
+            now = NOW + second * SECOND
+            run = self.dispatcher.claim(now)
+            with self.database.writer() as session:
+                factories.accepted(session, flooded, now)
+                if run is not None:
+                    order.append(run.audit_id)
+                    claims.settle(session, run, AuditState.SUCCEEDED, now)
+                    claims.finish(session, run, RunState.SUCCEEDED, now)
+                factories.accepted(session, flooded, now)
+        for number, other in enumerate(others):
+            self.assertLessEqual(order.index(other.audit_id), 2 * number + 2)
+        self.assertGreater(order.count(flooded), 10)
+
+    def test_a_clock_that_goes_back_does_not_stop_rescues(self) -> None:
+        self.assertIsNone(self.dispatcher.claim(NOW + datetime.timedelta(days=1)))
+        run = self.queue()
+        Dispatcher(
+            self.conf,
+            self.database,
+            claims.Lease("b", "engine-2", LEASE.duration),
+            lambda run: None,
+        ).claim(NOW)
+        taken = self.dispatcher.claim(NOW + LEASE.duration + SECOND)
+        self.assertEqual(run.uuid, taken.uuid)
+
+    def test_nothing_ends_its_thread(self) -> None:
+        self.conf.set_override("poll_interval", 1, group="watcher_decision_engine")
+        done = threading.Event()
+        failures = iter([db_exception.DBConnectionError(), TimeoutError("pool"), OSError("gone")])
+        dispatcher = Dispatcher(self.conf, self.database, LEASE, lambda run: done.set())
+        claim = dispatcher.claim
+
+        def fail_first(now: datetime.datetime) -> AuditRun | None:
+            for failure in failures:
+                dispatcher.wake()
+                raise failure
+            return claim(now)
+
+        dispatcher.claim = fail_first  # type: ignore[method-assign]
+        self.queue()
+        dispatcher.start()
+        self.addCleanup(dispatcher.stop)
+        self.assertTrue(done.wait(DEADLINE))
 
     def test_stops_claiming_when_told(self) -> None:
         self.dispatcher.start()

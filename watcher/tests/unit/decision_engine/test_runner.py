@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 from typing import Any
+from unittest import mock
 
 from oslo_utils import timeutils
 from sqlalchemy import delete, select
@@ -9,7 +10,17 @@ from watcher.cloud.compute import Cloud
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
 from watcher.db import claims, runs
-from watcher.db.models import Action, ActionPlan, Audit, AuditRun, EfficacyIndicator, Goal, Strategy
+from watcher.db.models import (
+    Action,
+    ActionPlan,
+    Audit,
+    AuditEvent,
+    AuditRun,
+    EfficacyIndicator,
+    Goal,
+    Strategy,
+    Webhook,
+)
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.strategies.dummy import Dummy
@@ -289,6 +300,129 @@ class RunnerTest(base.DatabaseTestCase):
 
         self.assertEqual(RunState.FAILED, self.reload(run).state)
         self.assertIn("died, 2 times", self.reload(audit).status_message)
+
+    def test_parameters_of_the_event_come_over_those_of_the_audit(self) -> None:
+        audit = self.audit(parameters={"para1": 1.5, "para2": "audit"})
+        given: list[dict[str, Any]] = []
+        execute = Dummy.execute
+
+        def spy(strategy: Dummy, inputs: Any) -> Any:
+            given.append(dict(inputs.parameters))
+            return execute(strategy, inputs)
+
+        self.patch(Dummy, "execute", spy)
+        with self.database.writer() as session:
+            for parameters in ({"para2": "one"}, {"para2": "two"}, {}):
+                now = timeutils.utcnow()
+                factories.accepted(session, audit.id, now, parameters=parameters)
+        for _ in range(3):
+            self.runner.run(self.claim(audit))
+
+        self.assertEqual(["one", "two", "audit"], [each["para2"] for each in given])
+        self.assertEqual({1.5}, {each["para1"] for each in given})
+        self.assertEqual(3, len(self.plans()))
+        with self.database.reader() as session:
+            owners = session.scalars(select(AuditEvent.run_id)).all()
+            self.assertIsNone(runs.waiting(session, audit.id))
+        self.assertEqual(3, len(set(owners)))
+
+    def test_parameters_that_no_longer_fit_fail_at_once_and_alone(self) -> None:
+        audit = self.audit()
+        with self.database.writer() as session:
+            for parameters in ({"para1": 99}, {"para2": "fine"}):
+                now = timeutils.utcnow()
+                factories.accepted(session, audit.id, now, parameters=parameters)
+        first = self.claim(audit)
+        self.runner.run(first)
+        self.assertEqual(RunState.FAILED, self.reload(first).state)
+        self.assertIn("parameters.para1", self.reload(audit).status_message)
+        self.runner.run(self.claim(audit))
+        self.assertEqual(AuditState.SUCCEEDED, self.reload(audit).state)
+        self.assertEqual(1, len(self.plans()))
+
+    def test_pauses_between_attempts_grow_up_to_an_hour(self) -> None:
+        self.conf.set_override("max_attempts", 100, group="watcher_decision_engine")
+        self.fail_with(CloudUnavailable("nova does not answer."))
+        audit = self.audit()
+        run = self.claim(audit)
+        with self.database.writer() as session:
+            session.get_one(AuditRun, run.id).attempt = run.attempt = 90
+        self.runner.run(run)
+        run = self.reload(run)
+        self.assertEqual(60, round((run.not_before - run.started_at).total_seconds() / 60))
+
+    def auto(self, **webhook: Any) -> Audit:
+        audit = self.audit(auto_trigger=True)
+        with self.database.writer() as session:
+            session.add(Webhook(audit_id=audit.id, **webhook))
+        return audit
+
+    def test_a_plan_beyond_a_limit_waits_for_a_person(self) -> None:
+        audit = self.auto(max_actions=2)
+        run = self.claim(audit)
+        self.runner.run(run)
+        (plan,) = self.plans()
+        self.assertEqual(PlanState.RECOMMENDED, plan.state)
+        self.assertIn("the plan has 3 actions, and max_actions is 2", plan.status_message)
+        self.assertEqual([], self.applier.rung)
+        self.assertFalse(self.reload(run).auto_started)
+
+    def test_a_plan_within_the_limits_starts(self) -> None:
+        run = self.claim(self.auto(max_actions=3, max_plans_per_hour=1))
+        self.runner.run(run)
+        (plan,) = self.plans()
+        self.assertEqual((PlanState.PENDING, None), (plan.state, plan.status_message))
+        self.assertTrue(self.reload(run).auto_started)
+
+    def test_so_many_plans_an_hour(self) -> None:
+        audit = self.auto(max_plans_per_hour=1)
+        for _ in range(3):
+            self.runner.run(self.claim(audit))
+        pending, *others = self.plans()
+        self.assertEqual(PlanState.PENDING, pending.state)
+        for plan in others:
+            self.assertIn("max_plans_per_hour is 1", plan.status_message)
+        self.assertEqual(
+            [PlanState.SUPERSEDED, PlanState.RECOMMENDED], [plan.state for plan in others]
+        )
+        with self.database.writer() as session:
+            for run in session.scalars(select(AuditRun)):
+                run.finished_at -= datetime.timedelta(hours=1)
+        self.runner.run(self.claim(audit))
+        self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
+
+    def test_a_plan_of_too_little_use(self) -> None:
+        for percent, state in ((40, PlanState.RECOMMENDED), (50, PlanState.PENDING)):
+            with mock.patch(
+                "watcher.decision_engine.efficacy.compute",
+                return_value=([{"name": "ratio", "unit": "%", "value": percent}], []),
+            ):
+                self.runner.run(self.claim(self.auto(min_efficacy=50)))
+            self.assertEqual(state, self.plans()[-1].state)
+
+    def test_an_open_webhook_may_be_kept_from_acting_on_its_own(self) -> None:
+        for auth, required, state in (
+            (None, False, PlanState.PENDING),
+            (None, True, PlanState.RECOMMENDED),
+            ("none", True, PlanState.RECOMMENDED),
+            ("secret", True, PlanState.PENDING),
+        ):
+            self.conf.set_override("require_auth_for_auto_trigger", required, group="webhooks")
+            self.runner.run(self.claim(self.auto(auth=auth)))
+            self.assertEqual(state, self.plans()[-1].state, auth)
+        self.conf.set_override("default_auth", "keystone", group="webhooks")
+        self.runner.run(self.claim(self.auto()))
+        self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
+
+    def test_limits_do_not_touch_what_starts_by_hand_or_by_the_clock(self) -> None:
+        self.conf.set_override("require_auth_for_auto_trigger", True, group="webhooks")
+        self.runner.run(self.claim(self.audit()))
+        self.assertEqual(None, self.plans()[-1].status_message)
+        audit = self.audit(
+            audit_type=AuditType.CONTINUOUS, interval="60", auto_trigger=True, force=True
+        )
+        self.runner.run(self.claim(audit))
+        self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
 
     def test_indicators_are_rows(self) -> None:
         audit = self.audit()
