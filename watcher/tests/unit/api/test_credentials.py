@@ -185,6 +185,13 @@ class SecretTestCase(SeenByNobody, ApiTestCase):
         self.assertIn("RuntimeError", self.written())
         self.assertNotIn(SECRET, response.text + self.written())
 
+    def test_a_new_secret_is_shown_and_not_written_down(self) -> None:
+        secret = self.request("/v1/webhooks/hot-host/secret", "POST").json["secret"]
+        self.assertEqual(202, self.post(Authorization=f"Bearer {secret}").status_int)
+        self.assertIn(digest(secret), self.written())
+        self.assertNotIn(secret, self.written())
+        self.assertNotIn(secret, self.request("/v1/webhooks/hot-host").text)
+
     def test_keystone_is_not_bothered(self) -> None:
         with mock.patch.object(auth_token, "AuthProtocol", side_effect=AssertionError):
             self.assertEqual(202, self.post(f"?token={SECRET}", **SPOOFED).status_int)
