@@ -41,6 +41,7 @@ _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     db_errors.DBDataError: (400, "A value is too long or too large to be stored."),
     db_errors.DBDuplicateEntry: (409, "Another object has this name or identifier already."),
     db_errors.DBConnectionError: (503, "The database does not answer now; try again later."),
+    db_errors.DBDeadlock: (503, "The database is too busy now; try again later."),
 }
 """What a client may know of errors whose own text is about tables."""
 
@@ -54,7 +55,9 @@ def respond(error: Exception) -> webob.Response:
     """The answer to a request that ended in *error*."""
     status, sentence = _meaning(error)
     if status >= 500:
-        LOG.error("%s answered with %d: %s", type(error).__name__, status, error, exc_info=error)
+        # What is merely away now explains itself, and each request meets it again.
+        details = error if status == 500 else None
+        LOG.error("%s answered with %d: %s", type(error).__name__, status, error, exc_info=details)
     fault = {
         "faultcode": "Client" if status < 500 else "Server",
         "faultstring": sentence,

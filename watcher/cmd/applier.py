@@ -2,6 +2,7 @@
 """watcher-applier: carries action plans out."""
 
 import sys
+import threading
 
 import cotyledon
 from cotyledon import oslo_config_glue, types
@@ -27,7 +28,9 @@ class Process(cotyledon.Service):
         from watcher.notifications import Notifications
         from watcher.rpc import doorbell
 
-        transport, database = rpc.transport(conf), Database(conf)
+        self._stopping = threading.Event()
+        transport = rpc.transport(conf)
+        self._database = database = Database(conf)
         self._notifications = Notifications(conf, database)
         self._applier = Applier(
             conf,
@@ -39,9 +42,12 @@ class Process(cotyledon.Service):
         )
 
     def run(self) -> None:
-        self._applier.start()
+        self._database.wait(self._stopping)
+        if not self._stopping.is_set():
+            self._applier.start()
 
     def terminate(self) -> None:
+        self._stopping.set()
         self._applier.stop()
         self._notifications.stop()
 

@@ -2,6 +2,7 @@
 """watcher-decision-engine: runs audits."""
 
 import sys
+import threading
 
 import cotyledon
 from cotyledon import oslo_config_glue, types
@@ -27,9 +28,10 @@ class Process(cotyledon.Service):
         from watcher.notifications import Notifications
         from watcher.rpc import doorbell
 
+        self._stopping = threading.Event()
         transport = rpc.transport(conf)
         self._conf = conf
-        database = Database(conf)
+        self._database = database = Database(conf)
         self._notifications = Notifications(conf, database)
         self._engine = DecisionEngine(
             conf,
@@ -43,10 +45,14 @@ class Process(cotyledon.Service):
     def run(self) -> None:
         from watcher.cmd import exposure
 
+        self._database.wait(self._stopping)
+        if self._stopping.is_set():
+            return
         self._engine.start()
         exposure.warn(self._conf)
 
     def terminate(self) -> None:
+        self._stopping.set()
         self._engine.stop()
         self._notifications.stop()
 

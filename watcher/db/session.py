@@ -13,6 +13,8 @@ Whoever opens a transaction owns it: query functions take a session and never
 commit, and no row object is used for more than reading after its ``with``.
 """
 
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from oslo_db import options as db_options
 from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log
 from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
 
 LOG = log.getLogger(__name__)
@@ -31,6 +34,11 @@ T = TypeVar("T")
 
 _IMMEDIATE = "watcher_begin_immediate"
 _ATTEMPTS = 10
+_LOOK_AGAIN = 2.0
+"""Seconds between two looks for a database that does not answer."""
+
+_CONNECT_TIMEOUT = "5"
+"""Seconds after which a server that says nothing counts as away; requests wait for that long."""
 
 
 @enginefacade.transaction_context_provider
@@ -49,9 +57,10 @@ class Database:
             if option.dest in _ENGINE_OPTIONS
         }
         for url in ("connection", "slave_connection"):
-            options[url] = options[url] and _with_charset(options[url])
+            options[url] = options[url] and _completed(options[url])
         # thread_checkin gives way to green threads, of which there are none here.
-        self._manager.configure(sqlite_fk=True, thread_checkin=False, **options)
+        # Who finds the server away is told at once, and decides itself when to look again.
+        self._manager.configure(sqlite_fk=True, thread_checkin=False, max_retries=0, **options)
         self._manager.append_on_engine_create(self._tune)
         self._held_open: Connection | None = None
 
@@ -62,12 +71,12 @@ class Database:
 
     @contextmanager
     def reader(self) -> Iterator[Session]:
-        with self._manager.reader.using(_Context()) as session:
+        with _told_apart(), self._manager.reader.using(_Context()) as session:
             yield session
 
     @contextmanager
     def writer(self) -> Iterator[Session]:
-        with self._manager.writer.using(_Context()) as session:
+        with _told_apart(), self._manager.writer.using(_Context()) as session:
             session.connection(execution_options={_IMMEDIATE: True})
             yield session
 
@@ -88,6 +97,21 @@ class Database:
                 LOG.debug("Transaction lost to another one, attempt %d", attempt)
                 time.sleep(0.002 * attempt)
         raise AssertionError("unreachable")
+
+    def wait(self, stopped: threading.Event) -> None:
+        """Return when the database answers, or when *stopped* is set."""
+        told = False
+        while not stopped.is_set():
+            try:
+                with self.reader() as session:
+                    session.execute(text("SELECT 1"))
+            except db_exception.DBConnectionError as error:
+                if not told:
+                    LOG.warning("The database does not answer; waiting for it: %s", error)
+                told = True
+                stopped.wait(_LOOK_AGAIN)
+            else:
+                return
 
     def dispose(self) -> None:
         if self._held_open is not None:
@@ -120,8 +144,6 @@ _ENGINE_OPTIONS = {
     "mysql_wsrep_sync_wait",
     "connection_recycle_time",
     "max_pool_size",
-    "max_retries",
-    "retry_interval",
     "max_overflow",
     "connection_debug",
     "connection_trace",
@@ -130,12 +152,32 @@ _ENGINE_OPTIONS = {
 }
 
 
-def _with_charset(address: str) -> str:
-    """Let MySQL take every character; oslo.db's choice stops at three bytes of UTF-8."""
+_CONNECT_TIMEOUTS = ("pymysql", "mysqldb", "psycopg2", "psycopg")
+"""Drivers with this name for it."""
+
+
+def _completed(address: str) -> str:
     url = make_url(address)
     if url.get_backend_name() in ("mysql", "mariadb") and "charset" not in url.query:
+        # Every character; oslo.db's choice stops at three bytes of UTF-8.
         url = url.update_query_dict({"charset": "utf8mb4"})
+    if url.get_driver_name() in _CONNECT_TIMEOUTS and "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": _CONNECT_TIMEOUT})
     return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """DBConnectionError for a server that is away, whatever words its driver has for that.
+
+    oslo.db knows some of them by heart, and lets the others through as they are.
+    """
+    try:
+        yield
+    except (sqlalchemy_exc.OperationalError, sqlalchemy_exc.TimeoutError) as error:
+        if isinstance(getattr(error, "orig", None), sqlite3.Error):  # no server that could be away
+            raise
+        raise db_exception.DBConnectionError(error) from error
 
 
 def _sqlite_connect(connection: Any, record: Any) -> None:

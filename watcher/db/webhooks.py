@@ -4,7 +4,7 @@
 import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, select
+from sqlalchemy import Executable, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
@@ -46,7 +46,7 @@ def facts(
     return Facts(**values)
 
 
-def _facts(condition: Any) -> Select[Any]:
+def _facts(condition: Any) -> Executable:
     oldest = (
         select(AuditEvent.received_at)
         .where(AuditEvent.audit_id == Audit.id, AuditEvent.received_at > bindparam("since"))
@@ -55,7 +55,7 @@ def _facts(condition: Any) -> Select[Any]:
         .offset(bindparam("last"))
         .scalar_subquery()
     )
-    wanted: Select[Any] = (
+    return (
         select(
             Audit.id.label("audit_id"),
             Audit.uuid.label("audit_uuid"),
@@ -78,7 +78,6 @@ def _facts(condition: Any) -> Select[Any]:
         .outerjoin(AuditRun, and_(AuditRun.audit_id == Audit.id, AuditRun.slot == RunState.QUEUED))
         .where(Audit.deleted == 0, condition)
     )
-    return wanted
 
 
 # Every request asks these, and to build them takes longer than to answer them.

@@ -60,7 +60,8 @@ class Dispatcher:
         """Claim nothing more, and wait for the runs in hand."""
         self._stopping = True
         self._wake.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._pool.shutdown()
 
     def beat(self, now: datetime.datetime) -> None:

@@ -124,24 +124,43 @@ def _nobody() -> None:
 class Server:
     """Answers the casts and calls of one topic with the methods of *endpoint*.
 
-    It starts in a thread of its own, since a broker that is away would hold up
-    the start of the whole service.
+    It starts in a thread of its own, since a broker that is away would hold up the start of
+    the whole service, and keeps at it until the broker is there.
     """
 
     def __init__(
         self, transport: oslo_messaging.Transport, topic: str, host: str, endpoint: Any
     ) -> None:
-        self._server = oslo_messaging.get_rpc_server(
-            transport,
-            oslo_messaging.Target(topic=topic, server=host, version=VERSION),
-            [endpoint],
-            executor="threading",
-        )
-        self._starter = threading.Thread(target=self._server.start, name="rpc", daemon=True)
+        self._transport, self._endpoint = transport, endpoint
+        self._target = oslo_messaging.Target(topic=topic, server=host, version=VERSION)
+        self._server: Any = None
+        self._stopped = threading.Event()
+        self._starter = threading.Thread(target=self._begin, name="rpc", daemon=True)
 
     def start(self) -> None:
         self._starter.start()
 
     def stop(self) -> None:
-        if not self._starter.is_alive():
+        self._stopped.set()
+        if self._server is not None:
             self._server.stop()
+
+    def _begin(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            # A new one each time: one that failed to start takes itself for started.
+            server = oslo_messaging.get_rpc_server(
+                self._transport, self._target, [self._endpoint], executor="threading"
+            )
+            try:
+                server.start()
+            except Exception as error:  # whatever a driver raises, the bell is to be heard later
+                if not failures:
+                    LOG.warning("Nobody can ring for %s yet: %s", self._target.topic, error)
+                failures += 1
+                self._stopped.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])
+            else:
+                if failures:
+                    LOG.info("The doorbell of %s can be rung now", self._target.topic)
+                self._server = server
+                return

@@ -1,28 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
+import socket
+import threading
 from unittest import mock
 
+import testtools
 from oslo_db import exception as db_exception
 from sqlalchemy import select
 
 from watcher.db.models import Goal
-from watcher.db.session import _with_charset
+from watcher.db.session import Database, _completed
 from watcher.tests import base, factories
 
 
-class CharsetTest(base.TestCase):
+class AddressTest(base.TestCase):
     def test_mysql_takes_every_character(self) -> None:
         self.assertEqual(
-            "mysql+pymysql://me:p%40ss@db/watcher?charset=utf8mb4",
-            _with_charset("mysql+pymysql://me:p%40ss@db/watcher"),
+            "mysql+pymysql://me:p%40ss@db/watcher?charset=utf8mb4&connect_timeout=5",
+            _completed("mysql+pymysql://me:p%40ss@db/watcher"),
         )
 
-    def test_a_charset_that_is_named_stays(self) -> None:
-        url = "mysql+pymysql://db/watcher?charset=utf8"
-        self.assertEqual(url, _with_charset(url))
+    def test_what_is_named_stays(self) -> None:
+        url = "mysql+pymysql://db/watcher?charset=utf8&connect_timeout=60"
+        self.assertEqual(url, _completed(url))
 
     def test_other_databases_have_no_charset(self) -> None:
-        for url in ("sqlite:////tmp/watcher.sqlite", "postgresql+psycopg2://me@db/watcher"):
-            self.assertEqual(url, _with_charset(url))
+        url = "postgresql+psycopg2://me@db/watcher"
+        self.assertEqual(f"{url}?connect_timeout=5", _completed(url))
+        for url in ("sqlite:////tmp/watcher.sqlite", "postgresql+pg8000://me@db/watcher"):
+            self.assertEqual(url, _completed(url))
+
+
+class AwayTest(base.TestCase):
+    """A database server where nobody listens."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.socket = socket.socket()
+        self.addCleanup(self.socket.close)
+        self.socket.bind(("127.0.0.1", 0))  # taken, and refusing
+        self.port = self.socket.getsockname()[1]
+
+    def database(self, driver: str) -> Database:
+        url = f"{driver}://root@127.0.0.1:{self.port}/watcher"
+        self.conf.set_override("connection", url, group="database")
+        return Database(self.conf)
+
+    def test_is_told_at_once_whatever_the_driver(self) -> None:
+        for driver in ("mysql+pymysql", "postgresql+psycopg2"):
+            database = self.database(driver)
+            for _ in range(2):
+                away = testtools.ExpectedException(db_exception.DBConnectionError)
+                with away, database.reader() as session:
+                    session.execute(select(Goal.id))
+                work = mock.Mock()
+                self.assertRaises(db_exception.DBConnectionError, database.write, work)
+                work.assert_not_called()
+
+    def test_who_waits_for_it_can_be_stopped(self) -> None:
+        stopped = threading.Event()
+        database = self.database("mysql+pymysql")
+        waiter = threading.Thread(target=database.wait, args=(stopped,))
+        waiter.start()
+        self.assertTrue(waiter.is_alive())
+        stopped.set()
+        waiter.join()
 
 
 class WriteTest(base.DatabaseTestCase):
@@ -57,3 +98,6 @@ class WriteTest(base.DatabaseTestCase):
         self.assertRaises(ValueError, self.database.write, work)
         with self.database.reader() as session:
             self.assertEqual([], session.scalars(select(Goal)).all())
+
+    def test_nobody_waits_for_a_database_that_answers(self) -> None:
+        self.database.wait(threading.Event())

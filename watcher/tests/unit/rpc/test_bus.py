@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import queue
 from typing import Any
+from unittest import mock
+
+import oslo_messaging
 
 from watcher import rpc
 from watcher.common.errors import Unavailable
 from watcher.rpc import doorbell
 from watcher.rpc.questions import Calls
-from watcher.tests.base import TestCase
+from watcher.tests.base import TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
 
@@ -60,3 +63,17 @@ class BusTest(TestCase):
         self.conf.set_override("rpc_response_timeout", 1)
         error = self.assertRaises(Unavailable, calls.strategy_info, "dummy")
         self.assertIn("watcher-decision-engine", str(error))
+
+    def test_a_server_that_cannot_start_tries_again(self) -> None:
+        topic = self.conf.watcher_decision_engine.conductor_topic
+        make, away = oslo_messaging.get_rpc_server, mock.Mock()
+        away.start.side_effect = OSError("Connection refused")
+        servers = iter([away, away])
+        with mock.patch.object(oslo_messaging, "get_rpc_server") as get:
+            get.side_effect = lambda *args, **names: next(servers, None) or make(*args, **names)
+            self.serve(topic)
+            wait_for(lambda: get.call_count == 3, "the third server")
+        bell = doorbell.decision_engine(self.conf, self.transport)
+        self.addCleanup(bell.stop)
+        bell.ring("a-uuid")
+        self.assertEqual(("audit", "a-uuid"), self.endpoint.rung.get(timeout=10))
