@@ -5,6 +5,7 @@ What a sender proves itself with is taken out of the request before anything can
 down, and stands in the environment under names that only this module reads.
 """
 
+import re
 import threading
 from typing import Any, Final, NoReturn
 
@@ -26,6 +27,7 @@ RULE: Final = "webhook:trigger"
 _SECRETS: Final = "watcher.webhook_secrets"
 _TOKENS: Final = "watcher.webhook_tokens"
 _TOKEN_HEADERS: Final = ("HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN")
+_TOKEN: Final = re.compile("[!-~]+")
 _WHOLE_URLS: Final = ("REQUEST_URI", "RAW_URI")
 """Where servers keep the URL as it came; some write their access logs from it afterwards."""
 
@@ -88,7 +90,10 @@ class Doorkeeper:
         raise Unauthorized("The credential is missing or not valid.", challenge)
 
     def _identity(self, request: webob.Request) -> RequestContext | None:
-        environ = {**request.environ, **request.environ.get(_TOKENS, {})}
+        tokens = request.environ.get(_TOKENS, {})
+        if not all(map(_TOKEN.fullmatch, tokens.values())):
+            return None
+        environ = {**request.environ, **tokens}
         if self._conf.enable_authentication:
             return self._validated(environ)
         # Callers are taken at their word, but here one who says nothing is not the operator:

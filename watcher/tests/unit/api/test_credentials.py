@@ -286,3 +286,9 @@ class KeystoneAwayTestCase(SeenByNobody, ApiTestCase):
         self.assertNotIn("gAAAA", response.text + self.written())
         self.assertNotIn("of-the-service", response.text + self.written())
         self.assertEqual(401, self.request(path, "POST").status_int)
+        # What is no token at all is not worth a question.
+        for garbage in ("\xa0a", "\x0ba", "a\x01", "ä", "a b", "\x80" * 9000):
+            for name in ("X-Auth-Token", "X-Service-Token"):
+                headers = {"X-Auth-Token": "gAAAA-any", name: garbage}
+                response = self.request(path, "POST", headers=headers)
+                self.assertEqual(401, response.status_int, (name, garbage))
