@@ -16,10 +16,18 @@ from watcher.db.services import is_active
 DUE: Final = "due"
 """Nothing holds such a run up but that no engine has taken it."""
 NOT_BEFORE: Final = "not_before"
+"""Its time has not come: a debounce, a retry, the schedule of a CONTINUOUS audit."""
 AUDIT_SUSPENDED: Final = "audit_suspended"
 RUN_ONGOING: Final = "run_ongoing"
 
-WAIT_REASONS: Final = (DUE, NOT_BEFORE, runs.PLAN_ONGOING, RUN_ONGOING, AUDIT_SUSPENDED)
+WAIT_REASONS: Final = (
+    DUE,
+    NOT_BEFORE,
+    runs.COOLDOWN,
+    runs.PLAN_ONGOING,
+    RUN_ONGOING,
+    AUDIT_SUSPENDED,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +40,15 @@ class Waiting:
 
 def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
     """The runs that wait, by what they wait for at this moment."""
+    later = AuditRun.not_before > now
     other = aliased(AuditRun)
     ongoing = exists().where(other.audit_id == AuditRun.audit_id, other.slot == RunState.ONGOING)
     waiting = (
         select(
             case(
                 (Audit.state == AuditState.SUSPENDED, AUDIT_SUSPENDED),
-                (AuditRun.not_before > now, NOT_BEFORE),
+                (later & (AuditRun.wait_reason == runs.COOLDOWN), runs.COOLDOWN),
+                (later, NOT_BEFORE),
                 (runs.PLAN_UNDER_WAY & runs.WAITS_FOR_PLANS, runs.PLAN_ONGOING),
                 (ongoing, RUN_ONGOING),
                 else_=DUE,

@@ -313,6 +313,7 @@ class AuditEvent(Base):
         UniqueConstraint("uuid", name="uniq_audit_events0uuid"),
         UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
+        Index("idx_audit_events_decision", "source", "decision", "decision_reason"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -123,6 +123,7 @@ def _create_audit_events() -> None:
         sa.UniqueConstraint("uuid", name="uniq_audit_events0uuid"),
         sa.UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         sa.Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
+        sa.Index("idx_audit_events_decision", "source", "decision", "decision_reason"),
         **MYSQL,
     )
 

@@ -94,6 +94,7 @@ watcher_alarm_to_plan_seconds_sum 3.125
 # TYPE watcher_queue_depth gauge
 watcher_queue_depth{reason="due"} 1.0
 watcher_queue_depth{reason="not_before"} 1.0
+watcher_queue_depth{reason="cooldown"} 0.0
 watcher_queue_depth{reason="plan_ongoing"} 0.0
 watcher_queue_depth{reason="run_ongoing"} 0.0
 watcher_queue_depth{reason="audit_suspended"} 0.0
@@ -101,6 +102,7 @@ watcher_queue_depth{reason="audit_suspended"} 0.0
 # TYPE watcher_queue_oldest_seconds gauge
 watcher_queue_oldest_seconds{reason="due"} 7.5
 watcher_queue_oldest_seconds{reason="not_before"} 0.0
+watcher_queue_oldest_seconds{reason="cooldown"} 0.0
 watcher_queue_oldest_seconds{reason="plan_ongoing"} 0.0
 watcher_queue_oldest_seconds{reason="run_ongoing"} 0.0
 watcher_queue_oldest_seconds{reason="audit_suspended"} 0.0
@@ -202,6 +204,19 @@ class MetricsStories(TestCase):
         self.assertEqual({}, self.values("watcher_"))
         self.assertIn('watcher_take_overs_total{of="run"} 0.0', self.text())
         self.assertIn("watcher_alarm_to_plan_seconds_count 0.0", self.text())
+
+    def test_runs_that_wait_for_a_later_time(self) -> None:
+        with self.database.writer() as session:
+            for reason in (None, runs.COOLDOWN, runs.PLAN_ONGOING):
+                run = runs.enqueue(session, self.event_audit(session).id, NOW, NOW + SECOND)
+                run.wait_reason = reason
+        self.assertEqual(
+            {
+                'watcher_queue_depth{reason="cooldown"}': 1,
+                'watcher_queue_depth{reason="not_before"}': 2,
+            },
+            self.values("watcher_queue"),
+        )
 
     def test_what_runs_wait_for(self) -> None:
         with self.database.writer() as session:
