@@ -187,6 +187,7 @@ def put_back(
         )
         return
     finish(session, run, RunState.CANCELLED, now, status_message)
+    events.count_coalesced(session, run.id, -run.coalesced_count)
     session.execute(
         update(AuditEvent)
         .where(AuditEvent.run_id == run.id)

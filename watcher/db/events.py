@@ -136,7 +136,9 @@ def split(session: Session, run: AuditRun, now: datetime.datetime) -> None:
         .values(run_id=waiting.id)
         .execution_options(synchronize_session=False)
     )
-    count_coalesced(session, waiting.id, len(others) - queued)
+    moved = len(others) - queued
+    count_coalesced(session, run.id, -moved)
+    count_coalesced(session, waiting.id, moved)
 
 
 def count_coalesced(session: Session, run_id: int, number: int) -> None:

@@ -5,7 +5,7 @@ import datetime
 import uuid as uuidlib
 from typing import Final
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager, defer, joinedload
 
 from watcher.common.errors import NotFound
@@ -111,34 +111,28 @@ def last_run(session: Session, audit_id: int) -> AuditRun | None:
 
 def counts(session: Session, audit_id: int) -> dict[str, int]:
     """Events of an audit by decision, those in a storm that have no row of their own included."""
-    rows = (
-        select(AuditEvent.decision, func.count())
+    number = dict.fromkeys(Decision.ALL, 0)
+    rows = begun = 0
+    for decision, count, with_run, of_runs in session.execute(
+        select(
+            AuditEvent.decision,
+            func.count(),
+            func.count(AuditEvent.run_id),
+            func.count(AuditEvent.run_id.distinct()),
+        )
         .where(AuditEvent.audit_id == audit_id)
         .group_by(AuditEvent.decision)
+    ):
+        number[decision] = count
+        rows += with_run
+        if decision == Decision.QUEUED:
+            begun = of_runs
+    # A run counts the events that joined it: all but the one that queued it, if one did.
+    joined = session.scalar(
+        select(func.sum(AuditRun.coalesced_count)).where(AuditRun.audit_id == audit_id)
     )
-    number = dict.fromkeys(Decision.ALL, 0)
-    number.update((decision, count) for decision, count in session.execute(rows))
-    number[Decision.COALESCED] += session.scalar(_unrecorded(audit_id)) or 0
+    number[Decision.COALESCED] += max(0, int(joined or 0) - (rows - begun))
     return number
-
-
-def _unrecorded(audit_id: int) -> Select[int]:
-    """How many events joined the runs of an audit beyond those that have a row.
-
-    A run counts all that joined it; of its rows the first is the one that queued it.
-    """
-    recorded = (
-        select(AuditEvent.run_id, (func.count() - 1).label("joined"))
-        .where(AuditEvent.audit_id == audit_id, AuditEvent.run_id.is_not(None))
-        .group_by(AuditEvent.run_id)
-        .subquery()
-    )
-    beyond = AuditRun.coalesced_count - func.coalesce(recorded.c.joined, 0)
-    return (
-        select(func.sum(case((beyond > 0, beyond), else_=0)))
-        .outerjoin(recorded, recorded.c.run_id == AuditRun.id)
-        .where(AuditRun.audit_id == audit_id)
-    )
 
 
 _RUNS = select(AuditRun).outerjoin(AuditRun.action_plan)
