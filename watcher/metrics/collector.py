@@ -34,7 +34,7 @@ _COUNTERS = (
     (
         counters.COALESCED,
         "watcher_events_coalesced",
-        "Events that joined a run that waited already, recorded or not.",
+        "Times that an event joined a run that waited already, recorded or not.",
         (),
     ),
     (
