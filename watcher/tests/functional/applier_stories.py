@@ -11,8 +11,9 @@ from oslo_db import exception as db_exception
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.service import Applier
 from watcher.common.states import ActionState, PlanState
-from watcher.db import models, workflow
-from watcher.tests.unit.applier.stories import NOW, PATIENCE, Impatient, Story, lease
+from watcher.db import leases, models, workflow
+from watcher.db.claims import Lease
+from watcher.tests.unit.applier.stories import DURATION, NOW, PATIENCE, Impatient, Story, lease
 
 
 class Bell:
@@ -179,6 +180,66 @@ class ApplierStories(Story):
             self.assertEqual(PlanState.SUCCEEDED, self.carry_out(row).state)
         again.assert_not_called()
         self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+
+    def let_die(self, row: models.ActionPlan, times: int) -> Lease:
+        """So many appliers begin with the plan and are never heard of again; the last of them."""
+        for number in range(times):
+            last = lease(f"engine-{number}")
+            with self.database.writer() as session:
+                now = NOW + 2 * number * DURATION
+                take = leases.take_over if number else leases.claim
+                self.assertTrue(take(session, row.id, last, now))
+        return last
+
+    def carry_on(self, row: models.ActionPlan, times: int) -> models.ActionPlan:
+        """The plan after another applier had it, which found so many dead ones before it."""
+        applier = self.make()
+        self.let_die(row, times)
+        self.assertEqual(row.id, applier.dispatcher.claim(NOW + 2 * times * DURATION))
+        applier.carry_out(row.id, Impatient(self))
+        return self.plan_of(row)
+
+    def test_a_plan_that_kills_its_appliers_is_given_up(self) -> None:
+        self.conf.set_override("max_attempts", 3, group="watcher_applier")
+        row = self.add_plan({"state": ActionState.ONGOING}, self.migration(0))
+        plan = self.carry_on(row, 3)
+        self.assertEqual(PlanState.FAILED, plan.state)
+        self.assertIn("died, 3 times in a row", plan.status_message)
+        self.assertEqual([ActionState.FAILED, ActionState.CANCELLED], self.states_of(row))
+        self.assertEqual([], self.leases())
+        self.assertTrue(self.bell.rung.is_set())
+
+    def test_a_plan_is_carried_on_after_fewer_deaths(self) -> None:
+        self.conf.set_override("max_attempts", 3, group="watcher_applier")
+        row = self.add_plan(self.migration(0))
+        self.assertEqual(PlanState.SUCCEEDED, self.carry_on(row, 2).state)
+
+    def test_a_plan_that_gets_on_may_outlive_many_appliers(self) -> None:
+        self.conf.set_override("max_attempts", 2, group="watcher_applier")
+        row = self.add_plan(*({"action_type": "nop"} for _ in range(4)))
+        for number, action in enumerate(self.actions_of(row)):
+            holder = lease(f"engine-{number}")
+            with self.database.writer() as session:
+                now = NOW + 2 * number * DURATION
+                take = leases.take_over if number else leases.claim
+                self.assertTrue(take(session, row.id, holder, now))
+                plan = workflow.load(session, row.id, holder.engine)
+                self.assertEqual(2 if number else 1, plan.attempt)
+                step = next(step for step in plan.steps if step.id == action.id)
+                for state in (ActionState.ONGOING, ActionState.SUCCEEDED):
+                    self.assertIsNone(workflow.move_action(session, plan, step, state))
+        applier = self.make()
+        self.assertEqual(row.id, applier.dispatcher.claim(NOW + 8 * DURATION))
+        applier.carry_out(row.id, Impatient(self))
+        self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
+
+    def test_an_applier_that_stops_in_good_order_is_no_death(self) -> None:
+        row = self.add_plan({})
+        holder = self.let_die(row, 3)
+        with self.database.writer() as session:
+            leases.release(session, row.id, holder.engine)
+            self.assertTrue(leases.take_over(session, row.id, lease(), NOW))
+            self.assertEqual(1, workflow.load(session, row.id, lease().engine).attempt)
 
     def test_a_bug_fails_the_plan_with_a_sentence(self) -> None:
         row = self.add_plan({}, {"state": ActionState.ONGOING})

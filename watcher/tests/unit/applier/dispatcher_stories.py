@@ -4,6 +4,7 @@
 import datetime
 import queue
 import threading
+from unittest import mock
 
 from oslo_db import exception as db_exception
 
@@ -170,17 +171,28 @@ class DispatcherStories(Story):
     def test_a_database_that_does_not_answer_ends_nothing(self) -> None:
         self.conf.set_override("poll_interval", 1, group="watcher_applier")
         looks: queue.SimpleQueue[int] = queue.SimpleQueue()
+        failures = iter([db_exception.DBConnectionError(), TimeoutError("pool"), OSError("gone")])
 
         def look(now: datetime.datetime) -> None:
             looks.put(1)
-            raise db_exception.DBConnectionError
+            for failure in failures:
+                raise failure
 
         self.dispatcher.look = look  # type: ignore[method-assign]
         self.dispatcher.start()
-        looks.get(timeout=PATIENCE)
-        self.dispatcher.wake()
-        looks.get(timeout=PATIENCE)
+        for _ in range(4):
+            looks.get(timeout=PATIENCE)
+            self.dispatcher.wake()
         self.dispatcher.stop()
+
+    def test_who_ends_a_plan_makes_room_before_it_wakes_for_the_next(self) -> None:
+        in_hand: queue.SimpleQueue[int] = queue.SimpleQueue()
+        wake = mock.Mock(set=lambda: in_hand.put(len(self.dispatcher._plans_in_hand())))
+        self.dispatcher._wake = wake
+        self.add_plan()
+        self.go_on.set()
+        self.dispatcher.look(NOW)
+        self.assertEqual(0, in_hand.get(timeout=PATIENCE))
 
     def test_a_worker_that_fails_makes_room_for_another(self) -> None:
         def fail(plan_id: int, interrupts: Interrupts) -> None:
