@@ -204,6 +204,7 @@ def put_back(
         )
         .execution_options(synchronize_session=False)
     )
+    runs.backdate(session, successor.id, run.created_at)
 
 
 def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None:

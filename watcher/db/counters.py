@@ -38,7 +38,7 @@ Queryable = Session | Connection
 EVENTS: Final = "events"
 """By source, decision and reason."""
 COALESCED: Final = "coalesced"
-"""Times that an event joined a run that waited, recorded or not."""
+"""Events that joined a run that waited, recorded or not."""
 RUNS: Final = "runs"
 """That ended, by result and strategy."""
 RUN_TIME: Final = "run_time"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from watcher.common.event import Event
@@ -130,9 +130,12 @@ def split(session: Session, run: AuditRun, now: datetime.datetime) -> None:
     elif _has_event(session, waiting.id, waiting.parameters):
         # Else events that keep coming would go first for ever.
         _set_parameters(session, waiting.id, others[0][1])
+    chosen = AuditEvent.id.in_([event_id for event_id, _ in others])
+    first = session.scalars(select(func.min(AuditEvent.received_at)).where(chosen)).one()
+    runs.backdate(session, waiting.id, first)
     session.execute(
         update(AuditEvent)
-        .where(AuditEvent.id.in_([event_id for event_id, _ in others]))
+        .where(chosen)
         .values(run_id=waiting.id)
         .execution_options(synchronize_session=False)
     )

@@ -68,6 +68,16 @@ def join(session: Session, run_id: int) -> bool:
     return joined.rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
+def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
+    """Let a run that was given older events count as waiting *since* the first of them."""
+    session.execute(
+        update(AuditRun)
+        .where(AuditRun.id == run_id, AuditRun.created_at > since)
+        .values(created_at=since)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def reschedule(session: Session, audit_id: int, not_before: datetime.datetime) -> None:
     """Move the waiting run of an audit, if any, to another time."""
     session.execute(

@@ -34,7 +34,7 @@ _COUNTERS = (
     (
         counters.COALESCED,
         "watcher_events_coalesced",
-        "Times that an event joined a run that waited already, recorded or not.",
+        "Events that joined a run that waited already, recorded or not.",
         (),
     ),
     (

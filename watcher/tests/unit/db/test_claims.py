@@ -164,6 +164,20 @@ class ParametersTest(ClaimsTest):
         self.finish(self.claim(NOW + MINUTE))
         self.assertEqual([(A, A, RunState.SUCCEEDED), (B, B, RunState.SUCCEEDED)], self.events())
 
+    def test_a_run_waits_since_the_first_event_that_it_was_given(self) -> None:
+        self.post(A)
+        run = self.claim()
+        self.post(B, NOW + SECOND)
+        self.put_back(run, NOW)
+        self.assertEqual(NOW, self.waiting().created_at)
+        self.post(C, NOW + 2 * SECOND)
+        self.finish(self.claim(NOW + MINUTE), now=NOW + MINUTE)
+        self.assertEqual((A, NOW), (self.waiting().parameters, self.waiting().created_at))
+        self.finish(self.claim(NOW + MINUTE), now=NOW + MINUTE)
+        self.assertEqual(
+            (C, NOW + 2 * SECOND), (self.waiting().parameters, self.waiting().created_at)
+        )
+
     def test_a_run_put_back_does_not_hurry_the_younger_one(self) -> None:
         self.post(A)
         run = self.claim()

@@ -31,7 +31,7 @@ KNOWN = """\
 watcher_events_total{decision="IGNORED",reason="outside_window",source="aodh"} 1.0
 watcher_events_total{decision="QUEUED",reason="",source="aodh"} 1.0
 watcher_events_total{decision="COALESCED",reason="",source="generic"} 1.0
-# HELP watcher_events_coalesced_total Times that an event joined a run that waited already, recorded or not.
+# HELP watcher_events_coalesced_total Events that joined a run that waited already, recorded or not.
 # TYPE watcher_events_coalesced_total counter
 watcher_events_coalesced_total 1.0
 # HELP watcher_runs_total Runs of audits that ended.
