@@ -11,10 +11,11 @@ from watcher.api.controllers.v1.root import V1
 from watcher.api.resource import Collaborators, Route
 from watcher.tests.base import TestCase
 from watcher.tests.unit.api.fakes import ApiTestCase
+from watcher.tests.unit.api.test_auth import KeystoneTestCase
 
 IDENT = "00000000-0000-4000-8000-000000000000"
 PUBLIC = {("POST", "/v1/webhooks/{ident}")}
-"""Only a policy's while ``[api] enable_webhooks_auth`` is set."""
+"""What it asks of callers is each webhook's own business."""
 LATER = {("GET", "/v1/data_model")}
 BODIES = {
     "/v1/audits": {"audit_type": "ONESHOT", "goal": "dummy"},
@@ -53,6 +54,14 @@ class PairsTestCase(TestCase):
     def test_as_many_as_agreed(self) -> None:
         self.assertEqual(45, len(rules()))
         self.assertEqual(43, len(list(policies.list_rules())))
+
+
+class NobodyTestCase(KeystoneTestCase):
+    def test_without_a_token_nothing_is_answered(self) -> None:
+        for method, path, _ in routes():
+            if (method, path) not in PUBLIC:
+                response = self.request(path.replace("{ident}", IDENT), method)
+                self.assertEqual(401, response.status_int, f"{method} {path}")
 
 
 class DeniedTestCase(ApiTestCase):
