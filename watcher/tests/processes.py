@@ -49,7 +49,14 @@ class Process:
 
     def stop(self) -> int:
         """Ask it to end; its exit code."""
+        self.ask_to_stop()
+        return self.wait()
+
+    def ask_to_stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
         return self._process.wait(SECONDS)
 
     def kill(self) -> None:
