@@ -20,14 +20,20 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import Invalid, LostClaim
+from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, RunState
-from watcher.db import audits, claims, models, runs
+from watcher.common.webhook import Facts
+from watcher.db import audits, claims, events, models, runs, webhooks
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
 from watcher.tests import base, factories
 
 BEGINNING = datetime.datetime(2026, 11, 22, 12, 0, 0)
 DURATION = datetime.timedelta(seconds=30)
+CAP = 4
+"""Events that are recorded in a minute."""
+
+DELIVERIES = [None, None, None, "key:1", "key:2"]
 ENGINES = ("engine-1", "engine-2")
 AUDITS = 2
 OVER = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
@@ -42,39 +48,66 @@ class Claim:
     attempt: int
 
 
+@dataclasses.dataclass
+class Alarm:
+    """One event that was let in."""
+
+    audit_id: int
+    parameters: dict[str, int]
+    at: datetime.datetime
+    event_uuid: str | None
+
+
 class Queue(RuleBasedStateMachine):
-    """Two EVENT audits, two engines, a user, and a clock that only moves when told to."""
+    """Two EVENT audits, two engines, a user, and a clock that only moves when told to.
+
+    A request reads its facts first, and may be slow to act on them.
+    """
 
     database: Database
 
     @initialize()
     def begin(self) -> None:
         self.now = BEGINNING
-        self.accepted: list[str | None] = []
+        self.alarms: list[Alarm] = []
+        self.requests: list[tuple[Facts, datetime.datetime]] = []
         self.claims: list[Claim] = []
         with self.database.writer() as session:
             goal = factories.goal(session)
             self.audits = [
                 factories.audit(session, goal, audit_type=AuditType.EVENT).id for _ in range(AUDITS)
             ]
+            session.add(models.Webhook(audit_id=self.audits[0], debounce=10))
 
     def teardown(self) -> None:
         try:
             self.drain()
         finally:
             with self.database.writer() as session:
-                for row in (AuditEvent, AuditRun, Audit, models.Goal):
+                for row in (AuditEvent, AuditRun, models.Webhook, Audit, models.Goal):
                     session.execute(delete(row))
 
     # What may happen
 
     @rule(audit=st.integers(0, AUDITS - 1))
-    def post(self, audit: int) -> None:
-        audit_id = self.audits[audit]
-        if self.state(audit_id) not in AuditState.TRIGGERABLE:
-            return
-        event = self.database.write(lambda session: factories.accepted(session, audit_id, self.now))
-        self.accepted.append(event.event_uuid)
+    def begin_request(self, audit: int) -> None:
+        self.requests.append((self.facts(self.audits[audit]), self.now))
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data(), number=st.sampled_from([0, 1, 2]), delivery=st.sampled_from(DELIVERIES))
+    def end_request(self, data: st.DataObject, number: int, delivery: str | None) -> None:
+        facts, began = self.requests.pop(data.draw(st.integers(0, len(self.requests) - 1)))
+        self.let_in(facts, {"number": number} if number else {}, delivery, began)
+
+    @rule(
+        audit=st.integers(0, AUDITS - 1),
+        numbers=st.lists(st.sampled_from([0, 0, 1, 2]), min_size=1, max_size=5),
+        delivery=st.sampled_from(DELIVERIES),
+    )
+    def post(self, audit: int, numbers: list[int], delivery: str | None) -> None:
+        for number in numbers:
+            parameters = {"number": number} if number else {}
+            self.let_in(self.facts(self.audits[audit]), parameters, delivery, self.now)
 
     @rule(seconds=st.sampled_from([0, 1, 20, 31]))
     def pass_time(self, seconds: int) -> None:
@@ -156,7 +189,8 @@ class Queue(RuleBasedStateMachine):
                 .join(AuditRun, AuditRun.id == AuditEvent.run_id)
                 .join(Audit, Audit.id == AuditRun.audit_id)
             ).all()
-        assert {event.uuid for event, _, _ in rows} == set(self.accepted)
+        written = {alarm.event_uuid for alarm in self.alarms if alarm.event_uuid}
+        assert {event.uuid for event, _, _ in rows} == written
         for event, run, audit_state in rows:
             assert event.audit_id == run.audit_id
             if run.state == RunState.CANCELLED:
@@ -165,7 +199,54 @@ class Queue(RuleBasedStateMachine):
                 assert run.started_at is not None
                 assert run.started_at >= event.received_at, "a run that began before the event"
 
+    def every_alarm_got_its_run(self) -> None:
+        """One that began after it and had its parameters, whether the alarm has a row or not."""
+        with self.database.reader() as session:
+            closed = session.scalars(
+                select(Audit.id).where(Audit.state.not_in(AuditState.TRIGGERABLE))
+            ).all()
+            done = session.scalars(select(AuditRun).where(AuditRun.state.in_(OVER[:2]))).all()
+        for alarm in self.alarms:
+            if alarm.audit_id not in closed:
+                assert any(
+                    run.audit_id == alarm.audit_id
+                    and run.started_at is not None
+                    and run.started_at >= alarm.at
+                    and (run.parameters or {}) == alarm.parameters
+                    for run in done
+                ), alarm
+
     # How these are done
+
+    def facts(self, audit_id: int) -> Facts:
+        with self.database.reader() as session:
+            uuid = session.get_one(Audit, audit_id).uuid or ""
+            return webhooks.facts(session, uuid, self.now, "none", CAP)
+
+    def let_in(
+        self,
+        facts: Facts,
+        parameters: dict[str, int],
+        delivery: str | None,
+        began: datetime.datetime,
+    ) -> None:
+        """What the API does with an event."""
+        if facts.state not in AuditState.TRIGGERABLE:
+            return
+        event = Event(source="generic", delivery=delivery)
+        with self.database.reader() as session:
+            first = events.repeated(session, facts, event)
+        if first is None and events.covered(facts, parameters):
+            uuid = None
+        else:
+            recorded = self.database.write(
+                lambda session: events.accept(session, facts, event, parameters, began)
+            )
+            assert recorded.repeated == (first is not None)
+            if recorded.repeated:
+                return
+            uuid = recorded.event_uuid
+        self.alarms.append(Alarm(facts.audit_id, parameters, began, uuid))
 
     def state(self, audit_id: int) -> str | None:
         with self.database.reader() as session:
@@ -207,7 +288,7 @@ class Queue(RuleBasedStateMachine):
         """Engines that go on working leave nothing behind but what is suspended."""
         if not hasattr(self, "audits"):
             return
-        for _ in range(2 * AUDITS + 1):
+        while self.unfinished() and self.now < BEGINNING + datetime.timedelta(days=1):
             self.pass_time(31)
             self.take_over("engine-1")
             self.claim("engine-2")
@@ -218,13 +299,18 @@ class Queue(RuleBasedStateMachine):
                     lambda session, run: claims.finish(session, run, RunState.SUCCEEDED, self.now),
                 )
         self.no_event_is_lost()
+        self.every_alarm_got_its_run()
+        assert not self.unfinished()
+
+    def unfinished(self) -> bool:
+        """Whether there is anything to do for the engines."""
         with self.database.reader() as session:
-            unfinished = session.scalars(
-                select(Audit.state)
-                .join(AuditRun, AuditRun.audit_id == Audit.id)
-                .where(AuditRun.state.not_in(OVER))
-            ).all()
-        assert set(unfinished) <= {AuditState.SUSPENDED}, unfinished
+            rows = session.scalars(
+                select(AuditRun.id)
+                .join(Audit, AuditRun.audit_id == Audit.id)
+                .where(AuditRun.state.not_in(OVER), Audit.state != AuditState.SUSPENDED)
+            )
+            return bool(rows.first())
 
 
 class QueueRulesTest(base.DatabaseTestCase):
