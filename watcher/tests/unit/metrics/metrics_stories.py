@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the metrics say of a known database; the tests of each database take these in."""
 
+import concurrent.futures
 import datetime
 from unittest import mock
 
@@ -16,7 +17,7 @@ from watcher.common.states import (
     PlanState,
     RunState,
 )
-from watcher.db import action_plans, claims, models, runs, services
+from watcher.db import action_plans, claims, counters, leases, models, runs, services
 from watcher.db.purge import Purge, Selection
 from watcher.metrics.collector import DatabaseCollector
 from watcher.tests import factories
@@ -286,15 +287,39 @@ class MetricsStories(TestCase):
         self.assertEqual(before | {name: before[name] + 1}, after)
 
     def test_take_overs(self) -> None:
-        lease = claims.Lease("engine-2", "host-2", 30 * SECOND)
+        dead, lease = (claims.Lease(name, name, 30 * SECOND) for name in ("dead", "engine-2"))
         with self.database.writer() as session:
-            audit = self.event_audit(session)
-            run = runs.enqueue(session, audit.id, NOW, NOW)
-            claims.claim(session, run.id, lease, NOW)
+            run = runs.enqueue(session, self.event_audit(session).id, NOW, NOW)
+            claims.claim(session, run.id, dead, NOW)
+            _, plan = self.fill(session)
+            plan.state = PlanState.PENDING
+            session.flush()
+            leases.claim(session, plan.id, dead, NOW)
         for later in (40, 80):
             with self.database.writer() as session:
-                claims.take_over(session, run.id, lease, NOW + later * SECOND)
-                self.assertIsNone(claims.take_over(session, run.id, lease, NOW + later * SECOND))
+                now = NOW + later * SECOND
+                claims.take_over(session, run.id, lease, now)
+                self.assertIsNone(claims.take_over(session, run.id, lease, now))
+                self.assertTrue(leases.take_over(session, plan.id, lease, now))
+                self.assertFalse(leases.take_over(session, plan.id, lease, now))
+        with self.database.writer() as session:
+            # Nobody died: it was let go.
+            leases.release(session, plan.id, lease.engine)
+            self.assertTrue(leases.take_over(session, plan.id, lease, NOW))
         self.assertEqual(
-            {'watcher_take_overs_total{of="run"}': 2}, self.values("watcher_take_overs")
+            {
+                'watcher_take_overs_total{of="run"}': 2,
+                'watcher_take_overs_total{of="action_plan"}': 2,
+            },
+            self.values("watcher_take_overs"),
+        )
+
+    def test_those_who_count_the_same_at_once_wait_for_each_other(self) -> None:
+        def count(_: int) -> None:
+            self.database.write(lambda session: counters.add_take_over(session, counters.RUN))
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(count, range(64)))
+        self.assertEqual(
+            {'watcher_take_overs_total{of="run"}': 64}, self.values("watcher_take_overs")
         )
