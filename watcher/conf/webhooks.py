@@ -24,6 +24,14 @@ OPTIONS: list[cfg.Opt] = [
         help="Events of one audit that are recorded in a minute. Those beyond only count on the "
         "run that they cause, and that run waits until the minute is over.",
     ),
+    cfg.IntOpt(
+        "keep_events_days",
+        default=30,
+        min=0,
+        mutable=True,
+        help="Days after which the decision engine removes recorded events whose run is over; 0 "
+        "keeps them for as long as their audit. The metrics go on counting them.",
+    ),
     cfg.BoolOpt(
         "require_auth_for_auto_trigger",
         default=False,

@@ -10,11 +10,12 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 from oslo_utils import timeutils
+from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Cloud
 from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
-from watcher.db import action_plans, claims, runs, services
+from watcher.db import action_plans, claims, retention, runs, services
 from watcher.db.session import Database
 from watcher.decision_engine import state
 from watcher.decision_engine.catalog import Catalog
@@ -56,8 +57,8 @@ class DecisionEngine:
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
             Ticker(
-                "plan expiry",
-                self._expire_plans,
+                "expiry",
+                self._expire,
                 lambda: conf.watcher_decision_engine.check_periodic_interval,
             ),
         )
@@ -100,6 +101,20 @@ class DecisionEngine:
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
         self._dispatcher.beat(now)
         self._monitor.look(now)
+
+    def _expire(self) -> None:
+        self._expire_plans()
+        self._forget_events()
+
+    def _forget_events(self) -> None:
+        days = self._conf.webhooks.keep_events_days
+        before = timeutils.utcnow() - datetime.timedelta(days=days)
+
+        def forget(session: Session) -> int:
+            return retention.forget_events(session, before)
+
+        while days and self._database.write(forget):
+            LOG.info("Removed events older than %d days", days)
 
     def _expire_plans(self) -> None:
         hours = self._conf.watcher_decision_engine.action_plan_expiry
