@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from watcher import conf as watcher_conf
 from watcher.api import app
 from watcher.common.errors import Unavailable
-from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
+from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.db import action_plans, audits, models, runs, services, strategies
 from watcher.db.session import Database
 from watcher.notifications import Notifications
@@ -281,3 +281,40 @@ class Locked(Api):
             session.add(webhook)
             tell(**{name: audit})
         factories.audit(session, audit_type=AuditType.EVENT, name="guessed")
+
+
+class Doors(Api):
+    """An audit for each answer that the webhook may give, named after it; three events a minute."""
+
+    def configure(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_override("max_recorded_per_minute", 3, group="webhooks")
+
+    def fill(self, session: Session) -> None:
+        def audit(name: str, state: str = AuditState.PENDING, **values: Any) -> models.Audit:
+            values.setdefault("audit_type", AuditType.EVENT)
+            made: models.Audit = factories.audit(
+                session, strategy=strategy, name=name, state=state, **values
+            )
+            return made
+
+        def webhook(name: str, **settings: Any) -> None:
+            session.add(models.Webhook(audit_id=audit(name).id, **settings))
+
+        goal = factories.goal(session)
+        spec = {"properties": {"node": {"type": "string"}}}
+        strategy = factories.strategy(session, goal, parameters_spec=spec)
+        for state in AuditState.TRIGGERABLE:
+            audit(state.lower(), state)
+        audit("cancelled", AuditState.CANCELLED)
+        audit("suspended", AuditState.SUSPENDED)
+        audit("oneshot", audit_type=AuditType.ONESHOT)
+        audit("continuous", audit_type=AuditType.CONTINUOUS)
+        audit("too-early", start_time=datetime.datetime(2999, 1, 1))
+        audit("too-late", end_time=datetime.datetime(2000, 1, 1))
+        webhook("paused", paused=True)
+        secret = {"auth": "secret", "secret_hash": credentials.digest("sesame")}
+        webhook("secret", **secret)
+        webhook("filtered", filter="severity == 'high'", **secret)
+        webhook("mapped", parameters={"node": "host"}, **secret)
+        webhook("keystone", auth="keystone")
+        tell(PENDING_AUDIT=audit("by-uuid"))
