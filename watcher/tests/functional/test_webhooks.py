@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests to the webhook, down to the rows that they leave behind."""
 
+import collections
 import datetime
 import json
 import pathlib
+from unittest import mock
 
 import webob
-from sqlalchemy import select
+from oslo_db import exception as db_exception
+from sqlalchemy import event, select
 
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db.models import AuditEvent, AuditRun
@@ -174,4 +177,75 @@ class TestRefusals(WebhookTestCase):
                 (events[-1].decision, events[-1].decision_reason, events[-1].run_id),
             )
             self.assertEqual([], runs)
+        self.assertEqual([], self.api.decision_engine.rung)
+
+
+class Statements:
+    """Counts the statements that a request sends, by their first word."""
+
+    def __init__(self, engine):
+        self.seen = collections.Counter()
+        event.listen(engine, "before_cursor_execute", self.note)
+
+    def note(self, connection, cursor, statement, parameters, context, many):
+        self.seen[statement.split()[0]] += 1
+
+
+class TestStorm(WebhookTestCase):
+    def setUp(self):
+        super().setUp()
+        for _ in range(60):
+            self.assertIn("Location", self.post().headers)
+
+    def test_a_covered_event_costs_one_look(self):
+        statements = Statements(self.api.database.engine)
+        self.assertEqual(202, self.post().status_int)
+        self.assertEqual({"BEGIN": 1, "SELECT": 1}, dict(statements.seen))
+
+    def test_covered_events_are_counted_a_little_later(self):
+        for _ in range(5):
+            self.assertNotIn("Location", self.post().headers)
+        self.assertTrue(self.api.coalescing.flush())
+        self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
+        self.assertEqual([self.uuid] * 65, self.api.decision_engine.rung)
+
+    def test_counts_outlive_a_database_that_is_away(self):
+        for _ in range(5):
+            self.post()
+        gone = db_exception.DBConnectionError("gone")
+        with mock.patch.object(self.api.database, "write", side_effect=gone):
+            self.assertFalse(self.api.coalescing.flush())
+        self.api.coalescing.stop()
+        self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
+
+    def test_an_event_that_no_run_covers_queues_one(self):
+        with self.api.database.writer() as session:
+            session.scalars(select(AuditRun)).one().state = RunState.ONGOING
+        self.assertIn("Location", self.post().headers)
+        _events, runs = self.rows()
+        self.assertEqual([RunState.ONGOING, RunState.QUEUED], [run.state for run in runs])
+        self.assertGreater(runs[1].not_before, runs[1].created_at)
+
+    def test_a_repeated_delivery_is_told_from_a_covered_event(self):
+        self.uuid, first = "b", None
+        with self.api.database.writer() as session:
+            factories.audit(session, name="b", audit_type=AuditType.EVENT)
+        for key in ("k", *[""] * 60, "k"):
+            response = self.post(ident="b", headers={"Idempotency-Key": key} if key else {})
+            first = first or response.location
+        self.assertEqual(first, response.location)
+        with self.api.database.reader() as session:
+            row = session.scalars(select(AuditEvent).where(AuditEvent.deliveries == 2)).one()
+        self.assertIn(row.uuid, first)
+
+
+class TestAway(WebhookTestCase):
+    def test_without_its_database_the_door_says_when_to_come_again(self):
+        gone = db_exception.DBConnectionError("Can't connect to mysql://watcher:secret@db")
+        for way in ("reader", "write"):
+            with mock.patch.object(self.api.database, way, side_effect=gone):
+                response = self.post()
+            self.assertEqual((503, "5"), (response.status_int, response.headers["Retry-After"]))
+            self.assertNotIn("secret", response.text)
+        self.assertEqual(([], []), self.rows())
         self.assertEqual([], self.api.decision_engine.rung)
