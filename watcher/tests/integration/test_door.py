@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door of one audit on real servers, with engines that take the runs from under it."""
+
+import datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import webob
+from oslo_utils import timeutils
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from watcher.api import app
+from watcher.api.coalescing import Coalescing
+from watcher.common.states import AuditState, AuditType, RunState
+from watcher.db import claims, migration, runs
+from watcher.db.models import Audit, AuditEvent, AuditRun
+from watcher.notifications import Notifications
+from watcher.rpc.questions import Nobody
+from watcher.tests import factories
+from watcher.tests.functional.stories import Bell
+from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+
+LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+SENDERS, BURSTS, ALARMS = 4, 15, 8
+
+
+class DoorStories:
+    def setUp(self) -> None:
+        super().setUp()
+        migration.create_schema(self.database)
+        self.conf.set_override("enable_authentication", False)
+        self.conf.set_override("max_recorded_per_minute", 5, group="webhooks")
+        self.coalescing = Coalescing(self.database)
+        self.addCleanup(self.coalescing.stop)
+        self.api = app.build(
+            self.conf,
+            self.database,
+            Bell(),
+            Bell(),
+            Notifications(self.conf, self.database),
+            Nobody(),
+            self.coalescing,
+        )
+        with self.database.writer() as session:
+            factories.audit(session, audit_type=AuditType.EVENT, name="a")
+
+    def post(self, **headers: str) -> webob.Response:
+        request = webob.Request.blank("/v1/webhooks/a", method="POST", headers=headers)
+        response = request.get_response(self.api)
+        self.assertEqual(202, response.status_int, response.text)
+        return response
+
+    def waiting(self) -> bool:
+        with self.database.reader() as session:
+            found = session.scalars(select(AuditRun.id).where(AuditRun.state == RunState.QUEUED))
+            return found.first() is not None
+
+    def carry_out_one(self) -> float | None:
+        """When the run that waits was claimed, however long it was to wait; None if none does."""
+        later = timeutils.utcnow() + datetime.timedelta(minutes=5)
+
+        def begin(session: Session) -> AuditRun | None:
+            ids = runs.due(session, later, 1)
+            return claims.claim(session, ids[0], LEASE, later) if ids else None
+
+        run = self.database.write(begin)
+        if run is None:
+            return None
+        claimed = time.monotonic()
+
+        def end(session: Session) -> None:
+            if claims.settle(session, run, AuditState.SUCCEEDED, later):
+                claims.finish(session, run, RunState.SUCCEEDED, later)
+
+        self.database.write(end)
+        return claimed
+
+    def test_no_alarm_of_a_storm_is_without_a_run_after_it(self) -> None:
+        sent = 0
+        for _ in range(BURSTS):
+            begun: list[float] = []
+            claimed: list[float] = []
+
+            def send(number: int, begun: list[float] = begun) -> None:
+                for _ in range(ALARMS):
+                    begun.append(time.monotonic())
+                    self.post()
+
+            def work(senders, claimed: list[float] = claimed) -> None:
+                while True:
+                    over = all(sender.done() for sender in senders)
+                    at = self.carry_out_one()
+                    if at is not None:
+                        claimed.append(at)
+                    elif over and not self.waiting():
+                        return
+
+            with ThreadPoolExecutor(SENDERS + 1) as pool:
+                senders = [pool.submit(send, number) for number in range(SENDERS)]
+                pool.submit(work, senders).result()
+                for sender in senders:
+                    sender.result()
+            sent += SENDERS * ALARMS
+            self.assertGreater(max(claimed), max(begun), "no run began after the last alarm")
+        self.assertTrue(self.coalescing.flush())
+        with self.database.reader() as session:
+            number, merged = session.execute(
+                select(func.count(AuditRun.id), func.sum(AuditRun.coalesced_count))
+            ).one()
+            rows = session.scalar(select(func.count(AuditEvent.id))) or 0
+            states = session.scalars(select(Audit.state)).all()
+        self.assertEqual(sent, number + merged)
+        self.assertLessEqual(rows, 5 + SENDERS + number)
+        self.assertEqual([AuditState.SUCCEEDED], states)
+
+    def test_a_delivery_that_comes_many_times_at_once_is_one_event(self) -> None:
+        barrier = threading.Barrier(8)
+
+        def send(number: int) -> str:
+            barrier.wait()
+            return self.post(**{"Idempotency-Key": "k"}).location
+
+        with ThreadPoolExecutor(8) as pool:
+            locations = set(pool.map(send, range(8)))
+        self.assertEqual(1, len(locations))
+        with self.database.reader() as session:
+            self.assertEqual(8, session.scalars(select(AuditEvent.deliveries)).one())
+            self.assertEqual(0, session.scalars(select(AuditRun.coalesced_count)).one())
+
+
+class DoorOnMariaDB(DoorStories, MariaDBTestCase):
+    pass
+
+
+class DoorOnPostgreSQL(DoorStories, PostgreSQLTestCase):
+    pass
