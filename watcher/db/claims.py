@@ -123,6 +123,8 @@ def settle(
     dropped, and the run has ended here: a suspended audit's goes back into the
     queue, any other's is CANCELLED.
     """
+    if run.coalesced_count or state == AuditState.ONGOING:  # events may move to the next run
+        runs.lock_waiting(session, run.audit_id)
     settled = session.execute(
         update(Audit)
         .where(Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)

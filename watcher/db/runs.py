@@ -57,6 +57,19 @@ def waiting(session: Session, audit_id: int) -> AuditRun | None:
     )
 
 
+def lock_waiting(session: Session, audit_id: int) -> None:
+    """Keep others from the waiting run of an audit, for who is about to change both.
+
+    An event locks the run that it joins, and then the audit that it refers to.  Who does it
+    the other way round loses deadlock after deadlock to a storm of events.
+    """
+    run_id = session.scalar(
+        select(AuditRun.id).where(AuditRun.audit_id == audit_id, AuditRun.slot == RunState.QUEUED)
+    )
+    if run_id is not None:
+        session.execute(select(AuditRun.id).where(AuditRun.id == run_id).with_for_update())
+
+
 def join(session: Session, run_id: int) -> bool:
     """Count one more event on a run that still waits.  False if it no longer does."""
     joined = session.execute(

@@ -23,7 +23,16 @@ from watcher.db import (
     runs,
     services,
 )
-from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, Goal, Service
+from watcher.db.models import (
+    Action,
+    ActionPlan,
+    Audit,
+    AuditEvent,
+    AuditRun,
+    Goal,
+    Service,
+    Webhook,
+)
 from watcher.db.paging import Page
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import factories
@@ -39,6 +48,8 @@ class ConcurrencyStories:
     def setUp(self) -> None:
         super().setUp()
         migration.create_schema(self.database)
+        self.broken = threading.Event()
+        """Set when a thread has failed, so that no other one waits for what it had to do."""
 
     def at_once(self, work: Callable[[int], Any], threads: int = THREADS) -> list[Any]:
         """What *work* gives, or raises, when so many threads begin it together."""
@@ -46,7 +57,11 @@ class ConcurrencyStories:
 
         def begin(number: int) -> Any:
             barrier.wait()
-            return work(number)
+            try:
+                return work(number)
+            except Exception:
+                self.broken.set()
+                raise
 
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(begin, range(threads)))
@@ -66,8 +81,12 @@ class ConcurrencyStories:
             audit = factories.audit(session, strategy=strategy)
             return factories.action_plan(session, audit, strategy, state=state).id
 
-    def post(self, audit_id: int, now: datetime.datetime = NOW) -> events.Recorded:
-        return self.database.write(lambda session: factories.accepted(session, audit_id, now))
+    def post(
+        self, audit_id: int, now: datetime.datetime = NOW, **parameters: Any
+    ) -> events.Recorded:
+        return self.database.write(
+            lambda session: factories.accepted(session, audit_id, now, parameters=parameters)
+        )
 
     def claim_one(self, number: int, now: datetime.datetime = NOW) -> AuditRun | None:
         with self.database.reader() as session:
@@ -140,7 +159,7 @@ class ConcurrencyStories:
                 all_posted.set()
 
         def work(number: int) -> None:
-            while True:
+            while not self.broken.is_set():
                 none_follows = all_posted.is_set()
                 run = self.claim_one(number)
                 if run is not None:
@@ -196,6 +215,64 @@ class ConcurrencyStories:
                     select(AuditEvent.run_id).where(AuditEvent.audit_id == audit_id)
                 ).all()
             self.assertEqual([waiting.id, waiting.id], owners)
+
+    def test_each_set_of_parameters_gets_a_run_whoever_is_faster(self) -> None:
+        """Half of the threads post, the others run what is due; every third run begins anew."""
+        (audit_id,) = self.add_audits(1)
+        posting = collections.deque(range(THREADS // 2))
+        all_posted = threading.Event()
+
+        def post(number: int) -> None:
+            for turn in range(20):
+                self.post(audit_id, host="aAb"[(number + turn) % 3])
+            posting.pop()
+            if not posting:
+                all_posted.set()
+
+        def work(number: int) -> None:
+            while not self.broken.is_set():
+                none_follows = all_posted.is_set()
+                run = self.claim_one(number)
+                if run is None:
+                    if none_follows and not self.waiting():
+                        return
+                elif run.id % 3 == 0 and run.attempt == 1:
+                    self.database.write(
+                        lambda session, run=run: claims.put_back(session, run, NOW, NOW, "again")
+                    )
+                else:
+                    self.finish(run)
+
+        self.at_once(lambda number: (post if number % 2 else work)(number))
+
+        with self.database.reader() as session:
+            rows = session.execute(
+                select(AuditEvent.parameters, AuditRun.parameters, AuditRun.state)
+                .outerjoin(AuditRun, AuditRun.id == AuditEvent.run_id)
+                .where(AuditEvent.audit_id == audit_id)
+            ).all()
+        self.assertEqual(80, len(rows))
+        for wanted, had, state in rows:
+            self.assertEqual((wanted, RunState.SUCCEEDED), (had, state))
+
+    def test_claims_that_come_too_early_meet_events(self) -> None:
+        """They leave the run where it was, with all events and no attempt."""
+        (audit_id,) = self.add_audits(1)
+        with self.database.writer() as session:
+            session.add(Webhook(audit_id=audit_id, cooldown=60))
+        self.post(audit_id)
+        self.finish(self.claim_one(1))
+
+        def work(number: int) -> Any:
+            return self.post(audit_id) if number % 2 else self.claim_one(number)
+
+        outcomes = self.at_once(work)
+        self.assertEqual({None}, set(outcomes[::2]))
+        ready_at = NOW + datetime.timedelta(seconds=60)
+        self.assertIsNone(self.claim_one(1, ready_at - datetime.timedelta(seconds=1)))
+        run = self.claim_one(1, ready_at)
+        self.assertEqual((1, THREADS // 2 - 1), (run.attempt, run.coalesced_count))
+        self.assertEqual({run.id}, {event.run_id for event in outcomes[1::2]})
 
     def test_one_applier_claims_a_plan(self) -> None:
         plan_id = self.add_plan(PlanState.PENDING)
