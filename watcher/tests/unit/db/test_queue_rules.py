@@ -36,6 +36,7 @@ CAP = 4
 DELIVERIES = [None, None, None, "key:1", "key:2"]
 ENGINES = ("engine-1", "engine-2")
 AUDITS = 2
+COOLDOWN = 25
 OVER = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -78,6 +79,7 @@ class Queue(RuleBasedStateMachine):
                 factories.audit(session, goal, audit_type=AuditType.EVENT).id for _ in range(AUDITS)
             ]
             session.add(models.Webhook(audit_id=self.audits[0], debounce=10))
+            session.add(models.Webhook(audit_id=self.audits[1], cooldown=COOLDOWN))
 
     def teardown(self) -> None:
         try:
@@ -262,7 +264,18 @@ class Queue(RuleBasedStateMachine):
         if run is not None:
             assert run.state == RunState.ONGOING
             assert self.state(run.audit_id) == AuditState.ONGOING
+            if run.attempt == 1 and run.audit_id == self.audits[1]:
+                assert self.seconds_since_last_run(run.audit_id) >= COOLDOWN
             self.claims.append(Claim(run, engine, run.attempt))
+
+    def seconds_since_last_run(self, audit_id: int) -> float:
+        with self.database.reader() as session:
+            last = session.scalar(
+                select(func.max(AuditRun.finished_at)).where(
+                    AuditRun.audit_id == audit_id, AuditRun.state.in_(OVER[:2])
+                )
+            )
+        return (self.now - last).total_seconds() if last else float("inf")
 
     def let_go(
         self, claim: Claim, audit_state: str, work: Callable[[Session, AuditRun], None]
