@@ -6,7 +6,15 @@ from typing import Any
 import pecan
 import webob
 from oslo_config import cfg
-from oslo_middleware import CORS, Healthcheck, HTTPProxyToWSGI, RequestId, cors, sizelimit
+from oslo_middleware import (
+    CORS,
+    Healthcheck,
+    HTTPProxyToWSGI,
+    RequestId,
+    cors,
+    http_proxy_to_wsgi,
+    sizelimit,
+)
 from oslo_policy.policy import Enforcer
 from webob import dec
 
@@ -64,6 +72,7 @@ def build(
 def _register(conf: cfg.ConfigOpts) -> None:
     """The options of the libraries, with defaults that fit this API."""
     conf.register_opts(sizelimit.OPTS, group="oslo_middleware")
+    conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
     conf.register_opts(cors.OPTS, group="cors")
     conf.set_default("allow_methods", ["GET", "POST", "PATCH", "DELETE"], group="cors")
     headers = ["X-Auth-Token", "X-Subject-Token", "X-Service-Token", "X-OpenStack-Request-ID"]
@@ -78,6 +87,7 @@ def _register(conf: cfg.ConfigOpts) -> None:
 
 def _middleware(conf: cfg.ConfigOpts) -> list[Any]:
     """From the outside in."""
+    proxied = conf.oslo_middleware.enable_proxy_headers_parsing
     return [
         # First, so that nothing further in can write a secret down.
         Veiled,
@@ -88,8 +98,9 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Any]:
         bodies.Drained,
         # Browsers ask for permission without a token, and need the headers on errors too.
         lambda application: CORS(application, conf),
-        # Before everything that looks at the host, for the links in answers.
-        lambda application: HTTPProxyToWSGI(application, conf),
+        # Before everything that looks at the host, for the links in answers.  Without a proxy
+        # it does nothing, in time that each alarm would pay for.
+        *([lambda application: HTTPProxyToWSGI(application, conf)] if proxied else []),
         # What follows decides by the path, so it must be the one that is routed.
         paths.Paths,
         # A load balancer has no token and needs no version.

@@ -4,7 +4,13 @@ from oslo_db import options as db_options
 
 
 def set_defaults(conf: cfg.ConfigOpts) -> None:
-    db_options.set_defaults(conf, connection="sqlite:///$state_path/watcher.sqlite")
+    db_options.set_defaults(
+        conf,
+        connection="sqlite:///$state_path/watcher.sqlite",
+        # As many as the threads of a busy process: those beyond are opened for one
+        # transaction each, which takes longer than the transaction.  Idle threads open none.
+        max_pool_size=20,
+    )
 
 
 def list_opts() -> dict[str | None, list[cfg.Opt]]:

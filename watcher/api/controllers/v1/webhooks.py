@@ -15,6 +15,7 @@ from watcher.api.controllers.v1.webhook_settings import WebhookSettings
 from watcher.api.credentials import Doorkeeper
 from watcher.api.render import naive
 from watcher.api.resource import Collaborators, Request, post, reply
+from watcher.api.sharing import Shared
 from watcher.common import schemas
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
 from watcher.common.event import Event
@@ -37,6 +38,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         super().__init__(collaborators)
         self._coalescing = collaborators.coalescing
         self._doorkeeper = Doorkeeper(collaborators.conf, collaborators.policy)
+        self._looks: Shared[Facts] = Shared()
 
     # aodh puts parameters for itself into the URL, such as aodh-alarm-ssl-verify, and sends them.
     @post("{audit_ident}", status=202, any_query=True)
@@ -45,7 +47,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         if not (self.conf.webhooks.allow_names or is_uuid(audit_ident)):
             raise NotFound(f"There is no audit {audit_ident}.")
         now = timeutils.utcnow()
-        facts = self._facts(audit_ident, now)
+        facts = self._looks.get(audit_ident, lambda: self._facts(audit_ident, now))
         self._doorkeeper.check(request, facts)
         event = self._event(request)
         verdict = admission.decide(facts, event, now)
