@@ -57,7 +57,12 @@ def look(session: Session, alarms: Sequence[Alarm], every_event: bool) -> Findin
     taken = [entry for entry in history["run"] if entry.old == entry.new == RunState.ONGOING]
     return Findings(
         lost=list(_lost(session, alarms, events, runs, every_event)),
-        doubled=[*_overlaps(history["run"]), *_plans_twice(session, runs), *_anew(history)],
+        doubled=[
+            *_events_twice(alarms, events),
+            *_overlaps(history["run"]),
+            *_plans_twice(session, runs),
+            *_anew(history),
+        ],
         stuck=list(_stuck(session)),
         runs=len(runs),
         plans=session.scalars(select(func.count(ActionPlan.id))).one(),
@@ -101,6 +106,14 @@ def _lost(
 
 def _any_after(moments: Sequence[datetime.datetime], when: datetime.datetime) -> bool:
     return any(moment + _CLOCK >= when for moment in moments)
+
+
+def _events_twice(alarms: Sequence[Alarm], events: Sequence[AuditEvent]) -> Iterator[str]:
+    """Alarms that named their delivery and are more than one event all the same."""
+    times = Counter(event.alarm_id for event in events)
+    for alarm in alarms:
+        if alarm.headers and times[alarm.id] > 1:
+            yield f"Alarm {alarm.id} is {times[alarm.id]} events"
 
 
 def _overlaps(history: Sequence[ledger.Entry]) -> Iterator[str]:
