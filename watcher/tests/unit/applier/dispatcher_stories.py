@@ -168,6 +168,24 @@ class DispatcherStories(Story):
         self.go_on.set()
         self.dispatcher.stop()
 
+    def test_a_plan_whose_doorbell_was_lost_is_found(self) -> None:
+        """The decision engine died after it had written the plan."""
+        self.conf.set_override("poll_interval", 1, group="watcher_applier")
+        looked = threading.Event()
+        look = self.dispatcher.look
+
+        def spy(now: datetime.datetime) -> None:
+            look(now)
+            looked.set()
+
+        self.dispatcher.look = spy  # type: ignore[method-assign]
+        self.dispatcher.start()
+        self.assertTrue(looked.wait(PATIENCE))
+        plan = self.add_plan()
+        self.assertEqual(plan.id, self.begun.get(timeout=PATIENCE)[0])
+        self.go_on.set()
+        self.dispatcher.stop()
+
     def test_a_database_that_does_not_answer_ends_nothing(self) -> None:
         self.conf.set_override("poll_interval", 1, group="watcher_applier")
         looks: queue.SimpleQueue[int] = queue.SimpleQueue()
