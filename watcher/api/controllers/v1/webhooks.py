@@ -13,20 +13,19 @@ from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
 from watcher.api.credentials import Doorkeeper
+from watcher.api.door import Door
 from watcher.api.render import naive
 from watcher.api.resource import Collaborators, Request, post, reply
-from watcher.api.sharing import Shared
 from watcher.common import schemas
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
 from watcher.common.event import Event
 from watcher.common.states import Decision
 from watcher.common.webhook import Facts
-from watcher.db import events, history, webhook_settings, webhooks
+from watcher.db import events, history, webhook_settings
 from watcher.db.events import Recorded
 from watcher.db.lookup import is_uuid
 from watcher.webhooks import admission, parsers
 from watcher.webhooks.admission import Verdict
-from watcher.webhooks.credentials import effective_auth
 
 LOG = log.getLogger(__name__)
 
@@ -38,7 +37,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         super().__init__(collaborators)
         self._coalescing = collaborators.coalescing
         self._doorkeeper = Doorkeeper(collaborators.conf, collaborators.policy)
-        self._looks: Shared[Facts] = Shared()
+        self._door = Door(collaborators.conf, collaborators.database)
 
     # aodh puts parameters for itself into the URL, such as aodh-alarm-ssl-verify, and sends them.
     @post("{audit_ident}", status=202, any_query=True)
@@ -47,7 +46,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         if not (self.conf.webhooks.allow_names or is_uuid(audit_ident)):
             raise NotFound(f"There is no audit {audit_ident}.")
         now = timeutils.utcnow()
-        facts = self._looks.get(audit_ident, lambda: self._facts(audit_ident, now))
+        facts = self._door.facts(audit_ident, now)
         self._doorkeeper.check(request, facts)
         event = self._event(request)
         verdict = admission.decide(facts, event, now)
@@ -64,7 +63,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         """What a message would do: the steps of ``trigger`` up to the one that writes."""
         self.authorize(request, "webhook:preview")
         now = timeutils.utcnow()
-        facts = self._facts(audit_ident, now)
+        facts = self._door.facts(audit_ident, now)
         event = self._event(request)
         verdict = admission.decide(facts, event, now)
         admitted = verdict.decision == Decision.QUEUED
@@ -88,16 +87,6 @@ class Webhooks(WebhookSettings, WebhookHistory):
             return max(not_before, events.due(facts, now))
         return not_before
 
-    def _facts(self, audit_ident: str, now: datetime.datetime) -> Facts:
-        with self.database.reader() as session:
-            return webhooks.facts(
-                session,
-                audit_ident,
-                now,
-                effective_auth(None, self.conf),
-                self.conf.webhooks.max_recorded_per_minute,
-            )
-
     def _event(self, request: Request) -> Event:
         try:
             body = bodies.read(request, self.conf.webhooks.max_body_size)
@@ -114,9 +103,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
                 self._coalescing.count(unwritten.run_id)
             return unwritten
         if verdict.decision == Decision.QUEUED:
-            return self.database.write(
-                lambda session: events.accept(session, facts, event, verdict.parameters, now)
-            )
+            return self._door.accept(facts, event, verdict.parameters, now)
         return self.database.write(
             lambda session: events.refuse(
                 session, facts, event, verdict.decision, verdict.reason, now
