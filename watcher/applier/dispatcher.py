@@ -135,16 +135,17 @@ class Dispatcher:
             self._wake.clear()
 
     def _work(self, plan_id: int, interrupts: Interrupts) -> None:
+        carried_out = False
         try:
             self._carry_out(plan_id, interrupts)
+            carried_out = True
         except Exception:
-            # No wake: the next look is soon enough for what has just failed.
             LOG.exception("Action plan %d is let go; it will be taken over", plan_id)
-        else:
-            self._wake.set()
         finally:
             with self._lock:
                 del self._in_hand[plan_id]
+        if carried_out:  # after what has just failed, the next look is soon enough
+            self._wake.set()
 
     def _plans_in_hand(self) -> dict[int, Interrupts]:
         with self._lock:
