@@ -3,7 +3,7 @@ import queue
 from typing import Any
 
 from watcher import rpc
-from watcher.common.errors import Unavailable
+from watcher.common.errors import Unanswered
 from watcher.rpc import doorbell
 from watcher.rpc.questions import Calls
 from watcher.tests.base import TestCase
@@ -58,5 +58,5 @@ class BusTest(TestCase):
         self.conf.set_override("conductor_topic", "nobody", group="watcher_decision_engine")
         calls = Calls(self.conf, self.transport)
         self.conf.set_override("rpc_response_timeout", 1)
-        error = self.assertRaises(Unavailable, calls.strategy_info, "dummy")
+        error = self.assertRaises(Unanswered, calls.strategy_info, "dummy")
         self.assertIn("watcher-decision-engine", str(error))
