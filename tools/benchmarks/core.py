@@ -76,7 +76,7 @@ def latency(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
         state = directory / size
         cluster = clusters.write(directory / f"{size}.json", *clusters.SIZES[size])
         with Stack(state, cluster, arguments.database) as stack:
-            audit = stack.create_audit("latency", "dummy")
+            audit = stack.create_audit(f"latency-{size}", "dummy")
             times = [stack.alarm_to_plan(audit) * 1000 for _ in range(60)][10:]
         yield Figure(
             f"alarm to plan, dummy, {size}, p50", percentile(times, 50), "ms", target, today

@@ -35,6 +35,8 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     errors.BodyTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.Unavailable: 503,
+    # Clients repeat what is 503, five times, and would each time wait as long again.
+    errors.Unanswered: 500,
 }
 
 _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {

@@ -217,7 +217,7 @@ class Resource:
         body = bodies.read(request, self.conf.oslo_middleware.max_request_body_size)
         if not body:
             raise Invalid("The body is empty; it must be JSON.")
-        if request.content_type != _JSON:
+        if request.content_type.lower() != _JSON:
             raise UnsupportedMediaType(f"Content-Type: the body must be {_JSON}.")
         return bodies.decode(body)
 

@@ -55,6 +55,10 @@ class Unavailable(WatcherError):
     passing = True
 
 
+class Unanswered(Unavailable):
+    """A question that nobody answered, and who asked it has waited for long."""
+
+
 class CloudUnavailable(Unavailable):
     """The cloud's API does not answer."""
 

@@ -120,6 +120,7 @@ def change_state(session: Session, plan: ActionPlan, state: str) -> None:
     if state not in PlanState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
     if not move(session, ActionPlan, plan.id, PlanState.BY_USER, state, ActionPlan.deleted == 0):
+        plan = get(session, plan.uuid or "")
         allowed = ", ".join(sorted(PlanState.BY_USER.get(plan.state or "", ()))) or "none"
         raise Invalid(
             f"state: State transition not allowed: {plan.state} -> {state}; allowed: {allowed}."
@@ -143,6 +144,7 @@ def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
         .execution_options(synchronize_session=False)
     )
     if deleted.rowcount != 1:  # type: ignore[attr-defined]
+        plan = get(session, plan.uuid or "")
         raise Invalid(
             f"Couldn't delete when state is '{plan.state}'; "
             f"allowed are {', '.join(sorted(PlanState.DELETABLE))}."

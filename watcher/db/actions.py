@@ -71,6 +71,7 @@ def skip(session: Session, action: Action, reason: str | None) -> None:
         Action.deleted == 0,
         status_message=message,
     ):
+        action = get(session, action.uuid)
         raise Conflict(
             f"state: an action can be skipped while it is PENDING and its plan is "
             f"{' or '.join(_SKIPPABLE_IN)}; this one is {action.state}, "

@@ -119,6 +119,7 @@ def delete(session: Session, audit: Audit, now: datetime.datetime) -> None:
         .execution_options(synchronize_session=False)
     )
     if deleted.rowcount != 1:  # type: ignore[attr-defined]
+        audit = get(session, audit.uuid or "")
         raise Invalid(
             f"Couldn't delete when state is '{audit.state}'; "
             f"allowed are {', '.join(sorted(AuditState.DELETABLE))}."
@@ -139,6 +140,7 @@ def _change_state(session: Session, audit: Audit, state: str, now: datetime.date
     if state not in AuditState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(AuditState.ALL)}.")
     if not move(session, Audit, audit.id, AuditState.BY_USER, state, Audit.deleted == 0):
+        audit = get(session, audit.uuid or "")
         allowed = ", ".join(sorted(AuditState.BY_USER.get(audit.state or "", ()))) or "none"
         raise Invalid(
             f"state: State transition not allowed: {audit.state} -> {state}; allowed: {allowed}."

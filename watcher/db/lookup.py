@@ -5,7 +5,8 @@ import uuid as uuidlib
 from typing import Any
 
 from oslo_utils import uuidutils
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import Session
 
 
 def is_uuid(ident: str) -> bool:
@@ -24,3 +25,13 @@ def identified(row: Any, ident: str) -> ColumnElement[bool]:
         row.name == ident if canonical is None else row.uuid == canonical
     )
     return and_(row.deleted == 0, condition)
+
+
+def lock(session: Session, row: Any, ident: str) -> None:
+    """Have others wait with their changes of a live row until this transaction has ended.
+
+    For changes that depend on what is there; read it after this.  SQLite needs no such lock, for
+    it has one writer at a time.
+    """
+    wanted = select(row.id).where(identified(row, ident))
+    session.execute(wanted.with_for_update(key_share=True))

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     and_,
     inspect,
+    literal,
     or_,
     type_coerce,
 )
@@ -98,9 +99,11 @@ def _after(
     if value is None:
         later_null = and_(key.is_(None), later_id)
         return or_(key.is_not(None), later_null) if nulls_first else later_null
+    # A parameter, for SQLAlchemy refuses to compare with a bare true or false.
+    edge = literal(value)
     # Said as a range and a condition on its edge, so that the range can use an index.
     if descending:
-        rest = and_(key <= value, or_(key < value, later_id))
+        rest = and_(key <= edge, or_(key < edge, later_id))
     else:
-        rest = and_(key >= value, or_(key > value, later_id))
+        rest = and_(key >= edge, or_(key > edge, later_id))
     return rest if nulls_first else or_(rest, key.is_(None))

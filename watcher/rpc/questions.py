@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import oslo_messaging
 from oslo_config import cfg
 
-from watcher.common.errors import Unavailable
+from watcher.common.errors import Unanswered, Unavailable
 from watcher.rpc.doorbell import VERSION
 
 
@@ -16,7 +16,7 @@ class Questions(Protocol):
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
         """What a strategy needs and whether it is there, a requirement an item.
 
-        Unavailable when no decision engine answers in time.
+        Unanswered when no decision engine answers in time, Unavailable when none can be asked.
         """
 
 
@@ -36,11 +36,12 @@ class Calls:
     def _ask(self, method: str, **arguments: Any) -> Any:
         try:
             return self._client.call({}, method, **arguments)
-        except oslo_messaging.MessagingException as error:
-            raise Unavailable(
-                "The decision engine does not answer now; check that watcher-decision-engine "
-                "runs and that the message bus can be reached."
+        except oslo_messaging.MessagingTimeout as error:
+            raise Unanswered(
+                "The decision engine does not answer now; check that watcher-decision-engine runs."
             ) from error
+        except oslo_messaging.MessagingException as error:
+            raise Unavailable("The message bus cannot be reached now; try again later.") from error
 
 
 class Nobody:

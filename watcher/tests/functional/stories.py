@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from watcher import conf as watcher_conf
 from watcher.api import app
 from watcher.api.coalescing import Coalescing
-from watcher.common.errors import Unavailable
+from watcher.common.errors import Unanswered
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.db import action_plans, audits, models, runs, services, strategies
 from watcher.db.session import Database
@@ -98,7 +98,7 @@ class Answers:
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
         if strategy_name != "dummy":
-            raise Unavailable("The decision engine does not answer now.")
+            raise Unanswered("The decision engine does not answer now.")
         return [
             {"type": kind, "state": state, "mandatory": mandatory, "comment": ""}
             for kind, state, mandatory in (

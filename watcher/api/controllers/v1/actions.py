@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
+from wsme.types import Base
 
-from watcher.api import paging, uuids
+from watcher.api import bodies, paging, uuids
 from watcher.api import patch as json_patch
 from watcher.api.patch import Operation
 from watcher.api.render import record, uuid_of
 from watcher.api.resource import Request, Resource, get, patch
+from watcher.api.types import Text
 from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState
 from watcher.db import actions
@@ -23,6 +25,13 @@ _FILTERS: Final = {
     "audit_uuid": uuids.parameter("audit_uuid"),
 }
 _CHANGEABLE: Final = ("state", "status_message")
+
+
+class Changes(Base):
+    """What a PATCH may ask for."""
+
+    state = Text(20)
+    status_message = Text(255)
 
 
 class Actions(Resource):
@@ -90,9 +99,8 @@ def _wanted(operations: list[Operation]) -> dict[str, Any]:
         if operation.op == "remove" or operation.path != f"/{operation.field}":
             raise Invalid(f"{operation.path[:80]}: can be replaced as a whole, and that is all.")
         wanted[operation.field] = operation.value
-    message, state = wanted.get("status_message"), wanted.get("state")
-    if message is not None and not isinstance(message, str):
-        raise Invalid("status_message: must be a string.")
+    bodies.typed(Changes, wanted)
+    state = wanted.get("state")
     if state is not None and state not in ActionState.ALL:
         raise Invalid(f"state: must be one of {', '.join(ActionState.ALL)}.")
     return wanted

@@ -18,7 +18,7 @@ from watcher.api.resource import Request, Resource, created, delete, get, patch,
 from watcher.api.types import List, Object, Text
 from watcher.common import schemas
 from watcher.common.errors import Conflict, Invalid, NotAcceptable, NotFound
-from watcher.db import audit_templates, goals, strategies
+from watcher.db import audit_templates, goals, lookup, strategies
 from watcher.db.lookup import is_uuid
 from watcher.db.models import AuditTemplate, Goal, Strategy
 from watcher.db.paging import Page
@@ -87,6 +87,7 @@ class AuditTemplates(Resource):
             _require_parameters(request.version)
 
         def write(session: Session) -> dict[str, Any]:
+            lookup.lock(session, AuditTemplate, ident)
             template = audit_templates.get(session, ident)
             _change(session, template, body)
             audit_templates.save(session, template)
@@ -97,11 +98,13 @@ class AuditTemplates(Resource):
     @delete("{ident}", status=204)
     def remove(self, request: Request, ident: str) -> None:
         self.authorize(request, "audit_template:delete")
-        self.database.write(
-            lambda session: audit_templates.delete(
-                session, audit_templates.get(session, ident), timeutils.utcnow()
-            )
-        )
+        now = timeutils.utcnow()
+
+        def write(session: Session) -> None:
+            lookup.lock(session, AuditTemplate, ident)
+            audit_templates.delete(session, audit_templates.get(session, ident), now)
+
+        self.database.write(write)
 
     def _list(
         self, request: Request, page: Page, filters: dict[str, str], form: Any

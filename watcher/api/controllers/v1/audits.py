@@ -14,7 +14,7 @@ from watcher.api.audit_definition import Definition
 from watcher.api.patch import Operation
 from watcher.api.render import naive, record, related
 from watcher.api.resource import Request, Resource, created, delete, get, patch, post
-from watcher.db import audits
+from watcher.db import audits, lookup
 from watcher.db.models import Audit
 from watcher.db.paging import Page
 
@@ -61,6 +61,8 @@ class Audits(Resource):
         now = timeutils.utcnow()
 
         def write(session: Session) -> tuple[Audit, str | None]:
+            if json_patch.touched(body) - {"state"}:
+                lookup.lock(session, Audit, ident)
             audit = audits.get(session, ident)
             old_state = audit.state
             audits.change(session, audit, audit_definition.redefine(audit, body), now)

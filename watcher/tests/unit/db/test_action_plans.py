@@ -173,6 +173,16 @@ class TestByUser(base.DatabaseTestCase):
                     self.assertIn("State transition not allowed", str(error))
         self.assertRaises(Invalid, self.change, "BORED")
 
+    def test_who_comes_too_late_is_told_what_is(self):
+        with self.database.writer() as session:
+            plan = action_plans.get(session, self.uuid)
+            action_plans.change_state(session, plan, PlanState.CANCELLED)
+            again = (session, plan, PlanState.CANCELLED)
+            error = self.assertRaises(Invalid, action_plans.change_state, *again)
+            self.assertIn("not allowed: CANCELLED -> CANCELLED", str(error))
+            action_plans.delete(session, plan, NOW)
+            self.assertRaises(NotFound, action_plans.delete, session, plan, NOW)
+
     def test_cancelling_a_plan_cancels_the_actions_that_wait(self):
         self.change(PlanState.CANCELLED)
         expected = (PlanState.CANCELLED, [ActionState.CANCELLED, ActionState.SKIPPED])

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from sqlalchemy import update
+
 from watcher.common.errors import Conflict, Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
 from watcher.db import actions, models
@@ -55,6 +57,14 @@ class TestSkip(base.DatabaseTestCase):
                 self.put(plan_state, action_state)
                 self.assertRaises(Conflict, self.do, actions.skip)
                 self.assertRaises(Conflict, self.do, actions.explain, "why")
+
+    def test_who_comes_too_late_is_told_what_is(self):
+        with self.database.writer() as session:
+            action = actions.get(session, self.uuid)
+            start = update(models.ActionPlan).values(state=PlanState.ONGOING)
+            session.execute(start.execution_options(synchronize_session=False))
+            error = self.assertRaises(Conflict, actions.skip, session, action, None)
+        self.assertIn("its plan ONGOING", str(error))
 
     def test_a_reason_that_does_not_fit(self):
         self.put(PlanState.RECOMMENDED, ActionState.PENDING)

@@ -112,6 +112,15 @@ class TestChange(AuditsTestCase):
                     self.assertEqual(before, self.state())
         self.assertRaises(Invalid, self.change, state="BORED")
 
+    def test_who_comes_too_late_is_told_what_is(self):
+        self.create(audit_type=AuditType.EVENT)
+        with self.database.writer() as session:
+            audit = audits.get(session, "a")
+            audits.change(session, audit, {"state": AuditState.CANCELLED}, NOW)
+            again = {"state": AuditState.CANCELLED}
+            error = self.assertRaises(Invalid, audits.change, session, audit, again, NOW)
+        self.assertIn("not allowed: CANCELLED -> CANCELLED", str(error))
+
     def test_a_refused_state_takes_all_changes_with_it(self):
         self.create(audit_type=AuditType.EVENT)
         self.assertRaises(Invalid, self.change, state=AuditState.SUCCEEDED, auto_trigger=True)
@@ -180,7 +189,10 @@ class TestDelete(AuditsTestCase):
             error = self.assertRaises(Invalid, self.delete)
             self.assertIn("Couldn't delete when state is", str(error))
         self.put(AuditState.SUSPENDED)
-        self.delete()
+        with self.database.writer() as session:
+            audit = audits.get(session, "a")
+            audits.delete(session, audit, NOW)
+            self.assertRaises(NotFound, audits.delete, session, audit, NOW)
         self.assertEqual(AuditState.DELETED, self.state())
         self.assertEqual([(RunState.CANCELLED, NOW)], self.runs())
         with self.database.reader() as session:

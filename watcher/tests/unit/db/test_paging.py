@@ -8,9 +8,20 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from watcher.common.errors import Invalid, NotFound
-from watcher.db import paging
-from watcher.db.models import ScoringEngine
+from watcher.db import (
+    action_plans,
+    actions,
+    audit_templates,
+    audits,
+    goals,
+    paging,
+    scoring_engines,
+    services,
+    strategies,
+)
+from watcher.db.models import AuditTemplate, ScoringEngine, Service
 from watcher.db.paging import Page
+from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase, TestCase
 
 _LISTED = select(ScoringEngine).where(ScoringEngine.deleted == 0)
@@ -71,6 +82,51 @@ class FetchTestCase(DatabaseTestCase):
 
     def _ids(self, page: Page) -> list[int]:
         return [row.id for row in self._rows(page)]
+
+
+class KeysTestCase(DatabaseTestCase):
+    """Whatever type a sort key has, there is a page after the first one."""
+
+    RESOURCES = (
+        goals,
+        strategies,
+        audit_templates,
+        audits,
+        action_plans,
+        actions,
+        scoring_engines,
+        services,
+    )
+
+    def setUp(self) -> None:
+        super().setUp()
+        with self.database.writer() as session:
+            for number in range(2):
+                goal = factories.goal(session)
+                strategy = factories.strategy(session, goal)
+                plan = factories.action_plan(
+                    session, factories.audit(session, strategy=strategy), strategy
+                )
+                factories.action(session, plan)
+                session.add_all(
+                    [
+                        AuditTemplate(name=str(number), goal=goal, strategy=strategy),
+                        ScoringEngine(name=str(number)),
+                        Service(name="service", host=str(number)),
+                    ]
+                )
+
+    def test_all_of_them(self) -> None:
+        for resource in self.RESOURCES:
+            for key in resource._KEYS:
+                for descending in (False, True):
+                    with self.database.reader() as session:
+                        first, second = resource.list_page(
+                            session, Page(9, sort_key=key, descending=descending)
+                        )
+                        marker = first.id if resource is services else first.uuid
+                        after = resource.list_page(session, Page(9, marker, key, descending))
+                        self.assertEqual([second], after, (resource, key, descending))
 
 
 class NullsTestCase(TestCase):

@@ -6,7 +6,7 @@ from unittest import mock
 import oslo_messaging
 
 from watcher import rpc
-from watcher.common.errors import Unavailable
+from watcher.common.errors import Unanswered
 from watcher.rpc import doorbell
 from watcher.rpc.questions import Calls
 from watcher.tests.base import TestCase, wait_for
@@ -61,7 +61,7 @@ class BusTest(TestCase):
         self.conf.set_override("conductor_topic", "nobody", group="watcher_decision_engine")
         calls = Calls(self.conf, self.transport)
         self.conf.set_override("rpc_response_timeout", 1)
-        error = self.assertRaises(Unavailable, calls.strategy_info, "dummy")
+        error = self.assertRaises(Unanswered, calls.strategy_info, "dummy")
         self.assertIn("watcher-decision-engine", str(error))
 
     def test_a_server_that_cannot_start_tries_again(self) -> None:
