@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 from oslo_db.exception import DBConnectionError
-from sqlalchemy.orm import Session
 
 from watcher.api.together import Together
 from watcher.common.errors import NotFound
 from watcher.common.event import Event
 from watcher.common.webhook import Facts
-from watcher.db import events, webhooks
+from watcher.db import batches, webhooks
+from watcher.db.batches import Admitted
 from watcher.db.events import Parameters, Recorded
 from watcher.db.session import Database
 from watcher.webhooks.credentials import effective_auth
@@ -29,19 +29,6 @@ class Knock:
 
     ident: str
     now: datetime.datetime
-
-
-@dataclasses.dataclass(frozen=True)
-class Admitted:
-    """An event that is to be written, with the run that acts on it."""
-
-    facts: Facts
-    event: Event
-    parameters: Parameters
-    now: datetime.datetime
-
-    def write(self, session: Session) -> Recorded:
-        return events.accept(session, self.facts, self.event, self.parameters, self.now)
 
 
 class Door:
@@ -61,23 +48,21 @@ class Door:
         return self._writes.ask(Admitted(facts, event, parameters, now))
 
     def _look(self, knocks: Sequence[Knock]) -> Sequence[Facts | Exception]:
-        latest = {knock.ident: knock.now for knock in sorted(knocks, key=lambda knock: knock.now)}
+        idents = sorted({knock.ident for knock in knocks})
+        latest = max(knock.now for knock in knocks)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
-        found: dict[str, Facts | Exception] = {}
         with self._database.reader() as session:
-            for ident, now in latest.items():
-                try:
-                    found[ident] = webhooks.facts(session, ident, now, auth, limit)
-                except NotFound as error:
-                    found[ident] = error
-        return [found[knock.ident] for knock in knocks]
+            found = webhooks.facts_of_all(session, idents, latest, auth, limit)
+        by_ident = dict(zip(idents, found, strict=True))
+        return [
+            by_ident[knock.ident] or NotFound(f"There is no audit {knock.ident}.")
+            for knock in knocks
+        ]
 
-    def _write(self, admitted: Sequence[Admitted]) -> Sequence[Recorded | Exception]:
+    def _write(self, admitted: Sequence[Admitted]) -> Sequence[Recorded]:
         # In one order, so that no two processes wait for each other.
         order = sorted(range(len(admitted)), key=lambda place: admitted[place].facts.audit_id)
-
-        def work(session: Session) -> dict[int, Recorded]:
-            return {place: admitted[place].write(session) for place in order}
-
-        written = self._database.write(work)
-        return [written[place] for place in range(len(admitted))]
+        ordered = [admitted[place] for place in order]
+        recorded = self._database.write(lambda session: batches.accept(session, ordered))
+        by_place = dict(zip(order, recorded, strict=True))
+        return [by_place[place] for place in range(len(admitted))]

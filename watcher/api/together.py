@@ -4,23 +4,20 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-
-AT_ONCE: Final = 2
-"""Goes under way: one may wait for the disk, or for somebody's lock, while another works."""
 
 
 class Together(Generic[Q, A]):
     """Answers questions of several threads with one call of *answer*.
 
-    It is called in the thread of one who asks, with the questions of all who have asked
-    since the last call began, and gives an answer or an exception for each.  A thread that
-    is alone waits for nobody.  Nobody gets an answer that was looked for before he asked.
-    When a call fails, which may be the fault of one question, each is answered alone, unless
-    the exception is *fatal*: then it would be the same for all.
+    It is called in the thread of one who asks, once at a time, with the questions of all who
+    have asked since the last call began, and gives an answer or an exception for each.  A
+    thread that is alone waits for nobody, and nobody gets an answer that was looked for
+    before he asked.  When a call fails, which may be the fault of one question, each is
+    answered alone, unless the exception is *fatal*: then it would be the same for all.
     """
 
     def __init__(
@@ -30,7 +27,7 @@ class Together(Generic[Q, A]):
     ) -> None:
         self._answer, self._fatal = answer, fatal
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._turn = threading.Lock()
         self._next: _Go[Q, A] | None = None
 
     def ask(self, question: Q) -> A:
@@ -48,7 +45,7 @@ class Together(Generic[Q, A]):
         return answer
 
     def _lead(self, go: "_Go[Q, A]") -> None:
-        with self._turns:
+        with self._turn:
             with self._lock:
                 self._next = None
             try:

@@ -58,7 +58,7 @@ def repeated(session: Session, facts: Facts, event: Event) -> Recorded | None:
     if event.delivery is None:
         return None
     row = session.execute(
-        _DELIVERED, {"audit_id": facts.audit_id, "delivery_key": _key(event.delivery)}
+        _DELIVERED, {"audit_id": facts.audit_id, "delivery_key": key(event.delivery)}
     ).first()
     return row and Recorded(row.decision, row.decision_reason, row.uuid, row.run_id, repeated=True)
 
@@ -202,12 +202,11 @@ def _count_repetition(session: Session, facts: Facts, event: Event) -> Recorded 
     return first
 
 
-def _key(delivery: str) -> str:
+def key(delivery: str) -> str:
     return hashlib.sha256(delivery.encode("utf-8", "replace")).hexdigest()
 
 
-def _write(
-    session: Session,
+def row(
     facts: Facts,
     event: Event,
     now: datetime.datetime,
@@ -215,31 +214,33 @@ def _write(
     reason: str | None,
     run_id: int | None = None,
     parameters: Parameters | None = None,
-) -> str:
-    uuid = models.new_uuid()
-    session.execute(
-        _INSERT,
-        {
-            "uuid": uuid,
-            "audit_id": facts.audit_id,
-            "run_id": run_id,
-            "received_at": now,
-            "source": event.source,
-            "alarm_name": event.alarm_name,
-            "alarm_id": event.alarm_id,
-            "severity": event.severity,
-            "previous_state": event.previous_state,
-            "current_state": event.current_state,
-            "reason": event.reason,
-            "request_id": event.request_id,
-            "decision": decision,
-            "decision_reason": reason,
-            "payload": json.dumps(event.payload),
-            "parameters": dict(parameters or {}),
-            "delivery_key": event.delivery and _key(event.delivery),
-        },
-    )
-    return uuid
+) -> dict[str, Any]:
+    """The values of an event's row, with a new UUID."""
+    return {
+        "uuid": models.new_uuid(),
+        "audit_id": facts.audit_id,
+        "run_id": run_id,
+        "received_at": now,
+        "source": event.source,
+        "alarm_name": event.alarm_name,
+        "alarm_id": event.alarm_id,
+        "severity": event.severity,
+        "previous_state": event.previous_state,
+        "current_state": event.current_state,
+        "reason": event.reason,
+        "request_id": event.request_id,
+        "decision": decision,
+        "decision_reason": reason,
+        "payload": json.dumps(event.payload),
+        "parameters": dict(parameters or {}),
+        "delivery_key": event.delivery and key(event.delivery),
+    }
+
+
+def _write(session: Session, *what: Any) -> str:
+    values = row(*what)
+    session.execute(_INSERT, values)
+    return str(values["uuid"])
 
 
 # Each event of a storm asks these; the table itself spares the way through the ORM.

@@ -2,9 +2,10 @@
 """Webhooks: the settings of EVENT audits, and the facts that decide about an event."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Executable, and_, bindparam, select
+from sqlalchemy import Executable, Row, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
@@ -23,13 +24,38 @@ def facts(
 
     *max_recorded* is the number of events that are recorded in a minute.
     """
-    uuid = canonical_uuid(ident)
-    row = session.execute(
-        _BY_NAME if uuid is None else _BY_UUID,
-        {"ident": uuid or ident, "since": now - MINUTE, "last": max_recorded - 1},
-    ).first()
-    if row is None:
+    (found,) = facts_of_all(session, [ident], now, default_auth, max_recorded)
+    if found is None:
         raise NotFound(f"There is no audit {ident}.")
+    return found
+
+
+def facts_of_all(
+    session: Session,
+    idents: Sequence[str],
+    now: datetime.datetime,
+    default_auth: str,
+    max_recorded: int,
+) -> list[Facts | None]:
+    """The facts of each; None where there is no audit.  UUIDs are looked up all at once."""
+    when = {"since": now - MINUTE, "last": max_recorded - 1}
+    uuids = [canonical_uuid(ident) for ident in idents]
+    by_uuid = {}
+    if wanted := sorted({uuid for uuid in uuids if uuid is not None}):
+        rows = session.execute(_BY_UUID, {"idents": wanted, **when})
+        by_uuid = {row.audit_uuid: row for row in rows}
+    found: list[Facts | None] = []
+    for ident, uuid in zip(idents, uuids, strict=True):
+        if uuid is None:
+            # Each alone: it is for the database to say which names are the same.
+            row = session.execute(_BY_NAME, {"ident": ident, **when}).first()
+        else:
+            row = by_uuid.get(uuid)
+        found.append(None if row is None else _of_row(session, row, default_auth))
+    return found
+
+
+def _of_row(session: Session, row: Row[Any], default_auth: str) -> Facts:
     values: dict[str, Any] = dict(row._mapping)
     oldest = values.pop("oldest")
     values.update(
@@ -81,7 +107,7 @@ def _facts(condition: Any) -> Executable:
 
 
 # Every request asks these, and to build them takes longer than to answer them.
-_BY_UUID = _facts(Audit.uuid == bindparam("ident"))
+_BY_UUID = _facts(Audit.uuid.in_(bindparam("idents", expanding=True)))
 _BY_NAME = _facts(Audit.name == bindparam("ident"))
 _PARAMETERS = (
     select(Audit.parameters, Strategy.parameters_spec)

@@ -3,7 +3,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from watcher.api import together
 from watcher.api.together import Together
 from watcher.common.errors import NotFound
 from watcher.tests.base import TestCase, wait_for
@@ -32,12 +31,10 @@ class TogetherTest(TestCase):
     def ask(self, question: object) -> "Future[int]":
         return self.pool.submit(self.together.ask, question)
 
-    def keep_busy(self) -> "list[Future[int]]":
-        """As many goes as there may be at once, none of which ends yet."""
-        asked = []
-        for number in range(together.AT_ONCE):
-            asked.append(self.ask(f"busy {number}"))
-            wait_for(lambda n=number: len(self.goes) == n + 1, "one more go is under way")
+    def keep_busy(self) -> "Future[int]":
+        """A go that does not end yet."""
+        asked = self.ask("busy")
+        wait_for(lambda: self.goes, "it is under way")
         return asked
 
     def ask_meanwhile(self, questions: Sequence[object]) -> "list[Future[int]]":
@@ -55,17 +52,17 @@ class TogetherTest(TestCase):
     def test_those_who_ask_meanwhile_share_the_next_go(self) -> None:
         first = self.keep_busy()
         others = self.ask_meanwhile(list(range(10)))
-        self.assertEqual(together.AT_ONCE, len(self.goes))
+        self.assertEqual([["busy"]], self.goes)
         self.go_on.set()
-        self.assertEqual([1, 2], [each.result(30) for each in first])
-        self.assertEqual([3] * 10, [each.result(30) for each in others])
-        self.assertEqual(set(range(10)), set(self.goes[2]))
+        self.assertEqual(1, first.result(30))
+        self.assertEqual([2] * 10, [each.result(30) for each in others])
+        self.assertEqual(set(range(10)), set(self.goes[1]))
 
     def test_each_gets_the_answer_to_the_own_question(self) -> None:
         self.keep_busy()
         good, missing = self.ask_meanwhile(["a", "missing"])
         self.go_on.set()
-        self.assertEqual(3, good.result(30))
+        self.assertEqual(2, good.result(30))
         self.assertRaises(NotFound, missing.result, 30)
 
     def test_when_all_fails_all_know(self) -> None:
@@ -74,12 +71,12 @@ class TogetherTest(TestCase):
         self.go_on.set()
         for each in asked:
             self.assertRaises(OSError, each.result, 30)
-        self.assertEqual(4, self.ask("later").result(30))
+        self.assertEqual(3, self.ask("later").result(30))
 
     def test_one_bad_question_spoils_no_other(self) -> None:
         self.keep_busy()
         good, bad, other = self.ask_meanwhile(["a", "bad", "b"])
         self.go_on.set()
         self.assertRaises(ValueError, bad.result, 30)
-        self.assertTrue(good.result(30) > 3 and other.result(30) > 3)
-        self.assertEqual([["a"], ["b"], ["bad"]], sorted(self.goes[3:]))
+        self.assertTrue(good.result(30) > 2 and other.result(30) > 2)
+        self.assertEqual([["a"], ["b"], ["bad"]], sorted(self.goes[2:]))
