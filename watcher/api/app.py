@@ -74,7 +74,7 @@ def _register(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(sizelimit.OPTS, group="oslo_middleware")
     conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
     conf.register_opts(cors.OPTS, group="cors")
-    conf.set_default("allow_methods", ["GET", "POST", "PATCH", "DELETE"], group="cors")
+    conf.set_default("allow_methods", ["GET", "PUT", "POST", "DELETE", "PATCH"], group="cors")
     headers = ["X-Auth-Token", "X-Subject-Token", "X-Service-Token", "X-OpenStack-Request-ID"]
     versions = [
         microversions.HEADER,
