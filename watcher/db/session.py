@@ -28,7 +28,6 @@ from oslo_log import log
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
-from sqlalchemy.pool.base import reset_none
 
 LOG = log.getLogger(__name__)
 T = TypeVar("T")
@@ -133,9 +132,6 @@ class Database:
             self._held_open.rollback()
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "connect", _mysql_connect)
-            # Each session ends its transaction; the pool would roll back once more, which is
-            # a fifth of what a small transaction says to the server.
-            engine.pool._reset_on_return = reset_none
             # oslo.db has a connection in the pool already, from asking the server.
             engine.dispose()
 
