@@ -47,14 +47,6 @@ def get(session: Session, ident: str) -> Audit:
     return audit
 
 
-def get_bare(session: Session, ident: str) -> Audit:
-    """The same without goal and strategy: for those who only need to know the audit."""
-    audit = session.scalars(select(Audit).where(identified(Audit, ident))).first()
-    if audit is None:
-        raise NotFound(f"There is no audit {ident}.")
-    return audit
-
-
 def list_page(
     session: Session, page: Page, goal: str | None = None, strategy: str | None = None
 ) -> list[Audit]:
