@@ -200,8 +200,7 @@ class TestStorm(WebhookTestCase):
     def test_a_covered_event_costs_one_look(self):
         statements = Statements(self.api.database.engine)
         self.assertEqual(202, self.post().status_int)
-        statements.seen.pop("BEGIN", None)  # a matter of the driver
-        self.assertEqual({"SELECT": 1}, dict(statements.seen))
+        self.assertEqual({"BEGIN": 1, "SELECT": 1}, dict(statements.seen))
 
     def test_covered_events_are_counted_a_little_later(self):
         for _ in range(5):
