@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.errors import Conflict, NotFound
 from watcher.db import paging
-from watcher.db.lookup import identified
+from watcher.db.lookup import identified, related_to
 from watcher.db.models import AuditTemplate, Goal, Strategy
 from watcher.db.paging import Page
 
@@ -45,11 +45,7 @@ def list_page(
     session: Session, page: Page, goal: str | None = None, strategy: str | None = None
 ) -> list[AuditTemplate]:
     """A page of all templates, or of those of a goal or strategy (UUID or name)."""
-    wanted = _WITH_RELATED
-    if goal is not None:
-        wanted = wanted.where(identified(Goal, goal))
-    if strategy is not None:
-        wanted = wanted.where(identified(Strategy, strategy))
+    wanted = related_to(_WITH_RELATED, goal, strategy)
     return paging.fetch(session, wanted, page, _KEYS, *_NAMED)
 
 

@@ -12,7 +12,7 @@ from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, NotFound
 from watcher.common.states import AuditState, AuditType
 from watcher.db import paging, runs
-from watcher.db.lookup import identified
+from watcher.db.lookup import identified, related_to
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.paging import Page
 from watcher.db.transitions import move
@@ -51,11 +51,7 @@ def list_page(
     session: Session, page: Page, goal: str | None = None, strategy: str | None = None
 ) -> list[Audit]:
     """Audits, all or those of a goal or strategy."""
-    wanted = _WITH_RELATED
-    if goal is not None:
-        wanted = wanted.where(identified(Goal, goal))
-    if strategy is not None:
-        wanted = wanted.where(identified(Strategy, strategy))
+    wanted = related_to(_WITH_RELATED, goal, strategy)
     return paging.fetch(session, wanted, page, _KEYS, *_NAMED)
 
 

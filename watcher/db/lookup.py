@@ -2,11 +2,15 @@
 """How rows are identified from outside: by UUID, or by name."""
 
 import uuid as uuidlib
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_utils import uuidutils
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session
+
+from watcher.db.models import Goal, Strategy
+
+R = TypeVar("R")
 
 
 def is_uuid(ident: str) -> bool:
@@ -25,6 +29,15 @@ def identified(row: Any, ident: str) -> ColumnElement[bool]:
         row.name == ident if canonical is None else row.uuid == canonical
     )
     return and_(row.deleted == 0, condition)
+
+
+def related_to(wanted: Select[R], goal: str | None, strategy: str | None) -> Select[R]:
+    """*wanted*, which joins both, narrowed to the rows of a goal and of a strategy, if given."""
+    if goal is not None:
+        wanted = wanted.where(identified(Goal, goal))
+    if strategy is not None:
+        wanted = wanted.where(identified(Strategy, strategy))
+    return wanted
 
 
 def lock(session: Session, row: Any, ident: str) -> None:
