@@ -66,6 +66,13 @@ class Process:
             self._process.wait()
 
 
+def start_node(test: TestCase, script: str, host: str, config: str) -> Process:
+    """A service on a node of its own: *host* names its configuration and its log."""
+    path = pathlib.Path(test.directory, f"{host}.conf")
+    path.write_text(config)
+    return Process(test, script, "--config-file", str(path), log=f"{script}-{host}")
+
+
 def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(script, *arguments), capture_output=True, text=True, timeout=SECONDS

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """202 means committed, whoever dies afterwards; the tests of each database take these in."""
 
-import os
 import pathlib
 
 import fixtures
@@ -12,7 +11,7 @@ from watcher.db import counters, migration
 from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Strategy
 from watcher.db.session import Database
 from watcher.tests.base import TestCase, wait_for
-from watcher.tests.processes import Process, free_port, status_of
+from watcher.tests.processes import Process, free_port, start_node, status_of
 
 CONFIG = """
 [DEFAULT]
@@ -85,19 +84,15 @@ class KilledStories(TestCase):
             self.useFixture(fixtures.EnvironmentVariable(variable, str(value)))
 
     def start(self, script: str, host: str) -> Process:
-        path = os.path.join(self.directory, f"{host}.conf")
-        with open(path, "w") as config:
-            config.write(
-                CONFIG.format(
-                    host=host,
-                    transport=self.transport,
-                    directory=self.directory,
-                    database=self.conf.database.connection,
-                    port=self.port,
-                    name=self.name,
-                )
-            )
-        return Process(self, script, "--config-file", path, log=f"{script}-{host}")
+        config = CONFIG.format(
+            host=host,
+            transport=self.transport,
+            directory=self.directory,
+            database=self.conf.database.connection,
+            port=self.port,
+            name=self.name,
+        )
+        return start_node(self, script, host, config)
 
     def start_api(self) -> Process:
         api = self.start("watcher-api", "api")

@@ -2,7 +2,6 @@
 """The three services as processes of their own, on real databases and a real broker."""
 
 import json
-import os
 from collections import Counter
 
 from sqlalchemy import func, select
@@ -16,7 +15,7 @@ from watcher.tests.integration.servers import (
     ServerTestCase,
     broker,
 )
-from watcher.tests.processes import Process, free_port, status_of
+from watcher.tests.processes import Process, free_port, start_node, status_of
 
 ALARM = json.dumps(
     {
@@ -64,19 +63,15 @@ class ServicesStories(ServerTestCase):
         self.port = free_port()
 
     def start(self, script: str, host: str) -> Process:
-        path = os.path.join(self.directory, f"{host}.conf")
-        with open(path, "w") as config:
-            config.write(
-                CONFIG.format(
-                    host=host,
-                    broker=self.broker,
-                    directory=self.directory,
-                    database=self.conf.database.connection,
-                    port=self.port,
-                    name=self.name,
-                )
-            )
-        return Process(self, script, "--config-file", path, log=f"{script}-{host}")
+        config = CONFIG.format(
+            host=host,
+            broker=self.broker,
+            directory=self.directory,
+            database=self.conf.database.connection,
+            port=self.port,
+            name=self.name,
+        )
+        return start_node(self, script, host, config)
 
     def start_all(self, engines: int) -> Process:
         """The API, when all services are ready."""
