@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A WSGI application on a free port of this machine, which can be made to fail."""
+
+import enum
+import socket
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import fixtures
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+
+class Fault(enum.Enum):
+    """What may be wrong with a service."""
+
+    DOWN = "503, with a page of a proxy"
+    REFUSED = "401, with a sentence in JSON"
+    GONE = "the connection ends without an answer"
+    SLOW = "no answer until the server stops, or ``heal``"
+    HTML = "200, with a page instead of data"
+    TRUNCATED = "half of the right answer"
+    WRONG_SHAPE = "200, with JSON that is something else"
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+
+class EmulatedServer(fixtures.Fixture):
+    """Serves *app*, which is any WSGI application, between ``setUp`` and ``cleanUp``.
+
+    Any thread may change ``fault`` at any time; a request takes the fault of its
+    beginning.
+    """
+
+    def __init__(self, app: Any) -> None:
+        super().__init__()
+        self._app = app
+        self._faults: list[Fault] = []
+        self._healed = threading.Event()
+        self.fault: Fault | None = None
+        self.requests: list[Request] = []
+        """All that came, in order; their bodies are read."""
+
+    def _setUp(self) -> None:
+        self._server = make_server(
+            "127.0.0.1", 0, self._serve, threaded=True, request_handler=_QuietHandler
+        )
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="emulated", daemon=True
+        )
+        thread.start()
+        self.addCleanup(self._server.server_close)
+        self.addCleanup(thread.join)
+        self.addCleanup(self._server.shutdown)
+        self.addCleanup(self.heal)
+
+    def fail(self, *faults: Fault) -> None:
+        """Answer the next requests with these faults, one each, and then well again."""
+        self._faults += faults
+
+    def heal(self) -> None:
+        """End every fault; slow answers come now."""
+        self.fault = None
+        self._faults.clear()
+        self._healed.set()
+
+    def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        request.get_data(cache=True, parse_form_data=False)
+        self.requests.append(request)
+        fault = self._faults.pop(0) if self._faults else self.fault
+        response = self._answer(request, fault)
+        answer: Iterable[bytes] = response(environ, start_response)
+        return answer
+
+    def _answer(self, request: Request, fault: Fault | None) -> Response:
+        if fault is Fault.DOWN:
+            return Response("<html>Service Unavailable</html>", 503, mimetype="text/html")
+        if fault is Fault.REFUSED:
+            return Response('{"error": "Unauthorized"}', 401, mimetype="application/json")
+        if fault is Fault.HTML:
+            return Response("<html>Please log in</html>", mimetype="text/html")
+        if fault is Fault.WRONG_SHAPE:
+            return Response('{"surprise": [1, "two", null]}', mimetype="application/json")
+        if fault is Fault.SLOW:
+            self._healed.wait()
+        if fault is Fault.GONE:
+            request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        response = Response.from_app(self._app, request.environ, buffered=True)
+        if fault is Fault.TRUNCATED:
+            response.set_data(response.get_data()[: len(response.get_data()) // 2])
+        return response
