@@ -14,7 +14,7 @@ from oslo_log import log
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
 from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common import plugins
 from watcher.common.errors import WatcherError
 from watcher.common.states import ActionState

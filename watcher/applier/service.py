@@ -16,7 +16,7 @@ from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.gate import Gate
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.workflow import ALWAYS, Workflow
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.states import ActionState, PlanState
 from watcher.common.ticker import Ticker

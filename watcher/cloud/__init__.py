@@ -1,12 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outside world: what Watcher needs of a cloud, as small interfaces.
 
-``compute`` names the interface and its values; ``simulated`` is a cloud in memory.
+``compute``, ``block_storage``, ``baremetal`` and ``metrics`` name the interfaces and
+their values; ``openstack`` is a real cloud, ``simulated`` one in memory.
 """
+
+import dataclasses
 
 from oslo_config import cfg
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud.baremetal import Baremetal
+from watcher.cloud.block_storage import BlockStorage
+from watcher.cloud.compute import Compute
+from watcher.cloud.metrics import Metrics
+from watcher.common.errors import NotConfigured
+
+
+@dataclasses.dataclass(frozen=True)
+class Cloud:
+    """The services of one cloud.  NotConfigured on the use of one that it lacks."""
+
+    compute_service: Compute | None = None
+    block_storage_service: BlockStorage | None = None
+    baremetal_service: Baremetal | None = None
+    own_metrics: Metrics | None = None
+    """Of a cloud that measures itself: then no datasource is asked."""
+
+    @property
+    def compute(self) -> Compute:
+        if self.compute_service is None:
+            raise NotConfigured("No cloud is configured; set [cloud] simulation to a file.")
+        return self.compute_service
+
+    @property
+    def block_storage(self) -> BlockStorage:
+        if self.block_storage_service is None:
+            raise NotConfigured("The cloud has no block storage service.")
+        return self.block_storage_service
+
+    @property
+    def baremetal(self) -> Baremetal:
+        if self.baremetal_service is None:
+            raise NotConfigured("The cloud has no bare metal service.")
+        return self.baremetal_service
+
+    @property
+    def metrics(self) -> Metrics:
+        if self.own_metrics is None:
+            raise NotConfigured("No source of metrics is configured.")
+        return self.own_metrics
 
 
 def connect(conf: cfg.ConfigOpts) -> Cloud:

@@ -4,9 +4,39 @@
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from watcher.common.errors import NotConfigured
+_LIVE_STATES = ("active", "paused")
+
+
+class Aggregate(NamedTuple):
+    """A host aggregate, as each of its hosts knows it."""
+
+    id: int
+    name: str
+    metadata: Mapping[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerGroup:
+    """Servers that the scheduler keeps together or apart."""
+
+    uuid: str
+    policy: str
+    """``affinity``, ``anti-affinity``, ``soft-affinity`` or ``soft-anti-affinity``."""
+    members: Sequence[str]
+    """Uuids of its servers."""
+    max_server_per_host: int = 1
+    """How many of them one host may have; counts for ``anti-affinity`` alone."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Flavor:
+    id: str
+    name: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,8 +60,7 @@ class Host:
     """``up`` or ``down``: whether it answers."""
     disabled_reason: str | None = None
     zone: str = ""
-    aggregates: Sequence[tuple[int, str]] = ()
-    """(id, name) of each host aggregate that it is in."""
+    aggregates: Sequence[Aggregate] = ()
 
     @property
     def available(self) -> bool:
@@ -58,6 +87,21 @@ class Server:
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     created: datetime.datetime | None = None
     locked: bool = False
+    flavor: str = ""
+    """Name of its flavor."""
+    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of its flavor."""
+    pinned_az: str = ""
+    """The availability zone that it was asked to be in; empty: any, or not known."""
+
+    @property
+    def migration(self) -> str | None:
+        """``live`` or ``cold``: how it can be moved as it is; None if it cannot be."""
+        if self.locked or self.task_state is not None:
+            return None
+        if self.state in _LIVE_STATES:
+            return "live"
+        return "cold" if self.state == "stopped" else None
 
     @property
     def migratable(self) -> bool:
@@ -78,6 +122,11 @@ class Compute(Protocol):
 
     def servers(self) -> Sequence[Server]: ...
 
+    def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
+        """The servers that changed after *since* (UTC); deleted ones in state ``deleted``."""
+
+    def server_groups(self) -> Sequence[ServerGroup]: ...
+
     def host(self, hostname: str) -> Host: ...
 
     def server(self, uuid: str) -> Server: ...
@@ -94,46 +143,18 @@ class Compute(Protocol):
     def abort_live_migration(self, uuid: str) -> None:
         """Ask for the end of a live migration that is under way."""
 
+    def enable(self, hostname: str) -> None:
+        """Let the scheduler use a host."""
 
-class Metrics(Protocol):
-    """Measured values in bulk: one call for the whole scope.
+    def disable(self, hostname: str, reason: str) -> None:
+        """Keep the scheduler from using a host; its servers stay."""
 
-    A resource without data is absent from the result, never zero.
-    MetricsUnavailable when the source does not answer; NotFound for a metric it
-    does not know.
-    """
+    def flavor(self, ident: str) -> Flavor:
+        """The flavor of an id or, failing that, of a name."""
 
-    name: str
-    """What users call this source of metrics."""
+    def resize(self, uuid: str, flavor_id: str) -> None:
+        """Begin to change a server's flavor; ends in vm_state ``resized``."""
 
-    def available(self, metric: str) -> bool:
-        """Whether the source answers and knows *metric*."""
+    def start(self, uuid: str) -> None: ...
 
-    def host_metric(
-        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        """Host uuid to value, in the metric's unit, over the last *period* seconds."""
-
-    def server_metric(
-        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        """Server uuid to value, in the metric's unit, over the last *period* seconds."""
-
-
-class Cloud:
-    """The services of one cloud.  NotConfigured on the use of one that it lacks."""
-
-    def __init__(self, compute: Compute | None = None, metrics: Metrics | None = None) -> None:
-        self._compute, self._metrics = compute, metrics
-
-    @property
-    def compute(self) -> Compute:
-        if self._compute is None:
-            raise NotConfigured("No cloud is configured; set [cloud] simulation to a file.")
-        return self._compute
-
-    @property
-    def metrics(self) -> Metrics:
-        if self._metrics is None:
-            raise NotConfigured("No source of metrics is configured.")
-        return self._metrics
+    def stop(self, uuid: str) -> None: ...

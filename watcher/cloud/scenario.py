@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import yaml
 
 from watcher.cloud import generator
-from watcher.cloud.compute import Host, Server
+from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
 from watcher.common.errors import Invalid
 
 Values = dict[str, dict[str, Any]]
@@ -44,6 +44,8 @@ _KEYS = {
     "hosts",
     "servers",
     "instances",
+    "server_groups",
+    "flavors",
     "metrics",
     "migration_seconds",
     "surges",
@@ -103,6 +105,8 @@ class Scenario:
     """For servers whose migrations are special, by uuid."""
     surges: list[Surge]
     alarms: list[AlarmRule]
+    groups: list[ServerGroup] = dataclasses.field(default_factory=list)
+    flavors: list[Flavor] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Scenario":
@@ -149,6 +153,10 @@ class Scenario:
             courses,
             [_surge(entry, servers) for entry in content.get("surges", ())],
             [_made(AlarmRule, "alarms", entry) for entry in content.get("alarms", ())],
+            [
+                _made(ServerGroup, "server_groups", each)
+                for each in content.get("server_groups", ())
+            ],
         )
 
 
@@ -169,7 +177,16 @@ def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:
 def _host(entry: Mapping[str, Any]) -> Host:
     fields = {_ALIASES.get(key, key): value for key, value in entry.items() if key not in _LEFT_OUT}
     fields.setdefault("uuid", str(uuidlib.uuid5(_NAMESPACE, fields.get("hostname", ""))))
+    fields["aggregates"] = [_aggregate(each) for each in fields.get("aggregates", ())]
     return _made(Host, "hosts", fields)
+
+
+def _aggregate(entry: Any) -> Aggregate:
+    """``[id, name]`` and perhaps metadata, or a mapping."""
+    try:
+        return Aggregate(**entry) if isinstance(entry, Mapping) else Aggregate(*entry)
+    except TypeError as error:
+        raise Invalid(f"hosts: aggregate {entry} must have an id and a name.") from error
 
 
 def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Values) -> Server:

@@ -8,6 +8,7 @@ present time of its clock.
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import site
@@ -18,7 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from watcher.cloud.compute import Cloud, Host, Server
+from oslo_utils import timeutils
+
+from watcher.cloud import Cloud
+from watcher.cloud.compute import Flavor, Host, Server, ServerGroup
 from watcher.cloud.scenario import Course, Scenario
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 
@@ -53,6 +57,8 @@ class _Migration:
     seconds: float
     fails: bool
     state_before: str
+    flavor: str = ""
+    """Of a resize: the id of the new one."""
     """The server's, to which a cold migration returns when it is confirmed."""
 
     @property
@@ -79,13 +85,15 @@ class SimulatedCloud:
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
         self.scenario, self._clock = scenario, clock
-        self.cloud = Cloud(compute=self, metrics=self)
+        self.cloud = Cloud(compute_service=self, own_metrics=self)
         self._lock = threading.RLock()
         self._began = clock()
         self._hosts = {host.hostname: host for host in scenario.hosts}
         self._servers = {server.uuid: server for server in scenario.servers}
         self._migrations: dict[str, _Migration] = {}
         self._unconfirmed: dict[str, _Migration] = {}
+        self._changed: dict[str, datetime.datetime] = {}
+        """When each server last changed, of those that have."""
 
     @classmethod
     def from_file(
@@ -103,6 +111,13 @@ class SimulatedCloud:
     def servers(self) -> Sequence[Server]:
         with self._present():
             return list(self._servers.values())
+
+    def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
+        with self._present():
+            return [self._servers[uuid] for uuid, when in self._changed.items() if when > since]
+
+    def server_groups(self) -> Sequence[ServerGroup]:
+        return self.scenario.groups
 
     def host(self, hostname: str) -> Host:
         with self._present():
@@ -134,6 +149,35 @@ class SimulatedCloud:
                 raise CloudRefused(f"Server {uuid} is {server.state} and cannot move cold.")
             self._begin(server, destination, live=False)
 
+    def flavor(self, ident: str) -> Flavor:
+        for attribute in ("id", "name"):
+            for flavor in self.scenario.flavors:
+                if getattr(flavor, attribute) == ident:
+                    return flavor
+        raise NotFound(f"Flavor {ident} was not found.")
+
+    def resize(self, uuid: str, flavor_id: str) -> None:
+        with self._present():
+            server, flavor = self.server(uuid), self.flavor(flavor_id)
+            if server.state not in ("active", "stopped"):
+                raise CloudRefused(f"Server {uuid} is {server.state} and cannot be resized.")
+            wanted = dataclasses.replace(
+                server,
+                vcpus=flavor.vcpus - server.vcpus,
+                memory_mb=flavor.memory_mb - server.memory_mb,
+                disk_gb=flavor.disk_gb - server.disk_gb,
+            )
+            refusal = _refusal(wanted, self._hosts[server.host], self._taken())
+            if refusal:
+                raise CloudRefused(refusal)
+            self._begin(server, server.host, live=False, flavor=flavor.id)
+
+    def start(self, uuid: str) -> None:
+        self._switch(uuid, "stopped", "active")
+
+    def stop(self, uuid: str) -> None:
+        self._switch(uuid, "active", "stopped")
+
     def confirm_resize(self, uuid: str) -> None:
         with self._present():
             self.server(uuid)
@@ -150,6 +194,20 @@ class SimulatedCloud:
                 raise CloudRefused(f"Server {uuid} has no live migration under way.")
             del self._migrations[uuid]
             self._change(uuid, task_state=None)
+
+    def enable(self, hostname: str) -> None:
+        with self._present():
+            host = self.host(hostname)
+            self._hosts[hostname] = dataclasses.replace(
+                host, status="enabled", disabled_reason=None
+            )
+
+    def disable(self, hostname: str, reason: str) -> None:
+        with self._present():
+            host = self.host(hostname)
+            self._hosts[hostname] = dataclasses.replace(
+                host, status="disabled", disabled_reason=reason
+            )
 
     # Metrics
 
@@ -275,14 +333,30 @@ class SimulatedCloud:
             self._change(migration.server, task_state=None)
             return
         self._change(migration.server, task_state=None, host=migration.destination)
+        if migration.flavor:
+            flavor = self.flavor(migration.flavor)
+            self._change(
+                migration.server,
+                flavor=flavor.name,
+                vcpus=flavor.vcpus,
+                memory_mb=flavor.memory_mb,
+                disk_gb=flavor.disk_gb,
+            )
         if not migration.live:
             self._change(migration.server, state="resized")
             self._unconfirmed[migration.server] = migration
 
-    def _begin(self, server: Server, destination: str | None, live: bool) -> None:
+    def _switch(self, uuid: str, before: str, after: str) -> None:
+        with self._present():
+            server = self.server(uuid)
+            if server.state != before or server.task_state is not None:
+                raise CloudRefused(f"Server {uuid} is {server.state}, not {before} and at rest.")
+            self._change(uuid, state=after)
+
+    def _begin(self, server: Server, destination: str | None, live: bool, flavor: str = "") -> None:
         if server.task_state is not None:
             raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
-        target = self._target(server, destination)
+        target = server.host if flavor else self._target(server, destination)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
         self._migrations[server.uuid] = _Migration(
             server.uuid,
@@ -293,11 +367,13 @@ class SimulatedCloud:
             course.seconds,
             course.fails,
             server.state,
+            flavor,
         )
         self._change(server.uuid, task_state="migrating" if live else "resize_migrating")
 
     def _change(self, uuid: str, **changes: Any) -> None:
         self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
+        self._changed[uuid] = timeutils.utcnow()
 
     def _show(self, migration: _Migration, now: float) -> dict[str, Any]:
         shown = dataclasses.asdict(migration)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from watcher.cmd import process
 
 if TYPE_CHECKING:
-    from watcher.cloud.compute import Cloud
+    from watcher.cloud import Cloud
     from watcher.db.session import Database
     from watcher.notifications import Notifications
 

@@ -15,7 +15,7 @@ from oslo_log import log
 from watcher import conf as watcher_conf
 
 if TYPE_CHECKING:
-    from watcher.cloud.compute import Cloud
+    from watcher.cloud import Cloud
     from watcher.db.session import Database
     from watcher.notifications import Notifications
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import Bools, ComputeModel, Floats, Ints
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.model.types import Bools, Floats, Ints
 
 MARGIN = 0.99
 """Balancing goes on to this share of a threshold, or else the next small change of load

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import ComputeModel, Floats, Ints
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.model.types import Floats, Ints
 
 Moves = Sequence[tuple[int, int]]
 """(server, destination), as indices in the model."""

@@ -6,17 +6,19 @@ from __future__ import annotations
 import datetime
 import functools
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common import schemas
 from watcher.db.models import Audit, AuditRun
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
+    from watcher.decision_engine.model.collectors import Collectors
     from watcher.decision_engine.model.compute import ComputeModel
 
 
@@ -25,6 +27,8 @@ def make(
     run: AuditRun,
     now: datetime.datetime,
     cloud: Cloud,
+    collectors: Collectors,
+    failed_servers: Callable[[], frozenset[str]],
     catalog: Catalog,
     conf: cfg.ConfigOpts,
 ) -> Inputs:
@@ -37,7 +41,10 @@ def make(
         parameters=schemas.parameters(strategy.schema, parameters),
         now=now,
         seed=uuid.UUID(run.uuid).int,
-        compute_model=functools.cache(lambda: _compute_model(cloud, audit)),
+        compute_model=functools.cache(lambda: _compute_model(collectors, audit)),
+        storage_model=functools.cache(collectors.storage),
+        baremetal_model=functools.cache(collectors.baremetal),
+        failed_servers=failed_servers,
         host_metric=lambda *what, **how: cloud.metrics.host_metric(*what, **how),
         server_metric=lambda *what, **how: cloud.metrics.server_metric(*what, **how),
         scoring_engine=catalog.scoring_engine,
@@ -45,10 +52,8 @@ def make(
     )
 
 
-def _compute_model(cloud: Cloud, audit: Audit) -> ComputeModel:
+def _compute_model(collectors: Collectors, audit: Audit) -> ComputeModel:
     # The model brings NumPy: only runs that look at it pay for that.
     from watcher.decision_engine import scope
-    from watcher.decision_engine.model.collector import ComputeCollector
 
-    wanted = schemas.scope(audit.scope or [])
-    return scope.apply(ComputeCollector(cloud.compute).snapshot(), wanted)
+    return scope.apply(collectors.compute(), schemas.scope(audit.scope or []))

@@ -161,5 +161,9 @@ def _stages(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
 
 def _planned(key: str, action: ProposedAction, parents: list[str]) -> PlannedAction:
     return PlannedAction(
-        key, action.action_type, action.input_parameters, tuple(dict.fromkeys(parents))
+        key,
+        action.action_type,
+        action.input_parameters,
+        tuple(dict.fromkeys(parents)),
+        action.reason,
     )

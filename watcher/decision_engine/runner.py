@@ -14,7 +14,7 @@ from oslo_utils import timeutils
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
@@ -23,6 +23,7 @@ from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs, limits
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
@@ -67,12 +68,14 @@ class Runner:
         conf: cfg.ConfigOpts,
         database: Database,
         cloud: Cloud,
+        collectors: Collectors,
         catalog: Catalog,
         applier: Doorbell,
         notifications: Notifications,
     ) -> None:
         self._conf, self._database, self._cloud = conf, database, cloud
-        self._catalog, self._applier, self._notifications = catalog, applier, notifications
+        self._collectors, self._catalog = collectors, catalog
+        self._applier, self._notifications = applier, notifications
 
     def run(self, run: AuditRun) -> None:
         """Execute a run and write how it ended.  Database errors alone get out of here."""
@@ -114,6 +117,8 @@ class Runner:
                     run,
                     timeutils.utcnow(),
                     self._cloud,
+                    self._collectors,
+                    lambda: self._failed_servers(audit),
                     self._catalog,
                     self._conf,
                 )
@@ -124,6 +129,10 @@ class Runner:
         with self._notifications.audit_planner(audit.id):
             actions = self._catalog.planner(strategy.planner).plan(solution)
         return Outcome(strategy.name, actions, global_efficacy, indicators)
+
+    def _failed_servers(self, audit: Audit) -> frozenset[str]:
+        with self._database.reader() as session:
+            return action_plans.failed_servers(session, audit.id)
 
     def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
         now = timeutils.utcnow()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.model.compute import Bools, ComputeModel
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.model.types import Bools
 
 Entries = Iterable[Mapping[str, Any]]
 
@@ -46,6 +47,7 @@ def _part(model: ComputeModel, hosts: Bools) -> ComputeModel:
         demand=model.demand[servers],
         placement=position[model.placement[servers]],
         movable=model.movable[servers],
+        groups=model.groups,
     )
 
 
@@ -93,8 +95,10 @@ class _Aggregates:
 
     def __contains__(self, host: Host) -> bool:
         return any(
-            number in self._chosen or name in self._chosen or EVERYTHING in self._chosen
-            for number, name in host.aggregates
+            aggregate.id in self._chosen
+            or aggregate.name in self._chosen
+            or EVERYTHING in self._chosen
+            for aggregate in host.aggregates
         )
 
 

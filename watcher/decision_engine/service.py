@@ -12,7 +12,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
 from watcher.db import action_plans, claims, retention, runs, services
@@ -20,6 +20,7 @@ from watcher.db.session import Database
 from watcher.decision_engine import state
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.dispatcher import Dispatcher
+from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
@@ -52,7 +53,8 @@ class DecisionEngine:
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._catalog = Catalog(conf)
         self.metrics = Endpoint(conf, database)
-        runner = Runner(conf, database, cloud, self._catalog, applier, notifications)
+        collectors = Collectors(conf, cloud)
+        runner = Runner(conf, database, cloud, collectors, self._catalog, applier, notifications)
         self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),

@@ -15,6 +15,8 @@ class ProposedAction:
 
     action_type: str
     input_parameters: Mapping[str, Any]
+    reason: str = ""
+    """Why, in one short sentence for the operator."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Solution:
 
     actions: Sequence[ProposedAction] = ()
     indicators: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The load before and after, as JSON: ``{name: {"before": number, "after": number}}``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +41,25 @@ class PlannedAction:
     action_type: str
     input_parameters: Mapping[str, Any]
     parents: Sequence[str]
+    reason: str = ""
 
 
 class SolutionBuilder:
     """Collects the actions of a solution; an exact duplicate counts once."""
 
     def __init__(self) -> None:
+        self.summary: dict[str, dict[str, float]] = {}
         self._actions: list[ProposedAction] = []
         self._seen: set[str] = set()
 
-    def add(self, action_type: str, resource_id: str | None = None, /, **parameters: Any) -> None:
+    def add(
+        self,
+        action_type: str,
+        resource_id: str | None = None,
+        reason: str = "",
+        /,
+        **parameters: Any,
+    ) -> None:
         """Propose an action.  *resource_id* becomes one of its parameters."""
         if resource_id is not None:
             if "resource_id" in parameters:
@@ -55,18 +68,44 @@ class SolutionBuilder:
         key = repr((action_type, sorted(parameters.items(), key=lambda item: item[0])))
         if key not in self._seen:
             self._seen.add(key)
-            self._actions.append(ProposedAction(action_type, parameters))
+            self._actions.append(ProposedAction(action_type, parameters, reason))
 
-    def migrate_live(self, server: Server, destination: Host) -> None:
-        """Propose to move a running server."""
+    def migrate(
+        self, server: Server, destination: Host | None, reason: str = "", *, cold: bool = False
+    ) -> None:
+        """Propose to move a server: live if it runs, unless *cold*; the scheduler picks
+        the host if *destination* is None."""
+        where = {"destination_node": destination.hostname} if destination else {}
         self.add(
             "migrate",
             server.uuid,
-            migration_type="live",
+            reason,
+            migration_type="cold" if cold or server.state == "stopped" else "live",
             source_node=server.host,
-            destination_node=destination.hostname,
             resource_name=server.name,
+            **where,
+        )
+
+    def disable(self, host: Host, disabled_reason: str, reason: str = "") -> None:
+        """Propose to keep the scheduler from using a host."""
+        self.add(
+            "change_nova_service_state",
+            host.uuid,
+            reason,
+            state="disabled",
+            disabled_reason=disabled_reason,
+            resource_name=host.hostname,
+        )
+
+    def enable(self, host: Host, reason: str = "") -> None:
+        """Propose to let the scheduler use a host."""
+        self.add(
+            "change_nova_service_state",
+            host.uuid,
+            reason,
+            state="enabled",
+            resource_name=host.hostname,
         )
 
     def build(self, **indicators: float) -> Solution:
-        return Solution(tuple(self._actions), indicators)
+        return Solution(tuple(self._actions), indicators, self.summary)

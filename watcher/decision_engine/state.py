@@ -3,7 +3,8 @@
 
 from typing import Any
 
-from watcher.cloud.compute import Cloud, Metrics
+from watcher.cloud import Cloud
+from watcher.cloud.metrics import Metrics
 from watcher.common.errors import WatcherError
 from watcher.decision_engine.strategies.base import Strategy
 

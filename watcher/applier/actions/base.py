@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.errors import WatcherError
 
 

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from watcher.cloud.compute import Host, Server
+from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.decision_engine.model.placement import PlacementRules
+from watcher.decision_engine.model.types import Bools, Floats, Ints
 
 VCPU, MEMORY, DISK = 0, 1, 2
 """Columns of ``capacity`` and ``demand``: vCPUs, MiB, GB."""
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,9 +34,15 @@ class ComputeModel:
     demand: Floats
     placement: Ints
     movable: Bools
+    groups: Sequence[ServerGroup] = ()
 
     @classmethod
-    def build(cls, hosts: Sequence[Host], servers: Sequence[Server]) -> "ComputeModel":
+    def build(
+        cls,
+        hosts: Sequence[Host],
+        servers: Sequence[Server],
+        groups: Sequence[ServerGroup] = (),
+    ) -> "ComputeModel":
         """A snapshot of *hosts* and of those *servers* that are on one of them.
 
         Both are sorted by uuid, so that equal clouds give equal snapshots.
@@ -69,12 +72,22 @@ class ComputeModel:
         movable = np.ones(len(servers), dtype=np.bool_)
         for array in (capacity, demand, placement, movable):
             array.setflags(write=False)
-        return cls(tuple(hosts), tuple(servers), capacity, demand, placement, movable)
+        return cls(tuple(hosts), tuple(servers), capacity, demand, placement, movable, groups)
 
     @cached_property
     def host_index(self) -> dict[str, int]:
         """Hostname to index."""
         return {host.hostname: position for position, host in enumerate(self.hosts)}
+
+    @cached_property
+    def server_index(self) -> dict[str, int]:
+        """Uuid to index."""
+        return {server.uuid: position for position, server in enumerate(self.servers)}
+
+    @cached_property
+    def rules(self) -> PlacementRules:
+        """Where servers may be, apart from room."""
+        return PlacementRules.of(self.hosts, self.servers, self.groups)
 
     @cached_property
     def available(self) -> Bools:

@@ -14,7 +14,9 @@ from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
 
 if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs
+    from watcher.decision_engine.model.baremetal import BaremetalModel
     from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.model.storage import StorageModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Inputs:
     """For a random generator of the strategy's own; equal for all attempts at a run."""
     compute_model: Callable[[], ComputeModel]
     """The snapshot with the audit's scope applied.  ModelUnavailable."""
+    storage_model: Callable[[], StorageModel]
+    """The snapshot with the audit's scope applied.  ModelUnavailable."""
+    baremetal_model: Callable[[], BaremetalModel]
+    """ModelUnavailable."""
+    failed_servers: Callable[[], frozenset[str]]
+    """Uuids of the servers of which a migration FAILED in an earlier plan of the audit."""
     host_metric: Callable[..., Mapping[str, float]]
     """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}."""
     server_metric: Callable[..., Mapping[str, float]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from oslo_config import cfg
 from oslo_utils import strutils
 
-from watcher.cloud.compute import Host, Server
+from watcher.cloud.compute import Server
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -85,26 +85,16 @@ class Basic(Strategy):
                 break
             host = model.hosts[index]
             for server, destination in moves:
-                solution.migrate_live(model.servers[server], model.hosts[destination])
+                solution.migrate(model.servers[server], model.hosts[destination])
             migrations += len(moves)
             if moves and host.available:
                 released += 1
-                _disable(solution, host)
+                solution.disable(host, "watcher_disabled")
         return solution.build(
             compute_nodes_count=sum(host.available for host in model.hosts),
             released_compute_nodes_count=released,
             instance_migrations_count=migrations,
         )
-
-
-def _disable(solution: SolutionBuilder, host: Host) -> None:
-    solution.add(
-        "change_nova_service_state",
-        host.uuid,
-        state="disabled",
-        disabled_reason="watcher_disabled",
-        resource_name=host.hostname,
-    )
 
 
 def _movable(inputs: Inputs, model: ComputeModel) -> list[bool]:

@@ -132,7 +132,7 @@ class WorkloadStabilization(Strategy):
         moves = _moves(inputs, model, metrics, balance) if exceeded.any() else []
         solution = SolutionBuilder()
         for move in moves:
-            solution.migrate_live(model.servers[move.server], model.hosts[move.destination])
+            solution.migrate(model.servers[move.server], model.hosts[move.destination])
         # Deviations are reported of one metric: the first one that gave a reason to act.
         shown = exceeded.argmax()
         return solution.build(

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from watcher.api import app
 from watcher.applier.service import Applier
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState
 from watcher.db import action_plans, audits
 from watcher.db.models import ActionPlan, Audit, Strategy

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from watcher.applier.service import Applier
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.states import ActionState, AuditType, PlanState, RunState
 from watcher.db.models import Action, ActionPlan, AuditRun, Goal, Strategy
 from watcher.db.session import Database

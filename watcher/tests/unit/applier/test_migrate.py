@@ -5,7 +5,8 @@ from typing import Any
 from watcher.applier.actions.base import ActionFailed, Skip, Tools
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.interrupts import Cancelled
-from watcher.cloud.compute import Cloud, Server
+from watcher.cloud import Cloud
+from watcher.cloud.compute import Server
 from watcher.cloud.scenario import Scenario
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotConfigured, NotFound

@@ -4,16 +4,20 @@
 import datetime
 import types
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from watcher.cloud.compute import Host, Server
 from watcher.common import schemas
 from watcher.common.errors import NotFound
+from watcher.decision_engine.model.baremetal import BaremetalModel
 from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.model.storage import StorageModel
 from watcher.decision_engine.scoring import DummyScorer, DummyScoringContainer
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+T = TypeVar("T")
 
 
 def uid(name: str) -> str:
@@ -62,6 +66,9 @@ def inputs(
     measured: Metrics | None = None,
     seed: int = 1,
     options: Mapping[str, Any] | None = None,
+    storage: StorageModel | None = None,
+    baremetal: BaremetalModel | None = None,
+    failed: Collection[str] = (),
     **parameters: Any,
 ) -> Inputs:
     measured = measured or Metrics()
@@ -69,23 +76,27 @@ def inputs(
     engines["dummy_scorer"] = DummyScorer()
     defaults = {option.dest: option.default for option in strategy.options}
 
-    def compute_model() -> ComputeModel:
-        if model is None:
-            raise AssertionError("This strategy has no use for a model")
-        return model
-
     return Inputs(
         audit_uuid=uid("audit"),
         audit_type="ONESHOT",
         parameters=schemas.parameters(strategy.schema, parameters),
         now=datetime.datetime(2026, 1, 1),
         seed=seed,
-        compute_model=compute_model,
+        compute_model=lambda: _given("compute", model),
+        storage_model=lambda: _given("storage", storage),
+        baremetal_model=lambda: _given("bare metal", baremetal),
+        failed_servers=lambda: frozenset(failed),
         host_metric=measured.read,
         server_metric=measured.read,
         scoring_engine=engines.__getitem__,
         options=types.SimpleNamespace(**{**defaults, **(options or {})}),
     )
+
+
+def _given(kind: str, model: T | None) -> T:
+    if model is None:
+        raise AssertionError(f"This strategy has no use for a {kind} model")
+    return model
 
 
 def moves(solution: Solution) -> list[tuple[str, str, str]]:

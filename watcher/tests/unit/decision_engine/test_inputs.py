@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
 from watcher.db import models
 from watcher.decision_engine import inputs
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.tests.base import TestCase
@@ -29,6 +30,9 @@ class SmallCloud:
     def servers(self):
         return self._servers
 
+    def server_groups(self):
+        return ()
+
     def host_metric(self, name, hosts, period, aggregate, granularity):
         return {each.uuid: period for each in hosts}
 
@@ -46,12 +50,15 @@ class InputsTest(TestCase):
         )
 
     def make(self, strategy=Dummy, run=RUN, cloud=None, given=None, **audit):
+        cloud = cloud or Cloud(self.compute, own_metrics=self.compute)
         values = {"uuid": uid("audit"), "audit_type": "ONESHOT", "parameters": {}, "scope": []}
         return inputs.make(
             strategy,
             models.AuditRun(uuid=run, parameters=given, audit=models.Audit(**(values | audit))),
             datetime.datetime(2026, 1, 1),
-            cloud or Cloud(self.compute, self.compute),
+            cloud,
+            Collectors(self.conf, cloud),
+            frozenset,
             self.catalog,
             self.conf,
         )

@@ -6,7 +6,7 @@ from unittest import mock
 from oslo_utils import timeutils
 from sqlalchemy import delete, select
 
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
 from watcher.db import claims, runs
@@ -22,6 +22,7 @@ from watcher.db.models import (
     Webhook,
 )
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.notifications import Notifications
@@ -50,6 +51,7 @@ class RunnerTest(base.DatabaseTestCase):
             self.conf,
             self.database,
             Cloud(),
+            Collectors(self.conf, Cloud()),
             self.catalog,
             self.applier,
             Notifications(self.conf, self.database),

@@ -2,14 +2,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import Aggregate
 from watcher.decision_engine import scope
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 
 HOSTS = (
-    host("h1", zone="az1", aggregates=[(1, "fast")]),
-    host("h2", zone="az1", aggregates=[(1, "fast"), (2, "green")]),
+    host("h1", zone="az1", aggregates=[Aggregate(1, "fast")]),
+    host("h2", zone="az1", aggregates=[Aggregate(1, "fast"), Aggregate(2, "green")]),
     host("h3", zone="az2"),
 )
 SERVERS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from watcher.cloud.compute import Cloud
+from watcher.cloud import Cloud
 from watcher.cloud.scenario import Scenario
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.decision_engine import state

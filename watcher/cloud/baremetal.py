@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Watcher needs of a cloud's bare metal service."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BaremetalNode:
+    """A machine, and the compute host that runs on it."""
+
+    uuid: str
+    name: str = ""
+    power_state: str = "unknown"
+    """``on``, ``off`` or ``unknown``, whatever the service calls it."""
+    maintenance: bool = False
+    maintenance_reason: str | None = None
+    host_uuid: str | None = None
+    """The compute host's uuid, if the service links it by that."""
+    hostname: str | None = None
+    """The compute host's hostname, if the service links it by that."""
+
+
+class Baremetal(Protocol):
+    """The bare metal service.
+
+    Every method may raise CloudUnavailable (try again later) and CloudRefused
+    (the service said no); those that name a node raise NotFound for an unknown one.
+    """
+
+    keeps_hosts_up: bool
+    """Whether compute still shows a host as up when its machine is switched off."""
+
+    def nodes(self) -> Sequence[BaremetalNode]: ...
+
+    def node(self, uuid: str) -> BaremetalNode: ...
+
+    def set_power(self, uuid: str, state: str) -> None:
+        """Begin to switch a machine ``on`` or ``off``."""

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Watcher needs of a cloud's block storage service."""
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StorageNode:
+    """A backend: one volume service, with its pools."""
+
+    host: str
+    """``host@backend``"""
+    zone: str = ""
+    status: str = "enabled"
+    state: str = "up"
+    volume_types: Sequence[str] = ()
+    """Names of the volume types that ask for this backend by ``volume_backend_name``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of a backend.  A capacity is None where the backend does not tell it."""
+
+    name: str
+    """``host@backend#pool``"""
+    total_volumes: int = 0
+    total_capacity_gb: float | None = None
+    free_capacity_gb: float | None = None
+    provisioned_capacity_gb: float | None = None
+    allocated_capacity_gb: float | None = None
+    max_over_subscription_ratio: float = 1.0
+    capabilities: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def node(self) -> str:
+        """``host@backend``"""
+        return self.name.partition("#")[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attachment:
+    server_id: str
+    attachment_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volume:
+    uuid: str
+    name: str
+    size_gb: int
+    host: str
+    """Name of its pool; empty while it has none."""
+    status: str = "available"
+    volume_type: str = ""
+    """Name of its type; empty if it has none."""
+    project_id: str = ""
+    bootable: bool = False
+    multiattach: bool = False
+    attachments: Sequence[Attachment] = ()
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    snapshot_id: str | None = None
+    """The snapshot that it was made of."""
+    migration_status: str | None = None
+    created: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VolumeType:
+    id: str
+    name: str
+    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class BlockStorage(Protocol):
+    """The block storage service.
+
+    Every method may raise CloudUnavailable (try again later) and CloudRefused
+    (the service said no); those that name something raise NotFound for an unknown
+    one.  Requests return when the service has taken them, not when the work is done.
+    """
+
+    def nodes(self) -> Sequence[StorageNode]: ...
+
+    def pools(self) -> Sequence[Pool]: ...
+
+    def volumes(self) -> Sequence[Volume]: ...
+
+    def volume_types(self) -> Sequence[VolumeType]: ...
+
+    def volumes_with_snapshots(self) -> Collection[str]:
+        """Uuids of the volumes that have snapshots."""
+
+    def volume(self, uuid: str) -> Volume: ...
+
+    def migrate(self, uuid: str, pool: str) -> None:
+        """Begin to move a volume to a pool."""
+
+    def retype(self, uuid: str, volume_type: str) -> None:
+        """Begin to give a volume another type, moving it if it has to move."""

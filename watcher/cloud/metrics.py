@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Watcher needs of a source of metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from watcher.cloud.compute import Host, Server
+
+
+class Metrics(Protocol):
+    """Measured values in bulk: one call for the whole scope.
+
+    A resource without data is absent from the result, never zero.
+    MetricsUnavailable when the source does not answer; NotFound for a metric it
+    does not know.
+    """
+
+    name: str
+    """What users call this source of metrics."""
+
+    def available(self, metric: str) -> bool:
+        """Whether the source answers and knows *metric*."""
+
+    def host_metric(
+        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """Host uuid to value, in the metric's unit, over the last *period* seconds."""
+
+    def server_metric(
+        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """Server uuid to value, in the metric's unit, over the last *period* seconds."""
