@@ -157,6 +157,7 @@ class Scenario:
                 _made(ServerGroup, "server_groups", each)
                 for each in content.get("server_groups", ())
             ],
+            [_made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
         )
 
 
