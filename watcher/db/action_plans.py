@@ -12,7 +12,7 @@ from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState, sources
 from watcher.db import counters, models, paging
 from watcher.db.lookup import identified
-from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, Strategy
+from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, Explanation, Strategy
 from watcher.db.paging import Page
 from watcher.db.transitions import move
 
@@ -52,6 +52,9 @@ class Planned(Protocol):
     @property
     def parents(self) -> Sequence[str]: ...
 
+    @property
+    def reason(self) -> str: ...
+
 
 def get(session: Session, uuid: str) -> ActionPlan:
     """The live plan with that uuid, with its audit, strategy and indicators.  NotFound."""
@@ -85,10 +88,12 @@ def create(
     actions: Sequence[Planned],
     now: datetime.datetime,
     status_message: str | None = None,
+    summary: Mapping[str, Any] | None = None,
 ) -> ActionPlan:
-    """Write a plan with all that belongs to it, in three statements whatever its size.
+    """Write a plan with all that belongs to it, in four statements whatever its size.
 
-    An indicator has a ``name``, ``description``, ``unit`` and ``value``.
+    An indicator has a ``name``, ``description``, ``unit`` and ``value``; *summary* is
+    what the plan changes.
     """
     plan = ActionPlan(
         uuid=models.new_uuid(),
@@ -107,6 +112,11 @@ def create(
         session.execute(
             insert(EfficacyIndicator),
             [_indicator_row(plan.id, indicator, now) for indicator in indicators],
+        )
+    reasons = {action.uuid: action.reason for action in actions if action.reason}
+    if summary or reasons:
+        session.add(
+            Explanation(action_plan_id=plan.id, summary=dict(summary or {}), reasons=reasons)
         )
     return plan
 

@@ -2,7 +2,8 @@
 """The tables, and at the same time the objects that the services work with.
 
 The first part is the schema that existing installations have.  ``audit_runs``,
-``audit_events``, ``webhooks`` and ``action_plan_leases`` are ours alone.
+``audit_events``, ``webhooks``, ``action_plan_leases`` and ``action_plan_explanations``
+are ours alone.
 
 All times are naive UTC.  A row is soft-deleted by ``deleted = id`` and a
 ``deleted_at``, so that a name may be used again: names are unique together
@@ -381,6 +382,18 @@ class ActionPlanLease(Base):
     expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
     attempt: Mapped[int] = mapped_column(default=1)
     """Which holder this is since an action of the plan ended; more than one means deaths."""
+
+
+class Explanation(Base):
+    """Why a plan is as it is, in its strategy's words.  Written once, with the plan."""
+
+    __tablename__ = "action_plan_explanations"
+
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
+    summary: Mapped[dict[str, Any]]
+    """What the plan changes: ``{name: {"before": number, "after": number}}``."""
+    reasons: Mapped[dict[str, Any]]
+    """Action uuid to a sentence."""
 
 
 class Tally(Base):

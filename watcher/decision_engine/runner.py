@@ -50,6 +50,7 @@ class Outcome:
     actions: Sequence[PlannedAction]
     global_efficacy: list[dict[str, Any]]
     indicators: Sequence[Mapping[str, Any]]
+    summary: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Runner:
             )
         with self._notifications.audit_planner(audit.id):
             actions = self._catalog.planner(strategy.planner).plan(solution)
-        return Outcome(strategy.name, actions, global_efficacy, indicators)
+        return Outcome(strategy.name, actions, global_efficacy, indicators, solution.summary)
 
     def _failed_servers(self, audit: Audit) -> frozenset[str]:
         with self._database.reader() as session:
@@ -211,6 +212,7 @@ def _write(
         indicators=outcome.indicators,
         actions=outcome.actions,
         now=now,
+        summary=outcome.summary,
     )
     claims.finish(
         session,

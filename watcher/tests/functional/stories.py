@@ -171,6 +171,13 @@ class Plans(Catalog):
         first = factories.action(session, plan)
         second = factories.action(session, plan, parents=[first.uuid])
         third = factories.action(session, plan, action_type="sleep", parents=[second.uuid])
+        session.add(
+            models.Explanation(
+                action_plan_id=plan.id,
+                summary={"hosts in use": {"before": 2, "after": 1}},
+                reasons={first.uuid: "It is time to say hello."},
+            )
+        )
         ongoing = factories.action_plan(session, audit, strategy, state=PlanState.ONGOING)
         succeeded = factories.action_plan(session, other, strategy, state=PlanState.SUCCEEDED)
         tell(

@@ -15,7 +15,7 @@ from watcher.api.render import record, related, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post
 from watcher.common.errors import Invalid
 from watcher.common.states import PlanState
-from watcher.db import action_plans
+from watcher.db import action_plans, explanations
 from watcher.db.models import ActionPlan
 from watcher.db.paging import Page
 
@@ -24,23 +24,36 @@ _FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
     "strategy": str,
 }
 
+_Summaries = Mapping[int, Mapping[str, Any]]
+"""Plan id to what the plan changes."""
+
 
 class ActionPlans(Resource):
     @get(query=_FILTERS, paged=True)
     def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
         self.authorize(request, "action_plan:get_all")
-        return self._list(request, page, _short, filters)
+        with self.database.reader() as session:
+            rows = action_plans.list_page(session, page, **filters)
+            return paging.collection(
+                request, "action_plans", (_short(request, row) for row in rows), page
+            )
 
     @get("detail", query=_FILTERS, paged=True)
     def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
         self.authorize(request, "action_plan:detail")
-        return self._list(request, page, _full, filters)
+        with self.database.reader() as session:
+            rows = action_plans.list_page(session, page, **filters)
+            summaries = explanations.of_plans(session, rows)
+            return paging.collection(
+                request, "action_plans", (_full(request, row, summaries) for row in rows), page
+            )
 
     @get("{uuid}")
     def get_one(self, request: Request, uuid: str) -> dict[str, Any]:
         self.authorize(request, "action_plan:get")
         with self.database.reader() as session:
-            return _full(request, action_plans.get(session, _uuid(uuid)))
+            plan = action_plans.get(session, _uuid(uuid))
+            return _full(request, plan, explanations.of_plans(session, [plan]))
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=("state",)))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -67,13 +80,14 @@ class ActionPlans(Resource):
         self.notifications.action_plan_deleted(self.database.write(write))
 
     def _change(self, request: Request, uuid: str, state: str) -> dict[str, Any]:
-        def write(session: Session) -> tuple[ActionPlan, str | None]:
+        def write(session: Session) -> tuple[ActionPlan, str | None, _Summaries]:
             plan = action_plans.get(session, _uuid(uuid))
             old_state = plan.state
             action_plans.change_state(session, plan, state)
-            return action_plans.get(session, _uuid(uuid)), old_state
+            plan = action_plans.get(session, _uuid(uuid))
+            return plan, old_state, explanations.of_plans(session, [plan])
 
-        plan, old_state = self.database.write(write)
+        plan, old_state, summaries = self.database.write(write)
         if state == PlanState.CANCELLED:
             self.notifications.actions_cancelled(plan.id)
         self.notifications.action_plan_updated(plan.id, old_state=old_state)
@@ -82,16 +96,7 @@ class ActionPlans(Resource):
             self.decision_engine.ring(plan.audit.uuid or "")
         else:
             self.applier.ring(plan.uuid or "")
-        return _full(request, plan)
-
-    def _list(
-        self, request: Request, page: Page, form: Any, filters: dict[str, str]
-    ) -> dict[str, Any]:
-        with self.database.reader() as session:
-            rows = action_plans.list_page(session, page, **filters)
-            return paging.collection(
-                request, "action_plans", (form(request, row) for row in rows), page
-            )
+        return _full(request, plan, summaries)
 
 
 def _uuid(text: str) -> str:
@@ -128,8 +133,13 @@ def _short(request: Request, plan: ActionPlan) -> dict[str, Any]:
     }
 
 
-def _full(request: Request, plan: ActionPlan) -> dict[str, Any]:
-    body = {**_short(request, plan), **record(plan), "hostname": plan.hostname}
+def _full(request: Request, plan: ActionPlan, summaries: _Summaries) -> dict[str, Any]:
+    body = {
+        **_short(request, plan),
+        **record(plan),
+        "hostname": plan.hostname,
+        "summary": summaries.get(plan.id, {}),
+    }
     if request.version >= (1, 5):
         body["status_message"] = plan.status_message
     return body

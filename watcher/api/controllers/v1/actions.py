@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1/actions: the steps of action plans."""
 
+import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from watcher.api.resource import Request, Resource, get, patch
 from watcher.api.types import Text
 from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState
-from watcher.db import actions
+from watcher.db import actions, explanations
 from watcher.db.models import Action
 from watcher.db.paging import Page
 
@@ -32,6 +33,20 @@ class Changes(Base):
 
     state = Text(20)
     status_message = Text(255)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Texts:
+    """What is said of actions beside their rows."""
+
+    descriptions: Mapping[str, str]
+    """By action type."""
+    reasons: Mapping[str, str]
+    """By the uuid of the action."""
+
+    @classmethod
+    def of(cls, session: Session, rows: Sequence[Action]) -> "_Texts":
+        return cls(actions.descriptions(session), explanations.of_actions(session, rows))
 
 
 class Actions(Resource):
@@ -51,7 +66,7 @@ class Actions(Resource):
         _check(filters)
         with self.database.reader() as session:
             rows = actions.list_page(session, page, **filters)
-            texts = actions.descriptions(session)
+            texts = _Texts.of(session, rows)
             return paging.collection(
                 request, "actions", (_full(request, row, texts) for row in rows), page
             )
@@ -61,7 +76,7 @@ class Actions(Resource):
         self.authorize(request, "action:get")
         with self.database.reader() as session:
             action = actions.get(session, _uuid(uuid))
-            return _full(request, action, actions.descriptions(session))
+            return _full(request, action, _Texts.of(session, [action]))
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=_CHANGEABLE))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -70,11 +85,12 @@ class Actions(Resource):
         self.authorize(request, "action:update")
         wanted = _wanted(body)
 
-        def write(session: Session) -> tuple[Action, str | None, Mapping[str, str]]:
+        def write(session: Session) -> tuple[Action, str | None, _Texts]:
             action = actions.get(session, _uuid(uuid))
             old_state = action.state
             _change(session, action, wanted)
-            return actions.get(session, _uuid(uuid)), old_state, actions.descriptions(session)
+            action = actions.get(session, _uuid(uuid))
+            return action, old_state, _Texts.of(session, [action])
 
         action, old_state, texts = self.database.write(write)
         if wanted:
@@ -128,12 +144,13 @@ def _short(request: Request, action: Action) -> dict[str, Any]:
     }
 
 
-def _full(request: Request, action: Action, texts: Mapping[str, str]) -> dict[str, Any]:
+def _full(request: Request, action: Action, texts: _Texts) -> dict[str, Any]:
     body = {
         **_short(request, action),
         **record(action),
-        "description": texts.get(action.action_type, ""),
+        "description": texts.descriptions.get(action.action_type, ""),
         "input_parameters": action.input_parameters,
+        "reason": texts.reasons.get(action.uuid),
     }
     if request.version >= (1, 5):
         body["status_message"] = action.status_message

@@ -5,8 +5,8 @@ from sqlalchemy import func, select
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
-from watcher.db import action_plans
-from watcher.db.models import Action, ActionPlan, EfficacyIndicator
+from watcher.db import action_plans, explanations
+from watcher.db.models import Action, ActionPlan, EfficacyIndicator, Explanation
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import base, factories
 
@@ -35,7 +35,7 @@ class TestCreate(base.DatabaseTestCase):
             return action_plans.create(session, **(arguments | values)).id
 
     def test_everything_that_belongs_to_it_is_written(self):
-        first = PlannedAction("u1", "nop", {"message": "a"}, [])
+        first = PlannedAction("u1", "nop", {"message": "a"}, [], "A good reason.")
         second = PlannedAction("u2", "sleep", {"duration": 3.2}, ["u1"])
         plan_id = self.create(
             global_efficacy=[{"name": "ratio", "value": 50.0}],
@@ -49,6 +49,7 @@ class TestCreate(base.DatabaseTestCase):
                 },
             ],
             actions=[first, second],
+            summary={"hosts in use": {"before": 2, "after": 1}},
         )
         with self.database.reader() as session:
             plan = session.scalars(select(ActionPlan).where(ActionPlan.id == plan_id)).one()
@@ -56,6 +57,10 @@ class TestCreate(base.DatabaseTestCase):
             indicators = session.scalars(
                 select(EfficacyIndicator).order_by(EfficacyIndicator.id)
             ).all()
+            reasons = explanations.of_actions(session, actions)
+            summaries = explanations.of_plans(session, [plan])
+        self.assertEqual({"u1": "A good reason."}, reasons)
+        self.assertEqual({plan_id: {"hosts in use": {"before": 2, "after": 1}}}, summaries)
         self.assertEqual(PlanState.RECOMMENDED, plan.state)
         self.assertEqual(NOW, plan.created_at)
         self.assertEqual([{"name": "ratio", "value": 50.0}], plan.global_efficacy)
@@ -70,6 +75,7 @@ class TestCreate(base.DatabaseTestCase):
         self.create(state=PlanState.SUCCEEDED)
         with self.database.reader() as session:
             self.assertEqual(0, session.scalar(select(func.count(Action.id))))
+            self.assertEqual(0, session.scalar(select(func.count(Explanation.action_plan_id))))
             self.assertEqual(PlanState.SUCCEEDED, session.scalars(select(ActionPlan.state)).one())
 
     def test_only_recommended_plans_of_the_audit_are_replaced(self):
