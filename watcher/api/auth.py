@@ -2,40 +2,38 @@
 """Who calls: keystone's word for it, the routes that ask nobody, and the request context."""
 
 import re
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
-import webob
 from oslo_config import cfg
 from oslo_context.context import RequestContext
-from webob import dec
 
 from watcher.api import credentials
+from watcher.api.wsgi import Application, Environ, StartResponse
 
 _ENVIRON: Final = "watcher.context"
 _WEBHOOK: Final = re.compile(r"/v1/webhooks/[^/]+/?")
 
 
-def context(environ: dict[str, Any]) -> RequestContext:
+def context(environ: Environ) -> RequestContext:
     """The context of a request that has passed the middleware of this module."""
     found: RequestContext = environ[_ENVIRON]
     return found
 
 
-def is_webhook(request: webob.Request) -> bool:
+def is_webhook(environ: Environ) -> bool:
     """Whether this is the message of an alarm service."""
-    return request.method == "POST" and bool(_WEBHOOK.fullmatch(request.path_info))
+    return environ["REQUEST_METHOD"] == "POST" and bool(_WEBHOOK.fullmatch(environ["PATH_INFO"]))
 
 
-def _identified(request: webob.Request, application: Any) -> Any:
-    request.environ[_ENVIRON] = RequestContext.from_environ(request.environ)
-    return application
+def _identified(environ: Environ) -> None:
+    environ[_ENVIRON] = RequestContext.from_environ(environ)
 
 
-def _taken_at_their_word(request: webob.Request, application: Any) -> Any:
-    _identified(request, application)
-    if "X-Roles" not in request.headers:
-        context(request.environ).roles = ["admin"]
-    return application
+def _taken_at_their_word(environ: Environ) -> None:
+    _identified(environ)
+    if "HTTP_X_ROLES" not in environ:
+        context(environ).roles = ["admin"]
 
 
 class Authenticated:
@@ -47,25 +45,24 @@ class Authenticated:
     roles is the operator: that is how the service runs on one machine without a keystone.
     """
 
-    def __init__(self, application: Any, conf: cfg.ConfigOpts) -> None:
-        self._application = application
-        self._identified: Any = dec.wsgify(
-            _identified if conf.enable_authentication else _taken_at_their_word,
-            args=(application,),
-        )
+    def __init__(self, application: Application, conf: cfg.ConfigOpts) -> None:
+        identify = _identified if conf.enable_authentication else _taken_at_their_word
+
+        def identified(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            identify(environ)
+            return application(environ, start_response)
+
+        self._application, self._identified = application, identified
         if conf.enable_authentication:
             # Here, because it is large and an API without keystone does without it.
             from keystonemiddleware.auth_token import AuthProtocol
 
             self._identified = AuthProtocol(self._identified, {"oslo_config_config": conf})
 
-    @dec.wsgify
-    def __call__(self, request: webob.Request) -> Any:
-        if is_webhook(request):
-            credentials.veil_tokens(request.environ)
-        elif request.path_info != "/":
-            return self._identified
-        request.environ[_ENVIRON] = RequestContext(
-            request_id=request.environ.get("openstack.request_id")
-        )
-        return self._application
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if is_webhook(environ):
+            credentials.veil_tokens(environ)
+        elif environ["PATH_INFO"] != "/":
+            return self._identified(environ, start_response)
+        environ[_ENVIRON] = RequestContext(request_id=environ.get("openstack.request_id"))
+        return self._application(environ, start_response)

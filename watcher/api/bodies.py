@@ -3,14 +3,15 @@
 
 import contextlib
 import json
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn, TypeVar
 
 import webob
 import wsme.exc
-from webob import dec
 from wsme.rest.json import fromjson
 from wsme.types import list_attributes
 
+from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common.errors import BodyTooLarge, Invalid
 
 T = TypeVar("T")
@@ -28,19 +29,18 @@ class Drained:
     while the client still sends, and the client never sees the answer.
     """
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
 
-    @dec.wsgify
-    def __call__(self, request: webob.Request) -> webob.Response:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         # Before anybody reads: it never reads on into the next request.
-        stream = request.body_file
-        response = request.get_response(self._application)
+        stream = webob.Request(environ).body_file
+        answer = self._application(environ, start_response)
         with contextlib.suppress(OSError):  # a client that is gone
             for _ in range(0, GREATEST, _PIECE):
                 if not stream.read(_PIECE):
                     break
-        return response
+        return answer
 
 
 def read(request: webob.Request, limit: int) -> bytes:

@@ -3,13 +3,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import webob
 from oslo_db import exception as db_errors
 from oslo_log import log
-from webob import dec, exc
+from webob import exc
 
+from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common import errors
 from watcher.common.errors import WatcherError
 
@@ -94,12 +95,12 @@ def _meaning(error: Exception) -> tuple[int, str]:
 class Errors:
     """Answers for whatever is raised below it."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
 
-    @dec.wsgify
-    def __call__(self, request: webob.Request) -> webob.Response:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            return request.get_response(self._application)
+            return self._application(environ, start_response)
         except Exception as error:
-            return respond(error)
+            answer: Iterable[bytes] = respond(error)(environ, start_response)
+            return answer

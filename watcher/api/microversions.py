@@ -2,19 +2,20 @@
 """The versions of the API, and how a request asks for one."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import microversion_parse
-import webob
-from webob import dec
 
-from watcher.api import errors
+from watcher.api import errors, wsgi
+from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common.errors import NotAcceptable
 
 Version = tuple[int, int]
 
 SERVICE_TYPE: Final = "infra-optim"
 HEADER: Final = "OpenStack-API-Version"
+_VARIABLE: Final = "HTTP_OPENSTACK_API_VERSION"
 ENVIRON: Final = "watcher.api_version"
 
 HISTORY: Final = {
@@ -43,7 +44,9 @@ def parse(header: str | None) -> Version:
     Without a value, or with none for this service, that is the first one: alarm
     services send no header.  NotAcceptable for a version that is not served.
     """
-    wanted = microversion_parse.get_version({HEADER: header or ""}, SERVICE_TYPE)
+    if not header:
+        return MINIMUM
+    wanted = microversion_parse.get_version({HEADER: header}, SERVICE_TYPE)
     if wanted is None:
         return MINIMUM
     if wanted.lower() == "latest":
@@ -67,22 +70,26 @@ def of(environ: dict[str, Any]) -> Version:
 class Versioned:
     """Settles the version of requests below /v1 and says so on every answer, errors too."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
 
-    @dec.wsgify
-    def __call__(self, request: webob.Request) -> webob.Response:
-        if not request.path_info.startswith("/v1"):
-            return request.get_response(self._application)
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith("/v1"):
+            return self._application(environ, start_response)
         try:
-            version = parse(request.headers.get(HEADER))
+            version = parse(environ.get(_VARIABLE))
         except NotAcceptable as error:
-            response = errors.respond(error)
-        else:
-            request.environ[ENVIRON] = version
-            response = request.get_response(self._application)
-            response.headers[HEADER] = f"{SERVICE_TYPE} {text(version)}"
-        response.headers["OpenStack-API-Minimum-Version"] = text(MINIMUM)
-        response.headers["OpenStack-API-Maximum-Version"] = text(MAXIMUM)
-        response.headers.add("Vary", HEADER)
-        return response
+            answer: Iterable[bytes] = errors.respond(error)(
+                environ, wsgi.adding(start_response, _SERVED)
+            )
+            return answer
+        environ[ENVIRON] = version
+        said = [(HEADER, f"{SERVICE_TYPE} {text(version)}"), *_SERVED]
+        return self._application(environ, wsgi.adding(start_response, said))
+
+
+_SERVED: Final = [
+    ("OpenStack-API-Minimum-Version", text(MINIMUM)),
+    ("OpenStack-API-Maximum-Version", text(MAXIMUM)),
+    ("Vary", HEADER),
+]

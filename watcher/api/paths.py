@@ -2,16 +2,18 @@
 """One spelling for each path, before anything decides by it."""
 
 import re
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import webob
-from webob import dec
 
 from watcher.api import errors
+from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common.errors import Invalid
 
 HEALTHCHECK: Final = "/healthcheck"
 
+_SLASHES: Final = re.compile("/{2,}")
 _COMPLETE: Final = re.compile(rf"/|/v1(/.*)?|{HEALTHCHECK}", re.DOTALL)
 
 
@@ -21,18 +23,26 @@ class Paths:
     The latter is what bookmark links need.
     """
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
 
-    @dec.wsgify
-    def __call__(self, request: webob.Request) -> Any:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        request = webob.Request(environ)
         try:
-            path = request.path_info
-            list(request.GET.items())
-        except UnicodeDecodeError:
-            return errors.respond(Invalid("The URL must be UTF-8."))
-        if "\0" in path or any("\0" in text for pair in request.GET.items() for text in pair):
-            return errors.respond(Invalid("The URL must not contain a NUL character."))
-        path = re.sub("/{2,}", "/", f"/{path}")
-        request.path_info = path if _COMPLETE.fullmatch(path) else f"/v1{path}"
-        return self._application
+            request.path_info = _spelled(request)
+        except Invalid as error:
+            answer: Iterable[bytes] = errors.respond(error)(environ, start_response)
+            return answer
+        return self._application(environ, start_response)
+
+
+def _spelled(request: webob.Request) -> str:
+    try:
+        path = request.path_info
+        query = list(request.GET.items()) if request.query_string else []
+    except UnicodeDecodeError:
+        raise Invalid("The URL must be UTF-8.") from None
+    if "\0" in path or any("\0" in text for pair in query for text in pair):
+        raise Invalid("The URL must not contain a NUL character.")
+    path = _SLASHES.sub("/", f"/{path}")
+    return path if _COMPLETE.fullmatch(path) else f"/v1{path}"

@@ -11,7 +11,9 @@ from watcher.api.resource import Collaborators, Request, Resource, get
 class Root(Resource):
     def __init__(self, collaborators: Collaborators) -> None:
         super().__init__(collaborators)
-        self.children = {"v1": V1(collaborators)}
+        v1 = V1(collaborators)
+        self.children = {"v1": v1}
+        self.webhooks = v1.webhooks
 
     @get()
     def document(self, request: Request) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _SINCE = {"webhooks": (1, 4)}
 class V1(Resource):
     def __init__(self, collaborators: Collaborators) -> None:
         super().__init__(collaborators)
+        self.webhooks = Webhooks(collaborators)
         self.children = {
             "goals": Goals(collaborators),
             "audit_templates": AuditTemplates(collaborators),
@@ -31,7 +32,7 @@ class V1(Resource):
             "audits": Audits(collaborators),
             "action_plans": ActionPlans(collaborators),
             "actions": Actions(collaborators),
-            "webhooks": Webhooks(collaborators),
+            "webhooks": self.webhooks,
         }
 
     @get()
