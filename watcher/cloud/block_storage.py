@@ -8,6 +8,18 @@ from typing import Any, Protocol
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class VolumeType:
+    id: str
+    name: str
+    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def backend(self) -> str:
+        """The ``volume_backend_name`` that it asks for; empty: any."""
+        return self.extra_specs.get("volume_backend_name", "")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StorageNode:
     """A backend: one volume service, with its pools."""
 
@@ -39,6 +51,14 @@ class Pool:
         """``host@backend``"""
         return self.name.partition("#")[0]
 
+    def accepts(self, volume_type: VolumeType) -> bool:
+        """Whether it has all that the type asks for, as far as it tells."""
+        return all(
+            _meets(self.capabilities[name], wanted)
+            for name, wanted in volume_type.extra_specs.items()
+            if name in self.capabilities
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Attachment:
@@ -67,13 +87,6 @@ class Volume:
     created: datetime.datetime | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class VolumeType:
-    id: str
-    name: str
-    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
 class BlockStorage(Protocol):
     """The block storage service.
 
@@ -95,8 +108,16 @@ class BlockStorage(Protocol):
 
     def volume(self, uuid: str) -> Volume: ...
 
+    def has_leftover(self, uuid: str) -> bool:
+        """Whether what a migration left of the volume on its old pool is still there."""
+
     def migrate(self, uuid: str, pool: str) -> None:
         """Begin to move a volume to a pool."""
 
     def retype(self, uuid: str, volume_type: str) -> None:
         """Begin to give a volume another type, moving it if it has to move."""
+
+
+def _meets(capability: Any, wanted: str) -> bool:
+    """Extra specs are texts; ``<is> True`` is how they ask for a boolean."""
+    return str(capability).lower() == wanted.removeprefix("<is>").strip().lower()

@@ -122,6 +122,9 @@ class Compute(Protocol):
 
     def servers(self) -> Sequence[Server]: ...
 
+    def servers_on(self, hostname: str) -> Sequence[Server]:
+        """The servers of one host, in one request; none if there is no such host."""
+
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
         """The servers that changed after *since* (UTC); deleted ones in state ``deleted``."""
 

@@ -14,7 +14,8 @@ Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances
 list them one by one with the fields of ``cloud.compute``, and ``metrics`` has
 ``host`` and ``instance``, each ``{uuid: {metric: value}}``.  A server's ``host`` is a
 hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics,
-``migration_seconds`` and ``migration_fails`` say how its migrations go.
+``migration_seconds`` and ``migration_fails`` say how its migrations go.  ``storage``
+is described in ``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
 """
 
 import dataclasses
@@ -24,12 +25,13 @@ import math
 import uuid as uuidlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
-from watcher.cloud import generator
+from watcher.cloud import generator, simulated_baremetal
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.cloud.fields import made, refuse_unknown
 from watcher.common.errors import Invalid
 
 Values = dict[str, dict[str, Any]]
@@ -37,8 +39,6 @@ Values = dict[str, dict[str, Any]]
 
 _NAMESPACE = uuidlib.UUID("6f5bdc5c-5d2e-4f0e-9f0a-3f9ed6a2c1d7")
 _ALIASES = {"vcpu_reserved": "vcpus_reserved"}
-_LEFT_OUT = {"power"}
-"""Of a host, what only a bare-metal service knows."""
 _KEYS = {
     "generate",
     "hosts",
@@ -50,10 +50,10 @@ _KEYS = {
     "migration_seconds",
     "surges",
     "alarms",
+    "storage",
     "meta",
     "inputs",
 }
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +107,9 @@ class Scenario:
     alarms: list[AlarmRule]
     groups: list[ServerGroup] = dataclasses.field(default_factory=list)
     flavors: list[Flavor] = dataclasses.field(default_factory=list)
+    storage: Mapping[str, Any] | None = None
+    """What ``simulated_storage`` reads; None: there is no block storage."""
+    machines: list[simulated_baremetal.Machine] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Scenario":
@@ -126,7 +129,7 @@ class Scenario:
     def from_dict(cls, content: Any) -> "Scenario":
         if not isinstance(content, Mapping):
             raise Invalid("simulation: the file must be one mapping, with hosts and servers.")
-        _refuse_unknown("simulation", content, _KEYS)
+        refuse_unknown("simulation", content, _KEYS)
         if "generate" in content:
             content = _with_generated(content)
         hosts = [_host(entry) for entry in content.get("hosts", ())]
@@ -152,12 +155,15 @@ class Scenario:
             seconds,
             courses,
             [_surge(entry, servers) for entry in content.get("surges", ())],
-            [_made(AlarmRule, "alarms", entry) for entry in content.get("alarms", ())],
+            [made(AlarmRule, "alarms", entry) for entry in content.get("alarms", ())],
+            [made(ServerGroup, "server_groups", each) for each in content.get("server_groups", ())],
+            [made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
+            content.get("storage"),
             [
-                _made(ServerGroup, "server_groups", each)
-                for each in content.get("server_groups", ())
+                simulated_baremetal.Machine.of_host(entry)
+                for entry in content.get("hosts", ())
+                if "power" in entry
             ],
-            [_made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
         )
 
 
@@ -166,7 +172,7 @@ def _yaml(text: str) -> Any:
 
 
 def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:
-    size = _made(generator.Size, "generate", content["generate"])
+    size = made(generator.Size, "generate", content["generate"])
     hosts, servers = generator.generate(size)
     return {
         **content,
@@ -176,10 +182,14 @@ def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _host(entry: Mapping[str, Any]) -> Host:
-    fields = {_ALIASES.get(key, key): value for key, value in entry.items() if key not in _LEFT_OUT}
+    fields = {
+        _ALIASES.get(key, key): value
+        for key, value in entry.items()
+        if key not in simulated_baremetal.KEYS
+    }
     fields.setdefault("uuid", str(uuidlib.uuid5(_NAMESPACE, fields.get("hostname", ""))))
     fields["aggregates"] = [_aggregate(each) for each in fields.get("aggregates", ())]
-    return _made(Host, "hosts", fields)
+    return made(Host, "hosts", fields)
 
 
 def _aggregate(entry: Any) -> Aggregate:
@@ -203,7 +213,7 @@ def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Val
     created = fields.get("created")
     if isinstance(created, str):
         fields["created"] = datetime.datetime.fromisoformat(created.rstrip("Z"))
-    return _made(Server, "servers", fields)
+    return made(Server, "servers", fields)
 
 
 def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:
@@ -217,7 +227,7 @@ def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:
         if server.state == "active"
         and (server.host in hosts or server.uuid in names or server.name in names)
     )
-    return _made(Surge, "surges", fields)
+    return made(Surge, "surges", fields)
 
 
 def _by_metric(resources: Mapping[str, Mapping[str, Any]]) -> Values:
@@ -226,24 +236,3 @@ def _by_metric(resources: Mapping[str, Mapping[str, Any]]) -> Values:
         for metric, value in metrics.items():
             values.setdefault(metric, {})[uuid] = value
     return values
-
-
-def _made(kind: type[T], where: str, entry: Any) -> T:
-    """*kind* from the fields of *entry*; Invalid if they do not fit."""
-    if not isinstance(entry, Mapping):
-        raise Invalid(f"{where}: '{entry}' must be a mapping.")
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    _refuse_unknown(where, entry, {field.name for field in fields})
-    try:
-        return kind(**entry)
-    except TypeError as error:
-        raise Invalid(f"{where}: {dict(entry)} is not complete: {error}.") from error
-
-
-def _refuse_unknown(where: str, entry: Mapping[str, Any], known: set[str]) -> None:
-    unknown = entry.keys() - known
-    if unknown:
-        raise Invalid(
-            f"{where}: {', '.join(sorted(unknown))} unknown; allowed are "
-            f"{', '.join(sorted(known))}."
-        )

@@ -24,6 +24,8 @@ from oslo_utils import timeutils
 from watcher.cloud import Cloud
 from watcher.cloud.compute import Flavor, Host, Server, ServerGroup
 from watcher.cloud.scenario import Course, Scenario
+from watcher.cloud.simulated_baremetal import SimulatedBaremetal
+from watcher.cloud.simulated_storage import SimulatedStorage
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 
 HOST_OWN_MEMORY_MB = 2048
@@ -85,7 +87,6 @@ class SimulatedCloud:
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
         self.scenario, self._clock = scenario, clock
-        self.cloud = Cloud(compute_service=self, own_metrics=self)
         self._lock = threading.RLock()
         self._began = clock()
         self._hosts = {host.hostname: host for host in scenario.hosts}
@@ -94,6 +95,16 @@ class SimulatedCloud:
         self._unconfirmed: dict[str, _Migration] = {}
         self._changed: dict[str, datetime.datetime] = {}
         """When each server last changed, of those that have."""
+        self.storage = (
+            None if scenario.storage is None else SimulatedStorage(scenario.storage, clock)
+        )
+        self.baremetal = SimulatedBaremetal(scenario.machines, clock, self._power)
+        self.cloud = Cloud(
+            compute_service=self,
+            block_storage_service=self.storage,
+            baremetal_service=self.baremetal if scenario.machines else None,
+            own_metrics=self,
+        )
 
     @classmethod
     def from_file(
@@ -111,6 +122,9 @@ class SimulatedCloud:
     def servers(self) -> Sequence[Server]:
         with self._present():
             return list(self._servers.values())
+
+    def servers_on(self, hostname: str) -> Sequence[Server]:
+        return [server for server in self.servers() if server.host == hostname]
 
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
         with self._present():
@@ -272,6 +286,8 @@ class SimulatedCloud:
                 },
                 "migrations": [self._show(move, now) for move in self._migrations.values()],
                 "unconfirmed": [self._show(move, now) for move in self._unconfirmed.values()],
+                "baremetal": self.baremetal.to_dict(),
+                **({"storage": self.storage.to_dict()} if self.storage else {}),
             }
 
     def save(self, path: str | Path) -> None:
@@ -287,13 +303,17 @@ class SimulatedCloud:
         """
         try:
             state = json.loads(Path(path).read_text())
-            with self._lock:
+            with self.baremetal.present(), self._lock:
                 self._restore(state)
         except (ValueError, KeyError, TypeError) as error:
             raise Invalid(f"{path} is not the state of a simulated cloud: {error!r}.") from error
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         now = self._clock()
+        if "baremetal" in state:
+            self.baremetal.restore(state["baremetal"])
+        if self.storage and "storage" in state:
+            self.storage.restore(state["storage"])
         self._began = now - state["elapsed"]
         for entry in state["hosts"]:
             host = self._hosts.get(entry["hostname"])
@@ -321,7 +341,7 @@ class SimulatedCloud:
     @contextlib.contextmanager
     def _present(self) -> Iterator[float]:
         """The lock, with every migration ended that is due by now."""
-        with self._lock:
+        with self.baremetal.present(), self._lock:
             now = self._clock()
             for migration in [move for move in self._migrations.values() if move.due <= now]:
                 self._end(migration)
@@ -352,6 +372,11 @@ class SimulatedCloud:
             if server.state != before or server.task_state is not None:
                 raise CloudRefused(f"Server {uuid} is {server.state}, not {before} and at rest.")
             self._change(uuid, state=after)
+
+    def _power(self, hostname: str, state: str) -> None:
+        """A host is up as long as its machine is on."""
+        host = self._hosts[hostname]
+        self._hosts[hostname] = dataclasses.replace(host, state="up" if state == "on" else "down")
 
     def _begin(self, server: Server, destination: str | None, live: bool, flavor: str = "") -> None:
         if server.task_state is not None:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values from the mappings of a file, with sentences for what does not fit."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from watcher.common.errors import Invalid
+
+T = TypeVar("T")
+
+
+def made(kind: type[T], where: str, entry: Any) -> T:
+    """*kind* from the fields of *entry*; Invalid if they do not fit."""
+    if not isinstance(entry, Mapping):
+        raise Invalid(f"{where}: '{entry}' must be a mapping.")
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    refuse_unknown(where, entry, {field.name for field in fields})
+    try:
+        return kind(**entry)
+    except TypeError as error:
+        raise Invalid(f"{where}: {dict(entry)} is not complete: {error}.") from error
+
+
+def refuse_unknown(where: str, entry: Mapping[str, Any], known: set[str]) -> None:
+    unknown = entry.keys() - known
+    if unknown:
+        raise Invalid(
+            f"{where}: {', '.join(sorted(unknown))} unknown; allowed are "
+            f"{', '.join(sorted(known))}."
+        )
