@@ -23,45 +23,61 @@ class WhatIf:
     A host takes a server only if it is a taker, has room for it (capacity, with ratios
     and reserve), is in the zone and the aggregates that the server is bound to, and has
     no more of the server's group than the group allows.  A server leaves its host once
-    at most, and only if nothing holds it there.  With H hosts, V servers, R resources:
+    at most, and only if nothing holds it there and the host is up.  With H hosts, V
+    servers, and R resources, the three of the model first:
 
     ``placement``  int [V], host of each server, as of the moves made
+    ``demand``     float [V, R], what each server takes
     ``free``       float [H, R], what is left of each host
     ``takers``     bool [H], hosts that may take servers; at first those that are
                    available.  Writable
     ``leavers``    bool [V], servers that may leave their host.  Writable
     ``moves``      the moves made, in order
+
+    *use* [V, E] and *room* [H, E] limit something measured in the same way: what each
+    server uses, and what its host has left of that today.
+
+    A question costs a few operations on arrays of H, or V, numbers.
     """
 
     placement: Ints
+    demand: Floats
     free: Floats
     takers: Bools
     leavers: Bools
     moves: list[Move]
 
-    def __init__(self, model: ComputeModel) -> None:
+    def __init__(
+        self, model: ComputeModel, use: Floats | None = None, room: Floats | None = None
+    ) -> None:
         self.model, self._rules = model, model.rules
         self.placement = model.placement.copy()
-        self.free = model.capacity - model.used()
+        free = model.capacity - model.used()
+        if use is None or room is None:
+            self.demand = model.demand
+        else:
+            self.demand, free = np.hstack((model.demand, use)), np.hstack((free, room))
+        # Questions go through one resource after the other, so each lies in a row.
+        self._free, self._demand = free.T.copy(), self.demand.T.copy()
+        self.free = self._free.T
         self.takers = model.available.copy()
-        migratable = [server.migration is not None for server in model.servers]
-        self.leavers = model.movable & ~self._rules.bound & np.array(migratable, dtype=np.bool_)
+        self.leavers = _leavers(model)
         self.moves = []
-        self._demand = np.ascontiguousarray(model.demand.T)
-        self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int64)
+        self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
         np.add.at(self._members, (self._rules.group, self.placement), 1)
         # The last row counts those without a group, and is never full.
         self._limit = np.append(self._rules.limit, np.iinfo(np.int64).max)
 
     def hosts_for(self, server: int) -> Bools:
         """bool [H]: the hosts that could take *server* now, its own not among them."""
+        if not self.leavers[server]:
+            return np.zeros(len(self.takers), dtype=np.bool_)
         fit: Bools = self.takers & self._rules.allowed[self._rules.kind[server]]
-        fit &= (self.free >= self.model.demand[server]).all(axis=1)
+        for demand, free in zip(self.demand[server], self._free, strict=True):
+            fit &= demand <= free
         group = self._rules.group[server]
         fit &= self._members[group] < self._limit[group]
         fit[self.placement[server]] = False
-        if not self.leavers[server]:
-            fit[:] = False
         return fit
 
     def servers_for(self, host: int) -> Bools:
@@ -69,7 +85,7 @@ class WhatIf:
         if not self.takers[host]:
             return np.zeros(len(self.placement), dtype=np.bool_)
         fit: Bools = self.leavers & (self.placement != host)
-        for demand, free in zip(self._demand, self.free[host], strict=True):
+        for demand, free in zip(self._demand, self._free[:, host], strict=True):
             fit &= demand <= free
         fit &= self._rules.allowed[self._rules.kind, host]
         fit &= (self._members[:, host] < self._limit)[self._rules.group]
@@ -90,9 +106,17 @@ class WhatIf:
             self.leavers[server] = True
 
     def _shift(self, server: int, source: int, destination: int) -> None:
-        demand, group = self.model.demand[server], self._rules.group[server]
+        demand, group = self.demand[server], self._rules.group[server]
         self.free[source] += demand
         self.free[destination] -= demand
         self._members[group, source] -= 1
         self._members[group, destination] += 1
         self.placement[server] = destination
+
+
+def _leavers(model: ComputeModel) -> Bools:
+    """bool [V]: the servers that nothing holds where they are."""
+    able = np.array([server.migration is not None for server in model.servers], dtype=np.bool_)
+    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
+    leavers: Bools = able & model.movable & ~model.rules.bound & up[model.placement]
+    return leavers

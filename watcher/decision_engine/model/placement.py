@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,11 @@ from watcher.cloud.compute import Host, Server, ServerGroup
 from watcher.decision_engine.model.types import Bools, Ints
 
 _SPEC = "aggregate_instance_extra_specs:"
-"""Extra specs with this scope are what nova's AggregateInstanceExtraSpecsFilter reads."""
+"""Extra specs with this scope are what nova's AggregateInstanceExtraSpecsFilter reads.
+
+It reads those without any scope, too.  Not every cloud has that filter, so these count
+only where an aggregate has the key.
+"""
 _TENANTS = "filter_tenant_id"
 """Metadata keys that begin so are what nova's AggregateMultiTenancyIsolation reads."""
 _EITHER = "<or>"
@@ -41,16 +45,18 @@ class PlacementRules:
     def of(
         cls, hosts: Sequence[Host], servers: Sequence[Server], groups: Sequence[ServerGroup]
     ) -> "PlacementRules":
-        projects = _isolated_projects(hosts)
+        places = [_Place.of(host) for host in hosts]
+        projects = {project for place in places for project in place.projects}
+        keys = {key for place in places for key in place.metadata}
         kinds: dict[_Kind, int] = {}
-        kind = [kinds.setdefault(_kind(server, projects), len(kinds)) for server in servers]
+        kind = [kinds.setdefault(_kind(each, projects, keys), len(kinds)) for each in servers]
         index = {server.uuid: position for position, server in enumerate(servers)}
         together = [group for group in groups if group.policy == "affinity"]
         apart = [group for group in groups if group.policy == "anti-affinity"]
         return cls(
             kind=np.array(kind, dtype=np.int64),
             allowed=np.array(
-                [[_allows(host, each) for host in hosts] for each in kinds], dtype=np.bool_
+                [[place.allows(each) for place in places] for each in kinds], dtype=np.bool_
             ).reshape(len(kinds), len(hosts)),
             bound=_bound(together, index),
             group=_group(apart, index),
@@ -58,56 +64,54 @@ class PlacementRules:
         )
 
 
-def _kind(server: Server, projects: set[str]) -> _Kind:
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """What a host has that servers may ask for, or be kept out by."""
+
+    zone: str
+    metadata: Mapping[str, set[str]]
+    """Of its aggregates; a value may be a list with commas."""
+    projects: frozenset[str]
+    """The projects that its aggregates are reserved to; none: to nobody."""
+
+    @classmethod
+    def of(cls, host: Host) -> "_Place":
+        metadata: dict[str, set[str]] = defaultdict(set)
+        projects: set[str] = set()
+        for aggregate in host.aggregates:
+            for key, value in aggregate.metadata.items():
+                metadata[key] |= _split(value)
+                if key.startswith(_TENANTS):
+                    projects |= _split(value)
+        return cls(host.zone, metadata, frozenset(projects))
+
+    def allows(self, kind: _Kind) -> bool:
+        zone, project, specs = kind
+        if zone and zone != self.zone:
+            return False
+        if self.projects and project not in self.projects:
+            return False
+        return all(_wanted(value) & self.metadata.get(key, set()) for key, value in specs)
+
+
+def _kind(server: Server, projects: set[str], keys: set[str]) -> _Kind:
     specs = frozenset(
         (key.removeprefix(_SPEC), value)
         for key, value in server.extra_specs.items()
-        if key.startswith(_SPEC)
+        if key.startswith(_SPEC) or key in keys
     )
     project = server.project_id if server.project_id in projects else ""
     return server.pinned_az, project, specs
 
 
-def _allows(host: Host, kind: _Kind) -> bool:
-    zone, project, specs = kind
-    if zone and zone != host.zone:
-        return False
-    tenants = _tenants(host)
-    if tenants and project not in tenants:
-        return False
-    metadata: Mapping[str, set[str]] = _metadata(host)
-    return all(_wanted(value) & metadata.get(key, set()) for key, value in specs)
-
-
 def _wanted(value: str) -> set[str]:
-    """The values that satisfy an extra spec: ``a``, or ``<or> a <or> b``."""
+    """The values that satisfy an extra spec: ``a``, or ``<or> a <or> b``.
+
+    One with another operator is satisfied nowhere: its server stays.
+    """
     if value.startswith(_EITHER):
         return {each.strip() for each in value.split(_EITHER) if each.strip()}
     return {value}
-
-
-def _metadata(host: Host) -> dict[str, set[str]]:
-    """Aggregate metadata of a host; a value may be a list with commas."""
-    values: dict[str, set[str]] = defaultdict(set)
-    for aggregate in host.aggregates:
-        for key, value in aggregate.metadata.items():
-            values[key] |= _split(value)
-    return values
-
-
-def _tenants(host: Host) -> set[str]:
-    """The projects that the aggregates of a host are reserved to; none: to nobody."""
-    return {
-        tenant
-        for aggregate in host.aggregates
-        for key, value in aggregate.metadata.items()
-        if key.startswith(_TENANTS)
-        for tenant in _split(value)
-    }
-
-
-def _isolated_projects(hosts: Iterable[Host]) -> set[str]:
-    return {tenant for host in hosts for tenant in _tenants(host)}
 
 
 def _split(value: str) -> set[str]:
@@ -115,11 +119,11 @@ def _split(value: str) -> set[str]:
 
 
 def _bound(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
+    """bool [V].  Members that the scope leaves out count: they stay where they are."""
     bound = np.zeros(len(index), dtype=np.bool_)
     for group in groups:
-        members = [index[uuid] for uuid in group.members if uuid in index]
-        if len(members) > 1:
-            bound[members] = True
+        if len(group.members) > 1:
+            bound[[index[uuid] for uuid in group.members if uuid in index]] = True
     return bound
 
 

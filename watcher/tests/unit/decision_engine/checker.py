@@ -18,6 +18,11 @@ from watcher.tests.unit.decision_engine import clusters
 
 SPEC = "aggregate_instance_extra_specs:"
 TENANTS = "filter_tenant_id"
+SPECS = [
+    {f"{SPEC}disk": "ssd"},
+    {f"{SPEC}disk": "<or> ssd <or> hdd"},
+    {"disk": "hdd", "hw:cpu_policy": "shared"},
+]
 
 
 def faults(solution: Solution, model: ComputeModel) -> list[str]:
@@ -155,7 +160,12 @@ class _Walk:
             self.found.append(f"{host.hostname} is reserved to other projects")
         for key, value in server.extra_specs.items():
             wanted = {each.strip() for each in value.split("<or>")}
-            if key.startswith(SPEC) and not wanted & metadata[key[len(SPEC) :]]:
+            counts = key.startswith(SPEC) or any(
+                key in aggregate.metadata
+                for each in self.hosts.values()
+                for aggregate in each.aggregates
+            )
+            if counts and not wanted & metadata[key.removeprefix(SPEC)]:
                 self.found.append(f"{server.name} needs {key} {value}")
 
     def _check_groups(self, server: Server, neighbours: list[Server]) -> None:
@@ -274,11 +284,7 @@ def _server(draw, number: int, hostname: str) -> Server:
         locked=draw(rare),
         project_id=draw(st.sampled_from(["p1", "p2", "p3"])),
         pinned_az=draw(st.sampled_from([""] * 5 + ["az1", "az2"])),
-        extra_specs=draw(
-            st.sampled_from(
-                [{}] * 5 + [{f"{SPEC}disk": "ssd"}, {f"{SPEC}disk": "<or> ssd <or> hdd"}]
-            )
-        ),
+        extra_specs=draw(st.sampled_from([{}] * 5 + SPECS)),
     )
 
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.cloud.compute import Aggregate, ServerGroup
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.solution import SolutionBuilder
+from watcher.decision_engine.whatif import Move, WhatIf
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import checker
+from watcher.tests.unit.decision_engine.clusters import host, server, uid
+
+
+def solution(model, moves):
+    builder = SolutionBuilder()
+    for server_, source, destination in moves:
+        one = dataclasses.replace(model.servers[server_], host=model.hosts[source].hostname)
+        builder.migrate(one, model.hosts[destination], "a test")
+    return builder.build()
+
+
+class WhatIfTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.hosts = [host("h1", 4), host("h2", 4), host("h3", 4)]
+        self.servers = [server("s1", "h1", 3), server("s2", "h2", 2), server("s3", "h2", 1)]
+
+    def test_room_goes_and_comes_with_servers(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
+        self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
+        self.assertEqual([False, False, True], what_if.servers_for(0).tolist())
+        what_if.move(0, 2)
+        self.assertEqual([4, 1, 1], what_if.free[:, 0].tolist())
+        self.assertEqual([False, True, True], what_if.servers_for(0).tolist())
+        self.assertEqual([2, 1, 1], what_if.placement.tolist())
+        self.assertEqual([Move(0, 0, 2)], what_if.moves)
+
+    def test_undone_moves_leave_no_trace(self):
+        model = ComputeModel.build(self.hosts, self.servers)
+        what_if, untouched = WhatIf(model), WhatIf(model)
+        what_if.move(0, 2)
+        what_if.move(1, 0)
+        what_if.undo(1)
+        self.assertEqual([Move(0, 0, 2)], what_if.moves)
+        what_if.undo(0)
+        for number in range(3):
+            self.assertEqual(
+                untouched.hosts_for(number).tolist(), what_if.hosts_for(number).tolist()
+            )
+
+    def test_something_measured_is_a_limit_as_well(self):
+        use = np.array([[1.0], [2.0], [3.0]])
+        room = np.array([[2.5], [0.0], [1.0]])
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers), use, room)
+        self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
+        self.assertFalse(what_if.hosts_for(2).any())
+        what_if.move(0, 2)
+        self.assertEqual([3.5, 0.0, 0.0], what_if.free[:, 3].tolist())
+        self.assertEqual([True, False, False], what_if.hosts_for(2).tolist())
+
+    def test_a_closed_host_takes_nothing(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
+        what_if.takers[2] = False
+        self.assertFalse(what_if.servers_for(2).any())
+        self.assertFalse(what_if.hosts_for(0).any())
+
+    def test_members_out_of_scope_hold_a_group_together(self):
+        group = ServerGroup(uid("g"), "affinity", [uid("s1"), uid("elsewhere")])
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers, [group]))
+        self.assertEqual([False, True, True], what_if.leavers.tolist())
+
+    def test_an_operator_that_is_not_understood_keeps_a_server_where_it_is(self):
+        aggregate = Aggregate(1, "a", {"cores": "8"})
+        hosts = [dataclasses.replace(each, aggregates=[aggregate]) for each in self.hosts]
+        for value, possible in (("8", True), (">= 4", False)):
+            specs = {"aggregate_instance_extra_specs:cores": value}
+            servers = [dataclasses.replace(self.servers[0], extra_specs=specs)]
+            what_if = WhatIf(ComputeModel.build(hosts, servers))
+            self.assertEqual(possible, what_if.hosts_for(0).any())
+
+    @settings(max_examples=60, deadline=None)
+    @given(checker.drawn_clusters(hosts=4, servers=8), st.data())
+    def test_it_allows_what_the_checker_allows_and_nothing_else(self, cluster, data):
+        model = cluster.model
+        what_if = WhatIf(model)
+        for _ in range(4):
+            possible = []
+            for one in range(len(model.servers)):
+                fit = what_if.hosts_for(one)
+                for there in range(len(model.hosts)):
+                    move = Move(one, int(what_if.placement[one]), there)
+                    found = checker.faults(solution(model, [*what_if.moves, move]), model)
+                    self.assertEqual(not found, fit[there], found)
+                    self.assertEqual(fit[there], what_if.servers_for(there)[one])
+                    if fit[there]:
+                        possible.append((one, there))
+            if not possible:
+                break
+            what_if.move(*data.draw(st.sampled_from(possible)))
+            if data.draw(st.integers(0, 3)) == 0:
+                what_if.undo(len(what_if.moves) - 1)
