@@ -2,6 +2,7 @@
 """Values from the mappings of a file, with sentences for what does not fit."""
 
 import dataclasses
+import datetime
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -20,6 +21,13 @@ def made(kind: type[T], where: str, entry: Any) -> T:
         return kind(**entry)
     except TypeError as error:
         raise Invalid(f"{where}: {dict(entry)} is not complete: {error}.") from error
+
+
+def moment(value: Any) -> Any:
+    """A time written as ISO 8601, without its zone; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    return datetime.datetime.fromisoformat(value.rstrip("Z"))
 
 
 def refuse_unknown(where: str, entry: Mapping[str, Any], known: set[str]) -> None:

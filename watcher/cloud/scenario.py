@@ -19,7 +19,6 @@ is described in ``simulated_storage``, ``power`` of a host in ``simulated_bareme
 """
 
 import dataclasses
-import datetime
 import json
 import math
 import uuid as uuidlib
@@ -31,7 +30,7 @@ import yaml
 
 from watcher.cloud import generator, simulated_baremetal
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
-from watcher.cloud.fields import made, refuse_unknown
+from watcher.cloud.fields import made, moment, refuse_unknown
 from watcher.common.errors import Invalid
 
 Values = dict[str, dict[str, Any]]
@@ -210,9 +209,7 @@ def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Val
     for key, metric in (("cpu", "instance_cpu_usage"), ("ram", "instance_ram_usage")):
         if key in fields:
             metrics.setdefault(metric, {})[fields["uuid"]] = fields.pop(key)
-    created = fields.get("created")
-    if isinstance(created, str):
-        fields["created"] = datetime.datetime.fromisoformat(created.rstrip("Z"))
+    fields["created"] = moment(fields.get("created"))
     return made(Server, "servers", fields)
 
 

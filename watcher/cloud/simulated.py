@@ -95,6 +95,13 @@ class SimulatedCloud:
         self._unconfirmed: dict[str, _Migration] = {}
         self._changed: dict[str, datetime.datetime] = {}
         """When each server last changed, of those that have."""
+        usual = scenario.server_metrics.get("instance_cpu_usage", {})
+        self._own_cpu = self._own(
+            "host_cpu_usage", self._cpu_needed(usual), lambda host: host.vcpus, 0.0
+        )
+        self._own_ram = self._own(
+            "host_ram_usage", self._ram_used(), lambda host: 1 / 1024, float(HOST_OWN_MEMORY_MB)
+        )
         self.storage = (
             None if scenario.storage is None else SimulatedStorage(scenario.storage, clock)
         )
@@ -465,27 +472,60 @@ class SimulatedCloud:
         return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
 
     def _cpu_of_hosts(self) -> dict[str, float]:
-        """Host uuid to percent: what its servers need, over its vCPUs."""
-        cpu = self._cpu_of_servers()
+        """Host uuid to percent: what its servers and it itself need, over its vCPUs."""
         with self._present():
-            needed = dict.fromkeys(self._hosts, 0.0)
-            for server in self._servers.values():
-                if server.host:
-                    needed[server.host] += server.vcpus * cpu.get(server.uuid, 0.0)
+            needed = self._cpu_needed(self._cpu_of_servers())
             return {
-                host.uuid: min(100.0, needed[host.hostname] / host.vcpus)
+                host.uuid: min(
+                    100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.vcpus
+                )
                 for host in self._hosts.values()
             }
 
+    def _cpu_needed(self, cpu: Mapping[str, float]) -> dict[str, float]:
+        """Hostname to what its servers need, in percent of one vCPU."""
+        needed = dict.fromkeys(self._hosts, 0.0)
+        for server in self._servers.values():
+            if server.host:
+                needed[server.host] += server.vcpus * cpu.get(server.uuid, 0.0)
+        return needed
+
     def _ram_of_hosts(self) -> dict[str, float]:
         """Host uuid to KiB: what its servers and it itself use."""
-        ram = self.scenario.server_metrics.get("instance_ram_usage", {})
         with self._present():
-            used = dict.fromkeys(self._hosts, float(HOST_OWN_MEMORY_MB))
-            for server in self._servers.values():
-                if server.host:
-                    used[server.host] += ram.get(server.uuid, 0.0)
-            return {host.uuid: used[host.hostname] * 1024 for host in self._hosts.values()}
+            used = self._ram_used()
+            return {
+                host.uuid: (self._own_ram[host.hostname] + used[host.hostname]) * 1024
+                for host in self._hosts.values()
+            }
+
+    def _ram_used(self) -> dict[str, float]:
+        """Hostname to the MB that its servers use."""
+        ram = self.scenario.server_metrics.get("instance_ram_usage", {})
+        used = dict.fromkeys(self._hosts, 0.0)
+        for server in self._servers.values():
+            if server.host:
+                used[server.host] += ram.get(server.uuid, 0.0)
+        return used
+
+    def _own(
+        self,
+        metric: str,
+        servers: Mapping[str, float],
+        scale: Callable[[Host], float],
+        usual: float,
+    ) -> dict[str, float]:
+        """Hostname to what it uses itself: what was measured, less what its *servers* use.
+
+        The *usual* where nothing was measured.  One unit of *servers* is *scale* of the metric.
+        """
+        measured = self.scenario.host_metrics.get(metric, {})
+        return {
+            host.hostname: max(0.0, measured[host.uuid] * scale(host) - servers[host.hostname])
+            if host.uuid in measured
+            else usual
+            for host in self._hosts.values()
+        }
 
 
 def _left(host: Host, taken: Mapping[str, list[int]]) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud.block_storage import Attachment, Pool, StorageNode, Volume, VolumeType
-from watcher.cloud.fields import made, refuse_unknown
+from watcher.cloud.fields import made, moment, refuse_unknown
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 
 _NAMESPACE = uuidlib.UUID("6f5bdc5c-5d2e-4f0e-9f0a-3f9ed6a2c1d7")
@@ -96,6 +96,7 @@ class SimulatedStorage:
         fields["attachments"] = [
             made(Attachment, "storage.volumes", each) for each in fields.get("attachments", ())
         ]
+        fields["created"] = moment(fields.get("created"))
         volume = made(Volume, "storage.volumes", fields)
         if volume.host and volume.host not in self._pools:
             raise Invalid(

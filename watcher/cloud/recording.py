@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud as it is now, in the form that a simulated cloud is read from."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from watcher.cloud import Cloud
+from watcher.cloud.compute import Host
+from watcher.cloud.metrics import Metrics
+from watcher.common.errors import NotConfigured
+
+HOST_METRICS = (
+    "host_cpu_usage",
+    "host_ram_usage",
+    "host_outlet_temp",
+    "host_inlet_temp",
+    "host_airflow",
+    "host_power",
+)
+SERVER_METRICS = (
+    "instance_cpu_usage",
+    "instance_ram_usage",
+    "instance_ram_allocated",
+    "instance_root_disk_size",
+)
+CACHE_USE, CACHE_PERIODS = "instance_l3_cache_usage", (100, 200)
+"""Who asks for this one compares two periods."""
+
+_GRANULARITY = 300
+
+Values = dict[str, dict[str, Any]]
+"""Resource uuid to metric to value."""
+
+
+def record(cloud: Cloud, sources: Sequence[Metrics], period: int) -> dict[str, Any]:
+    """The cloud's services, and metrics aggregated over *period* seconds.
+
+    Of each metric the first of *sources* that has it is asked.  Services that the
+    cloud does not have, and metrics that nobody has, are left out.  CloudUnavailable,
+    CloudRefused or MetricsUnavailable.
+    """
+    hosts = cloud.compute.hosts()
+    hostnames = {host.hostname for host in hosts}
+    servers = [server for server in cloud.compute.servers() if server.host in hostnames]
+    power = _power(cloud)
+    return {
+        "hosts": [{**_fields(host), **_machine(host, power)} for host in hosts],
+        "servers": [_fields(server) for server in servers],
+        "server_groups": [_fields(group) for group in cloud.compute.server_groups()],
+        "metrics": {
+            "host": _values(sources, HOST_METRICS, period, "host_metric", hosts),
+            "instance": _with_cache_use(
+                _values(sources, SERVER_METRICS, period, "server_metric", servers),
+                sources,
+                servers,
+            ),
+        },
+        **_storage(cloud),
+    }
+
+
+def _values(
+    sources: Sequence[Metrics],
+    names: Collection[str],
+    period: int,
+    method: str,
+    resources: Sequence[Any],
+) -> Values:
+    values: Values = {}
+    for name in names:
+        read = _reader(sources, name, method)
+        if read is not None:
+            found = read(name, resources, period, "mean", _GRANULARITY)
+            for uuid, value in found.items():
+                values.setdefault(uuid, {})[name] = value
+    return values
+
+
+def _with_cache_use(values: Values, sources: Sequence[Metrics], servers: Sequence[Any]) -> Values:
+    read = _reader(sources, CACHE_USE, "server_metric")
+    if read is not None:
+        for period in CACHE_PERIODS:
+            found = read(CACHE_USE, servers, period, "mean", _GRANULARITY)
+            for uuid, value in found.items():
+                of_server = values.setdefault(uuid, {})
+                of_server.setdefault(CACHE_USE, {})[str(period)] = value
+    return values
+
+
+def _reader(
+    sources: Sequence[Metrics], name: str, method: str
+) -> Callable[..., Mapping[str, float]] | None:
+    for source in sources:
+        if source.available(name):
+            found: Callable[..., Mapping[str, float]] = getattr(source, method)
+            return found
+    return None
+
+
+def _storage(cloud: Cloud) -> dict[str, Any]:
+    try:
+        storage = cloud.block_storage
+    except NotConfigured:
+        return {}
+    with_snapshots = set(storage.volumes_with_snapshots())
+    return {
+        "storage": {
+            "nodes": [_fields(node) for node in storage.nodes()],
+            "pools": [_fields(pool) for pool in storage.pools()],
+            "types": [_fields(each) for each in storage.volume_types()],
+            "volumes": [
+                {**_fields(volume), "has_snapshots": volume.uuid in with_snapshots}
+                for volume in storage.volumes()
+            ],
+        }
+    }
+
+
+def _power(cloud: Cloud) -> dict[str, str]:
+    """Uuid or hostname of a host to the power state of its machine."""
+    try:
+        nodes = cloud.baremetal.nodes()
+    except NotConfigured:
+        return {}
+    return {node.host_uuid or node.hostname or "": node.power_state for node in nodes}
+
+
+def _machine(host: Host, power: Mapping[str, str]) -> dict[str, str]:
+    state = power.get(host.uuid) or power.get(host.hostname)
+    return {"power": state} if state else {}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, as JSON can hold them; those that are empty are left out."""
+    fields = dataclasses.asdict(value)
+    return {name: _plain(each) for name, each in fields.items() if each not in (None, "", (), {})}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime.datetime) else value
