@@ -2,8 +2,10 @@
 """What Watcher needs of a cloud's bare metal service."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
+
+from watcher.cloud.compute import Host
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,3 +40,19 @@ class Baremetal(Protocol):
 
     def set_power(self, uuid: str, state: str) -> None:
         """Begin to switch a machine ``on`` or ``off``."""
+
+
+def hosts_of(nodes: Iterable[BaremetalNode], hosts: Sequence[Host]) -> Mapping[str, Host]:
+    """Node uuid to the compute host that runs on it, of those nodes that have a known one.
+
+    A machine's full name also finds a host that goes by the first part of it.
+    """
+    known = {host.hostname: host for host in hosts} | {host.uuid: host for host in hosts}
+    found = {}
+    for node in nodes:
+        name = node.hostname or ""
+        links = (node.host_uuid, name, name.partition(".")[0])
+        host = next((known[link] for link in links if link in known), None)
+        if host is not None:
+            found[node.uuid] = host
+    return found

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+_MOVING = ("starting", "migrating", "completing")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VolumeType:
@@ -84,7 +86,13 @@ class Volume:
     snapshot_id: str | None = None
     """The snapshot that it was made of."""
     migration_status: str | None = None
+    """How its last migration ended or, while one is under way, how far it is."""
     created: datetime.datetime | None = None
+
+    @property
+    def moving(self) -> bool:
+        """Whether it is on its way to another pool or type."""
+        return self.status == "retyping" or self.migration_status in _MOVING
 
 
 class BlockStorage(Protocol):

@@ -14,6 +14,8 @@ from oslo_log import log
 from watcher.conf import (
     api,
     applier,
+    baremetal,
+    cinder,
     cloud,
     database,
     decision_engine,
@@ -34,6 +36,8 @@ _MODULES = (
     applier,
     cloud,
     nova,
+    cinder,
+    baremetal,
     metrics,
 )
 

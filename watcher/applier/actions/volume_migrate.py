@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+import math
+
+from oslo_log import log
+
+from watcher.applier.actions.base import Action, ActionFailed, Skip
+from watcher.cloud.block_storage import BlockStorage, Pool, Volume
+from watcher.common.errors import CloudUnavailable, NotFound
+
+LOG = log.getLogger(__name__)
+
+_RETYPE = "retype"
+_PATIENCE = 3
+"""Looks at a volume at rest before we believe that its move is over, if none has shown
+it under way: the service may be slow to write down that it began."""
+_LEFTOVER_LOOKS = 120
+"""How often to ask whether the old copy is gone, whose room the next move may need."""
+
+
+class VolumeMigrate(Action):
+    """Moves a volume to another pool, or gives it another type, which may move it."""
+
+    name = "volume_migrate"
+    description = "Move a volume to another pool, or change its type."
+    schema = {
+        "type": "object",
+        "properties": {
+            "resource_id": {
+                "type": "string",
+                "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",
+            },
+            # "swap" is a former name of "migrate".
+            "migration_type": {"enum": ["swap", _RETYPE, "migrate"]},
+            "destination_node": {"type": ["string", "null"]},
+            "destination_type": {"type": ["string", "null"]},
+            "resource_name": {"type": "string"},
+        },
+        "required": ["resource_id", "migration_type"],
+        "additionalProperties": False,
+    }
+
+    def check(self) -> None:
+        try:
+            volume = self._storage.volume(self._uuid)
+        except NotFound:
+            raise Skip(f"Volume {self._uuid} was not found.") from None
+        self._check_type()
+        pool = self._known_pool()
+        if self._has_arrived(volume):
+            has = f"has the type {self._type}" if self._retypes else f"is in pool {self._pool}"
+            raise Skip(f"Volume {self._uuid} {has} already.")
+        if pool is not None and not self._retypes:
+            self._check_attached(volume)
+            self._check_accepted(volume, pool)
+
+    def execute(self) -> None:
+        try:
+            if self._retypes:
+                self._storage.retype(self._uuid, self._type)
+            else:
+                self._storage.migrate(self._uuid, self._pool)
+        except CloudUnavailable as error:
+            # The request may have got through; what becomes of the volume tells.
+            LOG.warning("Request to move volume %s: %s", self._uuid, error)
+        self._arrive(self._await_rest(begun=False))
+
+    def resume(self) -> None:
+        volume = self._storage.volume(self._uuid)
+        if volume.moving:
+            self._arrive(self._await_rest(begun=True))
+        elif self._has_arrived(volume):
+            self._arrive(volume)
+        else:
+            # Not begun, or failed: nothing is left of it, so it may be repeated.
+            self.check()
+            self.execute()
+
+    def abort(self) -> bool:
+        """Block storage knows no way to end a move, so its own end is awaited."""
+        volume = self._storage.volume(self._uuid)
+        if not self._has_arrived(volume):
+            volume = self._await_rest(begun=volume.moving)
+        return not self._has_arrived(volume)
+
+    @property
+    def _storage(self) -> BlockStorage:
+        return self.tools.cloud.block_storage
+
+    @property
+    def _uuid(self) -> str:
+        uuid: str = self.parameters["resource_id"]
+        return uuid
+
+    @property
+    def _retypes(self) -> bool:
+        return bool(self.parameters["migration_type"] == _RETYPE)
+
+    @property
+    def _type(self) -> str:
+        return self.parameters.get("destination_type") or ""
+
+    @property
+    def _pool(self) -> str:
+        return self.parameters.get("destination_node") or ""
+
+    def _check_type(self) -> None:
+        if self._retypes and not self._type:
+            raise ActionFailed("destination_type: a retype needs the name of a volume type.")
+        if self._type and self._type not in {each.name for each in self._storage.volume_types()}:
+            raise ActionFailed(f"Volume type {self._type} was not found.")
+
+    def _known_pool(self) -> Pool | None:
+        """The destination; None if none is given."""
+        if not self._pool:
+            if self._retypes:
+                return None
+            raise ActionFailed("destination_node: a migration needs the name of a pool.")
+        found = [pool for pool in self._storage.pools() if pool.name == self._pool]
+        if not found:
+            raise ActionFailed(f"Pool {self._pool} was not found.")
+        if len(found) > 1:
+            raise ActionFailed(f"Pool {self._pool} is ambiguous: there are {len(found)}.")
+        return found[0]
+
+    def _check_attached(self, volume: Volume) -> None:
+        """A volume in use is copied by its server, which has to run."""
+        if not volume.attachments:
+            return
+        server_id = volume.attachments[0].server_id
+        try:
+            server = self.tools.cloud.compute.server(server_id)
+        except NotFound:
+            raise ActionFailed(
+                f"Volume {self._uuid} is attached to server {server_id}, which was not found."
+            ) from None
+        if volume.status != "in-use":
+            raise ActionFailed(
+                f"Volume {self._uuid} is attached and must be in-use; it is {volume.status}."
+            )
+        if server.state not in ("active", "paused"):
+            raise ActionFailed(
+                f"Volume {self._uuid} is attached to server {server_id}, which must be ACTIVE or "
+                f"PAUSED; it is {server.state.upper()}."
+            )
+
+    def _check_accepted(self, volume: Volume, pool: Pool) -> None:
+        if not volume.volume_type:
+            return
+        for each in self._storage.volume_types():
+            if each.name == volume.volume_type and not pool.accepts(each):
+                raise ActionFailed(
+                    f"Pool {pool.name} does not have what the type {each.name} of volume "
+                    f"{self._uuid} asks for."
+                )
+
+    def _has_arrived(self, volume: Volume) -> bool:
+        return volume.volume_type == self._type if self._retypes else volume.host == self._pool
+
+    def _await_rest(self, begun: bool) -> Volume:
+        """The volume once it is at its end, or has failed; ActionFailed if that takes too long.
+
+        *begun* says whether it was seen on its way.
+        """
+        options, looks_at_rest = self.tools.conf.cinder, 0
+        for _ in range(math.ceil(options.migration_timeout / options.migration_interval)):
+            self._pause()
+            volume = self._look()
+            if volume is None:
+                continue
+            if volume.moving:
+                begun = True
+                continue
+            looks_at_rest += 1
+            if begun or self._has_arrived(volume) or looks_at_rest == _PATIENCE:
+                return volume
+        raise ActionFailed(
+            f"Volume {self._uuid} did not move within {options.migration_timeout} seconds; the "
+            f"move cannot be aborted and goes on."
+        )
+
+    def _arrive(self, volume: Volume) -> None:
+        """Complete what has ended; ActionFailed if it is not as it should be."""
+        if not self._has_arrived(volume):
+            kept = f"kept its type {volume.volume_type}" if self._retypes else "did not move"
+            raise ActionFailed(
+                f"Volume {self._uuid} {kept}: it is {volume.status} in pool {volume.host}."
+            )
+        if volume.status not in ("available", "in-use"):
+            raise ActionFailed(
+                f"Volume {self._uuid} has arrived, but is in status {volume.status}."
+            )
+        for _ in range(_LEFTOVER_LOOKS):
+            if not self._has_leftover():
+                return
+            self._pause()
+        LOG.warning("What the move of volume %s left on its old pool is still there", self._uuid)
+
+    def _has_leftover(self) -> bool:
+        try:
+            return self._storage.has_leftover(self._uuid)
+        except CloudUnavailable as error:
+            LOG.warning("The old copy of volume %s cannot be looked for: %s", self._uuid, error)
+            return True
+
+    def _look(self) -> Volume | None:
+        """The volume, or None while the cloud does not answer: that alone fails nothing."""
+        try:
+            return self._storage.volume(self._uuid)
+        except CloudUnavailable as error:
+            LOG.warning("Volume %s cannot be looked at: %s", self._uuid, error)
+            return None
+
+    def _pause(self) -> None:
+        self.tools.wait(self.tools.conf.cinder.migration_interval)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+from oslo_config import cfg
+
+OPTIONS = [
+    cfg.IntOpt(
+        "migration_timeout",
+        default=21600,
+        min=1,
+        help="Seconds after which a volume that has not arrived counts as failed. Its move goes "
+        "on: block storage knows no way to end one.",
+    ),
+    cfg.FloatOpt(
+        "migration_interval",
+        default=10.0,
+        min=0.1,
+        help="Seconds between two looks at a volume that moves.",
+    ),
+]
+
+
+def list_opts() -> dict[str | None, list[cfg.Opt]]:
+    return {"cinder": OPTIONS}
