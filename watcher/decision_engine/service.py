@@ -12,6 +12,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
+from watcher import rpc
 from watcher.cloud import Cloud
 from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
@@ -25,6 +26,7 @@ from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell, Server
+from watcher.rpc.listener import Listener
 
 LOG = log.getLogger(__name__)
 
@@ -53,8 +55,10 @@ class DecisionEngine:
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._catalog = Catalog(conf)
         self.metrics = Endpoint(conf, database)
-        collectors = Collectors(conf, cloud)
-        runner = Runner(conf, database, cloud, collectors, self._catalog, applier, notifications)
+        self._collectors = Collectors(conf, cloud)
+        runner = Runner(
+            conf, database, cloud, self._collectors, self._catalog, applier, notifications
+        )
         self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
@@ -71,6 +75,12 @@ class DecisionEngine:
             _Endpoint(self._dispatcher, self._catalog, cloud),
         )
 
+        self._listener = (
+            Listener(conf, rpc.notification_transport(conf), self._collectors.hear)
+            if cloud.notifies
+            else None
+        )
+
     def start(self) -> None:
         now = timeutils.utcnow()
         self._database.write(lambda session: self._catalog.sync(session, now))
@@ -79,6 +89,9 @@ class DecisionEngine:
             LOG.info("Queued runs of %d audits that had none", adopted)
         for ticker in self._tickers:
             ticker.start()
+        self._collectors.start()
+        if self._listener:
+            self._listener.start()
         self._dispatcher.start()
         if self._server:
             self._server.start()
@@ -88,7 +101,10 @@ class DecisionEngine:
     def stop(self) -> None:
         if self._server:
             self._server.stop()
+        if self._listener:
+            self._listener.stop()
         self._dispatcher.stop()
+        self._collectors.stop()
         for ticker in self._tickers:
             ticker.stop()
         self.metrics.stop()
