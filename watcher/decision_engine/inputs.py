@@ -20,6 +20,7 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 if TYPE_CHECKING:
     from watcher.decision_engine.model.collectors import Collectors
     from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.model.storage import StorageModel
 
 
 def make(
@@ -42,7 +43,7 @@ def make(
         now=now,
         seed=uuid.UUID(run.uuid).int,
         compute_model=functools.cache(lambda: _compute_model(collectors, audit)),
-        storage_model=functools.cache(collectors.storage),
+        storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         failed_servers=failed_servers,
         host_metric=lambda *what, **how: cloud.metrics.host_metric(*what, **how),
@@ -57,3 +58,9 @@ def _compute_model(collectors: Collectors, audit: Audit) -> ComputeModel:
     from watcher.decision_engine import scope
 
     return scope.apply(collectors.compute(), schemas.scope(audit.scope or []))
+
+
+def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:
+    from watcher.decision_engine import storage_scope
+
+    return storage_scope.apply(collectors.storage(), schemas.scope(audit.scope or []))
