@@ -75,6 +75,45 @@ class WorkloadStabilization(Planner):
         return planned
 
 
+class NodeResourceConsolidation(Planner):
+    """Hosts are disabled, then emptied side by side, each by one migration after the other, and
+    enabled again."""
+
+    name = "node_resource_consolidation"
+
+    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
+        order = _Order(self.options.migrations_per_host)
+        planned: list[PlannedAction] = []
+        gate: list[str] = []
+        for stage in self._stages(solution):
+            ends: dict[str, str] = {}
+            for action in stage:
+                key = str(uuid.uuid4())
+                chain = next(_text(action.input_parameters, "source_node"), key)
+                ahead = [ends[chain]] if chain in ends else gate
+                ends[chain] = key
+                planned.append(_planned(key, action, [*ahead, *order.join(key, action)]))
+            gate = list(ends.values()) or gate
+        return planned
+
+    def _stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
+        disables: list[ProposedAction] = []
+        migrations: list[ProposedAction] = []
+        enables: list[ProposedAction] = []
+        for action in solution.actions:
+            if action.action_type == "migrate":
+                migrations.append(action)
+            elif action.action_type == "change_nova_service_state":
+                enabled = action.input_parameters.get("state") == "enabled"
+                (enables if enabled else disables).append(action)
+            else:
+                raise Invalid(
+                    f"action_type: the planner '{self.name}' knows migrate and "
+                    f"change_nova_service_state, not '{action.action_type}'."
+                )
+        return disables, migrations, enables
+
+
 class _Lanes:
     """At most *width* at once."""
 

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.common.errors import Invalid
-from watcher.decision_engine.planners import Weight, WorkloadStabilization
+from watcher.decision_engine.planners import (
+    NodeResourceConsolidation,
+    Weight,
+    WorkloadStabilization,
+)
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.tests.base import TestCase
 
@@ -207,6 +211,67 @@ class WorkloadStabilizationTest(TestCase):
     def test_limits_and_order_hold_whatever_moves(self, pairs, per_host):
         planned = WorkloadStabilization(options(migrations_per_host=per_host)).plan(drawn(pairs))
         WeightTest.check(self, planned, pairs, per_host)
+
+
+def switch(host, state):
+    return ("change_nova_service_state", host, {"state": state})
+
+
+class NodeResourceConsolidationTest(TestCase):
+    def plan(self, *steps, **values):
+        return NodeResourceConsolidation(options(**values)).plan(solution(*steps))
+
+    def test_hosts_are_disabled_then_emptied_then_enabled(self):
+        planned = self.plan(
+            switch("h1", "enabled"),
+            move(1, "a", "x"),
+            move(2, "b", "y"),
+            switch("a", "disabled"),
+            move(3, "a", "y"),
+            switch("b", "disabled"),
+            move(4, "b", "x"),
+        )
+        self.assertEqual(
+            [
+                ("change_nova_service_state", []),
+                ("change_nova_service_state", []),
+                ("migrate", [0, 1]),
+                ("migrate", [0, 1]),
+                ("migrate", [2]),
+                ("migrate", [3]),
+                ("change_nova_service_state", [4, 5]),
+            ],
+            shape(planned),
+        )
+        names = [action.input_parameters["resource_id"] for action in planned]
+        self.assertEqual(["a", "b", "server-1", "server-2", "server-3", "server-4", "h1"], names)
+
+    def test_without_migrations_hosts_are_enabled_after_the_others_are_disabled(self):
+        planned = self.plan(switch("a", "enabled"), switch("b", "disabled"))
+        self.assertEqual(["b", "a"], [each.input_parameters["resource_id"] for each in planned])
+        self.assertEqual([[], [0]], [parents for _, parents in shape(planned)])
+
+    def test_a_host_is_switched_by_one_action_at_a_time(self):
+        planned = self.plan(switch("a", "enabled"), move(1, "b", "c"), switch("a", "disabled"))
+        self.assertEqual([[], [0], [0, 1]], [parents for _, parents in shape(planned)])
+
+    def test_an_unknown_type_is_named(self):
+        error = self.assertRaises(Invalid, self.plan, ("nop", None, {"message": "x"}))
+        self.assertIn("'nop'", str(error))
+
+    def test_an_empty_solution_is_an_empty_plan(self):
+        self.assertEqual([], self.plan())
+
+    @given(moves, st.integers(1, 3))
+    def test_limits_and_order_hold_whatever_moves(self, pairs, per_host):
+        planned = NodeResourceConsolidation(options(migrations_per_host=per_host)).plan(
+            drawn(pairs)
+        )
+        WeightTest.check(self, planned, pairs, per_host)
+        before = ancestors(planned)
+        for number, (source, _) in enumerate(pairs):
+            earlier = {n for n, (other, _) in enumerate(pairs[:number]) if other == source}
+            self.assertLessEqual(earlier, before[number])
 
 
 class OptionsTest(TestCase):
