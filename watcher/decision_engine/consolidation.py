@@ -1,72 +1,217 @@
 # SPDX-License-Identifier: Apache-2.0
 """Emptying hosts by moving their servers to others: arithmetic on arrays."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.model.compute import DISK, MEMORY, VCPU, ComputeModel
 from watcher.decision_engine.model.types import Floats, Ints
+from watcher.decision_engine.solution import SolutionBuilder
+from watcher.decision_engine.whatif import Move, WhatIf
 
-Moves = Sequence[tuple[int, int]]
-"""(server, destination), as indices in the model."""
+ROUNDING = 1e-6
+"""Measured loads are sums of fractions: less than this is no overload."""
 
 
-def releases(
-    model: ComputeModel,
-    host_loads: Sequence[float],
-    server_loads: Sequence[float],
-    movable: Sequence[bool],
-) -> Iterator[tuple[int, Moves]]:
-    """Each occupied host that is up, the idlest first, with the moves that empty it.
+class Order(NamedTuple):
+    """A way to go through a cluster."""
 
-    *host_loads* [H] and *server_loads* [V] are what is sorted by; *movable* [V] says
-    which servers may leave.  The moves are all that the host needs, or none when it
-    cannot be emptied: a host that keeps one server is no gain.  Servers go, the
-    busiest first, to the busiest available host with room.  A host that took servers
-    stays, so no server moves twice; a host that was emptied takes none.
+    hosts: Ints
+    """Indices: the first is emptied first."""
+    takers: Ints
+    """Indices: the first takes servers first."""
+    sizes: Floats
+    """[V]: of the servers of a host, the greatest leaves first."""
+
+
+def least_first(what_if: WhatIf, loads: Floats, sizes: Floats) -> Order:
+    """From the host with the least of *loads* [H] to those with most, by *sizes* [V]."""
+    hosts = _occupied(what_if, loads)
+    return Order(hosts, hosts[::-1], sizes)
+
+
+def smallest_first(what_if: WhatIf) -> Order:
+    """The order that frees most hosts where they differ in size, the largest servers first.
+
+    To empty a host costs what it has free as much as room for what is on it, which is
+    its size.  As with first-fit-decreasing into the largest bins, small ones are left over.
+    What cannot be emptied anyway takes servers before all others.  Sizes are shares of
+    the cluster, of the resource that is scarcest for the host or server.
     """
-    servers: list[list[int]] = [[] for _ in model.hosts]
-    for server in _ascending(server_loads)[::-1]:
-        servers[model.placement[server]].append(server)
-    occupied = [host for host in _ascending(host_loads) if servers[host]]
-    room = _Room(model, [host for host in occupied[::-1] if model.hosts[host].available])
+    used = np.zeros_like(what_if.free)
+    np.add.at(used, what_if.placement, what_if.demand)
+    whole = np.maximum(what_if.free, 0).sum(axis=0) + used.sum(axis=0)
+    scale = np.divide(1, whole, out=np.zeros_like(whole), where=whole > 0)
+    sizes = ((what_if.free + used) * scale).max(axis=1)
+    ranks = np.lexsort(((used * scale).max(axis=1), sizes)).argsort().astype(np.float64)
+    hosts = _occupied(what_if, ranks)
+    stuck = np.bincount(what_if.placement[~what_if.leavers], minlength=len(sizes)) > 0
+    takers = hosts[np.argsort(stuck[hosts], kind="stable")][::-1]
+    return Order(hosts, takers, (what_if.demand * scale).max(axis=1))
+
+
+def _occupied(what_if: WhatIf, loads: Floats) -> Ints:
+    """int [n]: indices of the hosts that are up and have servers, the least of *loads* first.
+
+    Those that the scheduler does not use anyway come last: to empty them is no release.
+    """
+    model = what_if.model
+    occupied = np.bincount(what_if.placement, minlength=len(model.hosts)) > 0
+    (hosts,) = np.nonzero(occupied & [host.state == "up" for host in model.hosts])
+    disabled = ~model.available[hosts]
+    return hosts[np.lexsort((loads[hosts], disabled))]
+
+
+def release(what_if: WhatIf, orders: Iterable[Order], patience: float = math.inf) -> list[int]:
+    """Empty hosts of *what_if* by the one of *orders* that frees most; their indices.
+
+    Between equals, the one with fewer moves wins, then the first.  A host is emptied as
+    a whole or not touched, takes nothing after that, and stays if it took a server.  The
+    search ends when more than *patience* hosts in a row could not be emptied.
+
+    Each order costs one question to *what_if* a server.
+    """
+    start, takers = len(what_if.moves), what_if.takers.copy()
+    trials = []
+    for order in orders:
+        released = _release(what_if, order, patience)
+        trials.append((released, what_if.moves[start:]))
+        what_if.undo(start)
+        what_if.takers[:] = takers
+    released, moves = max(trials, key=lambda trial: _gain(what_if.model, *trial))
+    for move in moves:
+        what_if.move(move.server, move.destination)
+    what_if.takers[released] = False
+    return released
+
+
+def _gain(model: ComputeModel, released: Sequence[int], moves: Sequence[Move]) -> tuple[int, ...]:
+    """Hosts that the scheduler uses come first, then all hosts, then few moves."""
+    return int(model.available[released].sum()), len(released), -len(moves)
+
+
+def _release(what_if: WhatIf, order: Order, patience: float) -> list[int]:
+    servers = np.lexsort((-order.sizes, what_if.placement))
+    first = np.searchsorted(what_if.placement[servers], np.arange(len(what_if.takers) + 1))
+    released, failures = [], 0
     took: set[int] = set()
-    for host in occupied:
-        if model.hosts[host].state != "up":
-            continue
-        moves: Moves = ()
-        if host not in took and all(movable[server] for server in servers[host]):
-            moves = room.place(host, servers[host])
-            took.update(destination for _, destination in moves)
-        yield host, moves
+    for host in order.hosts.tolist():
+        start = len(what_if.moves)
+        leaving = servers[first[host] : first[host + 1]]
+        if host not in took and _empty(what_if, leaving, order.takers):
+            what_if.takers[host] = False
+            took.update(move.destination for move in what_if.moves[start:])
+            released.append(host)
+            failures = 0
+        elif (failures := failures + 1) > patience:
+            break
+    return released
 
 
-class _Room:
-    """What is free on the hosts that take servers, the preferred one first."""
-
-    def __init__(self, model: ComputeModel, takers: Sequence[int]) -> None:
-        self._demand = model.demand
-        self._takers: Ints = np.array(takers, dtype=np.int64)
-        self._free: Floats = (model.capacity - model.used())[self._takers].T.copy()
-
-    def place(self, host: int, servers: Sequence[int]) -> Moves:
-        """Move all *servers* off *host*, which is closed then, or none of them."""
-        free, moves = self._free.copy(), []
-        free[:, self._takers == host] = -np.inf
-        for server in servers:
-            demand = self._demand[server]
-            fits = np.logical_and.reduce(free >= demand[:, None])
-            if not fits.any():
-                return ()
-            taker = int(fits.argmax())
-            free[:, taker] -= demand
-            moves.append((server, int(self._takers[taker])))
-        self._free = free
-        return moves
+def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
+    """Move all *servers* to the first hosts of *preference* that take them, or none."""
+    start = len(what_if.moves)
+    if not what_if.leavers[servers].all():
+        return False
+    for server in servers.tolist():
+        host = _first(what_if, server, preference)
+        if host is None:
+            what_if.undo(start)
+            return False
+        what_if.move(server, host)
+    return True
 
 
-def _ascending(values: Sequence[float]) -> list[int]:
-    """Indices of *values*, the least first."""
-    order: list[int] = np.argsort(values, kind="stable").tolist()
-    return order
+def _first(what_if: WhatIf, server: int, preference: Ints) -> int | None:
+    fit = what_if.hosts_for(server)[preference]
+    best = int(fit.argmax()) if len(fit) else 0
+    return int(preference[best]) if fit[best:].any() else None
+
+
+def relieve(
+    what_if: WhatIf, resource: int, preference: Ints, sleepers: Sequence[int] = ()
+) -> list[int]:
+    """Move servers off the hosts that have less than nothing free of *resource*, while
+    that helps, to the first of *preference* that take them.
+
+    The worst host comes first.  The smallest server that is enough leaves it, or else
+    the largest.  Only if no host takes any, one of *sleepers* becomes a taker; which did
+    is returned.
+    """
+    woken: list[int] = []
+    free = what_if.free[:, resource]
+    for host in np.argsort(free, kind="stable")[: np.count_nonzero(free < -ROUNDING)].tolist():
+        while what_if.free[host, resource] < -ROUNDING:
+            move = _relief(what_if, host, resource, preference)
+            for sleeper in [] if move else [each for each in sleepers if each not in woken]:
+                what_if.takers[sleeper] = True
+                if move := _relief(what_if, host, resource, np.array([sleeper])):
+                    woken.append(sleeper)
+                    preference = np.append(preference, sleeper)
+                    break
+                what_if.takers[sleeper] = False
+            if move is None:
+                break
+            what_if.move(*move)
+    return woken
+
+
+def _relief(what_if: WhatIf, host: int, resource: int, preference: Ints) -> tuple[int, int] | None:
+    """(server, destination)"""
+    use = what_if.demand[:, resource]
+    (servers,) = np.nonzero((what_if.placement == host) & what_if.leavers & (use > ROUNDING))
+    enough = use[servers] >= -what_if.free[host, resource] - ROUNDING
+    smallest_enough = np.lexsort((np.where(enough, use[servers], -use[servers]), ~enough))
+    for server in servers[smallest_enough].tolist():
+        destination = _first(what_if, server, preference)
+        if destination is not None:
+            return server, destination
+    return None
+
+
+def propose(
+    solution: SolutionBuilder, what_if: WhatIf, released: Sequence[int], disabled_reason: str
+) -> int:
+    """Add the moves that empty *released*, and take these out of service if they are in it.
+
+    The number of those.
+    """
+    model, left = what_if.model, np.bincount(what_if.model.placement)
+    emptied = set(released)
+    for move in what_if.moves:
+        if move.source in emptied:
+            server, destination = model.servers[move.server], model.hosts[move.destination]
+            solution.migrate(
+                server,
+                destination,
+                f"{server.host} can be emptied (servers: {left[move.source]}); "
+                f"{destination.hostname} stays in use and has room",
+            )
+    in_service = [host for host in released if model.available[host]]
+    for host in in_service:
+        solution.disable(
+            model.hosts[host],
+            disabled_reason,
+            f"Nothing is left on {model.hosts[host].hostname} once its servers have moved",
+        )
+    return len(in_service)
+
+
+def summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
+    """How many hosts have servers, and how full those are, before the moves and after."""
+    model = what_if.model
+    for when, placement in (("before", model.placement), ("after", what_if.placement)):
+        used = model.used(placement)
+        in_use = np.bincount(placement, minlength=len(model.hosts)) > 0
+        whole = model.capacity[in_use].sum(axis=0)
+        values = {"hosts in use": float(in_use.sum())}
+        for name, resource in (("vCPU", VCPU), ("memory", MEMORY), ("disk", DISK)):
+            share = used[:, resource].sum() / whole[resource] if whole[resource] else 0.0
+            values[f"{name} allotted on hosts in use, %"] = round(100 * float(share), 1)
+        for name, value in values.items():
+            solution.summary.setdefault(name, {})[when] = value

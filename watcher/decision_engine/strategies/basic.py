@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -12,6 +13,7 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
     from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.model.types import Bools, Floats
 
 HOST_METRIC, SERVER_METRIC = "host_cpu_usage", "instance_cpu_usage"
 
@@ -22,9 +24,13 @@ class Basic(Strategy):
     """Empties the hosts that have least to do, and takes them out of service.
 
     From the idlest host on, the active servers of a host, the busiest first, go to the
-    busiest host that has room for them.  A host is emptied of all its servers or of
-    none.  A host or server that was not measured counts as fully busy.  Only enabled
-    hosts take servers; a disabled one is emptied all the same.
+    busiest host that has room for them.  A second trial goes from the smallest host on,
+    the largest servers first; whichever of the two frees more hosts is proposed.  A host
+    is emptied of all its servers or of none.  A host or server that was not measured
+    counts as fully busy.  Only enabled hosts take servers; a disabled one is emptied as
+    well, after the others.
+
+    Two metrics are read, once each, and every server is compared with all hosts twice.
     """
 
     name = "basic"
@@ -73,39 +79,39 @@ class Basic(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.consolidation import releases
+        from watcher.decision_engine import consolidation
+        from watcher.decision_engine.whatif import WhatIf
 
         model, attempts = inputs.compute_model(), inputs.parameters["migration_attempts"]
-        solution, failures, released, migrations = SolutionBuilder(), 0, 0, 0
-        for index, moves in releases(
-            model, *_loads(inputs, model), movable=_movable(inputs, model)
-        ):
-            failures = 0 if moves else failures + 1
-            if attempts and failures > attempts:
-                break
-            host = model.hosts[index]
-            for server, destination in moves:
-                solution.migrate(model.servers[server], model.hosts[destination])
-            migrations += len(moves)
-            if moves and host.available:
-                released += 1
-                solution.disable(host, "watcher_disabled")
+        what_if, solution = WhatIf(model), SolutionBuilder()
+        what_if.leavers &= _movable(inputs, model)
+        released = consolidation.release(
+            what_if,
+            [
+                consolidation.least_first(what_if, *_loads(inputs, model)),
+                consolidation.smallest_first(what_if),
+            ],
+            patience=attempts or math.inf,
+        )
+        disabled = consolidation.propose(solution, what_if, released, "watcher_disabled")
+        consolidation.summarize(solution, what_if)
         return solution.build(
             compute_nodes_count=sum(host.available for host in model.hosts),
-            released_compute_nodes_count=released,
-            instance_migrations_count=migrations,
+            released_compute_nodes_count=disabled,
+            instance_migrations_count=len(what_if.moves),
         )
 
 
-def _movable(inputs: Inputs, model: ComputeModel) -> list[bool]:
+def _movable(inputs: Inputs, model: ComputeModel) -> Bools:
     """[V]"""
+    import numpy as np
+
     tagged_only = inputs.options.check_optimize_metadata
-    return [
-        bool(free)
-        and server.migratable
-        and not (tagged_only and server.metadata and not _is_tagged(server))
-        for free, server in zip(model.movable, model.servers, strict=True)
+    movable = [
+        server.migratable and not (tagged_only and server.metadata and not _is_tagged(server))
+        for server in model.servers
     ]
+    return np.array(movable, dtype=np.bool_)
 
 
 def _is_tagged(server: Server) -> bool:
@@ -113,8 +119,10 @@ def _is_tagged(server: Server) -> bool:
     return tagged
 
 
-def _loads(inputs: Inputs, model: ComputeModel) -> tuple[list[float], list[float]]:
+def _loads(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
     """Per cent of the CPU that each host [H] and each server [V] uses."""
+    import numpy as np
+
     parameters = inputs.parameters
     aggregates = parameters["aggregation_method"]
     of_hosts = inputs.host_metric(
@@ -132,6 +140,6 @@ def _loads(inputs: Inputs, model: ComputeModel) -> tuple[list[float], list[float
         granularity=parameters["granularity"],
     )
     return (
-        [of_hosts.get(host.uuid, FULLY_BUSY) for host in model.hosts],
-        [of_servers.get(server.uuid, FULLY_BUSY) for server in model.servers],
+        np.array([of_hosts.get(host.uuid, FULLY_BUSY) for host in model.hosts]),
+        np.array([of_servers.get(server.uuid, FULLY_BUSY) for server in model.servers]),
     )

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each strategy on clusters that grow: seconds, memory, moves, and what they are good for."""
+
+import argparse
+import collections
+import dataclasses
+import datetime
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import clusters
+from benchmarks.core import _audit, _database
+from watcher import conf as watcher_conf
+from watcher.cloud.simulated import SimulatedCloud
+from watcher.common.states import PlanState
+from watcher.db import action_plans
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.solution import PlannedAction
+from watcher.decision_engine.strategies import trial
+
+SECONDS, MEBIBYTES = 2, 500
+"""What a strategy may take on the largest cluster."""
+
+
+def _maintenance(model: ComputeModel) -> dict[str, Any]:
+    """The host with most servers."""
+    servers = collections.Counter(server.host for server in model.servers)
+    return {"maintenance_node": min(servers, key=lambda host: (-servers[host], host))}
+
+
+def _zone(model: ComputeModel) -> dict[str, Any]:
+    """A tenth of the hosts, all at once."""
+    hosts = sorted(host.hostname for host in model.hosts)[: max(1, len(model.hosts) // 10)]
+    everything = len(model.servers)
+    return {
+        "compute_nodes": [{"src_node": host} for host in hosts],
+        "parallel_total": everything,
+        "parallel_per_node": everything,
+    }
+
+
+STRATEGIES: dict[str, Callable[[ComputeModel], Mapping[str, Any]]] = {
+    "basic": lambda model: {},
+    "workload_stabilization": lambda model: {},
+}
+"""The strategies that are measured, and the parameters for a cluster."""
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bench strategies", description=__doc__)
+    parser.add_argument("--only", help="strategies whose names contain this")
+    parser.add_argument("--clusters", type=Path, help="directory of cluster files to use instead")
+    parser.add_argument("--database", help="also write the plans to this (empty) database")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.child:
+        print(json.dumps(_measure(*arguments.child, arguments.database)))
+        return 0
+    names = [name for name in STRATEGIES if (arguments.only or "") in name]
+    with tempfile.TemporaryDirectory() as directory:
+        files = _files(arguments.clusters or _generated(Path(directory)))
+        rows = [row for name in names for row in _rows(name, files, arguments.database)]
+    _show(rows)
+    return 0 if all(row["seconds"] < SECONDS and row["MiB"] < MEBIBYTES for row in rows) else 1
+
+
+def _generated(directory: Path) -> Path:
+    for name, size in clusters.SIZES.items():
+        clusters.write(directory / f"{name}.json", *size)
+    return directory
+
+
+def _files(directory: Path) -> Sequence[Path]:
+    """The smallest first."""
+    return sorted(directory.glob("*.json"), key=lambda path: path.stat().st_size)
+
+
+def _rows(name: str, files: Sequence[Path], database: str | None) -> Iterator[dict[str, Any]]:
+    for file in files:
+        command = [sys.executable, sys.argv[0], "strategies", "--child", name, str(file)]
+        if database:
+            command += ["--database", database]
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        yield {"strategy": name, **json.loads(found.stdout)}
+
+
+def _measure(name: str, file: str, database: str | None) -> dict[str, Any]:
+    """One strategy on one cluster; a process of its own, so that its memory is."""
+    cloud = SimulatedCloud.from_file(file).cloud
+    compute, metrics = cloud.compute, cloud.metrics
+    conf = watcher_conf.load([], [])
+    catalog = Catalog(conf)
+    strategy = catalog.strategies[name]
+    model = ComputeModel.build(compute.hosts(), compute.servers(), compute.server_groups())
+    parameters = STRATEGIES[name](model)
+    inputs = dataclasses.replace(
+        trial.inputs(strategy, model, **parameters),
+        host_metric=metrics.host_metric,
+        server_metric=metrics.server_metric,
+    )
+    # Preparing the database is not what is measured.
+    write = _prepared(database) if database else None
+    began = time.perf_counter()
+    solution = strategy().execute(inputs)
+    seconds = time.perf_counter() - began
+    plan = catalog.planner(strategy.planner).plan(solution)
+    planned = time.perf_counter() - began
+    if write:
+        write(plan)
+    return {
+        "cluster": f"{len(model.hosts)}x{len(model.servers)}",
+        "size": len(model.hosts) * len(model.servers),
+        "seconds": seconds,
+        "planned": planned,
+        "written": time.perf_counter() - began if write else None,
+        "MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "actions": len(solution.actions),
+        "moves": sum(action.action_type.endswith("migrate") for action in solution.actions),
+        "summary": solution.summary,
+    }
+
+
+def _prepared(url: str) -> Callable[[Sequence[PlannedAction]], object]:
+    """Writes a plan to the database."""
+    with tempfile.TemporaryDirectory() as directory:
+        database = _database(Path(directory), url)
+    with database.writer() as session:
+        audit, strategy = _audit(session, f"strategies-{uuid.uuid4().hex}")
+    return lambda plan: database.write(
+        lambda session: action_plans.create(
+            session,
+            audit_id=audit,
+            strategy_id=strategy,
+            state=PlanState.RECOMMENDED,
+            global_efficacy=[],
+            indicators=[],
+            actions=plan,
+            now=datetime.datetime(2026, 1, 1),
+        )
+    )
+
+
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table; growth is by how much more the seconds grow than hosts x servers do."""
+    line = "{:30} {:>10} {:>8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>6}".format
+    print(
+        line(
+            "strategy",
+            "cluster",
+            "seconds",
+            "planned",
+            "written",
+            "growth",
+            "MiB",
+            "actions",
+            "moves",
+        )
+    )
+    before: Mapping[str, Any] = {}
+    for row in rows:
+        growth = ""
+        if before.get("strategy") == row["strategy"]:
+            growth = f"{row['seconds'] / before['seconds'] / (row['size'] / before['size']):.2f}"
+        written = "" if row["written"] is None else f"{row['written']:.3f}"
+        print(
+            line(
+                row["strategy"],
+                row["cluster"],
+                f"{row['seconds']:.3f}",
+                f"{row['planned']:.3f}",
+                written,
+                growth,
+                f"{row['MiB']:.0f}",
+                row["actions"],
+                row["moves"],
+            )
+        )
+        for name, value in row["summary"].items():
+            print(f"    {name}: {value['before']:g} -> {value['after']:g}")
+        before = row
