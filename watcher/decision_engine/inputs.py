@@ -42,7 +42,7 @@ def make(
         parameters=schemas.parameters(strategy.schema, parameters),
         now=now,
         seed=uuid.UUID(run.uuid).int,
-        compute_model=functools.cache(lambda: _compute_model(collectors, audit)),
+        compute_model=functools.cache(lambda: in_scope(collectors.compute(), audit)),
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         failed_servers=failed_servers,
@@ -53,11 +53,12 @@ def make(
     )
 
 
-def _compute_model(collectors: Collectors, audit: Audit) -> ComputeModel:
-    # The model brings NumPy: only runs that look at it pay for that.
+def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
+    """What an audit sees of the cloud."""
+    # Scopes bring NumPy: only runs that look at a model pay for that.
     from watcher.decision_engine import scope
 
-    return scope.apply(collectors.compute(), schemas.scope(audit.scope or []))
+    return scope.apply(model, schemas.scope(audit.scope or []))
 
 
 def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:

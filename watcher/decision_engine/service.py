@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 
 from watcher import rpc
 from watcher.cloud import Cloud
+from watcher.common.errors import NotFound, WatcherError
 from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
-from watcher.db import action_plans, claims, retention, runs, services
+from watcher.db import action_plans, audits, claims, retention, runs, services
 from watcher.db.session import Database
-from watcher.decision_engine import state
+from watcher.decision_engine import inputs, state
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.model.collectors import Collectors
@@ -72,7 +73,7 @@ class DecisionEngine:
             transport,
             conf.watcher_decision_engine.conductor_topic,
             conf.host,
-            _Endpoint(self._dispatcher, self._catalog, cloud),
+            _Endpoint(database, self._dispatcher, self._catalog, cloud, self._collectors),
         )
 
         self._listener = (
@@ -148,8 +149,16 @@ class DecisionEngine:
 class _Endpoint:
     """What the message bus may ask of a decision engine."""
 
-    def __init__(self, dispatcher: Dispatcher, catalog: Catalog, cloud: Cloud) -> None:
-        self._dispatcher, self._catalog, self._cloud = dispatcher, catalog, cloud
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        catalog: Catalog,
+        cloud: Cloud,
+        collectors: Collectors,
+    ) -> None:
+        self._database, self._dispatcher = database, dispatcher
+        self._catalog, self._cloud, self._collectors = catalog, cloud, collectors
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
         """A doorbell: the audit's run stands in the database."""
@@ -159,3 +168,18 @@ class _Endpoint:
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
         """What of a strategy's needs is there now."""
         return state.of_strategy(self._catalog.strategy_for("", strategy_name), self._cloud)
+
+    @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
+    def get_data_model_info(
+        self, context: Any, data_model_type: str, audit: str | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the compute model, within the scope of an audit by uuid or name, if given."""
+        if data_model_type != "compute":
+            raise NotFound(f"data_model_type: there is no '{data_model_type}'.")
+        from watcher.decision_engine import data_model  # brings NumPy
+
+        model = self._collectors.recent_compute()
+        if audit is not None:
+            with self._database.reader() as session:
+                model = inputs.in_scope(model, audits.get(session, audit))
+        return {"context": data_model.rows(model)}

@@ -13,6 +13,8 @@ import importlib
 import oslo_messaging
 from oslo_config import cfg
 
+from watcher.common import errors
+
 EXCHANGE = "watcher"
 
 
@@ -20,7 +22,7 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.Tr
     """The transport of doorbells and questions: *url*, or ``[DEFAULT] transport_url``."""
     oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
     _register(conf)
-    return oslo_messaging.get_rpc_transport(conf, url=url)
+    return oslo_messaging.get_rpc_transport(conf, url=url, allowed_remote_exmods=[errors.__name__])
 
 
 def notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import oslo_messaging
 from oslo_config import cfg
 
-from watcher.common.errors import Unanswered, Unavailable
+from watcher.common.errors import Unanswered, Unavailable, WatcherError
 from watcher.rpc.doorbell import VERSION
 
 
@@ -17,6 +17,13 @@ class Questions(Protocol):
         """What a strategy needs and whether it is there, a requirement an item.
 
         Unanswered when no decision engine answers in time, Unavailable when none can be asked.
+        """
+
+    def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
+        """The rows of a data model, within the scope of the *audit* with that uuid, if given.
+
+        As ``strategy_info``, and Unavailable as well when the engine has no model that is
+        complete and fresh.
         """
 
 
@@ -33,6 +40,12 @@ class Calls:
         answer: list[dict[str, Any]] = self._ask("get_strategy_info", strategy_name=strategy_name)
         return answer
 
+    def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
+        answer: dict[str, list[dict[str, Any]]] = self._ask(
+            "get_data_model_info", data_model_type=data_model_type, audit=audit
+        )
+        return answer["context"]
+
     def _ask(self, method: str, **arguments: Any) -> Any:
         try:
             return self._client.call({}, method, **arguments)
@@ -40,12 +53,24 @@ class Calls:
             raise Unanswered(
                 "The decision engine does not answer now; check that watcher-decision-engine runs."
             ) from error
+        except WatcherError as error:
+            raise _own(error) from error
         except oslo_messaging.MessagingException as error:
             raise Unavailable("The message bus cannot be reached now; try again later.") from error
+
+
+def _own(remote: WatcherError) -> WatcherError:
+    """What the engine raised, without the traceback that the bus has added to its sentence."""
+    kind = next(kind for kind in type(remote).__mro__ if kind.__module__ == WatcherError.__module__)
+    own: WatcherError = kind(*remote.args)
+    return own
 
 
 class Nobody:
     """For an API that runs without a decision engine to ask."""
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
+        raise Unavailable("This API has no decision engine to ask.")
+
+    def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
         raise Unavailable("This API has no decision engine to ask.")

@@ -77,6 +77,12 @@ class Collectors:
         model: ComputeModel = self._collector("compute").snapshot()
         return model
 
+    def recent_compute(self) -> ComputeModel:
+        """The compute model for people to look at; it may lag a little behind ``compute``."""
+        collector = self._collector("compute")
+        model: ComputeModel = getattr(collector, "recent", collector.snapshot)()
+        return model
+
     def storage(self) -> StorageModel:
         model: StorageModel = self._collector("storage").snapshot()
         return model

@@ -108,6 +108,19 @@ class Answers:
             )
         ]
 
+    def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
+        """A host with a server and one without; in the scope of an audit, one named after it."""
+        if audit is not None:
+            return [{"node_uuid": audit}]
+        later = {
+            "server_pinned_az": "az1",
+            "server_flavor_extra_specs": {"hw:cpu_policy": "dedicated"},
+        }
+        return [
+            {"node_uuid": "1", "server_uuid": "1", "server_metadata": {}, **later},
+            {"node_uuid": "2", "node_disabled_reason": None},
+        ]
+
 
 class Catalog(Api):
     """Two goals and three strategies."""

@@ -293,3 +293,27 @@ class OpenStackTest(ClientTestCase):
         self.assertEqual(("EVENT", True), (audit["Audit Type"], audit["Auto Trigger"]))
         listed = self.openstack("audit", "list")
         self.assertEqual([audit["UUID"]], [row["UUID"] for row in listed])
+
+
+class DataModelTest(ClientTestCase):
+    def test_a_row_a_server(self) -> None:
+        rows = self.shown("datamodel", "list", "--detail")
+        self.assertEqual({"up"}, {row["Node State"] for row in rows})
+        self.assertEqual(4, len({row["Node UUID"] for row in rows}))
+        self.assertEqual(8, len({row["Server_UUID"] for row in rows} - {None, ""}))
+
+    def test_within_the_scope_of_an_audit(self) -> None:
+        everything = self.shown("datamodel", "list")
+        wanted = everything[0]["Node Host Name"]
+        others = {row["Node Host Name"] for row in everything} - {wanted}
+        scope = [{"compute": [{"exclude": [{"compute_nodes": [{"name": n} for n in others]}]}]}]
+        path = os.path.join(self.directory, "scope.json")
+        with open(path, "w") as file:
+            json.dump(scope, file)
+        self.shown("audittemplate", "create", "narrow", "dummy", "--scope", path)
+        audit = self.create_audit("-a", "narrow")["UUID"]
+        rows = self.shown("datamodel", "list", "--audit", audit)
+        self.assertEqual({wanted}, {row["Node Host Name"] for row in rows})
+
+    def test_there_is_none_of_storage(self) -> None:
+        self.assertIn("404", self.refused("datamodel", "list", "--type", "storage"))

@@ -7,6 +7,7 @@ from watcher.api.controllers.v1.action_plans import ActionPlans
 from watcher.api.controllers.v1.actions import Actions
 from watcher.api.controllers.v1.audit_templates import AuditTemplates
 from watcher.api.controllers.v1.audits import Audits
+from watcher.api.controllers.v1.data_model import DataModel
 from watcher.api.controllers.v1.goals import Goals
 from watcher.api.controllers.v1.scoring_engines import ScoringEngines
 from watcher.api.controllers.v1.services import Services
@@ -15,7 +16,7 @@ from watcher.api.controllers.v1.webhooks import Webhooks
 from watcher.api.resource import Collaborators, Request, Resource, get
 
 _DOCUMENTATION = "https://docs.openstack.org/api-ref/resource-optimization/"
-_SINCE = {"webhooks": (1, 4)}
+_SINCE = {"data_model": (1, 3), "webhooks": (1, 4)}
 """The version from which on a resource is named; it answers at any."""
 
 
@@ -32,6 +33,7 @@ class V1(Resource):
             "audits": Audits(collaborators),
             "action_plans": ActionPlans(collaborators),
             "actions": Actions(collaborators),
+            "data_model": DataModel(collaborators),
             "webhooks": self.webhooks,
         }
 

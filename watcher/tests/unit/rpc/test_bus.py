@@ -6,7 +6,7 @@ from unittest import mock
 import oslo_messaging
 
 from watcher import rpc
-from watcher.common.errors import Unanswered
+from watcher.common.errors import ModelUnavailable, Unanswered
 from watcher.rpc import doorbell
 from watcher.rpc.questions import Calls
 from watcher.tests.base import TestCase, wait_for
@@ -26,6 +26,14 @@ class Endpoint:
 
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
         return NEEDS if strategy_name == "dummy" else []
+
+    @oslo_messaging.expected_exceptions(ModelUnavailable)
+    def get_data_model_info(
+        self, context: Any, data_model_type: str, audit: str | None
+    ) -> dict[str, Any]:
+        if audit is None:
+            raise ModelUnavailable("nova is away")
+        return {"context": [{"node_uuid": audit}]}
 
 
 class BusTest(TestCase):
@@ -56,6 +64,13 @@ class BusTest(TestCase):
     def test_a_question(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
         self.assertEqual(NEEDS, Calls(self.conf, self.transport).strategy_info("dummy"))
+
+    def test_a_data_model_and_why_there_is_none(self) -> None:
+        self.serve(self.conf.watcher_decision_engine.conductor_topic)
+        calls = Calls(self.conf, self.transport)
+        self.assertEqual([{"node_uuid": "a-uuid"}], calls.data_model("compute", "a-uuid"))
+        error = self.assertRaises(ModelUnavailable, calls.data_model, "compute", None)
+        self.assertEqual("nova is away", str(error))
 
     def test_a_question_that_nobody_answers(self) -> None:
         self.conf.set_override("conductor_topic", "nobody", group="watcher_decision_engine")
