@@ -2,6 +2,7 @@
 """A WSGI application on a free port of this machine, which can be made to fail."""
 
 import enum
+import io
 import socket
 import threading
 from collections.abc import Iterable
@@ -70,10 +71,12 @@ class EmulatedServer(fixtures.Fixture):
         self.fault = None
         self._faults.clear()
         self._healed.set()
+        self._healed = threading.Event()
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
-        request.get_data(cache=True, parse_form_data=False)
+        body = request.get_data()
+        environ["wsgi.input"] = io.BytesIO(body)  # for the application to read it again
         self.requests.append(request)
         fault = self._faults.pop(0) if self._faults else self.fault
         response = self._answer(request, fault)

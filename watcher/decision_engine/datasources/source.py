@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a datasource is, and what it is given.
+
+A plug-in of ``watcher_datasources`` is a class that is called with its ``Tools`` and
+then is a ``Datasource``.  It says NotConfigured when it lacks an option.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from oslo_config import cfg
+
+from watcher.cloud.metrics import Metrics
+from watcher.common.errors import Invalid
+
+AGGREGATES = ("mean", "min", "max", "count")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """All that a datasource may use."""
+
+    conf: cfg.ConfigOpts
+    metric_map: Mapping[str, Any]
+    """Of the metric map file, what stands there for this datasource."""
+    wait: Callable[[float], bool]
+    """Wait so many seconds; true if the service stops meanwhile."""
+
+
+class Datasource(Metrics, Protocol):
+    """A source of metrics that can say beforehand what it has.
+
+    ``available`` is one request and is not repeated; it raises MetricsUnavailable.
+    """
+
+    metrics: Mapping[str, str]
+    """Watcher's name of each metric that it maps to its own name for it."""
+
+    def check(self) -> None:
+        """Ask once whether it answers.  MetricsUnavailable if it does not."""
+
+
+def aggregate_of(name: str) -> str:
+    """mean, min or max; a count of measures says nothing of a load, so it means the mean.
+
+    Invalid for anything else.
+    """
+    if name not in AGGREGATES:
+        raise Invalid(f"aggregation_method: '{name}' is none of {', '.join(AGGREGATES)}.")
+    return "mean" if name == "count" else name

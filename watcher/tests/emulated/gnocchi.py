@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of gnocchi's API (4.7) a reader of metrics uses, errors included."""
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from watcher.tests.emulated.answers import json_response
+
+METHODS = ("mean", "max", "min", "count", "rate:mean")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    points: Sequence[tuple[float, float, float]]
+    """(age in seconds, granularity in seconds, value), the same for each method."""
+    granularities: Sequence[int] = (300,)
+    methods: Sequence[str] = METHODS
+
+
+@dataclasses.dataclass(frozen=True)
+class Resource:
+    id: str
+    metrics: Mapping[str, Metric]
+    type: str = "instance"
+    original_resource_id: str = ""
+
+
+class Gnocchi:
+    """A WSGI application."""
+
+    def __init__(self, resources: Sequence[Resource], max_limit: int = 1000) -> None:
+        self.resources, self._max_limit = resources, max_limit
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        routes = {
+            ("POST", "/v1/aggregates"): self._aggregates,
+            ("GET", "/v1/metric"): self._metrics,
+        }
+        route = routes.get((request.method, request.path))
+        answer: Any = route(request) if route else Response(status=404)
+        return answer(environ, start_response)
+
+    def _aggregates(self, request: Request) -> Response:
+        body = request.get_json()
+        _, name, method = body["operations"]
+        granularity = request.args.get("granularity", type=int)
+        period = int(re.fullmatch(r"-(\d+)s", request.args["start"])[1])  # type: ignore[index]
+        found = [
+            each
+            for each in self.resources
+            if body["resource_type"] in ("generic", each.type)
+            and name in each.metrics
+            and _matches(each, body["search"])
+        ]
+        if not found:
+            return _error(404, f"Metric ['{name}'] does not exist")
+        if any(method not in each.metrics[name].methods for each in found):
+            return _error(404, f"{{'cause': 'Metrics with unknown aggregation', '{method}'}}")
+        if granularity and any(
+            granularity not in each.metrics[name].granularities for each in found
+        ):
+            cause = "'cause': 'Metrics cannot be aggregated'"
+            return _error(400, f"{{{cause}, 'reason': 'Granularities are missing'}}")
+        answer: dict[str, Any] = {"measures": {}}
+        for each in found:
+            points = [
+                ["2026-11-22T15:50:00+00:00", size, value]
+                for age, size, value in each.metrics[name].points
+                if age <= period and granularity in (None, size)
+            ]
+            answer["measures"][each.id] = {name: {method: points}}
+        if request.args.get("details") == "true":
+            answer["references"] = [
+                {"id": each.id, "original_resource_id": each.original_resource_id} for each in found
+            ]
+        return json_response(answer)
+
+    def _metrics(self, request: Request) -> Response:
+        name, marker = request.args.get("name"), request.args.get("marker", "")
+        metrics = [
+            _shown(each, metric)
+            for each in sorted(self.resources, key=lambda resource: resource.id)
+            for metric in each.metrics
+            if name in (None, metric)
+        ]
+        limit = min(int(request.args.get("limit", self._max_limit)), self._max_limit)
+        return json_response([each for each in metrics if each["id"] > marker][:limit])
+
+
+def _matches(resource: Resource, search: Mapping[str, Any]) -> bool:
+    ((attribute, names),) = search["in"].items()
+    return getattr(resource, attribute) in names
+
+
+def _shown(resource: Resource, name: str) -> dict[str, Any]:
+    metric = resource.metrics[name]
+    lengths = [str(datetime.timedelta(seconds=size)) for size in metric.granularities]
+    return {
+        "id": f"{resource.id}/{name}",
+        "name": name,
+        "resource_id": resource.id,
+        "archive_policy": {
+            "aggregation_methods": metric.methods,
+            "definition": [{"granularity": length} for length in lengths],
+        },
+    }
+
+
+def _error(status: int, sentence: str) -> Response:
+    sentence = sentence.replace("'", "&#x27;")
+    page = f"<html><title>{status}</title><body>Sorry.<br /><br />{sentence}</body></html>"
+    return Response(page, status, mimetype="text/html")

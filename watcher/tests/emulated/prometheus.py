@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus' API for instant queries.  It computes nothing: values are what a query finds."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from watcher.tests.emulated.answers import json_response
+
+
+class Prometheus:
+    """A WSGI application.
+
+    *values* maps a metric to its values by the label that queries group by.
+    """
+
+    def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        self.values = values
+        self.queries: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        if request.path != "/api/v1/query" or request.method != "POST":
+            answer: Any = Response(status=404)
+        else:
+            answer = self._query(request.form["query"])
+        return answer(environ, start_response)
+
+    def _query(self, query: str) -> Response:
+        self.queries.append(query)
+        if query == "vector(1)":
+            return _vector([({}, 1)])
+        present = re.fullmatch(r'count\(last_over_time\(\{__name__="(.+)"\}\[1h\]\)\)', query)
+        if present:
+            return _vector([({}, 1)] if present[1] in self.values else [])
+        grouped = re.search(r"by \((\w+)\)", query)
+        metric = next((name for name in self.values if re.search(rf"\b{name}\b", query)), None)
+        if grouped is None:
+            sentence = {"status": "error", "errorType": "bad_data", "error": "parse error"}
+            return json_response(sentence, 400)
+        wanted = re.search(r'=~"([^"]*)"', query)
+        names = wanted[1].split("|") if wanted else None
+        return _vector(
+            [
+                ({grouped[1]: name}, value)
+                for name, value in self.values.get(metric or "", {}).items()
+                if names is None or name in names
+            ]
+        )
+
+
+def _vector(series: list[tuple[dict[str, str], Any]]) -> Response:
+    result = [{"metric": labels, "value": [1795366146.276, str(value)]} for labels, value in series]
+    return json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
