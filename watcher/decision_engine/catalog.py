@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common import plugins
 from watcher.common.errors import NotFound
+from watcher.conf.datasources import DATASOURCES_OF_STRATEGY
 from watcher.db import catalog, models
 from watcher.decision_engine.goals import Goal
 from watcher.decision_engine.planners import Planner
@@ -117,15 +118,15 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 def _options(
     goals: Mapping[str, type[Goal]], strategies: Mapping[str, type[Strategy]]
 ) -> dict[str, list[cfg.Opt]]:
-    kinds: dict[str, Mapping[str, Any]] = {
-        "watcher_goals": goals,
-        "watcher_strategies": strategies,
-    }
     return {
-        f"{kind}.{name}": list(plugin.options)
-        for kind, plugs in kinds.items()
-        for name, plugin in plugs.items()
+        **{f"watcher_goals.{name}": list(goal.options) for name, goal in goals.items()},
+        **{f"watcher_strategies.{name}": _of(each) for name, each in strategies.items()},
     }
+
+
+def _of(strategy: type[Strategy]) -> list[cfg.Opt]:
+    measures = strategy.metrics or strategy.optional_metrics
+    return [*strategy.options, *([DATASOURCES_OF_STRATEGY] if measures else ())]
 
 
 def _strategies(goals: Mapping[str, type[Goal]]) -> Mapping[str, type[Strategy]]:

@@ -6,18 +6,19 @@ from __future__ import annotations
 import datetime
 import functools
 import uuid
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 
-from watcher.cloud import Cloud
 from watcher.common import schemas
+from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
+    from watcher.decision_engine.datasources.choice import Datasources
     from watcher.decision_engine.model.collectors import Collectors
     from watcher.decision_engine.model.compute import ComputeModel
     from watcher.decision_engine.model.storage import StorageModel
@@ -27,7 +28,7 @@ def make(
     strategy: type[Strategy],
     run: AuditRun,
     now: datetime.datetime,
-    cloud: Cloud,
+    datasources: Datasources,
     collectors: Collectors,
     failed_servers: Callable[[], frozenset[str]],
     catalog: Catalog,
@@ -35,6 +36,7 @@ def make(
 ) -> Inputs:
     """The inputs of a run.  Invalid if its or its audit's parameters do not fit (any more)."""
     audit = run.audit
+    source = functools.cache(lambda: datasources.serving(strategy))
     parameters = {**(audit.parameters or {}), **(run.parameters or {})}
     return Inputs(
         audit_uuid=audit.uuid or "",
@@ -46,8 +48,8 @@ def make(
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         failed_servers=failed_servers,
-        host_metric=lambda *what, **how: cloud.metrics.host_metric(*what, **how),
-        server_metric=lambda *what, **how: cloud.metrics.server_metric(*what, **how),
+        host_metric=_measure(strategy, lambda: source().host_metric),
+        server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
     )
@@ -65,3 +67,19 @@ def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:
     from watcher.decision_engine import storage_scope
 
     return storage_scope.apply(collectors.storage(), schemas.scope(audit.scope or []))
+
+
+def _measure(
+    strategy: type[Strategy], method: Callable[[], Callable[..., Mapping[str, float]]]
+) -> Callable[..., Mapping[str, float]]:
+    """A method of the datasource, which is chosen when it is first used."""
+
+    def measure(name: str, *what: Any, **how: Any) -> Mapping[str, float]:
+        try:
+            return method()(name, *what, **how)
+        except NotFound:
+            if name in strategy.optional_metrics:
+                return {}
+            raise
+
+    return measure

@@ -14,7 +14,6 @@ from oslo_utils import timeutils
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.cloud import Cloud
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
@@ -23,6 +22,7 @@ from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs, limits
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
@@ -68,13 +68,13 @@ class Runner:
         self,
         conf: cfg.ConfigOpts,
         database: Database,
-        cloud: Cloud,
+        datasources: Datasources,
         collectors: Collectors,
         catalog: Catalog,
         applier: Doorbell,
         notifications: Notifications,
     ) -> None:
-        self._conf, self._database, self._cloud = conf, database, cloud
+        self._conf, self._database, self._datasources = conf, database, datasources
         self._collectors, self._catalog = collectors, catalog
         self._applier, self._notifications = applier, notifications
 
@@ -117,7 +117,7 @@ class Runner:
                     strategy,
                     run,
                     timeutils.utcnow(),
-                    self._cloud,
+                    self._datasources,
                     self._collectors,
                     lambda: self._failed_servers(audit),
                     self._catalog,

@@ -21,6 +21,7 @@ from watcher.db import action_plans, audits, claims, retention, runs, services
 from watcher.db.session import Database
 from watcher.decision_engine import inputs, state
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.runner import Runner
@@ -57,8 +58,15 @@ class DecisionEngine:
         self._catalog = Catalog(conf)
         self.metrics = Endpoint(conf, database)
         self._collectors = Collectors(conf, cloud)
+        self._datasources = Datasources(conf, cloud.own_metrics)
         runner = Runner(
-            conf, database, cloud, self._collectors, self._catalog, applier, notifications
+            conf,
+            database,
+            self._datasources,
+            self._collectors,
+            self._catalog,
+            applier,
+            notifications,
         )
         self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
         self._tickers = (
@@ -73,7 +81,9 @@ class DecisionEngine:
             transport,
             conf.watcher_decision_engine.conductor_topic,
             conf.host,
-            _Endpoint(database, self._dispatcher, self._catalog, cloud, self._collectors),
+            _Endpoint(
+                database, self._dispatcher, self._catalog, self._datasources, self._collectors
+            ),
         )
 
         self._listener = (
@@ -102,6 +112,7 @@ class DecisionEngine:
     def stop(self) -> None:
         if self._server:
             self._server.stop()
+        self._datasources.stop()
         if self._listener:
             self._listener.stop()
         self._dispatcher.stop()
@@ -154,11 +165,11 @@ class _Endpoint:
         database: Database,
         dispatcher: Dispatcher,
         catalog: Catalog,
-        cloud: Cloud,
+        datasources: Datasources,
         collectors: Collectors,
     ) -> None:
-        self._database, self._dispatcher = database, dispatcher
-        self._catalog, self._cloud, self._collectors = catalog, cloud, collectors
+        self._database, self._dispatcher, self._catalog = database, dispatcher, catalog
+        self._datasources, self._collectors = datasources, collectors
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
         """A doorbell: the audit's run stands in the database."""
@@ -167,7 +178,8 @@ class _Endpoint:
 
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
         """What of a strategy's needs is there now."""
-        return state.of_strategy(self._catalog.strategy_for("", strategy_name), self._cloud)
+        strategy = self._catalog.strategy_for("", strategy_name)
+        return state.of_strategy(strategy, self._datasources, self._collectors)
 
     @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
     def get_data_model_info(

@@ -63,6 +63,8 @@ class Strategy:
     """JSON schema (draft 4) of its parameters; empty: it has none."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics that the datasource must have."""
+    optional_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics that it uses as well; of a datasource that lacks one it gets no values."""
     planner: ClassVar[str] = "weight"
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
     """Its own options, for the group ``[watcher_strategies.<name>]``."""

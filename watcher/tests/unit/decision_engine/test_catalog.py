@@ -101,7 +101,7 @@ class CatalogTest(TestCase):
         Catalog(self.conf)  # a second one is no conflict
         groups = dict(catalog.list_opts())
         self.assertEqual(
-            ["check_optimize_metadata"],
+            ["check_optimize_metadata", "datasources"],
             [option.name for option in groups["watcher_strategies.basic"]],
         )
 

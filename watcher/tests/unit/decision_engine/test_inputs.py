@@ -2,11 +2,11 @@
 import datetime
 
 from watcher.cloud import Cloud
-from watcher.cloud.simulated_storage import SimulatedStorage
 from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
 from watcher.db import models
 from watcher.decision_engine import inputs
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
@@ -57,7 +57,7 @@ class InputsTest(TestCase):
             strategy,
             models.AuditRun(uuid=run, parameters=given, audit=models.Audit(**(values | audit))),
             datetime.datetime(2026, 1, 1),
-            cloud,
+            Datasources(self.conf, cloud.own_metrics),
             Collectors(self.conf, cloud),
             frozenset,
             self.catalog,
@@ -91,17 +91,6 @@ class InputsTest(TestCase):
         self.assertEqual(["s2"], [each.name for each in made.compute_model().servers])
         self.assertIs(made.compute_model(), made.compute_model())
         self.assertEqual(1, self.compute.looks)
-
-    def test_the_storage_model_has_the_scope_applied(self):
-        content = {
-            "pools": [{"name": f"node@{name}#p"} for name in "ab"],
-            "types": [{"name": "fast", "extra_specs": {"volume_backend_name": "a"}}],
-        }
-        cloud = Cloud(block_storage_service=SimulatedStorage(content, lambda: 0.0))
-        scope = [{"storage": [{"volume_types": [{"name": "fast"}]}]}]
-        made = self.make(cloud=cloud, scope=scope)
-        self.assertEqual(["node@a#p"], [pool.name for pool in made.storage_model().pools])
-        self.assertIs(made.storage_model(), made.storage_model())
 
     def test_a_scope_of_the_old_style_is_understood(self):
         made = self.make(scope=[{"availability_zones": [{"name": "az1"}]}])

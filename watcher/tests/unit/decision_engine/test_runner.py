@@ -22,6 +22,7 @@ from watcher.db.models import (
     Webhook,
 )
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.strategies.dummy import Dummy
@@ -50,7 +51,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner = Runner(
             self.conf,
             self.database,
-            Cloud(),
+            Datasources(self.conf),
             Collectors(self.conf, Cloud()),
             self.catalog,
             self.applier,

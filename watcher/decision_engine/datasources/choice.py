@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which datasource serves a strategy."""
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from oslo_config import cfg
+from oslo_log import log
+
+from watcher.cloud.metrics import Metrics
+from watcher.common import plugins
+from watcher.common.errors import Invalid, MetricsUnavailable, NotConfigured, WatcherError
+from watcher.decision_engine.datasources import metric_map
+from watcher.decision_engine.datasources.source import Datasource, Tools
+from watcher.decision_engine.strategies.base import Strategy
+
+LOG = log.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """How things stand for a strategy now."""
+
+    source: str | None
+    """Of the datasource that would serve it; None if none fits."""
+    answers: bool
+    metrics: Mapping[str, bool]
+    """What the datasource calls each metric, to whether it has any values of it."""
+    problem: str = ""
+
+
+class Datasources:
+    """The datasources of an engine, each made when it is first wanted, and kept.
+
+    A cloud that measures itself has *own* metrics, and no other datasource is asked.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, own: Metrics | None = None) -> None:
+        self._conf, self._own = conf, own
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._made: dict[str, Datasource] = {}
+
+    def stop(self) -> None:
+        """End the waits of those who are about to ask again."""
+        self._stopping.set()
+
+    def serving(self, strategy: type[Strategy]) -> Metrics:
+        """The first datasource in the configured order that fits and answers.
+
+        Only if there is a choice, each is asked once whether it answers; after that, a
+        datasource repeats its own questions.  NotConfigured if none fits, and
+        MetricsUnavailable if none of those that fit answers, with the reason of each.
+        """
+        if self._own is not None:
+            return self._own
+        fit, problems = self._fit(strategy)
+        if not fit:
+            raise NotConfigured(_sentence(strategy, problems))
+        if len(fit) == 1:
+            return fit[0]
+        for source in fit:
+            try:
+                source.check()
+                return source
+            except WatcherError as error:
+                LOG.warning("Strategy %s: %s", strategy.name, error)
+                problems[source.name] = str(error)
+        raise MetricsUnavailable(_sentence(strategy, problems))
+
+    def report(self, strategy: type[Strategy]) -> Report:
+        """What ``serving`` would come to now, with one quick request a metric."""
+        wanted = (*strategy.metrics, *strategy.optional_metrics)
+        if self._own is not None:
+            available = {metric: self._own.available(metric) for metric in wanted}
+            return Report(self._own.name, True, available)
+        try:
+            fit, problems = self._fit(strategy)
+        except WatcherError as error:
+            return Report(None, False, dict.fromkeys(wanted, False), str(error))
+        for source in fit:
+            try:
+                available = {
+                    source.metrics.get(metric) or metric: source.available(metric)
+                    for metric in wanted
+                }
+                return Report(source.name, True, available)
+            except WatcherError as error:
+                problems[source.name] = str(error)
+        sentence = _sentence(strategy, problems)
+        if not fit:
+            return Report(None, False, dict.fromkeys(wanted, False), sentence)
+        names = [fit[0].metrics.get(metric) or metric for metric in wanted]
+        return Report(fit[0].name, False, dict.fromkeys(names, False), sentence)
+
+    def _fit(self, strategy: type[Strategy]) -> tuple[list[Datasource], dict[str, str]]:
+        """Those that have what the strategy requires, and why the others do not serve."""
+        fit, problems = [], {}
+        for name in self._names(strategy):
+            try:
+                source = self._source(name)
+            except WatcherError as error:
+                problems[name] = str(error)
+                continue
+            missing = [metric for metric in strategy.metrics if not source.metrics.get(metric)]
+            if missing:
+                problems[name] = f"It has no {', '.join(missing)}."
+            else:
+                fit.append(source)
+        return fit, problems
+
+    def _names(self, strategy: type[Strategy]) -> Sequence[str]:
+        # A strategy that declares no metrics has no such option.
+        own = getattr(self._conf[f"watcher_strategies.{strategy.name}"], "datasources", None)
+        names: Sequence[str] = self._conf.watcher_datasources.datasources if own is None else own
+        if not names:
+            raise NotConfigured("[watcher_datasources] datasources names none.")
+        if {"prometheus", "aetos"} <= set(names):
+            raise Invalid("datasources: prometheus and aetos exclude each other; name one of them.")
+        return names
+
+    def _source(self, name: str) -> Datasource:
+        """NotConfigured if it cannot be made."""
+        with self._lock:
+            if name not in self._made:
+                if name not in self._installed:
+                    raise NotConfigured(f"Installed are only {', '.join(self._installed)}.")
+                mapped = self._metric_map.get(name, {})
+                tools = Tools(self._conf, mapped, self._stopping.wait)
+                try:
+                    self._made[name] = self._installed[name](tools)
+                except WatcherError:
+                    raise
+                except Exception as error:  # a plug-in of another package
+                    raise NotConfigured(f"It cannot be used: {error!r}.") from error
+            return self._made[name]
+
+    @functools.cached_property
+    def _installed(self) -> Mapping[str, Callable[[Tools], Datasource]]:
+        installed: Mapping[str, Callable[[Tools], Datasource]] = plugins.load("watcher_datasources")
+        return installed
+
+    @functools.cached_property
+    def _metric_map(self) -> metric_map.MetricMap:
+        return metric_map.load(self._conf.watcher_decision_engine.metric_map_path)
+
+
+def _sentence(strategy: type[Strategy], problems: Mapping[str, str]) -> str:
+    reasons = " ".join(f"{name}: {problem}" for name, problem in problems.items())
+    return f"No datasource serves strategy {strategy.name}. {reasons}"

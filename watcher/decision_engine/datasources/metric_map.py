@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metric map file: what datasources call metrics here, if not what they usually do."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from oslo_log import log
+
+from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
+
+LOG = log.getLogger(__name__)
+
+MetricMap = Mapping[str, Mapping[str, Any]]
+"""Datasource to metric to the datasource's own name for it, or what it needs besides."""
+
+
+def load(path: str) -> MetricMap:
+    """What stands in the file.  It need not exist; what does not fit is reported and left out."""
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError) as error:
+        LOG.warning("metric_map_path: %s is left out: %s", path, error)
+        return {}
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        LOG.warning("metric_map_path: %s is left out, it is not YAML: %s", path, error)
+        return {}
+    if not isinstance(content, dict):
+        LOG.warning("metric_map_path: %s is left out, it does not map datasources", path)
+        return {}
+    return {str(name): _metrics(path, name, metrics) for name, metrics in content.items()}
+
+
+def _metrics(path: str, datasource: object, metrics: object) -> Mapping[str, Any]:
+    if not isinstance(metrics, dict):
+        LOG.warning("metric_map_path: %s: %s does not map metrics", path, datasource)
+        return {}
+    for unknown in metrics.keys() - {*HOST_METRICS, *SERVER_METRICS}:
+        LOG.warning("metric_map_path: %s: %s: there is no metric %s", path, datasource, unknown)
+    return {
+        metric: metrics[metric] for metric in (*HOST_METRICS, *SERVER_METRICS) if metric in metrics
+    }
