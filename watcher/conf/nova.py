@@ -15,8 +15,40 @@ OPTIONS = [
         min=0.1,
         help="Seconds between two looks at a server that migrates.",
     ),
+    cfg.IntOpt(
+        "http_retries",
+        default=3,
+        min=1,
+        help="How often a request to nova is repeated that got no connection. connect_retries, "
+        "where it is set, counts instead.",
+    ),
+    cfg.FloatOpt(
+        "http_retry_interval",
+        default=2.0,
+        min=0.1,
+        help="Seconds before a request is repeated that got no connection. connect_retry_delay, "
+        "where it is set, counts instead.",
+    ),
+    cfg.StrOpt(
+        "api_version",
+        default="2.56",
+        deprecated_group="nova_client",
+        regex=r"^2\.\d+$",
+        help="The microversion of nova's API that may be relied on, at least 2.56. Nova itself is "
+        "asked what it has; from 2.96 on, servers show the availability zone they are pinned to.",
+    ),
+]
+
+MODEL_OPTIONS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "enable_extended_attributes",
+        default=False,
+        help="Whether servers of the model have their flavor's extra specs and, with [nova] "
+        "api_version 2.96 or later, the availability zone that they are pinned to. Strategies "
+        "then keep to the rules that depend on these.",
+    ),
 ]
 
 
 def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"nova": OPTIONS}
+    return {"nova": OPTIONS, "compute_model": MODEL_OPTIONS}

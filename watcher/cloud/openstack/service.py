@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API of one service, as plain JSON.
+
+openstacksdk finds the endpoint, authenticates, repeats and negotiates; its resource
+objects are left out: 20,000 servers take ten times as long with them.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from openstack import utils
+from openstack.exceptions import raise_from_response
+from openstack.proxy import Proxy
+from oslo_config import cfg
+
+from watcher.cloud.openstack import session
+from watcher.cloud.openstack.errors import translated
+from watcher.common.errors import CloudUnavailable
+
+Json = dict[str, Any]
+
+
+class Service:
+    """One service of the cloud, by the group of its options.  Any thread may use it.
+
+    It is looked for in the catalog on the first request.  Requests raise the errors of
+    ``errors.translated``; a path and what it returns are those of the service's API
+    reference, *version* is a microversion.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, group: str) -> None:
+        self._conf, self._group = conf, group
+        self._lock = threading.Lock()
+        self._proxy: Proxy | None = None
+
+    def supports(self, version: str) -> bool:
+        """Whether the service has this microversion."""
+        with translated(self._group):
+            return bool(utils.supports_microversion(self._connected(), version))
+
+    def get(self, path: str, version: str | None = None, **params: Any) -> Json:
+        return self._request("GET", path, version, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
+        return self._request("POST", path, version, json=body)
+
+    def put(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
+        return self._request("PUT", path, version, json=body)
+
+    def delete(self, path: str, version: str | None = None) -> None:
+        self._request("DELETE", path, version)
+
+    def rows(
+        self, path: str, key: str, version: str | None = None, **params: Any
+    ) -> Iterator[Json]:
+        """What ``get`` has below *key*, with all following pages."""
+        seen = None
+        while True:
+            page = self.get(path, version, **params)
+            rows = self._below(page, key)
+            yield from rows
+            if not rows or not _has_next(page, key):
+                return
+            last = rows[-1].get("id") or rows[-1].get("uuid")
+            if last is None or last == seen:
+                raise CloudUnavailable(f"{self._group} repeats a page of {path}.")
+            seen = params["marker"] = last
+
+    def _below(self, answer: Json, key: str) -> list[Json]:
+        rows = answer.get(key)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise CloudUnavailable(f"{self._group} answered something that has no {key}.")
+        return rows
+
+    def _request(self, method: str, path: str, version: str | None, **kwargs: Any) -> Json:
+        with translated(self._group):
+            response = self._connected().request(path, method, microversion=version, **kwargs)
+            raise_from_response(response)
+        if not response.content:
+            return {}
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise CloudUnavailable(f"{self._group} answered something that is no JSON.") from error
+        if not isinstance(answer, dict):
+            raise CloudUnavailable(f"{self._group} answered JSON that is no object.")
+        return answer
+
+    def _connected(self) -> Proxy:
+        with self._lock:
+            if self._proxy is None:
+                self._proxy = session.proxy(self._conf, self._group)
+            return self._proxy
+
+
+def _has_next(page: Json, key: str) -> bool:
+    """nova and cinder have links beside the rows, ironic one that is called ``next``."""
+    links = page.get(f"{key}_links") or ()
+    return "next" in page or any(link.get("rel") == "next" for link in links)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From options to keystoneauth sessions and openstacksdk proxies.
+
+A group without an auth plugin of its own uses ``[watcher_clients_auth]``; so does each
+option of a session (``cafile``, ``timeout``, ...) that the group leaves unset.
+"""
+
+from typing import Any
+
+from keystoneauth1 import loading
+from keystoneauth1.session import Session
+from openstack.config import defaults
+from openstack.config.cloud_region import CloudRegion
+from openstack.connection import Connection
+from openstack.proxy import Proxy
+from oslo_config import cfg
+
+from watcher.cloud.openstack.errors import translated
+from watcher.common.errors import NotConfigured
+from watcher.conf import clients
+
+# As the loader calls what the options call otherwise.
+_RENAMED = {"cafile": "cacert", "certfile": "cert", "keyfile": "key"}
+
+
+def configured(conf: cfg.ConfigOpts, group: str = clients.AUTH) -> bool:
+    """Whether *group* itself names an auth plugin."""
+    clients.register(conf)
+    return bool(conf[group].auth_type or conf[group].auth_section)
+
+
+def session(conf: cfg.ConfigOpts, group: str = clients.AUTH) -> Session:
+    """A session for the service of *group*; it talks to nobody before its first use.
+
+    Any number of threads may share it.  NotConfigured if no auth plugin is named, or one
+    that misses options.
+    """
+    source = group if configured(conf, group) else clients.AUTH
+    with translated(group):
+        auth = loading.load_auth_from_conf_options(conf, source)
+    if auth is None:
+        raise NotConfigured(
+            f"No credentials for {group}; set [{clients.AUTH}] auth_type and what it needs."
+        )
+    options = {
+        _RENAMED.get(option.dest, option.dest): conf[group][option.dest]
+        or conf[clients.AUTH][option.dest]
+        for option in loading.get_session_conf_options()
+    }
+    loaded: Session = loading.session.Session().load_from_options(
+        auth=auth, app_name="watcher", **options
+    )
+    return loaded
+
+
+def proxy(conf: cfg.ConfigOpts, group: str) -> Proxy:
+    """openstacksdk's proxy of the service of *group*, one of ``clients.SERVICES``.
+
+    It asks keystone for the catalog and the service for its versions.  NotConfigured if
+    the catalog has no such service.
+    """
+    service = clients.SERVICES[group]
+    prefix = service.service_type.replace("-", "_")
+    options = defaults.get_defaults()
+    options |= {f"{prefix}_{name}": each for name, each in _adapter_options(conf, group).items()}
+    connection = Connection(config=CloudRegion(session=session(conf, group), config=options))
+    found = getattr(connection, prefix)
+    if not isinstance(found, Proxy):  # what newer releases give instead of EndpointNotFound
+        raise NotConfigured(f"The catalog of the cloud has no {service.service_type} service.")
+    return found
+
+
+def _adapter_options(conf: cfg.ConfigOpts, group: str) -> dict[str, Any]:
+    service = clients.SERVICES[group]
+    options = {name: conf[group][name] for name in clients.adapter_options()}
+    interfaces, interface = options.pop("valid_interfaces"), options.pop("interface")
+    former: str = conf[service.former_group][service.former_interface]
+    options["interface"] = interfaces or interface or former.removesuffix("URL")
+    if group == "nova":  # the one service that has retries of its own
+        if options["connect_retries"] is None:
+            options["connect_retries"] = conf.nova.http_retries
+        if options["connect_retry_delay"] is None:
+            options["connect_retry_delay"] = conf.nova.http_retry_interval
+    return {name: value for name, value in options.items() if value is not None}
