@@ -45,7 +45,7 @@ class Gate:
         """*types* by name; by default what entry points name."""
         self._conf, self.database, self._cloud = conf, database, cloud
         self.notifications = notifications
-        self._types = plugins.load("watcher_actions") if types is None else types
+        self._types = _installed() if types is None else types
         for name, action_type in self._types.items():
             conf.register_opts(action_type.options, group=f"watcher_actions.{name}")
 
@@ -186,6 +186,19 @@ class _Passage:
 
     def __str__(self) -> str:
         return _name(self._plan, self._step)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """The options of all actions; an entry point of oslo.config's sample generator."""
+    return [
+        (f"watcher_actions.{name}", list(action_type.options))
+        for name, action_type in _installed().items()
+        if action_type.options
+    ]
+
+
+def _installed() -> Mapping[str, type[Action]]:
+    return plugins.load("watcher_actions")
 
 
 def _name(plan: Plan, step: Step) -> str:

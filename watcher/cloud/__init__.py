@@ -25,6 +25,8 @@ class Cloud:
     baremetal_service: Baremetal | None = None
     own_metrics: Metrics | None = None
     """Of a cloud that measures itself: then no datasource is asked."""
+    notifies: bool = False
+    """Whether its services tell on the message bus what changes."""
 
     @property
     def compute(self) -> Compute:

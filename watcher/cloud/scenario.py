@@ -5,6 +5,7 @@
 
     generate: {hosts: 40, servers: 600, seed: 7}
     migration_seconds: 2
+    switch_seconds: 1
     surges:
       - {after_seconds: 5, hosts: [compute-0003], cpu: 95}
     alarms:
@@ -14,8 +15,9 @@ Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances
 list them one by one with the fields of ``cloud.compute``, and ``metrics`` has
 ``host`` and ``instance``, each ``{uuid: {metric: value}}``.  A server's ``host`` is a
 hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics,
-``migration_seconds`` and ``migration_fails`` say how its migrations go.  ``storage``
-is described in ``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
+``migration_seconds`` and ``migration_fails`` say how its migrations and resizes go;
+``switch_seconds`` is what every stop and start takes.  ``storage`` is described in
+``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
 """
 
 import dataclasses
@@ -47,6 +49,7 @@ _KEYS = {
     "flavors",
     "metrics",
     "migration_seconds",
+    "switch_seconds",
     "surges",
     "alarms",
     "storage",
@@ -109,6 +112,8 @@ class Scenario:
     storage: Mapping[str, Any] | None = None
     """What ``simulated_storage`` reads; None: there is no block storage."""
     machines: list[simulated_baremetal.Machine] = dataclasses.field(default_factory=list)
+    switch_seconds: float = 3.0
+    """How long a server takes to stop or to start."""
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Scenario":
@@ -163,6 +168,7 @@ class Scenario:
                 for entry in content.get("hosts", ())
                 if "power" in entry
             ],
+            float(content.get("switch_seconds", cls.switch_seconds)),
         )
 
 

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_utils import timeutils
 
@@ -59,13 +59,34 @@ class _Migration:
     seconds: float
     fails: bool
     state_before: str
+    """The server's, to which a cold migration returns when it is confirmed."""
+    claim: list[int]
+    """vCPUs, MB and GB that it takes of its other host: of the destination while it is
+    under way, of the source until it is confirmed."""
     flavor: str = ""
     """Of a resize: the id of the new one."""
-    """The server's, to which a cold migration returns when it is confirmed."""
 
     @property
     def due(self) -> float:
         return self.begun + self.seconds
+
+
+@dataclasses.dataclass(slots=True)
+class _Switch:
+    """A server that is being stopped or started."""
+
+    server: str
+    state: str
+    """In which it will be."""
+    begun: float
+    seconds: float
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+W = TypeVar("W", _Migration, _Switch)
 
 
 def example_file() -> str:
@@ -93,6 +114,7 @@ class SimulatedCloud:
         self._servers = {server.uuid: server for server in scenario.servers}
         self._migrations: dict[str, _Migration] = {}
         self._unconfirmed: dict[str, _Migration] = {}
+        self._switches: dict[str, _Switch] = {}
         self._changed: dict[str, datetime.datetime] = {}
         """When each server last changed, of those that have."""
         usual = scenario.server_metrics.get("instance_cpu_usage", {})
@@ -178,26 +200,20 @@ class SimulatedCloud:
         raise NotFound(f"Flavor {ident} was not found.")
 
     def resize(self, uuid: str, flavor_id: str) -> None:
+        """On its host if that has room for both sizes, as nova claims them; else on another."""
         with self._present():
             server, flavor = self.server(uuid), self.flavor(flavor_id)
             if server.state not in ("active", "stopped"):
                 raise CloudRefused(f"Server {uuid} is {server.state} and cannot be resized.")
-            wanted = dataclasses.replace(
-                server,
-                vcpus=flavor.vcpus - server.vcpus,
-                memory_mb=flavor.memory_mb - server.memory_mb,
-                disk_gb=flavor.disk_gb - server.disk_gb,
-            )
-            refusal = _refusal(wanted, self._hosts[server.host], self._taken())
-            if refusal:
-                raise CloudRefused(refusal)
-            self._begin(server, server.host, live=False, flavor=flavor.id)
+            if server.flavor == flavor.name:
+                raise CloudRefused(f"Server {uuid} has flavor {flavor.name} already.")
+            self._begin(server, None, live=False, flavor=flavor)
 
     def start(self, uuid: str) -> None:
-        self._switch(uuid, "stopped", "active")
+        self._switch(uuid, "stopped", "active", "powering-on")
 
     def stop(self, uuid: str) -> None:
-        self._switch(uuid, "active", "stopped")
+        self._switch(uuid, "active", "stopped", "powering-off")
 
     def confirm_resize(self, uuid: str) -> None:
         with self._present():
@@ -295,6 +311,7 @@ class SimulatedCloud:
                 "unconfirmed": [self._show(move, now) for move in self._unconfirmed.values()],
                 "baremetal": self.baremetal.to_dict(),
                 **({"storage": self.storage.to_dict()} if self.storage else {}),
+                "switches": [self._show(switch, now) for switch in self._switches.values()],
             }
 
     def save(self, path: str | Path) -> None:
@@ -330,65 +347,68 @@ class SimulatedCloud:
         for uuid, entry in state["servers"].items():
             if uuid in self._servers and entry["host"] in self._hosts:
                 self._change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
-        for kept, shown in (
-            (self._migrations, state["migrations"]),
-            (self._unconfirmed, state["unconfirmed"]),
-        ):
-            for entry in shown:
-                move = {
-                    field.name: entry[field.name]
-                    for field in dataclasses.fields(_Migration)
-                    if field.name != "begun"
-                }
-                if entry["server"] in self._servers:
-                    kept[entry["server"]] = _Migration(begun=now - entry["elapsed"], **move)
+        self._migrations.update(self._restored(_Migration, state["migrations"], now))
+        self._unconfirmed.update(self._restored(_Migration, state["unconfirmed"], now))
+        self._switches.update(self._restored(_Switch, state["switches"], now))
+
+    def _restored(
+        self, kind: type[W], shown: Sequence[Mapping[str, Any]], now: float
+    ) -> Iterator[tuple[str, W]]:
+        """What ``_show`` has shown, by server."""
+        names = {field.name for field in dataclasses.fields(kind)} - {"begun"}
+        for entry in shown:
+            if entry["server"] in self._servers:
+                fields = {name: entry[name] for name in names}
+                yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
     # Time
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[float]:
-        """The lock, with every migration ended that is due by now."""
+        """The lock, with all ended that is due by now."""
         with self.baremetal.present(), self._lock:
             now = self._clock()
             for migration in [move for move in self._migrations.values() if move.due <= now]:
                 self._end(migration)
+            for switch in [each for each in self._switches.values() if each.due <= now]:
+                del self._switches[switch.server]
+                self._change(switch.server, task_state=None, state=switch.state)
             yield now
 
     def _end(self, migration: _Migration) -> None:
-        del self._migrations[migration.server]
+        uuid = migration.server
+        del self._migrations[uuid]
         if migration.fails:
-            self._change(migration.server, task_state=None)
+            self._change(uuid, task_state=None)
             return
-        self._change(migration.server, task_state=None, host=migration.destination)
-        if migration.flavor:
-            flavor = self.flavor(migration.flavor)
-            self._change(
-                migration.server,
-                flavor=flavor.name,
-                vcpus=flavor.vcpus,
-                memory_mb=flavor.memory_mb,
-                disk_gb=flavor.disk_gb,
-            )
         if not migration.live:
-            self._change(migration.server, state="resized")
-            self._unconfirmed[migration.server] = migration
+            migration.claim = _size(self._servers[uuid])
+            self._unconfirmed[uuid] = migration
+            self._change(uuid, state="resized")
+        if migration.flavor:
+            self._change(uuid, **_sized(self.flavor(migration.flavor)))
+        self._change(uuid, task_state=None, host=migration.destination)
 
-    def _switch(self, uuid: str, before: str, after: str) -> None:
-        with self._present():
+    def _switch(self, uuid: str, before: str, after: str, task_state: str) -> None:
+        with self._present() as now:
             server = self.server(uuid)
             if server.state != before or server.task_state is not None:
                 raise CloudRefused(f"Server {uuid} is {server.state}, not {before} and at rest.")
-            self._change(uuid, state=after)
+            self._switches[uuid] = _Switch(uuid, after, now, self.scenario.switch_seconds)
+            self._change(uuid, task_state=task_state)
 
     def _power(self, hostname: str, state: str) -> None:
         """A host is up as long as its machine is on."""
         host = self._hosts[hostname]
         self._hosts[hostname] = dataclasses.replace(host, state="up" if state == "on" else "down")
 
-    def _begin(self, server: Server, destination: str | None, live: bool, flavor: str = "") -> None:
+    def _begin(
+        self, server: Server, destination: str | None, live: bool, flavor: Flavor | None = None
+    ) -> None:
         if server.task_state is not None:
             raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
-        target = server.host if flavor else self._target(server, destination)
+        wanted = dataclasses.replace(server, **_sized(flavor)) if flavor else server
+        target = self._target(wanted, destination, may_stay=flavor is not None)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
         self._migrations[server.uuid] = _Migration(
             server.uuid,
@@ -399,7 +419,8 @@ class SimulatedCloud:
             course.seconds,
             course.fails,
             server.state,
-            flavor,
+            _size(wanted),
+            flavor.id if flavor else "",
         )
         self._change(server.uuid, task_state="migrating" if live else "resize_migrating")
 
@@ -407,22 +428,24 @@ class SimulatedCloud:
         self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
         self._changed[uuid] = timeutils.utcnow()
 
-    def _show(self, migration: _Migration, now: float) -> dict[str, Any]:
-        shown = dataclasses.asdict(migration)
+    def _show(self, work: _Migration | _Switch, now: float) -> dict[str, Any]:
+        shown = dataclasses.asdict(work)
         elapsed = now - shown.pop("begun")
-        progress = min(1.0, elapsed / migration.seconds) if migration.seconds else 1.0
+        progress = min(1.0, elapsed / work.seconds) if work.seconds else 1.0
         return {
             **shown,
-            "name": self._servers[migration.server].name,
+            "name": self._servers[work.server].name,
             "elapsed": round(elapsed, 3),
             "progress": round(progress, 3),
         }
 
     # Capacity
 
-    def _target(self, server: Server, destination: str | None) -> str:
+    def _target(self, server: Server, destination: str | None, may_stay: bool) -> str:
         """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
         taken = self._taken()
+        if may_stay and not _refusal(server, self._hosts[server.host], taken):
+            return server.host
         if destination is None:
             fit = [
                 host
@@ -444,16 +467,11 @@ class SimulatedCloud:
     def _taken(self) -> dict[str, list[int]]:
         """What servers, and the claims of migrations on their other host, take of each host."""
         taken = {hostname: [0, 0, 0] for hostname in self._hosts}
-        claims = [(server.host, server) for server in self._servers.values() if server.host]
-        claims += [
-            (move.destination, self._servers[move.server]) for move in self._migrations.values()
-        ]
-        claims += [(move.source, self._servers[move.server]) for move in self._unconfirmed.values()]
-        for hostname, server in claims:
-            amounts = taken[hostname]
-            amounts[0] += server.vcpus
-            amounts[1] += server.memory_mb
-            amounts[2] += server.disk_gb
+        claims = [(server.host, _size(server)) for server in self._servers.values() if server.host]
+        claims += [(move.destination, move.claim) for move in self._migrations.values()]
+        claims += [(move.source, move.claim) for move in self._unconfirmed.values()]
+        for hostname, claim in claims:
+            taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
         return taken
 
     # Loads
@@ -528,6 +546,20 @@ class SimulatedCloud:
         }
 
 
+def _size(server: Server) -> list[int]:
+    return [server.vcpus, server.memory_mb, server.disk_gb]
+
+
+def _sized(flavor: Flavor) -> dict[str, Any]:
+    """What a server has of its flavor."""
+    return {
+        "flavor": flavor.name,
+        "vcpus": flavor.vcpus,
+        "memory_mb": flavor.memory_mb,
+        "disk_gb": flavor.disk_gb,
+    }
+
+
 def _left(host: Host, taken: Mapping[str, list[int]]) -> tuple[float, float, float]:
     vcpus, memory_mb, disk_gb = taken[host.hostname]
     return (
@@ -541,8 +573,7 @@ def _refusal(server: Server, host: Host, taken: Mapping[str, list[int]]) -> str 
     """Why *host* cannot take *server*; None if it can."""
     if not host.available:
         return f"Host {host.hostname} is {host.status} and {host.state}; it takes no servers."
-    wanted = (server.vcpus, server.memory_mb, server.disk_gb)
-    for name, amount, left in zip(_RESOURCES, wanted, _left(host, taken), strict=True):
+    for name, amount, left in zip(_RESOURCES, _size(server), _left(host, taken), strict=True):
         if amount > left:
             return (
                 f"Server {server.uuid} needs {amount} {name}, "

@@ -140,6 +140,7 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
     # A simulated cloud is quick, and costs nothing to look at.
     conf.set_default("migration_interval", 0.2, group="nova")
     conf.set_default("max_workers", 4, group="watcher_workflow_engines.taskflow")
+    conf.set_default("collector_plugins", ["compute", "storage", "baremetal"], group="collector")
     return conf
 
 

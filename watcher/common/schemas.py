@@ -240,4 +240,4 @@ _SCOPE = _list(
     _object(compute=_list(_COMPUTE), storage=_list(_STORAGE)) | {"minProperties": 1},
 )
 _PARTS = ("compute", "storage")
-_WITH_WILDCARD = ("host_aggregates", "availability_zones")
+_WITH_WILDCARD = ("host_aggregates", "availability_zones", "volume_types")

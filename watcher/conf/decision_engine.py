@@ -7,6 +7,12 @@ OPTIONS = [
         default="watcher.decision.control",
         help="Topic on which the decision engine takes messages.",
     ),
+    cfg.ListOpt(
+        "notification_topics",
+        default=["nova.versioned_notifications", "openstack.notifications"],
+        help="Topics on which services of the cloud tell what changes, each as exchange.topic. "
+        "Empty hears nothing; audits read what has changed in any case.",
+    ),
     cfg.IntOpt(
         "max_audit_workers",
         default=2,

@@ -6,14 +6,14 @@ OPTIONS = [
         "migration_max_retries",
         default=180,
         min=1,
-        help="Looks at a server that migrates. A live migration that is not at its end after the "
-        "last one is aborted.",
+        help="Looks at a server that migrates or is resized. A live migration that is not at its "
+        "end after the last one is aborted.",
     ),
     cfg.FloatOpt(
         "migration_interval",
         default=5.0,
         min=0.1,
-        help="Seconds between two looks at a server that migrates.",
+        help="Seconds between two looks at a server that an action works on.",
     ),
     cfg.IntOpt(
         "http_retries",

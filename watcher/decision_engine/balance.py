@@ -1,196 +1,195 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evening out the load of hosts by moving servers: arithmetic on arrays.
 
-Shapes: M metrics, R resources, N hosts that take part, C servers that may move.
-The metric or resource comes first, so that what is summed over lies together.
+Shapes: M metrics, H hosts, V servers.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine import loads as loads_
+from watcher.decision_engine.loads import Loads
 from watcher.decision_engine.model.types import Bools, Floats, Ints
+from watcher.decision_engine.whatif import Move
 
 MARGIN = 0.99
-"""Balancing goes on to this share of a threshold, or else the next small change of load
-would put the cluster over it again."""
+"""Where there is much to choose from, balancing goes on to this share of a threshold, or
+else the next small change of load would put the cluster over it again."""
 
 LEAST_GAIN = 1e-7
 """A move must lower the weighted deviation by more than this: far above the rounding
 errors of the sums, far below what a useful move gains."""
 
-Values = Sequence[Sequence[float | None]]
+ROUNDING = 1e-9
+"""A deviation is above its threshold if it is so by more than this."""
 
+EXCHANGES = 4_000_000
+"""Pairs of servers that are compared at most to exchange two of them."""
 
-@dataclasses.dataclass(frozen=True)
-class Move:
-    """Server and destination, as indices in the model."""
-
-    server: int
-    destination: int
-
-
-@dataclasses.dataclass(frozen=True)
-class _Crowd:
-    """The servers that may move, those of one host in a row."""
-
-    servers: Ints
-    """[C] indices in the model"""
-    use: Floats
-    """[M, C] in the unit of the hosts' sizes"""
-    demand: Floats
-    """[R, C]"""
-    source: Ints
-    """[C] index of the host among those that take part"""
-    share: Floats
-    """[M, C] the server's part of its host's load"""
-    around: Floats
-    """[M, C] the load of its host"""
-    waiting: Bools
-    """[C] not moved yet"""
+TRIED = 20
+"""Of the exchanges of a host that gain most, so many are checked against the rules."""
 
 
 class Balance:
-    """The loads of a cluster's hosts, and the moves that even them out.
+    """Brings the standard deviation of each metric's loads to its threshold.
 
-    For each metric *use* and *size* of every host of *model* are given, in one unit
-    ([M, H], None where unknown), the *threshold* of the standard deviation of
-    load = use / size, and the *weight* of it in the sum that is minimised.
-
-    Hosts that are not available, or that lack a value, take no part.
+    What is minimised is the sum of the deviations, each times its weight; a metric
+    without weight has no threshold either.
     """
 
-    def __init__(
-        self,
-        model: ComputeModel,
-        use: Values,
-        size: Values,
-        thresholds: Sequence[float],
-        weights: Sequence[float],
-    ) -> None:
-        self._model = model
-        with np.errstate(divide="ignore", invalid="ignore"):
-            load = _array(use) / _array(size)
-        (self.hosts,) = np.nonzero(model.available & np.isfinite(load).all(axis=0))
-        """int [N]: indices in the model"""
-        self._load, self._size = load[:, self.hosts], _array(size)[:, self.hosts]
-        self._free = (model.capacity - model.used())[self.hosts].T.copy()
-        self._thresholds, self._weights = _array(thresholds), _array(weights)
+    def __init__(self, loads: Loads, thresholds: Sequence[float], weights: Sequence[float]) -> None:
+        self._loads, self._hosts = loads, int(loads.hosts.sum())
+        self._weights: Floats = np.array(weights, dtype=np.float64)
+        limits = np.array(thresholds, dtype=np.float64)
+        self._thresholds: Floats = np.where(self._weights > 0, limits, np.inf)
 
     def deviations(self) -> Floats:
         """float [M]: the population standard deviation of the hosts' loads."""
-        return self._load.std(axis=1) if len(self.hosts) else np.zeros(len(self._load))
+        loads = self._loads.load[:, self._loads.hosts]
+        return loads.std(axis=1) if self._hosts else np.zeros(len(loads))
 
     def exceeded(self) -> Bools:
         """bool [M]: the metrics that deviate by more than their threshold."""
-        return self.deviations() > self._thresholds
+        return self.deviations() > self._thresholds + ROUNDING
 
-    def candidates(self) -> Ints:
-        """int [C]: indices of the servers that may move, host by host."""
-        model = self._model
-        fit = np.array([server.migratable for server in model.servers], dtype=np.bool_)
-        (servers,) = np.nonzero(fit & model.movable & np.isin(model.placement, self.hosts))
-        return servers[np.argsort(model.placement[servers], kind="stable")]
+    def run(self) -> list[Move]:
+        """Move servers until no deviation is over its threshold, or nothing helps.
 
-    def run(self, candidates: Ints, use: Values) -> list[Move]:
-        """Move *candidates* until no deviation is over its threshold, or no move is a gain.
-
-        *use* [M, C] is what each of them takes of its host.  A server moves once at
-        most, to a host that has room for it at that point of the list, and every
-        move lowers the weighted deviation.  Afterwards ``deviations`` are the new ones.
+        On a small cluster the plan is exact: no shorter one reaches the thresholds, or
+        none comes as near.  On others every step takes the move that gains most, and
+        where no move gains, the exchange of two servers that does.  That reaches what
+        can be reached only as a rule: whether it can is a question as hard as packing.
         """
-        crowd = self._crowd(candidates, _array(use))
-        takers = np.ones(len(self.hosts), dtype=np.bool_)
-        moves: list[Move] = []
-        while takers.any() and (self.deviations() > MARGIN * self._thresholds).any():
-            coldest = self._coldest(takers)
-            server = self._best_server(crowd, coldest)
+        if loads_.is_small(self._loads):
+            return loads_.fewest_moves(self._loads, self._distance)
+        self._move_singly()
+        budget = EXCHANGES
+        while self.exceeded().any() and (spent := self._exchange(budget)):
+            budget -= spent
+            self._move_singly()
+        return list(self._loads.whatif.moves)
+
+    def _distance(self) -> tuple[float, float]:
+        deviations = self.deviations()
+        over = deviations - self._thresholds
+        over[over <= ROUNDING] = 0
+        return float(over.sum()), float(self._weighted(deviations))
+
+    def _move_singly(self) -> None:
+        """Make the moves that lower the weighted deviation, the best one first."""
+        loads, wanted = self._loads, MARGIN * self._thresholds
+        takers = loads.whatif.takers.copy()
+        while takers.any() and (self.deviations() > wanted).any():
+            coldest = int(np.argmin(np.where(takers, self._slope(), np.inf)))
+            server = self._best_server(coldest)
             if server is None:
                 takers[coldest] = False
                 continue
-            host = self._best_host(crowd, server)
-            takers[crowd.source[server]] = True  # it has more room now
-            self._make(crowd, server, host)
-            moves.append(Move(int(crowd.servers[server]), int(self.hosts[host])))
-        return moves
+            source = loads.whatif.placement[server]
+            loads.move(server, self._best_host(server))
+            takers[source] = loads.whatif.takers[source]  # it has more room now
 
-    def _crowd(self, candidates: Ints, use: Floats) -> _Crowd:
-        known = np.isfinite(use).all(axis=0)
-        servers, use = candidates[known], use[:, known]
-        source = np.searchsorted(self.hosts, self._model.placement[servers])
-        return _Crowd(
-            servers=servers,
-            use=use,
-            demand=self._model.demand[servers].T.copy(),
-            source=source,
-            share=use / self._size[:, source],
-            around=self._load[:, source],
-            waiting=np.ones(len(servers), dtype=np.bool_),
-        )
-
-    def _coldest(self, takers: Bools) -> int:
-        """The one of *takers* on which a little more load helps the most."""
+    def _slope(self) -> Floats:
+        """float [H]: by how much a little more load raises the weighted deviation."""
         deviations = self.deviations()[:, None]
-        above = self._load - self._load.mean(axis=1, keepdims=True)
+        above = self._loads.load - self._loads.load.sum(axis=1, keepdims=True) / self._hosts
         slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
-        return int(np.argmin(np.where(takers, self._weights @ slope, np.inf)))
+        return self._weighted(slope)
 
-    def _best_server(self, crowd: _Crowd, host: int) -> int | None:
+    def _best_server(self, host: int) -> int | None:
         """The server that gains most by a move to *host*; None if none gains."""
+        loads = self._loads
+        fits = loads.whatif.servers_for(host)
         after = self._after(
-            crowd.share,
-            crowd.around,
-            crowd.use / self._size[:, host, None],
-            self._load[:, host, None],
+            (-loads.share, np.take(loads.load, loads.whatif.placement, axis=1)),
+            (loads.use / loads.size[:, host, None], loads.load[:, host, None]),
         )
-        fits = np.logical_and.reduce(crowd.demand <= self._free[:, host, None])
-        after[~(fits & crowd.waiting & (crowd.source != host))] = np.inf
-        best = int(np.argmin(after)) if len(after) else None
-        if best is None or after[best] > self._weights @ self.deviations() - LEAST_GAIN:
-            return None
-        return best
-
-    def _best_host(self, crowd: _Crowd, server: int) -> int:
-        """The host to which a move of *server* gains most."""
-        after = self._after(
-            crowd.share[:, server, None],
-            crowd.around[:, server, None],
-            crowd.use[:, server, None] / self._size,
-            self._load,
-        )
-        fits = np.logical_and.reduce(crowd.demand[:, server, None] <= self._free)
-        fits[crowd.source[server]] = False
         after[~fits] = np.inf
-        return int(np.argmin(after))
+        if not fits.any() or after.min() > self._now() - LEAST_GAIN:
+            return None
+        return int(after.argmin())
 
-    def _after(self, share: Floats, around: Floats, new: Floats, there: Floats) -> Floats:
-        """float [n]: the weighted deviation after each of n moves.
+    def _best_host(self, server: int) -> int:
+        """The host to which a move of *server* gains most."""
+        loads = self._loads
+        source = loads.whatif.placement[server]
+        after = self._after(
+            (-loads.share[:, server, None], loads.load[:, source, None]),
+            (loads.use[:, server, None] / loads.size, loads.load),
+        )
+        return int(np.argmin(np.where(loads.hosts_for(server), after, np.inf)))
 
-        All are [M, n] or broadcast to it: a server's *share* of a host of load
-        *around* goes, and becomes *new* on a host of load *there*.
+    def _exchange(self, budget: int) -> int:
+        """Exchange two servers, so that the weighted deviation goes down.
+
+        Returns how many pairs it took to find them; 0 if none were found.
         """
-        n = len(self.hosts)
-        total = self._load.sum(axis=1, keepdims=True) - share + new
-        squares = (self._load**2).sum(axis=1, keepdims=True)
-        squares = squares + share * (share - 2 * around) + new * (new + 2 * there)
-        variance = squares / n - (total / n) ** 2
-        deviation: Floats = self._weights @ np.sqrt(np.maximum(variance, 0))
-        return deviation
+        whatif, spent = self._loads.whatif, 0
+        for host in np.argsort(-self._slope(), kind="stable"):
+            here = whatif.placement == host
+            own = np.flatnonzero(whatif.leavers & here)
+            others = np.flatnonzero(whatif.leavers & ~here & whatif.takers[whatif.placement])
+            spent += len(own) * len(others)
+            if spent > budget:
+                break
+            if any(self._swap(*pair) for pair in self._gaining(int(host), own, others)):
+                return spent
+        return 0
 
-    def _make(self, crowd: _Crowd, server: int, host: int) -> None:
-        source = crowd.source[server]
-        self._load[:, source] -= crowd.share[:, server]
-        self._load[:, host] += crowd.use[:, server] / self._size[:, host]
-        self._free[:, source] += crowd.demand[:, server]
-        self._free[:, host] -= crowd.demand[:, server]
-        crowd.waiting[server] = False
-        for changed in (source, host):
-            first, last = np.searchsorted(crowd.source, (changed, changed + 1))
-            crowd.around[:, first:last] = self._load[:, changed, None]
+    def _gaining(self, host: int, own: Ints, others: Ints) -> Sequence[tuple[int, int]]:
+        """The exchanges of *own* servers of a *host* for *others* that gain most."""
+        loads = self._loads
+        if not len(own) or not len(others):
+            return []
+        there = loads.whatif.placement[others]
+        mine, theirs = own[:, None], others[None, :]
+        comes = loads.use[:, theirs] / loads.size[:, host, None, None]
+        goes = loads.use[:, mine] / loads.size[:, None, there]
+        after = self._after(
+            (comes - loads.share[:, mine], loads.load[:, host, None, None]),
+            (goes - loads.share[:, theirs], loads.load[:, None, there]),
+        )
+        best = np.argsort(after, axis=None, kind="stable")[:TRIED]
+        pairs = [divmod(int(pair), len(others)) for pair in best]
+        limit = self._now() - 2 * LEAST_GAIN
+        return [(int(own[a]), int(others[b])) for a, b in pairs if after[a, b] < limit]
 
+    def _swap(self, one: int, other: int) -> bool:
+        """Exchange two servers by two moves, if there is an order in which that works."""
+        whatif = self._loads.whatif
+        homes = {one: int(whatif.placement[one]), other: int(whatif.placement[other])}
+        for first, second in ((one, other), (other, one)):
+            count = len(whatif.moves)
+            if not self._loads.hosts_for(first)[homes[second]]:
+                continue
+            self._loads.move(first, homes[second])
+            if self._loads.hosts_for(second)[homes[first]]:
+                self._loads.move(second, homes[first])
+                return True
+            self._loads.undo(count)
+        return False
 
-def _array(values: Values | Sequence[float] | Floats) -> Floats:
-    """None becomes NaN."""
-    return np.array(values, dtype=np.float64)
+    def _now(self) -> float:
+        return float(self._weighted(self.deviations()))
+
+    def _after(self, *changes: tuple[Floats, Floats]) -> Floats:
+        """float [...]: the weighted deviation when hosts' loads change.
+
+        Each change is what comes to a host and the load that is there, both [M, ...].
+        """
+        load, hosts = self._loads.load, self._hosts
+        total, squares = load.sum(axis=1), (load**2).sum(axis=1)
+        dimensions = max(change[0].ndim for change in changes) - 1
+        total = total.reshape(-1, *(1,) * dimensions)
+        squares = squares.reshape(total.shape)
+        for more, there in changes:
+            total, squares = total + more, squares + more * (more + 2 * there)
+        variance = squares / hosts - (total / hosts) ** 2
+        return self._weighted(np.sqrt(np.maximum(variance, 0)))
+
+    def _weighted(self, values: Floats) -> Floats:
+        """The weighted sum over metrics: [M, ...] to [...]."""
+        # Not a product of matrices: the threads that a BLAS starts for one cost more.
+        total: Floats = (values * self._weights.reshape(-1, *(1,) * (values.ndim - 1))).sum(axis=0)
+        return total

@@ -121,24 +121,21 @@ def _nobody() -> None:
     """Nobody lives here yet; the poll will find the row."""
 
 
-class Server:
-    """Answers the casts and calls of one topic with the methods of *endpoint*.
+class Starting:
+    """Starts a server of messages in a thread, and keeps at it until the broker is there.
 
-    It starts in a thread of its own, since a broker that is away would hold up the start of
-    the whole service, and keeps at it until the broker is there.
+    A broker that is away would otherwise hold up the start of the whole service.  *trouble*
+    is what is logged while it is.
     """
 
-    def __init__(
-        self, transport: oslo_messaging.Transport, topic: str, host: str, endpoint: Any
-    ) -> None:
-        self._transport, self._endpoint = transport, endpoint
-        self._target = oslo_messaging.Target(topic=topic, server=host, version=VERSION)
+    def __init__(self, trouble: str, make: Callable[[], Any]) -> None:
+        self._trouble, self._make = trouble, make
         self._server: Any = None
         self._stopped = threading.Event()
-        self._starter = threading.Thread(target=self._begin, name="rpc", daemon=True)
+        self._thread = threading.Thread(target=self._begin, name="rpc", daemon=True)
 
     def start(self) -> None:
-        self._starter.start()
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -149,18 +146,31 @@ class Server:
         failures = 0
         while not self._stopped.is_set():
             # A new one each time: one that failed to start takes itself for started.
-            server = oslo_messaging.get_rpc_server(
-                self._transport, self._target, [self._endpoint], executor="threading"
-            )
+            server = self._make()
             try:
                 server.start()
-            except Exception as error:  # whatever a driver raises, the bell is to be heard later
+            except Exception as error:  # whatever a driver raises, it is to work later
                 if not failures:
-                    LOG.warning("Nobody can ring for %s yet: %s", self._target.topic, error)
+                    LOG.warning("%s yet: %s", self._trouble, error)
                 failures += 1
                 self._stopped.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])
             else:
                 if failures:
-                    LOG.info("The doorbell of %s can be rung now", self._target.topic)
+                    LOG.info("%s: that is over", self._trouble)
                 self._server = server
                 return
+
+
+class Server(Starting):
+    """Answers the casts and calls of one topic with the methods of *endpoint*."""
+
+    def __init__(
+        self, transport: oslo_messaging.Transport, topic: str, host: str, endpoint: Any
+    ) -> None:
+        target = oslo_messaging.Target(topic=topic, server=host, version=VERSION)
+        super().__init__(
+            f"Nobody can ring for {topic}",
+            lambda: oslo_messaging.get_rpc_server(
+                transport, target, [endpoint], executor="threading"
+            ),
+        )

@@ -47,8 +47,13 @@ class Action:
     def __init__(self, parameters: Mapping[str, Any], tools: Tools) -> None:
         self.parameters, self.tools = parameters, tools
 
-    def check(self) -> None:
-        """Look before the leap.  Skip if there is nothing to do; any other error fails it."""
+    def check(self) -> Mapping[str, Any] | None:
+        """Look before the leap.  Skip if there is nothing to do; any other error fails it.
+
+        What it returns, JSON, is the origin that ``revert`` will be given: what must be
+        known of the time before.  None from an action that cannot be reverted.
+        """
+        return None
 
     def execute(self) -> None:
         """Do it, to the end.  An error fails the action; its sentence is what users read."""
@@ -68,3 +73,10 @@ class Action:
         True if it was undone; False if it goes on, and ``resume`` is to await its end.
         """
         return False
+
+    def revert(self, origin: Mapping[str, Any]) -> None:
+        """Bring back what was before it succeeded, to the end.
+
+        After a crash it is called again: look at the cloud, as ``resume`` does.
+        """
+        raise NotImplementedError

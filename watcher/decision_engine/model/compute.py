@@ -2,8 +2,12 @@
 """The compute snapshot: dataclasses for people, arrays for strategies, in one order."""
 
 import dataclasses
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import compress
+from operator import attrgetter
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +17,10 @@ from watcher.decision_engine.model.types import Bools, Floats, Ints
 
 VCPU, MEMORY, DISK = 0, 1, 2
 """Columns of ``capacity`` and ``demand``: vCPUs, MiB, GB."""
+
+_uuid = attrgetter("uuid")
+
+Array = TypeVar("Array", Floats, Ints, Bools)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,37 +55,66 @@ class ComputeModel:
 
         Both are sorted by uuid, so that equal clouds give equal snapshots.
         """
-        hosts = sorted(hosts, key=lambda host: host.uuid)
-        index = {host.hostname: position for position, host in enumerate(hosts)}
-        servers = sorted(
-            (server for server in servers if server.host in index),
-            key=lambda server: server.uuid,
+        hosts = sorted(hosts, key=_uuid)
+        index = _index(hosts)
+        servers = sorted((each for each in servers if each.host in index), key=_uuid)
+        return cls(
+            tuple(hosts),
+            tuple(servers),
+            _frozen(_capacity(hosts)),
+            _frozen(_demand(servers)),
+            _frozen(_placement(servers, index)),
+            _frozen(np.ones(len(servers), dtype=np.bool_)),
+            tuple(groups),
         )
-        capacity = np.array(
-            [
-                (
-                    (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio,
-                    (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio,
-                    (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio,
-                )
-                for host in hosts
-            ],
-            dtype=np.float64,
-        ).reshape(len(hosts), 3)
-        demand = np.array(
-            [(server.vcpus, server.memory_mb, server.disk_gb) for server in servers],
-            dtype=np.float64,
-        ).reshape(len(servers), 3)
-        placement = np.array([index[server.host] for server in servers], dtype=np.int64)
-        movable = np.ones(len(servers), dtype=np.bool_)
-        for array in (capacity, demand, placement, movable):
-            array.setflags(write=False)
-        return cls(tuple(hosts), tuple(servers), capacity, demand, placement, movable, groups)
+
+    def is_of(self, hosts: Sequence[Host]) -> bool:
+        """Whether *hosts*, sorted by uuid, are its hosts, in whatever condition."""
+        return len(hosts) == len(self.hosts) and all(
+            one.uuid == other.uuid and one.hostname == other.hostname
+            for one, other in zip(hosts, self.hosts, strict=True)
+        )
+
+    def updated(
+        self,
+        hosts: Sequence[Host],
+        changes: Mapping[str, Server | None],
+        groups: Sequence[ServerGroup],
+    ) -> "ComputeModel":
+        """The snapshot that ``build`` makes after *changes*; this one, if there are none.
+
+        *hosts* are as ``is_of`` wants them, *changes* servers by uuid: None and those that
+        are on none of the hosts are not in it.  *self* is a snapshot of everything.
+        """
+        hosts = self.hosts if self.hosts == tuple(hosts) else tuple(hosts)
+        positions = (bisect_left(self.servers, uuid, key=_uuid) for uuid in changes)
+        known = {
+            self.servers[position].uuid: position
+            for position in positions
+            if position < len(self.servers)
+        }
+        index = self.host_index
+        come = sorted((each for each in changes.values() if each and each.host in index), key=_uuid)
+        if hosts is self.hosts and groups == self.groups and not (known.keys() & changes or come):
+            return self
+        kept = np.ones(len(self.servers), dtype=np.bool_)
+        kept[[known[uuid] for uuid in known.keys() & changes]] = False
+        servers = list(compress(self.servers, kept))
+        at = [bisect_left(servers, each.uuid, key=_uuid) for each in come]
+        return ComputeModel(
+            hosts,
+            tuple(sorted(servers + come, key=_uuid)),
+            self.capacity if hosts is self.hosts else _frozen(_capacity(hosts)),
+            _frozen(np.insert(self.demand[kept], at, _demand(come), axis=0)),
+            _frozen(np.insert(self.placement[kept], at, _placement(come, index))),
+            _frozen(np.ones(len(servers) + len(come), dtype=np.bool_)),
+            tuple(groups),
+        )
 
     @cached_property
     def host_index(self) -> dict[str, int]:
         """Hostname to index."""
-        return {host.hostname: position for position, host in enumerate(self.hosts)}
+        return _index(self.hosts)
 
     @cached_property
     def server_index(self) -> dict[str, int]:
@@ -100,3 +137,33 @@ class ComputeModel:
         used = np.zeros_like(self.capacity)
         np.add.at(used, where, self.demand)
         return used
+
+
+def _index(hosts: Sequence[Host]) -> dict[str, int]:
+    return {host.hostname: position for position, host in enumerate(hosts)}
+
+
+def _capacity(hosts: Sequence[Host]) -> Floats:
+    rows = [
+        (
+            (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio,
+            (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio,
+            (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio,
+        )
+        for host in hosts
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(hosts), 3)
+
+
+def _demand(servers: Sequence[Server]) -> Floats:
+    rows = [(server.vcpus, server.memory_mb, server.disk_gb) for server in servers]
+    return np.array(rows, dtype=np.float64).reshape(len(servers), 3)
+
+
+def _placement(servers: Sequence[Server], index: Mapping[str, int]) -> Ints:
+    return np.array([index[server.host] for server in servers], dtype=np.int64)
+
+
+def _frozen(array: Array) -> Array:
+    array.setflags(write=False)
+    return array

@@ -10,8 +10,10 @@ from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.balance import Balance, Move
+    from watcher.decision_engine.balance import Balance
+    from watcher.decision_engine.loads import Loads
     from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.whatif import Move
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
@@ -125,47 +127,85 @@ class WorkloadStabilization(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        model = inputs.compute_model()
-        metrics = list(dict.fromkeys(inputs.parameters["metrics"]))
-        balance = _balance(inputs, model, metrics)
+        model, parameters = inputs.compute_model(), inputs.parameters
+        metrics = list(dict.fromkeys(parameters["metrics"]))
+        loads, balance = _balance(inputs, model, metrics)
         before, exceeded = balance.deviations(), balance.exceeded()
-        moves = _moves(inputs, model, metrics, balance) if exceeded.any() else []
-        solution = SolutionBuilder()
-        for move in moves:
-            solution.migrate(model.servers[move.server], model.hosts[move.destination])
-        # Deviations are reported of one metric: the first one that gave a reason to act.
-        shown = exceeded.argmax()
+        moves = _moves(inputs, model, metrics, loads, balance) if exceeded.any() else []
+        # The first metric that gave a reason to act is the one that is reported.
+        shown = int(exceeded.argmax())
+        solution = _solution(model, loads, balance, moves, shown, metrics[shown])
+        after = balance.deviations()
+        for number, metric in enumerate(metrics):
+            solution.summary[f"standard deviation of {metric}"] = {
+                "before": float(before[number]),
+                "after": float(after[number]),
+            }
         return solution.build(
             instance_migrations_count=len(moves),
             instances_count=len(model.servers),
             standard_deviation_before_audit=float(before[shown]),
-            standard_deviation_after_audit=float(balance.deviations()[shown]),
+            standard_deviation_after_audit=float(after[shown]),
         )
 
 
-def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> Balance:
-    # NumPy comes with it: only engines that run such audits pay for that.
+def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tuple[Loads, Balance]:
+    # NumPy comes with them: only engines that run such audits pay for that.
     from watcher.decision_engine.balance import Balance
+    from watcher.decision_engine.loads import Loads
 
     thresholds, weights = inputs.parameters["thresholds"], inputs.parameters["weights"]
-    balance = Balance(
+    loads = Loads(
         model,
         use=[_host_use(inputs, metric, model.hosts) for metric in metrics],
         size=[[_size(metric, host) for host in model.hosts] for metric in metrics],
+    )
+    if not loads.hosts.any() and model.available.any():
+        raise MetricsUnavailable(f"There are no values of {', '.join(metrics)} of any host.")
+    return loads, Balance(
+        loads,
         thresholds=[thresholds[metric] for metric in metrics],
         weights=[weights[f"{metric}_weight"] for metric in metrics],
     )
-    if not len(balance.hosts) and model.available.any():
-        raise MetricsUnavailable(f"There are no values of {', '.join(metrics)} of any host.")
-    return balance
 
 
 def _moves(
-    inputs: Inputs, model: ComputeModel, metrics: Sequence[str], balance: Balance
-) -> list[Move]:
-    candidates = balance.candidates()
-    servers = [model.servers[index] for index in candidates]
-    return balance.run(candidates, [_server_use(inputs, metric, servers) for metric in metrics])
+    inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads: Loads, balance: Balance
+) -> Sequence[Move]:
+    leavers = [
+        server
+        for server, leaves in zip(model.servers, loads.whatif.leavers, strict=True)
+        if leaves and server.migration == "live"
+    ]
+    measured = [_server_use(inputs, metric, leavers) for metric in metrics]
+    loads.measure([[use.get(server.uuid) for server in model.servers] for use in measured])
+    return balance.run()
+
+
+def _solution(
+    model: ComputeModel,
+    loads: Loads,
+    balance: Balance,
+    moves: Sequence[Move],
+    shown: int,
+    metric: str,
+) -> SolutionBuilder:
+    """Goes through the moves once more, to say of each what it is good for."""
+    solution, what = SolutionBuilder(), "CPU" if metric == CPU else "memory"
+    loads.undo(0)
+    deviation = balance.deviations()[shown]
+    for move in moves:
+        source, destination = model.hosts[move.source], model.hosts[move.destination]
+        high, low = loads.load[shown, [move.source, move.destination]]
+        loads.move(move.server, move.destination)
+        last, deviation = deviation, balance.deviations()[shown]
+        solution.migrate(
+            model.servers[move.server],
+            destination,
+            f"{source.hostname} at {high:.1%} {what}, {destination.hostname} at {low:.1%}; "
+            f"standard deviation {last:.4f} -> {deviation:.4f}",
+        )
+    return solution
 
 
 def _size(metric: str, host: Host) -> int:
@@ -191,8 +231,8 @@ def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float 
     ]
 
 
-def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> list[float | None]:
-    """Busy vCPUs, or MiB in use, of each server; None where nothing was measured."""
+def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> dict[str, float]:
+    """Busy vCPUs, or MiB in use, by uuid; without those of which nothing was measured."""
     measured = inputs.server_metric(
         metric,
         servers,
@@ -201,10 +241,11 @@ def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> list[
         granularity=inputs.parameters["granularity"],
     )
     # Measured are per cent of the vCPUs, or MiB.
-    return [
-        _times(measured.get(server.uuid), server.vcpus / 100 if metric == CPU else 1)
+    return {
+        server.uuid: measured[server.uuid] * (server.vcpus / 100 if metric == CPU else 1)
         for server in servers
-    ]
+        if server.uuid in measured
+    }
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -5,9 +5,12 @@ import datetime
 from typing import Any
 
 from watcher.applier.actions.base import Action
+from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceState
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.actions.nop import Nop
+from watcher.applier.actions.resize import Resize
 from watcher.applier.actions.sleep import Sleep
+from watcher.applier.actions.stop import Stop
 from watcher.applier.interrupts import Interrupts
 from watcher.cloud.scenario import Scenario
 from watcher.cloud.simulated import SimulatedCloud
@@ -21,7 +24,9 @@ from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 DURATION = datetime.timedelta(seconds=30)
-TYPES: dict[str, type[Action]] = {"nop": Nop, "sleep": Sleep, "migrate": Migrate}
+TYPES: dict[str, type[Action]] = {
+    kind.name: kind for kind in (ChangeNovaServiceState, Migrate, Nop, Resize, Sleep, Stop)
+}
 SIZE = {"vcpus": 8, "memory_mb": 8000, "disk_gb": 80}
 PATIENCE = 30
 """Seconds after which a test that waits for a thread has failed."""
@@ -58,14 +63,29 @@ class Story(base.TestCase):
         self.notifications = Notifications(self.conf, self.database)
         self.uuids = [models.new_uuid() for _ in range(4)]
         servers = [
-            {"uuid": uuid, "name": uuid, "host": "a", "migration_seconds": 30, **SIZE}
+            {
+                "uuid": uuid,
+                "name": uuid,
+                "host": "a",
+                "flavor": "m1",
+                "migration_seconds": 30,
+                **SIZE,
+            }
             for uuid in self.uuids
         ]
         hosts = [
             {"hostname": name, "vcpus": 80, "memory_mb": 80000, "disk_gb": 800} for name in "ab"
         ]
         self.cloud = SimulatedCloud(
-            Scenario.from_dict({"hosts": hosts, "servers": servers}), lambda: self.now
+            Scenario.from_dict(
+                {
+                    "hosts": hosts,
+                    "servers": servers,
+                    "flavors": [{"id": name, "name": name, **SIZE} for name in ("m1", "m2")],
+                    "switch_seconds": 20,
+                }
+            ),
+            lambda: self.now,
         )
 
     def pass_time(self, seconds: float) -> None:

@@ -85,10 +85,21 @@ class MigrateTest(base.TestCase):
         self.assertIn("was not found", self.failure(self.action(destination_node="x").check))
         self.assertIn("disabled", self.failure(self.action(destination_node="off").check))
 
-    def test_only_an_active_server_moves_live(self) -> None:
+    def test_only_a_running_server_moves_live(self) -> None:
         self.build(state="stopped")
-        self.assertIn("is STOPPED; it must be ACTIVE", self.failure(self.action().check))
+        self.assertIn("is STOPPED; it must be ACTIVE or", self.failure(self.action().check))
         self.action(migration_type="cold").check()
+
+    def test_a_paused_server_moves_live(self) -> None:
+        self.build(state="paused")
+        self.action().check()
+        self.action().execute()
+        self.assertEqual(("b", "paused", None), self.place())
+
+    def test_a_server_in_error_is_not_waited_for(self) -> None:
+        """Whatever else nova may say about it."""
+        self.on_wait = lambda: self.change(state="error", task_state="resize_finish")
+        self.assertIn("ERROR", self.failure(self.action(migration_type="cold").execute))
 
     def test_a_check_that_finds_nothing_wrong(self) -> None:
         self.action().check()

@@ -191,16 +191,82 @@ class SimulatedCloudTest(base.TestCase):
             self.clock.now += 1
         self.assertEqual([40, 40, 40, 40, 40, 80, 80, 40], loads)
 
+    def resizable(self, *servers: dict[str, Any], **content: Any) -> None:
+        flavors = [
+            {"id": "1", "name": "small", "vcpus": 4, "memory_mb": 4000, "disk_gb": 40},
+            {"id": "2", "name": "large", "vcpus": 6, "memory_mb": 4000, "disk_gb": 40},
+        ]
+        self.cloud = self.make(servers=servers, flavors=flavors, **content)
+
+    def test_a_resize_stays_where_both_sizes_fit(self) -> None:
+        self.resizable(server("s1", "a", flavor="small"))
+        self.cloud.resize("s1", "2")
+        self.assertEqual(("a", "active", "resize_migrating"), self.place())
+        self.clock.now += 10
+        self.assertEqual(("a", "resized", None), self.place())
+        self.assertEqual(6, self.cloud.server("s1").vcpus)
+        self.cloud.confirm_resize("s1")
+        self.assertEqual(("a", "active", None), self.place())
+
+    def test_a_resize_that_needs_room_moves(self) -> None:
+        self.resizable(server("s1", "a", flavor="small"), server("s2", "a", vcpus=1))
+        self.cloud.resize("s1", "large")
+        self.clock.now += 10
+        self.assertEqual("b", self.place()[0])
+
+    def test_an_unconfirmed_resize_claims_both_sizes(self) -> None:
+        self.resizable(
+            server("s1", "a", flavor="small"), server("s2", "b", vcpus=1, memory_mb=1, disk_gb=1)
+        )
+        self.cloud.resize("s1", "large")
+        for _ in range(2):
+            self.assertIn("host a has 0 left", self.refusal("s2", "a"))
+            self.clock.now += 10
+        self.cloud.confirm_resize("s1")
+        self.assertEqual("", self.refusal("s2", "a"))
+
+    def test_a_resize_without_room_is_refused(self) -> None:
+        self.resizable(server("s1", "a", flavor="small"), hosts=[host("a", vcpus=9)])
+        self.assertRaises(CloudRefused, self.cloud.resize, "s1", "2")
+        self.assertRaises(CloudRefused, self.cloud.resize, "s1", "small")
+        self.assertRaises(NotFound, self.cloud.resize, "s1", "none")
+
+    def test_a_resize_told_to_fail_leaves_the_server_as_it_was(self) -> None:
+        self.resizable(server("s1", "a", flavor="small", migration_fails=True))
+        self.cloud.resize("s1", "2")
+        self.clock.now += 10
+        self.assertEqual(("a", "active", None), self.place())
+        self.assertEqual("small", self.cloud.server("s1").flavor)
+
+    def test_stop_and_start_take_their_time(self) -> None:
+        self.cloud = self.make(switch_seconds=5)
+        for switch, task_state, state in (
+            (self.cloud.stop, "powering-off", "stopped"),
+            (self.cloud.start, "powering-on", "active"),
+        ):
+            before = self.cloud.server("s1").state
+            switch("s1")
+            self.clock.now += 4
+            self.assertEqual(("a", before, task_state), self.place())
+            self.assertRaises(CloudRefused, switch, "s1")
+            self.clock.now += 1
+            self.assertEqual(("a", state, None), self.place())
+            self.assertRaises(CloudRefused, switch, "s1")
+
     def test_a_saved_cloud_goes_on_where_it_was(self) -> None:
         path = os.path.join(self.directory, "cloud.json")
+        three = [server("s1", "a"), server("s2", "a"), server("s3", "a", vcpus=1)]
+        self.cloud = self.make(servers=three)
         self.cloud.live_migrate("s1", "b")
         self.cloud.cold_migrate("s2", "b")
-        self.clock.now += 4
+        self.clock.now += 3
+        self.cloud.stop("s3")
+        self.clock.now += 1
         self.cloud.save(path)
         before = self.cloud.to_dict()
 
         self.clock.now = 50.0
-        self.cloud = self.make()
+        self.cloud = self.make(servers=three)
         self.cloud.resume(path)
 
         self.assertEqual(before, self.cloud.to_dict())
@@ -208,8 +274,9 @@ class SimulatedCloudTest(base.TestCase):
         self.clock.now += 6
         self.assertEqual(("b", "active", None), self.place("s1"))
         self.assertEqual(("b", "resized", None), self.place("s2"))
+        self.assertEqual(("a", "stopped", None), self.place("s3"))
         self.cloud.save(path)
-        self.cloud = self.make()
+        self.cloud = self.make(servers=three)
         self.cloud.resume(path)
         self.cloud.confirm_resize("s2")
         self.assertEqual(("b", "active", None), self.place("s2"))

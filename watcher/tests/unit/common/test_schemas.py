@@ -184,9 +184,8 @@ class TestScope(base.TestCase):
 
     def test_a_wildcard_stands_alone(self):
         self.refused([{"compute": [{"host_aggregates": [{"id": "*"}, {"id": 1}]}]}], "only entry")
-        self.refused(
-            [{"storage": [{"availability_zones": [{"name": "a"}, {"name": "*"}]}]}], "only entry"
-        )
+        for field in ("availability_zones", "volume_types"):
+            self.refused([{"storage": [{field: [{"name": "a"}, {"name": "*"}]}]}], "only entry")
 
     @hypothesis.given(JSON)
     def test_any_value_is_a_scope_or_refused(self, value):

@@ -2,6 +2,7 @@
 import datetime
 
 from watcher.cloud import Cloud
+from watcher.cloud.simulated_storage import SimulatedStorage
 from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
 from watcher.db import models
 from watcher.decision_engine import inputs
@@ -91,6 +92,17 @@ class InputsTest(TestCase):
         self.assertEqual(["s2"], [each.name for each in made.compute_model().servers])
         self.assertIs(made.compute_model(), made.compute_model())
         self.assertEqual(1, self.compute.looks)
+
+    def test_the_storage_model_has_the_scope_applied(self):
+        content = {
+            "pools": [{"name": f"node@{name}#p"} for name in "ab"],
+            "types": [{"name": "fast", "extra_specs": {"volume_backend_name": "a"}}],
+        }
+        cloud = Cloud(block_storage_service=SimulatedStorage(content, lambda: 0.0))
+        scope = [{"storage": [{"volume_types": [{"name": "fast"}]}]}]
+        made = self.make(cloud=cloud, scope=scope)
+        self.assertEqual(["node@a#p"], [pool.name for pool in made.storage_model().pools])
+        self.assertIs(made.storage_model(), made.storage_model())
 
     def test_a_scope_of_the_old_style_is_understood(self):
         made = self.make(scope=[{"availability_zones": [{"name": "az1"}]}])

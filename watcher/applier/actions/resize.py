@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Mapping
+from typing import Any
+
+from watcher.applier.actions.base import ActionFailed, Skip
+from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.cloud.compute import Flavor, Server
+from watcher.common.errors import NotFound
+
+
+class Resize(ServerAction):
+    """Gives a server another flavor, and confirms it."""
+
+    name = "resize"
+    description = "Resize a server to another flavor."
+    wish = "resize"
+    schema = {
+        "type": "object",
+        "properties": {"resource_id": SERVER, "flavor": {"type": "string", "minLength": 1}},
+        "required": ["resource_id", "flavor"],
+        "additionalProperties": False,
+    }
+
+    def check(self) -> Mapping[str, Any]:
+        server, flavor = self._found(), self._flavor()
+        if server.flavor == flavor.name:
+            raise Skip(f"Server {self._uuid} has flavor {flavor.name} already.")
+        return {"flavor": server.flavor}
+
+    def execute(self) -> None:
+        self._request(self._compute.resize, self._flavor().id)
+        self._await_resize()
+
+    def resume(self) -> None:
+        server, flavor = self._compute.server(self._uuid), self._flavor()
+        if not idle(server):
+            self._await_resize()
+        elif server.state == "resized" or server.flavor == flavor.name:
+            self._complete(server, flavor)
+        else:
+            # Not begun, or rolled back: nothing is left of it, so it may be repeated.
+            self.execute()
+
+    def revert(self, origin: Mapping[str, Any]) -> None:
+        way_back = {**self.parameters, "flavor": origin["flavor"]}
+        Resize(way_back, self.tools).resume()
+
+    def _flavor(self) -> Flavor:
+        try:
+            return self._compute.flavor(self.parameters["flavor"])
+        except NotFound:
+            raise ActionFailed(f"Flavor {self.parameters['flavor']} was not found.") from None
+
+    def _await_resize(self) -> None:
+        server = self._await(lambda server: server.state == "resized")
+        if server is None:
+            raise ActionFailed(
+                f"Server {self._uuid} was not resized within {self._patience}; a resize cannot be "
+                f"aborted and goes on."
+            )
+        self._complete(server, self._flavor())
+
+    def _complete(self, server: Server, flavor: Flavor) -> None:
+        """Confirm what is done; ActionFailed if the server is not as it should be."""
+        self._refuse_error(server)
+        if server.flavor != flavor.name:
+            raise ActionFailed(
+                f"Server {self._uuid} is {server.state} with flavor {server.flavor}: the resize "
+                f"to {flavor.name} failed."
+            )
+        if server.state == "resized":
+            self._confirm()

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the actions on one server share."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Final
+
+from oslo_log import log
+
+from watcher.applier.actions.base import Action, ActionFailed, Skip
+from watcher.cloud.compute import Compute, Server
+from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
+
+LOG = log.getLogger(__name__)
+
+SERVER: Final = {
+    "type": "string",
+    "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",
+}
+"""The schema of a parameter that names a server."""
+
+_PATIENCE: Final = 3
+"""Looks at an idle server before we believe that what was asked for is over, if none has
+shown it under way: the service may be slow to write down that it began."""
+
+
+class ServerAction(Action):
+    """Looks at its server until something is over, but not for ever."""
+
+    wish: ClassVar[str]
+    """What is asked of the server, as a noun: for sentences."""
+
+    @property
+    def _compute(self) -> Compute:
+        return self.tools.cloud.compute
+
+    @property
+    def _uuid(self) -> str:
+        uuid: str = self.parameters["resource_id"]
+        return uuid
+
+    @property
+    def _most_looks(self) -> int:
+        """After so many it takes too long."""
+        looks: int = self.tools.conf.nova.migration_max_retries
+        return looks
+
+    @property
+    def _patience(self) -> str:
+        seconds = self._most_looks * self.tools.conf.nova.migration_interval
+        return f"{seconds:g} seconds"
+
+    def _found(self) -> Server:
+        """The server.  Skip if there is none (any more)."""
+        try:
+            return self._compute.server(self._uuid)
+        except NotFound:
+            raise Skip(f"Server {self._uuid} was not found.") from None
+
+    def _request(self, do: Callable[..., None], *args: Any) -> None:
+        try:
+            do(self._uuid, *args)
+        except CloudUnavailable as error:
+            # The request may have got through; what becomes of the server tells.
+            LOG.warning("Request for the %s of server %s: %s", self.wish, self._uuid, error)
+
+    def _looks(self) -> Iterator[Server]:
+        """The server again and again, a pause before each look, as often as patience lasts.
+
+        That the cloud does not answer a look fails nothing.
+        """
+        for _ in range(self._most_looks):
+            self.tools.wait(self.tools.conf.nova.migration_interval)
+            try:
+                yield self._compute.server(self._uuid)
+            except CloudUnavailable as error:
+                LOG.warning("Server %s cannot be looked at: %s", self._uuid, error)
+
+    def _await(self, reached: Callable[[Server], bool]) -> Server | None:
+        """The server when what was asked for is over, well or not; None if it takes too long."""
+        begun, looks_idle = False, 0
+        for server in self._looks():
+            if server.state == "error":
+                return server
+            if not idle(server):
+                begun = True
+                continue
+            looks_idle += 1
+            if reached(server) or begun or looks_idle == _PATIENCE:
+                return server
+        return None
+
+    def _await_rest(self) -> Server | None:
+        """The server when nothing is done with it; None if that takes too long."""
+        return next((server for server in self._looks() if idle(server)), None)
+
+    def _confirm(self) -> None:
+        """Confirm a resize or a cold migration, which ended in the state ``resized``."""
+        try:
+            self._request(self._compute.confirm_resize)
+        except CloudRefused as error:
+            # The service may be told to confirm by itself: then there is nothing left to do.
+            LOG.info("Confirmation of the %s of server %s: %s", self.wish, self._uuid, error)
+            if self._compute.server(self._uuid).state == "resized":
+                raise
+            return
+        if not any(idle(server) and server.state != "resized" for server in self._looks()):
+            raise ActionFailed(
+                f"The {self.wish} of server {self._uuid} was confirmed, without effect within "
+                f"{self._patience}."
+            )
+
+    def _refuse_error(self, server: Server) -> None:
+        if server.state == "error":
+            raise ActionFailed(f"Server {self._uuid} is in state ERROR on host {server.host}.")
+
+
+def idle(server: Server) -> bool:
+    """Whether nothing is being done with it."""
+    return server.task_state is None
