@@ -31,7 +31,10 @@ class Cloud:
     @property
     def compute(self) -> Compute:
         if self.compute_service is None:
-            raise NotConfigured("No cloud is configured; set [cloud] simulation to a file.")
+            raise NotConfigured(
+                "No cloud is configured; set [watcher_clients_auth] auth_type and what it needs, "
+                "or [cloud] simulation to a file."
+            )
         return self.compute_service
 
     @property
@@ -54,9 +57,15 @@ class Cloud:
 
 
 def connect(conf: cfg.ConfigOpts) -> Cloud:
-    """The cloud that ``[cloud]`` names, or one without services if it names none."""
-    if not conf.cloud.simulation:
-        return Cloud()
-    from watcher.cloud import simulated  # reads files of megabytes: only where it is wanted
+    """The simulated cloud that ``[cloud]`` names, or the real one that there are credentials for.
 
-    return simulated.SimulatedCloud.from_file(conf.cloud.simulation).cloud
+    Without either, a cloud without services.  A real one is talked to when it is first used.
+    """
+    # Both take megabytes of memory: they are imported where they are wanted.
+    if conf.cloud.simulation:
+        from watcher.cloud import simulated
+
+        return simulated.SimulatedCloud.from_file(conf.cloud.simulation).cloud
+    from watcher.cloud import openstack
+
+    return openstack.connect(conf)

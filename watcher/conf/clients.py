@@ -39,6 +39,16 @@ def register(conf: cfg.ConfigOpts) -> None:
         conf.register_opts(options, group=group)
 
 
+def configured(conf: cfg.ConfigOpts, group: str) -> bool:
+    """Whether *group*, or ``[watcher_clients_auth]`` for it, names an auth plugin."""
+    return any(names_auth(conf, each) for each in (group, AUTH))
+
+
+def names_auth(conf: cfg.ConfigOpts, group: str) -> bool:
+    register(conf)
+    return bool(conf[group].auth_section or conf[group].auth_type)
+
+
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """An entry point of oslo.config's sample generator."""
     return sorted(_options(plugin="v3password").items())

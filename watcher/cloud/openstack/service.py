@@ -43,7 +43,8 @@ class Service:
         return self._request("GET", path, version, params=params)
 
     def post(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
-        return self._request("POST", path, version, json=body)
+        """It is not repeated: whoever asks has to see whether the first one got through."""
+        return self._request("POST", path, version, json=body, connect_retries=0)
 
     def put(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
         return self._request("PUT", path, version, json=body)

@@ -23,19 +23,13 @@ from watcher.conf import clients
 _RENAMED = {"cafile": "cacert", "certfile": "cert", "keyfile": "key"}
 
 
-def configured(conf: cfg.ConfigOpts, group: str = clients.AUTH) -> bool:
-    """Whether *group* itself names an auth plugin."""
-    clients.register(conf)
-    return bool(conf[group].auth_type or conf[group].auth_section)
-
-
 def session(conf: cfg.ConfigOpts, group: str = clients.AUTH) -> Session:
     """A session for the service of *group*; it talks to nobody before its first use.
 
     Any number of threads may share it.  NotConfigured if no auth plugin is named, or one
     that misses options.
     """
-    source = group if configured(conf, group) else clients.AUTH
+    source = group if clients.names_auth(conf, group) else clients.AUTH
     with translated(group):
         auth = loading.load_auth_from_conf_options(conf, source)
     if auth is None:

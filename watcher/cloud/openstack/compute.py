@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compute through nova and placement."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from oslo_config import cfg
+from oslo_log import log
+
+from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.cloud.openstack import nova_json
+from watcher.cloud.openstack.placement import Inventories, Placement
+from watcher.cloud.openstack.service import Json, Service
+from watcher.cloud.openstack.versions import nova_version
+from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
+
+LOG = log.getLogger(__name__)
+
+_MINIMUM = "2.56"
+_DOWN_CELLS = "2.69"
+"""From here on nova tells what it leaves out because a cell is down."""
+_PINNED_ZONE = "2.96"
+# Later ones ask each host for its uptime.
+_HYPERVISORS = "2.53"
+_SERVICES = {"binary": "nova-compute"}
+_NEEDED = ("VCPU", "MEMORY_MB")
+
+
+class Nova:
+    """The Compute of a real cloud."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._nova = Service(conf, "nova")
+        self._placement = Placement(Service(conf, "placement"))
+        self._extended: bool = conf.compute_model.enable_extended_attributes
+        self._pinned = self._extended and nova_version(conf) >= (2, 96)
+        self._hypervisors: Mapping[str, str] = {}
+        """Hostname to uuid, as of the last list."""
+
+    # What there is
+
+    def hosts(self) -> Sequence[Host]:
+        """All hosts but those of bare metal.
+
+        One that placement has no inventory of (it has just come, or is going) is left
+        out and named in the log: what it could take would be a guess.
+        """
+        hypervisors = self._list_hypervisors()
+        zones = self._zones()
+        aggregates = self._aggregates()
+        inventories = self._placement.inventories([row["id"] for row in hypervisors])
+        complete = []
+        for row in hypervisors:
+            missing = [name for name in _NEEDED if name not in inventories.get(row["id"], {})]
+            if missing:
+                LOG.warning(
+                    "Host %s is left out: placement has no inventory of its %s.",
+                    row["service"]["host"],
+                    " and ".join(missing),
+                )
+            else:
+                complete.append(row)
+        return nova_json.read(
+            complete, lambda row: _host(row, inventories[row["id"]], zones, aggregates)
+        )
+
+    def servers(self) -> Sequence[Server]:
+        return self._servers()
+
+    def servers_on(self, hostname: str) -> Sequence[Server]:
+        return self._servers(host=hostname)
+
+    def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
+        changes_since = since.replace(tzinfo=None).isoformat() + "Z"
+        return self._servers(**{"changes-since": changes_since})
+
+    def server_groups(self) -> Sequence[ServerGroup]:
+        version = "2.64" if self._nova.supports("2.64") else _MINIMUM
+        rows: list[Json] = []
+        while True:  # this list has no links: it ends with an empty page
+            page = self._nova.rows(
+                "/os-server-groups", "server_groups", version, all_projects=True, offset=len(rows)
+            )
+            before = len(rows)
+            rows += page
+            if len(rows) == before:
+                break
+        return nova_json.read(rows, nova_json.server_group)
+
+    def host(self, hostname: str) -> Host:
+        hypervisor = self._hypervisor(hostname)
+        inventories = self._placement.of(hypervisor["id"])
+        if any(name not in inventories for name in _NEEDED):
+            raise CloudUnavailable(f"Placement has no inventory of host {hostname}.")
+        zones, aggregates = self._zones(host=hostname), self._aggregates()
+        return nova_json.read([hypervisor], lambda row: _host(row, inventories, zones, aggregates))[
+            0
+        ]
+
+    def server(self, uuid: str) -> Server:
+        answer = self._nova.get(_path("servers", uuid), self._server_version())
+        return self._read_servers([answer["server"]])[0]
+
+    def flavor(self, ident: str) -> Flavor:
+        try:
+            rows = [self._nova.get(_path("flavors", ident), _MINIMUM)["flavor"]]
+        except NotFound:
+            everyones = self._nova.rows("/flavors/detail", "flavors", _MINIMUM, is_public="None")
+            rows = [row for row in everyones if row["name"] == ident]
+        if not rows:
+            raise NotFound(f"Flavor {ident} was not found.")
+        return nova_json.read(rows, nova_json.flavor)[0]
+
+    # What can be done
+
+    def live_migrate(self, uuid: str, destination: str | None) -> None:
+        self._act(uuid, "os-migrateLive", {"host": destination, "block_migration": "auto"}, "2.30")
+
+    def cold_migrate(self, uuid: str, destination: str | None) -> None:
+        self._act(uuid, "migrate", {"host": destination})
+
+    def confirm_resize(self, uuid: str) -> None:
+        self._act(uuid, "confirmResize")
+
+    def resize(self, uuid: str, flavor_id: str) -> None:
+        self._act(uuid, "resize", {"flavorRef": flavor_id})
+
+    def start(self, uuid: str) -> None:
+        self._act(uuid, "os-start")
+
+    def stop(self, uuid: str) -> None:
+        self._act(uuid, "os-stop")
+
+    def abort_live_migration(self, uuid: str) -> None:
+        """One that runs rather than one that waits, which nova aborts from 2.65 on."""
+        version = "2.65" if self._nova.supports("2.65") else _MINIMUM
+        path = _path("servers", uuid) + "/migrations"
+        migrations = list(self._nova.rows(path, "migrations", version))
+        if not migrations:
+            raise CloudRefused(f"Server {uuid} has no live migration under way.")
+        first = min(migrations, key=lambda row: row["status"] != "running")
+        self._nova.delete(f"{path}/{first['id']}", version)
+
+    def enable(self, hostname: str) -> None:
+        self._set_service(hostname, {"status": "enabled"})
+
+    def disable(self, hostname: str, reason: str) -> None:
+        body = {"status": "disabled"}
+        self._set_service(hostname, body | {"disabled_reason": reason} if reason else body)
+
+    # How nova is asked
+
+    def _servers(self, **filters: str) -> list[Server]:
+        rows = self._nova.rows(
+            "/servers/detail", "servers", self._server_version(), all_tenants=True, **filters
+        )
+        return self._read_servers(list(rows))
+
+    def _read_servers(self, rows: Sequence[Json]) -> list[Server]:
+        for row in rows:
+            if row.get("status") == "UNKNOWN":
+                raise CloudUnavailable(
+                    f"The cell of server {row.get('id')} is down: nova cannot show its servers."
+                )
+            if "OS-EXT-SRV-ATTR:host" not in row:
+                raise CloudRefused(
+                    "nova does not show the hosts of servers; the user of [nova] or "
+                    "[watcher_clients_auth] needs the role admin."
+                )
+        return nova_json.read(rows, lambda row: nova_json.server(row, self._extended))
+
+    def _server_version(self) -> str:
+        if self._pinned:
+            return _PINNED_ZONE
+        return _DOWN_CELLS if self._nova.supports(_DOWN_CELLS) else _MINIMUM
+
+    def _list_hypervisors(self) -> list[Json]:
+        rows = self._nova.rows("/os-hypervisors/detail", "hypervisors", _HYPERVISORS)
+        virtual = [row for row in rows if row["hypervisor_type"] != "ironic"]
+        self._hypervisors = {row["service"]["host"]: row["id"] for row in virtual}
+        return virtual
+
+    def _hypervisor(self, hostname: str) -> Json:
+        """By the uuid it was last seen with: nova's search by name finds similar ones, too."""
+        uuid = self._hypervisors.get(hostname)
+        if uuid is not None:
+            try:
+                row: Json = self._nova.get(_path("os-hypervisors", uuid), _HYPERVISORS)[
+                    "hypervisor"
+                ]
+            except NotFound:
+                row = {}
+            if row and row["service"]["host"] == hostname:
+                return row
+        for row in self._list_hypervisors():
+            if row["service"]["host"] == hostname:
+                return row
+        raise NotFound(f"Host {hostname} was not found.")
+
+    def _services(self, **filters: str) -> list[Json]:
+        version = _DOWN_CELLS if self._nova.supports(_DOWN_CELLS) else _MINIMUM
+        rows = list(self._nova.rows("/os-services", "services", version, **_SERVICES, **filters))
+        for row in rows:
+            if row.get("status") == "UNKNOWN":
+                raise CloudUnavailable(
+                    f"The cell of host {row.get('host')} is down: nova cannot show its hosts."
+                )
+        return rows
+
+    def _zones(self, **filters: str) -> dict[str, str]:
+        return {row["host"]: row["zone"] for row in self._services(**filters)}
+
+    def _aggregates(self) -> dict[str, list[Aggregate]]:
+        rows = self._nova.rows("/os-aggregates", "aggregates", _MINIMUM)
+        return nova_json.aggregates_of_hosts(rows)
+
+    def _set_service(self, hostname: str, body: Mapping[str, str]) -> None:
+        services = self._services(host=hostname)
+        if not services:
+            raise NotFound(f"Host {hostname} was not found.")
+        self._nova.put(_path("os-services", services[0]["id"]), body, _MINIMUM)
+
+    def _act(self, uuid: str, action: str, arguments: Any = None, version: str = _MINIMUM) -> None:
+        self._nova.post(_path("servers", uuid) + "/action", {action: arguments}, version)
+
+
+def _path(collection: str, ident: str) -> str:
+    return f"/{collection}/{quote(ident, safe='')}"
+
+
+def _host(
+    row: Json,
+    inventories: Inventories,
+    zones: Mapping[str, str],
+    aggregates: Mapping[str, Sequence[Aggregate]],
+) -> Host:
+    hostname = row["service"]["host"]
+    return nova_json.host(
+        row, inventories, zones.get(hostname, ""), tuple(aggregates.get(hostname, ()))
+    )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova's JSON as hosts, servers, server groups and flavors."""
+
+import datetime
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from sys import intern
+from typing import TypeVar
+
+from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.cloud.openstack.placement import Inventories
+from watcher.cloud.openstack.service import Json
+from watcher.common.errors import CloudUnavailable
+
+T = TypeVar("T")
+
+_NO_SPECS: Mapping[str, str] = {}
+
+
+def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
+    """*make* of each row.  CloudUnavailable if one is not what nova documents."""
+    made = []
+    for row in rows:
+        try:
+            made.append(make(row))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CloudUnavailable(
+                f"nova shows {str(row)[:200]} in a form that is not known: {error!r}."
+            ) from error
+    return made
+
+
+def server(row: Json, extended: bool) -> Server:
+    """*extended* are the flavor's extra specs and the pinned availability zone."""
+    flavor = row["flavor"]
+    return Server(
+        uuid=row["id"],
+        name=row["name"],
+        host=intern(row["OS-EXT-SRV-ATTR:host"] or ""),
+        vcpus=flavor["vcpus"],
+        memory_mb=flavor["ram"],
+        disk_gb=_disk_gb(flavor, root=bool(row["image"])),
+        state=intern(row["OS-EXT-STS:vm_state"]),
+        task_state=row["OS-EXT-STS:task_state"],
+        project_id=intern(row["tenant_id"]),
+        metadata=row["metadata"],
+        created=_time(row["created"]),
+        locked=row["locked"],
+        flavor=intern(flavor["original_name"]),
+        extra_specs=flavor.get("extra_specs", _NO_SPECS) if extended else _NO_SPECS,
+        pinned_az=(row.get("pinned_availability_zone") or "") if extended else "",
+    )
+
+
+def flavor(row: Json) -> Flavor:
+    return Flavor(row["id"], row["name"], row["vcpus"], row["ram"], _disk_gb(_embedded(row)))
+
+
+def server_group(row: Json) -> ServerGroup:
+    """From microversion 2.64 on, or an older one."""
+    rules = row.get("rules") or {}
+    return ServerGroup(
+        uuid=row["id"],
+        policy=row["policy"] if "policy" in row else row["policies"][0],
+        members=tuple(row["members"]),
+        max_server_per_host=rules.get("max_server_per_host", 1),
+    )
+
+
+def host(
+    hypervisor: Json,
+    inventories: Inventories,
+    zone: str,
+    aggregates: Sequence[Aggregate],
+) -> Host:
+    """A host with what placement holds for it, VCPU and MEMORY_MB at least.
+
+    Without DISK_GB there (the disk is shared, say) it is what the hypervisor shows.
+    """
+    vcpu, memory = inventories["VCPU"], inventories["MEMORY_MB"]
+    disk = inventories.get("DISK_GB") or {
+        "total": hypervisor["local_gb"],
+        "reserved": 0,
+        "allocation_ratio": 1.0,
+    }
+    return Host(
+        uuid=hypervisor["id"],
+        hostname=intern(hypervisor["service"]["host"]),
+        vcpus=vcpu["total"],
+        memory_mb=memory["total"],
+        disk_gb=disk["total"],
+        vcpus_reserved=vcpu["reserved"],
+        memory_mb_reserved=memory["reserved"],
+        disk_gb_reserved=disk["reserved"],
+        vcpu_ratio=vcpu["allocation_ratio"],
+        memory_ratio=memory["allocation_ratio"],
+        disk_ratio=disk["allocation_ratio"],
+        status=hypervisor["status"],
+        state=hypervisor["state"],
+        disabled_reason=hypervisor["service"]["disabled_reason"],
+        zone=zone,
+        aggregates=aggregates,
+    )
+
+
+def aggregates_of_hosts(rows: Iterable[Json]) -> dict[str, list[Aggregate]]:
+    """Hostname to the aggregates that the host is in."""
+    found: dict[str, list[Aggregate]] = {}
+    for row in rows:
+        aggregate = Aggregate(row["id"], row["name"], row["metadata"])
+        for hostname in row["hosts"]:
+            found.setdefault(hostname, []).append(aggregate)
+    return found
+
+
+def _embedded(row: Json) -> Json:
+    return row | {"ephemeral": row["OS-FLV-EXT-DATA:ephemeral"]}
+
+
+def _disk_gb(flavor: Json, root: bool = True) -> int:
+    """What a server takes of its host's disk; one that boots from a volume has no root there."""
+    # Before microversion 2.75 a flavor without swap has an empty string.
+    swap_gb = math.ceil(int(flavor["swap"] or 0) / 1024)
+    return int((flavor["disk"] if root else 0) + flavor["ephemeral"] + swap_gb)
+
+
+def _time(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text.removesuffix("Z"))
