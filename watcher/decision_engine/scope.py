@@ -16,6 +16,8 @@ Entries = Iterable[Mapping[str, Any]]
 
 EVERYTHING = "*"
 
+_MISSING = object()
+
 
 def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeModel:
     """*model* with the hosts that *scope* allows, and their servers.
@@ -57,34 +59,39 @@ def _allowed_hosts(hosts: Sequence[Host], rules: Entries) -> Bools:
     if not aggregates and not zones:
         return np.ones(len(hosts), dtype=np.bool_)
     included, names = _Aggregates(aggregates), _names(zones)
-    return _mask(host.zone in names or EVERYTHING in names or host in included for host in hosts)
+    return _mask([host.zone in names or EVERYTHING in names or host in included for host in hosts])
 
 
 def _excluded_hosts(hosts: Sequence[Host], excluded: Entries) -> Bools:
     """bool [H]"""
     names = _names(_all(excluded, "compute_nodes"))
     aggregates = _Aggregates(_all(excluded, "host_aggregates"))
-    return _mask(host.hostname in names or host in aggregates for host in hosts)
+    return _mask([host.hostname in names or host in aggregates for host in hosts])
 
 
 def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
     """bool [V]"""
-    uuids = {entry["uuid"] for entry in _all(excluded, "instances")}
-    projects = {entry["uuid"] for entry in _all(excluded, "projects")}
-    metadata = [entry for entry in _all(excluded, "instance_metadata") if entry]
-    return _mask(
-        server.uuid in uuids
-        or server.project_id in projects
-        or (bool(metadata) and any(_matches(server.metadata, entry) for entry in metadata))
-        for server in servers
-    )
+    mask = np.zeros(len(servers), dtype=np.bool_)
+    # One field of all servers after the other: a look at all fields of each takes far longer.
+    if uuids := {entry["uuid"] for entry in _all(excluded, "instances")}:
+        mask |= _mask([server.uuid in uuids for server in servers])
+    if projects := {entry["uuid"] for entry in _all(excluded, "projects")}:
+        mask |= _mask([server.project_id in projects for server in servers])
+    for entry in _all(excluded, "instance_metadata"):
+        mask |= _with_metadata(servers, entry)
+    return mask
 
 
-def _matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """All keys are there, and one value at least is equal, in upper or lower case."""
-    return wanted.keys() <= metadata.keys() and any(
-        str(metadata[key]).lower() == str(value).lower() for key, value in wanted.items()
-    )
+def _with_metadata(servers: Sequence[Server], wanted: Mapping[str, Any]) -> Bools:
+    """bool [V]: all keys are there, and one value at least is equal, in upper or lower case."""
+    complete = np.ones(len(servers), dtype=np.bool_)
+    equal = np.zeros(len(servers), dtype=np.bool_)
+    for key, value in wanted.items():
+        text = str(value).lower()
+        values = [server.metadata.get(key, _MISSING) for server in servers]
+        complete &= _mask([each is not _MISSING for each in values])
+        equal |= _mask([str(each).lower() == text for each in values])
+    return complete & equal
 
 
 class _Aggregates:
@@ -110,5 +117,5 @@ def _all(rules: Entries, field: str) -> list[Any]:
     return [entry for rule in rules for entry in rule.get(field, ())]
 
 
-def _mask(values: Iterable[bool]) -> Bools:
-    return np.fromiter(values, dtype=np.bool_)
+def _mask(values: Sequence[bool]) -> Bools:
+    return np.array(values, dtype=np.bool_)
