@@ -31,8 +31,6 @@ class Cluster:
     def __init__(self) -> None:
         self.read_at: datetime.datetime | None = None
         """When the last reading began; None before the first."""
-        self.doubtful = False
-        """Whether only another reading can tell how things are."""
         self._hosts: dict[str, Host] = {}
         self._servers: dict[str, Server] = {}
         self._groups: Sequence[ServerGroup] = ()
@@ -52,7 +50,7 @@ class Cluster:
         groups: Iterable[ServerGroup],
     ) -> None:
         """Take a reading of everything that began at *began*."""
-        named = self._told_hosts.keys() | self._told_of()
+        named = self._told_of()
         self._servers = {each.uuid: each for each in servers if each.state not in GONE}
         self._model = None
         self._take(began, hosts, groups)
@@ -86,13 +84,6 @@ class Cluster:
         """What was said of a server at *sent*; None: that it is gone."""
         if self._is_old(sent, self._told_servers.get(uuid)):
             return
-        if server is not None:
-            known = self._server(uuid)
-            if known is None:
-                self.doubtful = True  # no notification tells the zone that it is pinned to
-            else:
-                server = dataclasses.replace(server, pinned_az=known.pinned_az)
-            self._doubt(server.host)
         self._told_servers[uuid] = sent, server
         self._changed.add(uuid)
 
@@ -100,10 +91,19 @@ class Cluster:
         self, sent: datetime.datetime, hostname: str, changes: Mapping[str, Any] | None
     ) -> None:
         """What was said of fields of a host at *sent*; None: that it is gone."""
-        if self._is_old(sent, self._told_hosts.get(hostname)):
-            return
-        self._told_hosts[hostname] = sent, changes
-        self._doubt(hostname)
+        if not self._is_old(sent, self._told_hosts.get(hostname)):
+            self._told_hosts[hostname] = sent, changes
+
+    @property
+    def complete(self) -> bool:
+        """Whether no reading is needed to know how things are.
+
+        No notification tells the inventory of a new host, or the zone that a new server
+        is pinned to.
+        """
+        new = {uuid for uuid, (_, server) in self._told_servers.items() if server}
+        known = self._hosts.keys() | self._elsewhere
+        return new <= self._servers.keys() and self._told_of() <= known
 
     def model(self) -> ComputeModel:
         """The model of what is known.  The same object for as long as that is the same."""
@@ -114,10 +114,9 @@ class Cluster:
         if self._model is not None and self._model.is_of(hosts):
             self._model = self._model.updated(hosts, changes, self._groups)
         else:
-            told = {uuid: server for uuid, (_, server) in self._told_servers.items()}
-            servers = {**self._servers, **told}.values()
-            known = [server for server in servers if server is not None]
-            self._model = ComputeModel.build(hosts, known, self._groups)
+            known = map(self._server, self._servers.keys() | self._told_servers.keys())
+            servers = [server for server in known if server is not None]
+            self._model = ComputeModel.build(hosts, servers, self._groups)
         self._changed.clear()
         return self._model
 
@@ -130,26 +129,22 @@ class Cluster:
         told = _since(began, self._told_servers)
         self._changed |= self._told_servers.keys() - told.keys()
         self._told_servers = told
-        self.read_at, self.doubtful = began, False
+        self.read_at = began
 
     def _fits(self, hosts: Sequence[Host], changed: Sequence[Server]) -> bool:
         """Whether every host that is named is known to be ours or not to be."""
         names = {host.hostname for host in hosts}
-        named = {server.host for server in changed if server.state not in GONE}
-        named |= self._told_hosts.keys() | self._told_of()
+        now = {server.uuid: server for server in changed}
         lost = self._hosts.keys() - names
         if lost:
-            now = {server.uuid: server for server in changed}
-            named |= lost & {now.get(uuid, each).host for uuid, each in self._servers.items()}
-        return named <= names | self._elsewhere
+            now = {**self._servers, **now}
+        named = {server.host for server in now.values() if server.state not in GONE}
+        return named | self._told_of() <= names | self._elsewhere
 
     def _told_of(self) -> set[str]:
-        """The hosts on which servers were told to be."""
-        return {server.host for _, server in self._told_servers.values() if server is not None}
-
-    def _doubt(self, hostname: str) -> None:
-        if hostname not in self._hosts and hostname not in self._elsewhere:
-            self.doubtful = True
+        """The hosts that were told of, or on which servers were told to be."""
+        hosts = {name for name, (_, changes) in self._told_hosts.items() if changes is not None}
+        return hosts | {server.host for _, server in self._told_servers.values() if server}
 
     def _is_old(self, sent: datetime.datetime, told: _Told[Any] | None) -> bool:
         """Whether a reading, or what was told before, is younger than what was sent then."""
@@ -158,8 +153,12 @@ class Cluster:
         return told is not None and sent < told[0]
 
     def _server(self, uuid: str) -> Server | None:
-        told = self._told_servers.get(uuid)
-        return told[1] if told else self._servers.get(uuid)
+        told, read = self._told_servers.get(uuid), self._servers.get(uuid)
+        if told is None:
+            return read
+        if told[1] is None or read is None:
+            return told[1]
+        return dataclasses.replace(told[1], pinned_az=read.pinned_az)
 
     def _present_hosts(self) -> list[Host]:
         hosts = dict(self._hosts)

@@ -103,7 +103,7 @@ class ComputeModel:
         at = [bisect_left(servers, each.uuid, key=_uuid) for each in come]
         return ComputeModel(
             hosts,
-            tuple(sorted(servers + come, key=_uuid)),
+            _merged(servers, at, come),
             self.capacity if hosts is self.hosts else _frozen(_capacity(hosts)),
             _frozen(np.insert(self.demand[kept], at, _demand(come), axis=0)),
             _frozen(np.insert(self.placement[kept], at, _placement(come, index))),
@@ -141,6 +141,20 @@ class ComputeModel:
 
 def _index(hosts: Sequence[Host]) -> dict[str, int]:
     return {host.hostname: position for position, host in enumerate(hosts)}
+
+
+def _merged(
+    servers: Sequence[Server], at: Sequence[int], come: Sequence[Server]
+) -> tuple[Server, ...]:
+    """*servers* with each that has *come* before the position where it belongs."""
+    merged: list[Server] = []
+    begin = 0
+    for end, server in zip(at, come, strict=True):
+        merged += servers[begin:end]
+        merged.append(server)
+        begin = end
+    merged += servers[begin:]
+    return tuple(merged)
 
 
 def _capacity(hosts: Sequence[Host]) -> Floats:

@@ -51,6 +51,8 @@ class ComputeCollector:
         self._cluster, self._lock = Cluster(), threading.Lock()
         self._all_read: datetime.datetime | None = None
         """When everything was last read; None: that has to be done now."""
+        self._failed = False
+        """Whether the last reading did."""
         self._flights = Flights("compute", self._read)
 
     def snapshot(self) -> ComputeModel:
@@ -63,9 +65,10 @@ class ComputeCollector:
             cluster, now = self._cluster, self._clock()
             trusted = (
                 self._cloud.notifies
+                and not self._failed
                 and cluster.read_at is not None
-                and not cluster.doubtful
-                and now - cluster.read_at < TRUSTED
+                and cluster.complete
+                and now < cluster.read_at + TRUSTED
             )
         return self._model() if trusted else self.snapshot()
 
@@ -85,9 +88,9 @@ class ComputeCollector:
         try:
             self._read_cloud(self._clock())
         except Exception:
-            with self._lock:
-                self._cluster.doubtful = True
+            self._failed = True
             raise
+        self._failed = False
 
     def _read_cloud(self, began: datetime.datetime) -> None:
         compute = self._cloud.compute
