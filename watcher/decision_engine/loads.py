@@ -47,7 +47,7 @@ class Loads:
         self.whatif.leavers &= self.hosts[model.placement]
         self.use: Floats = np.zeros((len(load), len(model.servers)))
         self.share = self.use
-        self._limit = limit
+        self.limit = limit
         self._before: list[tuple[list[int], Floats]] = []
 
     def measure(self, use: Values) -> None:
@@ -64,7 +64,7 @@ class Loads:
     def hosts_for(self, server: int) -> Bools:
         """bool [H]: the hosts that could take *server* now."""
         after = self.load + self.use[:, server, None] / self.size
-        fit: Bools = self.whatif.hosts_for(server) & (after < self._limit).all(axis=0)
+        fit: Bools = self.whatif.hosts_for(server) & (after < self.limit).all(axis=0)
         return fit
 
     def move(self, server: int, destination: int) -> None:

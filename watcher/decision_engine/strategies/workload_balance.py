@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from watcher.cloud.compute import Host, Server
+from watcher.common.errors import MetricsUnavailable
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.loads import Loads
+    from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.whatif import Move
+
+CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
+
+
+class WorkloadBalance(Strategy):
+    """Brings every host below a threshold of its load, with as few live migrations as possible.
+
+    The load of a host is what its servers use, in per cent of its vCPUs or of its memory,
+    as they are, without allocation ratio and reserve.  Servers leave the hosts at the
+    threshold or above, the busiest host first, for the hosts with the least load that
+    have room for them, and no host is brought to the threshold by that.
+
+    A host needs one server to leave if one is enough: the one that brings it nearest to
+    the average.  Small clusters are searched through, others are gone through once or
+    twice, each step with a few operations on an array of the hosts for each server of
+    the host.
+    """
+
+    name = "workload_balance"
+    display_name = "Workload Balance Migration Strategy"
+    goal = "workload_balancing"
+    planner = "workload_stabilization"
+    metrics = (CPU, MEMORY)
+    schema = {
+        "properties": {
+            "metrics": {
+                "description": "What the load of a host is measured by.",
+                "type": "string",
+                "enum": [CPU, MEMORY],
+                "default": CPU,
+            },
+            "threshold": {
+                "description": "Per cent of its vCPUs or memory at which a host has too much to "
+                "do; no host is brought there.",
+                "type": "number",
+                "default": 25.0,
+            },
+            "period": {
+                "description": "Seconds over which the metric is averaged.",
+                "type": "number",
+                "default": 300,
+            },
+            "granularity": {
+                "description": "Seconds between two measures of a metric.",
+                "type": "number",
+                "default": 300,
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.relief import relieve
+
+        model = inputs.compute_model()
+        loads = _loads(inputs, model)
+        before = _figures(loads)
+        moves = relieve(loads)
+        after = _figures(loads)
+        solution = _solution(inputs, model, loads, moves)
+        for name in before:
+            solution.summary[name] = {"before": before[name], "after": after[name]}
+        return solution.build(
+            instance_migrations_count=len(moves),
+            instances_count=len(model.servers),
+            standard_deviation_before_audit=before["standard deviation"],
+            standard_deviation_after_audit=after["standard deviation"],
+        )
+
+
+def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
+    """Loads in per cent of the hosts."""
+    from watcher.decision_engine.loads import Loads
+
+    servers = [
+        server
+        for server, place in zip(model.servers, model.placement, strict=True)
+        if model.available[place]
+    ]
+    used = _used(inputs, servers)
+    if servers and not used:
+        metric = inputs.parameters["metrics"]
+        raise MetricsUnavailable(f"There are no values of {metric} of any server.")
+    total = dict.fromkeys((host.hostname for host in model.hosts), 0.0)
+    for server in servers:
+        total[server.host] += used.get(server.uuid, 0.0)
+    loads = Loads(
+        model,
+        use=[[total[host.hostname] for host in model.hosts]],
+        size=[[_size(inputs, host) / 100 for host in model.hosts]],
+        limit=inputs.parameters["threshold"],
+    )
+    able = {
+        server.uuid: used[server.uuid]
+        for server in servers
+        if server.uuid in used and server.migratable
+    }
+    loads.measure([[able.get(server.uuid) for server in model.servers]])
+    return loads
+
+
+def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
+    """Busy vCPUs, or MiB in use, by uuid; without servers of which nothing was measured."""
+    metric = inputs.parameters["metrics"]
+    measured = inputs.server_metric(
+        metric,
+        servers,
+        period=inputs.parameters["period"],
+        aggregate="mean",
+        granularity=inputs.parameters["granularity"],
+    )
+    # Measured are per cent of the vCPUs, or MiB.
+    return {
+        server.uuid: measured[server.uuid] * (server.vcpus / 100 if metric == CPU else 1)
+        for server in servers
+        if math.isfinite(measured.get(server.uuid, math.nan))
+    }
+
+
+def _size(inputs: Inputs, host: Host) -> int:
+    return host.vcpus if inputs.parameters["metrics"] == CPU else host.memory_mb
+
+
+def _figures(loads: Loads) -> dict[str, float]:
+    load = loads.load[0, loads.hosts]
+    return {
+        "hosts at the threshold or above": int((load >= loads.limit).sum()),
+        "highest load in per cent": float(load.max(initial=0)),
+        "standard deviation": float(load.std() / 100) if len(load) else 0.0,
+    }
+
+
+def _solution(
+    inputs: Inputs, model: ComputeModel, loads: Loads, moves: list[Move]
+) -> SolutionBuilder:
+    """Goes through the moves once more, to say of each what it is good for."""
+    solution = SolutionBuilder()
+    what = "CPU" if inputs.parameters["metrics"] == CPU else "memory"
+    loads.undo(0)
+    for move in moves:
+        source, destination = model.hosts[move.source], model.hosts[move.destination]
+        pair = [move.source, move.destination]
+        high, low = loads.load[0, pair]
+        loads.move(move.server, move.destination)
+        then_high, then_low = loads.load[0, pair]
+        solution.migrate(
+            model.servers[move.server],
+            destination,
+            f"{source.hostname} at {high:.1f}% {what}, threshold {loads.limit:g}%: goes to "
+            f"{then_high:.1f}%, {destination.hostname} from {low:.1f}% to {then_low:.1f}%",
+        )
+    return solution

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import math
+
+import fixtures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.common import schemas
+from watcher.common.errors import Invalid, MetricsUnavailable
+from watcher.decision_engine import efficacy, loads
+from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import checker, clusters, oracle
+from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
+
+CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
+OVER = "hosts at the threshold or above"
+
+
+def solve(hosts, servers, cpu, **parameters):
+    model = ComputeModel.build(hosts, servers)
+    measured = Metrics(instance_cpu_usage=cpu)
+    return WorkloadBalance().execute(
+        clusters.inputs(WorkloadBalance, model, measured, **parameters)
+    )
+
+
+class WorkloadBalanceTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        # Of 10 vCPUs, 5 + 3 + 1 are busy on h1, and 1 on h2.  h3 is idle.
+        self.hosts = [host(f"h{number}") for number in (1, 2, 3)]
+        self.servers = [
+            server("s1", "h1", 5),
+            server("s2", "h1", 3),
+            server("s3", "h1", 1),
+            server("s4", "h2", 1),
+        ]
+        self.cpu = dict.fromkeys(("s1", "s2", "s3", "s4"), 100.0)
+
+    def moves(self, **parameters):
+        return clusters.moves(solve(self.hosts, self.servers, self.cpu, **parameters))
+
+    def test_one_server_is_enough(self):
+        # 90 % and a threshold of 70: s2 or s1 has to leave.  s1 leaves 40, 10 and 50.
+        solution = solve(self.hosts, self.servers, self.cpu, threshold=70)
+        self.assertEqual([("s1", "h1", "h3")], clusters.moves(solution))
+        self.assertEqual("live", solution.actions[0].input_parameters["migration_type"])
+        self.assertEqual(
+            "h1 at 90.0% CPU, threshold 70%: goes to 40.0%, h3 from 0.0% to 50.0%",
+            solution.actions[0].reason,
+        )
+        self.assertEqual({"before": 1, "after": 0}, solution.summary[OVER])
+        self.assertEqual({"before": 90, "after": 50}, solution.summary["highest load in per cent"])
+
+    def test_no_host_is_brought_to_the_threshold(self):
+        self.assertEqual([("s1", "h1", "h3")], self.moves(threshold=50.1))
+        # s1 would bring h3 to 50.  Without s2 and s3 h1 is nearer to it, and that is all.
+        moves = self.moves(threshold=50)
+        self.assertEqual({"s2", "s3"}, {name for name, _, _ in moves})
+
+    def test_it_goes_on_until_all_is_balanced(self):
+        busy = dict.fromkeys(("a1", "a2", "b1", "b2"), 100.0)
+        servers = [server(name, f"h{'ab'.index(name[0]) + 1}", 3) for name in busy]
+        moves = clusters.moves(solve([*self.hosts, host("h4")], servers, busy, threshold=50))
+        self.assertEqual(["h1", "h2"], sorted(source for _, source, _ in moves))
+        self.assertEqual(["h3", "h4"], sorted(destination for _, _, destination in moves))
+
+    def test_below_the_threshold_nothing_moves(self):
+        solution = solve(self.hosts, self.servers, self.cpu, threshold=90.1)
+        self.assertEqual((), solution.actions)
+        self.assertEqual(0, solution.indicators["instance_migrations_count"])
+        self.assertEqual(4, solution.indicators["instances_count"])
+
+    def test_at_the_threshold_a_host_has_too_much(self):
+        self.assertEqual(1, len(self.moves(threshold=90)))
+
+    def test_without_a_host_below_the_threshold_nothing_moves(self):
+        self.assertEqual([], self.moves(threshold=0))
+
+    def test_two_servers_on_one_host_are_parted(self):
+        servers = [server("s1", "h1"), server("s2", "h1")]
+        cpu = {"s1": 80.0, "s2": 80.0}
+        solution = solve(self.hosts[:2], servers, cpu, threshold=12)
+        self.assertEqual(1, len(clusters.moves(solution)))
+        self.assertEqual({"migrate"}, {action.action_type for action in solution.actions})
+
+    def test_memory(self):
+        servers = [server(name, "h1", memory_mb=4000) for name in ("s1", "s2")]
+        measured = Metrics(instance_ram_usage={"s1": 3000.0, "s2": 2000.0})
+        model = ComputeModel.build(self.hosts[:2], servers)
+        solution = WorkloadBalance().execute(
+            clusters.inputs(WorkloadBalance, model, measured, metrics=MEMORY, threshold=40)
+        )
+        # 50 % of 10,000 MiB.  Without s2 30 % are left, without s1 20 %: equally even.
+        self.assertEqual([("s1", "h1", "h2")], clusters.moves(solution))
+        self.assertIn("h1 at 50.0% memory", solution.actions[0].reason)
+        self.assertEqual([(MEMORY, 300, "mean")], measured.calls)
+
+    def test_paused_servers_stay(self):
+        self.servers[0] = dataclasses.replace(self.servers[0], state="paused")
+        self.assertEqual({"s2"}, {name for name, _, _ in self.moves(threshold=70)})
+
+    def test_a_server_without_a_value_stays_and_counts_nothing(self):
+        for value in ({}, {"s1": math.nan}):
+            cpu = {"s2": 100.0, "s3": 100.0} | value  # h1 at 40, h2 at 0
+            moves = clusters.moves(solve(self.hosts, self.servers, cpu, threshold=40))
+            self.assertEqual([("s2", "h1", "h2")], moves)
+
+    def test_hosts_that_are_not_available_are_not_asked_about(self):
+        self.hosts[1] = dataclasses.replace(self.hosts[1], status="disabled")
+        self.servers = self.servers[3:]
+        self.assertEqual([], self.moves(threshold=1))
+
+    def test_no_values_at_all_may_pass(self):
+        error = self.assertRaises(MetricsUnavailable, solve, self.hosts, self.servers, {})
+        self.assertIn(CPU, str(error))
+        self.assertEqual((), solve([], [], {}).actions)
+
+    def test_indicators_fit_the_goal(self):
+        solution = solve(self.hosts, self.servers, self.cpu, threshold=70)
+        ratios, rows = efficacy.compute(WorkloadBalancing, solution.indicators)
+        self.assertEqual(25, ratios[0]["value"])
+        self.assertEqual(4, len(rows))
+
+    def test_parameters(self):
+        self.assertEqual(
+            {"metrics": CPU, "threshold": 25.0, "period": 300, "granularity": 300},
+            schemas.parameters(WorkloadBalance.schema, {}),
+        )
+        error = self.assertRaises(
+            Invalid, schemas.parameters, WorkloadBalance.schema, {"metrics": "host_power"}
+        )
+        self.assertIn("parameters.metrics", str(error))
+
+
+class BigClusterTest(WorkloadBalanceTest):
+    """The same where not all plans can be looked at."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(loads, "SMALL", 0.5))
+
+    def test_a_host_that_was_relieved_takes_servers(self):
+        # h1 (90 %) can give s1 to h2 (80 %) alone, once that has given s3 to h3.
+        hosts = [host("h1"), host("h2"), host("h3", disk_gb=5)]
+        servers = [
+            server("s1", "h1", 2, disk_gb=9),
+            server("s2", "h1", 7, locked=True),
+            server("s3", "h2", 5),
+            server("s4", "h2", 3, disk_gb=9),
+        ]
+        cpu = dict.fromkeys(("s1", "s2", "s3", "s4"), 100.0)
+        moves = clusters.moves(solve(hosts, servers, cpu, threshold=75))
+        self.assertEqual([("s3", "h2", "h3"), ("s1", "h1", "h2")], moves)
+
+
+def percent(cluster, host, place):
+    cpu = cluster.values[CPU]
+    busy = sum(
+        cpu.get(one.name, 0) * one.vcpus
+        for one in cluster.servers
+        if place[one.name] == host.hostname
+    )
+    return busy / host.vcpus
+
+
+def excess(cluster, threshold, place):
+    """How far hosts are at the threshold or above, in all; a little if just at it."""
+    loads = [percent(cluster, each, place) for each in cluster.hosts if each.available]
+    return sum(load - threshold + 1e-6 for load in loads if load >= threshold)
+
+
+class RulesTest(TestCase):
+    """What holds on any cluster."""
+
+    def check(self, cluster, threshold):
+        inputs = clusters.inputs(
+            WorkloadBalance, cluster.model, cluster.measured, threshold=threshold
+        )
+        place = {one.name: one.host for one in cluster.servers}
+        try:
+            solution = WorkloadBalance().execute(inputs)
+        except MetricsUnavailable:
+            available = {each.hostname for each in cluster.hosts if each.available}
+            there = {one.name for one in cluster.servers if one.host in available}
+            self.assertFalse(there & cluster.values[CPU].keys())
+            return None, place
+        self.assertEqual([], checker.faults(solution, cluster.model))
+        self.assertEqual(solution, WorkloadBalance().execute(inputs))
+        hosts = {each.hostname: each for each in cluster.hosts}
+        before = excess(cluster, threshold, place)
+        for name, _, destination in clusters.moves(solution):
+            place[name] = destination
+            self.assertLess(percent(cluster, hosts[destination], place), threshold + 1e-9)
+        after = excess(cluster, threshold, place)
+        self.assertTrue(after < before or not solution.actions)
+        return solution, place
+
+    @settings(max_examples=100, deadline=None)
+    @given(checker.drawn_clusters(), st.sampled_from([0, 10, 25, 60]))
+    def test_nothing_is_broken(self, cluster, threshold):
+        self.check(cluster, threshold)
+
+    @settings(max_examples=100, deadline=None)
+    @given(checker.drawn_clusters(), st.sampled_from([0, 10, 25, 60]))
+    def test_nothing_is_broken_where_not_all_can_be_looked_at(self, cluster, threshold):
+        self.useFixture(fixtures.MockPatchObject(loads, "SMALL", 0.5))
+        self.check(cluster, threshold)
+
+    @settings(max_examples=60, deadline=None)
+    @given(checker.drawn_clusters(hosts=3, servers=5), st.sampled_from([10, 25, 60]))
+    def test_no_plan_is_better_on_a_small_cluster(self, cluster, threshold):
+        solution, place = self.check(cluster, threshold)
+        if solution is None:
+            return
+        hosts = {each.hostname: each for each in cluster.hosts}
+        movers = [
+            one.name
+            for one in cluster.servers
+            if one.name in cluster.values[CPU] and one.state == "active"
+        ]
+        ends = [
+            (excess(cluster, threshold, place), moves)
+            for moves, place in oracle.ends(
+                cluster.model,
+                movers,
+                lambda place, to: percent(cluster, hosts[to], place) < threshold,
+            )
+        ]
+        nearest = min(away for away, _ in ends)
+        self.assertAlmostEqual(nearest, excess(cluster, threshold, place), places=7)
+        fewest = min(moves for away, moves in ends if away < nearest + 1e-7)
+        self.assertEqual(fewest, len(solution.actions))
