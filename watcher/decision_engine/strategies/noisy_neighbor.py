@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from watcher.cloud.compute import Server
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.model.compute import ComputeModel
+
+METRIC = "instance_l3_cache_usage"
+
+USUAL_PRIORITY = 5.0
+
+
+class Occupancy(NamedTuple):
+    """Bytes of the cache that a server holds, on average."""
+
+    previous: float
+    current: float
+
+    def fell(self, share: float) -> bool:
+        return self.current < (1 - share) * self.previous
+
+    def rose(self, share: float) -> bool:
+        return self.current > (1 + share) * self.previous
+
+
+Pair = tuple[int, Sequence[int]]
+"""A server that suffers, and those that may be why."""
+
+
+class NoisyNeighbor(Strategy):
+    """Moves servers away that take the L3 cache from servers of higher priority.
+
+    Deprecated.  The cache that a server holds is compared over two periods in a row: the
+    last one, and the one before, which follows from the mean over both: 2 x that mean -
+    the mean over the last.  A server suffers if it lost more than the threshold, and is
+    noisy if it gained more.  Where a server suffers, the noisy server of the same host
+    that comes last by priority, and after the one that suffers, moves to a host on which
+    no server suffers: to one with room that took the fewest servers so far.
+
+    The metadata key ``watcher-priority`` is a server's priority, the lowest number first;
+    5 where it is missing or is no number; of equals, the order is by uuid.  Each host
+    loses one server per plan: what a move does to the cache shows only afterwards.
+    Sorting the servers is what it costs.
+    """
+
+    name = "noisy_neighbor"
+    display_name = "Noisy Neighbor"
+    goal = "noisy_neighbor"
+    metrics = (METRIC,)
+    schema = {
+        "properties": {
+            "cache_threshold": {
+                "description": "Per cent of its share of the cache by which a server that "
+                "suffers has lost, and a noisy one has gained.",
+                "type": "number",
+                "default": 35.0,
+            },
+            "period": {
+                "description": "Seconds of one of the two periods that are compared.",
+                "type": "number",
+                "default": 100.0,
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.spreading import Spreading
+
+        model = inputs.compute_model()
+        pairs = dict(_pairs(inputs, model))
+        takers = [
+            index for index, host in enumerate(model.hosts) if host.available and index not in pairs
+        ]
+        spreading, solution, relieved = Spreading(model, takers), SolutionBuilder(), 0
+        for sufferer, noisy in pairs.values():
+            for move in spreading.one(noisy):
+                relieved += 1
+                server = model.servers[move.server]
+                solution.migrate(
+                    server,
+                    model.hosts[move.destination],
+                    f"{server.name} takes cache from {model.servers[sufferer].name}, "
+                    f"which comes before it, on {server.host}",
+                )
+        solution.summary["hosts with a noisy neighbor that nothing is done about"] = {
+            "before": len(pairs),
+            "after": len(pairs) - relieved,
+        }
+        return solution.build()
+
+
+def _pairs(inputs: Inputs, model: ComputeModel) -> Iterator[tuple[int, Pair]]:
+    """Host, and the server that suffers there and the noisy ones, where there are both."""
+    occupancies = _occupancies(inputs, model)
+    by_host: dict[int, list[int]] = defaultdict(list)
+    for server in sorted(occupancies, key=lambda server: (priority(model.servers[server]), server)):
+        by_host[int(model.placement[server])].append(server)
+    share = inputs.parameters["cache_threshold"] / 100
+    for host in sorted(by_host):
+        sufferer, noisy = _pair(by_host[host], occupancies, share)
+        if noisy:
+            yield host, (sufferer, noisy)
+
+
+def _pair(servers: Sequence[int], occupancies: Mapping[int, Occupancy], share: float) -> Pair:
+    """The first of *servers* that suffers, and those after it that are noisy, the last first."""
+    for place, sufferer in enumerate(servers):
+        if occupancies[sufferer].fell(share):
+            after = reversed(servers[place + 1 :])
+            return sufferer, [each for each in after if occupancies[each].rose(share)]
+    return 0, []
+
+
+def _occupancies(inputs: Inputs, model: ComputeModel) -> Mapping[int, Occupancy]:
+    """By index, of the active servers on available hosts that were measured twice."""
+    indices = [
+        index
+        for index, server in enumerate(model.servers)
+        if model.available[model.placement[index]] and server.state == "active"
+    ]
+    servers, period = [model.servers[index] for index in indices], int(inputs.parameters["period"])
+    one, two = (
+        inputs.server_metric(METRIC, servers, period=length, aggregate="mean", granularity=300)
+        for length in (period, 2 * period)
+    )
+    found = {
+        index: Occupancy(2 * two[server.uuid] - one[server.uuid], one[server.uuid])
+        for index, server in zip(indices, servers, strict=True)
+        if server.uuid in one and server.uuid in two
+    }
+    return {index: each for index, each in found.items() if math.isfinite(sum(each))}
+
+
+def priority(server: Server) -> float:
+    """Its place among the servers of a host: the lowest number comes first."""
+    try:
+        number = float(server.metadata["watcher-priority"])
+    except (KeyError, TypeError, ValueError):
+        return USUAL_PRIORITY
+    return USUAL_PRIORITY if math.isnan(number) else number

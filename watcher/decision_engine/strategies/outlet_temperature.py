@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+METRIC = "host_outlet_temp"
+
+
+class OutletTemperature(Strategy):
+    """Moves one server away from each host whose outlet air is too warm.
+
+    From the warmest host on, the active server with most vCPUs that fits anywhere goes to
+    a host below the threshold: to the coolest one of those with room that took the fewest
+    servers so far.  What a move does to temperatures shows only afterwards, so a plan
+    takes one server off a host, and an audit that goes on until all hosts are cool is of
+    type CONTINUOUS, or EVENT with the alarm of a sensor.  Hosts without a temperature
+    take no part.
+
+    Each hot host costs a few operations on arrays of the hosts, per server that is tried.
+    """
+
+    name = "outlet_temperature"
+    display_name = "Outlet temperature based strategy"
+    goal = "thermal_optimization"
+    metrics = (METRIC,)
+    schema = {
+        "properties": {
+            "threshold": {
+                "description": "Outlet temperature in degrees Celsius at which a host is too warm.",
+                "type": "number",
+                "default": 35.0,
+            },
+            "period": {
+                "description": "Seconds over which the temperature is averaged.",
+                "type": "number",
+                "default": 30,
+            },
+            "granularity": {
+                "description": "Seconds between two measures of the temperature.",
+                "type": "number",
+                "default": 300,
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.spreading import Spreading, active_on, measured
+
+        model, threshold = inputs.compute_model(), inputs.parameters["threshold"]
+        heat = measured(inputs, METRIC)
+        coolest = sorted(heat, key=lambda host: (heat[host], host))
+        hot = [host for host in reversed(coolest) if heat[host] >= threshold]
+        spreading = Spreading(model, coolest[: len(coolest) - len(hot)])
+        solution, relieved = SolutionBuilder(), 0
+        for host in hot:
+            for move in spreading.one(active_on(model, host)):
+                relieved += 1
+                destination = model.hosts[move.destination]
+                solution.migrate(
+                    model.servers[move.server],
+                    destination,
+                    f"{model.hosts[host].hostname} at {heat[host]:.1f} °C, threshold "
+                    f"{threshold:g} °C; {destination.hostname} at {heat[move.destination]:.1f} °C",
+                )
+        solution.summary["hot hosts that nothing is done about"] = {
+            "before": len(hot),
+            "after": len(hot) - relieved,
+        }
+        return solution.build()

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.whatif import Move
+
+AIRFLOW, INLET, POWER = "host_airflow", "host_inlet_temp", "host_power"
+
+
+class UniformAirflow(Strategy):
+    """Moves servers away from hosts whose fans have to blow too much air.
+
+    From the host with the most airflow on: where it takes in cool air and little power
+    all the same, something is wrong with the host itself, and all of its servers that can
+    be moved leave, or none if one of them finds no place.  Otherwise one active server leaves, the
+    one with most vCPUs that fits anywhere: what that does to the airflow shows only
+    afterwards.  A server goes to a host below the threshold: to the one with the least
+    airflow of those with room that took the fewest servers so far.
+
+    Hosts without airflow take no part.  Where inlet temperature or power is not known,
+    the host counts as sound.  Each server that moves costs a few operations on an array
+    of the hosts.
+    """
+
+    name = "uniform_airflow"
+    display_name = "Uniform airflow migration strategy"
+    goal = "airflow_optimization"
+    metrics = (AIRFLOW, INLET, POWER)
+    schema = {
+        "properties": {
+            "threshold_airflow": {
+                "description": "Airflow, in 0.1 CFM, at which servers leave a host.",
+                "type": "number",
+                "default": 400.0,
+            },
+            "threshold_inlet_t": {
+                "description": "Inlet temperature in degrees Celsius below which high airflow "
+                "is not explained by warm air.",
+                "type": "number",
+                "default": 28.0,
+            },
+            "threshold_power": {
+                "description": "Power in watts below which high airflow is not explained by load.",
+                "type": "number",
+                "default": 350.0,
+            },
+            "period": {
+                "description": "Seconds over which the metrics are averaged.",
+                "type": "number",
+                "default": 300,
+            },
+            "granularity": {
+                "description": "Seconds between two measures of a metric.",
+                "type": "number",
+                "default": 300,
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.spreading import Spreading, active_on, measured, servers_on
+
+        model, threshold = inputs.compute_model(), inputs.parameters["threshold_airflow"]
+        airflow = measured(inputs, AIRFLOW)
+        calmest = sorted(airflow, key=lambda host: (airflow[host], host))
+        loud = [host for host in reversed(calmest) if airflow[host] >= threshold]
+        spreading = Spreading(model, calmest[: len(calmest) - len(loud)])
+        faulty = _faulty(inputs) if loud else {}
+        solution, relieved = SolutionBuilder(), 0
+        for host in loud:
+            moves: Sequence[Move]
+            if host in faulty:
+                free = [each for each in servers_on(model, host) if spreading.whatif.leavers[each]]
+                moves, why = spreading.all(free), faulty[host]
+            else:
+                moves, why = spreading.one(active_on(model, host)), ""
+            relieved += bool(moves)
+            for move in moves:
+                solution.migrate(
+                    model.servers[move.server],
+                    model.hosts[move.destination],
+                    f"{model.hosts[host].hostname} has an airflow of {airflow[host]:g}, "
+                    f"threshold {threshold:g}{why}; "
+                    f"{model.hosts[move.destination].hostname} {airflow[move.destination]:g}",
+                )
+        solution.summary["hosts with high airflow that nothing is done about"] = {
+            "before": len(loud),
+            "after": len(loud) - relieved,
+        }
+        return solution.build()
+
+
+def _faulty(inputs: Inputs) -> Mapping[int, str]:
+    """Hosts whose airflow neither load nor warm air can explain, and why."""
+    from watcher.decision_engine.spreading import measured
+
+    parameters = inputs.parameters
+    power, inlet = measured(inputs, POWER), measured(inputs, INLET)
+    return {
+        host: f" with {power[host]:g} W and air of {inlet[host]:g} °C, so it seems faulty"
+        for host in power
+        if power[host] < parameters["threshold_power"]
+        and inlet.get(host, math.inf) < parameters["threshold_inlet_t"]
+    }
