@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-status: whether an upgrade can go ahead."""
+"""watcher-status: whether an upgrade can go ahead, and what the cloud looks like."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from oslo_config import cfg
 from oslo_upgradecheck import common_checks, upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from watcher import conf as watcher_conf
-from watcher.cmd import exposure
+from watcher.cmd import exposure, model_dump
 from watcher.db import migration
 from watcher.db.session import Database
 
@@ -49,4 +51,28 @@ class Checks(upgradecheck.UpgradeCommands):
 def main() -> int:
     conf = cfg.ConfigOpts()
     watcher_conf.register(conf)
-    return upgradecheck.main(conf, "watcher", Checks(conf), argv=sys.argv[1:])
+    conf.register_cli_opt(cfg.SubCommandOpt("command", handler=_parsers(conf)))
+    conf(sys.argv[1:], project="watcher")
+    upgradecheck.CONF = conf  # where the check finds its --json
+    return upgradecheck.run(conf)
+
+
+def _parsers(conf: cfg.ConfigOpts) -> Callable[[Any], None]:
+    def add(commands: Any) -> None:
+        upgrade = commands.add_parser("upgrade", help="whether an upgrade can go ahead")
+        upgrade.add_argument("check", choices=["check"])
+        upgrade.add_argument("--json", action="store_true", help="the results as JSON")
+        upgrade.set_defaults(action_fn=Checks(conf).check)
+        model = commands.add_parser("model", help="save the cloud for a simulation")
+        model.add_argument("dump", choices=["dump"])
+        model.add_argument("--output", metavar="FILE", help="by default the standard output")
+        model.add_argument(
+            "--period",
+            type=int,
+            default=model_dump.PERIOD,
+            metavar="SECONDS",
+            help="over which metrics are aggregated, %(default)s by default",
+        )
+        model.set_defaults(action_fn=lambda: model_dump.run(conf))
+
+    return add

@@ -95,6 +95,21 @@ class Datasources:
         names = [fit[0].metrics.get(metric) or metric for metric in wanted]
         return Report(fit[0].name, False, dict.fromkeys(names, False), sentence)
 
+    def all(self) -> tuple[list[Metrics], dict[str, str]]:
+        """The datasources that are configured and answer, and why the others are not there."""
+        if self._own is not None:
+            return [self._own], {}
+        found: list[Metrics] = []
+        problems: dict[str, str] = {}
+        for name in self._conf.watcher_datasources.datasources:
+            try:
+                source = self._source(name)
+                source.check()
+                found.append(source)
+            except WatcherError as error:
+                problems[name] = str(error)
+        return found, problems
+
     def _fit(self, strategy: type[Strategy]) -> tuple[list[Datasource], dict[str, str]]:
         """Those that have what the strategy requires, and why the others do not serve."""
         fit, problems = [], {}
