@@ -7,13 +7,16 @@ what an action raises becomes the state and the sentence that users read.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
+from oslo_utils import timeutils
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
 from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
+from watcher.applier.limits import Limits
 from watcher.cloud import Cloud
 from watcher.common import plugins
 from watcher.common.errors import WatcherError
@@ -46,8 +49,15 @@ class Gate:
         self._conf, self.database, self._cloud = conf, database, cloud
         self.notifications = notifications
         self._types = _installed() if types is None else types
+        options = conf.watcher_applier
+        self._limits = Limits(options.max_concurrent_actions, options.max_concurrent_by_type)
         for name, action_type in self._types.items():
             conf.register_opts(action_type.options, group=f"watcher_actions.{name}")
+
+    @property
+    def keeps_origins(self) -> bool:
+        """Whether actions may have to be reverted."""
+        return bool(self._conf.watcher_applier.rollback_when_actionplan_failed)
 
     @property
     def descriptions(self) -> Mapping[str, str]:
@@ -59,6 +69,38 @@ class Gate:
 
         LostClaim if the plan is no longer held; database errors get out of here too.
         """
+        with self._place(step, interrupts):
+            return self._carry_out(plan, step, interrupts)
+
+    def revert(
+        self, plan: Plan, step: Step, origin: Mapping[str, Any], interrupts: Interrupts
+    ) -> None:
+        """Undo an action that succeeded, and say in its row what became of that.
+
+        A stop leaves it as it is.  Errors get out of here as in ``carry_out``.
+        """
+        with self._limits.extra_place(step.action_type):
+            try:
+                self.make(step, interrupts.wait_out).revert(origin)
+                message = "Reverted, because the plan failed."
+            except Stopped:
+                LOG.info("%s is left to whoever carries the plan on", _name(plan, step))
+                return
+            except Exception as error:
+                message = f"Not reverted: {_reason(error)}"
+                _log_failure(f"{_name(plan, step)} was not reverted", error)
+        self.database.write(lambda session: workflow.settle(session, plan, step, message))
+        LOG.info("%s: %s", _name(plan, step), message)
+        self.notifications.action_updated(step.id, old_state=ActionState.SUCCEEDED)
+
+    def _place(self, step: Step, interrupts: Interrupts) -> AbstractContextManager[Any]:
+        if step.state in ActionState.OVER:
+            return nullcontext()
+        if step.state == ActionState.PENDING:
+            return self._limits.place(step.action_type, interrupts)
+        return self._limits.extra_place(step.action_type)
+
+    def _carry_out(self, plan: Plan, step: Step, interrupts: Interrupts) -> str | None:
         while step.state not in ActionState.OVER:
             if step.state == ActionState.PENDING and interrupts.present:
                 return None
@@ -97,6 +139,7 @@ class _Passage:
     def __init__(self, gate: Gate, plan: Plan, step: Step, interrupts: Interrupts) -> None:
         self._gate, self._plan, self._step, self._interrupts = gate, plan, step, interrupts
         self._state = step.state
+        self._watch = timeutils.StopWatch().start()
 
     def carry_out(self) -> str:
         if self._step.state == ActionState.CANCELLING:
@@ -107,14 +150,14 @@ class _Passage:
 
     def _begin(self) -> str:
         try:
-            self._make(self._interrupts.wait).check()
+            origin = self._make(self._interrupts.wait).check()
         except Interrupted:
             raise Stopped from None  # still PENDING: nothing is to be undone
         except Skip as skip:
             return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
         except Exception as error:
             return self._fail(CHECK, error)
-        self._move(ActionState.ONGOING)
+        self._move(ActionState.ONGOING, origin=origin if self._gate.keeps_origins else None)
         return self._execute(self._interrupts.wait, lambda action: action.execute())
 
     def _execute(self, wait: Wait, do: Callable[[Action], None]) -> str:
@@ -149,25 +192,25 @@ class _Passage:
         return self._gate.make(self._step, wait)
 
     def _fail(self, phase: str, error: Exception) -> str:
-        known = isinstance(error, WatcherError)
-        LOG.error("%s failed in %s: %s", self, phase, error, exc_info=None if known else error)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        message = f"Action {self._step.uuid} failed in {phase}: {reason}"
+        _log_failure(f"{self} failed in {phase}", error)
+        message = f"Action {self._step.uuid} failed in {phase}: {_reason(error)}"
         state = self._move(ActionState.FAILED, message)
         told = self._gate.notifications
         tell = told.action_cancel_failed if phase == ABORT else told.action_execution_failed
         tell(self._step.id, error=error)
         return state
 
-    def _move(self, target: str, message: str | None = None) -> str:
+    def _move(
+        self, target: str, message: str | None = None, origin: Mapping[str, Any] | None = None
+    ) -> str:
         """Write the action's new state: the one place where it changes."""
         plan, step = self._plan, self._step
         elsewhere = self._gate.database.write(
-            lambda session: workflow.move_action(session, plan, step, target, message)
+            lambda session: workflow.move_action(session, plan, step, target, message, origin)
         )
         if elsewhere is not None:
             raise _MovedElsewhere(elsewhere)
-        LOG.info("%s is %s", self, target)
+        LOG.info("%s is %s after %.3f s", self, target, self._watch.elapsed())
         self._tell(target)
         return target
 
@@ -202,7 +245,17 @@ def _installed() -> Mapping[str, type[Action]]:
 
 
 def _name(plan: Plan, step: Step) -> str:
-    return f"Action {step.uuid} ({step.action_type}) of plan {plan.uuid}"
+    what = " ".join(filter(None, (step.action_type, str(step.parameters.get("resource_id", "")))))
+    return f"Action {step.uuid} ({what}) of plan {plan.uuid}, audit {plan.audit_uuid}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, WatcherError) else f"{type(error).__name__}: {error}"
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    known = isinstance(error, WatcherError)
+    LOG.error("%s: %s", what, error, exc_info=None if known else error)
 
 
 def _validate(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:

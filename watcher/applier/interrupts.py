@@ -2,6 +2,7 @@
 """How a running plan hears that it is to end early, wherever it waits."""
 
 import threading
+from collections.abc import Callable
 
 
 class Interrupted(Exception):
@@ -50,6 +51,16 @@ class Interrupts:
         self._raise_stopped()
         if self._cancelled:
             raise Cancelled
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until *condition* holds, which is asked when somebody nudges, or an interrupt
+        comes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.present or condition())
+
+    def nudge(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def wait_out(self, seconds: float) -> None:
         """Wait while cancelling is already being dealt with: only Stopped ends it."""

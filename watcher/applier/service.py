@@ -15,6 +15,7 @@ from oslo_utils import timeutils
 from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.gate import Gate
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.rollback import Rollback
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, WatcherError
@@ -114,10 +115,11 @@ class Applier:
         options = self._conf["watcher_workflow_engines.taskflow"]
         rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
         Workflow(plan, self._gate, interrupts, options.max_workers, rule).run()
+        remarks = Rollback(plan, self._gate, interrupts).run()
         if interrupts.stopped:
             self._let_go(plan)
             return
-        end = self._database.write(lambda session: workflow.finish(session, plan))
+        end = self._database.write(lambda session: workflow.finish(session, plan, *remarks))
         self._tell_end(plan, end)
 
     def _fail(self, plan: Plan, error: Exception) -> None:

@@ -64,12 +64,7 @@ class Workflow:
         LOG.info("Action plan %s: %s", self._plan.uuid, dict(Counter(self._ends.values())))
 
     def _order(self) -> "graphlib.TopologicalSorter[str]":
-        order = graphlib.TopologicalSorter(
-            {
-                step.uuid: [parent for parent in step.parents if parent in self._steps]
-                for step in self._plan.steps
-            }
-        )
+        order = graph(self._plan)
         try:
             order.prepare()
         except graphlib.CycleError as error:
@@ -97,3 +92,11 @@ class Workflow:
             raise error
         self._ends[step.uuid] = end
         return step.uuid
+
+
+def graph(plan: Plan) -> "graphlib.TopologicalSorter[str]":
+    """The uuids of the steps, parents before children."""
+    known = {step.uuid for step in plan.steps}
+    return graphlib.TopologicalSorter(
+        {step.uuid: [parent for parent in step.parents if parent in known] for step in plan.steps}
+    )

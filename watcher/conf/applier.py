@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 OPTIONS = [
     cfg.StrOpt(
@@ -24,6 +24,26 @@ OPTIONS = [
         min=1,
         help="Appliers that may die of a plan, one after another and without any action of it "
         "ending in between, before the plan is given up as FAILED.",
+    ),
+    cfg.IntOpt(
+        "max_concurrent_actions",
+        default=0,
+        min=0,
+        help="Actions that one applier has under way at once, of all its plans together; 0 "
+        "limits them by workers and max_workers alone. What has to wait stays PENDING.",
+    ),
+    cfg.Opt(
+        "max_concurrent_by_type",
+        type=types.Dict(types.Integer(min=1)),
+        default={},
+        help="Action type to the number of its actions that one applier has under way at once, of "
+        "all its plans together, such as migrate:8. Other types have no limit of their own.",
+    ),
+    cfg.BoolOpt(
+        "rollback_when_actionplan_failed",
+        default=False,
+        help="When a plan has FAILED, revert its actions that succeeded, the last first. Actions "
+        "that cannot be reverted stay as they are; the status_message of each action tells.",
     ),
 ]
 WORKFLOW_OPTIONS = [

@@ -384,6 +384,18 @@ class ActionPlanLease(Base):
     """Which holder this is since an action of the plan ended; more than one means deaths."""
 
 
+class ActionOrigin(Base):
+    """What its action must know to be reverted, from before it began until its plan ends.
+
+    Written if plans that fail are rolled back, removed when the action is reverted.
+    """
+
+    __tablename__ = "action_origins"
+
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), primary_key=True)
+    origin: Mapped[dict[str, Any]]
+
+
 class Explanation(Base):
     """Why a plan is as it is, in its strategy's words.  Written once, with the plan."""
 

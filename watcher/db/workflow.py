@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
@@ -15,6 +15,7 @@ from watcher.db import leases
 from watcher.db.models import (
     Action,
     ActionDescription,
+    ActionOrigin,
     ActionPlan,
     ActionPlanLease,
     Audit,
@@ -100,9 +101,14 @@ def load(session: Session, plan_id: int, engine: str) -> Plan:
 
 
 def move_action(
-    session: Session, plan: Plan, step: Step, target: str, message: str | None = None
+    session: Session,
+    plan: Plan,
+    step: Step,
+    target: str,
+    message: str | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> str | None:
-    """Give an action the state *target*.
+    """Give an action the state *target*, and keep its *origin*, if there is one, with it.
 
     If somebody else moved it meanwhile, nothing is written, and the answer is the state
     that it is in.  LostClaim if the plan is no longer held.
@@ -112,27 +118,60 @@ def move_action(
     if move(session, Action, step.id, ActionState.BY_ENGINE, target, condition, **values):
         if plan.attempt > 1 and target in ActionState.OVER:
             leases.progress(session, plan.id, plan.engine)
+        if origin is not None:
+            session.add(ActionOrigin(action_id=step.id, origin=dict(origin)))
         return None
     if not leases.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)
     return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
 
 
-def finish(session: Session, plan: Plan) -> End:
-    """End a plan whose steps have ended, and let go of it.
+def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:
+    """Action id to origin, of what there is to revert: nothing unless an action FAILED."""
+    if not count(session, plan_id)[ActionState.FAILED]:
+        return {}
+    rows = session.execute(
+        select(ActionOrigin.action_id, ActionOrigin.origin)
+        .join(Action, Action.id == ActionOrigin.action_id)
+        .where(Action.action_plan_id == plan_id, Action.state == ActionState.SUCCEEDED)
+    )
+    return dict(rows.all())
+
+
+def settle(session: Session, plan: Plan, step: Step, message: str) -> None:
+    """Say what became of an action that was to be reverted: it has no origin any more.
 
     LostClaim if the plan is no longer held.
     """
+    told = session.execute(
+        update(Action)
+        .where(Action.id == step.id, leases.held(plan.id, plan.engine))
+        .values(status_message=cut(message))
+        .execution_options(synchronize_session=False)
+    )
+    if told.rowcount != 1:  # type: ignore[attr-defined]
+        raise _lost(plan)
+    session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == step.id))
+    leases.progress(session, plan.id, plan.engine)
+
+
+def finish(session: Session, plan: Plan, *remarks: str) -> End:
+    """End a plan whose steps have ended, and let go of it.
+
+    The *remarks* are sentences for its users.  LostClaim if the plan is no longer held.
+    """
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
-    values = {"status_message": SOME_SKIPPED} if counts[ActionState.SKIPPED] else {}
+    skipped = [SOME_SKIPPED] if counts[ActionState.SKIPPED] else []
+    message = " ".join([*skipped, *remarks])
+    values = {"status_message": message} if message else {}
     end = End(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
         ended = _end_actions(session, plan, {ActionState.PENDING: ActionState.CANCELLED})
         end = End(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
-    leases.release(session, plan.id, plan.engine)
+    _let_go(session, plan)
     return end
 
 
@@ -151,7 +190,7 @@ def fail(session: Session, plan: Plan, why: str) -> End:
         ActionState.CANCELLING: ActionState.FAILED,
     }
     ended = _end_actions(session, plan, ends, cut(why))
-    leases.release(session, plan.id, plan.engine)
+    _let_go(session, plan)
     return End(old_state, PlanState.FAILED, ended)
 
 
@@ -208,6 +247,17 @@ def _end_actions(
             .execution_options(synchronize_session=False)
         )
     return ended
+
+
+def _let_go(session: Session, plan: Plan) -> None:
+    """Of a plan that is over: nothing of it is left to do."""
+    of_plan = select(Action.id).where(Action.action_plan_id == plan.id)
+    session.execute(
+        delete(ActionOrigin)
+        .where(ActionOrigin.action_id.in_(of_plan))
+        .execution_options(synchronize_session=False)
+    )
+    leases.release(session, plan.id, plan.engine)
 
 
 def _lost(plan: Plan) -> LostClaim:

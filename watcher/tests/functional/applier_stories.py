@@ -9,7 +9,9 @@ from unittest import mock
 from oslo_db import exception as db_exception
 
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.rollback import ROLLED_BACK
 from watcher.applier.service import Applier
+from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, models, workflow
 from watcher.db.claims import Lease
@@ -97,6 +99,134 @@ class ApplierStories(Story):
         )
         self.assertEqual(PlanState.SUCCEEDED, self.carry_out(row).state)
         self.assertEqual([ActionState.SUCCEEDED, ActionState.PENDING], self.states_of(row))
+
+    def test_a_limit_holds_for_all_plans_together(self) -> None:
+        self.conf.set_override("max_concurrent_by_type", {"migrate": 1}, group="watcher_applier")
+        rows = [self.add_plan(self.migration(number)) for number in range(3)]
+        applier, most = self.make(), 0
+
+        class Watchful(Impatient):
+            def wait(waiter, seconds: float) -> None:
+                nonlocal most
+                states = [state for row in rows for state in self.states_of(row)]
+                most = max(most, states.count(ActionState.ONGOING))
+                super().wait(seconds)
+
+        for _ in rows:
+            applier.dispatcher.claim(NOW)
+        threads = [
+            threading.Thread(target=applier.carry_out, args=(row.id, Watchful(self)))
+            for row in rows
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual([[ActionState.SUCCEEDED]] * 3, [self.states_of(row) for row in rows])
+        self.assertEqual(1, most)
+
+    def rolled_back(self) -> models.ActionPlan:
+        """A plan that migrates, stops and disables, and then fails."""
+        self.conf.set_override("rollback_when_actionplan_failed", True, group="watcher_applier")
+        uuids = [models.new_uuid() for _ in range(4)]
+        stop = {"action_type": "stop", "input_parameters": {"resource_id": self.uuids[1]}}
+        disable = {
+            "action_type": "change_nova_service_state",
+            "input_parameters": {"resource_id": "b", "state": "disabled"},
+        }
+        steps = [self.migration(0), stop, disable, self.migration(2)]
+        return self.add_plan(
+            *(
+                {**step, "uuid": uuid, "parents": [before] if before else []}
+                for step, uuid, before in zip(steps, uuids, [None, *uuids], strict=False)
+            ),
+            {},
+        )
+
+    def check_rolled_back(self, row: models.ActionPlan) -> None:
+        server = self.cloud.server(self.uuids[0])
+        self.assertEqual(("a", None), (server.host, server.task_state))
+        self.assertEqual("active", self.cloud.server(self.uuids[1]).state)
+        self.assertEqual("enabled", self.cloud.host("b").status)
+        *reverted, failed, nop = self.actions_of(row)
+        for action in reverted:
+            self.assertEqual(ActionState.SUCCEEDED, action.state)
+            self.assertEqual("Reverted, because the plan failed.", action.status_message)
+        self.assertEqual(ActionState.FAILED, failed.state)
+        self.assertEqual((ActionState.SUCCEEDED, None), (nop.state, nop.status_message))
+        with self.database.reader() as session:
+            self.assertEqual(0, session.query(models.ActionOrigin).count())
+
+    def test_a_plan_that_fails_is_rolled_back(self) -> None:
+        row = self.rolled_back()
+        plan = self.carry_out(row)
+        self.assertEqual((PlanState.FAILED, ROLLED_BACK), (plan.state, plan.status_message))
+        self.check_rolled_back(row)
+
+    def test_a_plan_is_not_rolled_back_unless_that_is_asked_for(self) -> None:
+        row = self.rolled_back()
+        self.conf.clear_override("rollback_when_actionplan_failed", group="watcher_applier")
+        self.assertIsNone(self.carry_out(row).status_message)
+        self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+
+    def test_a_plan_that_succeeds_is_not_rolled_back(self) -> None:
+        self.conf.set_override("rollback_when_actionplan_failed", True, group="watcher_applier")
+        row = self.add_plan(self.migration(0))
+        self.assertEqual(PlanState.SUCCEEDED, self.carry_out(row).state)
+        self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+        with self.database.reader() as session:
+            self.assertEqual(0, session.query(models.ActionOrigin).count())
+
+    def test_what_cannot_be_reverted_says_so(self) -> None:
+        row = self.rolled_back()
+        with mock.patch.object(self.cloud, "start", side_effect=CloudRefused("Not today.")):
+            self.carry_out(row)
+        migration, stop, *_ = self.actions_of(row)
+        self.assertEqual("Not reverted: Not today.", stop.status_message)
+        self.assertIn("Reverted", migration.status_message or "")
+
+    def test_a_rollback_outlives_its_applier(self) -> None:
+        row = self.rolled_back()
+        interrupts = Impatient(self)
+        with mock.patch.object(
+            self.cloud, "start", side_effect=lambda *args: interrupts.stop()
+        ) as start:
+            self.assertEqual(PlanState.ONGOING, self.carry_out(row, interrupts).state)
+        start.assert_called_once()
+        self.assertEqual("enabled", self.cloud.host("b").status)
+        self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+
+        self.assertEqual(PlanState.FAILED, self.carry_out(row).state)
+        self.check_rolled_back(row)
+
+    def test_a_cancel_ends_a_rollback(self) -> None:
+        row = self.rolled_back()
+        interrupts = Impatient(self)
+        enable = self.cloud.enable
+
+        def cancel(hostname: str) -> None:
+            self.set_state(row, PlanState.CANCELLING)
+            interrupts.cancel()
+            enable(hostname)
+
+        with mock.patch.object(self.cloud, "enable", cancel):
+            self.assertEqual(PlanState.CANCELLED, self.carry_out(row, interrupts).state)
+        self.assertEqual("enabled", self.cloud.host("b").status)
+        self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
+        with self.database.reader() as session:
+            self.assertEqual(0, session.query(models.ActionOrigin).count())
+
+    def test_a_rollback_of_a_plan_that_is_lost_writes_nothing(self) -> None:
+        row = self.rolled_back()
+        enable = self.cloud.enable
+
+        def lose(hostname: str) -> None:
+            self.hold(row, lease("engine-2"))
+            enable(hostname)
+
+        with mock.patch.object(self.cloud, "enable", lose):
+            self.assertEqual(PlanState.ONGOING, self.carry_out(row).state)
+        self.assertIsNone(self.actions_of(row)[2].status_message)
 
     def test_a_plan_that_is_cancelled_while_it_runs(self) -> None:
         row = self.add_plan(self.migration(0), self.migration(1, migration_type="cold"), {})

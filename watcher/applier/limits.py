@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many actions one applier has under way at once, whatever plans they are of."""
+
+import collections
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator, Mapping
+
+from watcher.applier.interrupts import Interrupts
+
+
+@dataclasses.dataclass(eq=False)
+class _Waiter:
+    action_type: str
+    interrupts: Interrupts
+    admitted: bool = False
+
+
+class Limits:
+    """Places for actions: so many in all (0: any number), and so many of a type.
+
+    First come, first served; but an action that waits for a place of its type holds up
+    no action of another type.
+    """
+
+    def __init__(self, in_all: int, by_type: Mapping[str, int]) -> None:
+        self._in_all, self._by_type = in_all, by_type
+        self._lock = threading.Lock()
+        self._taken: collections.Counter[str] = collections.Counter()
+        self._queue: list[_Waiter] = []
+
+    @contextlib.contextmanager
+    def place(self, action_type: str, interrupts: Interrupts) -> Iterator[bool]:
+        """A place as soon as there is one; False, without one, if an interrupt comes first."""
+        waiter = _Waiter(action_type, interrupts)
+        with self._lock:
+            self._queue.append(waiter)
+            self._admit()
+        interrupts.wait_for(lambda: waiter.admitted)
+        try:
+            yield waiter.admitted
+        finally:
+            self._leave(waiter)
+
+    @contextlib.contextmanager
+    def extra_place(self, action_type: str) -> Iterator[None]:
+        """A place at once, for what the cloud is working on already, or must not wait."""
+        with self._lock:
+            self._taken[action_type] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[action_type] -= 1
+                self._admit()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        with self._lock:
+            if waiter.admitted:
+                self._taken[waiter.action_type] -= 1
+                self._admit()
+            else:
+                self._queue.remove(waiter)
+
+    def _admit(self) -> None:
+        """Give those who wait the places that there are.  Needs the lock."""
+        left = []
+        for waiter in self._queue:
+            if self._has_room(waiter.action_type):
+                self._taken[waiter.action_type] += 1
+                waiter.admitted = True
+                waiter.interrupts.nudge()
+            else:
+                left.append(waiter)
+        self._queue = left
+
+    def _has_room(self, action_type: str) -> bool:
+        if self._in_all and self._taken.total() >= self._in_all:
+            return False
+        limit = self._by_type.get(action_type)
+        return limit is None or self._taken[action_type] < limit

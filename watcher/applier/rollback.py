@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of the actions that succeeded in a plan that failed."""
+
+from collections.abc import Sequence
+
+from watcher.applier.gate import Gate
+from watcher.applier.interrupts import Interrupts
+from watcher.applier.workflow import graph
+from watcher.db import workflow
+from watcher.db.workflow import Plan
+
+ROLLED_BACK = "What its actions had done was reverted, as far as each action tells."
+
+
+class Rollback:
+    """Reverts them one by one, children before their parents.
+
+    What is left to revert stands in the database: an applier that takes the plan over
+    goes on with the rest.
+    """
+
+    def __init__(self, plan: Plan, gate: Gate, interrupts: Interrupts) -> None:
+        self._plan, self._gate, self._interrupts = plan, gate, interrupts
+
+    def run(self) -> Sequence[str]:
+        """Return when all that can be is reverted, or when an interrupt comes.
+
+        The answer is a sentence for the plan's users if there was anything to revert.
+        """
+        if not self._gate.keeps_origins or self._interrupts.present:
+            return ()
+        with self._gate.database.reader() as session:
+            origins = workflow.origins(session, self._plan.id)
+        steps = {step.uuid: step for step in self._plan.steps}
+        for uuid in reversed(list(graph(self._plan).static_order())):
+            step = steps[uuid]
+            if step.id not in origins:
+                continue
+            if self._interrupts.present:
+                break
+            self._gate.revert(self._plan, step, origins[step.id], self._interrupts)
+        return (ROLLED_BACK,) if origins else ()
