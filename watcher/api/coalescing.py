@@ -70,6 +70,8 @@ class Coalescing:
                 self._counts.update(counts)
             LOG.debug("The counts of coalesced events wait: %s", error)
             return False
+        for run_id, number in sorted(counts.items()):
+            LOG.info("%d more events (not recorded) joined run id %d", number, run_id)
         return True
 
     def _loop(self) -> None:

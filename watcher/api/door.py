@@ -7,7 +7,7 @@ others are being looked at, or written, share the next look and the next commit.
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
 from oslo_db.exception import DBConnectionError
@@ -15,11 +15,13 @@ from oslo_db.exception import DBConnectionError
 from watcher.api.together import Together
 from watcher.common.errors import NotFound
 from watcher.common.event import Event
+from watcher.common.states import Decision
 from watcher.common.webhook import Facts
-from watcher.db import batches, webhooks
+from watcher.db import batches, events, webhooks
 from watcher.db.batches import Admitted
-from watcher.db.events import Parameters, Recorded
+from watcher.db.events import Recorded
 from watcher.db.session import Database
+from watcher.webhooks.admission import Verdict
 from watcher.webhooks.credentials import effective_auth
 
 
@@ -28,41 +30,78 @@ class Knock:
     """Somebody at the door of an audit."""
 
     ident: str
+    event: Event
     now: datetime.datetime
+    judge: Callable[[Facts], Verdict | None]
+    """Is asked in another thread, where all wait for it: None for what would take long."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """What is known of the audit since the knock, what that means, and what is committed."""
+
+    facts: Facts
+    verdict: Verdict | None = None
+    recorded: Recorded | None = None
 
 
 class Door:
     def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
         self._conf, self._database = conf, database
-        self._looks = Together(self._look, fatal=DBConnectionError)
-        self._writes = Together(self._write, fatal=DBConnectionError)
+        self._knocks = Together(self._answer, fatal=DBConnectionError)
+        self._late = Together(self._write, fatal=DBConnectionError)
 
-    def facts(self, ident: str, now: datetime.datetime) -> Facts:
-        """What is known of the audit at this moment, or later.  NotFound."""
-        return self._looks.ask(Knock(ident, now))
+    def knock(self, knock: Knock) -> Answered:
+        """Look, judge, and commit at once what is to be let in and to be written.  NotFound."""
+        return self._knocks.ask(knock)
 
-    def accept(
-        self, facts: Facts, event: Event, parameters: Parameters, now: datetime.datetime
-    ) -> Recorded:
-        """Commit an event and its run."""
-        return self._writes.ask(Admitted(facts, event, parameters, now))
+    def accept(self, admitted: Admitted) -> Recorded:
+        """Commit an event, which was judged after the knock, and its run."""
+        return self._late.ask(admitted)
 
-    def _look(self, knocks: Sequence[Knock]) -> Sequence[Facts | Exception]:
+    def _answer(self, knocks: Sequence[Knock]) -> Sequence[Answered | Exception]:
+        answers = [self._judged(*each) for each in zip(knocks, self._look(knocks), strict=True)]
+        admitted = {
+            place: wanted
+            for place, (knock, answer) in enumerate(zip(knocks, answers, strict=True))
+            if isinstance(answer, Answered) and (wanted := _admitted(knock, answer))
+        }
+        recorded = self._write(list(admitted.values()))
+        for (place, each), written in zip(admitted.items(), recorded, strict=True):
+            verdict = Verdict(Decision.QUEUED, parameters=each.parameters)
+            answers[place] = Answered(each.facts, verdict, written)
+        return answers
+
+    def _look(self, knocks: Sequence[Knock]) -> Sequence[Facts | None]:
         idents = sorted({knock.ident for knock in knocks})
         latest = max(knock.now for knock in knocks)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
-        with self._database.reader() as session:
-            found = webhooks.facts_of_all(session, idents, latest, auth, limit)
+        with self._database.connection() as connection:
+            found = webhooks.facts_of_all(connection, idents, latest, auth, limit)
         by_ident = dict(zip(idents, found, strict=True))
-        return [
-            by_ident[knock.ident] or NotFound(f"There is no audit {knock.ident}.")
-            for knock in knocks
-        ]
+        return [by_ident[knock.ident] for knock in knocks]
+
+    def _judged(self, knock: Knock, facts: Facts | None) -> Answered | Exception:
+        if facts is None:
+            return NotFound(f"There is no audit {knock.ident}.")
+        return Answered(facts, knock.judge(facts))
 
     def _write(self, admitted: Sequence[Admitted]) -> Sequence[Recorded]:
+        if not admitted:
+            return []
         # In one order, so that no two processes wait for each other.
         order = sorted(range(len(admitted)), key=lambda place: admitted[place].facts.audit_id)
         ordered = [admitted[place] for place in order]
         recorded = self._database.write(lambda session: batches.accept(session, ordered))
         by_place = dict(zip(order, recorded, strict=True))
         return [by_place[place] for place in range(len(admitted))]
+
+
+def _admitted(knock: Knock, answer: Answered) -> Admitted | None:
+    """What there is to write about an event that was let in."""
+    facts, verdict = answer.facts, answer.verdict
+    if verdict is None or verdict.decision != Decision.QUEUED:
+        return None
+    if events.covered(facts, verdict.parameters):
+        return None
+    return Admitted(facts, knock.event, verdict.parameters, knock.now)

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from watcher.common.event import Event
@@ -42,25 +42,27 @@ def accept(session: Session, admitted: Sequence[Admitted]) -> list[Recorded]:
 
     Those that are new and join a run which waits go together; the others, one by one.
     """
-    joining = _joining(session, admitted) if len(admitted) > 1 else []
-    recorded = dict(zip(joining, _join(session, [admitted[n] for n in joining]), strict=True))
+    # Without the ORM, which has nothing to add to plain rows.
+    connection = session.connection()
+    joining = _joining(connection, admitted) if len(admitted) > 1 else []
+    recorded = dict(zip(joining, _join(connection, [admitted[n] for n in joining]), strict=True))
     for number, each in enumerate(admitted):
         if number not in recorded:
             recorded[number] = each.accept(session)
     return [recorded[number] for number in range(len(admitted))]
 
 
-def _joining(session: Session, admitted: Sequence[Admitted]) -> list[int]:
+def _joining(connection: Connection, admitted: Sequence[Admitted]) -> list[int]:
     """Which of them only join a run.  Locks those runs, so that they wait until the end."""
     wanted = {each.facts.waiting_id for each in admitted} - {None}
     # Runs before events, as everybody locks them.
-    waiting = set(session.scalars(_WAITING, {"ids": sorted(filter(None, wanted))}))
+    waiting = set(connection.scalars(_WAITING, {"ids": sorted(filter(None, wanted))}))
     deliveries = [each.delivery for each in admitted if each.delivery]
     known = set()
     if deliveries:
         known = {
             (row.audit_id, row.delivery_key)
-            for row in session.execute(_KNOWN, {"keys": deliveries})
+            for row in connection.execute(_KNOWN, {"keys": deliveries})
         }
     joining = []
     for number, each in enumerate(admitted):
@@ -72,14 +74,14 @@ def _joining(session: Session, admitted: Sequence[Admitted]) -> list[int]:
     return joining
 
 
-def _join(session: Session, admitted: Sequence[Admitted]) -> list[Recorded]:
+def _join(connection: Connection, admitted: Sequence[Admitted]) -> list[Recorded]:
     """Write events of runs that are locked, and count them on the runs."""
     if not admitted:
         return []
     by_run = collections.Counter(each.facts.waiting_id for each in admitted)
     for number in sorted(set(by_run.values())):
         ids = sorted(run_id for run_id, times in by_run.items() if times == number and run_id)
-        session.execute(_COUNT, {"ids": ids, "number": number})
+        connection.execute(_COUNT, {"ids": ids, "number": number})
     rows = [
         events.row(
             each.facts,
@@ -92,7 +94,7 @@ def _join(session: Session, admitted: Sequence[Admitted]) -> list[Recorded]:
         )
         for each in admitted
     ]
-    session.execute(_INSERT, rows)
+    connection.execute(_INSERT, rows)
     return [Recorded(Decision.COALESCED, None, row["uuid"], row["run_id"]) for row in rows]
 
 

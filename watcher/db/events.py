@@ -57,9 +57,11 @@ def repeated(session: Session, facts: Facts, event: Event) -> Recorded | None:
     """What became of the event when it was delivered first; None if this is the first time."""
     if event.delivery is None:
         return None
-    row = session.execute(
-        _DELIVERED, {"audit_id": facts.audit_id, "delivery_key": key(event.delivery)}
-    ).first()
+    row = (
+        session.connection()
+        .execute(_DELIVERED, {"audit_id": facts.audit_id, "delivery_key": key(event.delivery)})
+        .first()
+    )
     return row and Recorded(row.decision, row.decision_reason, row.uuid, row.run_id, repeated=True)
 
 
@@ -239,11 +241,11 @@ def row(
 
 def _write(session: Session, *what: Any) -> str:
     values = row(*what)
-    session.execute(_INSERT, values)
+    session.connection().execute(_INSERT, values)
     return str(values["uuid"])
 
 
-# Each event of a storm asks these; the table itself spares the way through the ORM.
+# Each event of a storm asks these; they have no need of the ORM, which takes its time.
 _INSERT = insert(AuditEvent.__table__)  # type: ignore[arg-type]
 _DELIVERED = select(
     AuditEvent.uuid, AuditEvent.decision, AuditEvent.decision_reason, AuditEvent.run_id

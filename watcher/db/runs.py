@@ -72,13 +72,7 @@ def lock_waiting(session: Session, audit_id: int) -> None:
 
 def join(session: Session, run_id: int) -> bool:
     """Count one more event on a run that still waits.  False if it no longer does."""
-    joined = session.execute(
-        update(AuditRun)
-        .where(AuditRun.id == run_id, AuditRun.state == RunState.QUEUED)
-        .values(coalesced_count=AuditRun.coalesced_count + 1)
-        .execution_options(synchronize_session=False)
-    )
-    return joined.rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    return session.connection().execute(_JOIN, {"run_id": run_id}).rowcount == 1
 
 
 def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
@@ -211,7 +205,14 @@ def _due() -> Select[int]:
     )
 
 
-# Engines ask these all the time, and to build them takes longer than to answer them.
+# Engines and storms of events ask these all the time, and to build them takes longer than to
+# answer them.
+_RUNS: Final = AuditRun.__table__
+_JOIN: Final = (
+    update(_RUNS)  # type: ignore[arg-type]
+    .where(_RUNS.c.id == bindparam("run_id"), _RUNS.c.state == RunState.QUEUED)
+    .values(coalesced_count=_RUNS.c.coalesced_count + 1)
+)
 PLAN_UNDER_WAY = exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
 WAITS_FOR_PLANS = Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
 _CLAIMABLE = (

@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Executable, Row, and_, bindparam, select
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
@@ -24,14 +24,14 @@ def facts(
 
     *max_recorded* is the number of events that are recorded in a minute.
     """
-    (found,) = facts_of_all(session, [ident], now, default_auth, max_recorded)
+    (found,) = facts_of_all(session.connection(), [ident], now, default_auth, max_recorded)
     if found is None:
         raise NotFound(f"There is no audit {ident}.")
     return found
 
 
 def facts_of_all(
-    session: Session,
+    connection: Connection,
     idents: Sequence[str],
     now: datetime.datetime,
     default_auth: str,
@@ -42,20 +42,20 @@ def facts_of_all(
     uuids = [canonical_uuid(ident) for ident in idents]
     by_uuid = {}
     if wanted := sorted({uuid for uuid in uuids if uuid is not None}):
-        rows = session.execute(_BY_UUID, {"idents": wanted, **when})
+        rows = connection.execute(_BY_UUID, {"idents": wanted, **when})
         by_uuid = {row.audit_uuid: row for row in rows}
     found: list[Facts | None] = []
     for ident, uuid in zip(idents, uuids, strict=True):
         if uuid is None:
             # Each alone: it is for the database to say which names are the same.
-            row = session.execute(_BY_NAME, {"ident": ident, **when}).first()
+            row = connection.execute(_BY_NAME, {"ident": ident, **when}).first()
         else:
             row = by_uuid.get(uuid)
-        found.append(None if row is None else _of_row(session, row, default_auth))
+        found.append(None if row is None else _of_row(connection, row, default_auth))
     return found
 
 
-def _of_row(session: Session, row: Row[Any], default_auth: str) -> Facts:
+def _of_row(connection: Connection, row: Row[Any], default_auth: str) -> Facts:
     values: dict[str, Any] = dict(row._mapping)
     oldest = values.pop("oldest")
     values.update(
@@ -67,7 +67,7 @@ def _of_row(session: Session, row: Row[Any], default_auth: str) -> Facts:
         full_until=oldest and oldest + MINUTE,
     )
     if values["mapping"]:
-        own, schema = session.execute(_PARAMETERS, {"audit_id": row.audit_id}).one()
+        own, schema = connection.execute(_PARAMETERS, {"audit_id": row.audit_id}).one()
         values.update(own_parameters=own or {}, schema=schema or {})
     return Facts(**values)
 

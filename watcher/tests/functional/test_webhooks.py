@@ -81,7 +81,7 @@ class TestCaptures(WebhookTestCase):
                 ),
             )
             self.assertNotEqual(event.request_id, response.headers["x-openstack-request-id"])
-        self.assertEqual([self.uuid] * len(CAPTURES), self.api.decision_engine.rung)
+        self.assertEqual([self.uuid], self.api.decision_engine.rung)
 
 
 class TestQueue(WebhookTestCase):
@@ -95,7 +95,7 @@ class TestQueue(WebhookTestCase):
         )
         self.assertEqual({run.id}, {event.run_id for event in events})
         self.assertEqual((RunState.QUEUED, 2), (run.state, run.coalesced_count))
-        self.assertEqual([self.uuid] * 3, self.api.decision_engine.rung)
+        self.assertEqual([self.uuid], self.api.decision_engine.rung)
 
     def test_any_media_type_and_any_json_will_do(self):
         for media_type in ("", "text/plain", "application/x-www-form-urlencoded", "a/b; c=d"):
@@ -207,7 +207,7 @@ class TestStorm(WebhookTestCase):
             self.assertNotIn("Location", self.post().headers)
         self.assertTrue(self.api.coalescing.flush())
         self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
-        self.assertEqual([self.uuid] * 65, self.api.decision_engine.rung)
+        self.assertEqual([self.uuid], self.api.decision_engine.rung)
 
     def test_counts_outlive_a_database_that_is_away(self):
         for _ in range(5):
@@ -242,7 +242,7 @@ class TestStorm(WebhookTestCase):
 class TestAway(WebhookTestCase):
     def test_without_its_database_the_door_says_when_to_come_again(self):
         gone = db_exception.DBConnectionError("Can't connect to mysql://watcher:secret@db")
-        for way in ("reader", "write"):
+        for way in ("connection", "write"):
             with mock.patch.object(self.api.database, way, side_effect=gone):
                 response = self.post()
             self.assertEqual((503, "5"), (response.status_int, response.headers["Retry-After"]))

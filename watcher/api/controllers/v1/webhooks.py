@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import logging
 from typing import Any
 
 from oslo_log import log
@@ -13,7 +14,7 @@ from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
 from watcher.api.credentials import Doorkeeper
-from watcher.api.door import Door
+from watcher.api.door import Door, Knock
 from watcher.api.render import naive
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.common import schemas
@@ -21,10 +22,11 @@ from watcher.common.errors import BodyTooLarge, Invalid, NotFound
 from watcher.common.event import Event
 from watcher.common.states import Decision
 from watcher.common.webhook import Facts
-from watcher.db import events, history, webhook_settings
+from watcher.db import events, history, webhook_settings, webhooks
+from watcher.db.batches import Admitted
 from watcher.db.events import Recorded
 from watcher.db.lookup import is_uuid
-from watcher.webhooks import admission, parsers
+from watcher.webhooks import admission, credentials, parsers
 from watcher.webhooks.admission import Verdict
 
 LOG = log.getLogger(__name__)
@@ -46,15 +48,25 @@ class Webhooks(WebhookSettings, WebhookHistory):
         if not (self.conf.webhooks.allow_names or is_uuid(audit_ident)):
             raise NotFound(f"There is no audit {audit_ident}.")
         now = timeutils.utcnow()
-        facts = self._door.facts(audit_ident, now)
-        self._doorkeeper.check(request, facts)
-        event = self._event(request)
-        verdict = admission.decide(facts, event, now)
-        recorded = self._record(facts, event, verdict, now)
+        try:
+            event = self._event(request)
+        except Invalid as error:
+            # What is wrong with a body is told to those who may come in.
+            self._doorkeeper.check(request, self._facts(audit_ident, now))
+            raise error
+        answered = self._door.knock(
+            Knock(audit_ident, event, now, lambda facts: self._judged(request, facts, event, now))
+        )
+        facts, verdict = answered.facts, answered.verdict
+        if verdict is None:
+            self._doorkeeper.check(request, facts)
+            verdict = admission.decide(facts, event, now)
+        recorded = answered.recorded or self._record(facts, event, verdict, now)
         _log(facts, event, recorded)
         if recorded.decision == Decision.REJECTED:
             raise Invalid(verdict.sentence)
-        if recorded.run_id is not None and not recorded.repeated:
+        if recorded.decision == Decision.QUEUED and not recorded.repeated:
+            # A run that others only join was rung for when it was queued.
             self.decision_engine.ring(facts.audit_uuid)
         return _accepted(request, facts, recorded)
 
@@ -63,7 +75,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         """What a message would do: the steps of ``trigger`` up to the one that writes."""
         self.authorize(request, "webhook:preview")
         now = timeutils.utcnow()
-        facts = self._door.facts(audit_ident, now)
+        facts = self._facts(audit_ident, now)
         event = self._event(request)
         verdict = admission.decide(facts, event, now)
         admitted = verdict.decision == Decision.QUEUED
@@ -87,6 +99,20 @@ class Webhooks(WebhookSettings, WebhookHistory):
             return max(not_before, events.due(facts, now))
         return not_before
 
+    def _facts(self, ident: str, now: datetime.datetime) -> Facts:
+        auth = credentials.effective_auth(None, self.conf)
+        with self.database.reader() as session:
+            limit = self.conf.webhooks.max_recorded_per_minute
+            return webhooks.facts(session, ident, now, auth, limit)
+
+    def _judged(
+        self, request: Request, facts: Facts, event: Event, now: datetime.datetime
+    ) -> Verdict | None:
+        """The verdict where it takes no time: without keystone, and without expressions."""
+        if facts.filter or facts.mapping or not self._doorkeeper.lets_in(request, facts):
+            return None
+        return admission.decide(facts, event, now)
+
     def _event(self, request: Request) -> Event:
         try:
             body = bodies.read(request, self.conf.webhooks.max_body_size)
@@ -103,7 +129,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
                 self._coalescing.count(unwritten.run_id)
             return unwritten
         if verdict.decision == Decision.QUEUED:
-            return self._door.accept(facts, event, verdict.parameters, now)
+            return self._door.accept(Admitted(facts, event, verdict.parameters, now))
         return self.database.write(
             lambda session: events.refuse(
                 session, facts, event, verdict.decision, verdict.reason, now
@@ -146,7 +172,10 @@ def _accepted(request: Request, facts: Facts, recorded: Recorded) -> Response:
 
 
 def _log(facts: Facts, event: Event, recorded: Recorded) -> None:
-    LOG.info(
+    # What is only counted is told with its number, by who counts.
+    counted = recorded.event_uuid is None and recorded.run_id is not None
+    LOG.log(
+        logging.DEBUG if counted else logging.INFO,
         "Event %s: %s%s%s, run id %s, audit %s, source %s, request %s",
         recorded.event_uuid or "(not recorded)",
         recorded.decision,

@@ -124,7 +124,7 @@ class TestBatches(DatabaseTestCase):
         self.accept(self.admitted("a"))
         idents = ["b", self.uuids["a"], "nobody", self.uuids["c"].upper(), self.uuids["a"]]
         with self.database.reader() as session:
-            found = webhooks.facts_of_all(session, idents, NOW, "none", 60)
+            found = webhooks.facts_of_all(session.connection(), idents, NOW, "none", 60)
             alone = [
                 ident != "nobody" and webhooks.facts(session, ident, NOW, "none", 60)
                 for ident in idents
