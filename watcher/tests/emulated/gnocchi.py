@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from watcher.tests.emulated.answers import json_response
+from watcher.tests.emulated.keystone import answer
 
 METHODS = ("mean", "max", "min", "count", "rate:mean")
 
@@ -43,8 +43,8 @@ class Gnocchi:
             ("GET", "/v1/metric"): self._metrics,
         }
         route = routes.get((request.method, request.path))
-        answer: Any = route(request) if route else Response(status=404)
-        return answer(environ, start_response)
+        response: Any = route(request) if route else Response(status=404)
+        return response(environ, start_response)
 
     def _aggregates(self, request: Request) -> Response:
         body = request.get_json()
@@ -67,19 +67,19 @@ class Gnocchi:
         ):
             cause = "'cause': 'Metrics cannot be aggregated'"
             return _error(400, f"{{{cause}, 'reason': 'Granularities are missing'}}")
-        answer: dict[str, Any] = {"measures": {}}
+        found_points: dict[str, Any] = {"measures": {}}
         for each in found:
             points = [
                 ["2026-11-22T15:50:00+00:00", size, value]
                 for age, size, value in each.metrics[name].points
                 if age <= period and granularity in (None, size)
             ]
-            answer["measures"][each.id] = {name: {method: points}}
+            found_points["measures"][each.id] = {name: {method: points}}
         if request.args.get("details") == "true":
-            answer["references"] = [
+            found_points["references"] = [
                 {"id": each.id, "original_resource_id": each.original_resource_id} for each in found
             ]
-        return json_response(answer)
+        return answer(found_points)
 
     def _metrics(self, request: Request) -> Response:
         name, marker = request.args.get("name"), request.args.get("marker", "")
@@ -90,7 +90,7 @@ class Gnocchi:
             if name in (None, metric)
         ]
         limit = min(int(request.args.get("limit", self._max_limit)), self._max_limit)
-        return json_response([each for each in metrics if each["id"] > marker][:limit])
+        return answer([each for each in metrics if each["id"] > marker][:limit])
 
 
 def _matches(resource: Resource, search: Mapping[str, Any]) -> bool:

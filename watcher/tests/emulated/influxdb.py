@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from watcher.tests.emulated.answers import json_response
+from watcher.tests.emulated.keystone import answer
 
 TOKEN = "eyJrIjoi"
 
@@ -26,12 +26,12 @@ class InfluxDB:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            answer: Any = Response('{"message": "Unauthorized"}', 401)
+            response: Any = Response('{"message": "Unauthorized"}', 401)
         elif not re.fullmatch(r"/proxy/\d+/query", request.path):
-            answer = Response(status=404)
+            response = Response(status=404)
         else:
-            answer = self._query(request.values["db"], request.values["q"])
-        return answer(environ, start_response)
+            response = self._query(request.values["db"], request.values["q"])
+        return response(environ, start_response)
 
     def _query(self, database: str, query: str) -> Response:
         statements = re.findall(r"(?:'(?:[^'\\]|\\.)*'|[^;'])+", query)
@@ -40,7 +40,7 @@ class InfluxDB:
             {"statement_id": number} | self._result(database, statement)
             for number, statement in enumerate(statements)
         ]
-        return json_response({"results": results})
+        return answer({"results": results})
 
     def _result(self, database: str, statement: str) -> dict[str, Any]:
         if statement == "SHOW DATABASES":

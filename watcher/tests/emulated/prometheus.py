@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from watcher.tests.emulated.answers import json_response
+from watcher.tests.emulated.keystone import answer
 
 
 class Prometheus:
@@ -23,10 +23,10 @@ class Prometheus:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         if request.path != "/api/v1/query" or request.method != "POST":
-            answer: Any = Response(status=404)
+            response: Any = Response(status=404)
         else:
-            answer = self._query(request.form["query"])
-        return answer(environ, start_response)
+            response = self._query(request.form["query"])
+        return response(environ, start_response)
 
     def _query(self, query: str) -> Response:
         self.queries.append(query)
@@ -39,7 +39,7 @@ class Prometheus:
         metric = next((name for name in self.values if re.search(rf"\b{name}\b", query)), None)
         if grouped is None:
             sentence = {"status": "error", "errorType": "bad_data", "error": "parse error"}
-            return json_response(sentence, 400)
+            return answer(sentence, 400)
         wanted = re.search(r'=~"([^"]*)"', query)
         names = wanted[1].split("|") if wanted else None
         return _vector(
@@ -53,4 +53,4 @@ class Prometheus:
 
 def _vector(series: list[tuple[dict[str, str], Any]]) -> Response:
     result = [{"metric": labels, "value": [1795366146.276, str(value)]} for labels, value in series]
-    return json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+    return answer({"status": "success", "data": {"resultType": "vector", "result": result}})

@@ -29,7 +29,12 @@ class TestEntryPoints(base.TestCase):
                     self.assertTrue(callable(entry_point.load()))
 
     def test_a_plug_in_has_the_name_of_its_entry_point(self) -> None:
-        for group in ("watcher_strategies", "watcher_actions", "watcher_goals"):
+        for group in (
+            "watcher_strategies",
+            "watcher_actions",
+            "watcher_goals",
+            "watcher_datasources",
+        ):
             for name, target in declared()[group].items():
                 with self.subTest(f"{group} {name}"):
                     plug_in = importlib.metadata.EntryPoint(name, target, group).load()

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics from gnocchi, as ceilometer stores them."""
+
+import dataclasses
+import functools
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from keystoneauth1.adapter import Adapter
+from oslo_log import log
+
+from watcher.cloud.compute import Host, Server
+from watcher.cloud.openstack.session import session
+from watcher.common.errors import NotFound
+from watcher.decision_engine.datasources.queries import QUICK, Queries, Refused, Send, number
+from watcher.decision_engine.datasources.source import Tools, aggregate_of
+
+LOG = log.getLogger(__name__)
+
+METRICS = {
+    "host_cpu_usage": "compute.node.cpu.percent",
+    "host_ram_usage": "hardware.memory.used",
+    "host_outlet_temp": "hardware.ipmi.node.outlet_temperature",
+    "host_inlet_temp": "hardware.ipmi.node.temperature",
+    "host_airflow": "hardware.ipmi.node.airflow",
+    "host_power": "hardware.ipmi.node.power",
+    "instance_cpu_usage": "cpu",
+    "instance_ram_usage": "memory.resident",
+    "instance_ram_allocated": "memory",
+    "instance_l3_cache_usage": "cpu_l3_cache",
+    "instance_root_disk_size": "disk.root.size",
+}
+
+_TENTHS = {"host_airflow": 10}
+"""Stored are CFM, strategies compare tenths of it."""
+
+CHUNK = 1000
+"""Resources a request: gnocchi reads files for each of them before it answers."""
+
+_PAGE = 1000
+
+_UNKNOWN_METRIC = re.compile(r"Metric .* does not exist")
+_UNFIT_POLICY = re.compile(r"Granularities are missing|unknown aggregation")
+_LENGTH_OF_TIME = re.compile(r"(?:(\d+) days?, )?(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+_OVER_TIME: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "mean": statistics.fmean,
+    "min": min,
+    "max": max,
+}
+
+Points = Sequence[tuple[float, float]]
+"""(granularity in seconds, value) of each point of the finest granularity."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """One metric of many resources."""
+
+    about: str
+    """Watcher's name of the metric."""
+    metric: str
+    method: str
+    """How gnocchi aggregated the measures of each granule."""
+    resource_type: str
+    key: str
+    """The attribute that tells resources apart."""
+    period: int
+    granularity: int
+
+    @property
+    def query(self) -> dict[str, Any]:
+        query: dict[str, Any] = {"start": f"-{self.period}s", "details": "true"}
+        return query | ({"granularity": self.granularity} if self.granularity else {})
+
+
+class Gnocchi:
+    """Asks for the points of a thousand resources at once."""
+
+    name = "gnocchi"
+
+    def __init__(self, tools: Tools) -> None:
+        self._queries = Queries(self.name, _connect(tools), tools.conf, tools.wait)
+        self.metrics: Mapping[str, str] = {**METRICS, **tools.metric_map}
+
+    def check(self) -> None:
+        self._queries.ask("answer", list, "GET", "metric", params={"limit": 1}, **QUICK)
+
+    def available(self, metric: str) -> bool:
+        if metric not in self.metrics:
+            return False
+        query = {"name": self.metrics[metric], "limit": 1}
+        return bool(self._queries.ask(metric, list, "GET", "metric", params=query, **QUICK))
+
+    def host_metric(
+        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """*granularity* is one of the archive policy's; 0 takes the finest that all have."""
+        over_time = aggregate_of(aggregate)
+        wanted = self._wanted(name, over_time, period, granularity)
+        wanted = dataclasses.replace(wanted, resource_type="generic", key="original_resource_id")
+        uuids = {f"{host.hostname}_{host.hostname}": host.uuid for host in hosts}
+        factor = _TENTHS.get(name, 1)
+        return {
+            uuids[key]: factor * _OVER_TIME[over_time]([value for _, value in points])
+            for key, points in self._points(wanted, list(uuids)).items()
+        }
+
+    def server_metric(
+        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """*granularity* is one of the archive policy's; 0 takes the finest that all have."""
+        over_time = aggregate_of(aggregate)
+        is_cpu = name == "instance_cpu_usage"
+        wanted = self._wanted(name, "rate:mean" if is_cpu else over_time, period, granularity)
+        vcpus = {server.uuid: server.vcpus or 1 for server in servers}
+        return {
+            uuid: _OVER_TIME[over_time](
+                [_percent(*point, vcpus[uuid]) if is_cpu else point[1] for point in points]
+            )
+            for uuid, points in self._points(wanted, list(vcpus)).items()
+        }
+
+    def _wanted(self, name: str, method: str, period: int, granularity: int) -> _Wanted:
+        if name not in self.metrics:
+            raise NotFound(f"Metric {name} was not found in datasource {self.name}.")
+        metric = self.metrics[name]
+        return _Wanted(name, metric, method, "instance", "id", int(period), int(granularity))
+
+    def _points(self, wanted: _Wanted, keys: Sequence[str]) -> Mapping[str, Points]:
+        """The points of each resource that has some, by its key."""
+        try:
+            return self._of(wanted, wanted.key, keys)
+        except Refused as refused:
+            # It is enough that one resource has another archive policy than the rest.
+            if not _UNFIT_POLICY.search(refused.detail):
+                raise
+        fit = self._fit(wanted)
+        found = self._of(wanted, "id", sorted(fit & set(keys) if wanted.key == "id" else fit))
+        return {key: found[key] for key in keys if key in found}
+
+    def _of(self, wanted: _Wanted, attribute: str, names: Sequence[str]) -> dict[str, Points]:
+        found: dict[str, Points] = {}
+        for start in range(0, len(names), CHUNK):
+            search = {"in": {attribute: names[start : start + CHUNK]}}
+            found |= self._aggregates(wanted, search)
+        return found
+
+    def _aggregates(self, wanted: _Wanted, search: Mapping[str, Any]) -> dict[str, Points]:
+        """The points of what *search* finds.  Refused if one of it has another archive policy."""
+        body = {
+            "operations": ["metric", wanted.metric, wanted.method],
+            "resource_type": wanted.resource_type,
+            "search": search,
+        }
+        read = functools.partial(_read, wanted=wanted)
+        try:
+            return self._queries.ask(
+                wanted.about, read, "POST", "aggregates", params=wanted.query, json=body
+            )
+        except Refused as refused:
+            if refused.status == 404 and _UNKNOWN_METRIC.search(refused.detail):
+                return {}  # gnocchi's way to say that none of them has it
+            raise
+
+    def _fit(self, wanted: _Wanted) -> set[str]:
+        """Ids of the resources whose archive policy has what is wanted.  MetricsUnavailable."""
+        query: dict[str, Any] = {"name": wanted.metric, "limit": _PAGE}
+        fit: set[str] = set()
+        while page := self._queries.ask(wanted.about, list, "GET", "metric", params=query):
+            fit |= {str(each["resource_id"]) for each in page if _is_fit(each, wanted)}
+            query["marker"] = page[-1]["id"]
+        what = f"{wanted.metric} with {wanted.method} of {wanted.granularity or 'any'} seconds"
+        if not fit:
+            raise self._queries.unavailable(wanted.about, f"no archive policy has {what}")
+        LOG.warning("gnocchi: only %d resources have %s", len(fit), what)
+        return fit
+
+
+def _connect(tools: Tools) -> Send:
+    options = tools.conf.gnocchi_client
+    adapter = Adapter(
+        session(tools.conf),
+        service_type="metric",
+        interface=options.endpoint_type,
+        region_name=options.region_name,
+    )
+
+    def send(method: str, path: str, **request: Any) -> Any:
+        path = f"/v{options.api_version}/{path}"
+        return adapter.request(path, method, raise_exc=False, connect_retries=0, **request)
+
+    return send
+
+
+def _read(answer: Any, wanted: _Wanted) -> dict[str, Points]:
+    keys = {each["id"]: each[wanted.key] for each in answer["references"]}
+    found = {}
+    for resource_id, metrics in answer["measures"].items():
+        points = _finest(metrics[wanted.metric][wanted.method])
+        if points:
+            found[keys[resource_id]] = points
+    return found
+
+
+def _finest(measures: Sequence[tuple[str, float, float]]) -> Points:
+    """Coarser points are made of the same measures, and would count them twice."""
+    finest = min((float(granularity) for _, granularity, _ in measures), default=0)
+    points = [(finest, number(value)) for _, each, value in measures if each == finest]
+    return [(granularity, value) for granularity, value in points if value is not None]
+
+
+def _percent(granularity: float, nanoseconds: float, vcpus: int) -> float:
+    """Per cent of the vCPUs, from the CPU time used within a granule.
+
+    A counter that starts anew gives a negative difference.
+    """
+    return max(0.0, nanoseconds) * 100 / (granularity * 1e9) / vcpus
+
+
+def _is_fit(metric: Mapping[str, Any], wanted: _Wanted) -> bool:
+    policy = metric["archive_policy"]
+    granularities = [_seconds(each["granularity"]) for each in policy["definition"]]
+    return wanted.method in policy["aggregation_methods"] and (
+        not wanted.granularity or wanted.granularity in granularities
+    )
+
+
+def _seconds(text: str) -> float:
+    """Of ``0:05:00`` or ``1 day, 0:00:00``.  ValueError."""
+    match = _LENGTH_OF_TIME.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text} is no length of time")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

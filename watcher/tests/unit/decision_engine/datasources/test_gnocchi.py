@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.common.errors import MetricsUnavailable
+from watcher.decision_engine.datasources import gnocchi
+from watcher.tests.emulated import keystone
+from watcher.tests.emulated.gnocchi import Gnocchi, Metric, Resource
+from watcher.tests.emulated.server import EmulatedServer
+from watcher.tests.unit.decision_engine.clusters import server, uid
+from watcher.tests.unit.decision_engine.datasources import stories
+from watcher.tests.unit.decision_engine.datasources.stories import HOSTS, HOW, SERVERS
+
+BUSY = 300e9
+"""Nanoseconds that one busy vCPU uses in 300 seconds."""
+
+
+def vm(name, metric="cpu", **values):
+    """A server whose *points* are values at the ages of 100, 400, ... seconds."""
+    points = [(100 + 300 * index, 300, each) for index, each in enumerate(values.pop("points"))]
+    return Resource(uid(name), {metric: Metric(points, **values)})
+
+
+def compute(name, metric, *points):
+    measured = Metric([(100, 300, each) for each in points])
+    return Resource(uid(f"res-{name}"), {metric: measured}, "nova_compute", f"{name}_{name}")
+
+
+class TestGnocchi(stories.DatasourceTest, stories.Stories):
+    def setUp(self):
+        self.service = Gnocchi([vm("s1", points=[BUSY, BUSY / 2]), vm("s2", points=[0, 0])])
+        super().setUp()
+
+    def make(self, metric_map=None):
+        services = keystone.Keystone({"metric": self.server.url})
+        identity = self.useFixture(EmulatedServer(services))
+        keystone.configure(self.conf, identity.url)
+        return gnocchi.Gnocchi(self.tools(metric_map))
+
+    def hosts(self, name, **how):
+        return self.source.host_metric(name, HOSTS, **(HOW | how))
+
+    def test_it_uses_all_of_the_period(self):
+        for aggregate, value in {"mean": 75, "count": 75, "min": 50, "max": 100}.items():
+            self.assertEqual(value, self.ask(aggregate=aggregate)[uid("s1")])
+        self.assertEqual(100, self.ask(period=300)[uid("s1")])
+
+    def test_cpu_is_of_the_vcpus_and_zero_is_a_value(self):
+        servers = [server("s1", "h1", vcpus=4), server("s2", "h1", vcpus=0)]
+        found = self.source.server_metric(self.metric, servers, **HOW)
+        self.assertEqual({uid("s1"): 18.75, uid("s2"): 0.0}, found)
+
+    def test_a_counter_that_began_anew_is_no_negative_load(self):
+        self.service.resources = [vm("s1", points=[BUSY, -BUSY])]
+        self.assertEqual({uid("s1"): 50.0}, self.ask())
+
+    def test_other_metrics_are_taken_as_they_are(self):
+        self.service.resources = [vm("s1", "memory.resident", points=[512, 256])]
+        found = self.source.server_metric(
+            "instance_ram_usage", SERVERS, **(HOW | {"aggregate": "max"})
+        )
+        self.assertEqual({uid("s1"): 512}, found)
+        self.assertIn("max", self.server.requests[-1].get_json()["operations"])
+
+    def test_hosts_go_by_their_name_twice(self):
+        self.service.resources = [
+            compute("h1", "compute.node.cpu.percent", 90),
+            compute("h2", "compute.node.cpu.percent", 0),
+        ]
+        self.assertEqual({uid("h1"): 90, uid("h2"): 0}, self.hosts("host_cpu_usage"))
+        self.assertEqual(1, len(self.server.requests))
+
+    def test_airflow_is_in_tenths(self):
+        self.service.resources = [compute("h1", "hardware.ipmi.node.airflow", 40)]
+        self.assertEqual({uid("h1"): 400}, self.hosts("host_airflow"))
+
+    def test_no_number_and_no_points_are_no_data(self):
+        self.service.resources = [
+            compute("h1", "hardware.ipmi.node.power", float("nan")),
+            compute("h2", "hardware.ipmi.node.power", float("inf")),
+            compute("h3", "hardware.ipmi.node.power"),
+        ]
+        self.assertEqual({}, self.hosts("host_power"))
+
+    def test_nobody_has_it(self):
+        self.assertEqual({}, self.hosts("host_power"))
+
+    def test_a_big_scope_goes_in_pieces(self):
+        self.patch(gnocchi, "CHUNK", 2)
+        self.assertEqual({uid("s1"), uid("s2")}, set(self.ask()))
+        self.assertEqual(2, len(self.server.requests))
+
+    def test_without_a_granularity_it_is_the_finest(self):
+        points = [(100, 60, 7), (100, 300, 1000)]
+        metric = Metric(points, granularities=(60, 300))
+        self.service.resources = [Resource(uid("s1"), {"memory": metric})]
+        found = self.source.server_metric(
+            "instance_ram_allocated", SERVERS, **(HOW | {"granularity": 0})
+        )
+        self.assertEqual({uid("s1"): 7}, found)
+
+    def test_one_with_another_archive_policy_does_not_spoil_the_rest(self):
+        self.patch(gnocchi, "_PAGE", 1)
+        for unlike in ({"granularities": (60, 86400)}, {"methods": ("mean",)}):
+            self.service.resources = [
+                vm("s1", points=[BUSY]),
+                vm("s2", points=[BUSY], **unlike),
+                vm("s3", points=[0]),
+            ]
+            self.assertEqual({uid("s1"): 100, uid("s3"): 0}, self.ask())
+
+    def test_the_same_of_hosts(self):
+        name = "compute.node.cpu.percent"
+        other = Metric([(100, 60, 1)], granularities=(60,))
+        self.service.resources = [
+            compute("h1", name, 90),
+            Resource(uid("res-h2"), {name: other}, "nova_compute", "h2_h2"),
+        ]
+        self.assertEqual({uid("h1"): 90}, self.hosts("host_cpu_usage"))
+
+    def test_a_granularity_that_nobody_has_is_named(self):
+        self.service.resources = [vm("s1", points=[BUSY], granularities=(86400,))]
+        error = self.assertRaises(MetricsUnavailable, self.ask)
+        self.assertIn("no archive policy has cpu with rate:mean of 300 seconds", str(error))
+
+    def test_another_name_from_the_map(self):
+        self.service.resources = [vm("s1", "memory.usage", points=[512])]
+        source = self.make({"instance_ram_usage": "memory.usage"})
+        self.assertTrue(source.available("instance_ram_usage"))
+        found = source.server_metric("instance_ram_usage", SERVERS, **HOW)
+        self.assertEqual({uid("s1"): 512}, found)
+
+    def test_it_names_the_version_of_the_options(self):
+        self.conf.set_override("api_version", "2", group="gnocchi_client")
+        self.assertRaises(MetricsUnavailable, self.make().check)
+        self.assertEqual("/v2/metric", self.server.requests[-1].path)
+
+    def test_a_catalog_without_it(self):
+        self.conf.set_override("region_name", "elsewhere", group="gnocchi_client")
+        source = self.make()
+        error = self.assertRaises(
+            MetricsUnavailable, source.server_metric, self.metric, SERVERS, **HOW
+        )
+        self.assertIn("gnocchi", str(error))
+        self.assertEqual([], self.waits)
+
+
+class TestLengthOfTime(stories.TestCase):
+    @given(st.timedeltas(min_value=datetime.timedelta(0)))
+    @settings(max_examples=50)
+    def test_any_that_gnocchi_writes(self, length):
+        self.assertAlmostEqual(length.total_seconds(), gnocchi._seconds(str(length)), places=5)
+
+    def test_none(self):
+        self.assertRaises(ValueError, gnocchi._seconds, "soon")
