@@ -30,8 +30,11 @@ class StorageNode:
     zone: str = ""
     status: str = "enabled"
     state: str = "up"
-    volume_types: Sequence[str] = ()
-    """Names of the volume types that ask for this backend by ``volume_backend_name``."""
+
+    @property
+    def backend(self) -> str:
+        """What a volume type calls it in ``volume_backend_name``."""
+        return self.host.partition("@")[2]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

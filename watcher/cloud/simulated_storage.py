@@ -80,15 +80,8 @@ class SimulatedStorage:
     def _made_nodes(self, entries: Sequence[Mapping[str, Any]]) -> list[StorageNode]:
         nodes = [made(StorageNode, "storage.nodes", entry) for entry in entries]
         known = {node.host for node in nodes}
-        nodes += [
-            StorageNode(host)
-            for host in dict.fromkeys(pool.node for pool in self._pools.values())
-            if host not in known
-        ]
-        return [
-            dataclasses.replace(node, volume_types=_types_of(node.host, self._types))
-            for node in nodes
-        ]
+        hosts = dict.fromkeys(pool.node for pool in self._pools.values())
+        return nodes + [StorageNode(host) for host in hosts if host not in known]
 
     def _add(self, entry: Mapping[str, Any], seconds: float) -> None:
         fields = {key: value for key, value in entry.items() if key not in _OWN}
@@ -283,8 +276,3 @@ def _volume_type(entry: Mapping[str, Any]) -> VolumeType:
     fields = dict(entry)
     fields.setdefault("id", str(uuidlib.uuid5(_NAMESPACE, fields.get("name", ""))))
     return made(VolumeType, "storage.types", fields)
-
-
-def _types_of(host: str, types: Sequence[VolumeType]) -> tuple[str, ...]:
-    backend = host.partition("@")[2]
-    return tuple(each.name for each in types if each.backend == backend)

@@ -29,7 +29,7 @@ def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageMod
     if not rules:
         return model
     excluded = _all(rules, "exclude")
-    nodes = _allowed(model.nodes, rules)
+    nodes = _allowed(model, rules)
     hosts = {node.host for node in nodes}
     closed = _names(_all(excluded, "storage_pools"))
     pools = _mask(pool.node in hosts and pool.name not in closed for pool in model.pools)
@@ -45,12 +45,16 @@ def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageMod
     )
 
 
-def _allowed(nodes: Sequence[StorageNode], rules: Entries) -> list[StorageNode]:
+def _allowed(model: StorageModel, rules: Entries) -> list[StorageNode]:
     """Those in one of the included zones, or of one of the types; all, if none are named."""
     zones, types = _names(_all(rules, "availability_zones")), _names(_all(rules, "volume_types"))
     if EVERYTHING in zones | types or not zones | types:
-        return list(nodes)
-    return [node for node in nodes if node.zone in zones or not types.isdisjoint(node.volume_types)]
+        return list(model.nodes)
+    return [
+        node
+        for node in model.nodes
+        if node.zone in zones or not types.isdisjoint(model.types_of[node.host])
+    ]
 
 
 def _excluded(volumes: Sequence[Volume], excluded: Entries) -> Bools:

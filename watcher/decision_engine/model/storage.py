@@ -59,6 +59,14 @@ class StorageModel:
         )
 
     @cached_property
+    def types_of(self) -> dict[str, frozenset[str]]:
+        """Node's host to the names of the volume types that ask for its backend."""
+        asked: dict[str, set[str]] = {}
+        for each in self.types.values():
+            asked.setdefault(each.backend, set()).add(each.name)
+        return {node.host: frozenset(asked.get(node.backend, ())) for node in self.nodes}
+
+    @cached_property
     def pool_index(self) -> dict[str, int]:
         """Pool name to index."""
         return {pool.name: position for position, pool in enumerate(self.pools)}

@@ -49,8 +49,8 @@ class SimulatedStorageTest(base.TestCase):
 
     def test_what_there_is(self) -> None:
         self.assertEqual(
-            [("node@ssd", ("fast",)), ("node@hdd", ("slow",)), ("node@lazy", ())],
-            [(node.host, node.volume_types) for node in self.storage.nodes()],
+            [("node@ssd", "ssd"), ("node@hdd", "hdd"), ("node@lazy", "lazy")],
+            [(node.host, node.backend) for node in self.storage.nodes()],
         )
         self.assertEqual({SSD: 34, HDD: 30, "node@lazy#c": None}, self.free())
         self.assertEqual([3, 0, 0], [pool.total_volumes for pool in self.storage.pools()])

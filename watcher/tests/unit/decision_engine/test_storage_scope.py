@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-from watcher.cloud.block_storage import Pool, StorageNode, Volume
+from watcher.cloud.block_storage import Pool, StorageNode, Volume, VolumeType
 from watcher.decision_engine import storage_scope
 from watcher.decision_engine.model.storage import StorageModel
 from watcher.tests.base import TestCase
 
 NODES = [
-    StorageNode("h1@ssd", "az1", volume_types=("fast",)),
-    StorageNode("h2@hdd", "az2", volume_types=("slow", "cheap")),
+    StorageNode("h1@ssd", "az1"),
+    StorageNode("h2@hdd", "az2"),
+]
+TYPES = [
+    VolumeType(name, name, {"volume_backend_name": backend} if backend else {})
+    for name, backend in (("fast", "ssd"), ("slow", "hdd"), ("cheap", "hdd"), ("any", ""))
 ]
 POOLS = [Pool("h1@ssd#a"), Pool("h1@ssd#b"), Pool("h2@hdd#c")]
 VOLUMES = [
@@ -22,7 +26,7 @@ SLOW = {"volume_types": [{"name": "slow"}]}
 class StorageScopeTest(TestCase):
     def setUp(self):
         super().setUp()
-        self.model = StorageModel.build(NODES, POOLS, VOLUMES)
+        self.model = StorageModel.build(NODES, POOLS, VOLUMES, TYPES)
 
     def seen(self, *rules):
         """(pools, volumes) of the model in a scope, by name."""
