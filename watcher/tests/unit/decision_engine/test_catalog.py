@@ -83,7 +83,7 @@ class CatalogTest(TestCase):
     def test_what_is_missing_is_named(self):
         installed = Catalog(self.conf)
         for wanted, ask in (
-            ("saving_energy", lambda: installed.strategy_for("saving_energy")),
+            ("dance", lambda: installed.strategy_for("dance")),
             ("dance", lambda: installed.strategy_for("dummy", "dance")),
             ("dance", lambda: installed.planner("dance")),
             ("dance", lambda: installed.scoring_engine("dance")),

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+
+from watcher.cloud.block_storage import Volume
+from watcher.common.errors import NotConfigured
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.model.storage import StorageModel
+    from watcher.decision_engine.pool_balance import Move, PoolBalance
+
+
+class StorageCapacityBalance(Strategy):
+    """Brings storage pools that are too full below a threshold, by moving volumes.
+
+    Each pool that is full to the threshold gives volumes to emptier ones, until it is
+    below: those that are not attached first, then attached ones, bootable ones last; of
+    these the smallest that is enough, or else the largest.  A volume goes to the emptiest
+    pool that has what its type asks for, or gets another type which differs in nothing
+    but the backend.  No pool is filled to the threshold, into its reserve, or beyond its
+    over-subscription, at any step.  Volumes with snapshots stay, and so do those attached
+    to servers that could not move them.
+
+    Time grows with volumes of full pools that are tried, times pools.
+    """
+
+    name = "storage_capacity_balance"
+    display_name = "Storage Capacity Balance Strategy"
+    goal = "workload_balancing"
+    schema = {
+        "properties": {
+            "volume_threshold": {
+                "description": "Percent of its total capacity from which on a pool is too full.",
+                "type": "number",
+                "minimum": 0,
+                "maximum": 100,
+                "default": 80.0,
+            },
+        }
+    }
+    options = (
+        cfg.ListOpt(
+            "ex_pools",
+            default=["local_vstorage"],
+            help="Pools that are left alone, as they call themselves: what follows the # in the "
+            "name of a pool.",
+        ),
+    )
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.pool_balance import PoolBalance
+
+        model, threshold = inputs.storage_model(), inputs.parameters["volume_threshold"]
+        balance = PoolBalance(model, threshold, inputs.options.ex_pools)
+        solution = SolutionBuilder()
+        _summarize(solution, balance, "before")
+        told = [
+            (move, _reason(move, model, balance, threshold))
+            for move in balance.run(_movable(inputs, model, balance))
+        ]
+        for move, reason in sorted(told, key=lambda each: not each[0].volume_type):
+            _add(solution, model, move, reason)
+        _summarize(solution, balance, "after")
+        # The goal's specification counts servers, and no server moves.
+        return solution.build(instance_migrations_count=0, instances_count=0)
+
+
+def _movable(inputs: Inputs, model: StorageModel, balance: PoolBalance) -> list[bool]:
+    """[V]: what is at rest, has no snapshots and sits on a pool that is too full."""
+    over = balance.over[model.placement].tolist()
+    movable = [
+        full
+        and volume.uuid not in model.with_snapshots
+        and volume.status in ("available", "in-use")
+        and volume.migration_status in (None, "", "none", "success")
+        and not (volume.multiattach and volume.attachments)
+        for full, volume in zip(over, model.volumes, strict=True)
+    ]
+    if any(
+        each and volume.attachments for each, volume in zip(movable, model.volumes, strict=True)
+    ):
+        idle = _idle_servers(inputs)
+        movable = [
+            each and not (volume.attachments and volume.attachments[0].server_id in idle)
+            for each, volume in zip(movable, model.volumes, strict=True)
+        ]
+    return movable
+
+
+def _idle_servers(inputs: Inputs) -> set[str]:
+    """Uuids of servers that do not run: these cannot copy their volumes."""
+    try:
+        servers = inputs.compute_model().servers
+    except NotConfigured:
+        return set()
+    return {server.uuid for server in servers if server.state not in ("active", "paused")}
+
+
+def _reason(move: Move, model: StorageModel, balance: PoolBalance, threshold: float) -> str:
+    """Of a move that has just been made."""
+    source, destination = model.pools[move.source], model.pools[move.destination]
+    before = balance.used[move.source] + model.volumes[move.volume].size_gb
+    full = 100 * before / balance.total[move.source]
+    after = 100 * balance.used[move.destination] / balance.total[move.destination]
+    return (
+        f"{source.name} is {full:.1f} % full, not below {threshold:g} %; with it "
+        f"{destination.name} is {after:.1f} % full"
+    )
+
+
+def _add(solution: SolutionBuilder, model: StorageModel, move: Move, reason: str) -> None:
+    volume: Volume = model.volumes[move.volume]
+    where = (
+        {"migration_type": "retype", "destination_type": move.volume_type}
+        if move.volume_type
+        else {
+            "migration_type": "migrate",
+            "destination_node": model.pools[move.destination].name,
+        }
+    )
+    solution.add("volume_migrate", volume.uuid, reason, resource_name=volume.name, **where)
+
+
+def _summarize(solution: SolutionBuilder, balance: PoolBalance, when: str) -> None:
+    fullest, too_full = balance.fullest()
+    solution.summary.setdefault("pools that are too full", {})[when] = too_full
+    solution.summary.setdefault("fullest pool, %", {})[when] = round(100 * fullest, 1)
