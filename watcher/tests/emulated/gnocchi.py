@@ -49,6 +49,8 @@ class Gnocchi:
     def _aggregates(self, request: Request) -> Response:
         body = request.get_json()
         _, name, method = body["operations"]
+        ((attribute, wanted),) = body["search"]["in"].items()
+        names = set(wanted)
         granularity = request.args.get("granularity", type=int)
         period = int(re.fullmatch(r"-(\d+)s", request.args["start"])[1])  # type: ignore[index]
         found = [
@@ -56,7 +58,7 @@ class Gnocchi:
             for each in self.resources
             if body["resource_type"] in ("generic", each.type)
             and name in each.metrics
-            and _matches(each, body["search"])
+            and getattr(each, attribute) in names
         ]
         if not found:
             return _error(404, f"Metric ['{name}'] does not exist")
@@ -91,11 +93,6 @@ class Gnocchi:
         ]
         limit = min(int(request.args.get("limit", self._max_limit)), self._max_limit)
         return answer([each for each in metrics if each["id"] > marker][:limit])
-
-
-def _matches(resource: Resource, search: Mapping[str, Any]) -> bool:
-    ((attribute, names),) = search["in"].items()
-    return getattr(resource, attribute) in names
 
 
 def _shown(resource: Resource, name: str) -> dict[str, Any]:
