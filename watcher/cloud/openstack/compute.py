@@ -67,10 +67,10 @@ class Nova:
         )
 
     def servers(self) -> Sequence[Server]:
-        return self._servers()
+        return _present(self._servers())
 
     def servers_on(self, hostname: str) -> Sequence[Server]:
-        return self._servers(host=hostname)
+        return _present(self._servers(host=hostname))
 
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
         changes_since = since.replace(tzinfo=None).isoformat() + "Z"
@@ -224,6 +224,11 @@ class Nova:
 
     def _act(self, uuid: str, action: str, arguments: Any = None, version: str = _MINIMUM) -> None:
         self._nova.post(_path("servers", uuid) + "/action", {action: arguments}, version)
+
+
+def _present(servers: Sequence[Server]) -> list[Server]:
+    """For a moment nova lists servers that it calls deleted already."""
+    return [server for server in servers if server.state != "deleted"]
 
 
 def _path(collection: str, ident: str) -> str:

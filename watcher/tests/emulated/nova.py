@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An emulated nova: what Watcher asks of it, with state, and fast at 20,000 servers."""
+
+import datetime
+import json
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from watcher.tests.emulated.keystone import answer
+
+Row = dict[str, Any]
+
+_STATUS = {
+    "active": "ACTIVE",
+    "paused": "PAUSED",
+    "stopped": "SHUTOFF",
+    "resized": "VERIFY_RESIZE",
+    "deleted": "DELETED",
+    "error": "ERROR",
+}
+_URLS = Map(
+    [
+        Rule("/v2.1/", endpoint="version", strict_slashes=False),
+        Rule("/v2.1/os-hypervisors/detail", endpoint="hypervisors"),
+        Rule("/v2.1/os-hypervisors/<ident>", endpoint="hypervisor"),
+        Rule("/v2.1/os-services", endpoint="services"),
+        Rule("/v2.1/os-services/<ident>", endpoint="set_service", methods=["PUT"]),
+        Rule("/v2.1/os-aggregates", endpoint="aggregates"),
+        Rule("/v2.1/os-server-groups", endpoint="server_groups"),
+        Rule("/v2.1/servers/detail", endpoint="servers"),
+        Rule("/v2.1/servers/<ident>", endpoint="server", methods=["GET"]),
+        Rule("/v2.1/servers/<ident>/action", endpoint="act", methods=["POST"]),
+        Rule("/v2.1/servers/<ident>/migrations", endpoint="migrations"),
+        Rule("/v2.1/servers/<ident>/migrations/<int:number>", endpoint="abort", methods=["DELETE"]),
+        Rule("/v2.1/flavors/detail", endpoint="flavors"),
+        Rule("/v2.1/flavors/<ident>", endpoint="flavor"),
+    ]
+)
+
+
+class Refusal(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Nova:
+    """A WSGI application with hosts, flavors and servers.
+
+    What a server does (a migration, a resize, a stop) is shown as its task by the next
+    look at it, and is over at the look after, unless ``hold`` has its uuid.
+    """
+
+    def __init__(self, page: int = 1000, newest: str = "2.100") -> None:
+        self.page, self.newest = page, newest
+        self.lock = threading.RLock()
+        self.hypervisors: dict[str, Row] = {}
+        self.compute_services: dict[str, Row] = {}
+        self.aggregates: list[Row] = []
+        self.groups: list[Row] = []
+        self.flavors: dict[str, Row] = {}
+        self.all: dict[str, Row] = {}
+        """Server uuid to server; deleted ones stay."""
+        self.hold: set[str] = set()
+        self.tasks: dict[str, Row] = {}
+        """Server uuid to what it will be once its task is over, with ``looks`` left."""
+        self.running: dict[str, Row] = {}
+        """Server uuid to its live migration."""
+        self._rendered: dict[str, bytes] = {}
+
+    # State
+
+    def add_host(self, name: str, zone: str = "nova", type: str = "QEMU", **more: Any) -> str:
+        """The uuid of the new hypervisor."""
+        service = {"id": str(uuid.uuid4()), "host": name, "disabled_reason": None}
+        row = {
+            "id": str(uuid.uuid4()),
+            "hypervisor_hostname": f"{name}.example.org",
+            "hypervisor_type": type,
+            "status": "enabled",
+            "state": "up",
+            "local_gb": 1000,
+            "service": service,
+            **more,
+        }
+        self.hypervisors[row["id"]] = row
+        self.compute_services[service["id"]] = service | {
+            "binary": "nova-compute",
+            "zone": zone,
+            "status": "enabled",
+            "state": "up",
+            "forced_down": False,
+        }
+        return row["id"]
+
+    def add_flavor(
+        self, name: str, vcpus: int, ram: int, disk: int, ephemeral: int = 0, swap: int = 0
+    ) -> Row:
+        flavor = {
+            "id": f"id-of-{name}",
+            "name": name,
+            "vcpus": vcpus,
+            "ram": ram,
+            "disk": disk,
+            "OS-FLV-EXT-DATA:ephemeral": ephemeral,
+            "swap": swap or "",
+        }
+        self.flavors[flavor["id"]] = flavor
+        return flavor
+
+    def add_server(self, name: str, host: str, flavor: Row, **more: Any) -> str:
+        """The uuid of the new server."""
+        row = {
+            "id": str(uuid.uuid4()),
+            "name": name,
+            "created": "2026-01-02T03:04:05Z",
+            "flavor": _embedded(flavor),
+            "image": {"id": "image"},
+            "metadata": {},
+            "tenant_id": "project",
+            "locked": False,
+            "OS-EXT-SRV-ATTR:host": host,
+            "OS-EXT-STS:vm_state": "active",
+            "OS-EXT-STS:task_state": None,
+            **more,
+        }
+        self.all[row["id"]] = row
+        self.touch(row["id"])
+        return row["id"]
+
+    def touch(self, ident: str, **changes: Any) -> None:
+        """Change a server, now."""
+        with self.lock:
+            row = self.all[ident]
+            row.update(changes)
+            row["status"] = _STATUS.get(row["OS-EXT-STS:vm_state"], "BUILD")
+            row["updated"] = _now()
+            self._rendered.pop(ident, None)
+
+    def delete(self, ident: str) -> None:
+        self.touch(ident, **{"OS-EXT-STS:vm_state": "deleted"})
+
+    # Answers
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            endpoint, arguments = _URLS.bind_to_environ(environ).match()
+            self._check_version(request)
+            with self.lock:
+                response = getattr(self, f"_{endpoint}")(request, **arguments)
+        except Refusal as refusal:
+            body = {"fault": {"code": refusal.status, "message": refusal.message}}
+            response = answer(body, refusal.status)
+        except HTTPException as error:
+            response = answer({"error": {"message": str(error)}}, error.code or 500)
+        return response(environ, start_response)
+
+    def _check_version(self, request: Request) -> None:
+        asked = request.headers.get("OpenStack-API-Version", "compute 2.1").split()[1]
+        if _version(asked) > _version(self.newest):
+            raise Refusal(406, f"Version {asked} is not supported by the API.")
+
+    def _version(self, request: Request) -> Response:
+        link = {"rel": "self", "href": f"{request.root_url}v2.1/"}
+        version = {"id": "v2.1", "status": "CURRENT", "min_version": "2.1", "version": self.newest}
+        return answer({"version": version | {"links": [link]}})
+
+    def _hypervisors(self, request: Request) -> Response:
+        return self._page(request, "hypervisors", list(self.hypervisors.values()))
+
+    def _hypervisor(self, request: Request, ident: str) -> Response:
+        return answer({"hypervisor": _known(self.hypervisors, ident, "Hypervisor")})
+
+    def _services(self, request: Request) -> Response:
+        wanted = request.args
+        rows = [
+            row
+            for row in self.compute_services.values()
+            if all(row[name] == wanted[name] for name in ("host", "binary") if name in wanted)
+        ]
+        return answer({"services": rows})
+
+    def _set_service(self, request: Request, ident: str) -> Response:
+        row = _known(self.compute_services, ident, "Service")
+        row |= {"disabled_reason": None} | request.get_json()
+        for hypervisor in self.hypervisors.values():
+            if hypervisor["service"]["id"] == ident:
+                hypervisor["status"] = row["status"]
+                hypervisor["service"]["disabled_reason"] = row["disabled_reason"]
+        return answer({"service": row})
+
+    def _aggregates(self, request: Request) -> Response:
+        return answer({"aggregates": self.aggregates})
+
+    def _server_groups(self, request: Request) -> Response:
+        first = int(request.args.get("offset", 0))
+        return answer({"server_groups": self.groups[first : first + self.page]})
+
+    def _servers(self, request: Request) -> Response:
+        rows = self.all.values()
+        since = request.args.get("changes-since")
+        if since:
+            chosen = [row for row in rows if row["updated"] >= since]
+        else:
+            chosen = [row for row in rows if row["status"] != "DELETED"]
+        host = request.args.get("host")
+        if host:
+            chosen = [row for row in chosen if row["OS-EXT-SRV-ATTR:host"] == host]
+        return self._page(request, "servers", chosen)
+
+    def _server(self, request: Request, ident: str) -> Response:
+        row = self._present(ident)
+        task = self.tasks.get(ident)
+        if task and ident not in self.hold:
+            task["looks"] -= 1
+            if task["looks"] < 0:
+                self.finish(ident)
+        return answer({"server": row})
+
+    def finish(self, ident: str) -> None:
+        """End a server's task."""
+        task = self.tasks.pop(ident)
+        self.running.pop(ident, None)
+        self.touch(ident, **{"OS-EXT-STS:task_state": None} | task["after"])
+
+    def _present(self, ident: str) -> Row:
+        row = self.all.get(ident)
+        if row is None or row["status"] == "DELETED":
+            raise Refusal(404, f"Instance {ident} could not be found.")
+        return row
+
+    def _migrations(self, request: Request, ident: str) -> Response:
+        self._present(ident)
+        running = self.running.get(ident)
+        return answer({"migrations": [running] if running else []})
+
+    def _abort(self, request: Request, ident: str, number: int) -> Response:
+        running = self.running.get(ident)
+        if running is None or running["id"] != number:
+            raise Refusal(404, f"Migration {number} not found.")
+        self.tasks[ident]["after"] = {}
+        self.finish(ident)
+        return Response(status=202)
+
+    def _flavors(self, request: Request) -> Response:
+        return self._page(request, "flavors", list(self.flavors.values()))
+
+    def _flavor(self, request: Request, ident: str) -> Response:
+        return answer({"flavor": _known(self.flavors, ident, "Flavor")})
+
+    # Actions
+
+    def _act(self, request: Request, ident: str) -> Response:
+        row = self._present(ident)
+        ((action, arguments),) = request.get_json().items()
+        state = row["OS-EXT-STS:vm_state"]
+        if row["OS-EXT-STS:task_state"] or state not in _ALLOWED[action]:
+            raise Refusal(
+                409, f"Cannot '{action}' instance {ident} while it is in vm_state {state}"
+            )
+        if action in ("os-migrateLive", "migrate"):
+            self._move(ident, action, (arguments or {}).get("host"))
+        elif action == "resize":
+            flavor = _known(self.flavors, arguments["flavorRef"], "Flavor")
+            after = {"flavor": _embedded(flavor), "OS-EXT-STS:vm_state": "resized"}
+            self._begin(ident, "resize_migrating", after)
+        elif action == "confirmResize":
+            self.touch(ident, **{"OS-EXT-STS:vm_state": "active"})
+        else:
+            after = {"OS-EXT-STS:vm_state": "stopped" if action == "os-stop" else "active"}
+            self._begin(ident, "powering-off" if action == "os-stop" else "powering-on", after)
+        return Response(status=202)
+
+    def _move(self, ident: str, action: str, host: str | None) -> None:
+        here = self.all[ident]["OS-EXT-SRV-ATTR:host"]
+        names = [row["service"]["host"] for row in self.hypervisors.values()]
+        if host is None:
+            host = next(name for name in names if name != here)
+        if host not in names:
+            raise Refusal(400, f"Compute host {host} could not be found.")
+        if host == here:
+            raise Refusal(400, "No valid host was found.")
+        after = {"OS-EXT-SRV-ATTR:host": host}
+        if action == "migrate":
+            self._begin(ident, "resize_migrating", after | {"OS-EXT-STS:vm_state": "resized"})
+        else:
+            self._begin(ident, "migrating", after)
+            self.running[ident] = {"id": len(self.running) + 1, "status": "running"}
+
+    def _begin(self, ident: str, task_state: str, after: Row) -> None:
+        self.touch(ident, **{"OS-EXT-STS:task_state": task_state})
+        self.tasks[ident] = {"looks": 1, "after": after}
+
+    # Pages
+
+    def _page(self, request: Request, key: str, rows: list[Row]) -> Response:
+        """From the marker on; servers are rendered once, as there are so many."""
+        marker = request.args.get("marker")
+        first = 0
+        if marker:
+            index = next((at for at, row in enumerate(rows) if row["id"] == marker), None)
+            if index is None:
+                raise Refusal(400, f"marker [{marker}] not found")
+            first = index + 1
+        chosen = rows[first : first + self.page]
+        links = b"[]"
+        if len(chosen) == self.page:
+            links = b'[{"rel": "next", "href": "%s"}]' % request.base_url.encode()
+        body = b",".join(self._render(row) if key == "servers" else _dumps(row) for row in chosen)
+        name = key.encode()
+        return Response(
+            b'{"%s": [%s], "%s_links": %s}' % (name, body, name, links),
+            mimetype="application/json",
+            headers={"x-openstack-request-id": "req-emulated"},
+        )
+
+    def _render(self, row: Row) -> bytes:
+        rendered = self._rendered.get(row["id"])
+        if rendered is None:
+            rendered = self._rendered[row["id"]] = _dumps(row)
+        return rendered
+
+
+_ALLOWED = {
+    "os-migrateLive": ("active", "paused"),
+    "migrate": ("active", "stopped"),
+    "resize": ("active", "stopped"),
+    "confirmResize": ("resized",),
+    "os-stop": ("active",),
+    "os-start": ("stopped",),
+}
+
+
+def _embedded(flavor: Row) -> Row:
+    """A flavor as servers show it."""
+    return {
+        "original_name": flavor["name"],
+        "vcpus": flavor["vcpus"],
+        "ram": flavor["ram"],
+        "disk": flavor["disk"],
+        "ephemeral": flavor["OS-FLV-EXT-DATA:ephemeral"],
+        "swap": flavor["swap"] or 0,
+        "extra_specs": flavor.get("extra_specs", {}),
+    }
+
+
+def _known(rows: Mapping[str, Row], ident: str, what: str) -> Row:
+    if ident not in rows:
+        raise Refusal(404, f"{what} {ident} could not be found.")
+    return rows[ident]
+
+
+def _dumps(row: Row) -> bytes:
+    return json.dumps(row).encode()
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _now() -> str:
+    """To the second, as nova shows when a server has changed."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of nova and placement, against emulated ones."""
+
+import datetime
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from watcher import cloud
+from watcher.cloud.compute import Aggregate, Flavor, Host, ServerGroup
+from watcher.common.errors import CloudRefused, CloudUnavailable, Invalid, NotConfigured, NotFound
+from watcher.tests import base
+from watcher.tests.emulated.cloud import EmulatedCloud
+from watcher.tests.emulated.placement import inventory
+from watcher.tests.emulated.server import Fault
+
+LONG_AGO = datetime.datetime(2000, 1, 1)
+
+
+class ComputeTestCase(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.emulated = self.useFixture(EmulatedCloud())
+        self.nova, self.placement = self.emulated.nova, self.emulated.placement
+        self.emulated.configure(self.conf)
+        self.compute = cloud.connect(self.conf).compute
+
+    def reconnect(self) -> None:
+        """Connect with the options as they are now."""
+        self.compute = cloud.connect(self.conf).compute
+
+    def calls(self, work: Callable[[], Any]) -> dict[str, int]:
+        """The requests that *work* makes once the cloud is known."""
+        self.emulated.server.requests.clear()
+        work()
+        return dict(self.emulated.asked())
+
+
+class TestHosts(ComputeTestCase):
+    def test_a_host_has_what_placement_and_nova_hold_of_it(self) -> None:
+        uuid = self.emulated.add_host("one", vcpus=8, zone="east")
+        self.nova.aggregates.append(
+            {"id": 7, "name": "ssd", "metadata": {"disk": "fast"}, "hosts": ["one", "gone"]}
+        )
+        expected = Host(
+            uuid=uuid,
+            hostname="one",
+            vcpus=8,
+            memory_mb=32768,
+            disk_gb=160,
+            vcpus_reserved=2,
+            memory_mb_reserved=2048,
+            disk_gb_reserved=0,
+            vcpu_ratio=4.0,
+            memory_ratio=1.5,
+            disk_ratio=1.0,
+            status="enabled",
+            state="up",
+            disabled_reason=None,
+            zone="east",
+            aggregates=(Aggregate(7, "ssd", {"disk": "fast"}),),
+        )
+        self.assertEqual([expected], self.compute.hosts())
+        self.assertEqual(expected, self.compute.host("one"))
+
+    def test_status_and_state(self) -> None:
+        self.emulated.add_host("one", state="down")
+        self.compute.disable("one", "leaky roof")
+        (host,) = self.compute.hosts()
+        self.assertEqual(
+            ("down", "disabled", "leaky roof"), (host.state, host.status, host.disabled_reason)
+        )
+        self.compute.enable("one")
+        host = self.compute.host("one")
+        self.assertEqual(("enabled", None), (host.status, host.disabled_reason))
+        self.compute.disable("one", "")
+        self.assertEqual("disabled", self.compute.host("one").status)
+
+    def test_bare_metal_is_left_out(self) -> None:
+        self.emulated.add_host("one")
+        self.emulated.add_host("metal", type="ironic")
+        self.assertEqual(["one"], [host.hostname for host in self.compute.hosts()])
+        self.assertRaises(NotFound, self.compute.host, "metal")
+
+    def test_a_host_without_inventory_is_left_out(self) -> None:
+        self.emulated.add_host("one")
+        self.placement.put(self.nova.add_host("new"), {"VCPU": inventory(8)})
+        self.nova.add_host("unknown to placement")
+        self.assertEqual(["one"], [host.hostname for host in self.compute.hosts()])
+        for name in ("new", "unknown to placement"):
+            error = self.assertRaises(CloudUnavailable, self.compute.host, name)
+            self.assertIn(name, str(error))
+
+    def test_without_a_disk_of_its_own_it_is_what_the_hypervisor_shows(self) -> None:
+        uuid = self.nova.add_host("one", local_gb=321)
+        self.placement.put(uuid, {"VCPU": inventory(8), "MEMORY_MB": inventory(1024)})
+        (host,) = self.compute.hosts()
+        self.assertEqual((321, 0, 1.0), (host.disk_gb, host.disk_gb_reserved, host.disk_ratio))
+
+    def test_inventories_are_asked_for_when_they_have_changed(self) -> None:
+        uuids = [self.emulated.add_host(name) for name in ("one", "two", "three")]
+        self.compute.hosts()
+        fixed = {
+            "GET /compute/v2.1/os-hypervisors/detail": 1,
+            "GET /compute/v2.1/os-services": 1,
+            "GET /compute/v2.1/os-aggregates": 1,
+            "GET /placement/resource_providers": 1,
+        }
+        self.assertEqual(fixed, self.calls(self.compute.hosts))
+        self.placement.put(uuids[1], {"VCPU": inventory(99), "MEMORY_MB": inventory(9)})
+        changed = f"GET /placement/resource_providers/{uuids[1]}/inventories"
+        self.assertEqual(fixed | {changed: 1}, self.calls(self.compute.hosts))
+        self.assertEqual(99, self.compute.host("two").vcpus)
+        self.placement.delete(uuids[0])
+        self.assertEqual(fixed, self.calls(self.compute.hosts))
+        self.assertEqual(["two", "three"], [host.hostname for host in self.compute.hosts()])
+
+    def test_pages(self) -> None:
+        self.nova.page = 2
+        names = ["one", "two", "three", "four", "five"]
+        for name in names:
+            self.emulated.add_host(name)
+        self.assertEqual(names, [host.hostname for host in self.compute.hosts()])
+
+    def test_a_host_is_looked_up_by_its_exact_name(self) -> None:
+        self.emulated.add_host("compute10")
+        self.emulated.add_host("compute1")
+        self.assertEqual("compute1", self.compute.host("compute1").hostname)
+        self.assertRaises(NotFound, self.compute.host, "compute")
+        asked = self.calls(lambda: self.compute.host("compute1"))
+        self.assertEqual(4, sum(asked.values()), "hypervisor, service, aggregates, inventory")
+
+    def test_a_host_that_came_back_with_another_uuid(self) -> None:
+        old = self.emulated.add_host("one")
+        self.compute.hosts()
+        del self.nova.hypervisors[old]
+        new = self.emulated.add_host("one")
+        self.assertEqual(new, self.compute.host("one").uuid)
+
+    def test_a_cell_that_is_down(self) -> None:
+        self.emulated.add_host("one")
+        self.nova.compute_services["x"] = {
+            "binary": "nova-compute",
+            "host": "lost",
+            "status": "UNKNOWN",
+        }
+        error = self.assertRaises(CloudUnavailable, self.compute.hosts)
+        self.assertIn("cell of host lost", str(error))
+
+
+class TestServers(ComputeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.emulated.add_host("one")
+        self.emulated.add_host("two")
+        self.flavor = self.nova.add_flavor("small", 2, 2048, 10, ephemeral=5, swap=1025)
+
+    def add(self, name: str = "a", host: str = "one", **more: Any) -> str:
+        return self.nova.add_server(name, host, self.flavor, **more)
+
+    def test_a_server(self) -> None:
+        uuid = self.add(metadata={"k": "v"}, locked=True)
+        (server,) = self.compute.servers()
+        self.assertEqual(self.compute.server(uuid), server)
+        self.assertEqual((uuid, "a", "one", "project"), (
+            server.uuid, server.name, server.host, server.project_id
+        ))  # fmt: skip
+        self.assertEqual((2, 2048, "small"), (server.vcpus, server.memory_mb, server.flavor))
+        self.assertEqual(10 + 5 + 2, server.disk_gb, "root, ephemeral, and 1025 MiB of swap")
+        self.assertEqual(("active", None, True), (server.state, server.task_state, server.locked))
+        self.assertEqual(datetime.datetime(2026, 1, 2, 3, 4, 5), server.created)
+        self.assertEqual({"k": "v"}, server.metadata)
+        self.assertEqual(({}, ""), (server.extra_specs, server.pinned_az))
+
+    def test_no_root_disk_when_booted_from_a_volume(self) -> None:
+        self.add(image="")
+        self.assertEqual(5 + 2, self.compute.servers()[0].disk_gb)
+
+    def test_a_server_without_a_host_yet(self) -> None:
+        self.add(host=None)
+        self.assertEqual("", self.compute.servers()[0].host)
+
+    def test_extended_attributes(self) -> None:
+        self.conf.set_override("enable_extended_attributes", True, group="compute_model")
+        self.conf.set_override("api_version", "2.96", group="nova")
+        self.reconnect()
+        self.flavor["extra_specs"] = {"hw:cpu_policy": "dedicated"}
+        self.add(pinned_availability_zone="east")
+        self.add(pinned_availability_zone=None)
+        pinned, free = self.compute.servers()
+        self.assertEqual({"hw:cpu_policy": "dedicated"}, pinned.extra_specs)
+        self.assertEqual(("east", ""), (pinned.pinned_az, free.pinned_az))
+
+    def test_pages(self) -> None:
+        self.nova.page = 2
+        uuids = [self.add() for _ in range(5)]
+        self.compute.servers()
+        asked = self.calls(
+            lambda: self.assertEqual(uuids, [server.uuid for server in self.compute.servers()])
+        )
+        self.assertEqual({"GET /compute/v2.1/servers/detail": 3}, asked)
+
+    def test_servers_on_a_host(self) -> None:
+        here = self.add()
+        self.add(host="two")
+        self.assertEqual([here], [server.uuid for server in self.compute.servers_on("one")])
+        self.assertEqual([], self.compute.servers_on("three"))
+
+    def test_changed_servers(self) -> None:
+        old, new, gone = self.add(), self.add(), self.add()
+        self.nova.all[old]["updated"] = "2020-01-01T00:00:00Z"
+        self.nova.delete(gone)
+        changed = self.compute.changed_servers(datetime.datetime(2020, 1, 1, 0, 0, 1))
+        self.assertEqual(
+            [(new, "active"), (gone, "deleted")],
+            [(server.uuid, server.state) for server in changed],
+        )
+        self.assertEqual(3, len(self.compute.changed_servers(LONG_AGO)))
+        self.assertEqual([old, new], [server.uuid for server in self.compute.servers()])
+
+    def test_a_cell_that_is_down(self) -> None:
+        uuid = self.add()
+        self.nova.all[uuid] = {"id": uuid, "status": "UNKNOWN", "updated": "2026"}
+        error = self.assertRaises(CloudUnavailable, self.compute.servers)
+        self.assertIn(f"cell of server {uuid}", str(error))
+
+    def test_a_server_that_is_deleted_and_still_listed(self) -> None:
+        uuid = self.add(**{"OS-EXT-STS:vm_state": "deleted"})
+        self.nova.all[uuid]["status"] = "ACTIVE"
+        self.assertEqual([], self.compute.servers())
+        self.assertEqual([], self.compute.servers_on("one"))
+        self.assertEqual(1, len(self.compute.changed_servers(LONG_AGO)))
+
+    def test_a_user_who_is_no_admin(self) -> None:
+        uuid = self.add()
+        del self.nova.all[uuid]["OS-EXT-SRV-ATTR:host"]
+        self.nova.touch(uuid)
+        error = self.assertRaises(CloudRefused, self.compute.servers)
+        self.assertIn("needs the role admin", str(error))
+
+    def test_a_server_in_an_unknown_form(self) -> None:
+        self.add(metadata={}, created="yesterday")
+        error = self.assertRaises(CloudUnavailable, self.compute.servers)
+        self.assertIn("form that is not known", str(error))
+
+    def test_server_groups(self) -> None:
+        self.nova.page = 1
+        self.nova.groups = [
+            {
+                "id": "g1",
+                "policy": "anti-affinity",
+                "rules": {"max_server_per_host": 2},
+                "members": ["a", "b"],
+            },
+            {"id": "g2", "policy": "affinity", "rules": {}, "members": []},
+        ]
+        expected = [
+            ServerGroup("g1", "anti-affinity", ("a", "b"), 2),
+            ServerGroup("g2", "affinity", ()),
+        ]
+        self.assertEqual(expected, self.compute.server_groups())
+
+    def test_server_groups_of_an_older_nova(self) -> None:
+        self.nova.newest = "2.60"
+        self.nova.groups = [{"id": "g", "policies": ["soft-affinity"], "members": []}]
+        self.assertEqual([ServerGroup("g", "soft-affinity", ())], self.compute.server_groups())
+        self.add()
+        self.assertEqual(1, len(self.compute.servers()))
+
+    def test_a_nova_that_is_too_old(self) -> None:
+        self.nova.newest = "2.55"
+        error = self.assertRaises(CloudRefused, self.compute.servers)
+        self.assertIn("Version 2.56 is not supported", str(error))
+
+
+class TestActions(ComputeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.emulated.add_host("one")
+        self.emulated.add_host("two")
+        self.small = self.nova.add_flavor("small", 1, 1024, 1)
+        self.uuid = self.nova.add_server("a", "one", self.small)
+
+    def settle(self) -> tuple[str, str]:
+        """Host and state once the server is at rest."""
+        for _ in range(5):
+            server = self.compute.server(self.uuid)
+            if server.task_state is None:
+                return server.host, server.state
+        raise AssertionError(f"Still {server.task_state}.")
+
+    def sent(self) -> Any:
+        """The body of the last action."""
+        posts = [each for each in self.emulated.server.requests if each.path.endswith("/action")]
+        return posts[-1].get_json()
+
+    def test_live_migrate(self) -> None:
+        self.compute.live_migrate(self.uuid, "two")
+        self.assertEqual("migrating", self.compute.server(self.uuid).task_state)
+        self.assertEqual(("two", "active"), self.settle())
+        wanted = {"os-migrateLive": {"host": "two", "block_migration": "auto"}}
+        self.assertEqual(wanted, self.sent())
+        self.compute.live_migrate(self.uuid, None)
+        self.assertEqual(("one", "active"), self.settle())
+
+    def test_cold_migrate_and_confirm(self) -> None:
+        self.compute.cold_migrate(self.uuid, "two")
+        self.assertEqual(("two", "resized"), self.settle())
+        self.compute.confirm_resize(self.uuid)
+        self.assertEqual(("two", "active"), self.settle())
+
+    def test_resize(self) -> None:
+        large = self.nova.add_flavor("large", 4, 4096, 1)
+        self.compute.resize(self.uuid, large["id"])
+        self.assertEqual(("one", "resized"), self.settle())
+        self.assertEqual(4, self.compute.server(self.uuid).vcpus)
+
+    def test_stop_and_start(self) -> None:
+        self.compute.stop(self.uuid)
+        self.assertEqual(("one", "stopped"), self.settle())
+        self.compute.start(self.uuid)
+        self.assertEqual(("one", "active"), self.settle())
+
+    def test_abort_live_migration(self) -> None:
+        self.nova.hold.add(self.uuid)
+        self.compute.live_migrate(self.uuid, "two")
+        self.compute.abort_live_migration(self.uuid)
+        self.assertEqual(("one", "active"), self.settle())
+        error = self.assertRaises(CloudRefused, self.compute.abort_live_migration, self.uuid)
+        self.assertIn("no live migration", str(error))
+
+    def test_flavor_by_id_or_name(self) -> None:
+        medium = self.nova.add_flavor("medium", 2, 2048, 10, ephemeral=3, swap=512)
+        expected = Flavor(medium["id"], "medium", 2, 2048, 14)
+        self.assertEqual(expected, self.compute.flavor(medium["id"]))
+        self.assertEqual(expected, self.compute.flavor("medium"))
+        error = self.assertRaises(NotFound, self.compute.flavor, "a/b c")
+        self.assertEqual("Flavor a/b c was not found.", str(error))
+
+    def test_what_is_not_there(self) -> None:
+        for work in (
+            lambda: self.compute.server("none"),
+            lambda: self.compute.live_migrate("none", None),
+            lambda: self.compute.abort_live_migration("none"),
+            lambda: self.compute.enable("none"),
+            lambda: self.compute.disable("none", "why not"),
+        ):
+            self.assertIn("none", str(self.assertRaises(NotFound, work)))
+
+    def test_what_nova_refuses(self) -> None:
+        error = self.assertRaises(CloudRefused, self.compute.live_migrate, self.uuid, "three")
+        self.assertEqual(
+            "nova answered 400: Compute host three could not be found. (req-emulated)", str(error)
+        )
+        error = self.assertRaises(CloudRefused, self.compute.confirm_resize, self.uuid)
+        self.assertIn("nova answered 409: Cannot 'confirmResize'", str(error))
+
+    def test_an_action_whose_answer_is_lost_is_not_repeated(self) -> None:
+        self.compute.server(self.uuid)
+        self.emulated.server.requests.clear()
+        self.emulated.server.fail(Fault.GONE)
+        self.assertRaises(CloudUnavailable, self.compute.live_migrate, self.uuid, "two")
+        self.assertEqual(1, len(self.emulated.server.requests))
+
+    def test_a_look_is_repeated(self) -> None:
+        self.conf.set_override("http_retry_interval", 0.1, group="nova")
+        self.conf.set_override("http_retries", 2, group="nova")
+        self.reconnect()
+        self.compute.server(self.uuid)
+        self.emulated.server.fail(Fault.GONE, Fault.GONE)
+        self.assertEqual("one", self.compute.server(self.uuid).host)
+        self.emulated.server.fail(Fault.GONE, Fault.GONE, Fault.GONE)
+        self.assertRaises(CloudUnavailable, self.compute.server, self.uuid)
+
+
+class TestConnection(ComputeTestCase):
+    def test_threads_share_it(self) -> None:
+        self.emulated.fill(8, 40)
+        expected = {server.uuid for server in self.compute.servers()}
+        self.reconnect()
+        with ThreadPoolExecutor(8) as pool:
+            looks = [pool.submit(self.compute.servers) for _ in range(16)]
+            looks += [pool.submit(self.compute.hosts) for _ in range(16)]
+            for look in looks[:16]:
+                self.assertEqual(expected, {server.uuid for server in look.result()})
+            for look in looks[16:]:
+                self.assertEqual(8, len(look.result()))
+
+    def test_every_fault_is_one_of_our_errors_and_passes(self) -> None:
+        self.emulated.fill(2, 4)
+        self.conf.set_override("http_retry_interval", 0.1, group="nova")
+        self.conf.set_override("http_retries", 1, group="nova")
+        self.reconnect()
+        faults = (Fault.DOWN, Fault.GONE, Fault.HTML, Fault.TRUNCATED, Fault.WRONG_SHAPE)
+        for work in (self.compute.hosts, self.compute.servers, self.compute.server_groups):
+            work()
+            for fault in faults:
+                with self.subTest(f"{work.__name__} {fault.name}"):
+                    self.emulated.server.fault = fault
+                    self.assertRaises(CloudUnavailable, work)
+                    self.emulated.server.heal()
+                    work()
+
+    def test_without_credentials(self) -> None:
+        self.conf.clear_override("auth_type", group="watcher_clients_auth")
+        error = self.assertRaises(NotConfigured, lambda: cloud.connect(self.conf).compute)
+        self.assertIn("[watcher_clients_auth] auth_type", str(error))
+
+    def test_an_api_version_that_is_too_old(self) -> None:
+        self.conf.set_override("api_version", "2.55", group="nova")
+        error = self.assertRaises(Invalid, cloud.connect, self.conf)
+        self.assertIn("at least 2.56", str(error))
+
+    def test_nothing_is_asked_before_the_first_use(self) -> None:
+        self.assertEqual([], self.emulated.server.requests)
