@@ -23,4 +23,4 @@ def connect(conf: cfg.ConfigOpts) -> Cloud:
     nova_version(conf)
     from watcher.cloud.openstack.compute import Nova
 
-    return Cloud(compute_service=Nova(conf))
+    return Cloud(compute_service=Nova(conf), notifies=True)

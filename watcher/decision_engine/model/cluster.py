@@ -55,7 +55,8 @@ class Cluster:
         self._model = None
         self._take(began, hosts, groups)
         named |= {each.host for each in self._servers.values()}
-        self._elsewhere = (named | {""}) - self._hosts.keys()
+        # What was told of while the hosts were read may have come too late to be among them.
+        self._elsewhere = (named - self._hosts.keys() - self._told_of()) | {""}
 
     def read_changes(
         self,

@@ -77,8 +77,9 @@ class ComputeCollector:
         return self._flights.board()
 
     def hear(self, notification: Notification) -> None:
+        extended = self._conf.compute_model.enable_extended_attributes
         with self._lock:
-            nova.tell(self._cluster, notification)
+            nova.tell(self._cluster, notification, extended)
 
     def _model(self) -> ComputeModel:
         with self._lock:

@@ -54,10 +54,11 @@ _SILENCE = datetime.timedelta(seconds=60)
 """nova's ``service_down_time``: a service that was not seen for longer is down."""
 
 
-def tell(cluster: Cluster, notification: Notification) -> None:
+def tell(cluster: Cluster, notification: Notification, extended: bool) -> None:
     """Let *cluster* know what nova says; others' notifications it need not know.
 
-    LookupError, TypeError, ValueError or AttributeError if that is not as nova says it.
+    *extended* is whether readings bring the extra specs of flavors.  LookupError,
+    TypeError, ValueError or AttributeError if that is not as nova says it.
     """
     event = notification.event_type
     if not notification.publisher_id.startswith(_PUBLISHER):
@@ -65,7 +66,8 @@ def tell(cluster: Cluster, notification: Notification) -> None:
     if event in _SERVER_EVENTS:
         data = _data(notification.payload)
         gone = data["state"] in GONE or event.endswith("delete.end")
-        cluster.tell_server(notification.sent, data["uuid"], None if gone else server(data))
+        known = None if gone else server(data, extended)
+        cluster.tell_server(notification.sent, data["uuid"], known)
     elif event.startswith("service."):
         data = _data(notification.payload)
         if data["binary"] == _COMPUTE:
@@ -74,7 +76,7 @@ def tell(cluster: Cluster, notification: Notification) -> None:
             cluster.tell_host(notification.sent, data["host"], changes)
 
 
-def server(data: Mapping[str, Any]) -> Server:
+def server(data: Mapping[str, Any], extended: bool) -> Server:
     """The server of the data of an InstancePayload, apart from the zone it is pinned to."""
     flavor = _data(data["flavor"])
     disk = flavor["root_gb"] if data["image_uuid"] else 0  # a volume is not on the host's disk
@@ -92,7 +94,7 @@ def server(data: Mapping[str, Any]) -> Server:
         created=_time(data["created_at"]),
         locked=data.get("locked", False),
         flavor=flavor["name"],
-        extra_specs=flavor.get("extra_specs") or {},
+        extra_specs=(flavor.get("extra_specs") or {}) if extended else {},
     )
 
 

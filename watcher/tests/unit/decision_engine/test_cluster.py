@@ -6,6 +6,7 @@ import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import Server
 from watcher.decision_engine.model import nova
 from watcher.decision_engine.model.cluster import Cluster
 from watcher.decision_engine.model.compute import ComputeModel
@@ -73,18 +74,19 @@ class NotificationsTest(TestCase):
         do(cloud, meanwhile)  # while the reading is under way
         early = data.draw(st.integers(0, len(cloud.told)))
         for notification in cloud.told[:early]:
-            nova.tell(cluster, notification)
+            nova.tell(cluster, notification, True)
         cluster.read_all(began, hosts, cloud.live_servers(), ())
         if data.draw(st.booleans()):
             cluster.model()
         do(cloud, after)
         late = [*range(early, len(cloud.told))]
         for number in data.draw(st.permutations(late + late[:3])):  # some of them come twice
-            nova.tell(cluster, cloud.told[number])
+            nova.tell(cluster, cloud.told[number], True)
         if cluster.complete:
             self.check(cluster, cloud)
         since = began - datetime.timedelta(seconds=1)
         hosts = list(cloud.hosts.values())
+        cloud.now += datetime.timedelta(seconds=1)
         if not cluster.read_changes(cloud.now, hosts, cloud.changed_servers(since), ()):
             cluster.read_all(cloud.now, hosts, cloud.live_servers(), ())
         self.assertTrue(cluster.complete)
@@ -112,7 +114,7 @@ class RecordedTest(TestCase):
         cluster.read_all(messages[0].sent, hosts, [], ())
         seen = []
         for message in messages:
-            nova.tell(cluster, message)
+            nova.tell(cluster, message, True)
             now = [(each.host, each.state, each.task_state) for each in cluster.model().servers]
             if now not in seen[-1:]:
                 seen.append(now)
@@ -134,7 +136,7 @@ class RecordedTest(TestCase):
     def test_all_of_a_server(self):
         data = RECORDED[0]["payload"]["nova_object.data"]
         self.assertEqual(
-            server("", "compute-2").__class__(
+            Server(
                 uuid="1b5ef9e1-7c07-4aeb-8533-44713ff324ae",
                 name="notif-1",
                 host="compute-2",
@@ -145,7 +147,7 @@ class RecordedTest(TestCase):
                 created=datetime.datetime(2026, 11, 22, 11, 22, 27),
                 flavor="lab.small",
             ),
-            nova.server(data),
+            nova.server(data, True),
         )
 
     def test_a_service_that_was_not_seen_for_long_is_down(self):
@@ -167,7 +169,7 @@ class RecordedTest(TestCase):
             {"event_type": "instance.create.start"},
             {"event_type": "keypair.create.end"},
         ):
-            nova.tell(cluster, dataclasses.replace(message, payload={}, **other))
+            nova.tell(cluster, dataclasses.replace(message, payload={}, **other), True)
         cluster.read_all(BEGIN, [host("h1")], [], ())
         self.assertTrue(cluster.complete)
 
@@ -242,6 +244,14 @@ class ClusterTest(TestCase):
         self.assertTrue(self.cluster.complete)
         self.assertTrue(self.cluster.read_changes(at(30), self.hosts, servers[2:], ()))
         self.assertEqual({"s1": "h1", "s2": "h2"}, self.where())
+
+    def test_a_host_that_comes_during_a_reading_is_no_bare_metal(self):
+        cluster = Cluster()
+        cluster.tell_host(at(11), "h3", {"state": "up"})
+        cluster.read_all(at(10), self.hosts, [server("s3", "h3")], ())
+        self.assertFalse(cluster.complete)
+        self.assertTrue(cluster.read_changes(at(20), [*self.hosts, host("h3")], [], ()))
+        self.assertTrue(cluster.complete)
 
     def test_groups_are_those_of_the_last_reading(self):
         self.cluster.model()

@@ -49,7 +49,7 @@ class TinyNova:
         return [each for each in self.servers.values() if each.state not in GONE]
 
     def create(self, name: str, on: str, pinned_az: str = "", from_volume: bool = False) -> None:
-        if uid(name) not in self.servers:
+        if uid(name) not in self.servers and on in self.hosts:
             new = Server(
                 uid(name),
                 name,
