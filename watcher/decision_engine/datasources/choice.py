@@ -163,5 +163,8 @@ class Datasources:
 
 
 def _sentence(strategy: type[Strategy], problems: Mapping[str, str]) -> str:
-    reasons = " ".join(f"{name}: {problem}" for name, problem in problems.items())
-    return f"No datasource serves strategy {strategy.name}. {reasons}"
+    reasons = [
+        problem if problem.startswith(f"Datasource {name} ") else f"{name}: {problem}"
+        for name, problem in problems.items()
+    ]
+    return f"No datasource serves strategy {strategy.name}. {' '.join(reasons)}"

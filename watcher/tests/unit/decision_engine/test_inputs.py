@@ -125,6 +125,18 @@ class InputsTest(TestCase):
             {uid("s1"): 300}, made.server_metric("x", self.compute.servers()[:1], period=60, **what)
         )
 
+    def test_a_metric_that_the_datasource_lacks(self):
+        class Unsure(Basic):
+            optional_metrics = ("host_power",)
+
+        def lacking(*what, **how):
+            raise NotFound("There is no such metric.")
+
+        self.compute.host_metric = lacking
+        made, how = self.make(Unsure), {"period": 60, "aggregate": "mean", "granularity": 300}
+        self.assertEqual({}, made.host_metric("host_power", [], **how))
+        self.assertRaises(NotFound, made.host_metric, "host_cpu_usage", [], **how)
+
     def test_attempts_at_one_run_share_their_seed(self):
         other = RUN.replace("1", "9")
         self.assertEqual(self.make().seed, self.make().seed)

@@ -28,6 +28,7 @@ from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
+from watcher.tests.emulated.server import EmulatedServer, Fault
 
 LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
 
@@ -201,6 +202,26 @@ class RunnerTest(base.DatabaseTestCase):
             pauses.append((run.not_before - run.started_at).total_seconds())
         self.assertEqual([10, 20], [round(pause, -1) for pause in pauses])
         self.assertEqual(AuditState.ONGOING, self.reload(audit).state)
+
+    def test_a_datasource_that_is_down_is_named(self) -> None:
+        server = self.useFixture(EmulatedServer(None))
+        server.fault = Fault.DOWN
+        self.conf.set_override("datasources", ["prometheus"], group="watcher_datasources")
+        self.conf.set_override("query_max_retries", 1, group="watcher_datasources")
+        self.conf.set_override("host", "127.0.0.1", group="prometheus_client")
+        port = int(server.url.rpartition(":")[2])
+        self.conf.set_override("port", port, group="prometheus_client")
+
+        def execute(strategy: Dummy, inputs: Any) -> Any:
+            inputs.host_metric("host_cpu_usage", [], period=60, aggregate="mean", granularity=60)
+
+        self.patch(Dummy, "execute", execute)
+        audit = self.audit()
+        self.runner.run(self.claim(audit))
+        audit = self.reload(audit)
+        self.assertEqual(AuditState.ONGOING, audit.state)
+        for words in ("prometheus", "host_cpu_usage", "503"):
+            self.assertIn(words, audit.status_message)
 
     def test_a_passing_failure_is_lasting_after_max_attempts(self) -> None:
         self.conf.set_override("max_attempts", 1, group="watcher_decision_engine")
