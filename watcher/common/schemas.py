@@ -89,13 +89,15 @@ def _completed_object(properties: Schema, value: dict[str, Any], field: str) -> 
         if key not in properties:
             allowed = ", ".join(sorted(properties))
             raise Invalid(f"{field}.{_cut(key)}: there is no such field; allowed are {allowed}.")
-    given = {
-        key: value[key] if key in value else copy.deepcopy(schema["default"])
+    defaults = {
+        key: copy.deepcopy(schema["default"])
         for key, schema in properties.items()
-        if key in value or "default" in schema
+        if key not in value and "default" in schema
     }
+    # The order that was given stays: there are objects whose first key counts most.
     return {
-        key: _completed(properties[key], child, f"{field}.{key}") for key, child in given.items()
+        key: _completed(properties[key], child, f"{field}.{key}")
+        for key, child in (value | defaults).items()
     }
 
 

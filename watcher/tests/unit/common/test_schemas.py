@@ -50,6 +50,12 @@ class TestParameters(base.TestCase):
         for word in words:
             self.assertIn(word, str(error))
 
+    def test_the_order_that_was_given_stays(self):
+        given = {"weights": {"ram": 1.0, "cpu": 2.0}, "retries": 1, "threshold": 0.5}
+        complete = schemas.parameters(SCHEMA, given)
+        self.assertEqual(["weights", "retries", "threshold"], list(complete)[:3])
+        self.assertEqual(["ram", "cpu"], list(complete["weights"]))
+
     def test_defaults_are_filled_at_every_level(self):
         given = {"nodes": [{"src": "a"}, {"src": "b", "kind": "cold"}], "weights": {}}
         before = copy.deepcopy(given)
