@@ -174,31 +174,38 @@ def _relief(what_if: WhatIf, host: int, resource: int, preference: Ints) -> tupl
     return None
 
 
-def propose(
-    solution: SolutionBuilder, what_if: WhatIf, released: Sequence[int], disabled_reason: str
-) -> int:
-    """Add the moves that empty *released*, and take these out of service if they are in it.
+def propose_moves(
+    solution: SolutionBuilder, what_if: WhatIf, start: int = 0, *, scheduler: bool = False
+) -> None:
+    """Add the migrations that empty hosts: those of *what_if* from number *start* on.
 
-    The number of those.
+    With *scheduler* it picks the destinations, and those of *what_if* only show that
+    there is room.
     """
     model, left = what_if.model, np.bincount(what_if.model.placement)
-    emptied = set(released)
-    for move in what_if.moves:
-        if move.source in emptied:
-            server, destination = model.servers[move.server], model.hosts[move.destination]
-            solution.migrate(
-                server,
-                destination,
-                f"{server.host} can be emptied (servers: {left[move.source]}); "
-                f"{destination.hostname} stays in use and has room",
-            )
-    in_service = [host for host in released if model.available[host]]
-    for host in in_service:
-        solution.disable(
-            model.hosts[host],
-            disabled_reason,
-            f"Nothing is left on {model.hosts[host].hostname} once its servers have moved",
+    for move in what_if.moves[start:]:
+        server, destination = model.servers[move.server], model.hosts[move.destination]
+        where = "the scheduler picks the host"
+        if not scheduler:
+            where = f"{destination.hostname} stays in use and has room"
+        solution.migrate(
+            server,
+            None if scheduler else destination,
+            f"{server.host} can be emptied (servers: {left[move.source]}); {where}",
         )
+
+
+def propose_disabling(
+    solution: SolutionBuilder, what_if: WhatIf, hosts: Iterable[int], disabled_reason: str
+) -> int:
+    """Take empty *hosts* out of service, those that are in it.  How many that are."""
+    model = what_if.model
+    had = np.bincount(model.placement, minlength=len(model.hosts))
+    in_service = [host for host in hosts if model.available[host]]
+    for index in in_service:
+        host = model.hosts[index]
+        why = "is empty once its servers have moved" if had[index] else "has no servers"
+        solution.disable(host, disabled_reason, f"{host.hostname} {why}")
     return len(in_service)
 
 

@@ -93,7 +93,8 @@ class Basic(Strategy):
             ],
             patience=attempts or math.inf,
         )
-        disabled = consolidation.propose(solution, what_if, released, "watcher_disabled")
+        consolidation.propose_moves(solution, what_if)
+        disabled = consolidation.propose_disabling(solution, what_if, released, "watcher_disabled")
         consolidation.summarize(solution, what_if)
         return solution.build(
             compute_nodes_count=sum(host.available for host in model.hosts),

@@ -82,7 +82,7 @@ class _Walk:
         host = self.hosts.get(resource_name)
         if host is None or host.uuid != resource_id:
             self.found.append(f"{resource_name} is out of scope")
-        elif host.status == state:
+        elif (host.status, host.disabled_reason) == (state, disabled_reason):
             self.found.append(f"{resource_name} is {state} already")
         else:
             self.hosts[resource_name] = dataclasses.replace(
@@ -90,19 +90,26 @@ class _Walk:
             )
 
     def _stop(self, resource_id) -> None:
-        server = self._leave(resource_id)
+        server = self._touch(resource_id)
         if server and server.state != "active":
             self.found.append(f"{server.name} is {server.state} and cannot be stopped")
 
     def _migrate(
         self, resource_id, resource_name, source_node, migration_type, destination_node=None
     ) -> None:
-        server = self._leave(resource_id)
+        server = self._touch(resource_id)
         if server is None:
             return
         states = {"live": ("active", "paused"), "cold": ("active", "stopped")}[migration_type]
         if server.state not in states:
             self.found.append(f"{server.name} is {server.state}: no {migration_type} migration")
+        for group in self.groups:
+            if (
+                group.policy == "affinity"
+                and len(group.members) > 1
+                and resource_id in group.members
+            ):
+                self.found.append(f"{server.name} leaves its group behind")
         if server.host != source_node or server.name != resource_name:
             self.found.append(f"{server.name} is not on {source_node}")
         if source_node in self.hosts and self.hosts[source_node].state != "up":
@@ -112,7 +119,7 @@ class _Walk:
         elif self._enter(server, destination_node):
             self.servers[server.uuid] = dataclasses.replace(server, host=destination_node)
 
-    def _leave(self, uuid: str) -> Server | None:
+    def _touch(self, uuid: str) -> Server | None:
         server = self.servers.get(uuid)
         if server is None:
             self.found.append(f"{uuid} is out of scope")
@@ -122,9 +129,6 @@ class _Walk:
         if uuid in self.moved:
             self.found.append(f"{server.name} moves twice")
         self.moved.add(uuid)
-        for group in self.groups:
-            if group.policy == "affinity" and uuid in group.members and len(group.members) > 1:
-                self.found.append(f"{server.name} leaves its group behind")
         return server
 
     def _enter(self, server: Server, hostname: str) -> bool:

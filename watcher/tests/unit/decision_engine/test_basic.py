@@ -185,7 +185,7 @@ class BasicTest(TestCase):
             [
                 "h1 can be emptied (servers: 2); h3 stays in use and has room",
                 "h1 can be emptied (servers: 2); h2 stays in use and has room",
-                "Nothing is left on h1 once its servers have moved",
+                "h1 is empty once its servers have moved",
             ],
             [action.reason for action in solution.actions],
         )

@@ -91,7 +91,7 @@ class CheckerTest(TestCase):
 
     def test_service_states_that_change_nothing(self):
         self.assert_found("enabled already", ("h1",))
-        self.change_host(0, status="disabled")
+        self.change_host(0, status="disabled", disabled_reason="watcher_disabled")
         self.assert_found("disabled already", "h1")
 
     def test_servers_that_must_stay(self):

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from watcher.cloud.compute import Host
+from watcher.common.errors import Invalid, NotFound
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.whatif import WhatIf
+
+DISABLED_REASON = "watcher_maintaining"
+
+
+class HostMaintenance(Strategy):
+    """Takes one host out of service and its servers off it.
+
+    The host is disabled, then its servers leave it, the largest first: active and paused
+    ones live, stopped ones cold.  Without live migration active ones go cold; without
+    either they are stopped.  Those for which the backup host has room go there, all
+    others where the scheduler puts them.  A server that is locked, excluded, busy with
+    something or in any other state stays.
+
+    No metrics are read.  Each server of the host is looked at once.
+    """
+
+    name = "host_maintenance"
+    display_name = "Host Maintenance Strategy"
+    goal = "cluster_maintaining"
+    schema = {
+        "properties": {
+            "maintenance_node": {
+                "description": "Hostname of the host that goes into maintenance.",
+                "type": "string",
+            },
+            "backup_node": {
+                "description": "Hostname of the host that takes its servers.",
+                "type": "string",
+            },
+            "disable_live_migration": {
+                "description": "Migrate no server live.",
+                "type": "boolean",
+                "default": False,
+            },
+            "disable_cold_migration": {
+                "description": "Migrate no server cold.",
+                "type": "boolean",
+                "default": False,
+            },
+        },
+        "required": ["maintenance_node"],
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.whatif import WhatIf
+
+        model, parameters = inputs.compute_model(), inputs.parameters
+        host, backup = _host(model, parameters, "maintenance_node"), None
+        if "backup_node" in parameters:
+            backup = _host(model, parameters, "backup_node")
+        if host == backup:
+            raise Invalid("backup_node: it must be another host than maintenance_node.")
+        steps = _steps(WhatIf(model), host, backup, parameters)
+        solution = SolutionBuilder()
+        _propose_states(solution, model, host, steps)
+        for step in steps:
+            _propose(solution, model, step, backup)
+        _summarize(solution, model, host, steps)
+        return solution.build()
+
+
+class _Step(NamedTuple):
+    """How a server leaves, in indices of the model."""
+
+    server: int
+    way: str
+    """``live``, ``cold`` or ``stop``"""
+    destination: int | None
+
+
+def _host(model: ComputeModel, parameters: Mapping[str, Any], name: str) -> int:
+    hostname = parameters[name]
+    if hostname not in model.host_index:
+        raise NotFound(f"{name}: there is no compute host '{hostname}' in the audit's scope.")
+    return model.host_index[hostname]
+
+
+def _steps(
+    what_if: WhatIf, host: int, backup: int | None, parameters: Mapping[str, Any]
+) -> list[_Step]:
+    """The largest server first."""
+    model, steps = what_if.model, []
+    what_if.takers[:] = False
+    if backup is not None:
+        what_if.takers[backup] = _usable(model.hosts[backup])
+    servers = [index for index, place in enumerate(model.placement.tolist()) if place == host]
+    for index in sorted(servers, key=lambda index: (-model.demand[index]).tolist()):
+        way, destination = _way(what_if, index, parameters), None
+        if way is None:
+            continue
+        if way != "stop" and backup is not None and what_if.hosts_for(index)[backup]:
+            what_if.move(index, backup)
+            destination = backup
+        steps.append(_Step(index, way, destination))
+    return steps
+
+
+def _usable(backup: Host) -> bool:
+    """A host that was disabled for other reasons may take over: its user says so."""
+    return backup.state == "up" and backup.disabled_reason != DISABLED_REASON
+
+
+def _way(what_if: WhatIf, index: int, parameters: Mapping[str, Any]) -> str | None:
+    """``live``, ``cold`` or ``stop``; None if the server has to stay as it is."""
+    model = what_if.model
+    server, leaves = model.servers[index], bool(what_if.leavers[index])
+    if leaves and server.migration == "live" and not parameters["disable_live_migration"]:
+        return "live"
+    if (
+        leaves
+        and server.state in ("active", "stopped")
+        and not parameters["disable_cold_migration"]
+    ):
+        return "cold"
+    up = model.hosts[model.placement[index]].state == "up"
+    none = parameters["disable_live_migration"] and parameters["disable_cold_migration"]
+    return "stop" if none and up and server.migratable and model.movable[index] else None
+
+
+def _propose_states(
+    solution: SolutionBuilder, model: ComputeModel, index: int, steps: Sequence[_Step]
+) -> None:
+    host = model.hosts[index]
+    for backup in {step.destination for step in steps}:
+        if backup is not None and not model.available[backup]:
+            solution.enable(model.hosts[backup], f"Takes the servers of {host.hostname}")
+    if (host.status, host.disabled_reason) != ("disabled", DISABLED_REASON):
+        solution.disable(host, DISABLED_REASON, f"{host.hostname} goes into maintenance")
+
+
+def _propose(
+    solution: SolutionBuilder, model: ComputeModel, step: _Step, backup: int | None
+) -> None:
+    server, why = model.servers[step.server], "goes into maintenance"
+    if step.way == "stop":
+        why = f"{server.host} {why}, and migrations are disabled"
+        solution.add("stop", server.uuid, why)
+        return
+    destination = None if step.destination is None else model.hosts[step.destination]
+    if destination:
+        where = f"{destination.hostname} has room"
+    elif backup is None:
+        where = "the scheduler picks the host"
+    else:
+        where = f"{model.hosts[backup].hostname} cannot take it, so the scheduler picks the host"
+    solution.migrate(server, destination, f"{server.host} {why}; {where}", cold=step.way == "cold")
+
+
+def _summarize(
+    solution: SolutionBuilder, model: ComputeModel, host: int, steps: Sequence[_Step]
+) -> None:
+    servers = [
+        server
+        for server, place in zip(model.servers, model.placement.tolist(), strict=True)
+        if place == host
+    ]
+    active = sum(server.state == "active" for server in servers)
+    left = sum(step.way != "stop" for step in steps)
+    ended = sum(model.servers[step.server].state == "active" for step in steps)
+    solution.summary["servers on the host"] = {
+        "before": len(servers),
+        "after": len(servers) - left,
+    }
+    solution.summary["active servers on the host"] = {"before": active, "after": active - ended}

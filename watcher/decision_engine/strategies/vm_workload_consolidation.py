@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from watcher.cloud.compute import Host
+from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.model.types import Floats
+    from watcher.decision_engine.whatif import WhatIf
+
+ASLEEP = "watcher_disabled"
+"""Why Watcher disables hosts that have nothing to do: those it may enable again."""
+CPU = 3
+"""The column of the use of vCPUs in a what-if, beside what flavors ask for."""
+FULLY_BUSY = 100.0
+
+
+class VmWorkloadConsolidation(Strategy):
+    """Runs the servers on as few hosts as their real use allows, without overload.
+
+    A server uses its share of its vCPUs, its memory and its disk as measured; what was
+    not measured counts in full, as the flavor has it.  A host uses what its servers use,
+    or what was measured of the host itself if that is more.
+
+    First, hosts that use more CPU than they have are relieved: the smallest server that
+    is enough moves, or else the largest.  A host that Watcher had disabled is enabled
+    again only if no other host can take any of them.  Then hosts are emptied, each as a
+    whole or not at all, small ones before large ones and idle ones before busy ones (in
+    a second trial idle ones before busy ones alone; the one that frees more hosts wins).
+    A host takes a server only if it has room for its flavor, with allocation ratios, and
+    physically for its real use.  Hosts without servers are disabled.
+
+    Six metrics are read, once each, and every server is compared with all hosts twice.
+    """
+
+    name = "vm_workload_consolidation"
+    display_name = "VM Workload Consolidation Strategy"
+    goal = "server_consolidation"
+    metrics = (
+        "instance_ram_allocated",
+        "instance_cpu_usage",
+        "instance_ram_usage",
+        "instance_root_disk_size",
+        "host_cpu_usage",
+        "host_ram_usage",
+    )
+    schema = {
+        "properties": {
+            "period": {
+                "description": "Seconds over which metrics are aggregated.",
+                "type": "number",
+                "default": 3600,
+            },
+            "granularity": {
+                "description": "Seconds between two measures of a metric.",
+                "type": "number",
+                "default": 300,
+            },
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine import consolidation
+        from watcher.decision_engine.whatif import WhatIf
+
+        model, solution = inputs.compute_model(), SolutionBuilder()
+        what_if = WhatIf(model, *_measured(inputs, model))
+        before = what_if.free[:, CPU].copy()
+        keepers = consolidation.smallest_first(what_if).takers
+        woken = consolidation.relieve(what_if, CPU, keepers, _asleep(model))
+        _propose_relief(solution, what_if, woken, before)
+        relief = len(what_if.moves)
+        consolidation.release(
+            what_if,
+            [
+                consolidation.least_first(what_if, -what_if.free[:, CPU], what_if.demand[:, CPU]),
+                consolidation.smallest_first(what_if),
+            ],
+        )
+        consolidation.propose_moves(solution, what_if, relief)
+        disabled = consolidation.propose_disabling(solution, what_if, _empty(what_if), ASLEEP)
+        consolidation.summarize(solution, what_if)
+        _summarize(solution, model, before, what_if.free[:, CPU])
+        return solution.build(
+            compute_nodes_count=sum(host.state == "up" for host in model.hosts),
+            released_compute_nodes_count=max(0, disabled - len(woken)),
+            instance_migrations_count=len(what_if.moves),
+        )
+
+
+def _asleep(model: ComputeModel) -> list[int]:
+    return [
+        index
+        for index, host in enumerate(model.hosts)
+        if host.state == "up" and host.status == "disabled" and host.disabled_reason == ASLEEP
+    ]
+
+
+def _empty(what_if: WhatIf) -> list[int]:
+    occupied = set(what_if.placement.tolist())
+    return [index for index in range(len(what_if.takers)) if index not in occupied]
+
+
+def _propose_relief(
+    solution: SolutionBuilder, what_if: WhatIf, woken: Sequence[int], before: Floats
+) -> None:
+    model = what_if.model
+    for index in woken:
+        solution.enable(
+            model.hosts[index], "Hosts use more CPU than they have, and no other host has room"
+        )
+    for move in what_if.moves:
+        server, destination = model.servers[move.server], model.hosts[move.destination]
+        source = model.hosts[move.source]
+        solution.migrate(
+            server,
+            destination,
+            f"{server.host} is at {_percent(source, before[move.source]):.0f} % CPU, this server "
+            f"uses {what_if.demand[move.server, CPU]:.1f} of its {source.vcpus} vCPUs; "
+            f"{destination.hostname} has room",
+        )
+
+
+def _summarize(
+    solution: SolutionBuilder, model: ComputeModel, before: Floats, after: Floats
+) -> None:
+    for when, free in (("before", before), ("after", after)):
+        loads = [_percent(host, left) for host, left in zip(model.hosts, free, strict=True)]
+        for name, value in (
+            ("CPU taken on the busiest host, %", round(max(loads), 1)),
+            ("hosts that use more CPU than they have", float(sum(load > 100 for load in loads))),
+        ):
+            solution.summary.setdefault(name, {})[when] = value
+
+
+def _percent(host: Host, free: float) -> float:
+    """Of its vCPUs, what is used or reserved."""
+    return 100 * (1 - free / host.vcpus) if host.vcpus else 0.0
+
+
+def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
+    """What servers use [V, 3], and what hosts have left of it [H, 3]: vCPUs, MiB, GB."""
+    import numpy as np
+
+    use = _server_use(inputs, model)
+    used = np.zeros((len(model.hosts), 3))
+    np.add.at(used, model.placement, use)
+    whole = np.array(
+        [(host.vcpus, host.memory_mb, host.disk_gb * host.disk_ratio) for host in model.hosts]
+    )
+    reserved = np.array(
+        [
+            (host.vcpus_reserved, host.memory_mb_reserved, host.disk_gb_reserved)
+            for host in model.hosts
+        ]
+    )
+    # What a host needs for itself is reserved for it, or is what it shows beyond the use
+    # of its servers if that is more.
+    own = np.maximum(_host_use(inputs, model) - used, reserved)
+    return use, whole - own - used
+
+
+def _server_use(inputs: Inputs, model: ComputeModel) -> Floats:
+    """[V, 3] vCPUs, MiB, GB"""
+    import numpy as np
+
+    cpu, memory, allocated, disk = (
+        inputs.server_metric(name, model.servers, **_window(inputs))
+        for name in (
+            "instance_cpu_usage",
+            "instance_ram_usage",
+            "instance_ram_allocated",
+            "instance_root_disk_size",
+        )
+    )
+    return np.array(
+        [
+            (
+                server.vcpus * cpu.get(server.uuid, FULLY_BUSY) / 100,
+                memory.get(server.uuid, allocated.get(server.uuid, server.memory_mb)),
+                disk.get(server.uuid, server.disk_gb),
+            )
+            for server in model.servers
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 3)
+
+
+def _host_use(inputs: Inputs, model: ComputeModel) -> Floats:
+    """[H, 3] vCPUs, MiB, and no disk: that of a host is not measured."""
+    import numpy as np
+
+    cpu = inputs.host_metric("host_cpu_usage", model.hosts, **_window(inputs))
+    memory = inputs.host_metric("host_ram_usage", model.hosts, **_window(inputs))
+    return np.array(
+        [
+            (cpu.get(host.uuid, 0) * host.vcpus / 100, memory.get(host.uuid, 0) / 1024, 0)
+            for host in model.hosts
+        ]
+    )
+
+
+def _window(inputs: Inputs) -> dict[str, Any]:
+    return {
+        "period": inputs.parameters["period"],
+        "aggregate": "mean",
+        "granularity": inputs.parameters["granularity"],
+    }

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.common import schemas
+from watcher.common.errors import Invalid, NotFound
+from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import checker, clusters
+from watcher.tests.unit.decision_engine.clusters import host, server
+
+
+def solve(model, node="h1", **parameters):
+    return HostMaintenance().execute(
+        clusters.inputs(HostMaintenance, model, maintenance_node=node, **parameters)
+    )
+
+
+def steps(solution):
+    """(what, where or new state or None) of each action."""
+    found = []
+    for action in solution.actions:
+        values = action.input_parameters
+        name = values.get("resource_name", values["resource_id"])
+        kind = values.get("migration_type", values.get("state", action.action_type))
+        found.append((name, kind, values.get("destination_node")))
+    return found
+
+
+class HostMaintenanceTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.hosts = [host("h1"), host("h2", 4), host("h3")]
+        self.servers = [
+            server("s1", "h1", 3),
+            server("s2", "h1", 2, state="paused"),
+            server("s3", "h1", 1, state="stopped"),
+            server("s4", "h2", 0),
+        ]
+
+    def solve(self, fixed=(), **parameters):
+        model = ComputeModel.build(self.hosts, self.servers)
+        movable = np.array([one.name not in fixed for one in model.servers], dtype=bool)
+        return solve(dataclasses.replace(model, movable=movable), **parameters)
+
+    def change_host(self, number, **values):
+        self.hosts[number] = dataclasses.replace(self.hosts[number], **values)
+
+    def test_the_host_is_disabled_and_its_servers_leave(self):
+        solution = self.solve()
+        self.assertEqual(
+            [
+                ("h1", "disabled", None),
+                ("s1", "live", None),
+                ("s2", "live", None),
+                ("s3", "cold", None),
+            ],
+            steps(solution),
+        )
+        self.assertEqual(
+            {
+                "resource_id": clusters.uid("h1"),
+                "resource_name": "h1",
+                "state": "disabled",
+                "disabled_reason": "watcher_maintaining",
+            },
+            solution.actions[0].input_parameters,
+        )
+        self.assertEqual(
+            ["h1 goes into maintenance", "h1 goes into maintenance; the scheduler picks the host"],
+            [action.reason for action in solution.actions[:2]],
+        )
+        self.assertEqual({}, solution.indicators)
+        self.assertEqual({"before": 3, "after": 0}, solution.summary["servers on the host"])
+
+    def test_ways_to_leave(self):
+        for live, cold, expected in (
+            (False, True, [("s1", "live"), ("s2", "live")]),
+            (True, False, [("s1", "cold"), ("s3", "cold")]),
+            (True, True, [(clusters.uid("s1"), "stop")]),
+        ):
+            solution = self.solve(disable_live_migration=live, disable_cold_migration=cold)
+            self.assertEqual(expected, [(name, way) for name, way, _ in steps(solution)[1:]])
+        self.assertEqual({"resource_id": clusters.uid("s1")}, solution.actions[1].input_parameters)
+        self.assertEqual(
+            "h1 goes into maintenance, and migrations are disabled", solution.actions[1].reason
+        )
+        self.assertEqual({"before": 3, "after": 3}, solution.summary["servers on the host"])
+        self.assertEqual({"before": 1, "after": 0}, solution.summary["active servers on the host"])
+
+    def test_servers_that_stay(self):
+        for change in ({"locked": True}, {"task_state": "rebuilding"}, {"state": "error"}):
+            self.servers[0] = dataclasses.replace(
+                self.servers[0], **{"locked": False, "task_state": None} | change
+            )
+            self.assertNotIn("s1", [name for name, _, _ in steps(self.solve())])
+        self.assertNotIn("s2", [name for name, _, _ in steps(self.solve(fixed=["s2"]))])
+
+    def test_what_fits_the_backup_host_goes_there(self):
+        solution = self.solve(backup_node="h2")
+        self.assertEqual(
+            [("s1", "live", "h2"), ("s2", "live", None), ("s3", "cold", "h2")],
+            steps(solution)[1:],
+        )
+        self.assertEqual(
+            [
+                "h1 goes into maintenance; h2 has room",
+                "h1 goes into maintenance; h2 cannot take it, so the scheduler picks the host",
+            ],
+            [action.reason for action in solution.actions[1:3]],
+        )
+
+    def test_a_disabled_backup_host_is_enabled_if_it_takes_a_server(self):
+        self.change_host(1, status="disabled", disabled_reason="spare")
+        self.assertEqual(("h2", "enabled", None), steps(self.solve(backup_node="h2"))[0])
+        self.servers = [server("s1", "h1", 5)]
+        self.assertEqual(("h1", "disabled", None), steps(self.solve(backup_node="h2"))[0])
+
+    def test_a_backup_host_that_is_down_or_in_maintenance_takes_nothing(self):
+        for change in (
+            {"state": "down"},
+            {"status": "disabled", "disabled_reason": "watcher_maintaining"},
+        ):
+            self.change_host(1, **{"state": "up"} | change)
+            found = steps(self.solve(backup_node="h2"))
+            self.assertEqual([None] * 4, [where for _, _, where in found])
+            self.assertNotIn("h2", [name for name, _, _ in found])
+
+    def test_an_empty_host(self):
+        self.assertEqual([("h3", "disabled", None)], steps(self.solve(node="h3")))
+
+    def test_a_host_in_maintenance_is_not_disabled_again(self):
+        self.change_host(0, status="disabled", disabled_reason="watcher_maintaining")
+        self.assertEqual(3, len(steps(self.solve())))
+        self.servers = []
+        self.assertEqual([], steps(self.solve(backup_node="h2")))
+
+    def test_servers_of_a_host_that_is_down_cannot_leave(self):
+        self.change_host(0, state="down")
+        self.assertEqual([("h1", "disabled", None)], steps(self.solve()))
+        stopping = {"disable_live_migration": True, "disable_cold_migration": True}
+        self.assertEqual([("h1", "disabled", None)], steps(self.solve(**stopping)))
+
+    def test_hosts_that_are_not_there(self):
+        error = self.assertRaises(NotFound, self.solve, node="h9")
+        self.assertIn("maintenance_node", str(error))
+        error = self.assertRaises(NotFound, self.solve, backup_node="h9")
+        self.assertIn("backup_node", str(error))
+        self.assertRaises(Invalid, self.solve, backup_node="h1")
+
+    def test_parameters(self):
+        self.assertRaises(Invalid, schemas.parameters, HostMaintenance.schema, {})
+
+    @settings(max_examples=80, deadline=None)
+    @given(checker.drawn_clusters(), st.booleans(), st.booleans(), st.data())
+    def test_rules(self, cluster, no_live, no_cold, data):
+        names = [each.hostname for each in cluster.hosts]
+        parameters = {"disable_live_migration": no_live, "disable_cold_migration": no_cold}
+        node = data.draw(st.sampled_from(names))
+        backup = data.draw(st.sampled_from([None, *names]))
+        if backup not in (None, node):
+            parameters["backup_node"] = backup
+        model = cluster.model
+        solution = solve(model, node, **parameters)
+        self.assertEqual([], checker.faults(solution, model))
+        for action in solution.actions:
+            self.assertEqual(node, action.input_parameters.get("source_node", node))
+        self.assertEqual(solution, solve(model, node, **parameters))
