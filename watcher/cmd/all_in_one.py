@@ -20,7 +20,7 @@ from watcher import rpc
 from watcher.api import app
 from watcher.api.coalescing import Coalescing
 from watcher.applier.service import Applier
-from watcher.cloud import alarm_rules, simulated
+from watcher.cloud import Cloud, alarm_rules, simulated
 from watcher.common.errors import Invalid, WatcherError
 from watcher.common.ticker import Ticker
 from watcher.db import migration
@@ -57,27 +57,23 @@ CLI = [
 ]
 
 
-class AllInOne:
-    """The three services and their cloud, wired with nothing but threads between them."""
+class Services:
+    """The three services for a cloud, wired with nothing but threads between them."""
 
-    def __init__(self, conf: cfg.ConfigOpts, cloud: simulated.SimulatedCloud) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud, port: int) -> None:
+        """*port* 0 takes a free one."""
         transport = rpc.transport(conf, "fake://")
         self._database = database = Database(conf)
         migration.ensure(database)
         decision_engine, applier = Wake(), Wake()
         notifications = self._notifications = Notifications(conf, database)
-        self.cloud = cloud
-        self._engine = DecisionEngine(
-            conf, database, cloud.cloud, applier, notifications, transport
-        )
-        self._applier = Applier(
-            conf, database, cloud.cloud, decision_engine, notifications, transport
-        )
+        self._engine = DecisionEngine(conf, database, cloud, applier, notifications, transport)
+        self._applier = Applier(conf, database, cloud, decision_engine, notifications, transport)
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
         self._coalescing = Coalescing(database)
         self._api = wsgi.Server(
-            (LOOPBACK, conf.port if conf.port is not None else conf.api.port),
+            (LOOPBACK, port),
             app.build(
                 conf,
                 database,
@@ -88,9 +84,6 @@ class AllInOne:
                 self._coalescing,
             ),
         )
-        self._alarms = alarm_rules.AlarmRules(cloud)
-        self._saved_cloud = saved_cloud(conf)
-        self._saver = Ticker("cloud state", self._save_cloud, lambda: 0.5)
 
     @property
     def endpoint(self) -> str:
@@ -112,19 +105,36 @@ class AllInOne:
         threading.Thread(target=self._api.serve, name="api", daemon=True).start()
         self._engine.start()
         self._applier.start()
-        self._saver.start()
-        self._alarms.start(self.endpoint)
 
     def stop(self) -> None:
-        self._alarms.stop()
         self._api.stop()
         self._coalescing.stop()
         self._applier.stop()
         self._engine.stop()
         self._notifications.stop()
+        self._database.dispose()
+
+
+class AllInOne(Services):
+    """The services with a simulated cloud, its alarms, and the file that keeps its state."""
+
+    def __init__(self, conf: cfg.ConfigOpts, cloud: simulated.SimulatedCloud) -> None:
+        super().__init__(conf, cloud.cloud, conf.api.port if conf.port is None else conf.port)
+        self.cloud = cloud
+        self._alarms = alarm_rules.AlarmRules(cloud)
+        self._saved_cloud = saved_cloud(conf)
+        self._saver = Ticker("cloud state", self._save_cloud, lambda: 0.5)
+
+    def start(self) -> None:
+        super().start()
+        self._saver.start()
+        self._alarms.start(self.endpoint)
+
+    def stop(self) -> None:
+        self._alarms.stop()
+        super().stop()
         self._saver.stop()
         self._save_cloud()
-        self._database.dispose()
 
     def _save_cloud(self) -> None:
         self.cloud.save(self._saved_cloud)
