@@ -86,9 +86,9 @@ class SimulatedStorage:
     def _add(self, entry: Mapping[str, Any], seconds: float) -> None:
         fields = {key: value for key, value in entry.items() if key not in _OWN}
         fields.setdefault("uuid", str(uuidlib.uuid5(_NAMESPACE, fields.get("name", ""))))
-        fields["attachments"] = [
+        fields["attachments"] = tuple(
             made(Attachment, "storage.volumes", each) for each in fields.get("attachments", ())
-        ]
+        )
         fields["created"] = moment(fields.get("created"))
         volume = made(Volume, "storage.volumes", fields)
         if volume.host and volume.host not in self._pools:

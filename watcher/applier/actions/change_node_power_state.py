@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from oslo_log import log
 
 from watcher.applier.actions.base import Action, ActionFailed
 from watcher.cloud.baremetal import Baremetal, BaremetalNode, hosts_of
-from watcher.common.errors import CloudUnavailable
+from watcher.cloud.compute import Compute, Host
+from watcher.common.errors import CloudUnavailable, WatcherError
 
 LOG = log.getLogger(__name__)
 
+REASON = "watcher: powered off"
+"""Why the compute service of a machine that is off is disabled."""
+
 
 class ChangeNodePowerState(Action):
-    """Switches a machine on or, if its compute host has no running servers, off."""
+    """Switches a machine on or, if its compute host has no running servers, off.
+
+    The compute service is disabled first and enabled last: the scheduler knows nothing of
+    power, and nova may go on to show a host as up whose machine is off.
+    """
 
     name = "change_node_power_state"
     description = "Switch a bare metal node on or off."
@@ -26,29 +36,30 @@ class ChangeNodePowerState(Action):
         "additionalProperties": False,
     }
 
-    def check(self) -> None:
+    def check(self) -> Mapping[str, Any] | None:
         node = self._baremetal.node(self._uuid)
-        if self._state == "off" and node.power_state != "off":
-            self._check_unused(node)
+        if self._wanted == "off" and node.power_state != "off":
+            self._check_unused(self._known_host(node))
+        return None if node.power_state == "unknown" else {"state": node.power_state}
 
     def execute(self) -> None:
-        if self._baremetal.node(self._uuid).power_state == self._state:
-            return
-        try:
-            self._baremetal.set_power(self._uuid, self._state)
-        except CloudUnavailable as error:
-            # The request may have got through; what becomes of the machine tells.
-            LOG.warning("Request to switch node %s %s: %s", self._uuid, self._state, error)
-        self._await()
+        self._switch(self._wanted)
 
     def resume(self) -> None:
         # Asking twice for the same state is as good as once.
         self.check()
         self.execute()
 
+    def revert(self, origin: Mapping[str, Any]) -> None:
+        self._switch(origin["state"])
+
     @property
     def _baremetal(self) -> Baremetal:
         return self.tools.cloud.baremetal
+
+    @property
+    def _compute(self) -> Compute:
+        return self.tools.cloud.compute
 
     @property
     def _uuid(self) -> str:
@@ -56,26 +67,62 @@ class ChangeNodePowerState(Action):
         return uuid
 
     @property
-    def _state(self) -> str:
-        state: str = self.parameters["state"]
-        return state
+    def _wanted(self) -> str:
+        wanted: str = self.parameters["state"]
+        return wanted
 
-    def _check_unused(self, node: BaremetalNode) -> None:
-        compute = self.tools.cloud.compute
-        host = hosts_of([node], compute.hosts()).get(node.uuid)
+    def _switch(self, state: str) -> None:
+        node = self._baremetal.node(self._uuid)
+        if state == "off" and node.power_state != "off":
+            self._close(self._known_host(node))
+        if node.power_state != state:
+            try:
+                self._baremetal.set_power(self._uuid, state)
+            except CloudUnavailable as error:
+                # The request may have got through; what becomes of the machine tells.
+                LOG.warning("Request to switch node %s %s: %s", self._uuid, state, error)
+            self._await(state)
+        if state == "on":
+            self._open(self._host(node))
+
+    def _close(self, host: Host) -> None:
+        """Keep new servers off the host; those that came before that keep it on."""
+        closes = host.status == "enabled"
+        if closes:
+            self._compute.disable(host.hostname, REASON)
+        try:
+            self._check_unused(host)
+        except WatcherError:
+            if closes:
+                self._compute.enable(host.hostname)
+            raise
+
+    def _open(self, host: Host | None) -> None:
+        if host is not None and host.status == "disabled" and host.disabled_reason == REASON:
+            self._compute.enable(host.hostname)
+
+    def _host(self, node: BaremetalNode) -> Host | None:
+        return hosts_of([node], self._compute.hosts()).get(node.uuid)
+
+    def _known_host(self, node: BaremetalNode) -> Host:
+        host = self._host(node)
         if host is None:
             raise ActionFailed(
                 f"Node {node.uuid} belongs to no known compute host, so it may be in use; it "
                 f"stays on."
             )
-        running = sum(server.state != "stopped" for server in compute.servers_on(host.hostname))
+        return host
+
+    def _check_unused(self, host: Host) -> None:
+        servers = self._compute.servers_on(host.hostname)
+        running = sum(server.state != "stopped" for server in servers)
         if running:
             raise ActionFailed(
-                f"Node {node.uuid} stays on: its host {host.hostname} has {running} servers that "
+                f"Node {self._uuid} stays on: its host {host.hostname} has {running} servers that "
                 f"are not stopped."
             )
 
-    def _await(self) -> None:
+    def _await(self, state: str) -> None:
         options = self.tools.conf.baremetal
         for _ in range(math.ceil(options.power_timeout / options.power_interval)):
             self.tools.wait(options.power_interval)
@@ -84,9 +131,8 @@ class ChangeNodePowerState(Action):
             except CloudUnavailable as error:
                 LOG.warning("Node %s cannot be looked at: %s", self._uuid, error)
                 continue
-            if power == self._state:
+            if power == state:
                 return
         raise ActionFailed(
-            f"Node {self._uuid} was not switched {self._state} within {options.power_timeout} "
-            f"seconds."
+            f"Node {self._uuid} was not switched {state} within {options.power_timeout} seconds."
         )

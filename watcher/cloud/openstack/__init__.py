@@ -8,6 +8,9 @@ package that needs it is imported before there are credentials for a cloud.
 from oslo_config import cfg
 
 from watcher.cloud import Cloud
+from watcher.cloud.baremetal import Baremetal
+from watcher.cloud.block_storage import BlockStorage
+from watcher.cloud.compute import Compute
 from watcher.cloud.openstack.versions import nova_version
 from watcher.conf import clients
 
@@ -16,11 +19,42 @@ def connect(conf: cfg.ConfigOpts) -> Cloud:
     """The services that there are credentials for.
 
     They are looked for in the catalog when they are first used, and raise NotConfigured
-    then if they are not there.  Invalid for a ``[nova] api_version`` that is too old.
+    then if they are not there.  Invalid for a ``[nova] api_version`` that is too old, or
+    for a ``[maas_client] api_key`` that is none.
     """
+    return Cloud(
+        compute_service=_compute(conf),
+        block_storage_service=_block_storage(conf),
+        baremetal_service=_baremetal(conf),
+        notifies=True,
+    )
+
+
+def _compute(conf: cfg.ConfigOpts) -> Compute | None:
     if not (clients.configured(conf, "nova") and clients.configured(conf, "placement")):
-        return Cloud()
+        return None
     nova_version(conf)
     from watcher.cloud.openstack.compute import Nova
 
-    return Cloud(compute_service=Nova(conf), notifies=True)
+    return Nova(conf)
+
+
+def _block_storage(conf: cfg.ConfigOpts) -> BlockStorage | None:
+    if not clients.configured(conf, "cinder"):
+        return None
+    from watcher.cloud.openstack.block_storage import Cinder
+
+    return Cinder(conf)
+
+
+def _baremetal(conf: cfg.ConfigOpts) -> Baremetal | None:
+    """MAAS instead of ironic if it has a URL."""
+    if conf.maas_client.url:
+        from watcher.cloud.openstack.maas import Maas
+
+        return Maas(conf)
+    if not clients.configured(conf, "ironic"):
+        return None
+    from watcher.cloud.openstack.baremetal import Ironic
+
+    return Ironic(conf)

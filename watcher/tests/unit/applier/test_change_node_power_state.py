@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from watcher.applier.actions.base import ActionFailed, Tools
-from watcher.applier.actions.change_node_power_state import ChangeNodePowerState
+from watcher.applier.actions.change_node_power_state import REASON, ChangeNodePowerState
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
-from watcher.cloud.compute import Host
+from watcher.cloud.compute import Host, Server
 from watcher.cloud.scenario import Scenario
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.errors import CloudUnavailable, NotFound
@@ -69,6 +70,45 @@ class ChangeNodePowerStateTest(base.TestCase):
             self.assertEqual(state, self.power(name))
         self.assertEqual(60, self.now)
 
+    def service(self, name: str) -> tuple[str, str | None]:
+        host = self.cloud.host(name)
+        return host.status, host.disabled_reason
+
+    def test_the_scheduler_uses_a_host_as_long_as_its_machine_is_on(self) -> None:
+        action = self.action()
+        origin = action.check()
+        action.execute()
+        self.assertEqual(("disabled", REASON), self.service("a"))
+        action.revert(origin)
+        self.assertEqual(("on", ("enabled", None)), (self.power("a"), self.service("a")))
+
+    def test_a_host_that_others_disabled_stays_as_it_is(self) -> None:
+        self.cloud.disable("a", "broken")
+        self.action().execute()
+        self.action(state="on").execute()
+        self.assertEqual(("disabled", "broken"), self.service("a"))
+
+    def test_revert_of_what_was_so_before_changes_nothing(self) -> None:
+        action = self.action("b")
+        action.revert(action.check())
+        self.assertEqual([], self.requests)
+        real = self.baremetal.node
+        self.baremetal.node = lambda uuid: dataclasses.replace(real(uuid), power_state="unknown")
+        self.assertIsNone(action.check())
+
+    def test_revert_looks_as_well(self) -> None:
+        self.build("active")
+        self.assertIn("1 servers", self.failure(lambda: self.action().revert({"state": "off"})))
+        self.assertEqual(([], ("enabled", None)), (self.requests, self.service("a")))
+
+    def test_a_server_that_comes_at_the_last_moment_keeps_its_machine_on(self) -> None:
+        action = self.action()
+        action.check()
+        servers = self.cloud.servers_on
+        self.cloud.servers_on = lambda name: [*servers(name), Server("s", "s", name, 1, 1, 1)]
+        self.assertIn("1 servers", self.failure(action.execute))
+        self.assertEqual(([], ("enabled", None)), (self.requests, self.service("a")))
+
     def test_what_is_so_already_is_left_alone(self) -> None:
         self.build("active")
         for name, state in (("a", "on"), ("b", "off")):
@@ -91,6 +131,8 @@ class ChangeNodePowerStateTest(base.TestCase):
     def test_a_machine_of_no_known_host_stays_on(self) -> None:
         self.cloud.hosts = lambda: []
         self.assertIn("may be in use", self.failure(self.action().check))
+        self.action("b", "on").execute()
+        self.assertEqual("on", self.power("b"))
 
     def test_one_that_takes_too_long(self) -> None:
         self.build(seconds=1000)
