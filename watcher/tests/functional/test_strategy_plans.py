@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strategies that empty hosts and pools, from an audit to the end of its plan."""
+
+from typing import Any
+
+from watcher.common.states import RunState
+from watcher.tests.functional import all_in_one
+
+HOST = {"vcpus": 4, "memory_mb": 8192, "disk_gb": 100}
+SERVER = {"vcpus": 1, "memory_mb": 512, "disk_gb": 1, "cpu": 1, "ram": 100}
+OLD, NEW = "c@lvm#old", "c@nfs#new"
+
+
+class StrategyPlansTest(all_in_one.AllInOneTestCase):
+    """Two hosts with one idle server each, and a pool with one volume beside an empty one."""
+
+    CLOUD = {
+        "hosts": [HOST | {"hostname": name} for name in ("h1", "h2")],
+        "servers": [
+            SERVER | {"name": "s1", "host": "h1"},
+            SERVER | {"name": "s2", "host": "h2"},
+        ],
+        "migration_seconds": 0.05,
+        "storage": {
+            "migration_seconds": 0.05,
+            "pools": [{"name": name, "total_capacity_gb": 10} for name in (OLD, NEW)],
+            "volumes": [{"name": "v1", "host": OLD, "size_gb": 1}],
+        },
+    }
+
+    def carry_out(self, goal: str, strategy: str, **parameters: Any) -> list[tuple[str, str]]:
+        """Run an audit and its plan; (type, what became of it) of each action."""
+        audit = self.create("ONESHOT", goal, strategy=strategy, parameters=parameters)
+        self.wait_for_runs(audit, RunState.SUCCEEDED)
+        (plan,) = self.plans(audit)
+        self.client.action_plan.start(plan.uuid)
+        self.wait_for_plan(plan.uuid, "SUCCEEDED")
+        actions = self.client.action.list(action_plan=plan.uuid, detail=True)
+        for action in actions:
+            self.assertTrue(action.to_dict()["reason"])
+        return sorted((action.action_type, action.state) for action in actions)
+
+    def hosts(self) -> dict[str, list[str]]:
+        """The names of the servers on each host."""
+        cloud = self.watcher.cloud
+        return {
+            host.hostname: sorted(server.name for server in cloud.servers_on(host.hostname))
+            for host in cloud.hosts()
+        }
+
+    def test_a_host_that_basic_releases(self) -> None:
+        self.check_release("basic")
+
+    def test_a_host_that_workload_consolidation_releases(self) -> None:
+        self.check_release("vm_workload_consolidation")
+
+    def check_release(self, strategy: str) -> None:
+        self.assertEqual(
+            [("change_nova_service_state", "SUCCEEDED"), ("migrate", "SUCCEEDED")],
+            self.carry_out("server_consolidation", strategy),
+        )
+        self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
+        self.assertEqual("watcher_disabled", self.watcher.cloud.host("h1").disabled_reason)
+
+    def test_a_scheduler_that_picks_the_hosts(self) -> None:
+        self.assertEqual(
+            [("change_nova_service_state", "SUCCEEDED")] * 2 + [("migrate", "SUCCEEDED")],
+            self.carry_out("server_consolidation", "node_resource_consolidation"),
+        )
+        self.assertEqual([0, 2], sorted(len(servers) for servers in self.hosts().values()))
+        self.assertTrue(all(host.available for host in self.watcher.cloud.hosts()))
+
+    def test_hosts_that_the_strategy_picks(self) -> None:
+        self.assertEqual(
+            [("migrate", "SUCCEEDED")],
+            self.carry_out(
+                "server_consolidation", "node_resource_consolidation", host_choice="specify"
+            ),
+        )
+
+    def test_maintenance_with_a_backup_host(self) -> None:
+        self.assertEqual(
+            [("change_nova_service_state", "SUCCEEDED"), ("migrate", "SUCCEEDED")],
+            self.carry_out(
+                "cluster_maintaining", "host_maintenance", maintenance_node="h1", backup_node="h2"
+            ),
+        )
+        self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
+        self.assertEqual("watcher_maintaining", self.watcher.cloud.host("h1").disabled_reason)
+
+    def test_maintenance_without_migrations(self) -> None:
+        self.assertEqual(
+            [("change_nova_service_state", "SUCCEEDED"), ("stop", "SUCCEEDED")],
+            self.carry_out(
+                "cluster_maintaining",
+                "host_maintenance",
+                maintenance_node="h1",
+                disable_live_migration=True,
+                disable_cold_migration=True,
+            ),
+        )
+
+    def test_a_zone_with_its_servers_and_volumes(self) -> None:
+        self.assertEqual(
+            [("migrate", "SUCCEEDED"), ("volume_migrate", "SUCCEEDED")],
+            self.carry_out(
+                "hardware_maintenance",
+                "zone_migration",
+                compute_nodes=[{"src_node": "h1"}],
+                storage_pools=[{"src_pool": OLD, "dst_pool": NEW}],
+            ),
+        )
+        self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
+        self.assertEqual([NEW], [one.host for one in self.watcher.cloud.storage.volumes()])
+
+    def test_a_zone_that_is_empty(self) -> None:
+        audit = self.create(
+            "ONESHOT",
+            "hardware_maintenance",
+            strategy="zone_migration",
+            parameters={"compute_nodes": [{"src_node": "gone"}]},
+        )
+        self.wait_for_runs(audit, RunState.SUCCEEDED)
+        (plan,) = self.plans(audit)
+        self.assertEqual("SUCCEEDED", plan.state)
