@@ -149,6 +149,8 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
     conf.set_default("use_stderr", True)  # stdout tells the endpoint, and only that
     # A simulated cloud is quick, and costs nothing to look at.
     conf.set_default("migration_interval", 0.2, group="nova")
+    conf.set_default("migration_interval", 0.2, group="cinder")
+    conf.set_default("power_interval", 0.2, group="baremetal")
     conf.set_default("max_workers", 4, group="watcher_workflow_engines.taskflow")
     conf.set_default("collector_plugins", ["compute", "storage", "baremetal"], group="collector")
     return conf

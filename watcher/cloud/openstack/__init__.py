@@ -22,12 +22,8 @@ def connect(conf: cfg.ConfigOpts) -> Cloud:
     then if they are not there.  Invalid for a ``[nova] api_version`` that is too old, or
     for a ``[maas_client] api_key`` that is none.
     """
-    return Cloud(
-        compute_service=_compute(conf),
-        block_storage_service=_block_storage(conf),
-        baremetal_service=_baremetal(conf),
-        notifies=True,
-    )
+    services = _compute(conf), _block_storage(conf), _baremetal(conf)
+    return Cloud(*services, notifies=any(services))
 
 
 def _compute(conf: cfg.ConfigOpts) -> Compute | None:

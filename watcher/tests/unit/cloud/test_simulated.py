@@ -289,6 +289,7 @@ class SimulatedCloudTest(base.TestCase):
             self.assertRaises(Invalid, self.cloud.resume, path)
 
     def test_configuration_names_the_cloud(self) -> None:
+        self.assertFalse(clouds.connect(self.conf).notifies)
         self.assertRaises(NotConfigured, lambda: clouds.connect(self.conf).compute)
         self.conf.set_override("simulation", example_file(), group="cloud")
         self.assertEqual(40, len(clouds.connect(self.conf).compute.hosts()))
