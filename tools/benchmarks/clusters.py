@@ -8,8 +8,15 @@ host is over its capacity.  The same size gives the same cluster.
 import json
 import random
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from watcher.cloud.baremetal import BaremetalNode
+from watcher.cloud.block_storage import Pool, StorageNode, Volume, VolumeType
+from watcher.cloud.compute import Host, Server
+from watcher.decision_engine.model.baremetal import BaremetalModel
+from watcher.decision_engine.model.storage import StorageModel
 
 SIZES = {
     "50x500": (50, 500),
@@ -92,3 +99,53 @@ def _server(
 
 def _uuid(draw: random.Random) -> str:
     return str(uuid.UUID(int=draw.getrandbits(128), version=4))
+
+
+def storage(hosts: Sequence[Host], servers: Sequence[Server]) -> StorageModel:
+    """A pool for each host and a volume for each server, half of them of a type.
+
+    A third of the pools is too full.
+    """
+    draw = random.Random(len(servers))
+    backends = [f"b{number}" for number in range(20)]
+    types = [VolumeType(each, each, {"volume_backend_name": each}) for each in backends]
+    names = [
+        f"{host.hostname}@{backends[number % len(backends)]}#pool"
+        for number, host in enumerate(hosts)
+    ]
+    volumes = [
+        Volume(
+            server.uuid,
+            server.name,
+            draw.choice((10, 20, 50, 100, 200)),
+            host,
+            status=draw.choice(("available", "in-use")),
+            volume_type=draw.choice(("", host.partition("@")[2].partition("#")[0])),
+        )
+        for server, host in zip(
+            servers,
+            draw.choices(names, draw.choices((0.3, 1, 2), k=len(names)), k=len(servers)),
+            strict=True,
+        )
+    ]
+    used = dict.fromkeys(names, 0)
+    for volume in volumes:
+        used[volume.host] += volume.size_gb
+    pools = [_pool(name, max(2500, used[name]), used[name]) for name in names]
+    return StorageModel.build([StorageNode(pool.node) for pool in pools], pools, volumes, types)
+
+
+def _pool(name: str, total: int, used: int) -> Pool:
+    return Pool(
+        name,
+        total_capacity_gb=total,
+        free_capacity_gb=total - used,
+        allocated_capacity_gb=used,
+        capabilities={"volume_backend_name": name.partition("@")[2].partition("#")[0]},
+    )
+
+
+def machines(hosts: Sequence[Host]) -> BaremetalModel:
+    """A machine that is on for each host."""
+    nodes = (BaremetalNode(host.uuid, host.hostname, "on", host_uuid=host.uuid) for host in hosts)
+    return BaremetalModel(tuple(nodes), keeps_hosts_up=True)

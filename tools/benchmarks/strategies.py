@@ -5,6 +5,7 @@ import argparse
 import collections
 import dataclasses
 import datetime
+import functools
 import json
 import resource
 import subprocess
@@ -56,6 +57,8 @@ STRATEGIES: dict[str, Callable[[ComputeModel], Mapping[str, Any]]] = {
     "host_maintenance": _maintenance,
     "zone_migration": _zone,
     "workload_stabilization": lambda model: {},
+    "storage_capacity_balance": lambda model: {},
+    "saving_energy": lambda model: {"free_used_percent": 1},
 }
 """The strategies that are measured, and the parameters for a cluster."""
 
@@ -109,6 +112,8 @@ def _measure(name: str, file: str, database: str | None) -> dict[str, Any]:
     parameters = STRATEGIES[name](model)
     inputs = dataclasses.replace(
         trial.inputs(strategy, model, **parameters),
+        storage_model=functools.cache(lambda: clusters.storage(compute.hosts(), compute.servers())),
+        baremetal_model=lambda: clusters.machines(compute.hosts()),
         host_metric=metrics.host_metric,
         server_metric=metrics.server_metric,
     )
