@@ -15,7 +15,7 @@ from watcher.cloud.compute import Host, Server
 from watcher.cloud.openstack.session import session
 from watcher.common.errors import NotFound
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Refused, Send, number
-from watcher.decision_engine.datasources.source import Tools, aggregate_of
+from watcher.decision_engine.datasources.source import Tools, aggregate_of, mapped
 
 LOG = log.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Gnocchi:
 
     def __init__(self, tools: Tools) -> None:
         self._queries = Queries(self.name, _connect(tools), tools.conf, tools.wait)
-        self.metrics: Mapping[str, str] = {**METRICS, **tools.metric_map}
+        self.metrics = mapped(METRICS, tools.metric_map)
 
     def check(self) -> None:
         self._queries.ask("answer", list, "GET", "metric", params={"limit": 1}, **QUICK)

@@ -11,7 +11,7 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid, NotConfigured, NotFound
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
-from watcher.decision_engine.datasources.source import Tools, aggregate_of
+from watcher.decision_engine.datasources.source import Tools, aggregate_of, mapped
 
 LOG = log.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Prometheus:
     def __init__(self, tools: Tools) -> None:
         self._options = tools.conf[self.group]
         self._queries = Queries(self.name, self._connect(tools), tools.conf, tools.wait)
-        self.metrics: Mapping[str, str] = {**METRICS, **KNOWN_TO_WATCHER, **tools.metric_map}
+        self.metrics = mapped({**METRICS, **KNOWN_TO_WATCHER}, tools.metric_map)
 
     def _connect(self, tools: Tools) -> Send:
         """What sends requests.  NotConfigured."""

@@ -41,6 +41,12 @@ class Datasource(Metrics, Protocol):
         """Ask once whether it answers.  MetricsUnavailable if it does not."""
 
 
+def mapped(usual: Mapping[str, str], metric_map: Mapping[str, Any]) -> Mapping[str, str]:
+    """*usual* with what the metric map replaces, adds and, by null, takes away."""
+    names = {**usual, **metric_map}
+    return {metric: str(name) for metric, name in names.items() if name}
+
+
 def aggregate_of(name: str) -> str:
     """mean, min or max; a count of measures says nothing of a load, so it means the mean.
 

@@ -4,6 +4,7 @@ from oslo_config import cfg
 
 from watcher.common.errors import Invalid, MetricsUnavailable, NotConfigured
 from watcher.conf.datasources import DATASOURCES_OF_STRATEGY
+from watcher.decision_engine.datasources import metric_map
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.tests.base import TestCase
@@ -174,6 +175,10 @@ class TestMetricMap(TestCase):
         metrics = self.made("plain: {host_outlet_temp: outlet, host_power: watts}")
         self.assertEqual({"host_outlet_temp": "outlet", "host_power": "watts"}, metrics)
         self.assertEqual("", self.logged.output)
+
+    def test_a_file_that_cannot_be_read(self):
+        self.assertEqual({}, metric_map.load(self.directory))
+        self.assertIn("left out", self.logged.output)
 
     def test_it_need_not_exist(self):
         self.assertEqual({"host_outlet_temp": "plain.host_outlet_temp"}, self.made(None))

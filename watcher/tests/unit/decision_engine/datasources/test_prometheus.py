@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
 
-from watcher.common.errors import Invalid, MetricsUnavailable, NotConfigured
+import fixtures
+
+from watcher.common.errors import Invalid, MetricsUnavailable, NotConfigured, NotFound
 from watcher.decision_engine.datasources import prometheus
+from watcher.tests.emulated import prometheus as emulated
+from watcher.tests.emulated.keystone import answer
 from watcher.tests.emulated.prometheus import Prometheus
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 from watcher.tests.unit.decision_engine.datasources import stories
@@ -112,6 +116,28 @@ class TestPrometheus(stories.DatasourceTest, stories.Stories):
         self.assertEqual("avg by (fqdn) (avg_over_time(ipmi_power_watts[600s]))", self.query)
         self.assertTrue(source.available("host_power"))
         self.assertFalse(source.available("host_cpu_usage"))
+
+    def test_what_the_map_takes_away_is_not_there(self):
+        source = self.make({"instance_cpu_usage": None})
+        self.assertFalse(source.available("instance_cpu_usage"))
+        self.assertRaises(NotFound, source.server_metric, "instance_cpu_usage", SERVERS, **HOW)
+
+    def test_an_answer_of_another_type(self):
+        self.conf.set_override("query_max_retries", 1, group="watcher_datasources")
+        for wrong in (
+            {"status": "error", "error": "oh"},
+            {"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}},
+        ):
+            self.patch(emulated, "_vector", lambda series, wrong=wrong: answer(wrong))
+            self.assertIn("something else", str(self.assertRaises(MetricsUnavailable, self.ask)))
+
+    def test_warnings_are_logged(self):
+        logged = self.useFixture(fixtures.FakeLogger())
+        vector = {"resultType": "vector", "result": []}
+        full = {"status": "success", "data": vector, "warnings": ["results truncated"]}
+        self.patch(emulated, "_vector", lambda series: answer(full))
+        self.assertEqual({}, self.ask())
+        self.assertIn("results truncated", logged.output)
 
     def test_a_period_of_nothing_is_refused(self):
         self.assertIn("period", str(self.assertRaises(Invalid, self.ask, period=0)))
