@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
 _NAME = {"type": "string"}
-_MIGRATING = ("starting", "migrating", "completing")
 
 
 def _limit(description: str, default: int) -> dict[str, Any]:
@@ -303,10 +302,9 @@ class _Volumes:
     def _fits(self, volume: Volume, pool: str) -> bool:
         """Whether a volume can be migrated there now; if so, its room is taken."""
         model, free = self._storage, self._free[pool]
-        node = next(node for node in model.nodes if node.host == pool.partition("#")[0])
         if (
             pool == volume.host
-            or (node.state, node.status) != ("up", "enabled")
+            or not self._takes(pool, volume)
             or volume.uuid in model.with_snapshots
             or (free is not None and free < volume.size_gb)
             or not self._servers_bear_it(volume)
@@ -316,8 +314,19 @@ class _Volumes:
             self._free[pool] = free - volume.size_gb
         return True
 
+    def _takes(self, name: str, volume: Volume) -> bool:
+        """Whether a pool is in service, and has what the type of a volume asks for."""
+        pool = self._storage.pools[self._storage.pool_index[name]]
+        node = next(node for node in self._storage.nodes if node.host == pool.node)
+        volume_type = self._storage.types.get(volume.volume_type)
+        return (node.state, node.status) == ("up", "enabled") and (
+            volume_type is None or pool.accepts(volume_type)
+        )
+
     def _servers_bear_it(self, volume: Volume) -> bool:
-        """Only a server that runs, or is paused, gets the new place of a volume."""
+        """Only one server that runs, or is paused, gets the new place of a volume."""
+        if len(volume.attachments) > 1:
+            return False
         index = self._compute.server_index
         known = [each.server_id for each in volume.attachments if each.server_id in index]
         states = {self._compute.servers[index[uuid]].state for uuid in known}
@@ -342,7 +351,7 @@ def _way(server: Server) -> str | None:
 
 
 def _at_rest(volume: Volume) -> bool:
-    return volume.status in ("available", "in-use") and volume.migration_status not in _MIGRATING
+    return volume.status in ("available", "in-use") and not volume.moving
 
 
 def _server_rank(server: Server, priority: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -28,9 +28,13 @@ def volume(name, pool=OLD, size=1, **values):
 def storage(volumes, free=100, with_snapshots=()):
     return StorageModel.build(
         [StorageNode("c@lvm"), StorageNode("c@nfs"), StorageNode("c@down", state="down")],
-        [Pool(OLD), Pool(SPARE, free_capacity_gb=free), Pool(DOWN)],
+        [
+            Pool(OLD),
+            Pool(SPARE, free_capacity_gb=free, capabilities={"colour": "red"}),
+            Pool(DOWN),
+        ],
         volumes,
-        [VolumeType("1", "gold"), VolumeType("2", "silver")],
+        [VolumeType("1", "gold"), VolumeType("2", "silver", {"colour": "blue"})],
         frozenset(uid(name) for name in with_snapshots),
     )
 
@@ -242,7 +246,11 @@ class VolumesTest(TestCase):
         self.assertEqual([], names(self.solve(volumes, {"dst_pool": OLD})))
 
     def test_volumes_that_stay(self):
-        for change in ({"status": "error"}, {"migration_status": "migrating"}):
+        for change in (
+            {"status": "error"},
+            {"migration_status": "migrating"},
+            {"volume_type": "silver"},  # which SPARE is not fit for
+        ):
             self.assertEqual([], names(self.solve([volume("v1", **change)])))
         self.assertEqual([], names(self.solve([volume("v1")], with_snapshots=["v1"])))
         self.assertEqual(
@@ -253,6 +261,8 @@ class VolumesTest(TestCase):
         for name, moved in (("s1", 1), ("s2", 0), ("unknown", 1)):
             one = volume("v1", status="in-use", attachments=[Attachment(uid(name), "a")])
             self.assertEqual(moved, len(names(self.solve([one]))), name)
+        two = [Attachment(uid("s1"), "a"), Attachment(uid("s3"), "b")]
+        self.assertEqual([], names(self.solve([volume("v1", status="in-use", attachments=two)])))
 
     def test_limits(self):
         volumes = [volume(f"v{number}") for number in range(5)]
@@ -278,7 +288,7 @@ class VolumesTest(TestCase):
     def test_a_server_follows_its_volume(self):
         volumes = [
             volume("v1", status="in-use", attachments=[Attachment(uid("s1"), "a")]),
-            volume("v2", attachments=[Attachment(uid("s3"), "b"), Attachment(uid("gone"), "c")]),
+            volume("v2", attachments=[Attachment(uid("gone"), "c")]),
         ]
         nodes = {"compute_nodes": [{"src_node": "h1"}]}
         self.assertEqual(
