@@ -134,6 +134,10 @@ class Compute(Protocol):
 
     def server(self, uuid: str) -> Server: ...
 
+    def failure(self, uuid: str) -> str | None:
+        """Why the last thing that was done with a server failed, in the service's words and
+        with the id of the request; None if it did not fail, or nobody knows why."""
+
     def live_migrate(self, uuid: str, destination: str | None) -> None:
         """Begin to move a running server to *destination* (None: the scheduler picks)."""
 

@@ -115,6 +115,8 @@ class SimulatedCloud:
         self._migrations: dict[str, _Migration] = {}
         self._unconfirmed: dict[str, _Migration] = {}
         self._switches: dict[str, _Switch] = {}
+        self._failed: set[str] = set()
+        """Servers whose last migration or resize failed."""
         self._changed: dict[str, datetime.datetime] = {}
         """When each server last changed, of those that have."""
         usual = scenario.server_metrics.get("instance_cpu_usage", {})
@@ -175,6 +177,10 @@ class SimulatedCloud:
         if server is None:
             raise NotFound(f"Server {uuid} was not found.")
         return server
+
+    def failure(self, uuid: str) -> str | None:
+        with self._present():
+            return "It was told to fail." if uuid in self._failed else None
 
     def live_migrate(self, uuid: str, destination: str | None) -> None:
         with self._present():
@@ -243,7 +249,7 @@ class SimulatedCloud:
         with self._present():
             host = self.host(hostname)
             self._hosts[hostname] = dataclasses.replace(
-                host, status="disabled", disabled_reason=reason
+                host, status="disabled", disabled_reason=reason or None
             )
 
     # Metrics
@@ -379,6 +385,7 @@ class SimulatedCloud:
         uuid = migration.server
         del self._migrations[uuid]
         if migration.fails:
+            self._failed.add(uuid)
             self._change(uuid, task_state=None)
             return
         if not migration.live:
@@ -409,6 +416,7 @@ class SimulatedCloud:
             raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
         wanted = dataclasses.replace(server, **_sized(flavor)) if flavor else server
         target = self._target(wanted, destination, may_stay=flavor is not None)
+        self._failed.discard(server.uuid)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
         self._migrations[server.uuid] = _Migration(
             server.uuid,

@@ -70,7 +70,7 @@ class ChangeNovaServiceState(Action):
         if status == "enabled":
             self._compute.enable(hostname)
         else:
-            self._compute.disable(hostname, reason or "Disabled by Watcher.")
+            self._compute.disable(hostname, reason or "")
 
     def _host(self) -> Host:
         """The host of that name or, failing that, of that uuid.  NotFound."""

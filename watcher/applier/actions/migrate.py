@@ -117,9 +117,7 @@ class Migrate(ServerAction):
         """Complete what ended on another host; ActionFailed if it is not as it should be."""
         self._refuse_error(server)
         if self._is_back(server):
-            raise ActionFailed(
-                f"Server {self._uuid} stayed on host {self._source}: the migration failed."
-            )
+            raise self._failed(f"stayed on host {self._source}: the migration failed.")
         if server.host == self._source or server.host != (self._destination or server.host):
             wanted = self._destination or "another host"
             raise ActionFailed(

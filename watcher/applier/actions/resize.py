@@ -64,9 +64,9 @@ class Resize(ServerAction):
         """Confirm what is done; ActionFailed if the server is not as it should be."""
         self._refuse_error(server)
         if server.flavor != flavor.name:
-            raise ActionFailed(
-                f"Server {self._uuid} is {server.state} with flavor {server.flavor}: the resize "
-                f"to {flavor.name} failed."
+            raise self._failed(
+                f"is {server.state} with flavor {server.flavor}: the resize to {flavor.name} "
+                f"failed."
             )
         if server.state == "resized":
             self._confirm()

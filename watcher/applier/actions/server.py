@@ -8,7 +8,7 @@ from oslo_log import log
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip
 from watcher.cloud.compute import Compute, Server
-from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
+from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound, WatcherError
 
 LOG = log.getLogger(__name__)
 
@@ -111,7 +111,16 @@ class ServerAction(Action):
 
     def _refuse_error(self, server: Server) -> None:
         if server.state == "error":
-            raise ActionFailed(f"Server {self._uuid} is in state ERROR on host {server.host}.")
+            raise self._failed(f"is in state ERROR on host {server.host}.")
+
+    def _failed(self, sentence: str) -> ActionFailed:
+        """That the server *sentence*, and what the cloud says about it."""
+        try:
+            reason = self._compute.failure(self._uuid)
+        except WatcherError as error:
+            LOG.warning("Why the %s of server %s failed: %s", self.wish, self._uuid, error)
+            reason = None
+        return ActionFailed(" ".join(filter(None, (f"Server {self._uuid} {sentence}", reason))))
 
 
 def idle(server: Server) -> bool:

@@ -72,7 +72,4 @@ class Stop(ServerAction):
         if end is None:
             raise ActionFailed(f"Server {self._uuid} was not {state} within {self._patience}.")
         if end.state != state:
-            raise ActionFailed(
-                f"Server {self._uuid} should be {state} but is {end.state.upper()} on host "
-                f"{end.host}."
-            )
+            raise self._failed(f"should be {state} but is {end.state.upper()} on host {end.host}.")

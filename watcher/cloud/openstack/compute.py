@@ -21,6 +21,8 @@ LOG = log.getLogger(__name__)
 _MINIMUM = "2.56"
 _DOWN_CELLS = "2.69"
 """From here on nova tells what it leaves out because a cell is down."""
+_DETAILS = "2.84"
+"""From here on nova tells why what it did with a server failed."""
 _PINNED_ZONE = "2.96"
 # Later ones ask each host for its uptime.
 _HYPERVISORS = "2.53"
@@ -112,6 +114,17 @@ class Nova:
         if not rows:
             raise NotFound(f"Flavor {ident} was not found.")
         return nova_json.read(rows, nova_json.flavor)[0]
+
+    def failure(self, uuid: str) -> str | None:
+        version = _DETAILS if self._nova.supports(_DETAILS) else _MINIMUM
+        path = _path("servers", uuid) + "/os-instance-actions"
+        newest = list(self._nova.rows(path, "instanceActions", version))[:1]
+        for action in nova_json.read(newest, nova_json.failed_action):
+            if action is None:
+                return None
+            answer = self._nova.get(f"{path}/{action}", version)
+            return nova_json.read([answer], nova_json.failure)[0]
+        return None
 
     # What can be done
 

@@ -52,6 +52,19 @@ def server(row: Json, extended: bool) -> Server:
     )
 
 
+def failed_action(row: Json) -> str | None:
+    """The request id of an action on a server that failed; None if it did not."""
+    return str(row["request_id"]) if row["message"] == "Error" else None
+
+
+def failure(row: Json) -> str:
+    """Why an action on a server failed, and in which request."""
+    action = row["instanceAction"]
+    details = [event["details"] for event in action["events"] if event.get("details")]
+    words = " ".join(details[-1].split()) if details else f"its {action['action']} failed"
+    return f"nova says: {words} ({action['request_id']})"
+
+
 def flavor(row: Json) -> Flavor:
     return Flavor(row["id"], row["name"], row["vcpus"], row["ram"], _disk_gb(_embedded(row)))
 

@@ -38,6 +38,8 @@ _URLS = Map(
         Rule("/v2.1/servers/<ident>/action", endpoint="act", methods=["POST"]),
         Rule("/v2.1/servers/<ident>/migrations", endpoint="migrations"),
         Rule("/v2.1/servers/<ident>/migrations/<int:number>", endpoint="abort", methods=["DELETE"]),
+        Rule("/v2.1/servers/<ident>/os-instance-actions", endpoint="instance_actions"),
+        Rule("/v2.1/servers/<ident>/os-instance-actions/<name>", endpoint="instance_action"),
         Rule("/v2.1/flavors/detail", endpoint="flavors"),
         Rule("/v2.1/flavors/<ident>", endpoint="flavor"),
     ]
@@ -74,6 +76,10 @@ class Nova:
         """Server uuid to what it will be once its task is over, with ``looks`` left."""
         self.running: dict[str, Row] = {}
         """Server uuid to its live migration."""
+        self.fails: dict[str, str] = {}
+        """Server uuid to why what it does comes to nothing."""
+        self.log: dict[str, list[Row]] = {}
+        """Server uuid to its instance actions, the newest first."""
         self._rendered: dict[str, bytes] = {}
 
     # State
@@ -230,6 +236,10 @@ class Nova:
         """End a server's task."""
         task = self.tasks.pop(ident)
         self.running.pop(ident, None)
+        if ident in self.fails:
+            task["after"] = {}
+            event = {"event": "conductor", "result": "Error", "details": self.fails[ident]}
+            self.log[ident][0] |= {"message": "Error", "events": [event]}
         self.touch(ident, **{"OS-EXT-STS:task_state": None} | task["after"])
 
     def _present(self, ident: str) -> Row:
@@ -250,6 +260,19 @@ class Nova:
         self.tasks[ident]["after"] = {}
         self.finish(ident)
         return Response(status=202)
+
+    def _instance_actions(self, request: Request, ident: str) -> Response:
+        return answer({"instanceActions": self.log.get(ident, [])})
+
+    def _instance_action(self, request: Request, ident: str, name: str) -> Response:
+        (action,) = (row for row in self.log[ident] if row["request_id"] == name)
+        asked = request.headers["OpenStack-API-Version"].split()[1]
+        hidden = set() if _version(asked) >= (2, 84) else {"details"}
+        events = [
+            {key: value for key, value in event.items() if key not in hidden}
+            for event in action["events"]
+        ]
+        return answer({"instanceAction": action | {"events": events}})
 
     def _flavors(self, request: Request) -> Response:
         return self._page(request, "flavors", list(self.flavors.values()))
@@ -298,6 +321,9 @@ class Nova:
 
     def _begin(self, ident: str, task_state: str, after: Row) -> None:
         self.touch(ident, **{"OS-EXT-STS:task_state": task_state})
+        name = f"req-{len(self.log.setdefault(ident, []))}"
+        begun = {"action": task_state, "request_id": name, "message": None, "events": []}
+        self.log[ident].insert(0, begun)
         self.tasks[ident] = {"looks": 1, "after": after}
 
     # Pages

@@ -329,6 +329,22 @@ class TestActions(ComputeTestCase):
         error = self.assertRaises(CloudRefused, self.compute.abort_live_migration, self.uuid)
         self.assertIn("no live migration", str(error))
 
+    def test_why_something_failed(self) -> None:
+        self.assertIsNone(self.compute.failure(self.uuid))
+        self.compute.live_migrate(self.uuid, "two")
+        self.settle()
+        self.assertIsNone(self.compute.failure(self.uuid))
+        self.nova.fails[self.uuid] = "No valid host\nwas found."
+        for newest, words in (
+            ("2.100", "nova says: No valid host was found. (req-1)"),
+            ("2.83", "nova says: its resize_migrating failed (req-2)"),
+        ):
+            self.nova.newest = newest
+            self.reconnect()
+            self.compute.cold_migrate(self.uuid, None)
+            self.assertEqual(("two", "active"), self.settle())
+            self.assertEqual(words, self.compute.failure(self.uuid))
+
     def test_flavor_by_id_or_name(self) -> None:
         medium = self.nova.add_flavor("medium", 2, 2048, 10, ephemeral=3, swap=512)
         expected = Flavor(medium["id"], "medium", 2, 2048, 14)

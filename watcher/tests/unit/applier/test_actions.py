@@ -150,7 +150,15 @@ class ResizeTest(ActionTestCase):
 
     def test_one_that_fails(self) -> None:
         self.build(migration_fails=True)
-        self.assertIn("the resize to large failed", self.sentence(self.action().execute))
+        failure = self.sentence(self.action().execute)
+        self.assertIn("the resize to large failed. It was told to fail.", failure)
+
+    def test_one_whose_failure_is_not_explained(self) -> None:
+        self.build(migration_fails=True)
+        for silence in ({"return_value": None}, {"side_effect": CloudUnavailable("No answer.")}):
+            with mock.patch.object(self.cloud, "failure", **silence):
+                failure = self.sentence(self.action().execute)
+            self.assertTrue(failure.endswith("the resize to large failed."))
 
     def test_one_that_ends_in_error(self) -> None:
         self.on_wait = lambda: self.change(state="error")

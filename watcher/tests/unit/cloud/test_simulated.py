@@ -73,7 +73,9 @@ class SimulatedCloudTest(base.TestCase):
         self.cloud.live_migrate("s1", "b")
         self.clock.now += 3
         self.assertEqual(("a", "active", None), self.place())
+        self.assertEqual("It was told to fail.", self.cloud.failure("s1"))
         self.cloud.live_migrate("s1", "b")
+        self.assertIsNone(self.cloud.failure("s1"))
 
     def test_an_aborted_migration_leaves_the_server_on_its_source(self) -> None:
         self.cloud.live_migrate("s1", "b")
