@@ -64,7 +64,10 @@ class EmulatedCloud(fixtures.Fixture):
             )
         flavors = [self.nova.add_flavor(f"x{size}", size, 2048 * size, 10) for size in (1, 2, 4)]
         for number in range(servers):
-            self.nova.add_server(f"server-{number}", names[number % hosts], flavors[number % 3])
+            uuid = self.nova.add_server(
+                f"server-{number}", names[number % hosts], flavors[number % 3]
+            )
+            self.nova.all[uuid]["updated"] = "2026-01-02T03:04:05Z"
 
     def asked(self) -> Counter[str]:
         """Method and path to how often that was asked for."""

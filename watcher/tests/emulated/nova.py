@@ -46,6 +46,56 @@ _URLS = Map(
 )
 
 
+# What else nova shows of a server, so that an answer is as large as in life.
+_BESIDES: Row = {
+    "accessIPv4": "",
+    "accessIPv6": "",
+    "addresses": {
+        "private": [
+            {
+                "version": 4,
+                "addr": f"192.0.2.{number}",
+                "OS-EXT-IPS:type": "fixed",
+                "OS-EXT-IPS-MAC:mac_addr": f"fa:16:3e:00:00:0{number}",
+            }
+            for number in (1, 2)
+        ]
+    },
+    "config_drive": "",
+    "description": None,
+    "hostId": "f" * 56,
+    "host_status": "UP",
+    "key_name": "default",
+    "links": [
+        {"rel": rel, "href": "http://192.0.2.9:8774/v2.1/servers/" + "f" * 36}
+        for rel in ("self", "bookmark")
+    ],
+    "os-extended-volumes:volumes_attached": [{"id": "f" * 36, "delete_on_termination": False}],
+    "progress": 0,
+    "security_groups": [{"name": "default"}],
+    "tags": [],
+    "trusted_image_certificates": None,
+    "user_id": "f" * 32,
+    **{
+        f"OS-EXT-SRV-ATTR:{name}": "f" * 16
+        for name in (
+            "hostname",
+            "hypervisor_hostname",
+            "instance_name",
+            "kernel_id",
+            "ramdisk_id",
+            "reservation_id",
+            "root_device_name",
+        )
+    },
+    "OS-EXT-AZ:availability_zone": "nova",
+    "OS-EXT-STS:power_state": 1,
+    "OS-DCF:diskConfig": "MANUAL",
+    "OS-SRV-USG:launched_at": "2026-01-02T03:04:05.000000",
+    "OS-SRV-USG:terminated_at": None,
+}
+
+
 class Refusal(Exception):
     """An answer that is an error."""
 
@@ -124,7 +174,7 @@ class Nova:
 
     def add_server(self, name: str, host: str, flavor: Row, **more: Any) -> str:
         """The uuid of the new server."""
-        row = {
+        row = _BESIDES | {
             "id": str(uuid.uuid4()),
             "name": name,
             "created": "2026-01-02T03:04:05Z",
