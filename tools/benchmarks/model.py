@@ -71,7 +71,10 @@ def _part(part: str, size: str) -> Iterator[Figure]:
 
 
 def _sync(size: str) -> Iterator[Figure]:
-    """Reading it all, reading what has changed, and reading it all with known inventories."""
+    """Reading it all, reading what has changed, and reading it all with known inventories.
+
+    The service of today needs three requests a host each time.
+    """
     hosts, _ = clusters.SIZES[size]
     with _cloud_of(size) as url:
         conf = watcher_conf.load([], [])
@@ -94,7 +97,7 @@ def _sync(size: str) -> Iterator[Figure]:
 
 
 def _figures(what: str, work: Callable[[], Any], today: int | None = None) -> Iterator[Figure]:
-    """Seconds, those of them that this process computes, and requests.  Today's service needs three requests a host."""
+    """Seconds, those of them that this process computes, and requests beside *today*'s."""
     with _counted() as count:
         began, worked = time.perf_counter(), time.process_time()
         work()
