@@ -10,7 +10,9 @@ from oslo_upgradecheck import common_checks, upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from watcher import conf as watcher_conf
+from watcher.cloud.openstack.versions import nova_version
 from watcher.cmd import exposure, model_dump
+from watcher.common.errors import Invalid
 from watcher.db import migration
 from watcher.db.session import Database
 
@@ -21,6 +23,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._upgrade_checks = (
+            ("Minimum Nova API Version", Checks._nova_version),
             (
                 "Policy File JSON to YAML Migration",
                 (common_checks.check_policy_json, {"conf": conf}),
@@ -28,6 +31,13 @@ class Checks(upgradecheck.UpgradeCommands):
             ("Database Schema", Checks._schema),
             ("Open Webhooks", Checks._open_webhooks),
         )
+
+    def _nova_version(self) -> Result:
+        try:
+            nova_version(self._conf)
+        except Invalid as error:
+            return Result(Code.FAILURE, str(error))
+        return Result(Code.SUCCESS)
 
     def _schema(self) -> Result:
         database = Database(self._conf)
