@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import copy
 import datetime
+import subprocess
+import sys
 
 import fixtures
 from oslo_messaging.notify import Notifier
@@ -279,3 +281,22 @@ class ListenerTest(TestCase):
             lambda: "h2" in [s.host for s in kept.recent_compute().servers if s.uuid == uid("s1")],
             "the server is on h2",
         )
+
+
+class MemoryTest(TestCase):
+    def test_readings_in_the_background_do_without_numpy(self):
+        script = """
+import sys
+from watcher import conf as watcher_conf
+from watcher.cloud import simulated
+from watcher.decision_engine.model.collectors import Collectors
+
+conf = watcher_conf.load([], [])
+conf.set_override("collector_plugins", ["compute", "storage", "baremetal"], group="collector")
+cloud = simulated.SimulatedCloud.from_file(simulated.example_file()).cloud
+for collector in Collectors(conf, cloud)._collectors.values():
+    collector.sync().exception(30)
+print("numpy" in sys.modules)
+"""
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        self.assertEqual(("False\n", 0), (ran.stdout, ran.returncode), ran.stderr)
