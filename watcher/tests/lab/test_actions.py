@@ -72,13 +72,17 @@ class ActionsTest(RealCloudTestCase):
         return self.driver.server(self.boot(self.driver, "watcher-lab", FLAVOR, **metadata))
 
     def elsewhere(self, server: Server) -> str:
-        """The emptiest host that is not the server's."""
-        room = {
-            host.hostname: -len(self.driver.servers_on(host.hostname))
-            for host in self.driver.hosts()
-            if host.available and host.hostname != server.host
-        }
-        return max(room, key=lambda name: room[name])
+        """The emptiest host that is not the server's, once there is one."""
+
+        def hosts() -> list[str]:
+            return [
+                host.hostname
+                for host in self.driver.hosts()
+                if host.available and host.hostname != server.host
+            ]
+
+        available = base.wait_for(hosts, "another host takes servers", SECONDS)
+        return min(available, key=lambda name: len(self.driver.servers_on(name)))
 
     def add_plan(self, *steps: tuple[str, str, dict[str, Any]]) -> models.ActionPlan:
         """A PENDING plan of (type, resource id, parameters), one after the other."""
