@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from oslo_log import log
 
@@ -39,7 +41,7 @@ class VolumeMigrate(Action):
         "additionalProperties": False,
     }
 
-    def check(self) -> None:
+    def check(self) -> Mapping[str, Any]:
         try:
             volume = self._storage.volume(self._uuid)
         except NotFound:
@@ -52,6 +54,7 @@ class VolumeMigrate(Action):
         if pool is not None and not self._retypes:
             self._check_attached(volume)
             self._check_accepted(volume, pool)
+        return {"pool": volume.host, "type": volume.volume_type}
 
     def execute(self) -> None:
         try:
@@ -81,6 +84,14 @@ class VolumeMigrate(Action):
         if not self._has_arrived(volume):
             volume = self._await_rest(begun=volume.moving)
         return not self._has_arrived(volume)
+
+    def revert(self, origin: Mapping[str, Any]) -> None:
+        """A volume gets its type or its pool back; a retype leaves the pool to cinder."""
+        if self._retypes:
+            way_back = {**self.parameters, "destination_type": origin["type"]}
+        else:
+            way_back = {**self.parameters, "destination_node": origin["pool"]}
+        VolumeMigrate(way_back, self.tools).resume()
 
     @property
     def _storage(self) -> BlockStorage:

@@ -85,6 +85,20 @@ class VolumeMigrateTest(base.TestCase):
     def failure(self, do: Callable[[], Any]) -> str:
         return str(self.assertRaises(ActionFailed, do))
 
+    # revert
+
+    def test_a_volume_comes_back(self) -> None:
+        for kind, volume_type in (("migrate", ""), ("retype", "fast")):
+            self.build(volume_type=volume_type)
+            action = self.action(kind)
+            origin = action.check()
+            before = self.place()
+            action.execute()
+            self.assertNotEqual(before, self.place())
+            for _ in range(2):
+                action.revert(origin)
+                self.assertEqual(before, self.place())
+
     # check
 
     def test_there_is_nothing_to_do_for_a_volume_that_is_gone(self) -> None:
