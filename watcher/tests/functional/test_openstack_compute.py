@@ -389,6 +389,32 @@ class TestActions(ComputeTestCase):
         self.assertRaises(CloudUnavailable, self.compute.server, self.uuid)
 
 
+class TestRequests(ComputeTestCase):
+    def test_a_model_takes_what_the_documentation_says(self) -> None:
+        self.nova.page = 40
+        self.emulated.fill(100, 500)
+        self.nova.groups = [{"id": "g", "policy": "affinity", "members": []}]
+
+        def read() -> None:
+            self.compute.hosts()
+            self.compute.servers()
+            self.compute.server_groups()
+
+        inventories = [path for path in self.calls(read) if path.endswith("/inventories")]
+        self.assertEqual(100, len(inventories))
+        self.assertEqual(
+            {
+                "GET /compute/v2.1/os-hypervisors/detail": 3,
+                "GET /compute/v2.1/os-services": 1,
+                "GET /compute/v2.1/os-aggregates": 1,
+                "GET /compute/v2.1/os-server-groups": 2,
+                "GET /compute/v2.1/servers/detail": 13,
+                "GET /placement/resource_providers": 1,
+            },
+            self.calls(read),
+        )
+
+
 class TestConnection(ComputeTestCase):
     def test_threads_share_it(self) -> None:
         self.emulated.fill(8, 40)

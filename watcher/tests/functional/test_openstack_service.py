@@ -70,6 +70,12 @@ class TestService(ServiceTestCase):
             self.service.get("/things")
         self.assertEqual(1, self.keystone.issued)
 
+    def test_a_token_that_has_expired_is_renewed(self) -> None:
+        self.service.get("/things")
+        self.server.fail(Fault.REFUSED)
+        self.assertIn("things", self.service.get("/things"))
+        self.assertEqual(2, self.keystone.issued)
+
     def test_supports(self) -> None:
         self.assertTrue(self.service.supports("3.71"))
         self.assertFalse(self.service.supports("3.72"))
