@@ -4,7 +4,7 @@
 import dataclasses
 import datetime
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 _MOVING = ("starting", "migrating", "completing")
 
@@ -98,6 +98,15 @@ class Volume:
         return self.status == "retyping" or self.migration_status in _MOVING
 
 
+class VolumeChanges(NamedTuple):
+    """What has become of the volumes."""
+
+    changed: Sequence[Volume]
+    """Those that are new or have changed; deleted ones are not among them."""
+    total: int
+    """How many volumes there are in all, by which deleted ones are found out."""
+
+
 class BlockStorage(Protocol):
     """The block storage service.
 
@@ -111,6 +120,9 @@ class BlockStorage(Protocol):
     def pools(self) -> Sequence[Pool]: ...
 
     def volumes(self) -> Sequence[Volume]: ...
+
+    def volume_changes(self, since: datetime.datetime) -> VolumeChanges | None:
+        """What has changed from *since* (UTC) on; None if the service cannot tell."""
 
     def volume_types(self) -> Sequence[VolumeType]: ...
 

@@ -19,13 +19,23 @@ volume may have ``migration_seconds``, ``migration_fails`` and ``has_snapshots``
 
 import contextlib
 import dataclasses
+import datetime
 import threading
 import uuid as uuidlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from watcher.cloud.block_storage import Attachment, Pool, StorageNode, Volume, VolumeType
+from oslo_utils import timeutils
+
+from watcher.cloud.block_storage import (
+    Attachment,
+    Pool,
+    StorageNode,
+    Volume,
+    VolumeChanges,
+    VolumeType,
+)
 from watcher.cloud.fields import made, moment, refuse_unknown
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 
@@ -72,6 +82,8 @@ class SimulatedStorage:
         self._courses: dict[str, tuple[float, bool]] = {}
         self._snapshots: set[str] = set()
         self._moves: dict[str, _Move] = {}
+        self._changed: dict[str, datetime.datetime] = {}
+        """When each volume last changed, of those that have."""
         seconds = float(content.get("migration_seconds", 10))
         for entry in content.get("volumes", ()):
             self._add(entry, seconds)
@@ -122,6 +134,11 @@ class SimulatedStorage:
     def volumes(self) -> Sequence[Volume]:
         with self._present():
             return list(self._volumes.values())
+
+    def volume_changes(self, since: datetime.datetime) -> VolumeChanges:
+        with self._present():
+            changed = [self._volumes[uuid] for uuid, at in self._changed.items() if at >= since]
+            return VolumeChanges(changed, len(self._volumes))
 
     def volume_types(self) -> Sequence[VolumeType]:
         return self._types
@@ -240,6 +257,7 @@ class SimulatedStorage:
 
     def _change(self, uuid: str, **changes: Any) -> None:
         self._volumes[uuid] = dataclasses.replace(self._volumes[uuid], **changes)
+        self._changed[uuid] = timeutils.utcnow()
 
     def _taken(self) -> Counter[str]:
         """GB of each pool that volumes, and moves on their way to it, take."""

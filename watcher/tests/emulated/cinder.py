@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated cinder: as much of its API 3 as the block storage driver uses."""
 
-from collections.abc import Callable, Iterable
+import datetime
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -23,6 +24,7 @@ class Cinder:
         """Uuids of volumes whose former copies are still being deleted."""
         self.snapshots: list[str] | None = None
         """Of which volume each snapshot is; by default one of each that has any."""
+        self.version = "3.71"
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -42,6 +44,7 @@ class Cinder:
             "/scheduler-stats/get_pools": self._pools,
             "/types": self._types,
             "/volumes/detail": self._volumes,
+            "/volumes": self._count,
             "/snapshots": self._snapshots,
         }
         if path in lists:
@@ -53,7 +56,7 @@ class Cinder:
 
     def _version(self, request: Request) -> Response:
         link = {"rel": "self", "href": request.url_root + "v3/"}
-        version = {"id": "v3.0", "status": "CURRENT", "min_version": "3.0", "version": "3.71"}
+        version = {"id": "v3.0", "status": "CURRENT", "min_version": "3.0", "version": self.version}
         return answer({"version": version | {"links": [link]}})
 
     def _services(self, request: Request) -> Response:
@@ -83,13 +86,33 @@ class Cinder:
         return answer({"volume_types": rows})
 
     def _volumes(self, request: Request) -> Response:
-        rows = [_volume(each) for each in self.storage.volumes()]
+        rows = [_volume(each) for each in self._asked_for(request)]
         if request.args.get("migration_status") == "deleting":
             rows = [
                 {"id": f"former-{uuid}", "os-vol-mig-status-attr:name_id": uuid}
                 for uuid in self.leftovers
             ]
         return _page(request, "volumes", rows)
+
+    def _asked_for(self, request: Request) -> Sequence[Volume]:
+        """By time, as from 3.60 on.  What is simulated has changed, or never since its creation."""
+        for time in ("created_at", "updated_at"):
+            operator, _, since = request.args.get(time, "").partition(":")
+            if operator:
+                assert (operator, request.headers["OpenStack-API-Version"]) == (
+                    "gte",
+                    "volume 3.60",
+                )
+                begin = datetime.datetime.fromisoformat(since)
+                if time == "created_at":
+                    created = [each for each in self.storage.volumes() if each.created]
+                    return [each for each in created if each.created >= begin]
+                return self.storage.volume_changes(begin).changed
+        return self.storage.volumes()
+
+    def _count(self, request: Request) -> Response:
+        assert (request.args["with_count"], request.args["limit"]) == ("True", "1")
+        return answer({"volumes": [], "count": len(self.storage.volumes())})
 
     def _snapshots(self, request: Request) -> Response:
         of = self.snapshots

@@ -146,6 +146,33 @@ class TestCinder(CinderTestCase):
         )
         self.assertEqual(block_storage.PAGE + 1, len(models[0].volumes))
 
+    def test_a_model_after_that_takes_three_requests_for_all_that_has_changed(self) -> None:
+        self.serve(volumes=4 * block_storage.PAGE)
+        collectors = Collectors(self.conf, self.cloud)
+        collectors.storage()
+        self.storage.migrate(VOLUME, HDD)
+        self.now = 60
+        models = []
+        calls = self.calls(lambda: models.append(collectors.storage()))
+        self.assertEqual(
+            {"/volumes/detail": 2, "/volumes": 1},
+            {path: calls.count(path) for path in calls if path.startswith("/volumes")},
+        )
+        model = models[0]
+        self.assertEqual(4 * block_storage.PAGE + 1, len(model.volumes))
+        self.assertEqual(HDD, model.pools[model.placement[0]].name)
+
+    def test_what_has_changed(self) -> None:
+        since = datetime.datetime(2026, 1, 2)
+        changes = self.storage.volume_changes(since)
+        self.assertEqual((([VOLUME]), 2), ([each.uuid for each in changes.changed], changes.total))
+        changes = self.storage.volume_changes(datetime.datetime(2999, 1, 1))
+        self.assertEqual(([], 2), changes)
+
+    def test_a_cinder_that_cannot_tell_what_has_changed(self) -> None:
+        self.cinder.version = "3.59"
+        self.assertIsNone(self.storage.volume_changes(datetime.datetime(2026, 1, 2)))
+
     def test_what_is_not_there(self) -> None:
         error = self.assertRaises(NotFound, self.storage.volume, "x")
         self.assertEqual("cinder answered 404: Volume x was not found. (req-emulated)", str(error))
