@@ -87,18 +87,13 @@ class ComputeModel:
         are on none of the hosts are not in it.  *self* is a snapshot of everything.
         """
         hosts = self.hosts if self.hosts == tuple(hosts) else tuple(hosts)
-        positions = (bisect_left(self.servers, uuid, key=_uuid) for uuid in changes)
-        known = {
-            self.servers[position].uuid: position
-            for position in positions
-            if position < len(self.servers)
-        }
         index = self.host_index
         come = sorted((each for each in changes.values() if each and each.host in index), key=_uuid)
-        if hosts is self.hosts and groups == self.groups and not (known.keys() & changes or come):
+        gone = [position for uuid in changes if (position := self._position(uuid)) is not None]
+        if hosts is self.hosts and groups == self.groups and not (gone or come):
             return self
         kept = np.ones(len(self.servers), dtype=np.bool_)
-        kept[[known[uuid] for uuid in known.keys() & changes]] = False
+        kept[gone] = False
         servers = list(compress(self.servers, kept))
         at = [bisect_left(servers, each.uuid, key=_uuid) for each in come]
         return ComputeModel(
@@ -110,6 +105,12 @@ class ComputeModel:
             _frozen(np.ones(len(servers) + len(come), dtype=np.bool_)),
             tuple(groups),
         )
+
+    def _position(self, uuid: str) -> int | None:
+        """The index of a server; for a few of them, ``server_index`` is not worth its making."""
+        position = bisect_left(self.servers, uuid, key=_uuid)
+        found = position < len(self.servers) and self.servers[position].uuid == uuid
+        return position if found else None
 
     @cached_property
     def host_index(self) -> dict[str, int]:

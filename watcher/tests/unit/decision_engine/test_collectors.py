@@ -267,6 +267,14 @@ class ListenerTest(TestCase):
         self.assertEqual(RECORDED[0]["payload"], heard.payload)
         self.assertIsNone(heard.sent.tzinfo)
 
+    def test_what_was_sent_at_no_known_time_is_named_and_dropped(self):
+        logged = self.useFixture(fixtures.FakeLogger())
+        endpoint = Listener(self.conf, self.transport, self.heard.append)._endpoint
+        for metadata in ({}, {"timestamp": None}, {"timestamp": "at noon"}):
+            endpoint.info({}, "nova-compute:h1", "instance.update", {}, metadata)
+        self.assertEqual([], self.heard)
+        self.assertEqual(3, logged.output.count("instance.update of nova-compute:h1 tells no time"))
+
     def test_the_engine_moves_what_nova_moved(self):
         nova = Nova()
         kept = Collectors(self.conf, Cloud(Compute(nova), notifies=True))
