@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import DISK, MEMORY, VCPU, ComputeModel
-from watcher.decision_engine.model.types import Floats, Ints
+from watcher.decision_engine.model.compute import DISK, MEMORY, VCPU
+from watcher.decision_engine.model.types import Bools, Floats, Ints
 from watcher.decision_engine.solution import SolutionBuilder
-from watcher.decision_engine.whatif import Move, WhatIf
+from watcher.decision_engine.whatif import WhatIf
 
 ROUNDING = 1e-6
 """Measured loads are sums of fractions: less than this is no overload."""
@@ -29,13 +29,21 @@ class Order(NamedTuple):
     """[V]: of the servers of a host, the greatest leaves first."""
 
 
+def orders(what_if: WhatIf, loads: Floats, sizes: Floats) -> list[Order]:
+    """What to try: from the host with the least of *loads* [H] on, its servers by *sizes*
+    [V]; from the smallest host on; and so again with hosts that have no servers yet."""
+    found = [least_first(what_if, loads, sizes), smallest_first(what_if)]
+    if (what_if.takers & ~in_use(what_if)).any():
+        found.append(smallest_first(what_if, with_empty=True))
+    return found
+
+
 def least_first(what_if: WhatIf, loads: Floats, sizes: Floats) -> Order:
-    """From the host with the least of *loads* [H] to those with most, by *sizes* [V]."""
-    hosts = _occupied(what_if, loads)
+    hosts = _candidates(what_if, loads)
     return Order(hosts, hosts[::-1], sizes)
 
 
-def smallest_first(what_if: WhatIf) -> Order:
+def smallest_first(what_if: WhatIf, *, with_empty: bool = False) -> Order:
     """The order that frees most hosts where they differ in size, the largest servers first.
 
     To empty a host costs what it has free as much as room for what is on it, which is
@@ -49,50 +57,57 @@ def smallest_first(what_if: WhatIf) -> Order:
     scale = np.divide(1, whole, out=np.zeros_like(whole), where=whole > 0)
     sizes = ((what_if.free + used) * scale).max(axis=1)
     ranks = np.lexsort(((used * scale).max(axis=1), sizes)).argsort().astype(np.float64)
-    hosts = _occupied(what_if, ranks)
+    hosts = _candidates(what_if, ranks, with_empty=with_empty)
     stuck = np.bincount(what_if.placement[~what_if.leavers], minlength=len(sizes)) > 0
     takers = hosts[np.argsort(stuck[hosts], kind="stable")][::-1]
     return Order(hosts, takers, (what_if.demand * scale).max(axis=1))
 
 
-def _occupied(what_if: WhatIf, loads: Floats) -> Ints:
+def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> Ints:
     """int [n]: indices of the hosts that are up and have servers, the least of *loads* first.
 
     Those that the scheduler does not use anyway come last: to empty them is no release.
     """
     model = what_if.model
-    occupied = np.bincount(what_if.placement, minlength=len(model.hosts)) > 0
-    (hosts,) = np.nonzero(occupied & [host.state == "up" for host in model.hosts])
+    candidates = in_use(what_if) | with_empty
+    (hosts,) = np.nonzero(candidates & [host.state == "up" for host in model.hosts])
     disabled = ~model.available[hosts]
     return hosts[np.lexsort((loads[hosts], disabled))]
 
 
-def release(what_if: WhatIf, orders: Iterable[Order], patience: float = math.inf) -> list[int]:
-    """Empty hosts of *what_if* by the one of *orders* that frees most; their indices.
+def in_use(what_if: WhatIf) -> Bools:
+    """bool [H]: the hosts that have servers after the moves made."""
+    used: Bools = np.bincount(what_if.placement, minlength=len(what_if.takers)) > 0
+    return used
+
+
+def release(what_if: WhatIf, trials: Iterable[Order], patience: float = math.inf) -> list[int]:
+    """Empty hosts of *what_if* by the one of *trials* that frees most; their indices.
 
     Between equals, the one with fewer moves wins, then the first.  A host is emptied as
     a whole or not touched, takes nothing after that, and stays if it took a server.  The
     search ends when more than *patience* hosts in a row could not be emptied.
 
-    Each order costs one question to *what_if* a server.
+    Each trial costs one question to *what_if* a server.
     """
     start, takers = len(what_if.moves), what_if.takers.copy()
-    trials = []
-    for order in orders:
+    results = []
+    for order in trials:
         released = _release(what_if, order, patience)
-        trials.append((released, what_if.moves[start:]))
+        results.append((_gain(what_if), released, what_if.moves[start:]))
         what_if.undo(start)
         what_if.takers[:] = takers
-    released, moves = max(trials, key=lambda trial: _gain(what_if.model, *trial))
+    _, released, moves = max(results, key=lambda result: result[0])
     for move in moves:
         what_if.move(move.server, move.destination)
     what_if.takers[released] = False
     return released
 
 
-def _gain(model: ComputeModel, released: Sequence[int], moves: Sequence[Move]) -> tuple[int, ...]:
-    """Hosts that the scheduler uses come first, then all hosts, then few moves."""
-    return int(model.available[released].sum()), len(released), -len(moves)
+def _gain(what_if: WhatIf) -> tuple[int, ...]:
+    """Few hosts that the scheduler uses come first, then few of all, then few moves."""
+    used = in_use(what_if)
+    return -int((used & what_if.model.available).sum()), -int(used.sum()), -len(what_if.moves)
 
 
 def _release(what_if: WhatIf, order: Order, patience: float) -> list[int]:
@@ -106,7 +121,7 @@ def _release(what_if: WhatIf, order: Order, patience: float) -> list[int]:
         if host not in took and _empty(what_if, leaving, order.takers):
             what_if.takers[host] = False
             took.update(move.destination for move in what_if.moves[start:])
-            released.append(host)
+            released += [host] if len(leaving) else []
             failures = 0
         elif (failures := failures + 1) > patience:
             break
@@ -187,7 +202,7 @@ def propose_moves(
         server, destination = model.servers[move.server], model.hosts[move.destination]
         where = "the scheduler picks the host"
         if not scheduler:
-            where = f"{destination.hostname} stays in use and has room"
+            where = f"{destination.hostname} has room"
         solution.migrate(
             server,
             None if scheduler else destination,

@@ -25,12 +25,13 @@ class Basic(Strategy):
 
     From the idlest host on, the active servers of a host, the busiest first, go to the
     busiest host that has room for them.  A second trial goes from the smallest host on,
-    the largest servers first; whichever of the two frees more hosts is proposed.  A host
-    is emptied of all its servers or of none.  A host or server that was not measured
-    counts as fully busy.  Only enabled hosts take servers; a disabled one is emptied as
-    well, after the others.
+    the largest servers first, and a third also fills hosts without servers; whichever
+    leaves fewest hosts in use is proposed.  A host is emptied of all its servers or of
+    none.  A host or server that was not measured counts as fully busy.  Only enabled hosts
+    take servers; a disabled one is emptied as well, after the others.
 
-    Two metrics are read, once each, and every server is compared with all hosts twice.
+    Two metrics are read, once each, and every server is compared with all hosts up to
+    three times.
     """
 
     name = "basic"
@@ -87,10 +88,7 @@ class Basic(Strategy):
         what_if.leavers &= _movable(inputs, model)
         released = consolidation.release(
             what_if,
-            [
-                consolidation.least_first(what_if, *_loads(inputs, model)),
-                consolidation.smallest_first(what_if),
-            ],
+            consolidation.orders(what_if, *_loads(inputs, model)),
             patience=attempts or math.inf,
         )
         consolidation.propose_moves(solution, what_if)

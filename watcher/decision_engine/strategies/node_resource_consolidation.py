@@ -7,7 +7,6 @@ from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.compute import ComputeModel
     from watcher.decision_engine.whatif import WhatIf
 
 DISABLED_REASON = "Watcher node resource consolidation strategy"
@@ -18,14 +17,15 @@ class NodeResourceConsolidation(Strategy):
 
     From the host with fewest vCPUs allotted on, the servers of a host, those with most
     vCPUs first, go to the host with most vCPUs allotted that has room for them.  A
-    second trial goes from the smallest host on, and the one that frees more hosts wins.
-    A host is emptied of all its servers or of none.  One from which a migration of the
-    same audit has failed before is not tried again.
+    second trial goes from the smallest host on, and a third also fills hosts without
+    servers; the one that leaves fewest hosts in use wins.  A host is emptied of all its
+    servers or of none.  One from which a migration of the same audit has failed before is
+    not tried again.
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
     emptied, and those without servers, are disabled until the servers have moved.
 
-    No metrics are read.  Every server is compared with all hosts twice.
+    No metrics are read.  Every server is compared with all hosts up to three times.
     """
 
     name = "node_resource_consolidation"
@@ -54,10 +54,7 @@ class NodeResourceConsolidation(Strategy):
         _keep_failed(inputs, what_if)
         released = consolidation.release(
             what_if,
-            [
-                consolidation.least_first(what_if, model.used()[:, VCPU], model.demand[:, VCPU]),
-                consolidation.smallest_first(what_if),
-            ],
+            consolidation.orders(what_if, model.used()[:, VCPU], model.demand[:, VCPU]),
         )
         if inputs.parameters["host_choice"] == "auto":
             _propose_scheduled(solution, what_if, released)
@@ -87,7 +84,7 @@ def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: lis
     from watcher.decision_engine import consolidation
 
     model = what_if.model
-    closed = _closed(model, released)
+    closed = _closed(what_if) if released else []
     for index in closed:
         hostname = model.hosts[index].hostname
         solution.disable(
@@ -103,11 +100,11 @@ def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: lis
         )
 
 
-def _closed(model: ComputeModel, released: list[int]) -> list[int]:
-    """The hosts in service that should take no server: emptied ones, and empty ones."""
-    if not released:
-        return []
-    occupied = set(model.placement.tolist()) - set(released)
-    return [
-        index for index, host in enumerate(model.hosts) if host.available and index not in occupied
-    ]
+def _closed(what_if: WhatIf) -> list[int]:
+    """The hosts in service that should take no server: they are empty in the end."""
+    from watcher.decision_engine import consolidation
+
+    closed: list[int] = (
+        (what_if.model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
+    )
+    return closed

@@ -30,12 +30,13 @@ class VmWorkloadConsolidation(Strategy):
     First, hosts that use more CPU than they have are relieved: the smallest server that
     is enough moves, or else the largest.  A host that Watcher had disabled is enabled
     again only if no other host can take any of them.  Then hosts are emptied, each as a
-    whole or not at all, small ones before large ones and idle ones before busy ones (in
-    a second trial idle ones before busy ones alone; the one that frees more hosts wins).
-    A host takes a server only if it has room for its flavor, with allocation ratios, and
-    physically for its real use.  Hosts without servers are disabled.
+    whole or not at all: in one trial the idlest first, in another the smallest first, in
+    a third so that hosts without servers are filled as well.  The trial that leaves fewest
+    hosts in use wins.  A host takes a server only if it has room for its flavor, with
+    allocation ratios, and physically for its real use.  Hosts without servers are disabled.
 
-    Six metrics are read, once each, and every server is compared with all hosts twice.
+    Six metrics are read, once each, and every server is compared with all hosts up to
+    three times.
     """
 
     name = "vm_workload_consolidation"
@@ -72,19 +73,17 @@ class VmWorkloadConsolidation(Strategy):
         model, solution = inputs.compute_model(), SolutionBuilder()
         what_if = WhatIf(model, *_measured(inputs, model))
         before = what_if.free[:, CPU].copy()
-        keepers = consolidation.smallest_first(what_if).takers
+        keepers = consolidation.smallest_first(what_if, with_empty=True).takers
         woken = consolidation.relieve(what_if, CPU, keepers, _asleep(model))
         _propose_relief(solution, what_if, woken, before)
         relief = len(what_if.moves)
         consolidation.release(
             what_if,
-            [
-                consolidation.least_first(what_if, -what_if.free[:, CPU], what_if.demand[:, CPU]),
-                consolidation.smallest_first(what_if),
-            ],
+            consolidation.orders(what_if, _used(what_if), what_if.demand[:, CPU]),
         )
         consolidation.propose_moves(solution, what_if, relief)
-        disabled = consolidation.propose_disabling(solution, what_if, _empty(what_if), ASLEEP)
+        empty = (~consolidation.in_use(what_if)).nonzero()[0].tolist()
+        disabled = consolidation.propose_disabling(solution, what_if, empty, ASLEEP)
         consolidation.summarize(solution, what_if)
         _summarize(solution, model, before, what_if.free[:, CPU])
         return solution.build(
@@ -102,9 +101,13 @@ def _asleep(model: ComputeModel) -> list[int]:
     ]
 
 
-def _empty(what_if: WhatIf) -> list[int]:
-    occupied = set(what_if.placement.tolist())
-    return [index for index in range(len(what_if.takers)) if index not in occupied]
+def _used(what_if: WhatIf) -> Floats:
+    """float [H]: vCPUs that are used on each host."""
+    import numpy as np
+
+    used = np.zeros(len(what_if.takers))
+    np.add.at(used, what_if.placement, what_if.demand[:, CPU])
+    return used
 
 
 def _propose_relief(

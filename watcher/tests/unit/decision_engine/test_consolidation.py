@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import random
 
 import numpy as np
@@ -79,9 +80,21 @@ class ReleaseTest(TestCase):
             hosts = chance.randint(3, 30)
             model = cluster(chance, hosts, hosts * chance.randint(2, 25))
             what_if = WhatIf(model)
-            released = consolidation.release(what_if, [consolidation.smallest_first(what_if)])
-            empty = hosts - len(set(model.placement.tolist()))
-            self.assertGreaterEqual(len(released) + empty, first_fit_decreasing(model), seed)
+            loads, sizes = model.used()[:, MEMORY], model.demand[:, MEMORY]
+            consolidation.release(what_if, consolidation.orders(what_if, loads, sizes))
+            free = hosts - consolidation.in_use(what_if).sum()
+            self.assertGreaterEqual(free, first_fit_decreasing(model), seed)
+
+    def test_an_empty_host_is_filled_if_that_frees_more(self):
+        hosts = [host("h1", 2), host("h2", 2), host("h3", 2), host("h4", 6)]
+        for vcpus, released, used in ((2, [0, 1, 2], {3}), (1, [0], {1, 2})):
+            servers = [server(f"s{number}", f"h{number}", vcpus) for number in (1, 2, 3)]
+            if vcpus == 1:
+                servers[2] = dataclasses.replace(servers[2], locked=True, vcpus=2)
+            what_if = WhatIf(ComputeModel.build(hosts, servers))
+            trials = consolidation.orders(what_if, np.arange(4.0), np.ones(3))
+            self.assertEqual(released, consolidation.release(what_if, trials))
+            self.assertEqual(used, set(what_if.placement.tolist()))
 
     def test_patience(self):
         hosts = [host(f"h{number}", 2) for number in range(4)]

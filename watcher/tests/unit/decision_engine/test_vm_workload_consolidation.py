@@ -184,6 +184,16 @@ class ReliefTest(TestCase):
             self.assertEqual([("s2", "h1", "h4")] if woken else [], clusters.moves(solution))
             self.assertEqual((4, 0, int(woken)), counts(solution))
 
+    def test_an_empty_host_in_service_takes_servers_before_any_wakes(self):
+        self.cpu["s3"] = 100
+        self.hosts += [
+            host("h4", 4),
+            host("h5", 4, status="disabled", disabled_reason="watcher_disabled"),
+        ]
+        solution = self.solve()
+        self.assertEqual([], changes(solution))
+        self.assertEqual([("s2", "h1", "h4")], clusters.moves(solution))
+
     def test_it_sleeps_on_when_another_host_has_room(self):
         self.hosts.append(host("h4", 4, status="disabled", disabled_reason="watcher_disabled"))
         self.assertEqual([], changes(self.solve()))
