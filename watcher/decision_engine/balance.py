@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from watcher.decision_engine import loads as loads_
 from watcher.decision_engine.loads import Loads
 from watcher.decision_engine.model.types import Bools, Floats, Ints
+from watcher.decision_engine.search import Dice, plan
 from watcher.decision_engine.whatif import Move
 
 MARGIN = 0.99
@@ -24,7 +24,7 @@ errors of the sums, far below what a useful move gains."""
 ROUNDING = 1e-9
 """A deviation is above its threshold if it is so by more than this."""
 
-EXCHANGES = 4_000_000
+EXCHANGES = 1_000_000
 """Pairs of servers that are compared at most to exchange two of them."""
 
 TRIED = 20
@@ -39,7 +39,7 @@ class Balance:
     """
 
     def __init__(self, loads: Loads, thresholds: Sequence[float], weights: Sequence[float]) -> None:
-        self._loads, self._hosts = loads, int(loads.hosts.sum())
+        self._loads, self._hosts, self._budget = loads, int(loads.hosts.sum()), EXCHANGES
         self._weights: Floats = np.array(weights, dtype=np.float64)
         limits = np.array(thresholds, dtype=np.float64)
         self._thresholds: Floats = np.where(self._weights > 0, limits, np.inf)
@@ -56,19 +56,17 @@ class Balance:
     def run(self) -> list[Move]:
         """Move servers until no deviation is over its threshold, or nothing helps.
 
-        On a small cluster the plan is exact: no shorter one reaches the thresholds, or
-        none comes as near.  On others every step takes the move that gains most, and
-        where no move gains, the exchange of two servers that does.  That reaches what
-        can be reached only as a rule: whether it can is a question as hard as packing.
+        Exact on a small cluster.  On others every step takes the move that gains most
+        and, where no move gains, the exchange of two servers that does.  That reaches
+        what can be reached only as a rule: whether it can is a question as hard as
+        packing.
         """
-        if loads_.is_small(self._loads):
-            return loads_.fewest_moves(self._loads, self._distance)
-        self._move_singly()
-        budget = EXCHANGES
-        while self.exceeded().any() and (spent := self._exchange(budget)):
-            budget -= spent
-            self._move_singly()
-        return list(self._loads.whatif.moves)
+        return plan(self._loads, self._distance, self._descend)
+
+    def _descend(self, dice: Dice) -> None:
+        self._move_singly(dice)
+        while self.exceeded().any() and self._exchange():
+            self._move_singly(dice)
 
     def _distance(self) -> tuple[float, float]:
         deviations = self.deviations()
@@ -76,13 +74,13 @@ class Balance:
         over[over <= ROUNDING] = 0
         return float(over.sum()), float(self._weighted(deviations))
 
-    def _move_singly(self) -> None:
+    def _move_singly(self, dice: Dice) -> None:
         """Make the moves that lower the weighted deviation, the best one first."""
         loads, wanted = self._loads, MARGIN * self._thresholds
         takers = loads.whatif.takers.copy()
         while takers.any() and (self.deviations() > wanted).any():
             coldest = int(np.argmin(np.where(takers, self._slope(), np.inf)))
-            server = self._best_server(coldest)
+            server = self._good_server(coldest, dice)
             if server is None:
                 takers[coldest] = False
                 continue
@@ -97,18 +95,20 @@ class Balance:
         slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
         return self._weighted(slope)
 
-    def _best_server(self, host: int) -> int | None:
-        """The server that gains most by a move to *host*; None if none gains."""
+    def _good_server(self, host: int, dice: Dice) -> int | None:
+        """A server that gains most by a move to *host*, or nearly so; None if none gains."""
         loads = self._loads
-        fits = loads.whatif.servers_for(host)
         after = self._after(
             (-loads.share, np.take(loads.load, loads.whatif.placement, axis=1)),
             (loads.use / loads.size[:, host, None], loads.load[:, host, None]),
         )
-        after[~fits] = np.inf
-        if not fits.any() or after.min() > self._now() - LEAST_GAIN:
+        gains = loads.whatif.servers_for(host) & (after <= self._now() - LEAST_GAIN)
+        count = int(gains.sum())
+        if not count:
             return None
-        return int(after.argmin())
+        after[~gains] = np.inf
+        number = dice.pick(count)
+        return int(np.argpartition(after, number)[number])
 
     def _best_host(self, server: int) -> int:
         """The host to which a move of *server* gains most."""
@@ -120,22 +120,19 @@ class Balance:
         )
         return int(np.argmin(np.where(loads.hosts_for(server), after, np.inf)))
 
-    def _exchange(self, budget: int) -> int:
-        """Exchange two servers, so that the weighted deviation goes down.
-
-        Returns how many pairs it took to find them; 0 if none were found.
-        """
-        whatif, spent = self._loads.whatif, 0
+    def _exchange(self) -> bool:
+        """Exchange two servers, so that the weighted deviation goes down, if that can be."""
+        whatif = self._loads.whatif
         for host in np.argsort(-self._slope(), kind="stable"):
             here = whatif.placement == host
             own = np.flatnonzero(whatif.leavers & here)
             others = np.flatnonzero(whatif.leavers & ~here & whatif.takers[whatif.placement])
-            spent += len(own) * len(others)
-            if spent > budget:
-                break
+            self._budget -= len(own) * len(others)
+            if self._budget < 0:
+                return False
             if any(self._swap(*pair) for pair in self._gaining(int(host), own, others)):
-                return spent
-        return 0
+                return True
+        return False
 
     def _gaining(self, host: int, own: Ints, others: Ints) -> Sequence[tuple[int, int]]:
         """The exchanges of *own* servers of a *host* for *others* that gain most."""

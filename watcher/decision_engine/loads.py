@@ -2,22 +2,15 @@
 """What hosts have to do, while servers move between them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.types import Bools, Floats
-from watcher.decision_engine.whatif import Move, WhatIf
+from watcher.decision_engine.whatif import WhatIf
 
 Values = Sequence[Sequence[float | None]]
-
-SMALL = 5000.0
-"""In how many ways servers may be spread over hosts for all of them to be looked at."""
-
-Distance = Callable[[], tuple[float, float]]
-"""How far the loads are from where they should be (0: there), and which of two plans of
-one length and distance is better: the one with less of this."""
 
 
 class Loads:
@@ -87,54 +80,6 @@ class Loads:
         self.undo(0)
         for server, destination in moves:
             self.move(server, destination)
-
-
-def is_small(loads: Loads) -> bool:
-    """Whether ``fewest_moves`` can look at everything in a second or so."""
-    hosts, servers = loads.whatif.takers.sum(), loads.whatif.leavers.sum()
-    return bool(servers * np.log(max(hosts, 1)) <= math.log(SMALL))
-
-
-def fewest_moves(loads: Loads, distance: Distance) -> list[Move]:
-    """The shortest plan of those that come nearest; *loads* are left as it makes them.
-
-    Goes through all that can be reached with one move, with two, and so on, and ends
-    when *distance* is 0 or there is nothing left, so the answer is exact.  The moves
-    may go by way of loads that are worse.  Time and memory grow as hosts ^ servers.
-    """
-    plan: tuple[tuple[int, int], ...] = ()
-    best, level = _rank(distance, plan), [plan]
-    while level and best[0] > 0:
-        level = list(_longer(loads, level))
-        for moves in level:
-            loads.replay(moves)
-            rank = _rank(distance, moves)
-            if rank < best:
-                best, plan = rank, moves
-    loads.replay(plan)
-    return list(loads.whatif.moves)
-
-
-def _longer(
-    loads: Loads, level: Sequence[tuple[tuple[int, int], ...]]
-) -> Sequence[tuple[tuple[int, int], ...]]:
-    """Plans of one move more.  Of those that end alike only the first is kept."""
-    ends: dict[frozenset[tuple[int, int]], tuple[tuple[int, int], ...]] = {}
-    for moves in level:
-        loads.replay(moves)
-        for server in np.flatnonzero(loads.whatif.leavers).tolist():
-            for host in np.flatnonzero(loads.hosts_for(server)).tolist():
-                longer = (*moves, (server, host))
-                ends.setdefault(frozenset(longer), longer)
-    return list(ends.values())
-
-
-def _rank(
-    distance: Distance, moves: Sequence[tuple[int, int]]
-) -> tuple[float, int, float, tuple[tuple[int, int], ...]]:
-    away, tie = distance()
-    # What differs in the last digits only is alike.
-    return round(away, 9), len(moves), round(tie, 9), tuple(moves)
 
 
 def _array(values: Values | Floats) -> Floats:

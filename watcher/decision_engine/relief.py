@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bringing hosts below a limit of their load by moving servers off them."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
-from watcher.decision_engine import loads as loads_
 from watcher.decision_engine.loads import Loads
 from watcher.decision_engine.model.types import Floats
+from watcher.decision_engine.search import Dice, plan
 from watcher.decision_engine.whatif import Move
 
 AT_THE_LIMIT = 1e-6
@@ -17,32 +18,30 @@ AT_THE_LIMIT = 1e-6
 def relieve(loads: Loads) -> list[Move]:
     """Move servers until no host's load, of one metric, is at the limit or beyond.
 
-    On a small cluster the plan is exact: none leaves less load over the limit, or does
-    so with fewer moves.  On others the host with the most
-    load is relieved first, with one server if one is enough: the one whose departure
-    brings it nearest to the average of all hosts; otherwise with the largest that some
-    host can take.  A server goes to the host with the least load of those that can
-    take it.  That relieves what can be relieved only as a rule: whether it can is a
-    question as hard as packing.
+    Exact on a small cluster.  On others the host with the most load is relieved first,
+    with one server if one is enough: the one whose departure brings it nearest to the
+    average of all hosts; otherwise with the largest that some host can take.  A server
+    goes to the host with the least load of those that can take it.  That relieves what
+    can be relieved only as a rule: whether it can is a question as hard as packing.
     """
-    if loads_.is_small(loads):
-        return loads_.fewest_moves(loads, lambda: _distance(loads))
-    moves = loads.whatif.moves
+    return plan(loads, lambda: _distance(loads), lambda dice: _descend(loads, dice))
+
+
+def _descend(loads: Loads, dice: Dice) -> None:
     made = -1
-    while made < len(moves):  # a host that was relieved may take servers
-        made = len(moves)
-        _relieve_each(loads)
-    return list(moves)
+    while made < len(loads.whatif.moves):  # a host that was relieved may take servers
+        made = len(loads.whatif.moves)
+        _relieve_each(loads, dice)
 
 
-def _relieve_each(loads: Loads) -> None:
+def _relieve_each(loads: Loads, dice: Dice) -> None:
     hopeless: set[int] = set()
     while (hot := _hottest(loads, hopeless)) is not None:
-        step = next(_steps(loads, hot), None)
-        if step is None:
-            hopeless.add(hot)
+        steps = list(itertools.islice(_steps(loads, hot), dice.sides))
+        if steps:
+            loads.move(*steps[dice.pick(len(steps))])
         else:
-            loads.move(*step)
+            hopeless.add(hot)
 
 
 def _distance(loads: Loads) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from watcher.common import schemas
 from watcher.common.errors import Invalid, MetricsUnavailable
-from watcher.decision_engine import efficacy, loads
+from watcher.decision_engine import efficacy, search
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
@@ -142,7 +142,7 @@ class BigClusterTest(WorkloadBalanceTest):
 
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.MockPatchObject(loads, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
 
     def test_a_host_that_was_relieved_takes_servers(self):
         # h1 (90 %) can give s1 to h2 (80 %) alone, once that has given s3 to h3.
@@ -200,15 +200,16 @@ class RulesTest(TestCase):
         self.assertTrue(after < before or not solution.actions)
         return solution, place
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(checker.drawn_clusters(), st.sampled_from([0, 10, 25, 60]))
     def test_nothing_is_broken(self, cluster, threshold):
         self.check(cluster, threshold)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(checker.drawn_clusters(), st.sampled_from([0, 10, 25, 60]))
     def test_nothing_is_broken_where_not_all_can_be_looked_at(self, cluster, threshold):
-        self.useFixture(fixtures.MockPatchObject(loads, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
         self.check(cluster, threshold)
 
     @settings(max_examples=60, deadline=None)
