@@ -18,7 +18,7 @@ from watcher.common.event import Event
 from watcher.common.states import Decision
 from watcher.common.webhook import Facts
 from watcher.db import batches, events, webhooks
-from watcher.db.batches import Admitted
+from watcher.db.batches import Admitted, Delivery
 from watcher.db.events import Recorded
 from watcher.db.session import Database
 from watcher.webhooks.admission import Verdict
@@ -41,6 +41,8 @@ class Answered:
     """What is known of the audit since the knock, what that means, and what is committed."""
 
     facts: Facts
+    delivered: bool
+    """Whether the event is known from before.  Looked at in a flood alone."""
     verdict: Verdict | None = None
     recorded: Recorded | None = None
 
@@ -60,31 +62,36 @@ class Door:
         return self._late.ask(admitted)
 
     def _answer(self, knocks: Sequence[Knock]) -> Sequence[Answered | Exception]:
-        answers = [self._judged(*each) for each in zip(knocks, self._look(knocks), strict=True)]
+        seen = [
+            answer and dataclasses.replace(answer, verdict=knock.judge(answer.facts))
+            for knock, answer in zip(knocks, self._look(knocks), strict=True)
+        ]
         admitted = {
             place: wanted
-            for place, (knock, answer) in enumerate(zip(knocks, answers, strict=True))
-            if isinstance(answer, Answered) and (wanted := _admitted(knock, answer))
+            for place, (knock, answer) in enumerate(zip(knocks, seen, strict=True))
+            if answer and (wanted := _admitted(knock, answer))
         }
-        recorded = self._write(list(admitted.values()))
-        for (place, each), written in zip(admitted.items(), recorded, strict=True):
-            verdict = Verdict(Decision.QUEUED, parameters=each.parameters)
-            answers[place] = Answered(each.facts, verdict, written)
-        return answers
+        recorded = dict(zip(admitted, self._write(list(admitted.values())), strict=True))
+        return [
+            dataclasses.replace(answer, recorded=recorded.get(place))
+            if answer
+            else NotFound(f"There is no audit {knock.ident}.")
+            for place, (knock, answer) in enumerate(zip(knocks, seen, strict=True))
+        ]
 
-    def _look(self, knocks: Sequence[Knock]) -> Sequence[Facts | None]:
+    def _look(self, knocks: Sequence[Knock]) -> Sequence[Answered | None]:
         idents = sorted({knock.ident for knock in knocks})
         latest = max(knock.now for knock in knocks)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
         with self._database.connection() as connection:
             found = webhooks.facts_of_all(connection, idents, latest, auth, limit)
-        by_ident = dict(zip(idents, found, strict=True))
-        return [by_ident[knock.ident] for knock in knocks]
-
-    def _judged(self, knock: Knock, facts: Facts | None) -> Answered | Exception:
-        if facts is None:
-            return NotFound(f"There is no audit {knock.ident}.")
-        return Answered(facts, knock.judge(facts))
+            by_ident = dict(zip(idents, found, strict=True))
+            deliveries = [_delivery(knock, by_ident[knock.ident]) for knock in knocks]
+            known = batches.known(connection, set(filter(None, deliveries)))
+        return [
+            Answered(facts, delivery in known) if (facts := by_ident[knock.ident]) else None
+            for knock, delivery in zip(knocks, deliveries, strict=True)
+        ]
 
     def _write(self, admitted: Sequence[Admitted]) -> Sequence[Recorded]:
         if not admitted:
@@ -97,11 +104,17 @@ class Door:
         return [by_place[place] for place in range(len(admitted))]
 
 
+def _delivery(knock: Knock, facts: Facts | None) -> Delivery | None:
+    if facts is None or facts.full_until is None:
+        return None
+    return batches.delivery(facts, knock.event)
+
+
 def _admitted(knock: Knock, answer: Answered) -> Admitted | None:
     """What there is to write about an event that was let in."""
     facts, verdict = answer.facts, answer.verdict
     if verdict is None or verdict.decision != Decision.QUEUED:
         return None
-    if events.covered(facts, verdict.parameters):
+    if events.covered(facts, verdict.parameters) and not answer.delivered:
         return None
     return Admitted(facts, knock.event, verdict.parameters, knock.now)

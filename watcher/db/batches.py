@@ -4,7 +4,7 @@
 import collections
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
@@ -16,6 +16,9 @@ from watcher.common.webhook import Facts
 from watcher.db import events
 from watcher.db.events import Parameters, Recorded
 from watcher.db.models import AuditEvent, AuditRun
+
+Delivery = tuple[int, str]
+"""An audit and a delivery key: what no two rows have in common."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +34,20 @@ class Admitted:
         return events.accept(session, self.facts, self.event, self.parameters, self.now)
 
     @property
-    def delivery(self) -> tuple[int, str] | None:
-        """What no two rows have in common."""
-        delivery = self.event.delivery
-        return None if delivery is None else (self.facts.audit_id, events.key(delivery))
+    def delivery(self) -> Delivery | None:
+        return delivery(self.facts, self.event)
+
+
+def delivery(facts: Facts, event: Event) -> Delivery | None:
+    return None if event.delivery is None else (facts.audit_id, events.key(event.delivery))
+
+
+def known(connection: Connection, deliveries: Collection[Delivery]) -> set[Delivery]:
+    """Those of which there is a row."""
+    if not deliveries:
+        return set()
+    rows = connection.execute(_KNOWN, {"keys": sorted(deliveries)})
+    return {(row.audit_id, row.delivery_key) for row in rows}
 
 
 def accept(session: Session, admitted: Sequence[Admitted]) -> list[Recorded]:
@@ -57,20 +70,14 @@ def _joining(connection: Connection, admitted: Sequence[Admitted]) -> list[int]:
     wanted = {each.facts.waiting_id for each in admitted} - {None}
     # Runs before events, as everybody locks them.
     waiting = set(connection.scalars(_WAITING, {"ids": sorted(filter(None, wanted))}))
-    deliveries = [each.delivery for each in admitted if each.delivery]
-    known = set()
-    if deliveries:
-        known = {
-            (row.audit_id, row.delivery_key)
-            for row in connection.execute(_KNOWN, {"keys": deliveries})
-        }
+    taken = known(connection, {each.delivery for each in admitted if each.delivery})
     joining = []
     for number, each in enumerate(admitted):
         full = each.facts.full_until is not None
-        if each.facts.waiting_id in waiting and not full and each.delivery not in known:
+        if each.facts.waiting_id in waiting and not full and each.delivery not in taken:
             joining.append(number)
             if each.delivery:
-                known.add(each.delivery)
+                taken.add(each.delivery)
     return joining
 
 

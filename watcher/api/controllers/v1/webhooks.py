@@ -14,7 +14,7 @@ from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
 from watcher.api.credentials import Doorkeeper
-from watcher.api.door import Door, Knock
+from watcher.api.door import Answered, Door, Knock
 from watcher.api.render import naive
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.common import schemas
@@ -50,10 +50,10 @@ class Webhooks(WebhookSettings, WebhookHistory):
         now = timeutils.utcnow()
         try:
             event = self._event(request)
-        except Invalid as error:
+        except Invalid:
             # What is wrong with a body is told to those who may come in.
             self._doorkeeper.check(request, self._facts(audit_ident, now))
-            raise error
+            raise
         answered = self._door.knock(
             Knock(audit_ident, event, now, lambda facts: self._judged(request, facts, event, now))
         )
@@ -61,7 +61,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         if verdict is None:
             self._doorkeeper.check(request, facts)
             verdict = admission.decide(facts, event, now)
-        recorded = answered.recorded or self._record(facts, event, verdict, now)
+        recorded = answered.recorded or self._record(answered, event, verdict, now)
         _log(facts, event, recorded)
         if recorded.decision == Decision.REJECTED:
             raise Invalid(verdict.sentence)
@@ -121,10 +121,11 @@ class Webhooks(WebhookSettings, WebhookHistory):
         return parsers.parse(_decoded(body), request.headers)
 
     def _record(
-        self, facts: Facts, event: Event, verdict: Verdict, now: datetime.datetime
+        self, answered: Answered, event: Event, verdict: Verdict, now: datetime.datetime
     ) -> Recorded:
+        facts = answered.facts
         unwritten = _unwritten(facts, verdict)
-        if unwritten is not None and not self._was_delivered(facts, event):
+        if unwritten is not None and not answered.delivered:
             if unwritten.run_id is not None:
                 self._coalescing.count(unwritten.run_id)
             return unwritten
@@ -137,8 +138,6 @@ class Webhooks(WebhookSettings, WebhookHistory):
         )
 
     def _was_delivered(self, facts: Facts, event: Event) -> bool:
-        if event.delivery is None:
-            return False
         with self.database.reader() as session:
             return events.repeated(session, facts, event) is not None
 
