@@ -144,9 +144,13 @@ class _Passage:
     def carry_out(self) -> str:
         if self._step.state == ActionState.CANCELLING:
             return self._abort()
-        if self._step.state == ActionState.ONGOING:
-            return self._execute(self._interrupts.wait, lambda action: action.resume())
-        return self._begin()
+        if self._step.state == ActionState.PENDING:
+            return self._begin()
+        if self._interrupts.cancelled:
+            # What was perhaps never asked for is not to be asked for now.
+            self._move(ActionState.CANCELLING)
+            return self._abort()
+        return self._execute(self._interrupts.wait, lambda action: action.resume())
 
     def _begin(self) -> str:
         try:

@@ -41,6 +41,10 @@ class Interrupts:
         return self._cancelled or self._stopped
 
     @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    @property
     def stopped(self) -> bool:
         return self._stopped
 

@@ -53,6 +53,9 @@ class ChangeNovaServiceState(Action):
         if self._host().status != self._wanted:
             self.execute()
 
+    def abort(self) -> bool:
+        return self._host().status != self._wanted
+
     def revert(self, origin: Mapping[str, Any]) -> None:
         self._set(origin["status"], origin["disabled_reason"])
 

@@ -41,6 +41,14 @@ class Resize(ServerAction):
             # Not begun, or rolled back: nothing is left of it, so it may be repeated.
             self.execute()
 
+    def abort(self) -> bool:
+        """nova knows no way to end a resize, so its own end is awaited."""
+        end = self._await(lambda server: server.state == "resized")
+        if end is None:
+            return False
+        self._refuse_error(end)
+        return end.state != "resized" and end.flavor != self._flavor().name
+
     def revert(self, origin: Mapping[str, Any]) -> None:
         way_back = {**self.parameters, "flavor": origin["flavor"]}
         Resize(way_back, self.tools).resume()

@@ -52,6 +52,17 @@ class Stop(ServerAction):
     def resume(self) -> None:
         self.execute()
 
+    def abort(self) -> bool:
+        """nova knows no way to end a stop, so its own end is awaited."""
+        try:
+            end = self._await(lambda server: server.state == "stopped")
+        except NotFound:
+            return False
+        if end is None:
+            return False
+        self._refuse_error(end)
+        return end.state != "stopped"
+
     def revert(self, origin: Mapping[str, Any]) -> None:
         self._reach("active", self._compute.start)
 

@@ -216,6 +216,21 @@ class ResizeTest(ActionTestCase):
         action.resume()
         self.assertEqual(("large", 4, "active"), self.shape())
 
+    def test_abort_of_one_that_was_never_requested(self) -> None:
+        self.assertTrue(self.action().abort())
+        self.assertEqual(("small", 2, "active"), self.shape())
+
+    def test_abort_of_one_that_is_over(self) -> None:
+        self.action().execute()
+        self.assertFalse(self.action().abort())
+
+    def test_abort_of_one_that_does_not_end_or_ends_in_error(self) -> None:
+        self.build(migration_seconds=1000)
+        self.cloud.resize(UUID, "2")
+        self.assertFalse(self.action().abort())
+        self.change(state="error")
+        self.assertIn("in state ERROR", self.sentence(self.action().abort))
+
     def test_revert(self) -> None:
         action = self.action()
         origin = action.check()
@@ -286,6 +301,19 @@ class StopTest(ActionTestCase):
         action.resume()
         self.assertEqual("stopped", self.server.state)
 
+    def test_abort_of_one_that_was_never_requested(self) -> None:
+        self.assertTrue(self.action().abort())
+        self.assertEqual("active", self.server.state)
+
+    def test_abort_of_one_that_does_not_end_or_ends_in_error(self) -> None:
+        self.cloud.stop(UUID)
+        self.conf.set_override("timeout", 1, group="watcher_actions.stop")
+        self.assertFalse(self.action().abort())
+        self.change(state="error")
+        self.assertIn("in state ERROR", self.sentence(self.action().abort))
+        self.delete()
+        self.assertFalse(self.action().abort())
+
     def test_revert(self) -> None:
         action = self.action()
         action.execute()
@@ -353,6 +381,11 @@ class ChangeNovaServiceStateTest(ActionTestCase):
             self.action().resume()
             self.assertEqual("disabled", self.host().status)
         self.assertEqual("before the crash", self.host().disabled_reason)
+
+    def test_abort(self) -> None:
+        self.assertTrue(self.action().abort())
+        self.do(self.action())
+        self.assertFalse(self.action().abort())
 
     def test_revert_brings_the_reason_back(self) -> None:
         for hostname, state in (("off", "enabled"), ("a", "disabled")):

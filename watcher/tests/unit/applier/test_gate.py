@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
+import fixtures
 from oslo_config import cfg
 
 from watcher.applier.actions.base import Action
@@ -13,7 +15,7 @@ from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models
 from watcher.tests import base
-from watcher.tests.unit.applier.stories import TYPES, Impatient, Story, lease
+from watcher.tests.unit.applier.stories import PATIENCE, TYPES, Impatient, Story, lease
 
 
 def nop(**switches: Any) -> dict[str, Any]:
@@ -81,6 +83,36 @@ class GateTest(Story, base.DatabaseTestCase):
         action = self.carry_out(nop())
         self.assertEqual((ActionState.SUCCEEDED, None), (action.state, action.status_message))
 
+    def test_the_log_names_what_is_worked_on_and_how_long_it_took(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger())
+        action = self.carry_out(self.migration())
+        plan = action.action_plan_id
+        with self.database.reader() as session:
+            row = session.get_one(models.ActionPlan, plan)
+            uuids = row.uuid, session.get_one(models.Audit, row.audit_id).uuid
+        line = (
+            f"Action {action.uuid} (migrate {self.uuids[0]}) of plan {uuids[0]}, audit {uuids[1]} "
+            r"is SUCCEEDED after \d+\.\d+ s"
+        )
+        self.assertRegex(log.output, line.replace("(", r"\(").replace(")", r"\)"))
+
+    def test_what_waits_for_a_place_stays_pending(self) -> None:
+        self.conf.set_override("max_concurrent_actions", 1, group="watcher_applier")
+        gate = Gate(self.conf, self.database, self.cloud.cloud, self.notifications, TYPES)
+        row = self.add_plan(nop())
+        plan = self.hold(row)
+        for interrupt in (Interrupts.cancel, Interrupts.stop):
+            interrupts = Interrupts()
+            with gate._limits.extra_place("nop"), ThreadPoolExecutor() as pool:
+                end = pool.submit(gate.carry_out, plan, plan.steps[0], interrupts)
+                base.wait_for(lambda: gate._limits._queue, "it waits")
+                self.assertEqual([ActionState.PENDING], self.states_of(row))
+                interrupt(interrupts)
+                self.assertIsNone(end.result(PATIENCE))
+        self.assertEqual([ActionState.PENDING], self.states_of(row))
+        end = gate.carry_out(plan, plan.steps[0], Interrupts())
+        self.assertEqual(ActionState.SUCCEEDED, end)
+
     def test_a_skip_says_that_it_was_automatic_and_why(self) -> None:
         action = self.carry_out(nop(skip_pre_condition=True))
         self.assertEqual(ActionState.SKIPPED, action.state)
@@ -132,6 +164,25 @@ class GateTest(Story, base.DatabaseTestCase):
         for values in (nop(), self.migration()):
             action = self.carry_out({**values, "state": ActionState.CANCELLING})
             self.assertEqual(ActionState.CANCELLED, action.state)
+
+    def test_what_was_perhaps_never_begun_is_not_begun_by_a_cancel(self) -> None:
+        """The applier died between its note and its request, and then the plan was cancelled."""
+        resize = {"resource_id": self.uuids[0], "flavor": "m2"}
+        disable = {"resource_id": "b", "state": "disabled"}
+        for values in (
+            self.migration(),
+            self.migration(migration_type="cold"),
+            {"action_type": "resize", "input_parameters": resize},
+            {"action_type": "stop", "input_parameters": {"resource_id": self.uuids[0]}},
+            {"action_type": "change_nova_service_state", "input_parameters": disable},
+        ):
+            before = self.cloud.to_dict()
+            self.interrupts = Impatient(self)
+            self.interrupts.cancel()
+            action = self.carry_out({**values, "state": ActionState.ONGOING})
+            self.assertEqual(ActionState.CANCELLED, action.state, values)
+            after = self.cloud.to_dict()
+            self.assertEqual(before | {"elapsed": 0}, after | {"elapsed": 0})
 
     def test_a_row_that_a_user_skips_meanwhile_stays_skipped(self) -> None:
         row = self.add_plan(nop())
