@@ -13,6 +13,8 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher import conf as watcher_conf
+from watcher.cloud.openstack.versions import nova_version
+from watcher.common.errors import Invalid
 
 if TYPE_CHECKING:
     from watcher.cloud import Cloud
@@ -67,6 +69,10 @@ class Process(cotyledon.Service):
 
 def main(process: type[Process]) -> None:
     conf = watcher_conf.load(sys.argv[1:])
+    try:
+        nova_version(conf)  # here, as a process that dies of it would be started again for ever
+    except Invalid as error:
+        sys.exit(str(error))
     log.setup(conf, "python-watcher")
     manager = cotyledon.ServiceManager()
     manager.add(process, args=(conf,))

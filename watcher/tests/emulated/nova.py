@@ -13,8 +13,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
-
-Row = dict[str, Any]
+from watcher.tests.emulated.nova_rows import BESIDES, Row, embedded
 
 _STATUS = {
     "active": "ACTIVE",
@@ -44,56 +43,6 @@ _URLS = Map(
         Rule("/v2.1/flavors/<ident>", endpoint="flavor"),
     ]
 )
-
-
-# What else nova shows of a server, so that an answer is as large as in life.
-_BESIDES: Row = {
-    "accessIPv4": "",
-    "accessIPv6": "",
-    "addresses": {
-        "private": [
-            {
-                "version": 4,
-                "addr": f"192.0.2.{number}",
-                "OS-EXT-IPS:type": "fixed",
-                "OS-EXT-IPS-MAC:mac_addr": f"fa:16:3e:00:00:0{number}",
-            }
-            for number in (1, 2)
-        ]
-    },
-    "config_drive": "",
-    "description": None,
-    "hostId": "f" * 56,
-    "host_status": "UP",
-    "key_name": "default",
-    "links": [
-        {"rel": rel, "href": "http://192.0.2.9:8774/v2.1/servers/" + "f" * 36}
-        for rel in ("self", "bookmark")
-    ],
-    "os-extended-volumes:volumes_attached": [{"id": "f" * 36, "delete_on_termination": False}],
-    "progress": 0,
-    "security_groups": [{"name": "default"}],
-    "tags": [],
-    "trusted_image_certificates": None,
-    "user_id": "f" * 32,
-    **{
-        f"OS-EXT-SRV-ATTR:{name}": "f" * 16
-        for name in (
-            "hostname",
-            "hypervisor_hostname",
-            "instance_name",
-            "kernel_id",
-            "ramdisk_id",
-            "reservation_id",
-            "root_device_name",
-        )
-    },
-    "OS-EXT-AZ:availability_zone": "nova",
-    "OS-EXT-STS:power_state": 1,
-    "OS-DCF:diskConfig": "MANUAL",
-    "OS-SRV-USG:launched_at": "2026-01-02T03:04:05.000000",
-    "OS-SRV-USG:terminated_at": None,
-}
 
 
 class Refusal(Exception):
@@ -174,11 +123,11 @@ class Nova:
 
     def add_server(self, name: str, host: str, flavor: Row, **more: Any) -> str:
         """The uuid of the new server."""
-        row = _BESIDES | {
+        row = BESIDES | {
             "id": str(uuid.uuid4()),
             "name": name,
             "created": "2026-01-02T03:04:05Z",
-            "flavor": _embedded(flavor),
+            "flavor": embedded(flavor),
             "image": {"id": "image"},
             "metadata": {},
             "tenant_id": "project",
@@ -344,7 +293,7 @@ class Nova:
             self._move(ident, action, (arguments or {}).get("host"))
         elif action == "resize":
             flavor = _known(self.flavors, arguments["flavorRef"], "Flavor")
-            after = {"flavor": _embedded(flavor), "OS-EXT-STS:vm_state": "resized"}
+            after = {"flavor": embedded(flavor), "OS-EXT-STS:vm_state": "resized"}
             self._begin(ident, "resize_migrating", after)
         elif action == "confirmResize":
             self.touch(ident, **{"OS-EXT-STS:vm_state": "active"})
@@ -414,19 +363,6 @@ _ALLOWED = {
     "os-stop": ("active",),
     "os-start": ("stopped",),
 }
-
-
-def _embedded(flavor: Row) -> Row:
-    """A flavor as servers show it."""
-    return {
-        "original_name": flavor["name"],
-        "vcpus": flavor["vcpus"],
-        "ram": flavor["ram"],
-        "disk": flavor["disk"],
-        "ephemeral": flavor["OS-FLV-EXT-DATA:ephemeral"],
-        "swap": flavor["swap"] or 0,
-        "extra_specs": flavor.get("extra_specs", {}),
-    }
 
 
 def _known(rows: Mapping[str, Row], ident: str, what: str) -> Row:
