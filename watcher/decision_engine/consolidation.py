@@ -69,8 +69,8 @@ def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> 
     Those that the scheduler does not use anyway come last: to empty them is no release.
     """
     model = what_if.model
-    candidates = in_use(what_if) | with_empty
-    (hosts,) = np.nonzero(candidates & [host.state == "up" for host in model.hosts])
+    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
+    (hosts,) = np.nonzero(up & (in_use(what_if) | with_empty))
     disabled = ~model.available[hosts]
     return hosts[np.lexsort((loads[hosts], disabled))]
 
@@ -229,9 +229,9 @@ def summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
     model = what_if.model
     for when, placement in (("before", model.placement), ("after", what_if.placement)):
         used = model.used(placement)
-        in_use = np.bincount(placement, minlength=len(model.hosts)) > 0
-        whole = model.capacity[in_use].sum(axis=0)
-        values = {"hosts in use": float(in_use.sum())}
+        occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
+        whole = model.capacity[occupied].sum(axis=0)
+        values: dict[str, float] = {"hosts in use": int(occupied.sum())}
         for name, resource in (("vCPU", VCPU), ("memory", MEMORY), ("disk", DISK)):
             share = used[:, resource].sum() / whole[resource] if whole[resource] else 0.0
             values[f"{name} allotted on hosts in use, %"] = round(100 * float(share), 1)

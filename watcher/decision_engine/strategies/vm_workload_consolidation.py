@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Host
@@ -133,18 +133,20 @@ def _propose_relief(
 def _summarize(
     solution: SolutionBuilder, model: ComputeModel, before: Floats, after: Floats
 ) -> None:
+    from watcher.decision_engine.consolidation import ROUNDING
+
     for when, free in (("before", before), ("after", after)):
         loads = [_percent(host, left) for host, left in zip(model.hosts, free, strict=True)]
         for name, value in (
-            ("CPU taken on the busiest host, %", round(max(loads), 1)),
-            ("hosts that use more CPU than they have", float(sum(load > 100 for load in loads))),
+            ("CPU taken on the busiest host, %", round(max(loads, default=0.0), 1)),
+            ("hosts that use more CPU than they have", int((free < -ROUNDING).sum())),
         ):
             solution.summary.setdefault(name, {})[when] = value
 
 
 def _percent(host: Host, free: float) -> float:
     """Of its vCPUs, what is used or reserved."""
-    return 100 * (1 - free / host.vcpus) if host.vcpus else 0.0
+    return float(100 * (1 - free / host.vcpus)) if host.vcpus else 0.0
 
 
 def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
@@ -154,14 +156,12 @@ def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
     use = _server_use(inputs, model)
     used = np.zeros((len(model.hosts), 3))
     np.add.at(used, model.placement, use)
-    whole = np.array(
-        [(host.vcpus, host.memory_mb, host.disk_gb * host.disk_ratio) for host in model.hosts]
+    whole = _table(
+        (host.vcpus, host.memory_mb, host.disk_gb * host.disk_ratio) for host in model.hosts
     )
-    reserved = np.array(
-        [
-            (host.vcpus_reserved, host.memory_mb_reserved, host.disk_gb_reserved)
-            for host in model.hosts
-        ]
+    reserved = _table(
+        (host.vcpus_reserved, host.memory_mb_reserved, host.disk_gb_reserved)
+        for host in model.hosts
     )
     # What a host needs for itself is reserved for it, or is what it shows beyond the use
     # of its servers if that is more.
@@ -171,8 +171,6 @@ def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
 
 def _server_use(inputs: Inputs, model: ComputeModel) -> Floats:
     """[V, 3] vCPUs, MiB, GB"""
-    import numpy as np
-
     cpu, memory, allocated, disk = (
         inputs.server_metric(name, model.servers, **_window(inputs))
         for name in (
@@ -182,31 +180,30 @@ def _server_use(inputs: Inputs, model: ComputeModel) -> Floats:
             "instance_root_disk_size",
         )
     )
-    return np.array(
-        [
-            (
-                server.vcpus * cpu.get(server.uuid, FULLY_BUSY) / 100,
-                memory.get(server.uuid, allocated.get(server.uuid, server.memory_mb)),
-                disk.get(server.uuid, server.disk_gb),
-            )
-            for server in model.servers
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 3)
+    return _table(
+        (
+            server.vcpus * cpu.get(server.uuid, FULLY_BUSY) / 100,
+            memory.get(server.uuid, allocated.get(server.uuid, server.memory_mb)),
+            disk.get(server.uuid, server.disk_gb),
+        )
+        for server in model.servers
+    )
 
 
 def _host_use(inputs: Inputs, model: ComputeModel) -> Floats:
     """[H, 3] vCPUs, MiB, and no disk: that of a host is not measured."""
-    import numpy as np
-
     cpu = inputs.host_metric("host_cpu_usage", model.hosts, **_window(inputs))
     memory = inputs.host_metric("host_ram_usage", model.hosts, **_window(inputs))
-    return np.array(
-        [
-            (cpu.get(host.uuid, 0) * host.vcpus / 100, memory.get(host.uuid, 0) / 1024, 0)
-            for host in model.hosts
-        ]
+    return _table(
+        (cpu.get(host.uuid, 0) * host.vcpus / 100, memory.get(host.uuid, 0) / 1024, 0)
+        for host in model.hosts
     )
+
+
+def _table(rows: Iterable[tuple[float, float, float]]) -> Floats:
+    import numpy as np
+
+    return np.array(list(rows), dtype=np.float64).reshape(-1, 3)
 
 
 def _window(inputs: Inputs) -> dict[str, Any]:

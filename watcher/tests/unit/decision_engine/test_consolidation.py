@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import json
 import random
 
 import numpy as np
 
 from watcher.decision_engine import consolidation
 from watcher.decision_engine.model.compute import MEMORY, ComputeModel
+from watcher.decision_engine.strategies.basic import Basic
+from watcher.decision_engine.strategies.node_resource_consolidation import (
+    NodeResourceConsolidation,
+)
+from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
 from watcher.decision_engine.whatif import WhatIf
 from watcher.tests.base import TestCase
-from watcher.tests.unit.decision_engine.clusters import host, server
+from watcher.tests.unit.decision_engine import clusters
+from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
 
 SIZES = [(48, 196608, 3000), (64, 262144, 4000), (96, 393216, 6000)]
 FLAVORS = [(1, 2048, 20), (2, 4096, 40), (4, 8192, 80), (8, 16384, 160), (8, 32768, 80)]
@@ -142,3 +149,18 @@ class RelieveTest(TestCase):
         self.assertEqual(([(0, 1)], []), self.relieve(use, [-2.0, 4.0, 4.0], sleepers=[2]))
         self.assertEqual(([(0, 1), (1, 2)], [2]), self.relieve(use, [-4.0, 2.0, 4.0], sleepers=[2]))
         self.assertEqual(([], []), self.relieve(use, [-2.0, 0.5, 0.5], sleepers=[2]))
+
+
+class NothingTest(TestCase):
+    """A scope may leave no host, and hosts may have no servers."""
+
+    def test_it_is_not_an_error(self):
+        for strategy in (Basic, VmWorkloadConsolidation, NodeResourceConsolidation):
+            measured = Metrics(**{name: {} for name in strategy.metrics})
+            for hosts in ([], [host("h1", state="down")]):
+                model = ComputeModel.build(hosts, [])
+                solution = strategy().execute(clusters.inputs(strategy, model, measured))
+                self.assertEqual((), solution.actions)
+                self.assertEqual(0, solution.indicators["released_compute_nodes_count"])
+                self.assertEqual({"before": 0, "after": 0}, solution.summary["hosts in use"])
+                json.dumps(solution.summary)

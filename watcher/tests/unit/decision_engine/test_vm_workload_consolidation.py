@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import json
 
 from hypothesis import given, settings
 
@@ -215,6 +216,7 @@ class RulesTest(TestCase):
             if "% CPU" in action.reason
         }
         self.assertEqual(set(), set(halves) - relieved)
+        json.dumps(solution.summary)
         overload = solution.summary["hosts that use more CPU than they have"]
         self.assertLessEqual(overload["after"], overload["before"])
         efficacy.compute(ServerConsolidation, solution.indicators)
