@@ -61,7 +61,36 @@ def make(hosts: int, servers: int) -> dict[str, Any]:
             free[place] = [left - wanted for wanted, left in zip(flavor, free[place], strict=True)]
             cpu = round(draw.uniform(*kinds[place][2]), 2)
             placed.append(_server(draw, len(placed), usable[place]["hostname"], flavor, cpu))
-    return {"hosts": entries, "servers": placed, "migration_seconds": 0}
+    return {
+        "hosts": entries,
+        "servers": placed,
+        "metrics": _metrics(entries, placed),
+        "migration_seconds": 0,
+    }
+
+
+def _metrics(
+    hosts: Sequence[dict[str, Any]], servers: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What sensors tell: a fifth of the hosts is too warm, and a tenth of the servers noisy."""
+    draw = random.Random(f"sensors of {len(hosts)}x{len(servers)}")
+    return {
+        "host": {
+            host["uuid"]: {
+                "host_outlet_temp": draw.uniform(*warm),
+                "host_airflow": 10 * draw.uniform(*warm),
+                "host_inlet_temp": draw.uniform(20, 30),
+                "host_power": draw.uniform(200, 600),
+            }
+            for host in hosts
+            for warm in draw.choices([(40, 50), (20, 34)], [1, 4])
+        },
+        "instance": {
+            server["uuid"]: {"instance_l3_cache_usage": {"100": now, "200": 1e6}}
+            for server in servers
+            for now in draw.choices([2e5, 1e6, 1.8e6], [1, 8, 1])
+        },
+    }
 
 
 def _host(draw: random.Random, number: int, disabled: bool) -> dict[str, Any]:

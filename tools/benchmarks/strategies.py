@@ -62,6 +62,10 @@ STRATEGIES: dict[str, Callable[[ComputeModel], Mapping[str, Any]]] = {
     "host_maintenance": _maintenance,
     "zone_migration": _zone,
     "workload_stabilization": lambda model: {},
+    "workload_balance": lambda model: {"threshold": 60},
+    "outlet_temperature": lambda model: {},
+    "uniform_airflow": lambda model: {},
+    "noisy_neighbor": lambda model: {},
     "storage_capacity_balance": lambda model: {},
     "saving_energy": lambda model: {"free_used_percent": 1},
 }

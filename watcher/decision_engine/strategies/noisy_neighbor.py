@@ -91,7 +91,7 @@ class NoisyNeighbor(Strategy):
                     f"{server.name} takes cache from {model.servers[sufferer].name}, "
                     f"which comes before it, on {server.host}",
                 )
-        solution.summary["hosts with a noisy neighbor that nothing is done about"] = {
+        solution.summary["hosts with a noisy neighbor not relieved"] = {
             "before": len(pairs),
             "after": len(pairs) - relieved,
         }

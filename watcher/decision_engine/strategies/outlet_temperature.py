@@ -64,7 +64,7 @@ class OutletTemperature(Strategy):
                     f"{model.hosts[host].hostname} at {heat[host]:.1f} °C, threshold "
                     f"{threshold:g} °C; {destination.hostname} at {heat[move.destination]:.1f} °C",
                 )
-        solution.summary["hot hosts that nothing is done about"] = {
+        solution.summary["hot hosts not relieved"] = {
             "before": len(hot),
             "after": len(hot) - relieved,
         }

@@ -91,7 +91,7 @@ class UniformAirflow(Strategy):
                     f"threshold {threshold:g}{why}; "
                     f"{model.hosts[move.destination].hostname} {airflow[move.destination]:g}",
                 )
-        solution.summary["hosts with high airflow that nothing is done about"] = {
+        solution.summary["hosts with much airflow not relieved"] = {
             "before": len(loud),
             "after": len(loud) - relieved,
         }

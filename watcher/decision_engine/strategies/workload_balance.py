@@ -141,7 +141,7 @@ def _figures(loads: Loads) -> dict[str, float]:
     load = loads.load[0, loads.hosts]
     return {
         "hosts at the threshold or above": int((load >= loads.limit).sum()),
-        "highest load in per cent": float(load.max(initial=0)),
+        "highest load, %": float(load.max(initial=0)),
         "standard deviation": float(load.std() / 100) if len(load) else 0.0,
     }
 

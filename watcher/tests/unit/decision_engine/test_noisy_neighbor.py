@@ -11,7 +11,7 @@ from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 
-ALONE = "hosts with a noisy neighbor that nothing is done about"
+ALONE = "hosts with a noisy neighbor not relieved"
 
 
 class Caches:

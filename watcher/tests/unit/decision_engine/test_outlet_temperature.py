@@ -11,7 +11,7 @@ from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
 
-ALONE = "hot hosts that nothing is done about"
+ALONE = "hot hosts not relieved"
 
 
 def solve(model, heat, **parameters):

@@ -10,7 +10,7 @@ from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
 
-ALONE = "hosts with high airflow that nothing is done about"
+ALONE = "hosts with much airflow not relieved"
 
 
 def solve(model, airflow, inlet, power, **parameters):

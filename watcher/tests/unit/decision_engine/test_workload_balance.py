@@ -54,7 +54,7 @@ class WorkloadBalanceTest(TestCase):
             solution.actions[0].reason,
         )
         self.assertEqual({"before": 1, "after": 0}, solution.summary[OVER])
-        self.assertEqual({"before": 90, "after": 50}, solution.summary["highest load in per cent"])
+        self.assertEqual({"before": 90, "after": 50}, solution.summary["highest load, %"])
 
     def test_no_host_is_brought_to_the_threshold(self):
         self.assertEqual([("s1", "h1", "h3")], self.moves(threshold=50.1))
