@@ -61,6 +61,7 @@ class PoolBalance:
         self._takers = known & takes & ~self.over
         self._accepting = cache(self._pools_accepting)
         self._alternatives = cache(self._types_like)
+        self._free_outside = cache(self._most_free_outside)
 
     @property
     def used(self) -> Floats:
@@ -132,7 +133,7 @@ class PoolBalance:
         """To a type that differs in nothing but its backend.
 
         It is the scheduler that picks the pool: as it does by default, the one with
-        the most free capacity of all that have the type.
+        the most free capacity of all that have the type, be they in the scope or not.
         """
         fit = self._fit(volume)
         if not fit.any():
@@ -142,7 +143,8 @@ class PoolBalance:
         for name in self._alternatives(volume.volume_type):
             accepting = self._accepting(name)
             pool = int(np.argmax(np.where(accepting, free, -np.inf)))
-            if accepting.any() and not accepting[source] and fit[pool]:
+            landed = accepting.any() and free[pool] > self._free_outside(name)
+            if landed and not accepting[source] and fit[pool]:
                 landings.append(Move(index, source, pool, name))
         return max(
             landings, key=lambda move: float(self._emptiness[move.destination]), default=None
@@ -158,6 +160,18 @@ class PoolBalance:
             and each.backend not in ("", own.backend)
             and _specs(each) == _specs(own)
         ]
+
+    def _most_free_outside(self, name: str) -> float:
+        """GB, of the pools outside the scope that have a type; below 0 if none has."""
+        wanted = self._model.types[name]
+        return max(
+            (
+                np.inf if pool.free_capacity_gb is None else pool.free_capacity_gb
+                for pool in self._model.outside
+                if pool.accepts(wanted)
+            ),
+            default=-1.0,
+        )
 
     def _fit(self, volume: Volume) -> Bools:
         """bool [P]: the pools that may take a volume."""

@@ -2,7 +2,7 @@
 """The compute scope of an audit: which hosts it sees, and which servers it may move."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any
 
@@ -11,10 +11,7 @@ import numpy as np
 from watcher.cloud.compute import Host, Server
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.types import Bools
-
-Entries = Iterable[Mapping[str, Any]]
-
-EVERYTHING = "*"
+from watcher.decision_engine.scope_rules import EVERYTHING, Entries, all_of, mask_of, names_of
 
 _MISSING = object()
 
@@ -26,10 +23,10 @@ def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeMod
     load, but are no longer ``movable``.  Names that the cloud does not know match
     nothing.  *scope* is as ``schemas.scope`` returns it.
     """
-    rules = _all(scope, "compute")
+    rules = all_of(scope, "compute")
     if not rules:
         return model
-    excluded = _all(rules, "exclude")
+    excluded = all_of(rules, "exclude")
     hosts = _allowed_hosts(model.hosts, rules) & ~_excluded_hosts(model.hosts, excluded)
     part = _part(model, hosts)
     excluded_servers = _excluded_servers(part.servers, excluded)
@@ -55,29 +52,31 @@ def _part(model: ComputeModel, hosts: Bools) -> ComputeModel:
 
 def _allowed_hosts(hosts: Sequence[Host], rules: Entries) -> Bools:
     """bool [H]: in one of the included aggregates or zones; all, if none are named."""
-    aggregates, zones = _all(rules, "host_aggregates"), _all(rules, "availability_zones")
+    aggregates, zones = all_of(rules, "host_aggregates"), all_of(rules, "availability_zones")
     if not aggregates and not zones:
         return np.ones(len(hosts), dtype=np.bool_)
-    included, names = _Aggregates(aggregates), _names(zones)
-    return _mask([host.zone in names or EVERYTHING in names or host in included for host in hosts])
+    included, names = _Aggregates(aggregates), names_of(zones)
+    return mask_of(
+        [host.zone in names or EVERYTHING in names or host in included for host in hosts]
+    )
 
 
 def _excluded_hosts(hosts: Sequence[Host], excluded: Entries) -> Bools:
     """bool [H]"""
-    names = _names(_all(excluded, "compute_nodes"))
-    aggregates = _Aggregates(_all(excluded, "host_aggregates"))
-    return _mask([host.hostname in names or host in aggregates for host in hosts])
+    names = names_of(all_of(excluded, "compute_nodes"))
+    aggregates = _Aggregates(all_of(excluded, "host_aggregates"))
+    return mask_of([host.hostname in names or host in aggregates for host in hosts])
 
 
 def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
     """bool [V]"""
     mask = np.zeros(len(servers), dtype=np.bool_)
     # One field of all servers after the other: a look at all fields of each takes far longer.
-    if uuids := {entry["uuid"] for entry in _all(excluded, "instances")}:
-        mask |= _mask([server.uuid in uuids for server in servers])
-    if projects := {entry["uuid"] for entry in _all(excluded, "projects")}:
-        mask |= _mask([server.project_id in projects for server in servers])
-    for entry in _all(excluded, "instance_metadata"):
+    if uuids := {entry["uuid"] for entry in all_of(excluded, "instances")}:
+        mask |= mask_of([server.uuid in uuids for server in servers])
+    if projects := {entry["uuid"] for entry in all_of(excluded, "projects")}:
+        mask |= mask_of([server.project_id in projects for server in servers])
+    for entry in all_of(excluded, "instance_metadata"):
         mask |= _with_metadata(servers, entry)
     return mask
 
@@ -89,8 +88,8 @@ def _with_metadata(servers: Sequence[Server], wanted: Mapping[str, Any]) -> Bool
     for key, value in wanted.items():
         text = str(value).lower()
         values = [server.metadata.get(key, _MISSING) for server in servers]
-        complete &= _mask([each is not _MISSING for each in values])
-        equal |= _mask([str(each).lower() == text for each in values])
+        complete &= mask_of([each is not _MISSING for each in values])
+        equal |= mask_of([str(each).lower() == text for each in values])
     return complete & equal
 
 
@@ -107,15 +106,3 @@ class _Aggregates:
             or EVERYTHING in self._chosen
             for aggregate in host.aggregates
         )
-
-
-def _names(entries: Entries) -> set[str]:
-    return {entry["name"] for entry in entries}
-
-
-def _all(rules: Entries, field: str) -> list[Any]:
-    return [entry for rule in rules for entry in rule.get(field, ())]
-
-
-def _mask(values: Sequence[bool]) -> Bools:
-    return np.array(values, dtype=np.bool_)

@@ -2,7 +2,7 @@
 """The storage scope of an audit: which pools and volumes it sees."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any
 
@@ -11,10 +11,7 @@ import numpy as np
 from watcher.cloud.block_storage import StorageNode, Volume
 from watcher.decision_engine.model.storage import StorageModel
 from watcher.decision_engine.model.types import Bools
-
-Entries = Iterable[Mapping[str, Any]]
-
-EVERYTHING = "*"
+from watcher.decision_engine.scope_rules import EVERYTHING, Entries, all_of, mask_of, names_of
 
 
 def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageModel:
@@ -25,14 +22,14 @@ def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageMod
     they are.  Names that the cloud does not know match nothing.  *scope* is as
     ``schemas.scope`` returns it.
     """
-    rules = _all(scope, "storage")
+    rules = all_of(scope, "storage")
     if not rules:
         return model
-    excluded = _all(rules, "exclude")
+    excluded = all_of(rules, "exclude")
     nodes = _allowed(model, rules)
     hosts = {node.host for node in nodes}
-    closed = _names(_all(excluded, "storage_pools"))
-    pools = _mask(pool.node in hosts and pool.name not in closed for pool in model.pools)
+    closed = names_of(all_of(excluded, "storage_pools"))
+    pools = mask_of([pool.node in hosts and pool.name not in closed for pool in model.pools])
     volumes = pools[model.placement] & ~_excluded(model.volumes, excluded)
     placement = (np.cumsum(pools) - 1)[model.placement[volumes]]
     placement.setflags(write=False)
@@ -42,12 +39,16 @@ def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageMod
         pools=tuple(compress(model.pools, pools)),
         volumes=tuple(compress(model.volumes, volumes)),
         placement=placement,
+        outside=(*model.outside, *compress(model.pools, ~pools)),
     )
 
 
 def _allowed(model: StorageModel, rules: Entries) -> list[StorageNode]:
     """Those in one of the included zones, or of one of the types; all, if none are named."""
-    zones, types = _names(_all(rules, "availability_zones")), _names(_all(rules, "volume_types"))
+    zones, types = (
+        names_of(all_of(rules, "availability_zones")),
+        names_of(all_of(rules, "volume_types")),
+    )
     if EVERYTHING in zones | types or not zones | types:
         return list(model.nodes)
     return [
@@ -59,18 +60,6 @@ def _allowed(model: StorageModel, rules: Entries) -> list[StorageNode]:
 
 def _excluded(volumes: Sequence[Volume], excluded: Entries) -> Bools:
     """bool [V]"""
-    uuids = {entry["uuid"] for entry in _all(excluded, "volumes")}
-    projects = {entry["uuid"] for entry in _all(excluded, "projects")}
-    return _mask(volume.uuid in uuids or volume.project_id in projects for volume in volumes)
-
-
-def _names(entries: Entries) -> set[str]:
-    return {entry["name"] for entry in entries}
-
-
-def _all(rules: Entries, field: str) -> list[Any]:
-    return [entry for rule in rules for entry in rule.get(field, ())]
-
-
-def _mask(values: Iterable[bool]) -> Bools:
-    return np.fromiter(values, dtype=np.bool_)
+    uuids = {entry["uuid"] for entry in all_of(excluded, "volumes")}
+    projects = {entry["uuid"] for entry in all_of(excluded, "projects")}
+    return mask_of([volume.uuid in uuids or volume.project_id in projects for volume in volumes])

@@ -26,6 +26,8 @@ class StorageModel:
     """By name."""
     with_snapshots: frozenset[str]
     """Uuids of the volumes that have snapshots."""
+    outside: Sequence[Pool] = ()
+    """Pools that a scope left out, where block storage may put volumes nonetheless."""
 
     @classmethod
     def build(

@@ -86,13 +86,15 @@ class Cinder:
         return answer({"volume_types": rows})
 
     def _volumes(self, request: Request) -> Response:
-        rows = [_volume(each) for each in self._asked_for(request)]
         if request.args.get("migration_status") == "deleting":
             rows = [
                 {"id": f"former-{uuid}", "os-vol-mig-status-attr:name_id": uuid}
                 for uuid in self.leftovers
             ]
-        return _page(request, "volumes", rows)
+            return answer({"volumes": rows})
+        volumes = list(self._asked_for(request))
+        shown, links = _page(request, "volumes", [volume.uuid for volume in volumes])
+        return answer({"volumes": [_volume(each) for each in volumes[shown]], **links})
 
     def _asked_for(self, request: Request) -> Sequence[Volume]:
         """By time, as from 3.60 on.  What is simulated has changed, or never since its creation."""
@@ -119,7 +121,8 @@ class Cinder:
         if of is None:
             of = sorted(self.storage.volumes_with_snapshots())
         rows = [{"id": f"snapshot-{index}", "volume_id": uuid} for index, uuid in enumerate(of)]
-        return _page(request, "snapshots", rows)
+        shown, links = _page(request, "snapshots", [row["id"] for row in rows])
+        return answer({"snapshots": rows[shown], **links})
 
     def _volume(self, uuid: str) -> Response:
         return answer({"volume": _volume(self.storage.volume(uuid))})
@@ -135,14 +138,14 @@ class Cinder:
         return Response(status=202)
 
 
-def _page(request: Request, key: str, rows: list[dict[str, Any]]) -> Response:
+def _page(request: Request, key: str, ids: list[str]) -> tuple[slice, dict[str, Any]]:
+    """Which of the rows with these *ids* are shown, and the link to more if there are."""
     assert request.args["all_tenants"] == "1"
     limit, marker = min(int(request.args["limit"]), MAX_LIMIT), request.args.get("marker")
-    first = 1 + [row["id"] for row in rows].index(marker) if marker else 0
-    page = {key: rows[first : first + limit]}
-    if first + limit < len(rows):
-        page[f"{key}_links"] = [{"rel": "next", "href": "elsewhere"}]
-    return answer(page)
+    first = 1 + ids.index(marker) if marker else 0
+    more = first + limit < len(ids)
+    links = {f"{key}_links": [{"rel": "next", "href": "elsewhere"}]} if more else {}
+    return slice(first, first + limit), links
 
 
 def _volume(volume: Volume) -> dict[str, Any]:

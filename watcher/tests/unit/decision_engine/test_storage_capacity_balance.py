@@ -215,6 +215,22 @@ class StorageCapacityBalanceTest(TestCase):
         self.pools[-1] = pool("n4@empty#big", 750, total=1000)
         self.assertEqual([("v", "there")], self.solved(mine, types=types))
 
+    def test_a_retype_must_not_land_outside_the_scope(self):
+        types = [volume_type("here", "full"), volume_type("there", "empty")]
+        nodes = [StorageNode(each.node) for each in self.pools]
+        model = StorageModel.build(nodes, self.pools, [volume("v", 20, volume_type="here")], types)
+        for outside, expected in (
+            (pool("n4@empty#q", 20), [("v", "there")]),
+            (pool("n4@other#q", 0), [("v", "there")]),
+            (pool("n4@empty#q", 5), []),
+            (pool("n4@empty#q", 5, total=None), []),
+        ):
+            scoped = dataclasses.replace(model, outside=[outside])
+            solution = StorageCapacityBalance().execute(
+                clusters.inputs(StorageCapacityBalance, storage=scoped)
+            )
+            self.assertEqual(expected, moves(solution))
+
     def test_retypes_come_first(self):
         types = [volume_type("here", "full"), volume_type("there", "half")]
         volumes = [volume("v1", 8), volume("v2", 7, volume_type="here")]

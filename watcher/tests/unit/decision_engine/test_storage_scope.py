@@ -34,6 +34,8 @@ class StorageScopeTest(TestCase):
         for volume, pool in zip(part.volumes, part.placement, strict=True):
             self.assertEqual(part.pools[pool].name, volume.host)
         self.assertEqual({pool.node for pool in part.pools}, {node.host for node in part.nodes})
+        shown = [pool.name for pool in (*part.pools, *part.outside)]
+        self.assertEqual([pool.name for pool in POOLS], sorted(shown))
         return (
             "".join(pool.name[-1] for pool in part.pools),
             " ".join(volume.uuid for volume in part.volumes),
