@@ -40,7 +40,7 @@ class Alarm:
     def evaluate(self) -> dict[str, Any] | None:
         """Look at the metric; the message to post, if there is one."""
         hosts = self._cloud.hosts()
-        values = self._cloud.host_metric(self.rule.metric, hosts, 60, "mean", 60)
+        values = self._cloud.loads.host_metric(self.rule.metric, hosts, 60, "mean", 60)
         names = {host.uuid: host.hostname for host in hosts}
         beyond = _COMPARISONS[self.rule.comparison]
         outside = {

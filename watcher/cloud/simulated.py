@@ -22,31 +22,13 @@ from typing import Any, TypeVar
 from oslo_utils import timeutils
 
 from watcher.cloud import Cloud
+from watcher.cloud import simulated_room as room
 from watcher.cloud.compute import Flavor, Host, Server, ServerGroup
 from watcher.cloud.scenario import Course, Scenario
 from watcher.cloud.simulated_baremetal import SimulatedBaremetal
+from watcher.cloud.simulated_loads import SimulatedLoads
 from watcher.cloud.simulated_storage import SimulatedStorage
 from watcher.common.errors import CloudRefused, Invalid, NotFound
-
-HOST_OWN_MEMORY_MB = 2048
-"""What a host itself uses."""
-
-METRICS = frozenset(
-    {
-        "host_cpu_usage",
-        "host_ram_usage",
-        "host_outlet_temp",
-        "host_inlet_temp",
-        "host_airflow",
-        "host_power",
-        "instance_cpu_usage",
-        "instance_ram_usage",
-        "instance_ram_allocated",
-        "instance_l3_cache_usage",
-        "instance_root_disk_size",
-    }
-)
-_RESOURCES = ("vCPUs", "MB of memory", "GB of disk")
 
 
 @dataclasses.dataclass(slots=True)
@@ -104,7 +86,7 @@ def example_file() -> str:
 
 
 class SimulatedCloud:
-    """Both the ``Compute`` and the ``Metrics`` of its ``cloud``.  Any thread may call it."""
+    """The ``Compute`` of its ``cloud``.  Any thread may call it."""
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
         self.scenario, self._clock = scenario, clock
@@ -119,22 +101,16 @@ class SimulatedCloud:
         """Servers whose last migration or resize failed."""
         self._changed: dict[str, datetime.datetime] = {}
         """When each server last changed, of those that have."""
-        usual = scenario.server_metrics.get("instance_cpu_usage", {})
-        self._own_cpu = self._own(
-            "host_cpu_usage", self._cpu_needed(usual), lambda host: host.vcpus, 0.0
-        )
-        self._own_ram = self._own(
-            "host_ram_usage", self._ram_used(), lambda host: 1 / 1024, float(HOST_OWN_MEMORY_MB)
-        )
         self.storage = (
             None if scenario.storage is None else SimulatedStorage(scenario.storage, clock)
         )
         self.baremetal = SimulatedBaremetal(scenario.machines, clock, self._power)
+        self.loads = SimulatedLoads(scenario, self.servers, lambda: self._clock() - self._began)
         self.cloud = Cloud(
             compute_service=self,
             block_storage_service=self.storage,
             baremetal_service=self.baremetal if scenario.machines else None,
-            own_metrics=self,
+            own_metrics=self.loads,
         )
 
     @classmethod
@@ -252,35 +228,6 @@ class SimulatedCloud:
                 host, status="disabled", disabled_reason=reason or None
             )
 
-    # Metrics
-
-    name = "simulation"
-
-    def available(self, metric: str) -> bool:
-        return metric in METRICS
-
-    def host_metric(
-        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        """The present values, whatever the period and the aggregate."""
-        _check_known(name)
-        if name == "host_cpu_usage":
-            loads = self._cpu_of_hosts()
-            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
-        if name == "host_ram_usage":
-            loads = self._ram_of_hosts()
-            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
-        return _pick(self.scenario.host_metrics.get(name, {}), hosts, period)
-
-    def server_metric(
-        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        """The present values, whatever the aggregate."""
-        _check_known(name)
-        if name == "instance_cpu_usage":
-            return _pick(self._cpu_of_servers(), servers, period)
-        return _pick(self.scenario.server_metrics.get(name, {}), servers, period)
-
     # State
 
     def to_dict(self) -> dict[str, Any]:
@@ -290,7 +237,7 @@ class SimulatedCloud:
         ``seconds`` are seconds; ``progress`` of a migration is 0 to 1.
         """
         with self._present() as now:
-            loads, cpu = self._cpu_of_hosts(), self._cpu_of_servers()
+            loads, cpu = self.loads.cpu_of_hosts(), self.loads.cpu_of_servers()
             return {
                 "elapsed": round(now - self._began, 3),
                 "hosts": [
@@ -389,11 +336,11 @@ class SimulatedCloud:
             self._change(uuid, task_state=None)
             return
         if not migration.live:
-            migration.claim = _size(self._servers[uuid])
+            migration.claim = room.size(self._servers[uuid])
             self._unconfirmed[uuid] = migration
             self._change(uuid, state="resized")
         if migration.flavor:
-            self._change(uuid, **_sized(self.flavor(migration.flavor)))
+            self._change(uuid, **room.sized(self.flavor(migration.flavor)))
         self._change(uuid, task_state=None, host=migration.destination)
 
     def _switch(self, uuid: str, before: str, after: str, task_state: str) -> None:
@@ -414,7 +361,7 @@ class SimulatedCloud:
     ) -> None:
         if server.task_state is not None:
             raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
-        wanted = dataclasses.replace(server, **_sized(flavor)) if flavor else server
+        wanted = dataclasses.replace(server, **room.sized(flavor)) if flavor else server
         target = self._target(wanted, destination, may_stay=flavor is not None)
         self._failed.discard(server.uuid)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
@@ -427,7 +374,7 @@ class SimulatedCloud:
             course.seconds,
             course.fails,
             server.state,
-            _size(wanted),
+            room.size(wanted),
             flavor.id if flavor else "",
         )
         self._change(server.uuid, task_state="migrating" if live else "resize_migrating")
@@ -452,22 +399,22 @@ class SimulatedCloud:
     def _target(self, server: Server, destination: str | None, may_stay: bool) -> str:
         """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
         taken = self._taken()
-        if may_stay and not _refusal(server, self._hosts[server.host], taken):
+        if may_stay and not room.refusal(server, self._hosts[server.host], taken):
             return server.host
         if destination is None:
             fit = [
                 host
                 for host in self._hosts.values()
-                if host.hostname != server.host and not _refusal(server, host, taken)
+                if host.hostname != server.host and not room.refusal(server, host, taken)
             ]
             if not fit:
                 raise CloudRefused(f"No host has room for server {server.uuid}.")
-            return max(fit, key=lambda host: _left(host, taken)[1]).hostname
+            return max(fit, key=lambda host: room.left(host, taken)[1]).hostname
         if destination == server.host:
             raise CloudRefused(f"Server {server.uuid} is on host {destination} already.")
         if destination not in self._hosts:
             raise CloudRefused(f"Host {destination} was not found.")
-        refusal = _refusal(server, self._hosts[destination], taken)
+        refusal = room.refusal(server, self._hosts[destination], taken)
         if refusal:
             raise CloudRefused(refusal)
         return destination
@@ -475,135 +422,11 @@ class SimulatedCloud:
     def _taken(self) -> dict[str, list[int]]:
         """What servers, and the claims of migrations on their other host, take of each host."""
         taken = {hostname: [0, 0, 0] for hostname in self._hosts}
-        claims = [(server.host, _size(server)) for server in self._servers.values() if server.host]
+        claims = [
+            (server.host, room.size(server)) for server in self._servers.values() if server.host
+        ]
         claims += [(move.destination, move.claim) for move in self._migrations.values()]
         claims += [(move.source, move.claim) for move in self._unconfirmed.values()]
         for hostname, claim in claims:
             taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
         return taken
-
-    # Loads
-
-    def _cpu_of_servers(self) -> Mapping[str, float]:
-        """Server uuid to percent of its vCPUs."""
-        usual = self.scenario.server_metrics.get("instance_cpu_usage", {})
-        elapsed = self._clock() - self._began
-        present = [
-            surge
-            for surge in self.scenario.surges
-            if surge.after_seconds <= elapsed < surge.after_seconds + surge.seconds
-        ]
-        if not present:
-            return usual
-        return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
-
-    def _cpu_of_hosts(self) -> dict[str, float]:
-        """Host uuid to percent: what its servers and it itself need, over its vCPUs."""
-        with self._present():
-            needed = self._cpu_needed(self._cpu_of_servers())
-            return {
-                host.uuid: min(
-                    100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.vcpus
-                )
-                for host in self._hosts.values()
-            }
-
-    def _cpu_needed(self, cpu: Mapping[str, float]) -> dict[str, float]:
-        """Hostname to what its servers need, in percent of one vCPU."""
-        needed = dict.fromkeys(self._hosts, 0.0)
-        for server in self._servers.values():
-            if server.host:
-                needed[server.host] += server.vcpus * cpu.get(server.uuid, 0.0)
-        return needed
-
-    def _ram_of_hosts(self) -> dict[str, float]:
-        """Host uuid to KiB: what its servers and it itself use."""
-        with self._present():
-            used = self._ram_used()
-            return {
-                host.uuid: (self._own_ram[host.hostname] + used[host.hostname]) * 1024
-                for host in self._hosts.values()
-            }
-
-    def _ram_used(self) -> dict[str, float]:
-        """Hostname to the MB that its servers use."""
-        ram = self.scenario.server_metrics.get("instance_ram_usage", {})
-        used = dict.fromkeys(self._hosts, 0.0)
-        for server in self._servers.values():
-            if server.host:
-                used[server.host] += ram.get(server.uuid, 0.0)
-        return used
-
-    def _own(
-        self,
-        metric: str,
-        servers: Mapping[str, float],
-        scale: Callable[[Host], float],
-        usual: float,
-    ) -> dict[str, float]:
-        """Hostname to what it uses itself: what was measured, less what its *servers* use.
-
-        The *usual* where nothing was measured.  One unit of *servers* is *scale* of the metric.
-        """
-        measured = self.scenario.host_metrics.get(metric, {})
-        return {
-            host.hostname: max(0.0, measured[host.uuid] * scale(host) - servers[host.hostname])
-            if host.uuid in measured
-            else usual
-            for host in self._hosts.values()
-        }
-
-
-def _size(server: Server) -> list[int]:
-    return [server.vcpus, server.memory_mb, server.disk_gb]
-
-
-def _sized(flavor: Flavor) -> dict[str, Any]:
-    """What a server has of its flavor."""
-    return {
-        "flavor": flavor.name,
-        "vcpus": flavor.vcpus,
-        "memory_mb": flavor.memory_mb,
-        "disk_gb": flavor.disk_gb,
-    }
-
-
-def _left(host: Host, taken: Mapping[str, list[int]]) -> tuple[float, float, float]:
-    vcpus, memory_mb, disk_gb = taken[host.hostname]
-    return (
-        (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio - vcpus,
-        (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio - memory_mb,
-        (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio - disk_gb,
-    )
-
-
-def _refusal(server: Server, host: Host, taken: Mapping[str, list[int]]) -> str | None:
-    """Why *host* cannot take *server*; None if it can."""
-    if not host.available:
-        return f"Host {host.hostname} is {host.status} and {host.state}; it takes no servers."
-    for name, amount, left in zip(_RESOURCES, _size(server), _left(host, taken), strict=True):
-        if amount > left:
-            return (
-                f"Server {server.uuid} needs {amount} {name}, "
-                f"but host {host.hostname} has {left:g} left."
-            )
-    return None
-
-
-def _check_known(name: str) -> None:
-    if name not in METRICS:
-        raise NotFound(f"Metric {name} was not found.")
-
-
-def _pick(
-    values: Mapping[str, Any], resources: Sequence[Host] | Sequence[Server], period: int
-) -> dict[str, float]:
-    """The value of each resource that has one; of a value by period, the one for *period*."""
-    picked = {}
-    for resource in resources:
-        value = values.get(resource.uuid)
-        if isinstance(value, Mapping):
-            value = value.get(str(period))
-        if value is not None:
-            picked[resource.uuid] = value
-    return picked

@@ -71,7 +71,7 @@ SCENARIO = {
 class RecordTest(TestCase):
     def record(self, content, **services):
         simulation = SimulatedCloud(Scenario.from_dict(content), lambda: 0.0)
-        return recording.record(simulation.cloud, [simulation], 300)
+        return recording.record(simulation.cloud, [simulation.loads], 300)
 
     def test_what_is_recorded_is_read_as_the_same_cloud(self):
         first = self.record(SCENARIO)

@@ -5,7 +5,8 @@ from typing import Any
 
 from watcher import cloud as clouds
 from watcher.cloud.scenario import Scenario
-from watcher.cloud.simulated import HOST_OWN_MEMORY_MB, SimulatedCloud, example_file
+from watcher.cloud.simulated import SimulatedCloud, example_file
+from watcher.cloud.simulated_loads import HOST_OWN_MEMORY_MB
 from watcher.common.errors import CloudRefused, Invalid, NotConfigured, NotFound
 from watcher.tests import base
 
@@ -51,7 +52,9 @@ class SimulatedCloudTest(base.TestCase):
         return row.host, row.state, row.task_state
 
     def cpu(self) -> dict[str, float]:
-        return dict(self.cloud.host_metric("host_cpu_usage", self.cloud.hosts(), 60, "mean", 60))
+        return dict(
+            self.cloud.loads.host_metric("host_cpu_usage", self.cloud.hosts(), 60, "mean", 60)
+        )
 
     def test_a_live_migration_takes_its_time(self) -> None:
         self.cloud.live_migrate("s1", "b")
@@ -155,20 +158,22 @@ class SimulatedCloudTest(base.TestCase):
         self.assertRaises(NotFound, self.cloud.host, "nothing")
         self.assertRaises(NotFound, self.cloud.confirm_resize, "nothing")
         self.assertRaises(NotFound, self.cloud.live_migrate, "nothing", "b")
-        for metric in (self.cloud.host_metric, self.cloud.server_metric):
+        for metric in (self.cloud.loads.host_metric, self.cloud.loads.server_metric):
             self.assertRaises(NotFound, metric, "host_mood", [], 1, "mean", 1)
-        self.assertTrue(self.cloud.available("host_power"))
-        self.assertFalse(self.cloud.available("host_mood"))
+        self.assertTrue(self.cloud.loads.available("host_power"))
+        self.assertFalse(self.cloud.loads.available("host_mood"))
 
     def test_a_resource_without_data_is_absent(self) -> None:
-        measured = self.cloud.server_metric(
+        measured = self.cloud.loads.server_metric(
             "instance_ram_usage", self.cloud.servers(), 1, "mean", 1
         )
         self.assertEqual({"s2": 1000}, measured)
-        self.assertEqual({}, self.cloud.host_metric("host_power", self.cloud.hosts(), 1, "mean", 1))
+        self.assertEqual(
+            {}, self.cloud.loads.host_metric("host_power", self.cloud.hosts(), 1, "mean", 1)
+        )
 
     def test_memory_of_a_host_is_what_its_servers_use_and_its_own(self) -> None:
-        used = self.cloud.host_metric("host_ram_usage", self.cloud.hosts(), 1, "mean", 1)
+        used = self.cloud.loads.host_metric("host_ram_usage", self.cloud.hosts(), 1, "mean", 1)
         self.assertEqual((HOST_OWN_MEMORY_MB + 1000) * 1024, used["uuid-a"])
         self.assertEqual(HOST_OWN_MEMORY_MB * 1024, used["uuid-b"])
 
@@ -178,7 +183,7 @@ class SimulatedCloudTest(base.TestCase):
         for period, expected in ((100, {"s1": 1}), (200, {"s1": 2}), (300, {})):
             self.assertEqual(
                 expected,
-                self.cloud.server_metric(
+                self.cloud.loads.server_metric(
                     "instance_l3_cache_usage", self.cloud.servers(), period, "mean", 1
                 ),
             )

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How busy a simulated cloud is: as its servers are, wherever they have moved."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from watcher.cloud.compute import Host, Server
+from watcher.cloud.scenario import Scenario
+from watcher.common.errors import NotFound
+
+HOST_OWN_MEMORY_MB = 2048
+"""What a host itself uses."""
+
+METRICS = frozenset(
+    {
+        "host_cpu_usage",
+        "host_ram_usage",
+        "host_outlet_temp",
+        "host_inlet_temp",
+        "host_airflow",
+        "host_power",
+        "instance_cpu_usage",
+        "instance_ram_usage",
+        "instance_ram_allocated",
+        "instance_l3_cache_usage",
+        "instance_root_disk_size",
+    }
+)
+
+
+class SimulatedLoads:
+    """The ``Metrics`` of a simulated cloud.  Any thread may call it."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        servers: Callable[[], Iterable[Server]],
+        elapsed: Callable[[], float],
+    ) -> None:
+        """*servers* gives the present ones, *elapsed* the seconds since the cloud began."""
+        self._scenario, self._servers, self._elapsed = scenario, servers, elapsed
+        usual = scenario.server_metrics.get("instance_cpu_usage", {})
+        self._own_cpu = self._own(
+            "host_cpu_usage", self._cpu_needed(usual), lambda host: host.vcpus, 0.0
+        )
+        self._own_ram = self._own(
+            "host_ram_usage", self._ram_used(), lambda host: 1 / 1024, float(HOST_OWN_MEMORY_MB)
+        )
+
+    name = "simulation"
+
+    def available(self, metric: str) -> bool:
+        return metric in METRICS
+
+    def host_metric(
+        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """The present values, whatever the period and the aggregate."""
+        _check_known(name)
+        if name == "host_cpu_usage":
+            loads = self.cpu_of_hosts()
+            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
+        if name == "host_ram_usage":
+            loads = self._ram_of_hosts()
+            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
+        return _pick(self._scenario.host_metrics.get(name, {}), hosts, period)
+
+    def server_metric(
+        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """The present values, whatever the aggregate."""
+        _check_known(name)
+        if name == "instance_cpu_usage":
+            return _pick(self.cpu_of_servers(), servers, period)
+        return _pick(self._scenario.server_metrics.get(name, {}), servers, period)
+
+    def cpu_of_servers(self) -> Mapping[str, float]:
+        """Server uuid to percent of its vCPUs."""
+        usual = self._scenario.server_metrics.get("instance_cpu_usage", {})
+        elapsed = self._elapsed()
+        present = [
+            surge
+            for surge in self._scenario.surges
+            if surge.after_seconds <= elapsed < surge.after_seconds + surge.seconds
+        ]
+        if not present:
+            return usual
+        return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
+
+    def cpu_of_hosts(self) -> dict[str, float]:
+        """Host uuid to percent: what its servers and it itself need, over its vCPUs."""
+        needed = self._cpu_needed(self.cpu_of_servers())
+        return {
+            host.uuid: min(
+                100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.vcpus
+            )
+            for host in self._scenario.hosts
+        }
+
+    def _cpu_needed(self, cpu: Mapping[str, float]) -> dict[str, float]:
+        """Hostname to what its servers need, in percent of one vCPU."""
+        needed = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
+        for server in self._servers():
+            if server.host:
+                needed[server.host] += server.vcpus * cpu.get(server.uuid, 0.0)
+        return needed
+
+    def _ram_of_hosts(self) -> dict[str, float]:
+        """Host uuid to KiB: what its servers and it itself use."""
+        used = self._ram_used()
+        return {
+            host.uuid: (self._own_ram[host.hostname] + used[host.hostname]) * 1024
+            for host in self._scenario.hosts
+        }
+
+    def _ram_used(self) -> dict[str, float]:
+        """Hostname to the MB that its servers use."""
+        ram = self._scenario.server_metrics.get("instance_ram_usage", {})
+        used = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
+        for server in self._servers():
+            if server.host:
+                used[server.host] += ram.get(server.uuid, 0.0)
+        return used
+
+    def _own(
+        self,
+        metric: str,
+        servers: Mapping[str, float],
+        scale: Callable[[Host], float],
+        usual: float,
+    ) -> dict[str, float]:
+        """Hostname to what it uses itself: what was measured, less what its *servers* use.
+
+        The *usual* where nothing was measured.  One unit of *servers* is *scale* of the metric.
+        """
+        measured = self._scenario.host_metrics.get(metric, {})
+        return {
+            host.hostname: max(0.0, measured[host.uuid] * scale(host) - servers[host.hostname])
+            if host.uuid in measured
+            else usual
+            for host in self._scenario.hosts
+        }
+
+
+def _check_known(name: str) -> None:
+    if name not in METRICS:
+        raise NotFound(f"Metric {name} was not found.")
+
+
+def _pick(
+    values: Mapping[str, Any], resources: Sequence[Host] | Sequence[Server], period: int
+) -> dict[str, float]:
+    """The value of each resource that has one; of a value by period, the one for *period*."""
+    picked = {}
+    for resource in resources:
+        value = values.get(resource.uuid)
+        if isinstance(value, Mapping):
+            value = value.get(str(period))
+        if value is not None:
+            picked[resource.uuid] = value
+    return picked
