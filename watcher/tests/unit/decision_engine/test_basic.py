@@ -194,7 +194,7 @@ class BasicTest(TestCase):
             {"before": 56.7, "after": 85.0}, solution.summary["vCPU allotted on hosts in use, %"]
         )
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(checker.drawn_clusters())
     def test_rules(self, cluster):
         model = cluster.model

@@ -155,7 +155,7 @@ class HostMaintenanceTest(TestCase):
     def test_parameters(self):
         self.assertRaises(Invalid, schemas.parameters, HostMaintenance.schema, {})
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(checker.drawn_clusters(), st.booleans(), st.booleans(), st.data())
     def test_rules(self, cluster, no_live, no_cold, data):
         names = [each.hostname for each in cluster.hosts]

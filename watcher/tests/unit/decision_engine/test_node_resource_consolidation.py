@@ -106,7 +106,7 @@ class NodeResourceConsolidationTest(TestCase):
             ]
             self.assertEqual(["cold"], ways)
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(checker.drawn_clusters(), st.sampled_from(["auto", "specify"]), st.data())
     def test_rules(self, cluster, choice, data):
         model = cluster.model

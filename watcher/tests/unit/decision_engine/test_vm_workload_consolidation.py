@@ -201,7 +201,7 @@ class ReliefTest(TestCase):
 
 
 class RulesTest(TestCase):
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(checker.drawn_clusters())
     def test_rules(self, cluster):
         model = cluster.model

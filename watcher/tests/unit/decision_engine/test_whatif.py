@@ -81,7 +81,7 @@ class WhatIfTest(TestCase):
             what_if = WhatIf(ComputeModel.build(hosts, servers))
             self.assertEqual(possible, what_if.hosts_for(0).any())
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(checker.drawn_clusters(hosts=4, servers=8), st.data())
     def test_it_allows_what_the_checker_allows_and_nothing_else(self, cluster, data):
         model = cluster.model

@@ -160,7 +160,7 @@ class ServersTest(TestCase):
     def test_without_targets_there_is_nothing_to_do(self):
         self.assertEqual([], steps(solve(ComputeModel.build(self.hosts, self.servers))))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(checker.drawn_clusters(), st.data())
     def test_rules(self, cluster, data):
         hostnames = [each.hostname for each in cluster.hosts]
