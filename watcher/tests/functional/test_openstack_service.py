@@ -138,6 +138,13 @@ class TestSession(ServiceTestCase):
         self.identity.heal()
         self.assertIn("things", self.service.get("/things"), "the next look finds it")
 
+    def test_a_service_that_is_away_at_its_first_use(self) -> None:
+        self.server.fault = Fault.DOWN
+        self.assertRaises(CloudUnavailable, self.service.get, "/things")
+        self.server.heal()
+        self.assertIn("things", self.service.get("/things"))
+        self.assertTrue(self.service.supports("3.71"), "its versions are looked at again")
+
     def test_a_service_that_is_not_in_the_catalog(self) -> None:
         service = Service(self.conf, "ironic")
         error = self.assertRaises(NotConfigured, service.get, "/nodes")
