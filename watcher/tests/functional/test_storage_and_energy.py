@@ -5,11 +5,13 @@ import uuid as uuidlib
 from typing import Any
 
 from watcher.common.states import ActionState, PlanState, RunState
+from watcher.tests.base import wait_for
 from watcher.tests.functional.all_in_one import AllInOneTestCase
 
 FULL, EMPTY = "node@full#p", "node@empty#p"
 SIZE = {"vcpus": 4, "memory_mb": 4096, "disk_gb": 40}
 VOLUMES = [str(uuidlib.UUID(int=number)) for number in range(1, 6)]
+SLOW = str(uuidlib.UUID(int=6))
 
 
 class StorageAndEnergyTest(AllInOneTestCase):
@@ -29,7 +31,8 @@ class StorageAndEnergyTest(AllInOneTestCase):
             "volumes": [
                 {"uuid": uuid, "name": f"v{number}", "host": FULL, "size_gb": 19}
                 for number, uuid in enumerate(VOLUMES)
-            ],
+            ]
+            + [{"uuid": SLOW, "name": "s", "host": FULL, "size_gb": 0, "migration_seconds": 2}],
         },
     }
 
@@ -91,6 +94,24 @@ class StorageAndEnergyTest(AllInOneTestCase):
         )
         self.assertIn(f"is in pool {FULL} already", ends[VOLUMES[2]][1])
         self.assertIn("Pool x@y#z was not found", ends[VOLUMES[3]][1])
+
+    def test_a_restart_while_a_volume_moves(self) -> None:
+        """The action finds the move under way, and awaits it: another request is refused."""
+        parameters = {"migration_type": "migrate", "destination_node": EMPTY}
+        action = {"action_type": "volume_migrate", "input_parameters": parameters}
+        audit = self.client.audit.create(
+            audit_type="ONESHOT",
+            auto_trigger=True,
+            goal="unclassified",
+            strategy="actuator",
+            parameters={"actions": [{**action, "resource_id": SLOW}]},
+        )
+        wait_for(lambda: self.watcher.cloud.storage.volume(SLOW).moving, "the volume moves")
+        self.watcher.restart()
+        self.client = self.watcher.client
+        (plan,) = self.plans(audit.uuid)
+        self.wait_for_plan(plan.uuid, PlanState.SUCCEEDED)
+        self.assertEqual(EMPTY, self.watcher.cloud.storage.volume(SLOW).host)
 
     def test_machines_that_nobody_needs_are_switched_off(self) -> None:
         actions = self.carried_out(goal="saving_energy", strategy="saving_energy")
