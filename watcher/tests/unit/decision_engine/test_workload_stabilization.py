@@ -284,42 +284,6 @@ class SchemaTest(TestCase):
             self.assertIn(f"parameters.{name}", str(error))
 
 
-@st.composite
-def drawn_clusters(draw):
-    """Up to 6 hosts and 25 servers of all kinds, never over capacity, with their metrics."""
-    hosts, servers, cpu = [], [], {}
-    for number in range(draw(st.integers(1, 6))):
-        hosts.append(
-            host(
-                f"h{number}",
-                draw(st.integers(4, 16)),
-                vcpu_ratio=draw(st.sampled_from([1.0, 2.0])),
-                memory_mb=draw(st.integers(4, 16)) * 1000,
-                memory_mb_reserved=draw(st.sampled_from([0, 500])),
-                disk_gb=draw(st.integers(5, 50)),
-                status=draw(st.sampled_from(["enabled"] * 4 + ["disabled"])),
-                state=draw(st.sampled_from(["up"] * 4 + ["down"])),
-            )
-        )
-    for number in range(draw(st.integers(0, 25))):
-        one = server(
-            f"s{number:02}",
-            draw(st.sampled_from(hosts)).hostname,
-            draw(st.integers(1, 4)),
-            memory_mb=draw(st.integers(1, 4)) * 500,
-            disk_gb=draw(st.integers(1, 5)),
-            state=draw(st.sampled_from(["active"] * 5 + ["paused", "stopped"])),
-            locked=draw(st.integers(0, 9)) == 0,
-        )
-        model = ComputeModel.build(hosts, [*servers, one])
-        if (model.used() <= model.capacity).all():
-            servers.append(one)
-            if draw(st.integers(0, 9)):
-                cpu[one.name] = draw(st.floats(0, 100))
-    fixed = draw(st.sets(st.sampled_from([one.name for one in servers]))) if servers else set()
-    return hosts, servers, load(hosts, servers, cpu), frozenset(fixed), cpu
-
-
 def use(cluster, host, place):
     """Busy vCPUs of a host when servers are where *place* says."""
     cpu = cluster.values[CPU]
