@@ -1,33 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Strategies that empty hosts and pools, from an audit to the end of its plan."""
+"""Strategies that move servers and volumes, from an audit to the end of its plan."""
 
 from typing import Any
 
 from watcher.common.states import RunState
 from watcher.tests.functional import all_in_one
+from watcher.tests.unit.decision_engine import clusters
 
 HOST = {"vcpus": 4, "memory_mb": 8192, "disk_gb": 100}
 SERVER = {"vcpus": 1, "memory_mb": 512, "disk_gb": 1, "cpu": 1, "ram": 100}
 OLD, NEW = "c@lvm#old", "c@nfs#new"
 
 
-class StrategyPlansTest(all_in_one.AllInOneTestCase):
-    """Two hosts with one idle server each, and a pool with one volume beside an empty one."""
-
-    CLOUD = {
-        "hosts": [HOST | {"hostname": name} for name in ("h1", "h2")],
-        "servers": [
-            SERVER | {"name": "s1", "host": "h1"},
-            SERVER | {"name": "s2", "host": "h2"},
-        ],
-        "migration_seconds": 0.05,
-        "storage": {
-            "migration_seconds": 0.05,
-            "pools": [{"name": name, "total_capacity_gb": 10} for name in (OLD, NEW)],
-            "volumes": [{"name": "v1", "host": OLD, "size_gb": 1}],
-        },
-    }
-
+class PlansTestCase(all_in_one.AllInOneTestCase):
     def carry_out(self, goal: str, strategy: str, **parameters: Any) -> list[tuple[str, str]]:
         """Run an audit and its plan; (type, what became of it) of each action."""
         audit = self.create("ONESHOT", goal, strategy=strategy, parameters=parameters)
@@ -47,6 +32,24 @@ class StrategyPlansTest(all_in_one.AllInOneTestCase):
             host.hostname: sorted(server.name for server in cloud.servers_on(host.hostname))
             for host in cloud.hosts()
         }
+
+
+class StrategyPlansTest(PlansTestCase):
+    """Two hosts with one idle server each, and a pool with one volume beside an empty one."""
+
+    CLOUD = {
+        "hosts": [HOST | {"hostname": name} for name in ("h1", "h2")],
+        "servers": [
+            SERVER | {"name": "s1", "host": "h1"},
+            SERVER | {"name": "s2", "host": "h2"},
+        ],
+        "migration_seconds": 0.05,
+        "storage": {
+            "migration_seconds": 0.05,
+            "pools": [{"name": name, "total_capacity_gb": 10} for name in (OLD, NEW)],
+            "volumes": [{"name": "v1", "host": OLD, "size_gb": 1}],
+        },
+    }
 
     def test_a_host_that_basic_releases(self) -> None:
         self.check_release("basic")
@@ -123,3 +126,62 @@ class StrategyPlansTest(all_in_one.AllInOneTestCase):
         self.wait_for_runs(audit, RunState.SUCCEEDED)
         (plan,) = self.plans(audit)
         self.assertEqual("SUCCEEDED", plan.state)
+
+
+class BalancingPlansTest(PlansTestCase):
+    """Two busy servers on a host that is warm, too, and nothing on another one."""
+
+    CLOUD = {
+        "hosts": [HOST | {"hostname": name, "uuid": clusters.uid(name)} for name in ("h1", "h2")],
+        "servers": [
+            SERVER | {"name": name, "uuid": clusters.uid(name), "host": "h1", "cpu": 80, "ram": 400}
+            for name in ("s1", "s2")
+        ],
+        "migration_seconds": 0.05,
+        "metrics": {
+            "host": {
+                clusters.uid("h1"): {"host_outlet_temp": 40, "host_airflow": 500},
+                clusters.uid("h2"): {"host_outlet_temp": 20, "host_airflow": 100},
+            },
+            "instance": {
+                clusters.uid("s1"): {"instance_l3_cache_usage": {"100": 1, "200": 5}},
+                clusters.uid("s2"): {"instance_l3_cache_usage": {"100": 9, "200": 5}},
+            },
+        },
+    }
+
+    def check_parting(self, goal: str, strategy: str, **parameters: Any) -> None:
+        self.assertEqual([("migrate", "SUCCEEDED")], self.carry_out(goal, strategy, **parameters))
+        self.assertEqual([1, 1], [len(servers) for servers in self.hosts().values()])
+
+    def test_deviation_of_cpu(self) -> None:
+        self.check_parting(
+            "workload_balancing",
+            "workload_stabilization",
+            thresholds={"instance_cpu_usage": 0.05},
+        )
+
+    def test_deviation_of_memory(self) -> None:
+        self.check_parting(
+            "workload_balancing",
+            "workload_stabilization",
+            metrics=["instance_ram_usage"],
+            thresholds={"instance_ram_usage": 0.04},
+        )
+
+    def test_threshold_of_cpu(self) -> None:
+        self.check_parting("workload_balancing", "workload_balance", threshold=30)
+
+    def test_threshold_of_memory(self) -> None:
+        self.check_parting(
+            "workload_balancing", "workload_balance", threshold=7, metrics="instance_ram_usage"
+        )
+
+    def test_temperature(self) -> None:
+        self.check_parting("thermal_optimization", "outlet_temperature")
+
+    def test_airflow(self) -> None:
+        self.check_parting("airflow_optimization", "uniform_airflow")
+
+    def test_cache(self) -> None:
+        self.check_parting("noisy_neighbor", "noisy_neighbor")
