@@ -112,7 +112,8 @@ def _steps(
 
 def _usable(backup: Host) -> bool:
     """A host that was disabled for other reasons may take over: its user says so."""
-    return backup.state == "up" and backup.disabled_reason != DISABLED_REASON
+    in_maintenance = backup.status == "disabled" and backup.disabled_reason == DISABLED_REASON
+    return backup.state == "up" and not in_maintenance
 
 
 def _way(what_if: WhatIf, index: int, parameters: Mapping[str, Any]) -> str | None:

@@ -129,6 +129,8 @@ class HostMaintenanceTest(TestCase):
             found = steps(self.solve(backup_node="h2"))
             self.assertEqual([None] * 4, [where for _, _, where in found])
             self.assertNotIn("h2", [name for name, _, _ in found])
+        self.change_host(1, status="enabled")  # the reason outlived the maintenance
+        self.assertIn(("s1", "live", "h2"), steps(self.solve(backup_node="h2")))
 
     def test_an_empty_host(self):
         self.assertEqual([("h3", "disabled", None)], steps(self.solve(node="h3")))
