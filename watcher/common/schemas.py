@@ -39,6 +39,11 @@ def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[s
     return complete
 
 
+def default_parameters(schema: Schema, values: Any, field: str) -> None:
+    """Check parameters that an audit may still add to: none is required yet.  Invalid."""
+    parameters({key: value for key, value in schema.items() if key != "required"}, values, field)
+
+
 def scope(value: Any, field: str = "scope") -> list[Any]:
     """An audit scope in today's style.  Invalid names what is wrong with it.
 

@@ -151,6 +151,9 @@ class AuditTemplateTest(ClientTestCase):
 
     def test_update_and_delete(self) -> None:
         created = self.shown("audittemplate", "create", "t2", "dummy")
+        # What the strategy requires is given by the audit.
+        other = self.shown("audittemplate", "create", "t3", "unclassified", "-s", "actuator")
+        self.assertEqual("", self.told("audittemplate", "delete", other["Name"]))
         updated = self.shown("audittemplate", "update", "t2", "replace", "description=Better")
         self.assertEqual("Better", updated["Description"])
         self.assertEqual("", self.told("audittemplate", "delete", created["Name"]))
