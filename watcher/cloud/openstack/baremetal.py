@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from oslo_config import cfg
 
 from watcher.cloud.baremetal import BaremetalNode
+from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, Service
-from watcher.common.errors import CloudUnavailable
 
 VERSION = "1.8"
 """The first in which fields can be chosen; of 2015, so every ironic has it."""
@@ -48,7 +48,7 @@ class Ironic:
 
 def _node(row: Json) -> BaremetalNode:
     extra = row.get("extra")
-    try:
+    with understood("ironic", "a node"):
         return BaremetalNode(
             uuid=row["uuid"],
             name=row.get("name") or "",
@@ -57,5 +57,3 @@ def _node(row: Json) -> BaremetalNode:
             maintenance_reason=row.get("maintenance_reason"),
             host_uuid=extra.get("compute_node_id") if isinstance(extra, dict) else None,
         )
-    except LookupError as error:
-        raise CloudUnavailable(f"ironic answered a node that makes no sense: {error!r}.") from error

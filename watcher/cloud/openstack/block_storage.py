@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block storage by cinder, of any version that has the API 3."""
 
-import contextlib
 import datetime
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -17,8 +16,8 @@ from watcher.cloud.block_storage import (
     VolumeChanges,
     VolumeType,
 )
+from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, Service
-from watcher.common.errors import CloudUnavailable
 
 PAGE = 1000
 """Volumes or snapshots a request: what cinder allows unless it is told otherwise."""
@@ -39,7 +38,7 @@ class Cinder:
 
     def nodes(self) -> Sequence[StorageNode]:
         answer = self._service.get("/os-services", binary="cinder-volume")
-        with _understood("services"):
+        with understood("cinder", "services"):
             return [
                 StorageNode(row["host"], row["zone"], row["status"], row["state"])
                 for row in answer["services"]
@@ -47,12 +46,12 @@ class Cinder:
 
     def pools(self) -> Sequence[Pool]:
         answer = self._service.get("/scheduler-stats/get_pools", detail="true")
-        with _understood("pools"):
+        with understood("cinder", "pools"):
             return [_pool(row["name"], row["capabilities"]) for row in answer["pools"]]
 
     def volumes(self) -> Sequence[Volume]:
         rows = self._service.rows("/volumes/detail", "volumes", all_tenants=1, limit=PAGE)
-        with _understood("volumes"):
+        with understood("cinder", "volumes"):
             return [_volume(row) for row in rows]
 
     def volume_changes(self, since: datetime.datetime) -> VolumeChanges | None:
@@ -69,28 +68,27 @@ class Cinder:
                 limit=PAGE,
                 **{time: f"gte:{since.isoformat()}"},
             )
-            with _understood("volumes"):
+            with understood("cinder", "volumes"):
                 found.update((row["id"], _volume(row)) for row in rows)
         answer = self._service.get("/volumes", _TIMES, all_tenants=1, limit=1, with_count="True")
-        with _understood("a number of volumes"):
+        with understood("cinder", "a number of volumes"):
             return VolumeChanges(list(found.values()), int(answer["count"]))
 
     def volume_types(self) -> Sequence[VolumeType]:
-        answer = self._service.get("/types", is_public="None")
-        with _understood("volume types"):
+        rows = self._service.rows("/types", "volume_types", is_public="None")
+        with understood("cinder", "volume types"):
             return [
-                VolumeType(row["id"], row["name"], row.get("extra_specs") or {})
-                for row in answer["volume_types"]
+                VolumeType(row["id"], row["name"], row.get("extra_specs") or {}) for row in rows
             ]
 
     def volumes_with_snapshots(self) -> Collection[str]:
         rows = self._service.rows("/snapshots", "snapshots", all_tenants=1, limit=PAGE)
-        with _understood("snapshots"):
+        with understood("cinder", "snapshots"):
             return {row["volume_id"] for row in rows}
 
     def volume(self, uuid: str) -> Volume:
         answer = self._service.get(f"/volumes/{uuid}")
-        with _understood("volume"):
+        with understood("cinder", "volume"):
             return _volume(answer["volume"])
 
     def has_leftover(self, uuid: str) -> bool:
@@ -110,15 +108,6 @@ class Cinder:
     def retype(self, uuid: str, volume_type: str) -> None:
         what = {"new_type": volume_type, "migration_policy": "on-demand"}
         self._service.post(f"/volumes/{uuid}/action", {"os-retype": what})
-
-
-@contextlib.contextmanager
-def _understood(what: str) -> Iterator[None]:
-    """An answer of another shape comes from something that is not cinder, or not yet."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise CloudUnavailable(f"cinder answered {what} that make no sense: {error!r}.") from error
 
 
 def _volume(row: Json) -> Volume:

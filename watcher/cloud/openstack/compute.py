@@ -11,6 +11,7 @@ from oslo_log import log
 
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
 from watcher.cloud.openstack import nova_json
+from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import Inventories, Placement
 from watcher.cloud.openstack.service import Json, Service
 from watcher.cloud.openstack.versions import nova_version
@@ -29,6 +30,8 @@ _HYPERVISORS = "2.53"
 _SERVICES = {"binary": "nova-compute"}
 _NEEDED = ("VCPU", "MEMORY_MB")
 
+_understood = understood("nova")
+
 
 class Nova:
     """The Compute of a real cloud."""
@@ -43,6 +46,7 @@ class Nova:
 
     # What there is
 
+    @_understood
     def hosts(self) -> Sequence[Host]:
         """All hosts but those of bare metal.
 
@@ -91,6 +95,7 @@ class Nova:
                 break
         return nova_json.read(rows, nova_json.server_group)
 
+    @_understood
     def host(self, hostname: str) -> Host:
         hypervisor = self._hypervisor(hostname)
         inventories = self._placement.of(hypervisor["id"])
@@ -101,10 +106,12 @@ class Nova:
             0
         ]
 
+    @_understood
     def server(self, uuid: str) -> Server:
         answer = self._nova.get(_path("servers", uuid), self._server_version())
         return self._read_servers([answer["server"]])[0]
 
+    @_understood
     def flavor(self, ident: str) -> Flavor:
         try:
             rows = [self._nova.get(_path("flavors", ident), _MINIMUM)["flavor"]]
@@ -146,6 +153,7 @@ class Nova:
     def stop(self, uuid: str) -> None:
         self._act(uuid, "os-stop")
 
+    @_understood
     def abort_live_migration(self, uuid: str) -> None:
         """One that runs rather than one that waits, which nova aborts from 2.65 on."""
         version = "2.65" if self._nova.supports("2.65") else _MINIMUM
@@ -156,9 +164,11 @@ class Nova:
         first = min(migrations, key=lambda row: row["status"] != "running")
         self._nova.delete(f"{path}/{first['id']}", version)
 
+    @_understood
     def enable(self, hostname: str) -> None:
         self._set_service(hostname, {"status": "enabled"})
 
+    @_understood
     def disable(self, hostname: str, reason: str) -> None:
         body = {"status": "disabled"}
         self._set_service(hostname, body | {"disabled_reason": reason} if reason else body)

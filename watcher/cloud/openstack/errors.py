@@ -3,9 +3,11 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
+from oslo_utils import strutils
 
 from watcher.common.errors import (
     CloudRefused,
@@ -36,7 +38,7 @@ def translated(service: str) -> Iterator[None]:
     try:
         yield
     except sdk.HttpException as error:
-        raise _answered(service, error.status_code, error.details, error.request_id) from error
+        raise _answered(service, error) from error
     except keystone.HttpError as error:
         raise _unauthenticated(service, error) from error
     except _MISCONFIGURED as error:
@@ -45,13 +47,35 @@ def translated(service: str) -> Iterator[None]:
         raise CloudUnavailable(f"{service} does not answer: {error}.") from error
 
 
-def _answered(
-    service: str, status: int | None, details: str | None, request_id: str | None
-) -> WatcherError:
-    sentence = f"{service} answered {status}: {_one_line(details)}"
-    if request_id:
-        sentence += f" ({request_id})"
-    return _kind(status)(sentence)
+@contextlib.contextmanager
+def understood(service: str, what: str = "something") -> Iterator[None]:
+    """Turn what goes wrong with the reading of an answer of *service* into CloudUnavailable.
+
+    An answer of another form comes from something that is not that service, or not yet.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CloudUnavailable(
+            f"{service} answered {what} in a form that is not known: {error!r}."
+        ) from error
+
+
+def _answered(service: str, error: sdk.HttpException) -> WatcherError:
+    said = _errors(error) or error.details
+    sentence = f"{service} answered {error.status_code}: {_one_line(said)}"
+    if error.request_id:
+        sentence += f" ({error.request_id})"
+    return _kind(error.status_code)(sentence)
+
+
+def _errors(error: sdk.HttpException) -> str:
+    """Of an answer in the form that the API guidelines want, which openstacksdk does not read."""
+    try:
+        answer: Any = error.response.json()
+        return " ".join(each["detail"] for each in answer["errors"])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return ""
 
 
 def _kind(status: int | None) -> type[WatcherError]:
@@ -62,7 +86,9 @@ def _kind(status: int | None) -> type[WatcherError]:
 
 def _unauthenticated(service: str, error: keystone.HttpError) -> WatcherError:
     """keystoneauth raises by itself where it asks keystone, for a token."""
-    said = f"{_one_line(error.message)} ({error.request_id})" if error.request_id else error.message
+    said = _one_line(error.message)
+    if error.request_id:
+        said += f" ({error.request_id})"
     if error.http_status in _PASSING:
         return CloudUnavailable(f"keystone gave no token for {service}: {said}")
     return CloudRefused(
@@ -72,4 +98,4 @@ def _unauthenticated(service: str, error: keystone.HttpError) -> WatcherError:
 
 
 def _one_line(text: str | None) -> str:
-    return " ".join((text or "no reason given").split())
+    return strutils.mask_password(" ".join((text or "no reason given").split()))

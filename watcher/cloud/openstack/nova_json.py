@@ -8,9 +8,9 @@ from sys import intern
 from typing import TypeVar
 
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import Inventories
 from watcher.cloud.openstack.service import Json
-from watcher.common.errors import CloudUnavailable
 
 T = TypeVar("T")
 
@@ -21,12 +21,8 @@ def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
     """*make* of each row.  CloudUnavailable if one is not what nova documents."""
     made = []
     for row in rows:
-        try:
+        with understood("nova", str(row)[:200]):
             made.append(make(row))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CloudUnavailable(
-                f"nova shows {str(row)[:200]} in a form that is not known: {error!r}."
-            ) from error
     return made
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, Service
 from watcher.common.errors import NotFound
 
@@ -33,7 +34,8 @@ class Placement:
         """
         wanted = set(uuids)
         rows = self._service.rows("/resource_providers", "resource_providers", _VERSION)
-        present = {row["uuid"]: row["generation"] for row in rows if row["uuid"] in wanted}
+        with understood("placement", "resource providers"):
+            present = {row["uuid"]: row["generation"] for row in rows if row["uuid"] in wanted}
         known = {
             uuid: self._known[uuid]
             for uuid, generation in present.items()
@@ -58,4 +60,5 @@ class Placement:
             answer = self._service.get(f"/resource_providers/{uuid}/inventories", _VERSION)
         except NotFound:  # deleted since the list was made
             return None
-        return answer["resource_provider_generation"], answer["inventories"]
+        with understood("placement", "inventories"):
+            return answer["resource_provider_generation"], answer["inventories"]

@@ -15,7 +15,7 @@ from openstack.proxy import Proxy
 from oslo_config import cfg
 
 from watcher.cloud.openstack import session
-from watcher.cloud.openstack.errors import translated
+from watcher.cloud.openstack.errors import translated, understood
 from watcher.common.errors import CloudUnavailable
 
 Json = dict[str, Any]
@@ -36,7 +36,7 @@ class Service:
 
     def supports(self, version: str) -> bool:
         """Whether the service has this microversion."""
-        with translated(self._group):
+        with understood(self._group, "its versions"), translated(self._group):
             return bool(utils.supports_microversion(self._connected(), version))
 
     def get(self, path: str, version: str | None = None, **params: Any) -> Json:
@@ -44,7 +44,8 @@ class Service:
 
     def post(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
         """It is not repeated: whoever asks has to see whether the first one got through."""
-        return self._request("POST", path, version, json=body, connect_retries=0)
+        once = {"connect_retries": 0, "status_code_retries": 0}
+        return self._request("POST", path, version, json=body, **once)
 
     def put(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
         return self._request("PUT", path, version, json=body)
@@ -61,7 +62,7 @@ class Service:
             page = self.get(path, version, **params)
             rows = self._below(page, key)
             yield from rows
-            if not rows or not _has_next(page, key):
+            if not rows or not self._has_next(page):
                 return
             last = rows[-1].get("id") or rows[-1].get("uuid")
             if last is None or last == seen:
@@ -74,8 +75,21 @@ class Service:
             raise CloudUnavailable(f"{self._group} answered something that has no {key}.")
         return rows
 
+    def _has_next(self, page: Json) -> bool:
+        """nova and cinder have links beside the rows, ironic one that is called ``next``.
+
+        Each list of links has a name of its own, such as ``volume_type_links``.
+        """
+        with understood(self._group, "links"):
+            return "next" in page or any(
+                link["rel"] == "next"
+                for name, links in page.items()
+                if name.endswith("_links")
+                for link in links or ()
+            )
+
     def _request(self, method: str, path: str, version: str | None, **kwargs: Any) -> Json:
-        with translated(self._group):
+        with understood(self._group), translated(self._group):
             response = self._connected().request(path, method, microversion=version, **kwargs)
             raise_from_response(response)
         if not response.content:
@@ -93,9 +107,3 @@ class Service:
             if self._proxy is None:
                 self._proxy = session.proxy(self._conf, self._group)
             return self._proxy
-
-
-def _has_next(page: Json, key: str) -> bool:
-    """nova and cinder have links beside the rows, ironic one that is called ``next``."""
-    links = page.get(f"{key}_links") or ()
-    return "next" in page or any(link.get("rel") == "next" for link in links)

@@ -25,6 +25,7 @@ class Cinder:
         self.snapshots: list[str] | None = None
         """Of which volume each snapshot is; by default one of each that has any."""
         self.version = "3.71"
+        self.page_of_types = 1000
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -83,7 +84,12 @@ class Cinder:
             {"id": each.id, "name": each.name, "extra_specs": each.extra_specs, "is_public": True}
             for each in self.storage.volume_types()
         ]
-        return answer({"volume_types": rows})
+        marker = request.args.get("marker")
+        first = 1 + [row["id"] for row in rows].index(marker) if marker else 0
+        page: dict[str, Any] = {"volume_types": rows[first : first + self.page_of_types]}
+        if first + self.page_of_types < len(rows):
+            page["volume_type_links"] = [{"rel": "next", "href": "elsewhere"}]
+        return answer(page)
 
     def _volumes(self, request: Request) -> Response:
         if request.args.get("migration_status") == "deleting":

@@ -3,6 +3,7 @@
 
 import enum
 import io
+import json
 import socket
 import threading
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ class Fault(enum.Enum):
     HTML = "200, with a page instead of data"
     TRUNCATED = "half of the right answer"
     WRONG_SHAPE = "200, with JSON that is something else"
+    HOLLOW = "the right answer, with nothing in what it has"
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -40,7 +42,7 @@ class EmulatedServer(fixtures.Fixture):
     def __init__(self, app: Any) -> None:
         super().__init__()
         self._app = app
-        self._faults: list[Fault] = []
+        self._faults: list[Fault | None] = []
         self._healed = threading.Event()
         self.fault: Fault | None = None
         self.requests: list[Request] = []
@@ -62,9 +64,14 @@ class EmulatedServer(fixtures.Fixture):
         self.addCleanup(self._server.shutdown)
         self.addCleanup(self.heal)
 
-    def fail(self, *faults: Fault) -> None:
+    def fail(self, *faults: Fault | None) -> None:
         """Answer the next requests with these faults, one each, and then well again."""
         self._faults += faults
+
+    @property
+    def to_fail(self) -> int:
+        """How many of the faults have not come yet."""
+        return len(self._faults)
 
     def heal(self) -> None:
         """End every fault; slow answers come now."""
@@ -99,4 +106,13 @@ class EmulatedServer(fixtures.Fixture):
         response = Response.from_app(self._app, request.environ, buffered=True)
         if fault is Fault.TRUNCATED:
             response.set_data(response.get_data()[: len(response.get_data()) // 2])
+        if fault is Fault.HOLLOW:
+            hollow = {name: _hollow(each) for name, each in json.loads(response.data).items()}
+            response.set_data(json.dumps(hollow))
         return response
+
+
+def _hollow(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_hollow(each) for each in value]
+    return {} if isinstance(value, dict) else value

@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver of nova and placement, against emulated ones."""
 
+import contextlib
 import datetime
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from watcher import cloud
 from watcher.cloud.compute import Aggregate, Flavor, Host, ServerGroup
-from watcher.common.errors import CloudRefused, CloudUnavailable, Invalid, NotConfigured, NotFound
+from watcher.common.errors import (
+    CloudRefused,
+    CloudUnavailable,
+    Invalid,
+    NotConfigured,
+    NotFound,
+    WatcherError,
+)
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.placement import inventory
@@ -442,6 +451,29 @@ class TestConnection(ComputeTestCase):
                     self.assertRaises(CloudUnavailable, work)
                     self.emulated.server.heal()
                     work()
+
+    def test_no_answer_of_another_form_is_an_accident(self) -> None:
+        self.emulated.fill(2, 4)
+        uuid, host = next(iter(self.nova.all)), "compute-0000"
+        self.compute.live_migrate(uuid, "compute-0001")
+        self.nova.hold.add(uuid)
+        for name, arguments in (
+            ("hosts", ()),
+            ("host", (host,)),
+            ("server", (uuid,)),
+            ("flavor", ("x1",)),
+            ("failure", (uuid,)),
+            ("abort_live_migration", (uuid,)),
+            ("disable", (host, "why")),
+        ):
+            for fault in (Fault.WRONG_SHAPE, Fault.HOLLOW):
+                for before in itertools.count():
+                    self.emulated.server.fail(*[None] * before, fault)
+                    with contextlib.suppress(WatcherError):
+                        getattr(self.compute, name)(*arguments)
+                    if self.emulated.server.to_fail:
+                        break
+                self.emulated.server.heal()
 
     def test_without_credentials(self) -> None:
         self.conf.clear_override("auth_type", group="watcher_clients_auth")

@@ -19,6 +19,8 @@ from watcher.tests.emulated.server import EmulatedServer, Fault
 class Things:
     """A service in the place of cinder: pages of things, and answers by path."""
 
+    links = "things_links"
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         return self._answer(request)(environ, start_response)
@@ -32,8 +34,12 @@ class Things:
             first = int(request.args.get("marker", 0))
             page = {"things": [{"id": each} for each in range(first + 1, first + 3)]}
             if first < 4:
-                page["things_links"] = [{"rel": "next", "href": "elsewhere"}]
+                page[self.links] = [{"rel": "next", "href": "elsewhere"}]
             return answer(page)
+        if request.path == "/v3/refused":
+            return answer(
+                {"errors": [{"status": 409, "title": "Conflict", "detail": "Taken."}]}, 409
+            )
         if request.path == "/v3/echoes":
             return answer({"echoes": [{"id": 1}], "echoes_links": [{"rel": "next"}]})
         status = int(request.path.rpartition("/")[2])
@@ -43,7 +49,8 @@ class Things:
 class ServiceTestCase(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.server = self.useFixture(EmulatedServer(Things()))
+        self.things = Things()
+        self.server = self.useFixture(EmulatedServer(self.things))
         self.keystone = keystone.Keystone({"block-storage": f"{self.server.url}/v3"})
         self.identity = self.useFixture(EmulatedServer(self.keystone))
         keystone.configure(self.conf, self.identity.url)
@@ -60,6 +67,10 @@ class TestService(ServiceTestCase):
         )
         self.assertEqual(["2"] * 3, [each.args["limit"] for each in asked])
         self.assertIn("3.0", asked[0].headers["OpenStack-API-Version"])
+
+    def test_pages_are_followed_whatever_the_links_are_called(self) -> None:
+        self.things.links = "thing_links"  # as in cinder's volume_type_links
+        self.assertEqual(6, len(list(self.service.rows("/things", "things"))))
 
     def test_a_repeated_page_is_no_answer(self) -> None:
         error = self.assertRaises(CloudUnavailable, list, self.service.rows("/echoes", "echoes"))
@@ -98,6 +109,10 @@ class TestService(ServiceTestCase):
                     f"cinder answered {status}: Thing is stuck. (req-emulated)", str(error)
                 )
 
+    def test_the_words_of_placement(self) -> None:
+        error = self.assertRaises(CloudRefused, self.service.get, "/refused")
+        self.assertEqual("cinder answered 409: Taken. (req-emulated)", str(error))
+
     def test_faults_pass(self) -> None:
         self.service.get("/things")
         self.conf.set_override("timeout", 0.2, group=clients.AUTH)
@@ -121,6 +136,8 @@ class TestService(ServiceTestCase):
         for fault in (Fault.GONE, Fault.DOWN):
             self.server.fail(fault)
             self.assertIn("things", service.get("/things"))
+            self.server.fail(fault)
+            self.assertRaises(CloudUnavailable, service.post, "/things", {})
 
 
 class TestSession(ServiceTestCase):

@@ -125,6 +125,7 @@ class TestCinder(CinderTestCase):
         self.assertEqual(datetime.datetime(2026, 1, 2, 3, 4, 5, 600000), volume.created)
 
     def test_types_and_snapshots(self) -> None:
+        self.cinder.page_of_types = 1
         self.assertEqual(self.simulated.volume_types(), self.storage.volume_types())
         self.assertEqual({VOLUME}, self.storage.volumes_with_snapshots())
 
