@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fetch of a metric of all hosts and of all servers.
 
-The datasource is emulated in a thread of this process, so what it needs to make its
+The datasource is emulated in a process of its own, and what it needs to make its
 answer counts too; a real one reads from its disks in that time.
 """
 
+import contextlib
+import multiprocessing
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
 
+import requests
 from oslo_config import cfg
 
 from benchmarks import clusters
@@ -43,18 +48,14 @@ def metrics(size: str) -> Iterator[Figure]:
     ]
     conf = watcher_conf.load([], [])
     for name, make in (("prometheus", _prometheus), ("gnocchi", _gnocchi)):
-        app = make(hosts, servers)
-        with EmulatedServer(app) as server, EmulatedServer(_catalog(server)) as identity:
-            source = _source(name, conf, server, identity)
-            yield from _fetches(f"{size}: {name}", source, hosts, servers, server)
+        with _served(make(hosts, servers)) as url, EmulatedServer(_catalog(url)) as identity:
+            source = _source(name, conf, url, identity)
+            source.check()  # the catalog and the token are known from here on
+            yield from _fetches(f"{size}: {name}", source, hosts, servers)
 
 
 def _fetches(
-    name: str,
-    source: Datasource,
-    hosts: list[Host],
-    servers: list[Server],
-    server: EmulatedServer,
+    name: str, source: Datasource, hosts: list[Host], servers: list[Server]
 ) -> Iterator[Figure]:
     of_host, of_server = TODAY_REQUESTS[source.name]
     for what, count, fetch in (
@@ -69,12 +70,11 @@ def _fetches(
             lambda: source.server_metric("instance_cpu_usage", servers, *HOW),
         ),
     ):
-        before = len(server.requests)
-        seconds = _seconds(fetch, count)
-        requests = (len(server.requests) - before) / TIMES
+        with _counted() as asked:
+            seconds = _seconds(fetch, count)
         today = count * (of_host if "hosts" in what else of_server)
         yield Figure(f"{name}, cpu of {what}", seconds * 1000, "ms")
-        yield Figure(f"{name}, cpu of {what}, requests", requests, "", None, today)
+        yield Figure(f"{name}, cpu of {what}, requests", len(asked) / TIMES, "", None, today)
 
 
 def _seconds(fetch: Callable[[], Mapping[str, float]], count: int) -> float:
@@ -86,6 +86,43 @@ def _seconds(fetch: Callable[[], Mapping[str, float]], count: int) -> float:
         times.append(time.perf_counter() - began)
         assert len(found) == count
     return statistics.median(times)
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[list[str]]:
+    """The requests that are sent meanwhile."""
+    asked: list[str] = []
+    request = requests.Session.request
+
+    def counted(self: requests.Session, method: str, url: str, **kwargs: Any) -> Any:
+        asked.append(url)
+        return request(self, method, url, **kwargs)
+
+    requests.Session.request = counted
+    try:
+        yield asked
+    finally:
+        requests.Session.request = request
+
+
+@contextlib.contextmanager
+def _served(app: Any) -> Iterator[str]:
+    """The URL of *app* in another process."""
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("fork")  # it takes the measures with it
+    process = context.Process(target=_serve, args=(app, theirs))
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send("enough")
+        process.join()
+
+
+def _serve(app: Any, caller: Connection) -> None:
+    with EmulatedServer(app) as server:
+        caller.send(server.url)
+        caller.recv()
 
 
 def _prometheus(hosts: list[Host], servers: list[Server]) -> prometheus.Prometheus:
@@ -114,17 +151,15 @@ def _gnocchi(hosts: list[Host], servers: list[Server]) -> gnocchi.Gnocchi:
     )
 
 
-def _catalog(server: EmulatedServer) -> keystone.Keystone:
-    return keystone.Keystone({"metric": server.url})
+def _catalog(url: str) -> keystone.Keystone:
+    return keystone.Keystone({"metric": url})
 
 
-def _source(
-    name: str, conf: cfg.ConfigOpts, server: EmulatedServer, identity: EmulatedServer
-) -> Datasource:
+def _source(name: str, conf: cfg.ConfigOpts, url: str, identity: EmulatedServer) -> Datasource:
     tools = Tools(conf, {}, threading.Event().wait)
     if name == "gnocchi":
         keystone.configure(conf, identity.url)
         return Gnocchi(tools)
     conf.set_override("host", "127.0.0.1", group="prometheus_client")
-    conf.set_override("port", int(server.url.rpartition(":")[2]), group="prometheus_client")
+    conf.set_override("port", int(url.rpartition(":")[2]), group="prometheus_client")
     return Prometheus(tools)

@@ -14,7 +14,14 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.openstack.session import session
 from watcher.common.errors import NotFound
-from watcher.decision_engine.datasources.queries import QUICK, Queries, Refused, Send, number
+from watcher.decision_engine.datasources.queries import (
+    QUICK,
+    Queries,
+    Refused,
+    Send,
+    number,
+    together,
+)
 from watcher.decision_engine.datasources.source import Tools, aggregate_of, mapped
 
 LOG = log.getLogger(__name__)
@@ -142,10 +149,13 @@ class Gnocchi:
         return {key: found[key] for key in keys if key in found}
 
     def _of(self, wanted: _Wanted, attribute: str, names: Sequence[str]) -> dict[str, Points]:
+        searches = [
+            {"in": {attribute: names[start : start + CHUNK]}}
+            for start in range(0, len(names), CHUNK)
+        ]
         found: dict[str, Points] = {}
-        for start in range(0, len(names), CHUNK):
-            search = {"in": {attribute: names[start : start + CHUNK]}}
-            found |= self._aggregates(wanted, search)
+        for points in together(functools.partial(self._aggregates, wanted), searches):
+            found |= points
         return found
 
     def _aggregates(self, wanted: _Wanted, search: Mapping[str, Any]) -> dict[str, Points]:

@@ -13,7 +13,14 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import NotConfigured, NotFound
 from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
-from watcher.decision_engine.datasources.queries import QUICK, Failed, Queries, Send, number
+from watcher.decision_engine.datasources.queries import (
+    QUICK,
+    Failed,
+    Queries,
+    Send,
+    number,
+    together,
+)
 from watcher.decision_engine.datasources.source import Tools, aggregate_of
 
 LOG = log.getLogger(__name__)
@@ -127,13 +134,17 @@ class Grafana:
         retention = _retention(self._periods, period)
         how = (period, granularity or 1, retention)
         statements = [source.statement(name, each, aggregate, how) for each in resources]
-        found: dict[str, float] = {}
         read = functools.partial(_column, name=aggregate)
-        for start, end in _chunks(statements):
-            values = self._ask(name, source, ";".join(statements[start:end]), read)
-            for position, value in values.items():
-                found[resources[start + position].uuid] = value
-        return found
+        chunks = list(_chunks(statements))
+
+        def ask(chunk: tuple[int, int]) -> Mapping[int, float]:
+            return self._ask(name, source, ";".join(statements[slice(*chunk)]), read)
+
+        return {
+            resources[start + position].uuid: value
+            for (start, _), values in zip(chunks, together(ask, chunks), strict=True)
+            for position, value in values.items()
+        }
 
     def _ask(
         self,

@@ -4,7 +4,8 @@
 import html
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import requests
@@ -16,6 +17,7 @@ from watcher.common.errors import MetricsUnavailable
 
 LOG = log.getLogger(__name__)
 
+Chunk = TypeVar("Chunk")
 T = TypeVar("T")
 
 Send = Callable[..., requests.Response]
@@ -31,6 +33,8 @@ _LONGEST_PAUSE = 8
 """Times ``query_interval``."""
 
 _DETAIL_LENGTH = 150
+
+_REQUESTS_AT_ONCE = 4
 
 
 class Refused(MetricsUnavailable):
@@ -125,6 +129,18 @@ class Queries:
             problem = f"it answered {response.status_code} {_short(detail)}".strip()
             raise Refused(self._sentence(about, problem), response.status_code, detail)
         return response.json()
+
+
+def together(ask: Callable[[Chunk], T], chunks: Sequence[Chunk]) -> Iterator[T]:
+    """*ask* of each of *chunks*, several at a time, in their order.
+
+    The first error in that order is raised; what was not begun by then is not asked.
+    """
+    if len(chunks) < 2:
+        yield from map(ask, chunks)
+        return
+    with ThreadPoolExecutor(min(_REQUESTS_AT_ONCE, len(chunks)), "metrics") as pool:
+        yield from pool.map(ask, chunks)
 
 
 def number(value: Any) -> float | None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
+import threading
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug.wrappers import Response
 
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.datasources import gnocchi
@@ -91,6 +93,29 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         self.patch(gnocchi, "CHUNK", 2)
         self.assertEqual({uid("s1"), uid("s2")}, set(self.ask()))
         self.assertEqual(2, len(self.server.requests))
+
+    def test_pieces_are_asked_for_at_the_same_time(self):
+        self.patch(gnocchi, "CHUNK", 2)
+        arrived, real = threading.Barrier(2), self.service._aggregates
+
+        def aggregates(request):
+            arrived.wait(10)  # breaks, and so answers 500, if no other request comes
+            return real(request)
+
+        self.service._aggregates = aggregates
+        self.conf.set_override("query_max_retries", 1, group="watcher_datasources")
+        self.assertEqual({uid("s1"): 75.0, uid("s2"): 0.0}, self.ask())
+
+    def test_a_piece_without_an_answer_is_none_of_the_whole(self):
+        self.patch(gnocchi, "CHUNK", 1)
+        real = self.service._aggregates
+
+        def aggregates(request):
+            wanted = request.get_json()["search"]["in"]["id"]
+            return Response(status=403) if uid("s2") in wanted else real(request)
+
+        self.service._aggregates = aggregates
+        self.assert_unavailable("403")
 
     def test_without_a_granularity_it_is_the_finest(self):
         points = [(100, 60, 7), (100, 300, 1000)]

@@ -58,7 +58,9 @@ class TestGrafana(GrafanaTest, stories.Stories):
         servers = [*SERVERS, *(server(f"t{number}", "h1") for number in range(50))]
         found = self.source.server_metric(self.metric, servers, **HOW)
         self.assertEqual({uid("s1"), uid("s2")}, set(found))
-        self.assertEqual({"POST"}, {request.method for request in self.server.requests[:-1]})
+        methods = [request.method for request in self.server.requests]
+        self.assertEqual(1, methods.count("GET"), "the rest is short")
+        self.assertLess(1, methods.count("POST"))
         self.assertTrue(all(len(request.get_data()) < 5000 for request in self.server.requests))
         self.assertEqual(53, len(self.service.statements))
 
