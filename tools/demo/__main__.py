@@ -40,8 +40,8 @@ class Demonstration:
     def run(self) -> None:
         """Failed if the plan was not carried out, or did not do what it is for."""
         story = self._story
-        self._until(self._service.ready, "watcher-all-in-one starts", seconds=20)
-        self._until(lambda: bool(story.now), "the simulated cloud starts", seconds=10)
+        self._until(self._service.ready, "watcher-all-in-one starts", seconds=60)
+        self._until(lambda: bool(story.now), "the simulated cloud starts", seconds=60)
         story.tell(
             f"watcher-all-in-one listens on {self._service.endpoint}; "
             f"its simulated cloud has {len(story.now)} hosts"
@@ -51,7 +51,7 @@ class Demonstration:
         self._wait_for_plan(alarm)
         self._until(self._plan_is_over, "The plan is carried out", seconds=120)
         ended = time.time()
-        self._until(lambda: self._cloud_saved_after(ended), "The dust settles", seconds=10)
+        self._until(lambda: self._cloud_saved_after(ended), "The dust settles", seconds=60)
         self._judge(alarm, ended)
 
     def _until(self, done: Callable[[], bool], waiting: str, seconds: float) -> None:
@@ -96,7 +96,7 @@ class Demonstration:
             text=True,
         ) as process:
             self._until(
-                lambda: process.poll() is not None, "openstack creates the audit", seconds=30
+                lambda: process.poll() is not None, "openstack creates the audit", seconds=60
             )
             out, error = process.communicate()
         if process.returncode:
@@ -109,7 +109,7 @@ class Demonstration:
         self._until(
             lambda: story.answer is not None,
             f"Audit {AUDIT} waits for an alarm; a host will run hot in a moment",
-            seconds=30,
+            seconds=60,
         )
         assert story.alarm and story.answer
         story.steps += [story.alarm, story.answer]
@@ -117,7 +117,7 @@ class Demonstration:
 
     def _wait_for_plan(self, alarm: Step) -> None:
         story = self._story
-        self._until(lambda: story.plan is not None, "The audit runs", seconds=30)
+        self._until(lambda: story.plan is not None, "The audit runs", seconds=60)
         assert story.run
         story.steps.append(story.run)
         story.tell(

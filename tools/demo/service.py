@@ -19,7 +19,7 @@ use_json = true
 [watcher_workflow_engines.taskflow]
 max_workers = 8
 """
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 60.0
 
 
 class Failed(Exception):

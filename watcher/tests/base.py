@@ -16,8 +16,11 @@ from watcher.db.session import Database
 
 T = TypeVar("T")
 
+PATIENCE = 120.0
+"""Seconds that a busy machine is given for what takes one; nobody waits when it is done."""
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+
+def wait_for(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """The first true value of *condition*.  AssertionError, which says *what*, after *seconds*.
 
     For what other threads or processes bring about; it returns as soon as they have.

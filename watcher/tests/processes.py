@@ -12,10 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import TypeVar
 
-from watcher.tests.base import TestCase, wait_for
-
-SECONDS = 60.0
-"""How long a busy machine is given for what takes a second."""
+from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 T = TypeVar("T")
 
@@ -43,7 +40,7 @@ class Process:
             return condition()
 
         try:
-            return wait_for(met, f"it {what}", SECONDS)
+            return wait_for(met, f"it {what}", PATIENCE)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text()}") from None
 
@@ -57,7 +54,7 @@ class Process:
 
     def wait(self) -> int:
         """Its exit code, when it has ended."""
-        return self._process.wait(SECONDS)
+        return self._process.wait(PATIENCE)
 
     def kill(self) -> None:
         """End it, and its children, without a chance to say good-bye."""
@@ -75,7 +72,7 @@ def start_node(test: TestCase, script: str, host: str, config: str) -> Process:
 
 def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command(script, *arguments), capture_output=True, text=True, timeout=SECONDS
+        command(script, *arguments), capture_output=True, text=True, timeout=PATIENCE
     )
 
 
@@ -86,7 +83,7 @@ def command(script: str, *arguments: str) -> list[str]:
 def status_of(url: str, body: bytes | None = None) -> int | None:
     """The status that a URL answers with; None while nobody answers."""
     try:
-        with urllib.request.urlopen(url, body, timeout=SECONDS) as answer:
+        with urllib.request.urlopen(url, body, timeout=PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

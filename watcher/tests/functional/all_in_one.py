@@ -17,7 +17,7 @@ from watcher.cmd import all_in_one
 from watcher.common.states import RunState
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
-from watcher.tests.base import TestCase, wait_for
+from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 ALARM = {
     "alarm_name": "host-runs-hot",
@@ -154,7 +154,7 @@ class AllInOneTestCase(TestCase):
         original = getattr(self.watcher.cloud, method)
 
         def wait(*arguments: Any) -> Any:
-            go.wait(30)
+            go.wait(PATIENCE)
             return original(*arguments)
 
         with fixtures.MockPatchObject(self.watcher.cloud, method, wait):

@@ -15,7 +15,8 @@ from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, models, workflow
 from watcher.db.claims import Lease
-from watcher.tests.unit.applier.stories import DURATION, NOW, PATIENCE, Impatient, Story, lease
+from watcher.tests.base import PATIENCE
+from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease
 
 
 class Bell:

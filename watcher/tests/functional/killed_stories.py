@@ -142,7 +142,7 @@ class KilledStories(TestCase):
             done = [run for run in runs if run.finished_at is not None]
             return runs if len(done) == len(runs) == number else []
 
-        return wait_for(ended, f"{number} runs end", 60)
+        return wait_for(ended, f"{number} runs end")
 
     def check_written_once(self, events: int) -> None:
         """Each run ended well with a plan of its own, nothing is stuck, no event is lost."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from watcherclient import client as watcherclient
 
-from watcher.tests.base import TestCase, wait_for
+from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "watcher-all-in-one")
 
@@ -25,7 +25,7 @@ class RefusalTest(TestCase):
             [PROGRAM, f"--state-dir={self.directory}", *arguments],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
         self.assertEqual((1, ""), (done.returncode, done.stdout))
@@ -83,9 +83,9 @@ class ProgramTest(TestCase):
         return process, line.split()[-1]
 
     def stop(self, process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> None:
-        """Stop it; that must be quick, in order, and say nothing more."""
+        """Stop it; that must be in order, and say nothing more."""
         process.send_signal(number)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=PATIENCE)
         self.assertEqual((0, ""), (process.returncode, out))
         with open(os.path.join(self.directory, "log")) as log:
             self.assertNotIn("Traceback", log.read())

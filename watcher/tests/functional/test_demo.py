@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from watcher.tests.base import TestCase
+from watcher.tests.base import PATIENCE, TestCase
 
 ROOT = Path(__file__).parents[3]
 CLOUD = {
@@ -37,7 +37,7 @@ class DemoTest(TestCase):
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

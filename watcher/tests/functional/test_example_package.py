@@ -2,18 +2,17 @@
 """The example package of the guide "Write a strategy": installed, tested and run."""
 
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 from typing import Any
-from unittest import mock
 
+import fixtures
 from watcherclient import client as watcherclient
 
-from watcher.tests.base import TestCase, wait_for
+from watcher.tests.base import PATIENCE, TestCase, wait_for
 from watcher.tests.processes import Process
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "doc/examples/memory-headroom"
@@ -40,11 +39,15 @@ class ExamplePackageTest(TestCase):
             *("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"),
             *("--no-index", "--target", str(self.site), str(source)),
         )
-        self.enterContext(mock.patch.dict(os.environ, PYTHONPATH=str(self.site)))
+        self.useFixture(fixtures.EnvironmentVariable("PYTHONPATH", str(self.site)))
 
     def run_python(self, *arguments: str, **options: Any) -> None:
         done = subprocess.run(
-            [sys.executable, *arguments], capture_output=True, text=True, timeout=120, **options
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            **options,
         )
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
 
@@ -71,7 +74,7 @@ class ExamplePackageTest(TestCase):
             audit_type="ONESHOT",
             parameters={"headroom": 20},
         )
-        (plan,) = wait_for(lambda: client.action_plan.list(audit=audit.uuid), "there is a plan", 60)
+        (plan,) = wait_for(lambda: client.action_plan.list(audit=audit.uuid), "there is a plan")
         (action,) = client.action.list(action_plan=plan.uuid, detail=True)
         self.assertEqual("s150", action.input_parameters["resource_name"])
         self.assertEqual("host-1 has 15 % of its memory free, 20 % are wanted.", action.reason)

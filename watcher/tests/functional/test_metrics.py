@@ -17,7 +17,7 @@ from oslo_db.exception import DBConnectionError
 from watcher.common.states import RunState
 from watcher.db import models
 from watcher.metrics import Endpoint
-from watcher.tests.base import DatabaseTestCase
+from watcher.tests.base import PATIENCE, DatabaseTestCase
 from watcher.tests.functional.all_in_one import ALARM, AllInOneTestCase
 
 HOSTILE = "evil\n} 1\nwatcher_runs_total 666"
@@ -25,7 +25,7 @@ SERIES = re.compile(r'[a-z_]+(\{([a-z]+="[-A-Za-z0-9_.+ ]*",?)+\})? [0-9.e+]+')
 
 
 def ask(port: int, method: str = "GET", path: str = "/metrics") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

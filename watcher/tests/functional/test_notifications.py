@@ -22,7 +22,6 @@ from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Wake
 from watcher.tests import base, factories
 
-SECONDS = 30.0
 """How long a busy machine is given for what takes a moment."""
 
 CONFIG = """
@@ -101,13 +100,13 @@ class TestWholeFlow(HearingTestCase):
         rung, applier = threading.Event(), Wake()
         applier.connect(rung.set)
         self.start(DecisionEngine(self.conf, self.database, Cloud(), applier, self.notifications))
-        self.assertTrue(rung.wait(SECONDS))
+        self.assertTrue(rung.wait(base.PATIENCE))
         return audit
 
     def carry_out(self) -> None:
         """What the applier does with the plan, to its end."""
         self.start(Applier(self.conf, self.database, Cloud(), Wake(), self.notifications))
-        self.assertTrue(self.notifications.ended.wait(SECONDS))
+        self.assertTrue(self.notifications.ended.wait(base.PATIENCE))
 
     def audit(self, parameters: dict[str, Any]) -> Audit:
         """An audit whose plan is carried out without asking."""
@@ -179,7 +178,7 @@ class TestWholeFlow(HearingTestCase):
             )
         engine = DecisionEngine(self.conf, self.database, Cloud(), Wake(), self.notifications)
         self.start(engine)
-        self.assertTrue(self.notifications.audit_changed.wait(SECONDS))
+        self.assertTrue(self.notifications.audit_changed.wait(base.PATIENCE))
         self.assertEqual(
             [("audit.create", None), ("audit.update", AuditState.PENDING)],
             self.heard()[audit.uuid or ""],

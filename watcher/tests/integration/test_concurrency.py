@@ -36,6 +36,7 @@ from watcher.db.models import (
 from watcher.db.paging import Page
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import factories
+from watcher.tests.base import PATIENCE
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -339,7 +340,7 @@ class ConcurrencyStories:
                         update(Audit).where(Audit.id == audit_id).values(status_message=f"{number}")
                     )
                     if turn == 0 and attempts[number] == 1:
-                        both_hold_one.wait(10)
+                        both_hold_one.wait(PATIENCE)
 
             self.database.write(cross)
 

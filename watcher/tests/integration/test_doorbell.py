@@ -9,8 +9,6 @@ from watcher.rpc import doorbell
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
 
-PATIENCE = 30
-
 
 class Door:
     """Hears the bell."""
@@ -50,7 +48,7 @@ class DoorbellOverRabbitMQ(base.TestCase):
         self.addCleanup(bell.stop)
         wanted = {f"audit-{number}" for number in range(20)}
         heard: list[str] = []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + base.PATIENCE
         while set(heard) != wanted and time.monotonic() < deadline:
             for uuid_ in wanted - set(heard):
                 bell.ring(uuid_)

@@ -16,8 +16,6 @@ from watcher.notifications import Notifications
 from watcher.tests import base
 from watcher.tests.integration import servers
 
-SECONDS = 30.0
-
 
 class Consumer:
     """An endpoint that keeps what it hears."""
@@ -64,7 +62,7 @@ class TestBroker(base.DatabaseTestCase):
         notifications.service_updated(service, "ACTIVE", "FAILED")
 
     def hear(self) -> None:
-        heard = [self.consumer.heard.get(timeout=SECONDS) for _ in range(2)]
+        heard = [self.consumer.heard.get(timeout=base.PATIENCE) for _ in range(2)]
         self.assertEqual({"info", "warn"}, {priority for priority, *_ in heard})
         for _, publisher, event_type, payload in heard:
             self.assertEqual(("infra-optim:engine-1", "service.update"), (publisher, event_type))

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from watcher.api.together import Together
 from watcher.common.errors import NotFound
-from watcher.tests.base import TestCase, wait_for
+from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 
 class TogetherTest(TestCase):
@@ -21,7 +21,7 @@ class TogetherTest(TestCase):
     def answer(self, questions: Sequence[object]) -> list[int | Exception]:
         self.goes.append(list(questions))
         number = len(self.goes)
-        self.go_on.wait(30)
+        self.go_on.wait(PATIENCE)
         if "all fail" in questions:
             raise OSError("away")
         if "bad" in questions:

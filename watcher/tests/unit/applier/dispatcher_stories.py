@@ -13,7 +13,8 @@ from watcher.applier.interrupts import Interrupts
 from watcher.common.states import PlanState
 from watcher.db import leases
 from watcher.db.claims import Lease
-from watcher.tests.unit.applier.stories import DURATION, NOW, PATIENCE, Story, lease
+from watcher.tests.base import PATIENCE
+from watcher.tests.unit.applier.stories import DURATION, NOW, Story, lease
 
 SECOND = datetime.timedelta(seconds=1)
 

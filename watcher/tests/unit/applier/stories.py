@@ -28,8 +28,6 @@ TYPES: dict[str, type[Action]] = {
     kind.name: kind for kind in (ChangeNovaServiceState, Migrate, Nop, Resize, Sleep, Stop)
 }
 SIZE = {"vcpus": 8, "memory_mb": 8000, "disk_gb": 80}
-PATIENCE = 30
-"""Seconds after which a test that waits for a thread has failed."""
 
 
 def lease(name: str = "engine-1") -> Lease:

@@ -15,7 +15,8 @@ from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models
 from watcher.tests import base
-from watcher.tests.unit.applier.stories import PATIENCE, TYPES, Impatient, Story, lease
+from watcher.tests.base import PATIENCE
+from watcher.tests.unit.applier.stories import TYPES, Impatient, Story, lease
 
 
 def nop(**switches: Any) -> dict[str, Any]:

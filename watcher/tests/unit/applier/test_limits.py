@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.limits import Limits
 from watcher.tests import base
-from watcher.tests.unit.applier.stories import PATIENCE
+from watcher.tests.base import PATIENCE
 
 
 class Worker:

@@ -13,7 +13,7 @@ from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
 from watcher.db.workflow import Plan, Step
 from watcher.tests import base
-from watcher.tests.unit.applier.stories import PATIENCE
+from watcher.tests.base import PATIENCE
 
 
 def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> Plan:

@@ -12,9 +12,6 @@ from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.errors import Invalid
 from watcher.tests import base
 
-PATIENCE = 30
-"""Seconds after which a test that waits for a thread has failed."""
-
 
 def make(clock: Any = lambda: 0.0, **rule: Any) -> SimulatedCloud:
     size = {"vcpus": 2, "memory_mb": 10, "disk_gb": 1}
@@ -115,7 +112,7 @@ class PostTest(base.TestCase):
         rules.start(endpoint)
         self.addCleanup(rules.stop)
 
-        path, headers, body = self.received.get(timeout=PATIENCE)
+        path, headers, body = self.received.get(timeout=base.PATIENCE)
 
         self.assertEqual("/v1/webhooks/react%20now", path)
         headers = {name.lower(): value for name, value in headers.items()}

@@ -16,7 +16,6 @@ from watcher.tests import base, factories
 LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 SECOND = datetime.timedelta(seconds=1)
-DEADLINE = 30
 
 
 class DispatcherTest(base.DatabaseTestCase):
@@ -173,11 +172,11 @@ class DispatcherTest(base.DatabaseTestCase):
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
         for _ in range(5):
-            self.assertTrue(done.acquire(timeout=DEADLINE))
+            self.assertTrue(done.acquire(timeout=base.PATIENCE))
         queued.append(self.queue().uuid)
         dispatcher.wake()
 
-        self.assertTrue(done.acquire(timeout=DEADLINE))
+        self.assertTrue(done.acquire(timeout=base.PATIENCE))
         self.assertEqual(sorted(queued), sorted(self.executed))
 
     def test_a_worker_that_breaks_leaves_the_run_to_its_lease(self) -> None:
@@ -190,7 +189,7 @@ class DispatcherTest(base.DatabaseTestCase):
         dispatcher = Dispatcher(self.conf, self.database, LEASE, execute)
         run = self.queue()
         dispatcher.start()
-        self.assertTrue(broken.wait(DEADLINE))
+        self.assertTrue(broken.wait(base.PATIENCE))
         dispatcher.stop()
 
         self.assertEqual(RunState.ONGOING, self.run_of(run).state)
@@ -257,7 +256,7 @@ class DispatcherTest(base.DatabaseTestCase):
         self.queue()
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
-        self.assertTrue(done.wait(DEADLINE))
+        self.assertTrue(done.wait(base.PATIENCE))
 
     def test_stops_claiming_when_told(self) -> None:
         self.dispatcher.start()

@@ -4,7 +4,7 @@ from concurrent.futures import wait
 
 from watcher.common.errors import CloudUnavailable, ModelUnavailable
 from watcher.decision_engine.model.flights import Flights
-from watcher.tests.base import TestCase
+from watcher.tests.base import PATIENCE, TestCase
 
 
 class FlightsTest(TestCase):
@@ -15,14 +15,14 @@ class FlightsTest(TestCase):
 
     def work(self):
         self.begun.put("begun")
-        result = self.results.get(timeout=10)
+        result = self.results.get(timeout=PATIENCE)
         if isinstance(result, Exception):
             raise result
         return result
 
     def test_those_who_wish_while_one_is_under_way_share_the_next(self):
         first = self.flights.board()
-        self.begun.get(timeout=10)
+        self.begun.get(timeout=PATIENCE)
         others = {self.flights.board() for _ in range(5)}
         self.assertEqual(1, len(others))
         self.assertTrue(self.begun.empty())
@@ -33,7 +33,7 @@ class FlightsTest(TestCase):
 
     def test_a_failure_is_told_to_all_and_does_not_last(self):
         first = self.flights.board()
-        self.begun.get(timeout=10)
+        self.begun.get(timeout=PATIENCE)
         second = self.flights.board()
         self.results.put(CloudUnavailable("nova is away"))
         self.results.put("model")

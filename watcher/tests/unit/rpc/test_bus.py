@@ -9,7 +9,7 @@ from watcher import rpc
 from watcher.common.errors import ModelUnavailable, Unanswered
 from watcher.rpc import doorbell
 from watcher.rpc.questions import Calls
-from watcher.tests.base import TestCase, wait_for
+from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
 
@@ -58,7 +58,7 @@ class BusTest(TestCase):
             rung.ring("a-uuid")
         self.assertEqual(
             {("audit", "a-uuid"), ("plan", "a-uuid")},
-            {self.endpoint.rung.get(timeout=10), self.endpoint.rung.get(timeout=10)},
+            {self.endpoint.rung.get(timeout=PATIENCE), self.endpoint.rung.get(timeout=PATIENCE)},
         )
 
     def test_a_question(self) -> None:
@@ -91,4 +91,4 @@ class BusTest(TestCase):
         bell = doorbell.decision_engine(self.conf, self.transport)
         self.addCleanup(bell.stop)
         bell.ring("a-uuid")
-        self.assertEqual(("audit", "a-uuid"), self.endpoint.rung.get(timeout=10))
+        self.assertEqual(("audit", "a-uuid"), self.endpoint.rung.get(timeout=PATIENCE))
