@@ -16,6 +16,8 @@ class BaremetalNode:
     name: str = ""
     power_state: str = "unknown"
     """``on``, ``off`` or ``unknown``, whatever the service calls it."""
+    switches: bool | None = False
+    """Whether it is being switched on or off; None from a service that does not tell."""
     maintenance: bool = False
     maintenance_reason: str | None = None
     host_uuid: str | None = None

@@ -73,19 +73,21 @@ class SimulatedBaremetal:
 
     def nodes(self) -> Sequence[BaremetalNode]:
         with self.present():
-            return list(self._nodes.values())
+            return [self._shown(uuid) for uuid in self._nodes]
 
     def node(self, uuid: str) -> BaremetalNode:
         with self.present():
-            node = self._nodes.get(uuid)
-        if node is None:
-            raise NotFound(f"Bare metal node {uuid} was not found.")
-        return node
+            if uuid not in self._nodes:
+                raise NotFound(f"Bare metal node {uuid} was not found.")
+            return self._shown(uuid)
 
     def set_power(self, uuid: str, state: str) -> None:
         with self.present() as now:
             self.node(uuid)
             self._pending[uuid] = now + self._seconds[uuid], state
+
+    def _shown(self, uuid: str) -> BaremetalNode:
+        return dataclasses.replace(self._nodes[uuid], switches=uuid in self._pending)
 
     @contextlib.contextmanager
     def present(self) -> Iterator[float]:

@@ -50,6 +50,16 @@ class ChangeNodePowerState(Action):
         self.check()
         self.execute()
 
+    def abort(self) -> bool:
+        # What was asked for a moment ago shows by then.
+        self.tools.wait(self.tools.conf.baremetal.power_interval)
+        node = self._baremetal.node(self._uuid)
+        if node.power_state in (self._wanted, "unknown") or node.switches is not False:
+            return False
+        if self._wanted == "off":
+            self._open(self._host(node))
+        return True
+
     def revert(self, origin: Mapping[str, Any]) -> None:
         self._switch(origin["state"])
 

@@ -11,7 +11,7 @@ from watcher.cloud.openstack.service import Json, Service
 
 VERSION = "1.8"
 """The first in which fields can be chosen; of 2015, so every ironic has it."""
-_FIELDS = "uuid,name,power_state,maintenance,maintenance_reason,extra"
+_FIELDS = "uuid,name,power_state,target_power_state,maintenance,maintenance_reason,extra"
 _POWER = {
     "power on": "on",
     "rebooting": "on",
@@ -53,6 +53,7 @@ def _node(row: Json) -> BaremetalNode:
             uuid=row["uuid"],
             name=row.get("name") or "",
             power_state=_POWER.get(row.get("power_state") or "", "unknown"),
+            switches=row["target_power_state"] is not None,
             maintenance=bool(row.get("maintenance")),
             maintenance_reason=row.get("maintenance_reason"),
             host_uuid=extra.get("compute_node_id") if isinstance(extra, dict) else None,

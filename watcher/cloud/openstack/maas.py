@@ -88,6 +88,7 @@ def _node(row: Any) -> BaremetalNode:
             uuid=row["system_id"],
             name=row["hostname"],
             power_state=_POWER.get(row["power_state"], "unknown"),
+            switches=None,
             hostname=row["fqdn"],
         )
     except (LookupError, TypeError) as error:

@@ -75,6 +75,7 @@ class Ironic:
             "uuid": node.uuid,
             "name": node.name,
             "power_state": self.power_states.get(node.name, f"power {node.power_state}"),
+            "target_power_state": "power of some kind" if node.switches else None,
             "maintenance": node.maintenance,
             "maintenance_reason": node.maintenance_reason,
             "extra": self._extra.get(node.name, {}),

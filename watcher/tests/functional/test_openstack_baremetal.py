@@ -29,11 +29,14 @@ class MachinesTestCase(base.TestCase):
         self.machines = simulated.baremetal
         self.uuids = {node.name: node.uuid for node in self.machines.nodes()}
 
-    def assert_switches(self, baremetal: Any) -> None:
+    def assert_switches(self, baremetal: Any, switches: bool | None) -> None:
+        """*switches* is what is shown while one is switched."""
         for name, state in (("a", "off"), ("b", "on")):
             baremetal.set_power(self.uuids[name], state)
+            self.assertEqual(switches, baremetal.node(self.uuids[name]).switches)
             self.now += 30
-            self.assertEqual(state, baremetal.node(self.uuids[name]).power_state)
+            node = baremetal.node(self.uuids[name])
+            self.assertEqual((state, switches and False), (node.power_state, node.switches))
             self.assertEqual(state, self.machines.node(self.uuids[name]).power_state)
 
 
@@ -68,7 +71,7 @@ class TestIronic(MachinesTestCase):
             self.assertEqual(expected, self.baremetal.node(self.uuids["a"]).power_state)
 
     def test_switching(self) -> None:
-        self.assert_switches(self.baremetal)
+        self.assert_switches(self.baremetal, True)
 
     def test_what_is_not_there(self) -> None:
         error = self.assertRaises(NotFound, self.baremetal.node, "x")
@@ -111,7 +114,7 @@ class TestMaas(MachinesTestCase):
         self.assertFalse(self.baremetal.keeps_hosts_up)
 
     def test_switching(self) -> None:
-        self.assert_switches(self.baremetal)
+        self.assert_switches(self.baremetal, None)
         self.assertEqual(len(self.maas.nonces), len(set(self.maas.nonces)))
 
     def test_it_comes_before_ironic(self) -> None:

@@ -186,6 +186,24 @@ class ChangeNodePowerStateTest(base.TestCase):
         action.resume()
         self.assertEqual("off", self.power("a"))
 
+    def test_a_cancelled_one_that_was_never_asked_for_is_undone(self) -> None:
+        for name, state, reason in (("a", "off", None), ("a", "off", REASON), ("b", "on", None)):
+            if reason:  # its applier died between the two requests
+                self.cloud.disable("a", reason)
+            action = self.action(name, state)
+            self.assertTrue(action.abort())
+            self.now += 1000
+            self.assertNotEqual(state, self.power(name))
+        self.assertEqual(([], ("enabled", None)), (self.requests, self.service("a")))
+
+    def test_a_cancelled_one_is_undone_only_if_that_is_known(self) -> None:
+        real = self.baremetal.node
+        for unlike in ({"power_state": "unknown"}, {"power_state": "off"}, {"switches": None}):
+            self.baremetal.node = lambda uuid, unlike=unlike: dataclasses.replace(
+                real(uuid), **unlike
+            )
+            self.assertFalse(self.action().abort(), unlike)
+
 
 class HostsOfTest(base.TestCase):
     def test_the_host_of_a_machine(self) -> None:
