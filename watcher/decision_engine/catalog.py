@@ -112,7 +112,8 @@ def _others(rows: Mapping[str, P], names: Collection[str]) -> list[P]:
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options of all plug-ins; an entry point of oslo.config's sample generator."""
     goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals")
-    return sorted(_options(goals, _strategies(goals)).items())
+    options = _options(goals, _strategies(goals))
+    return sorted((group, opts) for group, opts in options.items() if opts)
 
 
 def _options(
