@@ -9,6 +9,23 @@ OPTIONS = [
         "or others that are installed.",
     ),
     cfg.IntOpt(
+        "api_query_max_retries",
+        default=10,
+        min=1,
+        deprecated_name="api_call_retries",
+        help="How often a request to a service of the cloud is made in all that is answered with "
+        "503, as by a proxy whose service is about to start. status_code_retries of the group of "
+        "the service, where it is set, counts instead.",
+    ),
+    cfg.IntOpt(
+        "api_query_interval",
+        default=1,
+        min=0,
+        deprecated_name="api_query_timeout",
+        help="Seconds before such a request is made again. status_code_retry_delay of the group "
+        "of the service, where it is set, counts instead.",
+    ),
+    cfg.IntOpt(
         "compute_resources_collector_timeout",
         default=600,
         min=30,

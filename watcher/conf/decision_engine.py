@@ -20,6 +20,13 @@ OPTIONS = [
         help="Audits that one decision engine runs at once.",
     ),
     cfg.IntOpt(
+        "max_general_workers",
+        default=4,
+        min=1,
+        help="Requests that are sent at a time where many are wanted: to placement for the "
+        "inventories of hosts, and to a datasource for metrics in pieces.",
+    ),
+    cfg.IntOpt(
         "poll_interval",
         default=5,
         min=1,

@@ -38,7 +38,7 @@ class Nova:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._nova = Service(conf, "nova")
-        self._placement = Placement(Service(conf, "placement"))
+        self._placement = Placement(conf)
         self._extended: bool = conf.compute_model.enable_extended_attributes
         self._pinned = self._extended and nova_version(conf) >= (2, 96)
         self._hypervisors: Mapping[str, str] = {}

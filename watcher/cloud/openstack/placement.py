@@ -4,6 +4,8 @@
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from oslo_config import cfg
+
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, Service
 from watcher.common.errors import NotFound
@@ -12,7 +14,6 @@ Inventories = Mapping[str, Json]
 """Resource class, such as VCPU, to total, reserved, allocation_ratio, ..."""
 
 _VERSION = "1.14"
-_REQUESTS_AT_ONCE = 8
 
 
 class Placement:
@@ -23,8 +24,9 @@ class Placement:
     allocation) makes a new one.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._service = Service(conf, "placement")
+        self._at_once: int = conf.watcher_decision_engine.max_general_workers
         self._known: Mapping[str, tuple[int, Inventories]] = {}
 
     def inventories(self, uuids: Collection[str]) -> dict[str, Inventories]:
@@ -43,7 +45,7 @@ class Placement:
         }
         stale = present.keys() - known.keys()
         if stale:
-            with ThreadPoolExecutor(_REQUESTS_AT_ONCE, "placement") as pool:
+            with ThreadPoolExecutor(self._at_once, "placement") as pool:
                 for uuid, asked in zip(stale, pool.map(self._ask, stale), strict=True):
                     if asked is not None:
                         known[uuid] = asked

@@ -70,9 +70,17 @@ def _adapter_options(conf: cfg.ConfigOpts, group: str) -> dict[str, Any]:
     interfaces, interface = options.pop("valid_interfaces"), options.pop("interface")
     former: str = conf[service.former_group][service.former_interface]
     options["interface"] = interfaces or interface or former.removesuffix("URL")
-    if group == "nova":  # the one service that has retries of its own
-        if options["connect_retries"] is None:
-            options["connect_retries"] = conf.nova.http_retries
-        if options["connect_retry_delay"] is None:
-            options["connect_retry_delay"] = conf.nova.http_retry_interval
-    return {name: value for name, value in options.items() if value is not None}
+    set_ones = {name: value for name, value in options.items() if value is not None}
+    return _retries(conf, group) | set_ones
+
+
+def _retries(conf: cfg.ConfigOpts, group: str) -> dict[str, float]:
+    """Where the group itself does not say."""
+    retries: dict[str, float] = {
+        "status_code_retries": conf.collector.api_query_max_retries - 1,
+        "status_code_retry_delay": conf.collector.api_query_interval,
+    }
+    if group == "nova":  # the one service that has options of its own for that
+        retries["connect_retries"] = conf.nova.http_retries
+        retries["connect_retry_delay"] = conf.nova.http_retry_interval
+    return retries

@@ -20,7 +20,6 @@ from watcher.decision_engine.datasources.queries import (
     Refused,
     Send,
     number,
-    together,
 )
 from watcher.decision_engine.datasources.source import Tools, aggregate_of, mapped
 
@@ -154,7 +153,7 @@ class Gnocchi:
             for start in range(0, len(names), CHUNK)
         ]
         found: dict[str, Points] = {}
-        for points in together(functools.partial(self._aggregates, wanted), searches):
+        for points in self._queries.together(functools.partial(self._aggregates, wanted), searches):
             found |= points
         return found
 

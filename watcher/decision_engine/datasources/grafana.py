@@ -19,7 +19,6 @@ from watcher.decision_engine.datasources.queries import (
     Queries,
     Send,
     number,
-    together,
 )
 from watcher.decision_engine.datasources.source import Tools, aggregate_of
 
@@ -142,7 +141,7 @@ class Grafana:
 
         return {
             resources[start + position].uuid: value
-            for (start, _), values in zip(chunks, together(ask, chunks), strict=True)
+            for (start, _), values in zip(chunks, self._queries.together(ask, chunks), strict=True)
             for position, value in values.items()
         }
 

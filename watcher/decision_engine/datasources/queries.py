@@ -34,8 +34,6 @@ _LONGEST_PAUSE = 8
 
 _DETAIL_LENGTH = 150
 
-_REQUESTS_AT_ONCE = 4
-
 
 class Refused(MetricsUnavailable):
     """The datasource answered, and said no: it would say so again."""
@@ -68,6 +66,7 @@ class Queries:
         self._datasource, self._send = datasource, send
         self._options, self._wait = conf.watcher_datasources, wait
         self._timeout = timeout
+        self._at_once: int = conf.watcher_decision_engine.max_general_workers
 
     def ask(
         self,
@@ -103,6 +102,17 @@ class Queries:
             pause = min(pause * 2, self._options.query_interval * _LONGEST_PAUSE)
         raise self.unavailable(about, problem)
 
+    def together(self, ask: Callable[[Chunk], T], chunks: Sequence[Chunk]) -> Iterator[T]:
+        """*ask* of each of *chunks*, several at a time, in their order.
+
+        The first error in that order is raised; what was not begun by then is not asked.
+        """
+        if len(chunks) < 2:
+            yield from map(ask, chunks)
+            return
+        with ThreadPoolExecutor(min(self._at_once, len(chunks)), "metrics") as pool:
+            yield from pool.map(ask, chunks)
+
     def unavailable(self, about: str, problem: object) -> MetricsUnavailable:
         """The error that names datasource and metric."""
         return MetricsUnavailable(self._sentence(about, problem))
@@ -129,18 +139,6 @@ class Queries:
             problem = f"it answered {response.status_code} {_short(detail)}".strip()
             raise Refused(self._sentence(about, problem), response.status_code, detail)
         return response.json()
-
-
-def together(ask: Callable[[Chunk], T], chunks: Sequence[Chunk]) -> Iterator[T]:
-    """*ask* of each of *chunks*, several at a time, in their order.
-
-    The first error in that order is raised; what was not begun by then is not asked.
-    """
-    if len(chunks) < 2:
-        yield from map(ask, chunks)
-        return
-    with ThreadPoolExecutor(min(_REQUESTS_AT_ONCE, len(chunks)), "metrics") as pool:
-        yield from pool.map(ask, chunks)
 
 
 def number(value: Any) -> float | None:

@@ -95,3 +95,4 @@ def configure(conf: cfg.ConfigOpts, url: str, group: str = clients.AUTH) -> None
         "project_domain_id": "default",
     }.items():
         conf.set_override(name, value, group=group)
+    conf.set_override("api_query_max_retries", 1, group="collector")  # nobody shall wait for it

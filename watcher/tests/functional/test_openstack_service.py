@@ -139,6 +139,21 @@ class TestService(ServiceTestCase):
             self.server.fail(fault)
             self.assertRaises(CloudUnavailable, service.post, "/things", {})
 
+    def test_503_is_repeated_unless_told_otherwise(self) -> None:
+        self.conf.set_override("api_query_interval", 0, group="collector")
+        self.conf.set_override("api_query_max_retries", 3, group="collector")
+        service = Service(self.conf, "cinder")
+        service.get("/things")
+        self.server.fail(Fault.DOWN, Fault.DOWN)
+        self.assertIn("things", service.get("/things"))
+        self.server.fail(Fault.DOWN, Fault.DOWN, Fault.DOWN)
+        self.assertRaises(CloudUnavailable, service.get, "/things")
+        self.conf.set_override("status_code_retries", 0, group="cinder")
+        service = Service(self.conf, "cinder")
+        service.get("/things")
+        self.server.fail(Fault.DOWN)
+        self.assertRaises(CloudUnavailable, service.get, "/things")
+
 
 class TestSession(ServiceTestCase):
     def test_refused_credentials(self) -> None:
