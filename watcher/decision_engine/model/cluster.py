@@ -78,6 +78,9 @@ class Cluster:
                 self._servers.pop(server.uuid, None)
             else:
                 self._servers[server.uuid] = server
+        # Of a deleted server that was archived meanwhile only its notification tells.
+        for uuid in self._told_gone() - {server.uuid for server in changed}:
+            self._servers.pop(uuid, None)
         self._take(began, hosts, groups)
         return True
 
@@ -146,6 +149,9 @@ class Cluster:
         """The hosts that were told of, or on which servers were told to be."""
         hosts = {name for name, (_, changes) in self._told_hosts.items() if changes is not None}
         return hosts | {server.host for _, server in self._told_servers.values() if server}
+
+    def _told_gone(self) -> set[str]:
+        return {uuid for uuid, (_, server) in self._told_servers.items() if server is None}
 
     def _is_old(self, sent: datetime.datetime, told: _Told[Any] | None) -> bool:
         """Whether a reading, or what was told before, is younger than what was sent then."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import threading
 from collections.abc import Callable
@@ -78,8 +79,10 @@ class ComputeCollector:
 
     def hear(self, notification: Notification) -> None:
         extended = self._conf.compute_model.enable_extended_attributes
+        # Were nova's clock ahead of ours, it would lie above readings that are younger.
+        heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
         with self._lock:
-            nova.tell(self._cluster, notification, extended)
+            nova.tell(self._cluster, heard, extended)
 
     def _model(self) -> ComputeModel:
         with self._lock:

@@ -18,6 +18,7 @@ from watcher.common.errors import (
     NotFound,
     WatcherError,
 )
+from watcher.decision_engine.model.collectors import Collectors
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.placement import inventory
@@ -425,6 +426,17 @@ class TestRequests(ComputeTestCase):
 
 
 class TestConnection(ComputeTestCase):
+    def test_what_has_just_changed_is_seen_though_clocks_differ(self) -> None:
+        self.emulated.fill(2, 4)
+        uuid = min(self.nova.all)
+        collectors = Collectors(self.conf, cloud.connect(self.conf))
+        collectors.compute()
+        for behind, host in ((0, "compute-0001"), (55, "compute-0000"), (-55, "compute-0001")):
+            self.nova.touch(uuid, **{"OS-EXT-SRV-ATTR:host": host})
+            time = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=behind)
+            self.nova.all[uuid]["updated"] = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+            self.assertEqual(host, collectors.compute().servers[0].host)
+
     def test_threads_share_it(self) -> None:
         self.emulated.fill(8, 40)
         expected = {server.uuid for server in self.compute.servers()}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import copy
+import dataclasses
 import datetime
 import subprocess
 import sys
@@ -143,6 +144,25 @@ class ComputeCollectorTest(TestCase):
         self.collector.hear(self.nova.told[-1])
         self.assertEqual({"s1": "h2", "s2": "h2"}, self.where(self.collector.recent()))
         self.assertEqual([], self.nova.asked())
+
+    def test_what_nova_told_from_the_future_ends_with_the_next_reading(self):
+        self.where()
+        self.nova.live_migrate("s1", "h2")
+        told = self.nova.told[-1]
+        ahead = datetime.timedelta(seconds=50)  # nova's clock is
+        self.collector.hear(dataclasses.replace(told, sent=told.sent + ahead))
+        self.assertEqual({"s1": "h2", "s2": "h2"}, self.where(self.collector.recent()))
+        self.nova.live_migrate("s1", "h1")  # and that is not told
+        self.later(1)
+        self.assertEqual({"s1": "h1", "s2": "h2"}, self.where())
+
+    def test_a_server_that_nova_has_forgotten_does_not_come_back(self):
+        self.where()
+        self.nova.delete("s1")
+        self.collector.hear(self.nova.told[-1])
+        del self.nova.changed[uid("s1")]  # as nova-manage db archive_deleted_rows does
+        self.later(1)
+        self.assertEqual({"s2": "h2"}, self.where())
 
     def test_what_is_not_read_is_not_heard_either(self):
         self.where()
