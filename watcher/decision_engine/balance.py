@@ -64,9 +64,12 @@ class Balance:
         return plan(self._loads, self._distance, self._descend)
 
     def _descend(self, dice: Dice) -> None:
-        self._move_singly(dice)
-        while self.exceeded().any() and self._exchange():
+        moves = -1
+        while moves < len(self._loads.whatif.moves):
+            moves = len(self._loads.whatif.moves)
             self._move_singly(dice)
+            while self.exceeded().any() and self._exchange():
+                pass
 
     def _distance(self) -> tuple[float, float]:
         deviations = self.deviations()
@@ -108,7 +111,7 @@ class Balance:
             return None
         after[~gains] = np.inf
         number = dice.pick(count)
-        return int(np.argpartition(after, number)[number])
+        return int(np.argpartition(after, number)[number] if number else after.argmin())
 
     def _best_host(self, server: int) -> int:
         """The host to which a move of *server* gains most."""

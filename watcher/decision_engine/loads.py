@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hosts have to do, while servers move between them."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -76,9 +77,11 @@ class Loads:
             self.load[:, pair] = load
 
     def replay(self, moves: Sequence[tuple[int, int]]) -> None:
-        """Begin anew, and make *moves* (server, destination)."""
-        self.undo(0)
-        for server, destination in moves:
+        """Undo what is not among the first of *moves* (server, destination); make the others."""
+        pairs = zip(self.whatif.moves, moves, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0][::2] == pair[1], pairs))
+        self.undo(same)
+        for server, destination in moves[same:]:
             self.move(server, destination)
 
 

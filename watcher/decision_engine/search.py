@@ -3,7 +3,7 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -83,27 +83,30 @@ def _fewest_moves(loads: Loads, distance: Distance) -> list[Move]:
     when *distance* is 0 or there is nothing left, so the answer is exact.  The moves
     may go by way of loads that are worse.  Time and memory grow as hosts ^ servers.
     """
-    level: list[Steps] = [()]
     best = _rank(distance, ())
+    level: Sequence[Steps] = [()]
     while level and best[0] > 0:
-        level = list(_longer(loads, level))
+        # Of plans that end alike only the first is kept.
+        longer: dict[frozenset[tuple[int, int]], Steps] = {}
         for moves in level:
             loads.replay(moves)
-            best = min(best, _rank(distance, moves))
+            for step in list(_possible(loads)):
+                end = frozenset((*moves, step))
+                if end not in longer:
+                    longer[end] = (*moves, step)
+                    loads.move(*step)
+                    best = min(best, _rank(distance, longer[end]))
+                    loads.undo(len(moves))
+        level = list(longer.values())
     loads.replay(best[-1])
     return list(loads.whatif.moves)
 
 
-def _longer(loads: Loads, level: Sequence[Steps]) -> Sequence[Steps]:
-    """Plans of one move more.  Of those that end alike only the first is kept."""
-    ends: dict[frozenset[tuple[int, int]], Steps] = {}
-    for moves in level:
-        loads.replay(moves)
-        for server in np.flatnonzero(loads.whatif.leavers).tolist():
-            for host in np.flatnonzero(loads.hosts_for(server)).tolist():
-                longer = (*moves, (server, host))
-                ends.setdefault(frozenset(longer), longer)
-    return list(ends.values())
+def _possible(loads: Loads) -> Iterator[tuple[int, int]]:
+    """(server, destination) of each move that can be made now."""
+    for server in np.flatnonzero(loads.whatif.leavers).tolist():
+        for host in np.flatnonzero(loads.hosts_for(server)).tolist():
+            yield server, host
 
 
 def _rank(distance: Distance, moves: Steps) -> tuple[float, int, float, Steps]:
