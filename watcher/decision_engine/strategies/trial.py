@@ -25,7 +25,7 @@ def inputs(
     compute: ComputeModel | None = None,
     storage: StorageModel | None = None,
     baremetal: BaremetalModel | None = None,
-    metrics: Mapping[str, Mapping[str, float]] | None = None,
+    measured: Mapping[str, Mapping[str, float]] | None = None,
     failed: Collection[str] = (),
     seed: int = 1,
     options: Mapping[str, Any] | None = None,
@@ -33,11 +33,11 @@ def inputs(
 ) -> Inputs:
     """Inputs of an audit with these *parameters*, as the decision engine would make them.
 
-    *metrics* are values by name of the metric and uuid of the host or server, *failed*
+    *measured* are values by name of the metric and uuid of the host or server, *failed*
     uuids of servers that an earlier plan could not migrate, *options* those of the
     strategy that do not have their default.  Invalid if the parameters do not fit.
     """
-    read = _reader(metrics or {})
+    read = _reader(strategy, measured or {})
     defaults = {option.dest: option.default for option in strategy.options}
     return Inputs(
         audit_uuid="00000000-0000-0000-0000-000000000001",
@@ -56,11 +56,13 @@ def inputs(
     )
 
 
-def _reader(metrics: Mapping[str, Mapping[str, float]]) -> Callable[..., Mapping[str, float]]:
+def _reader(
+    strategy: type[Strategy], measured: Mapping[str, Mapping[str, float]]
+) -> Callable[..., Mapping[str, float]]:
     def read(name: str, resources: Collection[Any], **_: Any) -> Mapping[str, float]:
-        if name not in metrics:
+        if name not in measured and name not in strategy.optional_metrics:
             raise MetricsUnavailable(f"There are no values of {name}.")
-        values = metrics[name]
+        values = measured.get(name, {})
         return {each.uuid: values[each.uuid] for each in resources if each.uuid in values}
 
     return read

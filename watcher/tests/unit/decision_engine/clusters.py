@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small clusters, and what a strategy sees of them."""
 
-import datetime
-import types
+import dataclasses
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from watcher.cloud.compute import Host, Server
-from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.decision_engine.model.baremetal import BaremetalModel
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.storage import StorageModel
 from watcher.decision_engine.scoring import DummyScorer, DummyScoringContainer
 from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-
-T = TypeVar("T")
 
 
 def uid(name: str) -> str:
@@ -74,29 +71,21 @@ def inputs(
     measured = measured or Metrics()
     engines = {engine.name: engine for engine in DummyScoringContainer().engines()}
     engines["dummy_scorer"] = DummyScorer()
-    defaults = {option.dest: option.default for option in strategy.options}
-
-    return Inputs(
-        audit_uuid=uid("audit"),
-        audit_type="ONESHOT",
-        parameters=schemas.parameters(strategy.schema, parameters),
-        now=datetime.datetime(2026, 1, 1),
-        seed=seed,
-        compute_model=lambda: _given("compute", model),
-        storage_model=lambda: _given("storage", storage),
-        baremetal_model=lambda: _given("bare metal", baremetal),
-        failed_servers=lambda: frozenset(failed),
+    return dataclasses.replace(
+        trial.inputs(
+            strategy,
+            model,
+            storage,
+            baremetal,
+            failed=failed,
+            seed=seed,
+            options=options,
+            **parameters,
+        ),
         host_metric=measured.read,
         server_metric=measured.read,
         scoring_engine=engines.__getitem__,
-        options=types.SimpleNamespace(**{**defaults, **(options or {})}),
     )
-
-
-def _given(kind: str, model: T | None) -> T:
-    if model is None:
-        raise AssertionError(f"This strategy has no use for a {kind} model")
-    return model
 
 
 def moves(solution: Solution) -> list[tuple[str, str, str]]:
