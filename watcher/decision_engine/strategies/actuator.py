@@ -47,6 +47,9 @@ class Actuator(Strategy):
         solution = SolutionBuilder()
         for action in inputs.parameters["actions"]:
             solution.add(
-                action["action_type"], action.get("resource_id"), **action["input_parameters"]
+                action["action_type"],
+                action.get("resource_id"),
+                "The audit's parameters ask for it",
+                **action["input_parameters"],
             )
         return solution.build()

@@ -2,6 +2,8 @@
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
+REASON = "Tries out audits, plans and actions"
+
 
 class Dummy(Strategy):
     """Says hello twice and sleeps: proves that audits, plans and the applier work."""
@@ -28,7 +30,7 @@ class Dummy(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         solution = SolutionBuilder()
-        solution.add("nop", message="hello World")
-        solution.add("nop", message=inputs.parameters["para2"])
-        solution.add("sleep", duration=inputs.parameters["para1"])
+        solution.add("nop", None, REASON, message="hello World")
+        solution.add("nop", None, REASON, message=inputs.parameters["para2"])
+        solution.add("sleep", None, REASON, duration=inputs.parameters["para1"])
         return solution.build()

@@ -5,6 +5,7 @@ import random
 from watcher.decision_engine.scoring import MIB
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.strategies.dummy import REASON
 
 GIB = 1024 * MIB
 
@@ -40,10 +41,10 @@ class DummyWithScorer(Strategy):
         average = inputs.scoring_engine("dummy_avg_scorer")
         (mean,) = json.loads(average.score(json.dumps(chance.sample(range(1000), 20))))
         solution = SolutionBuilder()
-        solution.add("nop", message="Hello from Dummy Strategy with Scorer!")
-        solution.add("nop", message=f"Detected Workload: {workloads[workload]}")
-        solution.add("nop", message=f"AVG Scorer result: {mean}")
-        solution.add("sleep", duration=5.0)
+        solution.add("nop", None, REASON, message="Hello from Dummy Strategy with Scorer!")
+        solution.add("nop", None, REASON, message=f"Detected Workload: {workloads[workload]}")
+        solution.add("nop", None, REASON, message=f"AVG Scorer result: {mean}")
+        solution.add("sleep", None, REASON, duration=5.0)
         return solution.build()
 
 
