@@ -63,7 +63,7 @@ def understood(service: str, what: str = "something") -> Iterator[None]:
 
 def _answered(service: str, error: sdk.HttpException) -> WatcherError:
     said = _errors(error) or error.details
-    sentence = f"{service} answered {error.status_code}: {_one_line(said)}"
+    sentence = f"{service} answered {error.status_code}: {one_line(said)}"
     if error.request_id:
         sentence += f" ({error.request_id})"
     return _kind(error.status_code)(sentence)
@@ -86,7 +86,7 @@ def _kind(status: int | None) -> type[WatcherError]:
 
 def _unauthenticated(service: str, error: keystone.HttpError) -> WatcherError:
     """keystoneauth raises by itself where it asks keystone, for a token."""
-    said = _one_line(error.message)
+    said = one_line(error.message)
     if error.request_id:
         said += f" ({error.request_id})"
     if error.http_status in _PASSING:
@@ -97,5 +97,6 @@ def _unauthenticated(service: str, error: keystone.HttpError) -> WatcherError:
     )
 
 
-def _one_line(text: str | None) -> str:
+def one_line(text: str | None) -> str:
+    """What a service said, without line ends and passwords."""
     return strutils.mask_password(" ".join((text or "no reason given").split()))

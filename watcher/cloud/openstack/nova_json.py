@@ -8,7 +8,7 @@ from sys import intern
 from typing import TypeVar
 
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
-from watcher.cloud.openstack.errors import understood
+from watcher.cloud.openstack.errors import one_line, understood
 from watcher.cloud.openstack.placement import Inventories
 from watcher.cloud.openstack.service import Json
 
@@ -57,7 +57,7 @@ def failure(row: Json) -> str:
     """Why an action on a server failed, and in which request."""
     action = row["instanceAction"]
     details = [event["details"] for event in action["events"] if event.get("details")]
-    words = " ".join(details[-1].split()) if details else f"its {action['action']} failed"
+    words = one_line(details[-1]) if details else f"its {action['action']} failed"
     return f"nova says: {words} ({action['request_id']})"
 
 

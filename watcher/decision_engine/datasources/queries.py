@@ -127,6 +127,9 @@ class Queries:
             raise Failed("it did not answer in time", again=False) from error
         except (requests.ConnectionError, keystone.ConnectFailure) as error:
             raise Failed("it cannot be reached") from error
+        except requests.exceptions.InvalidHeader:  # which shows it, with the token
+            said = "a header, such as a token, has characters that it must not have"
+            raise Failed(said, again=False) from None
         except OSError as error:  # requests' own, and those of certificates
             raise Failed(f"it cannot be asked: {_short(str(error))}", again=False) from error
         except keystone.ClientException as error:

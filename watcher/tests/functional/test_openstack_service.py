@@ -40,6 +40,9 @@ class Things:
             return answer(
                 {"errors": [{"status": 409, "title": "Conflict", "detail": "Taken."}]}, 409
             )
+        if request.path == "/v3/told":
+            said = "Cannot connect with {'username': 'x', 'password': 'hunter2'}"
+            return answer({"fault": {"message": said}}, 400)
         if request.path == "/v3/echoes":
             return answer({"echoes": [{"id": 1}], "echoes_links": [{"rel": "next"}]})
         status = int(request.path.rpartition("/")[2])
@@ -112,6 +115,10 @@ class TestService(ServiceTestCase):
     def test_the_words_of_placement(self) -> None:
         error = self.assertRaises(CloudRefused, self.service.get, "/refused")
         self.assertEqual("cinder answered 409: Taken. (req-emulated)", str(error))
+
+    def test_passwords_are_not_passed_on(self) -> None:
+        error = self.assertRaises(CloudRefused, self.service.get, "/told")
+        self.assertIn("Cannot connect with {'username': 'x', 'password': '***'}", str(error))
 
     def test_faults_pass(self) -> None:
         self.service.get("/things")

@@ -64,6 +64,17 @@ class TestGrafana(GrafanaTest, stories.Stories):
         self.assertTrue(all(len(request.get_data()) < 5000 for request in self.server.requests))
         self.assertEqual(53, len(self.service.statements))
 
+    def test_a_token_that_cannot_be_sent_is_not_shown_either(self):
+        self.conf.set_override("token", "hunter2\n", group="grafana_client")
+        source = grafana.Grafana(self.tools())
+        error = self.assertRaises(
+            MetricsUnavailable, source.server_metric, self.metric, SERVERS, **HOW
+        )
+        self.assertIn("a header", str(error))
+        while error is not None:
+            self.assertNotIn("hunter2", str(error))
+            error = error.__cause__
+
     def test_nothing_to_ask_is_not_asked(self):
         self.assertEqual({}, self.source.server_metric(self.metric, [], **HOW))
         self.assertEqual([], self.server.requests)
