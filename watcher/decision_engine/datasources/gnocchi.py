@@ -224,9 +224,10 @@ def _finest(measures: Sequence[tuple[str, float, float]]) -> Points:
 def _percent(granularity: float, nanoseconds: float, vcpus: int) -> float:
     """Per cent of the vCPUs, from the CPU time used within a granule.
 
-    A counter that starts anew gives a negative difference.
+    A counter that starts anew gives a negative difference, and one whose measures were
+    missing for a while gives the time of all of it at once.
     """
-    return max(0.0, nanoseconds) * 100 / (granularity * 1e9) / vcpus
+    return min(100.0, max(0.0, nanoseconds) * 100 / (granularity * 1e9) / vcpus)
 
 
 def _is_fit(metric: Mapping[str, Any], wanted: _Wanted) -> bool:

@@ -58,6 +58,10 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         self.service.resources = [vm("s1", points=[BUSY, -BUSY])]
         self.assertEqual({uid("s1"): 50.0}, self.ask())
 
+    def test_a_counter_that_leaps_is_no_load_beyond_all_vcpus(self):
+        self.service.resources = [vm("s1", points=[BUSY / 2, 120 * BUSY])]
+        self.assertEqual({uid("s1"): 75.0}, self.ask())
+
     def test_other_metrics_are_taken_as_they_are(self):
         self.service.resources = [vm("s1", "memory.resident", points=[512, 256])]
         found = self.source.server_metric(
