@@ -14,6 +14,7 @@ from oslo_policy.policy import DocumentedRuleDefault
 import watcher
 from watcher import conf as watcher_conf
 from watcher import policies
+from watcher.common import plugins
 from watcher.tests import base
 
 ROOT = pathlib.Path(watcher.__file__).parents[1]
@@ -91,6 +92,15 @@ class TestDocumentation(base.TestCase):
         ]
         missing = {name for name in operations if f"{_anonymous(name)}``" not in reference}
         self.assertEqual(set(), missing)
+
+    def test_every_strategy_has_its_page_with_all_parameters(self) -> None:
+        missing = []
+        for name, strategy in plugins.load("watcher_strategies").items():
+            page = ROOT / f"doc/source/user/strategies/{name}.rst"
+            text = page.read_text() if page.exists() else ""
+            wanted = [name, *strategy.schema.get("properties", {})]
+            missing += [f"{name}: {word}" for word in wanted if word not in text]
+        self.assertEqual([], missing)
 
     def test_every_option_has_its_help(self) -> None:
         silent = [
