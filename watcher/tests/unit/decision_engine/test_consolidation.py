@@ -4,6 +4,8 @@ import json
 import random
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from watcher.decision_engine import consolidation
 from watcher.decision_engine.model.compute import MEMORY, ComputeModel
@@ -14,7 +16,7 @@ from watcher.decision_engine.strategies.node_resource_consolidation import (
 from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
 from watcher.decision_engine.whatif import WhatIf
 from watcher.tests.base import TestCase
-from watcher.tests.unit.decision_engine import clusters
+from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
 
 SIZES = [(48, 196608, 3000), (64, 262144, 4000), (96, 393216, 6000)]
@@ -81,16 +83,22 @@ class ReleaseTest(TestCase):
         what_if = WhatIf(ComputeModel.build(hosts, servers))
         self.assertEqual([0, 1, 2], consolidation.smallest_first(what_if).takers.tolist())
 
-    def test_as_good_as_first_fit_decreasing(self):
-        for seed in range(12):
-            chance = random.Random(seed)
-            hosts = chance.randint(3, 30)
-            model = cluster(chance, hosts, hosts * chance.randint(2, 25))
-            what_if = WhatIf(model)
-            loads, sizes = model.used()[:, MEMORY], model.demand[:, MEMORY]
-            consolidation.release(what_if, consolidation.orders(what_if, loads, sizes))
-            free = hosts - consolidation.in_use(what_if).sum()
-            self.assertGreaterEqual(free, first_fit_decreasing(model), seed)
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(2, 20), st.integers(1, 25), st.integers(0))
+    def test_as_good_as_first_fit_decreasing(self, hosts, crowd, seed):
+        model = cluster(random.Random(seed), hosts, hosts * crowd)
+        inputs = clusters.inputs(NodeResourceConsolidation, model, host_choice="specify")
+        solution = NodeResourceConsolidation().execute(inputs)
+        self.assertEqual([], checker.faults(solution, model))
+        used = solution.summary["hosts in use"]
+        self.assertGreaterEqual(hosts - used["after"], first_fit_decreasing(model))
+        # Whoever is on a host that is freed moves, once, and nobody else does.
+        freed = {source for _, source, _ in clusters.moves(solution)}
+        self.assertLessEqual(used["before"] - used["after"], len(freed))
+        self.assertEqual(
+            sorted(one.name for one in model.servers if one.host in freed),
+            sorted(name for name, _, _ in clusters.moves(solution)),
+        )
 
     def test_an_empty_host_is_filled_if_that_frees_more(self):
         hosts = [host("h1", 2), host("h2", 2), host("h3", 2), host("h4", 6)]
