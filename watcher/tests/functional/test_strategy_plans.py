@@ -35,7 +35,7 @@ class PlansTestCase(all_in_one.AllInOneTestCase):
 
 
 class StrategyPlansTest(PlansTestCase):
-    """Two hosts with one idle server each, and a pool with one volume beside an empty one."""
+    """Two hosts with one idle server each, and a pool with two volumes beside an empty one."""
 
     CLOUD = {
         "hosts": [HOST | {"hostname": name} for name in ("h1", "h2")],
@@ -47,7 +47,14 @@ class StrategyPlansTest(PlansTestCase):
         "storage": {
             "migration_seconds": 0.05,
             "pools": [{"name": name, "total_capacity_gb": 10} for name in (OLD, NEW)],
-            "volumes": [{"name": "v1", "host": OLD, "size_gb": 1}],
+            "types": [
+                {"name": "slow", "extra_specs": {"volume_backend_name": "lvm"}},
+                {"name": "fast", "extra_specs": {"volume_backend_name": "nfs"}},
+            ],
+            "volumes": [
+                {"name": "v1", "host": OLD, "size_gb": 1},
+                {"name": "v2", "host": OLD, "size_gb": 1, "volume_type": "slow"},
+            ],
         },
     }
 
@@ -91,6 +98,13 @@ class StrategyPlansTest(PlansTestCase):
         self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
         self.assertEqual("watcher_maintaining", self.watcher.cloud.host("h1").disabled_reason)
 
+    def test_maintenance_without_a_backup_host(self) -> None:
+        self.assertEqual(
+            [("change_nova_service_state", "SUCCEEDED"), ("migrate", "SUCCEEDED")],
+            self.carry_out("cluster_maintaining", "host_maintenance", maintenance_node="h1"),
+        )
+        self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
+
     def test_maintenance_without_migrations(self) -> None:
         self.assertEqual(
             [("change_nova_service_state", "SUCCEEDED"), ("stop", "SUCCEEDED")],
@@ -114,7 +128,66 @@ class StrategyPlansTest(PlansTestCase):
             ),
         )
         self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
-        self.assertEqual([NEW], [one.host for one in self.watcher.cloud.storage.volumes()])
+        # The new pool has not what the type of v2 asks for.
+        places = {one.name: one.host for one in self.watcher.cloud.storage.volumes()}
+        self.assertEqual({"v1": NEW, "v2": OLD}, places)
+
+    def test_a_zone_whose_servers_go_to_one_host(self) -> None:
+        self.assertEqual(
+            [("migrate", "SUCCEEDED")],
+            self.carry_out(
+                "hardware_maintenance",
+                "zone_migration",
+                compute_nodes=[{"src_node": "h1", "dst_node": "h2"}],
+            ),
+        )
+        self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
+
+    def test_volumes_of_one_type_get_another(self) -> None:
+        self.assertEqual(
+            [("volume_migrate", "SUCCEEDED")],
+            self.carry_out(
+                "hardware_maintenance",
+                "zone_migration",
+                storage_pools=[{"src_pool": OLD, "src_type": "slow", "dst_type": "fast"}],
+            ),
+        )
+        volumes = {one.name: one for one in self.watcher.cloud.storage.volumes()}
+        self.assertEqual(("fast", NEW), (volumes["v2"].volume_type, volumes["v2"].host))
+        self.assertEqual(("", OLD), (volumes["v1"].volume_type, volumes["v1"].host))
+
+    def test_actions_by_hand(self) -> None:
+        host = self.watcher.cloud.host("h1")
+        server = self.watcher.cloud.servers_on("h1")[0]
+        actions: list[dict[str, Any]] = [
+            {"action_type": "nop", "input_parameters": {"message": "hello"}},
+            {"action_type": "sleep", "input_parameters": {"duration": 0.01}},
+            {
+                "action_type": "change_nova_service_state",
+                "resource_id": host.uuid,
+                "input_parameters": {"state": "enabled", "resource_name": "h1"},
+            },
+            {
+                "action_type": "migrate",
+                "resource_id": server.uuid,
+                "input_parameters": {
+                    "migration_type": "live",
+                    "source_node": "h1",
+                    "destination_node": "h2",
+                    "resource_name": server.name,
+                },
+            },
+        ]
+        self.assertEqual(
+            [
+                ("change_nova_service_state", "SKIPPED"),
+                ("migrate", "SUCCEEDED"),
+                ("nop", "SUCCEEDED"),
+                ("sleep", "SUCCEEDED"),
+            ],
+            self.carry_out("unclassified", "actuator", actions=actions),
+        )
+        self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
 
     def test_a_zone_that_is_empty(self) -> None:
         audit = self.create(
