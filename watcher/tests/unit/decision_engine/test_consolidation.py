@@ -100,6 +100,15 @@ class ReleaseTest(TestCase):
             sorted(name for name, _, _ in clusters.moves(solution)),
         )
 
+    def test_a_host_is_not_emptied_by_half(self):
+        hosts = [host("h1", 4), host("h2", 6)]
+        servers = [server("s1", "h1", 2), server("s2", "h1", 2), server("s3", "h2", 4)]
+        model = ComputeModel.build(hosts, servers)
+        for strategy in (Basic, VmWorkloadConsolidation, NodeResourceConsolidation):
+            measured = Metrics(**{name: {} for name in strategy.metrics})
+            solution = strategy().execute(clusters.inputs(strategy, model, measured))
+            self.assertEqual((), solution.actions)
+
     def test_an_empty_host_is_filled_if_that_frees_more(self):
         hosts = [host("h1", 2), host("h2", 2), host("h3", 2), host("h4", 6)]
         for vcpus, released, used in ((2, [0, 1, 2], {3}), (1, [0], {1, 2})):

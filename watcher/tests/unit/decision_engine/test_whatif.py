@@ -81,6 +81,57 @@ class WhatIfTest(TestCase):
             what_if = WhatIf(ComputeModel.build(hosts, servers))
             self.assertEqual(possible, what_if.hosts_for(0).any())
 
+    def test_each_rule_alone_keeps_a_server_where_it_is(self):
+        """s1 could go to h2, which has exactly the room it needs, but for one thing."""
+        source, target = host("h1", 4), host("h2", 5, memory_mb=300, disk_gb=3)
+        one, other = server("s1", "h1", 3, memory_mb=200, disk_gb=2), server("s2", "h2", 2)
+        ssd = {"aggregate_instance_extra_specs:disk": "ssd"}
+        closed = [Aggregate(1, "a", {"filter_tenant_id": "p9"})]
+        pair = [uid("s1"), uid("s2")]
+        for where, change in (
+            ("nowhere", {}),
+            ("group", {"policy": "anti-affinity"}),
+            ("group", {"policy": "affinity"}),
+            ("source", {"state": "down"}),
+            ("target", {"state": "down"}),
+            ("target", {"status": "disabled"}),
+            ("target", {"vcpus_reserved": 1}),
+            ("target", {"vcpus": 4}),
+            ("target", {"vcpu_ratio": 0.9}),
+            ("target", {"memory_mb_reserved": 1}),
+            ("target", {"memory_ratio": 0.9}),
+            ("target", {"disk_gb_reserved": 1}),
+            ("target", {"disk_ratio": 0.9}),
+            ("target", {"aggregates": closed}),
+            ("server", {"pinned_az": "elsewhere"}),
+            ("server", {"extra_specs": ssd}),
+            ("server", {"locked": True}),
+            ("server", {"task_state": "migrating"}),
+            ("server", {"state": "error"}),
+            ("excluded", {}),
+        ):
+            told = {where: change}
+            hosts = [
+                dataclasses.replace(source, **told.get("source", {})),
+                dataclasses.replace(target, **told.get("target", {})),
+            ]
+            servers = [dataclasses.replace(one, **told.get("server", {})), other]
+            policy = told.get("group", {}).get("policy", "soft-affinity")
+            model = ComputeModel.build(hosts, servers, [ServerGroup(uid("g"), policy, pair)])
+            movable = np.array([where != "excluded", True])
+            model = dataclasses.replace(model, movable=movable)
+            what_if, fine = WhatIf(model), where == "nowhere"
+            self.assertEqual(fine, bool(what_if.hosts_for(0)[1]), (where, change))
+            self.assertEqual(fine, bool(what_if.servers_for(1)[0]), (where, change))
+            found = checker.faults(solution(model, [Move(0, 0, 1)]), model)
+            self.assertEqual(fine, not found, (where, change))
+
+    def test_a_server_moves_once(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
+        what_if.move(2, 2)
+        self.assertFalse(what_if.hosts_for(2).any())
+        self.assertFalse(what_if.servers_for(0)[2])
+
     @settings(max_examples=40, deadline=None)
     @given(checker.drawn_clusters(hosts=4, servers=8), st.data())
     def test_it_allows_what_the_checker_allows_and_nothing_else(self, cluster, data):
