@@ -90,7 +90,10 @@ class Service:
 
     def _request(self, method: str, path: str, version: str | None, **kwargs: Any) -> Json:
         with understood(self._group), translated(self._group):
-            response = self._connected().request(path, method, microversion=version, **kwargs)
+            proxy = self._connected()
+            # Older releases, those for Python 3.10 among them, would repeat just once.
+            kwargs.setdefault("connect_retries", proxy.connect_retries)
+            response = proxy.request(path, method, microversion=version, **kwargs)
             raise_from_response(response)
         if not response.content:
             return {}
