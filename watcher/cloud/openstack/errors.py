@@ -71,6 +71,8 @@ def _answered(service: str, error: sdk.HttpException) -> WatcherError:
 
 def _errors(error: sdk.HttpException) -> str:
     """Of an answer in the form that the API guidelines want, which openstacksdk does not read."""
+    if error.response is None:
+        return ""
     try:
         answer: Any = error.response.json()
         return " ".join(each["detail"] for each in answer["errors"])
