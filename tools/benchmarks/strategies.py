@@ -113,7 +113,7 @@ def _rows(name: str, files: Sequence[Path], database: str | None) -> Iterator[di
 def _measure(name: str, file: str, database: str | None) -> dict[str, Any]:
     """One strategy on one cluster; a process of its own, so that its memory is."""
     cloud = SimulatedCloud.from_file(file).cloud
-    compute, metrics = cloud.compute, cloud.metrics
+    compute, metrics = cloud.compute, cloud.own_metrics
     conf = watcher_conf.load([], [])
     catalog = Catalog(conf)
     strategy = catalog.strategies[name]

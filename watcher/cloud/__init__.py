@@ -49,12 +49,6 @@ class Cloud:
             raise NotConfigured("The cloud has no bare metal service.")
         return self.baremetal_service
 
-    @property
-    def metrics(self) -> Metrics:
-        if self.own_metrics is None:
-            raise NotConfigured("No source of metrics is configured.")
-        return self.own_metrics
-
 
 def connect(conf: cfg.ConfigOpts) -> Cloud:
     """The simulated cloud that ``[cloud]`` names, or the real one that there are credentials for.

@@ -3,12 +3,15 @@
 
 import dataclasses
 import datetime
+import uuid
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from watcher.common.errors import Invalid
 
 T = TypeVar("T")
+
+_NAMESPACE = uuid.UUID("6f5bdc5c-5d2e-4f0e-9f0a-3f9ed6a2c1d7")
 
 
 def made(kind: type[T], where: str, entry: Any) -> T:
@@ -21,6 +24,11 @@ def made(kind: type[T], where: str, entry: Any) -> T:
         return kind(**entry)
     except TypeError as error:
         raise Invalid(f"{where}: {dict(entry)} is not complete: {error}.") from error
+
+
+def uuid_of(name: str) -> str:
+    """For a thing of which the file tells only its name: always the same."""
+    return str(uuid.uuid5(_NAMESPACE, name))
 
 
 def moment(value: Any) -> Any:

@@ -10,23 +10,11 @@ from watcher.cloud import Cloud
 from watcher.cloud.compute import Host
 from watcher.cloud.metrics import Metrics
 from watcher.common.errors import NotConfigured
+from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
-HOST_METRICS = (
-    "host_cpu_usage",
-    "host_ram_usage",
-    "host_outlet_temp",
-    "host_inlet_temp",
-    "host_airflow",
-    "host_power",
-)
-SERVER_METRICS = (
-    "instance_cpu_usage",
-    "instance_ram_usage",
-    "instance_ram_allocated",
-    "instance_root_disk_size",
-)
 CACHE_USE, CACHE_PERIODS = "instance_l3_cache_usage", (100, 200)
 """Who asks for this one compares two periods."""
+_OF_ONE_PERIOD = tuple(name for name in SERVER_METRICS if name != CACHE_USE)
 
 _GRANULARITY = 300
 
@@ -52,7 +40,7 @@ def record(cloud: Cloud, sources: Sequence[Metrics], period: int) -> dict[str, A
         "metrics": {
             "host": _values(sources, HOST_METRICS, period, "host_metric", hosts),
             "instance": _with_cache_use(
-                _values(sources, SERVER_METRICS, period, "server_metric", servers),
+                _values(sources, _OF_ONE_PERIOD, period, "server_metric", servers),
                 sources,
                 servers,
             ),

@@ -23,7 +23,6 @@ hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its m
 import dataclasses
 import json
 import math
-import uuid as uuidlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,12 @@ import yaml
 
 from watcher.cloud import generator, simulated_baremetal
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
-from watcher.cloud.fields import made, moment, refuse_unknown
+from watcher.cloud.fields import made, moment, refuse_unknown, uuid_of
 from watcher.common.errors import Invalid
 
 Values = dict[str, dict[str, Any]]
 """Metric to resource uuid to value; a value by period is ``{"300": value}``."""
 
-_NAMESPACE = uuidlib.UUID("6f5bdc5c-5d2e-4f0e-9f0a-3f9ed6a2c1d7")
 _ALIASES = {"vcpu_reserved": "vcpus_reserved"}
 _KEYS = {
     "generate",
@@ -192,7 +190,7 @@ def _host(entry: Mapping[str, Any]) -> Host:
         for key, value in entry.items()
         if key not in simulated_baremetal.KEYS
     }
-    fields.setdefault("uuid", str(uuidlib.uuid5(_NAMESPACE, fields.get("hostname", ""))))
+    fields.setdefault("uuid", uuid_of(fields.get("hostname", "")))
     fields["aggregates"] = [_aggregate(each) for each in fields.get("aggregates", ())]
     return made(Host, "hosts", fields)
 
@@ -207,7 +205,7 @@ def _aggregate(entry: Any) -> Aggregate:
 
 def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Values) -> Server:
     fields = {key: value for key, value in entry.items() if not key.startswith("migration_")}
-    fields.setdefault("uuid", str(uuidlib.uuid5(_NAMESPACE, fields.get("name", ""))))
+    fields.setdefault("uuid", uuid_of(fields.get("name", "")))
     host = fields.get("host")
     if host and host not in hostnames:
         raise Invalid(f"servers: {fields['uuid']} is on host '{host}', which is not there.")

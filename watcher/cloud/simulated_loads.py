@@ -7,25 +7,12 @@ from typing import Any
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.scenario import Scenario
 from watcher.common.errors import NotFound
+from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
 HOST_OWN_MEMORY_MB = 2048
 """What a host itself uses."""
 
-METRICS = frozenset(
-    {
-        "host_cpu_usage",
-        "host_ram_usage",
-        "host_outlet_temp",
-        "host_inlet_temp",
-        "host_airflow",
-        "host_power",
-        "instance_cpu_usage",
-        "instance_ram_usage",
-        "instance_ram_allocated",
-        "instance_l3_cache_usage",
-        "instance_root_disk_size",
-    }
-)
+METRICS = frozenset((*HOST_METRICS, *SERVER_METRICS))
 
 
 class SimulatedLoads:

@@ -21,7 +21,6 @@ import contextlib
 import dataclasses
 import datetime
 import threading
-import uuid as uuidlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -36,10 +35,9 @@ from watcher.cloud.block_storage import (
     VolumeChanges,
     VolumeType,
 )
-from watcher.cloud.fields import made, moment, refuse_unknown
+from watcher.cloud.fields import made, moment, refuse_unknown, uuid_of
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 
-_NAMESPACE = uuidlib.UUID("6f5bdc5c-5d2e-4f0e-9f0a-3f9ed6a2c1d7")
 _KEYS = {"migration_seconds", "nodes", "pools", "types", "volumes"}
 _OWN = ("migration_seconds", "migration_fails", "has_snapshots")
 
@@ -97,7 +95,7 @@ class SimulatedStorage:
 
     def _add(self, entry: Mapping[str, Any], seconds: float) -> None:
         fields = {key: value for key, value in entry.items() if key not in _OWN}
-        fields.setdefault("uuid", str(uuidlib.uuid5(_NAMESPACE, fields.get("name", ""))))
+        fields.setdefault("uuid", uuid_of(fields.get("name", "")))
         fields["attachments"] = tuple(
             made(Attachment, "storage.volumes", each) for each in fields.get("attachments", ())
         )
@@ -292,5 +290,5 @@ def _pool(entry: Mapping[str, Any]) -> Pool:
 
 def _volume_type(entry: Mapping[str, Any]) -> VolumeType:
     fields = dict(entry)
-    fields.setdefault("id", str(uuidlib.uuid5(_NAMESPACE, fields.get("name", ""))))
+    fields.setdefault("id", uuid_of(fields.get("name", "")))
     return made(VolumeType, "storage.types", fields)
