@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -174,6 +174,14 @@ def big_plan(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]
         for _ in range(5000)
     ]
     began = time.perf_counter()
+    _write_plan(database, audit, strategy, actions)
+    yield Figure("plan of 5,000 actions written", time.perf_counter() - began, "s", 1, 52)
+    database.dispose()
+
+
+def _write_plan(
+    database: Database, audit: int, strategy: int, actions: Sequence[PlannedAction]
+) -> None:
     database.write(
         lambda session: action_plans.create(
             session,
@@ -186,8 +194,6 @@ def big_plan(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]
             now=datetime.datetime(2026, 1, 1),
         )
     )
-    yield Figure("plan of 5,000 actions written", time.perf_counter() - began, "s", 1, 52)
-    database.dispose()
 
 
 def big_lists(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:

@@ -9,7 +9,6 @@ of its own it takes as long.  Seconds of writing are those of the clock.
 import argparse
 import collections
 import dataclasses
-import datetime
 import functools
 import json
 import resource
@@ -23,11 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import clusters
-from benchmarks.core import _audit, _database
+from benchmarks.core import _audit, _database, _write_plan
 from watcher import conf as watcher_conf
 from watcher.cloud.simulated import SimulatedCloud
-from watcher.common.states import PlanState
-from watcher.db import action_plans
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.solution import PlannedAction, Solution
@@ -163,18 +160,7 @@ def _prepared(url: str) -> Callable[[Sequence[PlannedAction]], object]:
         database = _database(Path(directory), url)
     with database.writer() as session:
         audit, strategy = _audit(session, f"strategies-{uuid.uuid4().hex}")
-    return lambda plan: database.write(
-        lambda session: action_plans.create(
-            session,
-            audit_id=audit,
-            strategy_id=strategy,
-            state=PlanState.RECOMMENDED,
-            global_efficacy=[],
-            indicators=[],
-            actions=plan,
-            now=datetime.datetime(2026, 1, 1),
-        )
-    )
+    return lambda plan: _write_plan(database, audit, strategy, plan)
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:
