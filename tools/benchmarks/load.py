@@ -19,6 +19,9 @@ PROCESSES = 2
 _WARM_UP = 3.0
 """Seconds in which both workers of a server load what they need."""
 
+_LEAVES = 1 / 50
+"""How often a client connects anew."""
+
 Statements = Sequence[tuple[str, dict[str, Any]]]
 """SQL with its parameters, and ``COMMIT`` and ``ROLLBACK`` as they come."""
 
@@ -115,10 +118,15 @@ def _work(
 
 
 def _poster(address: tuple[str, int], requests: Sequence[bytes]) -> Callable[[], None]:
-    connection = socket.create_connection(address, 30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = _connect(address)
 
     def post() -> None:
+        nonlocal connection
+        # Whichever worker is idle accepts.  Those who stayed for ever with the one that was
+        # the first to wake would be served by one worker, with the other idle.
+        if random.random() < _LEAVES:
+            connection.close()
+            connection = _connect(address)
         connection.sendall(random.choice(requests))
         answer = b""
         while b"\r\n\r\n" not in answer:  # a 202 has no body
@@ -130,6 +138,12 @@ def _poster(address: tuple[str, int], requests: Sequence[bytes]) -> Callable[[],
             raise RuntimeError(answer.decode("latin-1"))
 
     return post
+
+
+def _connect(address: tuple[str, int]) -> socket.socket:
+    connection = socket.create_connection(address, 30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _executor(connection: dict[str, Any], choices: Sequence[Statements]) -> Callable[[], None]:
