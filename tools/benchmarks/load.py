@@ -34,6 +34,14 @@ class Measured:
     seconds: list[float]
 
 
+def pooled(parts: Sequence[Measured]) -> Measured:
+    """Measurements of the same length, as if they were one."""
+    return Measured(
+        sum(part.rate for part in parts) / len(parts),
+        [each for part in parts for each in part.seconds],
+    )
+
+
 def http(address: tuple[str, int], paths: Sequence[str], body: bytes, **how: Any) -> Measured:
     """POST *body* to *paths* in any order; each answer has to be 202."""
     requests = [
