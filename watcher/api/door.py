@@ -7,10 +7,11 @@ others are being looked at, or written, share the next look and the next commit.
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from oslo_config import cfg
 from oslo_db.exception import DBConnectionError
+from sqlalchemy import Connection
 
 from watcher.api.together import Together
 from watcher.common.errors import NotFound
@@ -42,7 +43,7 @@ class Answered:
 
     facts: Facts
     delivered: bool
-    """Whether the event is known from before.  Looked at in a flood alone."""
+    """Whether the event is known from before."""
     verdict: Verdict | None = None
     recorded: Recorded | None = None
 
@@ -62,16 +63,25 @@ class Door:
         return self._late.ask(admitted)
 
     def _answer(self, knocks: Sequence[Knock]) -> Sequence[Answered | Exception]:
+        return self._database.write_plainly(lambda connection: self._let_in(connection, knocks))
+
+    def _let_in(
+        self, connection: Connection, knocks: Sequence[Knock]
+    ) -> Sequence[Answered | Exception]:
+        looked, repeated = self._look(connection, knocks)
         seen = [
             answer and dataclasses.replace(answer, verdict=knock.judge(answer.facts))
-            for knock, answer in zip(knocks, self._look(knocks), strict=True)
+            for knock, answer in zip(knocks, looked, strict=True)
         ]
         admitted = {
             place: wanted
             for place, (knock, answer) in enumerate(zip(knocks, seen, strict=True))
             if answer and (wanted := _admitted(knock, answer))
         }
-        recorded = dict(zip(admitted, self._write(list(admitted.values())), strict=True))
+        # In one order, so that no two processes wait for each other.
+        places = sorted(admitted, key=lambda place: admitted[place].facts.audit_id)
+        rows = batches.accept(connection, [admitted[place] for place in places], repeated)
+        recorded = dict(zip(places, rows, strict=True))
         return [
             dataclasses.replace(answer, recorded=recorded.get(place))
             if answer
@@ -79,35 +89,33 @@ class Door:
             for place, (knock, answer) in enumerate(zip(knocks, seen, strict=True))
         ]
 
-    def _look(self, knocks: Sequence[Knock]) -> Sequence[Answered | None]:
+    def _look(
+        self, connection: Connection, knocks: Sequence[Knock]
+    ) -> tuple[Sequence[Answered | None], Collection[Delivery]]:
+        """What each is about, and the deliveries that are known."""
         idents = sorted({knock.ident for knock in knocks})
         latest = max(knock.now for knock in knocks)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
-        with self._database.connection() as connection:
-            found = webhooks.facts_of_all(connection, idents, latest, auth, limit)
-            by_ident = dict(zip(idents, found, strict=True))
-            deliveries = [_delivery(knock, by_ident[knock.ident]) for knock in knocks]
-            known = batches.known(connection, set(filter(None, deliveries)))
-        return [
-            Answered(facts, delivery in known) if (facts := by_ident[knock.ident]) else None
-            for knock, delivery in zip(knocks, deliveries, strict=True)
+        found = webhooks.facts_of_all(connection, idents, latest, auth, limit)
+        by_ident = dict(zip(idents, found, strict=True))
+        facts = [by_ident[knock.ident] for knock in knocks]
+        deliveries = [
+            None if each is None else batches.delivery(each, knock.event)
+            for knock, each in zip(knocks, facts, strict=True)
         ]
+        repeated = batches.known(connection, set(filter(None, deliveries)))
+        looked = [
+            None if each is None else Answered(each, delivery in repeated)
+            for each, delivery in zip(facts, deliveries, strict=True)
+        ]
+        return looked, repeated
 
     def _write(self, admitted: Sequence[Admitted]) -> Sequence[Recorded]:
-        if not admitted:
-            return []
-        # In one order, so that no two processes wait for each other.
         order = sorted(range(len(admitted)), key=lambda place: admitted[place].facts.audit_id)
-        ordered = [admitted[place] for place in order]
-        recorded = self._database.write(lambda session: batches.accept(session, ordered))
-        by_place = dict(zip(order, recorded, strict=True))
-        return [by_place[place] for place in range(len(admitted))]
-
-
-def _delivery(knock: Knock, facts: Facts | None) -> Delivery | None:
-    if facts is None or facts.full_until is None:
-        return None
-    return batches.delivery(facts, knock.event)
+        recorded = self._database.write(
+            lambda session: {place: admitted[place].accept(session) for place in order}
+        )
+        return [recorded[place] for place in range(len(admitted))]
 
 
 def _admitted(knock: Knock, answer: Answered) -> Admitted | None:

@@ -2,12 +2,16 @@
 """What threads want done at the same time, done in one go."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+_GATHERING: Final = 0.0003
+"""Seconds: a fraction of what a call costs, in which its cost is shared by a few more."""
 
 
 class Together(Generic[Q, A]):
@@ -15,9 +19,10 @@ class Together(Generic[Q, A]):
 
     It is called in the thread of one who asks, once at a time, with the questions of all who
     have asked since the last call began, and gives an answer or an exception for each.  A
-    thread that is alone waits for nobody, and nobody gets an answer that was looked for
-    before he asked.  When a call fails, which may be the fault of one question, each is
-    answered alone, unless the exception is *fatal*: then it would be the same for all.
+    thread that is alone waits for nobody; in a crowd a call waits a moment for more of it.
+    Nobody gets an answer that was looked for before he asked.  When a call fails, which may
+    be the fault of one question, each is answered alone, unless the exception is *fatal*:
+    then it would be the same for all.
     """
 
     def __init__(
@@ -29,6 +34,7 @@ class Together(Generic[Q, A]):
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._next: _Go[Q, A] | None = None
+        self._crowd = False
 
     def ask(self, question: Q) -> A:
         with self._lock:
@@ -46,8 +52,12 @@ class Together(Generic[Q, A]):
 
     def _lead(self, go: "_Go[Q, A]") -> None:
         with self._turn:
+            if self._crowd:
+                # Those who have just been answered are about to ask again.
+                time.sleep(_GATHERING)
             with self._lock:
                 self._next = None
+            self._crowd = len(go.questions) > 1
             try:
                 go.answers.set_result(self._answers(go.questions))
             except BaseException as error:

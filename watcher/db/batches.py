@@ -4,7 +4,7 @@
 import collections
 import dataclasses
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
@@ -16,6 +16,7 @@ from watcher.common.webhook import Facts
 from watcher.db import events
 from watcher.db.events import Parameters, Recorded
 from watcher.db.models import AuditEvent, AuditRun
+from watcher.db.session import Lost
 
 Delivery = tuple[int, str]
 """An audit and a delivery key: what no two rows have in common."""
@@ -50,31 +51,31 @@ def known(connection: Connection, deliveries: Collection[Delivery]) -> set[Deliv
     return {(row.audit_id, row.delivery_key) for row in rows}
 
 
-def accept(session: Session, admitted: Sequence[Admitted]) -> list[Recorded]:
-    """``events.accept`` for each of them.
+def accept(
+    connection: Connection, admitted: Sequence[Admitted], repeated: Collection[Delivery]
+) -> list[Recorded]:
+    """``events.accept`` for each of them.  Lost if a run that waited does no longer.
 
     Those that are new and join a run which waits go together; the others, one by one.
+    *repeated* are the deliveries among them that are known.
     """
-    # Without the ORM, which has nothing to add to plain rows.
-    connection = session.connection()
-    joining = _joining(connection, admitted) if len(admitted) > 1 else []
+    joining = _joining(admitted, repeated)
     recorded = dict(zip(joining, _join(connection, [admitted[n] for n in joining]), strict=True))
-    for number, each in enumerate(admitted):
-        if number not in recorded:
-            recorded[number] = each.accept(session)
+    if len(recorded) < len(admitted):
+        with Session(connection) as session, session.begin():
+            for number, each in enumerate(admitted):
+                if number not in recorded:
+                    recorded[number] = each.accept(session)
     return [recorded[number] for number in range(len(admitted))]
 
 
-def _joining(connection: Connection, admitted: Sequence[Admitted]) -> list[int]:
-    """Which of them only join a run.  Locks those runs, so that they wait until the end."""
-    wanted = {each.facts.waiting_id for each in admitted} - {None}
-    # Runs before events, as everybody locks them.
-    waiting = set(connection.scalars(_WAITING, {"ids": sorted(filter(None, wanted))}))
-    taken = known(connection, {each.delivery for each in admitted if each.delivery})
+def _joining(admitted: Sequence[Admitted], repeated: Collection[Delivery]) -> list[int]:
+    """Which of them have only to join a run."""
+    taken = set(repeated)
     joining = []
     for number, each in enumerate(admitted):
         full = each.facts.full_until is not None
-        if each.facts.waiting_id in waiting and not full and each.delivery not in taken:
+        if each.facts.waiting_id is not None and not full and each.delivery not in taken:
             joining.append(number)
             if each.delivery:
                 taken.add(each.delivery)
@@ -82,13 +83,10 @@ def _joining(connection: Connection, admitted: Sequence[Admitted]) -> list[int]:
 
 
 def _join(connection: Connection, admitted: Sequence[Admitted]) -> list[Recorded]:
-    """Write events of runs that are locked, and count them on the runs."""
+    """Count events on their runs, which locks these, and write the events."""
     if not admitted:
         return []
-    by_run = collections.Counter(each.facts.waiting_id for each in admitted)
-    for number in sorted(set(by_run.values())):
-        ids = sorted(run_id for run_id, times in by_run.items() if times == number and run_id)
-        connection.execute(_COUNT, {"ids": ids, "number": number})
+    _count(connection, collections.Counter(each.facts.waiting_id or 0 for each in admitted))
     rows = [
         events.row(
             each.facts,
@@ -105,20 +103,24 @@ def _join(connection: Connection, admitted: Sequence[Admitted]) -> list[Recorded
     return [Recorded(Decision.COALESCED, None, row["uuid"], row["run_id"]) for row in rows]
 
 
+def _count(connection: Connection, numbers: Mapping[int, int]) -> None:
+    """Count so many events on each run."""
+    # All at first, in one order, so that no two transactions wait for each other.
+    if connection.execute(_COUNT, {"ids": sorted(numbers), "number": 1}).rowcount < len(numbers):
+        raise Lost
+    for more in sorted({number - 1 for number in numbers.values()} - {0}):
+        ids = sorted(run_id for run_id, number in numbers.items() if number - 1 == more)
+        connection.execute(_COUNT, {"ids": ids, "number": more})
+
+
 _RUNS: Final = AuditRun.__table__
 _EVENTS: Final = AuditEvent.__table__
-_WAITING: Final = (
-    select(_RUNS.c.id)
-    .where(_RUNS.c.id.in_(bindparam("ids", expanding=True)), _RUNS.c.state == RunState.QUEUED)
-    .order_by(_RUNS.c.id)
-    .with_for_update()
-)
 _KNOWN: Final = select(_EVENTS.c.audit_id, _EVENTS.c.delivery_key).where(
     tuple_(_EVENTS.c.audit_id, _EVENTS.c.delivery_key).in_(bindparam("keys", expanding=True))
 )
 _COUNT: Final = (
     update(_RUNS)  # type: ignore[arg-type]
-    .where(_RUNS.c.id.in_(bindparam("ids", expanding=True)))
+    .where(_RUNS.c.id.in_(bindparam("ids", expanding=True)), _RUNS.c.state == RunState.QUEUED)
     .values(coalesced_count=_RUNS.c.coalesced_count + bindparam("number"))
 )
 _INSERT: Final = insert(_EVENTS)  # type: ignore[arg-type]

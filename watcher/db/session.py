@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from oslo_config import cfg
@@ -30,9 +30,11 @@ from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
 
 LOG = log.getLogger(__name__)
+C = TypeVar("C")
 T = TypeVar("T")
 
 _IMMEDIATE = "watcher_begin_immediate"
+_WRITES = {_IMMEDIATE: True}
 _ATTEMPTS = 10
 _LOOK_AGAIN = 2.0
 """Seconds between two looks for a database that does not answer."""
@@ -75,16 +77,16 @@ class Database:
             yield session
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A reader without the ORM, which takes its time for plain rows, too."""
-        with _told_apart(), self._manager.reader.connection.using(_Context()) as connection:
-            yield connection
-
-    @contextmanager
     def writer(self) -> Iterator[Session]:
         with _told_apart(), self._manager.writer.using(_Context()) as session:
-            session.connection(execution_options={_IMMEDIATE: True})
+            session.connection(execution_options=_WRITES)
             yield session
+
+    @contextmanager
+    def plain_writer(self) -> Iterator[Connection]:
+        """A writer without the ORM and enginefacade, which take their time for plain rows, too."""
+        with _told_apart(), self.engine.execution_options(**_WRITES).begin() as connection:
+            yield connection
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run *work* in a transaction, again when it loses to another one.
@@ -93,16 +95,11 @@ class Database:
         both such losses: the second attempt sees what the winner left.  *work*
         must therefore have no effect outside of its session.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self.writer() as session:
-                    return work(session)
-            except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry):
-                if attempt == _ATTEMPTS:
-                    raise
-                LOG.debug("Transaction lost to another one, attempt %d", attempt)
-                time.sleep(0.002 * attempt)
-        raise AssertionError("unreachable")
+        return _until_won(self.writer, work)
+
+    def write_plainly(self, work: Callable[[Connection], T]) -> T:
+        """``write`` with a connection instead of a session."""
+        return _until_won(self.plain_writer, work)
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the database answers, or when *stopped* is set."""
@@ -140,6 +137,23 @@ class Database:
             event.listen(engine, "connect", _mysql_connect)
             # oslo.db has a connection in the pool already, from asking the server.
             engine.dispose()
+
+
+class Lost(Exception):
+    """What a transaction has read is no longer so: it has to start over."""
+
+
+def _until_won(begin: Callable[[], AbstractContextManager[C]], work: Callable[[C], T]) -> T:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with begin() as transaction:
+                return work(transaction)
+        except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry, Lost):
+            if attempt == _ATTEMPTS:
+                raise
+            LOG.debug("Transaction lost to another one, attempt %d", attempt)
+            time.sleep(0.002 * attempt)
+    raise AssertionError("unreachable")
 
 
 _ENGINE_OPTIONS = {

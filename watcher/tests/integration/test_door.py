@@ -13,7 +13,10 @@ from sqlalchemy.orm import Session
 
 from watcher.api import app
 from watcher.api.coalescing import Coalescing
-from watcher.common.states import AuditState, AuditType, RunState
+from watcher.api.door import Door, Knock
+from watcher.common.event import Event
+from watcher.common.states import AuditState, AuditType, Decision, RunState
+from watcher.common.webhook import Facts
 from watcher.db import claims, migration, runs
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.notifications import Notifications
@@ -21,6 +24,8 @@ from watcher.rpc.questions import Nobody
 from watcher.tests import factories
 from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+from watcher.webhooks import admission
+from watcher.webhooks.admission import Verdict
 
 LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
 SENDERS, BURSTS, ALARMS = 4, 15, 8
@@ -115,6 +120,23 @@ class DoorStories:
         self.assertEqual(sent, number + merged)
         self.assertLessEqual(rows, 5 + SENDERS + number)
         self.assertEqual([AuditState.SUCCEEDED], states)
+
+    def test_an_event_whose_run_is_claimed_after_the_look_is_looked_at_again(self) -> None:
+        self.post()
+        claimed: list[float | None] = []
+
+        def judge(facts: Facts) -> Verdict:
+            if not claimed:
+                claimed.append(self.carry_out_one())
+            return admission.decide(facts, Event("generic"), timeutils.utcnow())
+
+        knock = Knock("a", Event("generic"), timeutils.utcnow(), judge)
+        answered = Door(self.conf, self.database).knock(knock)
+        self.assertNotEqual([None], claimed)
+        self.assertIsNone(answered.facts.waiting_id)
+        self.assertEqual(Decision.QUEUED, answered.recorded.decision)
+        with self.database.reader() as session:
+            self.assertEqual([0, 0], session.scalars(select(AuditRun.coalesced_count)).all())
 
     def test_a_delivery_that_comes_many_times_at_once_is_one_event(self) -> None:
         barrier = threading.Barrier(8)

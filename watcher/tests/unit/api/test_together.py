@@ -3,6 +3,8 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import fixtures
+
 from watcher.api.together import Together
 from watcher.common.errors import NotFound
 from watcher.tests.base import PATIENCE, TestCase, wait_for
@@ -37,10 +39,11 @@ class TogetherTest(TestCase):
         wait_for(lambda: self.goes, "it is under way")
         return asked
 
-    def ask_meanwhile(self, questions: Sequence[object]) -> "list[Future[int]]":
+    def ask_meanwhile(self, questions: Sequence[object], others: int = 0) -> "list[Future[int]]":
         asked = [self.ask(question) for question in questions]
+        number = len(questions) + others
         wait_for(
-            lambda: self.together._next and len(self.together._next.questions) == len(questions),
+            lambda: self.together._next and len(self.together._next.questions) == number,
             "all have asked",
         )
         return asked
@@ -57,6 +60,22 @@ class TogetherTest(TestCase):
         self.assertEqual(1, first.result(30))
         self.assertEqual([2] * 10, [each.result(30) for each in others])
         self.assertEqual(set(range(10)), set(self.goes[1]))
+
+    def test_a_crowd_takes_those_along_who_are_a_moment_late(self) -> None:
+        self.keep_busy()
+        crowd = self.ask_meanwhile(["a", "b"])
+        late: list[Future[int]] = []
+        clock = self.useFixture(fixtures.MockPatch("watcher.api.together.time")).mock
+        clock.sleep.side_effect = lambda _: late.extend(self.ask_meanwhile(["late"], others=1))
+        self.go_on.set()
+        self.assertEqual([2, 2], [each.result(30) for each in crowd])
+        clock.sleep.assert_not_called()
+        asked = self.ask("in time")
+        self.assertEqual([3, 3], [asked.result(30), late[0].result(30)])
+        clock.sleep.side_effect = None
+        self.assertEqual(4, self.ask("c").result(30))
+        clock.sleep.side_effect = AssertionError("nobody waits for one who is alone")
+        self.assertEqual(5, self.ask("d").result(30))
 
     def test_each_gets_the_answer_to_the_own_question(self) -> None:
         self.keep_busy()

@@ -2,8 +2,8 @@
 import datetime
 from typing import Any
 
+from sqlalchemy import Connection, select
 from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy import select
 
 from watcher.common.event import Event
 from watcher.common.states import AuditType, Decision, RunState
@@ -11,6 +11,7 @@ from watcher.db import batches, runs, webhooks
 from watcher.db.batches import Admitted
 from watcher.db.events import Recorded
 from watcher.db.models import AuditEvent, AuditRun
+from watcher.db.session import Lost
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase
 
@@ -34,7 +35,11 @@ class TestBatches(DatabaseTestCase):
         return Admitted(facts, Event("generic", **values), {}, NOW)
 
     def accept(self, *admitted: Admitted) -> list[Recorded]:
-        return self.database.write(lambda session: batches.accept(session, admitted))
+        def work(connection: Connection) -> list[Recorded]:
+            deliveries = {each.delivery for each in admitted if each.delivery}
+            return batches.accept(connection, admitted, batches.known(connection, deliveries))
+
+        return self.database.write_plainly(work)
 
     def decisions(self, recorded: list[Recorded]) -> str:
         return " ".join(f"{each.decision}{'!' if each.repeated else ''}" for each in recorded)
@@ -78,16 +83,18 @@ class TestBatches(DatabaseTestCase):
             self.accept(*admitted)
             sqlalchemy_event.remove(self.database.engine, "before_cursor_execute", listener)
             self.assertEqual(
-                ["SELECT", "UPDATE", "INSERT"],
+                ["UPDATE", "INSERT"],
                 [word for word in seen[before:] if word not in ("BEGIN", "ROLLBACK")],
             )
 
-    def test_an_event_whose_run_was_claimed_meanwhile_queues_the_next(self) -> None:
+    def test_events_whose_run_was_claimed_meanwhile_start_over(self) -> None:
         first = self.accept(self.admitted("a"), self.admitted("b"))
         late = [self.admitted("a"), self.admitted("b")]
         with self.database.writer() as session:
             session.get_one(AuditRun, first[0].run_id).state = RunState.ONGOING
-        recorded = self.accept(*late)
+        self.assertRaises(Lost, self.accept, *late)
+        self.assertEqual([0, 0], self.counts())
+        recorded = self.accept(*(self.admitted(name) for name in "ab"))
         self.assertEqual("QUEUED COALESCED", self.decisions(recorded))
         self.assertNotEqual(first[0].run_id, recorded[0].run_id)
 

@@ -5,10 +5,10 @@ from unittest import mock
 
 import testtools
 from oslo_db import exception as db_exception
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from watcher.db.models import Goal
-from watcher.db.session import Database, _completed
+from watcher.db.session import Database, Lost, _completed
 from watcher.tests import base, factories
 
 
@@ -53,7 +53,8 @@ class AwayTest(base.TestCase):
                 with away, database.reader() as session:
                     session.execute(select(Goal.id))
                 work = mock.Mock()
-                self.assertRaises(db_exception.DBConnectionError, database.write, work)
+                for write in (database.write, database.write_plainly):
+                    self.assertRaises(db_exception.DBConnectionError, write, work)
                 work.assert_not_called()
 
     def test_who_waits_for_it_can_be_stopped(self) -> None:
@@ -79,6 +80,23 @@ class WriteTest(base.DatabaseTestCase):
         goal_id = self.database.write(work)
         with self.database.reader() as session:
             self.assertEqual([goal_id], session.scalars(select(Goal.id)).all())
+
+    def test_starts_over_without_the_orm_too(self) -> None:
+        losses = ["seen by itself", "seen by the database"]
+        row = insert(Goal.__table__).values(name="a", display_name="a", efficacy_specification=[])
+
+        def work(connection):
+            connection.execute(row)
+            loss = losses.pop() if losses else None
+            if loss == "seen by itself":
+                raise Lost
+            if loss == "seen by the database":
+                connection.execute(row)
+
+        self.database.write_plainly(work)
+        self.assertEqual([], losses)
+        with self.database.reader() as session:
+            self.assertEqual(["a"], session.scalars(select(Goal.name)).all())
 
     def test_gives_up_in_the_end(self) -> None:
         work = mock.Mock(side_effect=db_exception.DBDeadlock())
