@@ -23,10 +23,10 @@ from oslo_policy.policy import Enforcer
 from watcher import policies
 from watcher.api import auth, bodies, microversions, paths, wsgi
 from watcher.api.auth import Authenticated
-from watcher.api.coalescing import Coalescing
 from watcher.api.controllers.root import Root
 from watcher.api.credentials import Veiled
 from watcher.api.errors import Errors
+from watcher.api.flood import Flood
 from watcher.api.microversions import Versioned
 from watcher.api.resource import Collaborators, Request
 from watcher.api.wsgi import Application, Environ, StartResponse
@@ -43,11 +43,11 @@ def build(
     applier: Doorbell,
     notifications: Notifications,
     questions: Questions | None = None,
-    coalescing: Coalescing | None = None,
+    flood: Flood | None = None,
 ) -> Any:
     """A WSGI application of its own, however many there are in the process.
 
-    Whoever hands in *coalescing* may stop it, so that its last counts are written.
+    Whoever hands in *flood* may stop it, so that its last counts are written.
     """
     _register(conf)
     policy = Enforcer(conf)
@@ -61,7 +61,7 @@ def build(
             applier,
             notifications,
             questions or Nobody(),
-            coalescing or Coalescing(database),
+            flood or Flood(database),
         )
     )
     application = _short_cut(

@@ -25,8 +25,8 @@ from oslo_policy.policy import Enforcer
 from webob import Response
 
 from watcher.api import auth, bodies, microversions, paging
-from watcher.api.coalescing import Coalescing
 from watcher.api.errors import MethodNotAllowed
+from watcher.api.flood import Flood
 from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, UnsupportedMediaType
 from watcher.db.session import Database
 from watcher.notifications import Notifications
@@ -51,7 +51,7 @@ class Collaborators:
     applier: Doorbell
     notifications: Notifications
     questions: Questions
-    coalescing: Coalescing
+    flood: Flood
 
 
 class Request(pecan.Request):

@@ -18,7 +18,7 @@ from oslo_log import log
 from watcher import conf as watcher_conf
 from watcher import rpc
 from watcher.api import app
-from watcher.api.coalescing import Coalescing
+from watcher.api.flood import Flood
 from watcher.applier.service import Applier
 from watcher.cloud import Cloud, alarm_rules, simulated
 from watcher.common.errors import Invalid, WatcherError
@@ -71,7 +71,7 @@ class Services:
         self._applier = Applier(conf, database, cloud, decision_engine, notifications, transport)
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
-        self._coalescing = Coalescing(database)
+        self._flood = Flood(database)
         self._api = wsgi.Server(
             (LOOPBACK, port),
             app.build(
@@ -81,7 +81,7 @@ class Services:
                 applier,
                 notifications,
                 Calls(conf, transport),
-                self._coalescing,
+                self._flood,
             ),
         )
 
@@ -108,7 +108,7 @@ class Services:
 
     def stop(self) -> None:
         self._api.stop()
-        self._coalescing.stop()
+        self._flood.stop()
         self._applier.stop()
         self._engine.stop()
         self._notifications.stop()

@@ -63,14 +63,14 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
     """The WSGI application with its collaborators, and what to do when its process ends."""
     from watcher import rpc
     from watcher.api import app
-    from watcher.api.coalescing import Coalescing
+    from watcher.api.flood import Flood
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
     from watcher.rpc.questions import Calls
 
     transport, database = rpc.transport(conf), Database(conf)
-    coalescing = Coalescing(database)
+    flood = Flood(database)
     application = app.build(
         conf,
         database,
@@ -78,9 +78,9 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
         doorbell.applier(conf, transport),
         Notifications(conf, database),
         Calls(conf, transport),
-        coalescing,
+        flood,
     )
-    return application, coalescing.stop
+    return application, flood.stop
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ _COUNTERS = (
     (
         counters.EVENTS,
         "watcher_events",
-        "Events recorded at the webhooks, and what was decided about them.",
+        "Events that reached the webhooks, recorded or not, and what was decided about them.",
         ("source", "decision", "reason"),
     ),
     (

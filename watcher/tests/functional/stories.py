@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from watcher import conf as watcher_conf
 from watcher.api import app
-from watcher.api.coalescing import Coalescing
+from watcher.api.flood import Flood
 from watcher.common.errors import Unanswered
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.db import action_plans, audits, models, runs, services, strategies
@@ -73,7 +73,7 @@ class Api(GabbiFixture):
         with self.database.writer() as session:
             self.fill(session)
         self.decision_engine, self.applier = Bell(), Bell()
-        self.coalescing = Coalescing(self.database)
+        self.flood = Flood(self.database)
         _current.append(
             app.build(
                 conf,
@@ -82,13 +82,13 @@ class Api(GabbiFixture):
                 self.applier,
                 Notifications(conf, self.database),
                 Answers(),
-                self.coalescing,
+                self.flood,
             )
         )
 
     def stop_fixture(self) -> None:
         _current.pop()
-        self.coalescing.stop()
+        self.flood.stop()
         self.database.dispose()
         self._directory.cleanup()
 

@@ -4,6 +4,7 @@
 import collections
 import datetime
 import json
+import logging
 import pathlib
 from unittest import mock
 
@@ -14,7 +15,8 @@ from oslo_utils import timeutils
 from sqlalchemy import event, select
 
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.db.models import AuditEvent, AuditRun
+from watcher.db import counters
+from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.tests import base, factories
 from watcher.tests.functional import stories
 
@@ -199,7 +201,7 @@ class TestStorm(WebhookTestCase):
         # A slow machine must not see the minute pass, nor the counts written by themselves.
         now = timeutils.utcnow()
         self.useFixture(fixtures.MonkeyPatch("oslo_utils.timeutils.utcnow", lambda: now))
-        self.useFixture(fixtures.MonkeyPatch("watcher.api.coalescing._PAUSE", 3600.0))
+        self.useFixture(fixtures.MonkeyPatch("watcher.api.flood._PAUSE", 3600.0))
         for _ in range(60):
             self.assertIn("Location", self.post().headers)
 
@@ -212,17 +214,44 @@ class TestStorm(WebhookTestCase):
     def test_covered_events_are_counted_a_little_later(self):
         for _ in range(5):
             self.assertNotIn("Location", self.post().headers)
-        self.assertTrue(self.api.coalescing.flush())
+        self.assertTrue(self.api.flood.flush())
         self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
         self.assertEqual([self.uuid], self.api.decision_engine.rung)
+        self.assertEqual({"QUEUED": 1, "COALESCED": 64}, self.counted())
+
+    def test_refused_events_are_counted_too(self):
+        with self.api.database.writer() as session:
+            session.scalars(select(Audit)).one().state = AuditState.SUSPENDED
+        log = self.useFixture(fixtures.FakeLogger("watcher.api", level=logging.INFO))
+        for _ in range(5):
+            self.assertEqual(400, self.post().status_int)
+        self.assertEqual("", log.output)
+        self.assertTrue(self.api.flood.flush())
+        self.assertEqual(60, len(self.rows()[0]))
+        counts = {"QUEUED": 1, "COALESCED": 59, "REJECTED audit_suspended": 5}
+        self.assertEqual(counts, self.counted())
+        self.assertEqual(
+            "5 more events (not recorded): REJECTED (audit_suspended), run id None, "
+            f"audit {self.uuid}, source generic\n",
+            log.output,
+        )
+
+    def counted(self):
+        """What the metric of events says, by decision and reason."""
+        with self.api.database.reader() as session:
+            return {
+                " ".join(filter(None, labels[2:])): number
+                for labels, number in counters.totals(session).items()
+                if labels[0] == counters.EVENTS
+            }
 
     def test_counts_outlive_a_database_that_is_away(self):
         for _ in range(5):
             self.post()
         gone = db_exception.DBConnectionError("gone")
         with mock.patch.object(self.api.database, "write", side_effect=gone):
-            self.assertFalse(self.api.coalescing.flush())
-        self.api.coalescing.stop()
+            self.assertFalse(self.api.flood.flush())
+        self.api.flood.stop()
         self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
 
     def test_an_event_that_no_run_covers_queues_one(self):

@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from watcher.api import app
-from watcher.api.coalescing import Coalescing
 from watcher.api.door import Door, Knock
+from watcher.api.flood import Flood
 from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.common.webhook import Facts
@@ -37,8 +37,8 @@ class DoorStories:
         migration.create_schema(self.database)
         self.conf.set_override("enable_authentication", False)
         self.conf.set_override("max_recorded_per_minute", 5, group="webhooks")
-        self.coalescing = Coalescing(self.database)
-        self.addCleanup(self.coalescing.stop)
+        self.flood = Flood(self.database)
+        self.addCleanup(self.flood.stop)
         self.api = app.build(
             self.conf,
             self.database,
@@ -46,7 +46,7 @@ class DoorStories:
             Bell(),
             Notifications(self.conf, self.database),
             Nobody(),
-            self.coalescing,
+            self.flood,
         )
         with self.database.writer() as session:
             factories.audit(session, audit_type=AuditType.EVENT, name="a")
@@ -110,7 +110,7 @@ class DoorStories:
             sent += SENDERS * ALARMS
             self.assertGreater(max(claimed), max(begun), "no run began after the last alarm")
         # Not flush: its thread may have the counts in hand.
-        self.coalescing.stop()
+        self.flood.stop()
         with self.database.reader() as session:
             number, merged = session.execute(
                 select(func.count(AuditRun.id), func.sum(AuditRun.coalesced_count))

@@ -37,7 +37,7 @@ _DEPTH = 100
 class Webhooks(WebhookSettings, WebhookHistory):
     def __init__(self, collaborators: Collaborators) -> None:
         super().__init__(collaborators)
-        self._coalescing = collaborators.coalescing
+        self._flood = collaborators.flood
         self._doorkeeper = Doorkeeper(collaborators.conf, collaborators.policy)
         self._door = Door(collaborators.conf, collaborators.database)
 
@@ -62,6 +62,8 @@ class Webhooks(WebhookSettings, WebhookHistory):
             self._doorkeeper.check(request, facts)
             verdict = admission.decide(facts, event, now)
         recorded = answered.recorded or self._record(answered, event, verdict, now)
+        if recorded.event_uuid is None:
+            self._flood.count(facts, event, recorded)
         _log(facts, event, recorded)
         if recorded.decision == Decision.REJECTED:
             raise Invalid(verdict.sentence)
@@ -127,7 +129,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         unwritten = _unwritten(facts, verdict)
         if unwritten is not None and not answered.delivered:
             if unwritten.run_id is not None:
-                self._coalescing.count(unwritten.run_id)
+                self._flood.count_joined(unwritten.run_id)
             return unwritten
         if verdict.decision == Decision.QUEUED:
             return self._door.accept(Admitted(facts, event, verdict.parameters, now))
@@ -171,10 +173,9 @@ def _accepted(request: Request, facts: Facts, recorded: Recorded) -> Response:
 
 
 def _log(facts: Facts, event: Event, recorded: Recorded) -> None:
-    # What is only counted is told with its number, by who counts.
-    counted = recorded.event_uuid is None and recorded.run_id is not None
+    # Those without a row are told with their number, by who counts them.
     LOG.log(
-        logging.DEBUG if counted else logging.INFO,
+        logging.DEBUG if recorded.event_uuid is None else logging.INFO,
         "Event %s: %s%s%s, run id %s, audit %s, source %s, request %s",
         recorded.event_uuid or "(not recorded)",
         recorded.decision,

@@ -27,7 +27,7 @@ NOW = datetime.datetime(2026, 5, 4, 3, 2, 1)
 SECOND = datetime.timedelta(seconds=1)
 
 KNOWN = """\
-# HELP watcher_events_total Events recorded at the webhooks, and what was decided about them.
+# HELP watcher_events_total Events that reached the webhooks, recorded or not, and what was decided about them.
 # TYPE watcher_events_total counter
 watcher_events_total{decision="IGNORED",reason="outside_window",source="aodh"} 1.0
 watcher_events_total{decision="QUEUED",reason="",source="aodh"} 1.0
