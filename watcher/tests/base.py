@@ -4,11 +4,12 @@
 import os
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import fixtures
 import testtools
 from oslo_config import cfg
+from sqlalchemy import event
 
 from watcher import conf as watcher_conf
 from watcher.db import models
@@ -31,6 +32,19 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -
             raise AssertionError(f"Not within {seconds:g} seconds: {what}")
         time.sleep(0.01)
     return value
+
+
+def statements(database: Database) -> list[str]:
+    """The SQL that is executed from now on, with one BEGIN for each transaction."""
+    found: list[str] = []
+
+    def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith(("BEGIN", "ROLLBACK")):  # SQLite's way to begin one
+            found.append(statement)
+
+    event.listen(database.engine, "begin", lambda connection: found.append("BEGIN"))
+    event.listen(database.engine, "before_cursor_execute", execute)
+    return found
 
 
 class TestCase(testtools.TestCase):

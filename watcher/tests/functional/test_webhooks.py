@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests to the webhook, down to the rows that they leave behind."""
 
-import collections
 import datetime
 import json
 import logging
@@ -12,7 +11,7 @@ import fixtures
 import webob
 from oslo_db import exception as db_exception
 from oslo_utils import timeutils
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import counters
@@ -184,17 +183,6 @@ class TestRefusals(WebhookTestCase):
         self.assertEqual([], self.api.decision_engine.rung)
 
 
-class Statements:
-    """Counts the statements that a request sends, by their first word."""
-
-    def __init__(self, engine):
-        self.seen = collections.Counter()
-        event.listen(engine, "before_cursor_execute", self.note)
-
-    def note(self, connection, cursor, statement, parameters, context, many):
-        self.seen[statement.split()[0]] += 1
-
-
 class TestStorm(WebhookTestCase):
     def setUp(self):
         super().setUp()
@@ -206,10 +194,9 @@ class TestStorm(WebhookTestCase):
             self.assertIn("Location", self.post().headers)
 
     def test_a_covered_event_costs_one_look(self):
-        statements = Statements(self.api.database.engine)
+        statements = base.statements(self.api.database)
         self.assertEqual(202, self.post().status_int)
-        del statements.seen["BEGIN"], statements.seen["ROLLBACK"]  # of SQLite
-        self.assertEqual({"SELECT": 1}, dict(statements.seen))
+        self.assertEqual(["BEGIN", "SELECT"], [each.split()[0] for each in statements])
 
     def test_covered_events_are_counted_a_little_later(self):
         for _ in range(5):

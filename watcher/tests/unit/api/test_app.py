@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
-from typing import Any
 from unittest import mock
 
 from oslo_db import exception as db_errors
-from sqlalchemy import event
 from webob import exc
 
 from watcher.api import app, errors
@@ -12,7 +10,7 @@ from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
 from watcher.db import goals
 from watcher.notifications import Notifications
 from watcher.tests import factories
-from watcher.tests.base import TestCase
+from watcher.tests.base import TestCase, statements
 from watcher.tests.unit.api.fakes import ApiTestCase, Bell
 
 
@@ -103,18 +101,11 @@ class StatementsTestCase(ApiTestCase):
                 factories.action(session, plan)
 
     def _statements(self) -> dict[str, int]:
-        seen: list[str] = []
-        engine = self.database.engine
-
-        def see(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
-            seen.append(statement)
-
-        event.listen(engine, "before_cursor_execute", see)
+        seen = statements(self.database)
         counts = {}
         for resource in ("goals", "strategies", "audits", "action_plans", "actions"):
             for path in (f"/v1/{resource}", f"/v1/{resource}/detail"):
                 seen.clear()
                 self.assertEqual(200, self.request(path).status_int)
                 counts[path] = len(seen)
-        event.remove(engine, "before_cursor_execute", see)
         return counts

@@ -3,7 +3,6 @@ import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy import event as sqlalchemy_event
 
 from watcher.common.event import Event
 from watcher.common.states import AuditType, Decision, RunState
@@ -13,7 +12,7 @@ from watcher.db.events import Recorded
 from watcher.db.models import AuditEvent, AuditRun
 from watcher.db.session import Lost
 from watcher.tests import factories
-from watcher.tests.base import DatabaseTestCase
+from watcher.tests.base import DatabaseTestCase, statements
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 
@@ -73,19 +72,12 @@ class TestBatches(DatabaseTestCase):
 
     def test_what_joins_costs_no_more_statements_however_many_they_are(self) -> None:
         self.accept(*(self.admitted(name) for name in "abc"))
-        seen: list[str] = []
+        executed = statements(self.database)
         for size in (2, 3):
             admitted = [self.admitted(name) for name in "abc"[:size]]
-            before = len(seen)
-            note = seen.append
-            listener = lambda *what, note=note: note(what[2].split()[0])  # noqa: E731
-            sqlalchemy_event.listen(self.database.engine, "before_cursor_execute", listener)
+            executed.clear()
             self.accept(*admitted)
-            sqlalchemy_event.remove(self.database.engine, "before_cursor_execute", listener)
-            self.assertEqual(
-                ["UPDATE", "INSERT"],
-                [word for word in seen[before:] if word not in ("BEGIN", "ROLLBACK")],
-            )
+            self.assertEqual(["BEGIN", "UPDATE", "INSERT"], [each.split()[0] for each in executed])
 
     def test_events_whose_run_was_claimed_meanwhile_start_over(self) -> None:
         first = self.accept(self.admitted("a"), self.admitted("b"))

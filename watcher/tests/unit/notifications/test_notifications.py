@@ -6,7 +6,6 @@ from typing import Any
 from unittest import mock
 
 from oslo_messaging.notify import _impl_test
-from sqlalchemy import event
 
 from watcher.common.states import ActionState, AuditState, PlanState, ServiceState
 from watcher.db import models
@@ -119,16 +118,6 @@ class NotificationsTestCase(base.DatabaseTestCase):
         (message,) = self.sent(notifications)
         data: dict[str, Any] = message["payload"]["watcher_object.data"]
         return data
-
-    def statements(self) -> list[str]:
-        statements: list[str] = []
-
-        def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-            statements.append(statement)
-
-        event.listen(self.database.engine, "before_cursor_execute", note)
-        self.addCleanup(event.remove, self.database.engine, "before_cursor_execute", note)
-        return statements
 
 
 class TestWire(NotificationsTestCase):
@@ -307,7 +296,7 @@ class TestPayloads(NotificationsTestCase):
 
     def test_no_rows_no_message(self) -> None:
         notifications = self.start()
-        statements = self.statements()
+        statements = base.statements(self.database)
         notifications.action_updated()
         notifications.action_plan_updated()
         self.assertEqual([], self.sent(notifications))
@@ -330,12 +319,12 @@ class TestCost(NotificationsTestCase):
             lambda: notifications.action_plan_updated(self.plan.id),
             lambda: notifications.action_updated(*(action.id for action in self.actions)),
         ):
-            statements = self.statements()
+            statements = base.statements(self.database)
             tell()
             self.assertEqual(1, len([line for line in statements if "SELECT" in line]))
 
     def test_nobody_reads_while_nobody_listens(self) -> None:
-        statements = self.statements()
+        statements = base.statements(self.database)
         for level, drivers in (("info", ()), ("", ("test",)), ("critical", ("test",))):
             notifications = self.start(level, drivers)
             TestWire.tell_everything(self, notifications)  # type: ignore[arg-type]
