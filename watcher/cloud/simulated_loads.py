@@ -7,12 +7,10 @@ from typing import Any
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.scenario import Scenario
 from watcher.common.errors import NotFound
-from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
+from watcher.conf.datasources import METRICS
 
 HOST_OWN_MEMORY_MB = 2048
 """What a host itself uses."""
-
-METRICS = frozenset((*HOST_METRICS, *SERVER_METRICS))
 
 
 class SimulatedLoads:

@@ -24,6 +24,7 @@ SERVER_METRICS = (
     "instance_l3_cache_usage",
     "instance_root_disk_size",
 )
+METRICS = (*HOST_METRICS, *SERVER_METRICS)
 
 _INTERFACES = ["public", "internal", "admin", "publicURL", "internalURL", "adminURL"]
 
@@ -127,7 +128,7 @@ AETOS: list[cfg.Opt] = [
 
 
 def _by_metric(what: str, default: str | None = None) -> cfg.DictOpt:
-    pairs = dict.fromkeys((*HOST_METRICS, *SERVER_METRICS), default)
+    pairs = dict.fromkeys(METRICS, default)
     return cfg.DictOpt(f"{what}_map", default=pairs, help=_GRAFANA_HELP[what])
 
 

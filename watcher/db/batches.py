@@ -74,11 +74,11 @@ def _joining(admitted: Sequence[Admitted], repeated: Collection[Delivery]) -> li
     taken = set(repeated)
     joining = []
     for number, each in enumerate(admitted):
-        full = each.facts.full_until is not None
-        if each.facts.waiting_id is not None and not full and each.delivery not in taken:
+        full, own = each.facts.full_until is not None, each.delivery
+        if each.facts.waiting_id is not None and not full and own not in taken:
             joining.append(number)
-            if each.delivery:
-                taken.add(each.delivery)
+            if own:
+                taken.add(own)
     return joining
 
 

@@ -83,7 +83,7 @@ class Database:
             yield session
 
     @contextmanager
-    def plain_writer(self) -> Iterator[Connection]:
+    def _plain_writer(self) -> Iterator[Connection]:
         """A writer without the ORM and enginefacade, which take their time for plain rows, too."""
         with _told_apart(), self.engine.execution_options(**_WRITES).begin() as connection:
             yield connection
@@ -99,7 +99,7 @@ class Database:
 
     def write_plainly(self, work: Callable[[Connection], T]) -> T:
         """``write`` with a connection instead of a session."""
-        return _until_won(self.plain_writer, work)
+        return _until_won(self._plain_writer, work)
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the database answers, or when *stopped* is set."""

@@ -12,7 +12,7 @@ from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import NotConfigured, NotFound
-from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
+from watcher.conf.datasources import METRICS
 from watcher.decision_engine.datasources.queries import (
     QUICK,
     Failed,
@@ -164,7 +164,7 @@ def _sources(tools: Tools) -> Mapping[str, Source]:
     """Where each metric is that is mapped in full, by options or by the metric map file."""
     options = tools.conf.grafana_client
     found = {}
-    for metric in (*HOST_METRICS, *SERVER_METRICS):
+    for metric in METRICS:
         facts = {
             "project": options.project_id_map.get(metric),
             "db": options.database_map.get(metric),

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from oslo_log import log
 
-from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
+from watcher.conf.datasources import METRICS
 
 LOG = log.getLogger(__name__)
 
@@ -40,8 +40,6 @@ def _metrics(path: str, datasource: object, metrics: object) -> Mapping[str, Any
     if not isinstance(metrics, dict):
         LOG.warning("metric_map_path: %s: %s does not map metrics", path, datasource)
         return {}
-    for unknown in metrics.keys() - {*HOST_METRICS, *SERVER_METRICS}:
+    for unknown in metrics.keys() - set(METRICS):
         LOG.warning("metric_map_path: %s: %s: there is no metric %s", path, datasource, unknown)
-    return {
-        metric: metrics[metric] for metric in (*HOST_METRICS, *SERVER_METRICS) if metric in metrics
-    }
+    return {metric: metrics[metric] for metric in METRICS if metric in metrics}
