@@ -94,7 +94,7 @@ def redefine(
 
 def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
     limits = bodies.typed(Limits, {name: given.get(name) for name in (*LIMITS, *given)})
-    return {name: getattr(limits, name) for name in LIMITS}
+    return {**{name: getattr(limits, name) for name in LIMITS}, "fit_actions": True}
 
 
 def _check_mapping(mapping: Mapping[str, Any], strategy: Strategy | None) -> None:

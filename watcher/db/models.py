@@ -29,6 +29,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -176,6 +177,7 @@ class ActionPlan(SoftDeleted, Base):
         UniqueConstraint("uuid", name="uniq_action_plans0uuid"),
         Index("idx_action_plans_state", "state"),
         Index("idx_action_plans_audit_id_state", "audit_id", "state"),
+        Index("idx_action_plans_updated_at", "updated_at"),
     )
 
     uuid: Mapped[str | None] = mapped_column(String(36), default=new_uuid)
@@ -360,6 +362,8 @@ class Webhook(Base):
     cooldown: Mapped[int] = mapped_column(default=0)
     """Seconds from the end of a run and its plan until the next run."""
     max_actions: Mapped[int | None]
+    fit_actions: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether plans are made to fit ``max_actions``; limits set before that hold them back."""
     max_plans_per_hour: Mapped[int | None]
     min_efficacy: Mapped[float | None] = mapped_column(Float())
     filter: Mapped[str | None] = mapped_column(Text)

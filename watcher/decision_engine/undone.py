@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a strategy left undone, and why: by kind, with counts and examples."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+EXAMPLES = 3
+"""Names that are given of each kind."""
+
+EXCLUDED: Final = "excluded"
+LOCKED: Final = "locked"
+BUSY: Final = "busy"
+STATE: Final = "state"
+HOST_DOWN: Final = "host_down"
+AFFINITY: Final = "affinity"
+FAILED_BEFORE: Final = "failed_before"
+RESTING: Final = "resting"
+OTHER_AUDIT: Final = "other_audit"
+NOT_MEASURED: Final = "not_measured"
+OPTED_OUT: Final = "opted_out"
+NO_HOST: Final = "no_host"
+PLACE: Final = "place"
+GROUP: Final = "group"
+ROOM: Final = "room"
+LIMIT: Final = "limit"
+BOUND: Final = "bound"
+NO_GAIN: Final = "no_gain"
+
+REASONS: Final[Mapping[str, str]] = {
+    EXCLUDED: "excluded by the scope",
+    LOCKED: "locked",
+    BUSY: "busy with another task in nova",
+    STATE: "in a state in which nova does not migrate servers",
+    HOST_DOWN: "on a host that is down",
+    AFFINITY: "kept together by an affinity group",
+    FAILED_BEFORE: "not tried again yet after a failed migration",
+    RESTING: "moved by Watcher a short time ago",
+    OTHER_AUDIT: "put there by a plan of an audit with another goal",
+    NOT_MEASURED: "without a measured load",
+    OPTED_OUT: "not to be optimized, by their metadata",
+    NO_HOST: "without another host that takes servers",
+    PLACE: "bound to a zone or an aggregate without another host that takes servers",
+    GROUP: "kept apart from a member of their group on every other host",
+    ROOM: "too large for the room on any other host",
+    LIMIT: "too much for the load of any other host",
+    BOUND: "left for the next run by the limits of the webhook or of [optimization]",
+    NO_GAIN: "not worth a migration",
+}
+"""Why things stay as they are, in the words of the sentences that users read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Undone:
+    """Things that a strategy left as they are, all for one reason."""
+
+    reason: str
+    """A key of ``REASONS``, or a word of the strategy's own."""
+    count: int
+    examples: Sequence[str] = ()
+    """Names of some of them."""
+    text: str = ""
+    """What a sentence says of the reason; empty: the text of ``REASONS``."""
+    things: str = "servers"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "things": self.things,
+            "reason": self.reason,
+            "text": self.words,
+            "count": self.count,
+            "examples": list(self.examples),
+        }
+
+    @property
+    def words(self) -> str:
+        return self.text or REASONS.get(self.reason, self.reason)
+
+
+def grouped(reasons: Iterable[tuple[str, str]], things: str = "servers") -> list[Undone]:
+    """From (name, reason) of each thing to the kinds, the most frequent first."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        names.setdefault(reason, []).append(name)
+    found = [
+        Undone(reason, len(each), tuple(sorted(each)[:EXAMPLES]), things=things)
+        for reason, each in names.items()
+    ]
+    return sorted(found, key=lambda each: (-each.count, each.reason))
+
+
+def sentence(unmet: str, undone: Sequence[Undone]) -> str:
+    """What stays undone in one sentence; empty if that is nothing.
+
+    *unmet* says what is not in order, without a full stop: "2 hosts stay above 80 % CPU".
+    """
+    totals: Counter[str] = Counter()
+    for each in undone:
+        totals[each.things] += each.count
+    parts = [unmet] if unmet else []
+    for things, total in totals.items():
+        kinds = [each for each in undone if each.things == things]
+        parts.append(f"{_counted(total, things)}: {', '.join(map(_kind, kinds))}")
+    return ": ".join(parts[:1]) + "".join(f"; {part}" for part in parts[1:]) + "." if parts else ""
+
+
+def _counted(total: int, things: str) -> str:
+    return f"1 {things.removesuffix('s')} stays" if total == 1 else f"{total} {things} stay"
+
+
+def _kind(each: Undone) -> str:
+    return f"{each.count} {each.words} ({', '.join(each.examples)}{_more(each)})"
+
+
+def _more(each: Undone) -> str:
+    return ", ..." if each.count > len(each.examples) else ""
