@@ -109,6 +109,22 @@ class Server:
         return self.state == "active" and not self.locked and self.task_state is None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Migration:
+    """A move of a server from one host to another, whoever asked for it."""
+
+    server: str
+    """Its uuid; the server may be gone by now."""
+    source: str
+    """Hostname, as is *destination*."""
+    destination: str
+    """Empty while the scheduler has not picked one."""
+    ended: datetime.datetime | None
+    """When the server had arrived, or the move had failed, in naive UTC; None while the
+    move is under way."""
+    succeeded: bool
+
+
 class Compute(Protocol):
     """The compute service.
 
@@ -127,6 +143,10 @@ class Compute(Protocol):
 
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
         """The servers that changed after *since* (UTC); deleted ones in state ``deleted``."""
+
+    def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
+        """The migrations between two hosts (live, cold, evacuations, and resizes that move)
+        that ended after *since* (naive UTC), and those under way that went on since then."""
 
     def server_groups(self) -> Sequence[ServerGroup]: ...
 

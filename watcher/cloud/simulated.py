@@ -23,10 +23,11 @@ from oslo_utils import timeutils
 
 from watcher.cloud import Cloud
 from watcher.cloud import simulated_room as room
-from watcher.cloud.compute import Flavor, Host, Server, ServerGroup
+from watcher.cloud.compute import Flavor, Host, Migration, Server, ServerGroup
 from watcher.cloud.scenario import Course, Scenario
 from watcher.cloud.simulated_baremetal import SimulatedBaremetal
 from watcher.cloud.simulated_loads import SimulatedLoads
+from watcher.cloud.simulated_migrations import EndedMigrations
 from watcher.cloud.simulated_storage import SimulatedStorage
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 
@@ -96,6 +97,7 @@ class SimulatedCloud:
         self._servers = {server.uuid: server for server in scenario.servers}
         self._migrations: dict[str, _Migration] = {}
         self._unconfirmed: dict[str, _Migration] = {}
+        self._ended = EndedMigrations()
         self._switches: dict[str, _Switch] = {}
         self._failed: set[str] = set()
         """Servers whose last migration or resize failed."""
@@ -136,6 +138,15 @@ class SimulatedCloud:
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
         with self._present():
             return [self._servers[uuid] for uuid, when in self._changed.items() if when > since]
+
+    def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
+        with self._present() as now:
+            under_way = [
+                Migration(each.server, each.source, each.destination, None, False)
+                for each in self._migrations.values()
+                if each.source != each.destination
+            ]
+            return [*self._ended.since(since, now), *under_way]
 
     def server_groups(self) -> Sequence[ServerGroup]:
         return self.scenario.groups
@@ -206,12 +217,13 @@ class SimulatedCloud:
             self._change(uuid, state=migration.state_before)
 
     def abort_live_migration(self, uuid: str) -> None:
-        with self._present():
+        with self._present() as now:
             self.server(uuid)
             migration = self._migrations.get(uuid)
             if migration is None or not migration.live:
                 raise CloudRefused(f"Server {uuid} has no live migration under way.")
             del self._migrations[uuid]
+            self._ended.add(uuid, migration.source, migration.destination, now, succeeded=False)
             self._change(uuid, task_state=None)
 
     def enable(self, hostname: str) -> None:
@@ -261,6 +273,7 @@ class SimulatedCloud:
                     for server in self._servers.values()
                 },
                 "migrations": [self._show(move, now) for move in self._migrations.values()],
+                "ended_migrations": self._ended.to_list(now),
                 "unconfirmed": [self._show(move, now) for move in self._unconfirmed.values()],
                 "baremetal": self.baremetal.to_dict(),
                 **({"storage": self.storage.to_dict()} if self.storage else {}),
@@ -303,6 +316,7 @@ class SimulatedCloud:
         self._migrations.update(self._restored(_Migration, state["migrations"], now))
         self._unconfirmed.update(self._restored(_Migration, state["unconfirmed"], now))
         self._switches.update(self._restored(_Switch, state["switches"], now))
+        self._ended.restore(state.get("ended_migrations", ()), now)
 
     def _restored(
         self, kind: type[W], shown: Sequence[Mapping[str, Any]], now: float
@@ -321,7 +335,8 @@ class SimulatedCloud:
         """The lock, with all ended that is due by now."""
         with self.baremetal.present(), self._lock:
             now = self._clock()
-            for migration in [move for move in self._migrations.values() if move.due <= now]:
+            due = [move for move in self._migrations.values() if move.due <= now]
+            for migration in sorted(due, key=lambda move: move.due):
                 self._end(migration)
             for switch in [each for each in self._switches.values() if each.due <= now]:
                 del self._switches[switch.server]
@@ -331,6 +346,9 @@ class SimulatedCloud:
     def _end(self, migration: _Migration) -> None:
         uuid = migration.server
         del self._migrations[uuid]
+        self._ended.add(
+            uuid, migration.source, migration.destination, migration.due, not migration.fails
+        )
         if migration.fails:
             self._failed.add(uuid)
             self._change(uuid, task_state=None)

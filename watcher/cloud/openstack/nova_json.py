@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sys import intern
 from typing import TypeVar
 
-from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, Server, ServerGroup
 from watcher.cloud.openstack.errors import one_line, understood
 from watcher.cloud.openstack.placement import Inventories
 from watcher.cloud.openstack.service import Json
@@ -15,6 +15,11 @@ from watcher.cloud.openstack.service import Json
 T = TypeVar("T")
 
 _NO_SPECS: Mapping[str, str] = {}
+
+_ARRIVED = {"completed", "done", "finished", "confirming", "confirmed"}
+"""In these states of a migration the server is where it was to go; ``done`` is an evacuation's,
+the last three are those of a cold migration or of a resize."""
+_FAILED = {"error", "failed", "cancelled", "reverted"}
 
 
 def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
@@ -59,6 +64,47 @@ def failure(row: Json) -> str:
     details = [event["details"] for event in action["events"] if event.get("details")]
     words = one_line(details[-1]) if details else f"its {action['action']} failed"
     return f"nova says: {words} ({action['request_id']})"
+
+
+def moves(row: Json) -> bool:
+    """Whether a migration is one between two hosts; a resize may stay on its host."""
+    return bool(row["source_compute"]) and row["source_compute"] != row["dest_compute"]
+
+
+def migration(row: Json) -> Migration:
+    """Ended when nova last changed it, which for some is later: see ``changed_after_arrival``."""
+    succeeded = row["status"] in _ARRIVED
+    ended = succeeded or row["status"] in _FAILED
+    return Migration(
+        server=row["instance_uuid"],
+        source=intern(row["source_compute"]),
+        destination=intern(row["dest_compute"] or ""),
+        ended=changed(row) if ended else None,
+        succeeded=succeeded,
+    )
+
+
+def changed(row: Json) -> datetime.datetime:
+    """When nova last changed a migration; it shows no change of a new one."""
+    return _time(row["updated_at"] or row["created_at"])
+
+
+def changed_after_arrival(row: Json, since: datetime.datetime) -> bool:
+    """Whether the server may have arrived before *since*, although the migration changed later.
+
+    A cold migration changes once more when somebody confirms it, an evacuation when the
+    host that was evacuated comes back.
+    """
+    late = {"confirming", "confirmed"}
+    if row["migration_type"] == "evacuation":
+        late = {"completed"}
+    return row["status"] in late and _time(row["created_at"]) < since
+
+
+def launched(row: Json) -> datetime.datetime | None:
+    """When a server last began on a host by anything but a live migration."""
+    text = row["OS-SRV-USG:launched_at"]
+    return _time(text) if text else None
 
 
 def flavor(row: Json) -> Flavor:

@@ -56,7 +56,10 @@ class Service:
     def rows(
         self, path: str, key: str, version: str | None = None, **params: Any
     ) -> Iterator[Json]:
-        """What ``get`` has below *key*, with all following pages."""
+        """What ``get`` has below *key*, with all following pages.
+
+        A row that has both a uuid and a number as its id goes by its uuid.
+        """
         seen = None
         while True:
             page = self.get(path, version, **params)
@@ -64,7 +67,7 @@ class Service:
             yield from rows
             if not rows or not self._has_next(page):
                 return
-            last = rows[-1].get("id") or rows[-1].get("uuid")
+            last = rows[-1].get("uuid") or rows[-1].get("id")
             if last is None or last == seen:
                 raise CloudUnavailable(f"{self._group} repeats a page of {path}.")
             seen = params["marker"] = last

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
-from watcher.tests.emulated.nova_rows import BESIDES, Row, embedded
+from watcher.tests.emulated.nova_rows import BESIDES, Row, embedded, migration, moment
+from watcher.tests.emulated.nova_urls import URLS
 
 _STATUS = {
     "active": "ACTIVE",
@@ -23,26 +23,6 @@ _STATUS = {
     "deleted": "DELETED",
     "error": "ERROR",
 }
-_URLS = Map(
-    [
-        Rule("/v2.1/", endpoint="version", strict_slashes=False),
-        Rule("/v2.1/os-hypervisors/detail", endpoint="hypervisors"),
-        Rule("/v2.1/os-hypervisors/<ident>", endpoint="hypervisor"),
-        Rule("/v2.1/os-services", endpoint="services"),
-        Rule("/v2.1/os-services/<ident>", endpoint="set_service", methods=["PUT"]),
-        Rule("/v2.1/os-aggregates", endpoint="aggregates"),
-        Rule("/v2.1/os-server-groups", endpoint="server_groups"),
-        Rule("/v2.1/servers/detail", endpoint="servers"),
-        Rule("/v2.1/servers/<ident>", endpoint="server", methods=["GET"]),
-        Rule("/v2.1/servers/<ident>/action", endpoint="act", methods=["POST"]),
-        Rule("/v2.1/servers/<ident>/migrations", endpoint="migrations"),
-        Rule("/v2.1/servers/<ident>/migrations/<int:number>", endpoint="abort", methods=["DELETE"]),
-        Rule("/v2.1/servers/<ident>/os-instance-actions", endpoint="instance_actions"),
-        Rule("/v2.1/servers/<ident>/os-instance-actions/<name>", endpoint="instance_action"),
-        Rule("/v2.1/flavors/detail", endpoint="flavors"),
-        Rule("/v2.1/flavors/<ident>", endpoint="flavor"),
-    ]
-)
 
 
 class Refusal(Exception):
@@ -75,6 +55,9 @@ class Nova:
         """Server uuid to what it will be once its task is over, with ``looks`` left."""
         self.running: dict[str, Row] = {}
         """Server uuid to its live migration."""
+        self.migrations: list[Row] = []
+        """Of all servers, the newest first."""
+        self.allow_migrations = True
         self.fails: dict[str, str] = {}
         """Server uuid to why what it does comes to nothing."""
         self.log: dict[str, list[Row]] = {}
@@ -158,7 +141,7 @@ class Nova:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         try:
-            endpoint, arguments = _URLS.bind_to_environ(environ).match()
+            endpoint, arguments = URLS.bind_to_environ(environ).match()
             self._check_version(request)
             with self.lock:
                 response = getattr(self, f"_{endpoint}")(request, **arguments)
@@ -235,11 +218,30 @@ class Nova:
         """End a server's task."""
         task = self.tasks.pop(ident)
         self.running.pop(ident, None)
+        self._mark(ident, task["migrated"])
         if ident in self.fails:
             task["after"] = {}
+            self._mark(ident, "error")
             event = {"event": "conductor", "result": "Error", "details": self.fails[ident]}
             self.log[ident][0] |= {"message": "Error", "events": [event]}
         self.touch(ident, **{"OS-EXT-STS:task_state": None} | task["after"])
+
+    def _mark(self, ident: str, status: str | None) -> None:
+        """Change the newest migration of a server, if it has changed by that."""
+        rows = (row for row in self.migrations if row["instance_uuid"] == ident)
+        if status and (row := next(rows, None)):
+            row |= {"status": status, "updated_at": moment()}
+
+    def _all_migrations(self, request: Request) -> Response:
+        if not self.allow_migrations:
+            raise Refusal(403, "Policy doesn't allow os_compute_api:os-migrations:index.")
+        asked = request.headers["OpenStack-API-Version"].split()[1]
+        if _version(asked) < (2, 59):  # no pages, and filters by time are passed over
+            rows = [{key: row[key] for key in row if key != "uuid"} for row in self.migrations]
+            return answer({"migrations": rows})
+        since = request.args.get("changes-since", "").removesuffix("Z")
+        chosen = [row for row in self.migrations if (row["updated_at"] or "") >= since]
+        return self._page(request, "migrations", chosen)
 
     def _present(self, ident: str) -> Row:
         row = self.all.get(ident)
@@ -256,7 +258,7 @@ class Nova:
         running = self.running.get(ident)
         if running is None or running["id"] != number:
             raise Refusal(404, f"Migration {number} not found.")
-        self.tasks[ident]["after"] = {}
+        self.tasks[ident] |= {"after": {}, "migrated": "cancelled"}
         self.finish(ident)
         return Response(status=202)
 
@@ -294,8 +296,11 @@ class Nova:
         elif action == "resize":
             flavor = _known(self.flavors, arguments["flavorRef"], "Flavor")
             after = {"flavor": embedded(flavor), "OS-EXT-STS:vm_state": "resized"}
-            self._begin(ident, "resize_migrating", after)
+            self._begin(ident, "resize_migrating", after, "finished")
+            here = row["OS-EXT-SRV-ATTR:host"]
+            self._migrates(ident, "resize", here, here)
         elif action == "confirmResize":
+            self._mark(ident, "confirmed")
             self.touch(ident, **{"OS-EXT-STS:vm_state": "active"})
         else:
             after = {"OS-EXT-STS:vm_state": "stopped" if action == "os-stop" else "active"}
@@ -313,17 +318,25 @@ class Nova:
             raise Refusal(400, "No valid host was found.")
         after = {"OS-EXT-SRV-ATTR:host": host}
         if action == "migrate":
-            self._begin(ident, "resize_migrating", after | {"OS-EXT-STS:vm_state": "resized"})
+            after |= {"OS-EXT-STS:vm_state": "resized"}
+            self._begin(ident, "resize_migrating", after, "finished")
+            self._migrates(ident, "migration", here, host)
         else:
-            self._begin(ident, "migrating", after)
-            self.running[ident] = {"id": len(self.running) + 1, "status": "running"}
+            self._begin(ident, "migrating", after, "completed")
+            self.running[ident] = self._migrates(ident, "live-migration", here, host)
 
-    def _begin(self, ident: str, task_state: str, after: Row) -> None:
+    def _migrates(self, ident: str, kind: str, source: str, destination: str) -> Row:
+        row = migration(len(self.migrations) + 1, ident, kind, source, destination)
+        self.migrations.insert(0, row)
+        return row
+
+    def _begin(self, ident: str, task_state: str, after: Row, migrated: str | None = None) -> None:
+        """*migrated* is the status of its migration once that is over."""
         self.touch(ident, **{"OS-EXT-STS:task_state": task_state})
         name = f"req-{len(self.log.setdefault(ident, []))}"
         begun = {"action": task_state, "request_id": name, "message": None, "events": []}
         self.log[ident].insert(0, begun)
-        self.tasks[ident] = {"looks": 1, "after": after}
+        self.tasks[ident] = {"looks": 1, "after": after, "migrated": migrated}
 
     # Pages
 
@@ -332,7 +345,7 @@ class Nova:
         marker = request.args.get("marker")
         first = 0
         if marker:
-            index = next((at for at, row in enumerate(rows) if row["id"] == marker), None)
+            index = next((at for at, row in enumerate(rows) if _marker(row) == marker), None)
             if index is None:
                 raise Refusal(400, f"marker [{marker}] not found")
             first = index + 1
@@ -363,6 +376,11 @@ _ALLOWED = {
     "os-stop": ("active",),
     "os-start": ("stopped",),
 }
+
+
+def _marker(row: Row) -> str:
+    """A migration's is its uuid; what it has as its id is a number."""
+    return str(row.get("uuid") or row["id"])
 
 
 def _known(rows: Mapping[str, Row], ident: str, what: str) -> Row:

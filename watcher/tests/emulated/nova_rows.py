@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nova shows of each server."""
 
+import datetime
+import uuid
 from typing import Any
 
 Row = dict[str, Any]
@@ -66,3 +68,30 @@ def embedded(flavor: Row) -> Row:
         "swap": flavor["swap"] or 0,
         "extra_specs": flavor.get("extra_specs", {}),
     }
+
+
+def migration(number: int, server: str, kind: str, source: str, destination: str | None) -> Row:
+    """One that begins now, as the list of all migrations shows it."""
+    now = moment()
+    return {
+        "id": number,
+        "uuid": str(uuid.uuid4()),
+        "instance_uuid": server,
+        "migration_type": kind,
+        "status": "running" if kind == "live-migration" else "migrating",
+        "source_compute": source,
+        "source_node": source,
+        "dest_compute": destination,
+        "dest_host": "192.0.2.7",
+        "dest_node": destination,
+        "old_instance_type_id": 1,
+        "new_instance_type_id": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def moment() -> str:
+    """Now, in the form that migrations have."""
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
+    return now.isoformat(timespec="microseconds")

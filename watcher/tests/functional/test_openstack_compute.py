@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from watcher import cloud
-from watcher.cloud.compute import Aggregate, Flavor, Host, ServerGroup
+from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, ServerGroup
 from watcher.common.errors import (
     CloudRefused,
     CloudUnavailable,
@@ -281,6 +281,131 @@ class TestServers(ComputeTestCase):
         self.nova.newest = "2.55"
         error = self.assertRaises(CloudRefused, self.compute.servers)
         self.assertIn("Version 2.56 is not supported", str(error))
+
+
+class TestMigrations(ComputeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("one", "two", "three"):
+            self.emulated.add_host(name)
+        self.small = self.nova.add_flavor("small", 1, 1024, 1)
+        self.uuid = self.nova.add_server("a", "one", self.small)
+
+    def settle(self) -> None:
+        while self.compute.server(self.uuid).task_state:
+            pass
+
+    def found(self, since: datetime.datetime = LONG_AGO) -> list[tuple[str, str, bool, bool]]:
+        """(source, destination, whether it has ended, and well), the newest first."""
+        return [
+            (each.source, each.destination, each.ended is not None, each.succeeded)
+            for each in self.compute.migrations(since)
+        ]
+
+    def row(self, **changes: Any) -> None:
+        """Change what nova says of the newest migration."""
+        self.nova.migrations[0].update(changes)
+
+    def test_a_live_migration(self) -> None:
+        self.assertEqual([], self.found())
+        self.compute.live_migrate(self.uuid, "two")
+        self.assertEqual([("one", "two", False, False)], self.found())
+        self.settle()
+        self.row(updated_at="2026-01-02T03:04:05.000000")
+        expected = Migration(self.uuid, "one", "two", datetime.datetime(2026, 1, 2, 3, 4, 5), True)
+        self.assertEqual([expected], self.compute.migrations(LONG_AGO))
+
+    def test_those_that_ended_before_are_left_out(self) -> None:
+        self.compute.live_migrate(self.uuid, "two")
+        self.settle()
+        ended = datetime.datetime(2026, 1, 2, 3, 4, 5)
+        self.row(updated_at=ended.isoformat())
+        second = datetime.timedelta(seconds=1)
+        for newest in ("2.100", "2.58"):
+            self.nova.newest = newest
+            self.reconnect()
+            self.assertEqual([], self.found(ended))
+            self.assertEqual(1, len(self.found(ended - second / 2)))
+            self.assertEqual(1, len(self.found(ended - second)))
+
+    def test_one_that_fails(self) -> None:
+        self.nova.fails[self.uuid] = "No room."
+        self.compute.live_migrate(self.uuid, "two")
+        self.settle()
+        self.assertEqual([("one", "two", True, False)], self.found())
+
+    def test_one_that_is_aborted(self) -> None:
+        self.nova.hold.add(self.uuid)
+        self.compute.live_migrate(self.uuid, "two")
+        self.compute.abort_live_migration(self.uuid)
+        self.assertEqual([("one", "two", True, False)], self.found())
+
+    def test_one_without_a_destination_yet(self) -> None:
+        self.nova.hold.add(self.uuid)
+        self.compute.live_migrate(self.uuid, None)
+        self.row(dest_compute=None, status="queued", updated_at=None)
+        self.nova.newest = "2.58"
+        self.reconnect()
+        self.assertEqual([("one", "", False, False)], self.found())
+
+    def test_a_cold_migration_has_arrived_before_it_is_confirmed(self) -> None:
+        self.compute.cold_migrate(self.uuid, "two")
+        self.assertEqual([("one", "two", False, False)], self.found())
+        self.settle()
+        self.assertEqual([("one", "two", True, True)], self.found())
+        self.compute.confirm_resize(self.uuid)
+        self.assertEqual([("one", "two", True, True)], self.found())
+
+    def test_one_confirmed_long_after_its_arrival(self) -> None:
+        self.compute.cold_migrate(self.uuid, "two")
+        self.settle()
+        self.compute.confirm_resize(self.uuid)
+        self.row(created_at="2026-01-02T02:00:00", updated_at="2026-01-02T04:00:00")
+        self.nova.touch(self.uuid, **{"OS-SRV-USG:launched_at": "2026-01-02T02:05:00.000000"})
+        self.assertEqual([], self.found(datetime.datetime(2026, 1, 2, 3)))
+        self.nova.touch(self.uuid, **{"OS-SRV-USG:launched_at": "2026-01-02T03:05:00.000000"})
+        (migration,) = self.compute.migrations(datetime.datetime(2026, 1, 2, 3))
+        self.assertEqual(datetime.datetime(2026, 1, 2, 3, 5), migration.ended)
+        self.nova.touch(self.uuid, **{"OS-SRV-USG:launched_at": None})
+        self.assertEqual(1, len(self.found(datetime.datetime(2026, 1, 2, 3))))
+        self.nova.delete(self.uuid)
+        self.assertEqual(1, len(self.found(datetime.datetime(2026, 1, 2, 3))))
+
+    def test_an_evacuation_changes_once_more_when_its_host_comes_back(self) -> None:
+        self.compute.live_migrate(self.uuid, "two")
+        self.settle()
+        self.row(migration_type="evacuation", status="done")
+        self.assertEqual([("one", "two", True, True)], self.found())
+        self.row(status="completed", created_at="2026-01-02T02:00:00")
+        self.assertEqual([], self.found(datetime.datetime(2026, 1, 2, 3, 4, 6)))
+        self.assertEqual([("one", "two", True, True)], self.found())
+
+    def test_a_resize_that_stays_on_its_host_is_no_move(self) -> None:
+        large = self.nova.add_flavor("large", 4, 4096, 1)
+        self.compute.resize(self.uuid, large["id"])
+        self.settle()
+        self.assertEqual([], self.found())
+        self.row(dest_compute="two")
+        self.assertEqual([("one", "two", True, True)], self.found())
+
+    def test_pages(self) -> None:
+        self.nova.page = 2
+        for name in ("two", "three", "one", "two", "three"):
+            self.compute.live_migrate(self.uuid, name)
+            self.settle()
+        asked = self.calls(lambda: self.assertEqual(5, len(self.found())))
+        self.assertEqual({"GET /compute/v2.1/os-migrations": 3}, asked)
+
+    def test_a_user_who_may_not_see_them(self) -> None:
+        self.nova.allow_migrations = False
+        error = self.assertRaises(CloudRefused, self.compute.migrations, LONG_AGO)
+        self.assertIn("nova does not list migrations", str(error))
+        self.assertIn("os_compute_api:os-migrations:index", str(error))
+
+    def test_an_unknown_form(self) -> None:
+        self.compute.live_migrate(self.uuid, "two")
+        self.row(updated_at="yesterday")
+        self.assertRaises(CloudUnavailable, self.compute.migrations, LONG_AGO)
 
 
 class TestActions(ComputeTestCase):

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import datetime
 import os
 import statistics
+from collections.abc import Iterator
 from typing import Any
+
+from oslo_utils import timeutils
 
 from watcher import cloud as clouds
 from watcher.cloud.scenario import Scenario
@@ -33,6 +38,15 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@contextlib.contextmanager
+def time_stops(now: datetime.datetime) -> Iterator[None]:
+    timeutils.set_time_override(now)
+    try:
+        yield
+    finally:
+        timeutils.clear_time_override()
 
 
 class SimulatedCloudTest(base.TestCase):
@@ -86,6 +100,48 @@ class SimulatedCloudTest(base.TestCase):
         self.clock.now += 100
         self.assertEqual(("a", "active", None), self.place())
         self.assertRaises(CloudRefused, self.cloud.abort_live_migration, "s1")
+
+    def moved(self, seconds: float = 3600) -> list[tuple[str, str, str, float | None, bool]]:
+        """(server, source, destination, age in seconds, whether it succeeded)."""
+        now = timeutils.utcnow()
+        with time_stops(now):
+            return [
+                (
+                    each.server,
+                    each.source,
+                    each.destination,
+                    each.ended and (now - each.ended).total_seconds(),
+                    each.succeeded,
+                )
+                for each in self.cloud.migrations(now - datetime.timedelta(seconds=seconds))
+            ]
+
+    def test_migrations_are_kept_for_a_day(self) -> None:
+        self.cloud.live_migrate("s1", "b")
+        self.assertEqual([("s1", "a", "b", None, False)], self.moved())
+        self.clock.now += 15
+        self.assertEqual([("s1", "a", "b", 5, True)], self.moved())
+        self.assertEqual([], self.moved(seconds=5))
+        self.cloud.cold_migrate("s1", "a")
+        self.clock.now += 86375
+        self.assertEqual(2, len(self.moved(seconds=1e6)))
+        self.clock.now += 20
+        self.cloud.live_migrate("s2", "b")
+        self.clock.now += 15
+        expected = [("s1", "b", "a", 86400, True), ("s2", "a", "b", 5, True)]
+        self.assertEqual(expected, self.moved(seconds=1e6))
+
+    def test_migrations_that_fail_are_listed_and_resizes_in_place_are_not(self) -> None:
+        self.resizable(server("s1", "a", migration_fails=True), server("s2", "b", vcpus=1))
+        self.cloud.live_migrate("s1", "b")
+        self.clock.now += 10
+        self.cloud.live_migrate("s2", "a")
+        self.cloud.abort_live_migration("s2")
+        self.cloud.resize("s1", "large")
+        expected = [("s1", "a", "b", 0, False), ("s2", "b", "a", 0, False)]
+        self.assertEqual(expected, self.moved())
+        self.clock.now += 10
+        self.assertEqual(2, len(self.moved()))
 
     def test_a_cold_migration_waits_to_be_confirmed(self) -> None:
         self.cloud = self.make(servers=[server("s1", "a", state="stopped")])
@@ -287,6 +343,9 @@ class SimulatedCloudTest(base.TestCase):
         self.cloud.resume(path)
         self.cloud.confirm_resize("s2")
         self.assertEqual(("b", "active", None), self.place("s2"))
+        self.assertEqual(
+            [("s1", "a", "b", 0, True), ("s2", "a", "b", 0, True)], self.moved(), "it was saved"
+        )
 
     def test_a_state_of_something_else_is_refused(self) -> None:
         path = os.path.join(self.directory, "cloud.json")
