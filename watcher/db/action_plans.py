@@ -187,21 +187,6 @@ def expire(session: Session, before: datetime.datetime, now: datetime.datetime) 
     return _retire(session, PlanState.SUPERSEDED, now, ActionPlan.created_at < before)
 
 
-def failed_servers(session: Session, audit_id: int) -> frozenset[str]:
-    """Uuids of the servers of which a migration FAILED in a plan of an audit."""
-    parameters = session.scalars(
-        select(Action.input_parameters)
-        .join(Action.action_plan)
-        .where(
-            ActionPlan.audit_id == audit_id,
-            ActionPlan.deleted == 0,
-            Action.action_type == "migrate",
-            Action.state == ActionState.FAILED,
-        )
-    )
-    return frozenset((each or {}).get("resource_id", "") for each in parameters)
-
-
 def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> Sequence[int]:
     if PlanState.RECOMMENDED not in sources(PlanState.BY_ENGINE, state):
         raise ValueError(f"A RECOMMENDED plan cannot become {state}")

@@ -36,9 +36,7 @@ def since(session: Session, moment: datetime.datetime) -> Sequence[EarlierMove]:
 
     Actions of deleted plans are DELETED, and forgotten with that.
     """
-    recent = or_(
-        ActionPlan.updated_at >= moment, ActionPlan.state.in_(PlanState.UNDER_WAY)
-    )
+    recent = or_(ActionPlan.updated_at >= moment, ActionPlan.state.in_(PlanState.UNDER_WAY))
     rows = session.execute(
         select(
             Action.input_parameters,

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Protocol
 
 from watcher.common.errors import Invalid
 
+GAIN = "Of what the goal measures, the part that the plan improves."
+
 
 @dataclasses.dataclass(frozen=True)
 class Indicator:
@@ -71,20 +73,25 @@ class Goal(Protocol):
 Rows = list[dict[str, Any]]
 
 
-def compute(goal: type[Goal], values: Mapping[str, float]) -> tuple[Rows, Rows]:
+def compute(
+    goal: type[Goal], values: Mapping[str, float], gain: float | None = None
+) -> tuple[Rows, Rows]:
     """Global efficacy and indicators, both as lists of {name, description, unit, value}.
 
     *values* are what the strategy reports; if it reports nothing, nothing is
-    checked.  Invalid if they do not fit the goal.
+    checked.  Invalid if they do not fit the goal.  The *gain*, in percent, stands after
+    the ratios of goals that have some.
     """
     specification = goal.efficacy
     if values:
         _check(goal, values)
+    gains = [_row("gain", GAIN, "%", gain)] if specification.ratios and gain is not None else []
     return (
         [
             _row(ratio.name, ratio.description, "%", ratio.of(values))
             for ratio in specification.ratios
-        ],
+        ]
+        + gains,
         [
             _row(each.name, each.description, each.unit, values[each.name])
             for each in specification.indicators

@@ -6,14 +6,16 @@ from __future__ import annotations
 import datetime
 import functools
 import uuid
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oslo_config import cfg
 
 from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
+from watcher.db.moves import EarlierMove
+from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -24,18 +26,51 @@ if TYPE_CHECKING:
     from watcher.decision_engine.model.storage import StorageModel
 
 
+class Earlier(NamedTuple):
+    """What a run has to know of those before it."""
+
+    moves: Sequence[EarlierMove]
+    """Of all audits, the oldest first, as far back as they matter."""
+    max_actions: int | None
+    """How many actions the audit's webhook lets a plan have."""
+
+
 def make(
     strategy: type[Strategy],
     run: AuditRun,
     now: datetime.datetime,
     datasources: Datasources,
     collectors: Collectors,
-    failed_servers: Callable[[], frozenset[str]],
+    earlier: Callable[[], Earlier],
     catalog: Catalog,
     conf: cfg.ConfigOpts,
 ) -> Inputs:
     """The inputs of a run.  Invalid if its or its audit's parameters do not fit (any more)."""
     audit = run.audit
+    # A plan that a person starts is bound by nothing but the cloud.
+    bound = strategy.optimizes and audit.auto_trigger
+    before = functools.cache(earlier)
+
+    @functools.cache
+    def compute_model() -> ComputeModel:
+        model = in_scope(collectors.compute(), audit)
+        if not strategy.optimizes:
+            return model
+        from watcher.decision_engine import restraints
+
+        return restraints.restrained(
+            model, before().moves, audit.id, audit.goal_id, conf, now, bound=bound
+        )
+
+    @functools.cache
+    def bounds() -> Bounds:
+        if not bound:
+            return UNBOUND
+        from watcher.decision_engine import restraints
+
+        limit = before().max_actions
+        return restraints.bounds(compute_model(), before().moves, conf, now, limit)
+
     source = functools.cache(lambda: datasources.serving(strategy))
     parameters = {**(audit.parameters or {}), **(run.parameters or {})}
     return Inputs(
@@ -44,10 +79,10 @@ def make(
         parameters=schemas.parameters(strategy.schema, parameters),
         now=now,
         seed=uuid.UUID(run.uuid).int,
-        compute_model=functools.cache(lambda: in_scope(collectors.compute(), audit)),
+        compute_model=compute_model,
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
-        failed_servers=failed_servers,
+        bounds=bounds,
         host_metric=_measure(strategy, lambda: source().host_metric),
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=catalog.scoring_engine,

@@ -22,8 +22,8 @@ class Facts:
     """What there is to know of a plan that would start on its own."""
 
     actions: int
-    efficacy: float | None
-    """The first global efficacy of the plan, in percent; None if its goal has none."""
+    gain: float | None
+    """What the plan gains of what its goal measures, in percent; None if that is not known."""
     started: int
     """Plans of the audit that started on their own within the last hour."""
     open: bool
@@ -34,7 +34,7 @@ def of_plan(
     session: Session,
     audit_id: int,
     actions: int,
-    efficacy: float | None,
+    gain: float | None,
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
@@ -44,7 +44,7 @@ def of_plan(
     limited = webhook.max_plans_per_hour is not None
     facts = Facts(
         actions=actions,
-        efficacy=efficacy,
+        gain=gain,
         started=runs.plans_started(session, audit_id, now - HOUR) if limited else 0,
         open=conf.webhooks.require_auth_for_auto_trigger
         and credentials.effective_auth(webhook.auth, conf) == credentials.NONE,
@@ -68,8 +68,13 @@ def _reasons(webhook: Webhook, facts: Facts) -> Iterator[str]:
             f"{facts.started} plans of the audit were started in the last hour, "
             f"and max_plans_per_hour is {webhook.max_plans_per_hour}"
         )
-    if webhook.min_efficacy is not None and (
-        facts.efficacy is None or facts.efficacy < webhook.min_efficacy
-    ):
-        has = "none" if facts.efficacy is None else f"{facts.efficacy:g} %"
-        yield f"the efficacy of the plan is {has}, and min_efficacy is {webhook.min_efficacy:g} %"
+    least, gain = webhook.min_efficacy, facts.gain
+    if least is not None and gain is not None and gain < least:
+        yield f"the plan gains {gain:g} %, and min_efficacy is {least:g} %"
+
+
+def actions_to_fit(session: Session, audit_id: int) -> int | None:
+    """How many actions a plan of the audit is made to have at most; None: any number."""
+    return session.scalar(
+        select(Webhook.max_actions).where(Webhook.audit_id == audit_id, Webhook.fit_actions)
+    )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from watcher.decision_engine import undone
+from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.types import Bools, Floats
 from watcher.decision_engine.whatif import WhatIf
@@ -29,16 +31,21 @@ class Loads:
     """
 
     def __init__(
-        self, model: ComputeModel, use: Values, size: Values, limit: float = math.inf
+        self,
+        model: ComputeModel,
+        use: Values,
+        size: Values,
+        limit: float = math.inf,
+        bounds: Bounds = UNBOUND,
     ) -> None:
-        self.whatif = WhatIf(model)
+        self.whatif = WhatIf(model, bounds=bounds)
         with np.errstate(divide="ignore", invalid="ignore"):
             load = _array(use) / _array(size)
         self.hosts: Bools = model.available & np.isfinite(load).all(axis=0)
         self.load: Floats = np.where(self.hosts, load, 0.0)
         self.size: Floats = np.where(self.hosts, _array(size), 1.0)
         self.whatif.takers &= self.hosts
-        self.whatif.leavers &= self.hosts[model.placement]
+        self.whatif.keep(~self.hosts[model.placement], undone.NOT_MEASURED)
         self.use: Floats = np.zeros((len(load), len(model.servers)))
         self.share = self.use
         self.limit = limit
@@ -51,7 +58,7 @@ class Loads:
         """
         values = _array(use)
         known = np.isfinite(values)
-        self.whatif.leavers &= known.all(axis=0)
+        self.whatif.keep(np.flatnonzero(~known.all(axis=0)), undone.NOT_MEASURED)
         self.use = np.where(known, values, 0.0)
         self.share = self.use / self.size[:, self.whatif.placement]
 

@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, claims, runs
+from watcher.db import action_plans, claims, moves, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
 from watcher.db.session import Database
-from watcher.decision_engine import efficacy, inputs, limits
+from watcher.decision_engine import efficacy, inputs, limits, undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
-from watcher.decision_engine.solution import PlannedAction
+from watcher.decision_engine.solution import PlannedAction, Solution
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 
@@ -51,6 +51,9 @@ class Outcome:
     global_efficacy: list[dict[str, Any]]
     indicators: Sequence[Mapping[str, Any]]
     summary: Mapping[str, Any]
+    gain: float | None = None
+    left: str = ""
+    """What was left undone, in a sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,21 +122,35 @@ class Runner:
                     timeutils.utcnow(),
                     self._datasources,
                     self._collectors,
-                    lambda: self._failed_servers(audit),
+                    lambda: self._earlier(audit),
                     self._catalog,
                     self._conf,
                 )
             )
             global_efficacy, indicators = efficacy.compute(
-                self._catalog.goals[audit.goal.name], solution.indicators
+                self._catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
         with self._notifications.audit_planner(audit.id):
             actions = self._catalog.planner(strategy.planner).plan(solution)
-        return Outcome(strategy.name, actions, global_efficacy, indicators, solution.summary)
+        left = undone.sentence(solution.unmet, solution.undone)
+        return Outcome(
+            strategy.name,
+            actions,
+            global_efficacy,
+            indicators,
+            _summary(solution, left),
+            solution.gain,
+            left,
+        )
 
-    def _failed_servers(self, audit: Audit) -> frozenset[str]:
+    def _earlier(self, audit: Audit) -> inputs.Earlier:
+        from watcher.decision_engine import restraints
+
+        oldest = timeutils.utcnow() - restraints.horizon(self._conf)
         with self._database.reader() as session:
-            return action_plans.failed_servers(session, audit.id)
+            return inputs.Earlier(
+                moves.since(session, oldest), limits.actions_to_fit(session, audit.id)
+            )
 
     def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
         now = timeutils.utcnow()
@@ -202,12 +219,13 @@ def _write(
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
     held_back = _held_back(session, audit, outcome, conf, now)
+    message = _cut(" ".join(filter(None, (held_back, outcome.left)))) or None
     plan = action_plans.create(
         session,
         audit_id=audit.id,
         strategy_id=audit.strategy_id or _strategy_id(session, outcome.strategy_name),
         state=_first_state(audit, outcome, held_back),
-        status_message=held_back,
+        status_message=message,
         global_efficacy=outcome.global_efficacy,
         indicators=outcome.indicators,
         actions=outcome.actions,
@@ -219,10 +237,22 @@ def _write(
         run,
         RunState.SUCCEEDED,
         now,
+        status_message=message,
         action_plan_id=plan.id,
         auto_started=plan.state == PlanState.PENDING,
     )
     return Written(plan, replaced)
+
+
+def _summary(solution: Solution, left: str) -> Mapping[str, Any]:
+    """What users see of a plan beside its actions: figures, gain, and what was left undone."""
+    summary = dict(solution.summary)
+    if solution.gain is not None:
+        summary["gain"] = {"percent": solution.gain}
+    if left:
+        kinds = [each.as_json() for each in solution.undone]
+        summary["undone"] = {"sentence": left, "kinds": kinds}
+    return summary
 
 
 def _strategy_id(session: Session, name: str) -> int:
@@ -244,9 +274,7 @@ def _held_back(
     """Why a plan that would start on its own is left to a person, if it is."""
     if not (outcome.actions and audit.auto_trigger and audit.audit_type == AuditType.EVENT):
         return None
-    value = outcome.global_efficacy[0]["value"] if outcome.global_efficacy else None
-    reason = limits.of_plan(session, audit.id, len(outcome.actions), value, conf, now)
-    return reason and _cut(reason)
+    return limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
 
 
 def _first_state(audit: Audit, outcome: Outcome, held_back: str | None) -> str:

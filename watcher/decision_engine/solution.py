@@ -2,11 +2,12 @@
 """What a strategy answers, and what a planner makes of it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
+from watcher.decision_engine.undone import Undone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Solution:
     indicators: Mapping[str, float] = dataclasses.field(default_factory=dict)
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The load before and after, as JSON: ``{name: {"before": number, "after": number}}``."""
+    gain: float | None = None
+    """Of what the goal measures, the part that the plan improves, in percent; None if that
+    cannot be said."""
+    unmet: str = ""
+    """What is not in order with the plan carried out, without a full stop: "2 hosts stay
+    above 80 % CPU"."""
+    undone: Sequence[Undone] = ()
+    """What was left as it is, and why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +58,9 @@ class SolutionBuilder:
 
     def __init__(self) -> None:
         self.summary: dict[str, dict[str, float]] = {}
+        self.gain: float | None = None
+        self.unmet = ""
+        self.undone: list[Undone] = []
         self._actions: list[ProposedAction] = []
         self._seen: set[str] = set()
 
@@ -107,5 +119,21 @@ class SolutionBuilder:
             resource_name=host.hostname,
         )
 
+    def leave(self, unmet: str, undone: Iterable[Undone] = ()) -> None:
+        """Say what is not in order still, and what was left as it is, and why."""
+        self.unmet = unmet
+        self.undone += undone
+
+    def improve(self, before: float, after: float) -> None:
+        """Say what the goal measures, the less the better: its gain follows from that."""
+        self.gain = round(100 * (before - after) / before, 2) if before > 0 else None
+
     def build(self, **indicators: float) -> Solution:
-        return Solution(tuple(self._actions), indicators, self.summary)
+        return Solution(
+            tuple(self._actions),
+            indicators,
+            self.summary,
+            self.gain,
+            self.unmet,
+            tuple(self.undone),
+        )

@@ -98,11 +98,12 @@ def sentence(unmet: str, undone: Sequence[Undone]) -> str:
     totals: Counter[str] = Counter()
     for each in undone:
         totals[each.things] += each.count
-    parts = [unmet] if unmet else []
+    parts = []
     for things, total in totals.items():
-        kinds = [each for each in undone if each.things == things]
-        parts.append(f"{_counted(total, things)}: {', '.join(map(_kind, kinds))}")
-    return ": ".join(parts[:1]) + "".join(f"; {part}" for part in parts[1:]) + "." if parts else ""
+        kinds = [_kind(each) for each in undone if each.things == things]
+        parts.append(f"{_counted(total, things)}: {', '.join(kinds)}")
+    text = ": ".join(filter(None, (unmet, "; ".join(parts))))
+    return f"{text}." if text else ""
 
 
 def _counted(total: int, things: str) -> str:

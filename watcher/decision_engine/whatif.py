@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trying moves on a cluster: the one place that knows what is possible where."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.cloud.compute import Server
+from watcher.decision_engine import undone
+from watcher.decision_engine.bounds import UNBOUND, Bounds
+from watcher.decision_engine.model.compute import MEMORY, ComputeModel
 from watcher.decision_engine.model.types import Bools, Floats, Ints
+from watcher.decision_engine.undone import Undone
 
 
 class Move(NamedTuple):
@@ -37,6 +42,10 @@ class WhatIf:
     *use* [V, E] and *room* [H, E] limit something measured in the same way: what each
     server uses, and what its host has left of that today.
 
+    *bounds* limit the moves: when as many are made as may be, or as much memory would be
+    copied, nothing is possible any more.  ``other_actions`` counts those actions of the
+    plan that are no moves.
+
     A question costs a few operations on arrays of H, or V, numbers.
     """
 
@@ -46,11 +55,17 @@ class WhatIf:
     takers: Bools
     leavers: Bools
     moves: list[Move]
+    other_actions: int
 
     def __init__(
-        self, model: ComputeModel, use: Floats | None = None, room: Floats | None = None
+        self,
+        model: ComputeModel,
+        use: Floats | None = None,
+        room: Floats | None = None,
+        bounds: Bounds = UNBOUND,
     ) -> None:
-        self.model, self._rules = model, model.rules
+        self.model, self._rules, self.bounds = model, model.rules, bounds
+        self._memory_left, self.other_actions = bounds.memory_mb, 0
         self.placement = model.placement.copy()
         free = model.capacity - model.used()
         if use is None or room is None:
@@ -61,7 +76,9 @@ class WhatIf:
         self._free, self._demand = free.T.copy(), self.demand.T.copy()
         self.free = self._free.T
         self.takers = model.available.copy()
-        self.leavers = _leavers(model)
+        self.takers[[host.hostname in model.closed for host in model.hosts]] = False
+        self._stays = _stays(model)
+        self.leavers = self._stays == 0
         self.moves = []
         self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
         np.add.at(self._members, (self._rules.group, self.placement), 1)
@@ -70,7 +87,7 @@ class WhatIf:
 
     def hosts_for(self, server: int) -> Bools:
         """bool [H]: the hosts that could take *server* now, its own not among them."""
-        if not self.leavers[server]:
+        if not self.leavers[server] or not self._is_within_bounds(server):
             return np.zeros(len(self.takers), dtype=np.bool_)
         fit: Bools = self.takers & self._rules.allowed[self._rules.kind[server]]
         for demand, free in zip(self.demand[server], self._free, strict=True):
@@ -82,9 +99,11 @@ class WhatIf:
 
     def servers_for(self, host: int) -> Bools:
         """bool [V]: the servers on other hosts that *host* could take now."""
-        if not self.takers[host]:
+        if not self.takers[host] or self.actions_left() < 1:
             return np.zeros(len(self.placement), dtype=np.bool_)
         fit: Bools = self.leavers & (self.placement != host)
+        if self._memory_left < np.inf:
+            fit &= self.demand[:, MEMORY] <= self._memory_left
         for demand, free in zip(self._demand, self._free[:, host], strict=True):
             fit &= demand <= free
         fit &= self._rules.allowed[self._rules.kind, host]
@@ -95,6 +114,7 @@ class WhatIf:
         """Make a move that ``hosts_for`` or ``servers_for`` has allowed."""
         source = int(self.placement[server])
         self._shift(server, source, destination)
+        self._memory_left -= self.demand[server, MEMORY]
         self.leavers[server] = False
         self.moves.append(Move(server, source, destination))
 
@@ -103,7 +123,56 @@ class WhatIf:
         while len(self.moves) > count:
             server, source, destination = self.moves.pop()
             self._shift(server, destination, source)
+            self._memory_left += self.demand[server, MEMORY]
             self.leavers[server] = True
+
+    def keep(self, servers: Bools | Ints | Sequence[int], reason: str) -> None:
+        """Let *servers*, a mask or indices, stay; *reason* is a word of ``undone.REASONS``."""
+        chosen = np.zeros(len(self.leavers), dtype=np.bool_)
+        chosen[servers] = True
+        self._stays[chosen & self.leavers] = _CODES[reason]
+        self.leavers[chosen] = False
+
+    def actions_left(self) -> float:
+        """How many more actions the plan may have."""
+        if self.bounds.actions is None:
+            return np.inf
+        return self.bounds.actions - len(self.moves) - self.other_actions
+
+    def why_not(self, server: int) -> str:
+        """Why *server* stays on its host, a word of ``undone.REASONS``: of the rules of which
+        each left fewer hosts, the one that left none.  NO_GAIN if it could move."""
+        if self._stays[server]:
+            return _REASONS[int(self._stays[server])]
+        if not self._is_within_bounds(server):
+            return undone.BOUND
+        if not self.leavers[server]:
+            return undone.NO_GAIN
+        fit = self.takers.copy()
+        fit[self.placement[server]] = False
+        group = self._rules.group[server]
+        for rule, reason in (
+            (fit, undone.NO_HOST),
+            (self._rules.allowed[self._rules.kind[server]], undone.PLACE),
+            (self._members[group] < self._limit[group], undone.GROUP),
+            ((self.demand[server][:, None] <= self._free).all(axis=0), undone.ROOM),
+        ):
+            fit = fit & rule
+            if not fit.any():
+                return reason
+        return undone.NO_GAIN
+
+    def explain(self, servers: Iterable[int], otherwise: str = undone.NO_GAIN) -> list[Undone]:
+        """Why *servers* stay, by kind; those that could move do so for the reason *otherwise*."""
+        names, reasons = self.model.servers, ((each, self.why_not(each)) for each in servers)
+        return undone.grouped(
+            (names[each].name or names[each].uuid, otherwise if why == undone.NO_GAIN else why)
+            for each, why in reasons
+        )
+
+    def _is_within_bounds(self, server: int) -> bool:
+        memory = self.demand[server, MEMORY]
+        return bool(self.actions_left() >= 1 and memory <= self._memory_left)
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]
@@ -114,9 +183,29 @@ class WhatIf:
         self.placement[server] = destination
 
 
-def _leavers(model: ComputeModel) -> Bools:
-    """bool [V]: the servers that nothing holds where they are."""
-    able = np.array([server.migration is not None for server in model.servers], dtype=np.bool_)
+_REASONS: Sequence[str] = ("", *undone.REASONS)
+_CODES = {reason: code for code, reason in enumerate(_REASONS)}
+
+
+def _stays(model: ComputeModel) -> Ints:
+    """int [V]: why nothing moves a server, as an index of ``_REASONS``; 0 if it may leave."""
+    able = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
     up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
-    leavers: Bools = able & model.movable & ~model.rules.bound & up[model.placement]
-    return leavers
+    stays = np.zeros(len(model.servers), dtype=np.int64)
+    for uuid, reason in model.held.items():
+        if uuid in model.server_index:
+            stays[model.server_index[uuid]] = _CODES[reason]
+    stays[model.rules.bound] = _CODES[undone.AFFINITY]
+    stays[~up[model.placement]] = _CODES[undone.HOST_DOWN]
+    stays = np.where(able > 0, able, stays)
+    stays[~model.movable] = _CODES[undone.EXCLUDED]
+    return stays
+
+
+def _hindrance(server: Server) -> str:
+    """Why nova does not migrate a server as it is; empty if it does."""
+    if server.migration is not None:
+        return ""
+    if server.locked:
+        return undone.LOCKED
+    return undone.BUSY if server.task_state is not None else undone.STATE

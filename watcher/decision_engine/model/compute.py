@@ -43,6 +43,10 @@ class ComputeModel:
     placement: Ints
     movable: Bools
     groups: Sequence[ServerGroup] = ()
+    held: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Server uuid to why it stays, a word of ``undone.REASONS``: what earlier plans did."""
+    closed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Hostname to why it takes no servers, in the same words."""
 
     @classmethod
     def build(

@@ -9,6 +9,7 @@ class Actuator(Strategy):
     name = "actuator"
     display_name = "Actuator"
     goal = "unclassified"
+    optimizes = False
     schema = {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "type": "object",

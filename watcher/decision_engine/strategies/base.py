@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oslo_config import cfg
 
+from watcher.decision_engine.bounds import Bounds
 from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
 
@@ -35,13 +36,14 @@ class Inputs:
     seed: int
     """For a random generator of the strategy's own; equal for all attempts at a run."""
     compute_model: Callable[[], ComputeModel]
-    """The snapshot with the audit's scope applied.  ModelUnavailable."""
+    """The snapshot with the audit's scope applied; of a strategy that optimizes also with
+    what earlier plans forbid.  ModelUnavailable."""
     storage_model: Callable[[], StorageModel]
     """The snapshot with the audit's scope applied.  ModelUnavailable."""
     baremetal_model: Callable[[], BaremetalModel]
     """ModelUnavailable."""
-    failed_servers: Callable[[], frozenset[str]]
-    """Uuids of the servers of which a migration FAILED in an earlier plan of the audit."""
+    bounds: Callable[[], Bounds]
+    """How much the plan may do: for a what-if.  Nothing binds one that a person starts."""
     host_metric: Callable[..., Mapping[str, float]]
     """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}."""
     server_metric: Callable[..., Mapping[str, float]]
@@ -66,6 +68,9 @@ class Strategy:
     optional_metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics that it uses as well; of a datasource that lacks one it gets no values."""
     planner: ClassVar[str] = "weight"
+    optimizes: ClassVar[bool] = True
+    """Whether it makes good better, and so keeps within bounds; False for what somebody
+    asks for, whatever it costs."""
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
     """Its own options, for the group ``[watcher_strategies.<name>]``."""
 

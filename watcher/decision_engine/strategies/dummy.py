@@ -11,6 +11,7 @@ class Dummy(Strategy):
     name = "dummy"
     display_name = "Dummy strategy"
     goal = "dummy"
+    optimizes = False
     schema = {
         "properties": {
             "para1": {

@@ -12,6 +12,7 @@ class DummyWithResize(Strategy):
     name = "dummy_with_resize"
     display_name = "Dummy strategy with resize"
     goal = "dummy"
+    optimizes = False
     schema = Dummy.schema
 
     def execute(self, inputs: Inputs) -> Solution:

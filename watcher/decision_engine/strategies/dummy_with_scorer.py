@@ -16,6 +16,7 @@ class DummyWithScorer(Strategy):
     name = "dummy_with_scorer"
     display_name = "Dummy Strategy using sample Scoring Engines"
     goal = "dummy"
+    optimizes = False
     schema = {
         "properties": {
             "param1": {

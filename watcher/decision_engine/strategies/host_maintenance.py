@@ -31,6 +31,7 @@ class HostMaintenance(Strategy):
     name = "host_maintenance"
     display_name = "Host Maintenance Strategy"
     goal = "cluster_maintaining"
+    optimizes = False
     schema = {
         "properties": {
             "maintenance_node": {

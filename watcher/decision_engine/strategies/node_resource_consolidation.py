@@ -19,8 +19,7 @@ class NodeResourceConsolidation(Strategy):
     vCPUs first, go to the host with most vCPUs allotted that has room for them.  A
     second trial goes from the smallest host on, and a third also fills hosts without
     servers; the one that leaves fewest hosts in use wins.  A host is emptied of all its
-    servers or of none.  One from which a migration of the same audit has failed before is
-    not tried again.
+    servers or of none.
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
     emptied, and those without servers, are disabled until the servers have moved.
@@ -51,7 +50,6 @@ class NodeResourceConsolidation(Strategy):
 
         model, solution = inputs.compute_model(), SolutionBuilder()
         what_if = WhatIf(model)
-        _keep_failed(inputs, what_if)
         released = consolidation.release(
             what_if,
             consolidation.orders(what_if, model.used()[:, VCPU], model.demand[:, VCPU]),
@@ -66,18 +64,6 @@ class NodeResourceConsolidation(Strategy):
             released_compute_nodes_count=len(released),
             instance_migrations_count=len(what_if.moves),
         )
-
-
-def _keep_failed(inputs: Inputs, what_if: WhatIf) -> None:
-    """Keep all servers of the hosts that a server could not leave before."""
-    model = what_if.model
-    failed = {
-        int(model.placement[model.server_index[uuid]])
-        for uuid in inputs.failed_servers()
-        if uuid in model.server_index
-    }
-    for host in failed:
-        what_if.leavers[model.placement == host] = False
 
 
 def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: list[int]) -> None:

@@ -32,6 +32,7 @@ class StorageCapacityBalance(Strategy):
     name = "storage_capacity_balance"
     display_name = "Storage Capacity Balance Strategy"
     goal = "workload_balancing"
+    optimizes = False
     schema = {
         "properties": {
             "volume_threshold": {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import types
 from collections.abc import Callable, Collection, Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from watcher.common import schemas
 from watcher.common.errors import MetricsUnavailable, ModelUnavailable, NotFound
+from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
@@ -26,16 +28,18 @@ def inputs(
     storage: StorageModel | None = None,
     baremetal: BaremetalModel | None = None,
     measured: Mapping[str, Mapping[str, float]] | None = None,
-    failed: Collection[str] = (),
+    held: Mapping[str, str] | None = None,
+    bounds: Bounds = UNBOUND,
     seed: int = 1,
     options: Mapping[str, Any] | None = None,
     **parameters: Any,
 ) -> Inputs:
     """Inputs of an audit with these *parameters*, as the decision engine would make them.
 
-    *measured* are values by name of the metric and uuid of the host or server, *failed*
-    uuids of servers that an earlier plan could not migrate, *options* those of the
-    strategy that do not have their default.  Invalid if the parameters do not fit.
+    *measured* are values by name of the metric and uuid of the host or server, *held*
+    uuids of servers that earlier plans forbid to move, with the reason (a word of
+    ``undone.REASONS``), *bounds* what the plan may do, *options* those of the strategy
+    that do not have their default.  Invalid if the parameters do not fit.
     """
     read = _reader(strategy, measured or {})
     defaults = {option.dest: option.default for option in strategy.options}
@@ -45,10 +49,14 @@ def inputs(
         parameters=schemas.parameters(strategy.schema, parameters),
         now=datetime.datetime(2026, 1, 1),
         seed=seed,
-        compute_model=lambda: _given("compute", compute),
+        compute_model=lambda: (
+            dataclasses.replace(_given("compute", compute), held=dict(held or {}))
+            if held
+            else _given("compute", compute)
+        ),
         storage_model=lambda: _given("storage", storage),
         baremetal_model=lambda: _given("bare metal", baremetal),
-        failed_servers=lambda: frozenset(failed),
+        bounds=lambda: bounds,
         host_metric=read,
         server_metric=read,
         scoring_engine=_no_engine,

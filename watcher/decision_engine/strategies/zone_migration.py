@@ -41,6 +41,7 @@ class ZoneMigration(Strategy):
     name = "zone_migration"
     display_name = "Zone migration"
     goal = "hardware_maintenance"
+    optimizes = False
     schema = {
         "properties": {
             "compute_nodes": {

@@ -8,6 +8,8 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import NotFound
+from watcher.decision_engine import undone
+from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.model.baremetal import BaremetalModel
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.storage import StorageModel
@@ -66,6 +68,7 @@ def inputs(
     storage: StorageModel | None = None,
     baremetal: BaremetalModel | None = None,
     failed: Collection[str] = (),
+    bounds: Bounds = UNBOUND,
     **parameters: Any,
 ) -> Inputs:
     measured = measured or Metrics()
@@ -77,7 +80,8 @@ def inputs(
             model,
             storage,
             baremetal,
-            failed=failed,
+            held=dict.fromkeys(failed, undone.FAILED_BEFORE),
+            bounds=bounds,
             seed=seed,
             options=options,
             **parameters,

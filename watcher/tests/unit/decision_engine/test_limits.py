@@ -8,7 +8,7 @@ from watcher.db.models import Webhook
 from watcher.decision_engine import limits
 from watcher.tests.base import TestCase
 
-FACTS = limits.Facts(actions=10, efficacy=25.0, started=2, open=False)
+FACTS = limits.Facts(actions=10, gain=25.0, started=2, open=False)
 COUNTS = st.integers(0, 20)
 PERCENT = st.floats(0, 100, allow_nan=False)
 
@@ -18,7 +18,7 @@ class LimitsTest(TestCase):
         return limits.reached(webhook, dataclasses.replace(FACTS, **facts))
 
     def test_without_limits_everything_goes(self) -> None:
-        self.assertIsNone(self.reached(Webhook(), actions=10**6, efficacy=None, started=10**6))
+        self.assertIsNone(self.reached(Webhook(), actions=10**6, gain=None, started=10**6))
 
     def test_a_limit_is_the_last_that_is_allowed(self) -> None:
         self.assertIsNone(
@@ -31,19 +31,21 @@ class LimitsTest(TestCase):
             (Webhook(max_actions=0), {"actions": 1}, ["1 actions", "max_actions is 0"]),
             (Webhook(max_plans_per_hour=2), {}, ["2 plans", "max_plans_per_hour is 2"]),
             (Webhook(min_efficacy=30.5), {}, ["25 %", "min_efficacy is 30.5 %"]),
-            (Webhook(min_efficacy=1), {"efficacy": None}, ["none", "min_efficacy is 1 %"]),
             (Webhook(), {"open": True}, ["open", "require_auth_for_auto_trigger"]),
         ):
             sentence = self.reached(webhook, **facts)
             for part in expected:
                 self.assertIn(part, sentence)
 
+    def test_a_plan_of_which_no_gain_is_known_is_not_held_back_for_that(self) -> None:
+        self.assertIsNone(self.reached(Webhook(min_efficacy=100), gain=None))
+
     def test_all_limits_that_are_reached_are_named(self) -> None:
         sentence = self.reached(
             Webhook(max_actions=10**9 - 1, max_plans_per_hour=10**9, min_efficacy=99.999999),
             actions=10**9,
             started=10**9,
-            efficacy=12.3456789,
+            gain=12.3456789,
             open=True,
         )
         for name in ("max_actions", "max_plans_per_hour", "min_efficacy", "require_auth"):
@@ -59,7 +61,7 @@ class LimitsTest(TestCase):
         st.builds(
             limits.Facts,
             actions=COUNTS,
-            efficacy=st.none() | PERCENT,
+            gain=st.none() | PERCENT,
             started=COUNTS,
             open=st.booleans(),
         ),
@@ -67,6 +69,6 @@ class LimitsTest(TestCase):
     def test_less_never_reaches_what_more_does_not(
         self, webhook: Webhook, facts: limits.Facts
     ) -> None:
-        calmer = dataclasses.replace(facts, actions=0, efficacy=100.0, started=0, open=False)
+        calmer = dataclasses.replace(facts, actions=0, gain=100.0, started=0, open=False)
         if limits.reached(webhook, facts) is None:
             self.assertIsNone(limits.reached(webhook, calmer))

@@ -25,6 +25,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.runner import Runner
+from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
@@ -417,10 +418,8 @@ class RunnerTest(base.DatabaseTestCase):
 
     def test_a_plan_of_too_little_use(self) -> None:
         for percent, state in ((40, PlanState.RECOMMENDED), (50, PlanState.PENDING)):
-            with mock.patch(
-                "watcher.decision_engine.efficacy.compute",
-                return_value=([{"name": "ratio", "unit": "%", "value": percent}], []),
-            ):
+            solution = Solution((ProposedAction("nop", {"message": "one"}),), gain=percent)
+            with mock.patch.object(Dummy, "execute", return_value=solution):
                 self.runner.run(self.claim(self.auto(min_efficacy=50)))
             self.assertEqual(state, self.plans()[-1].state)
 

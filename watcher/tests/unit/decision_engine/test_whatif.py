@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.compute import Aggregate, ServerGroup
+from watcher.decision_engine import undone
+from watcher.decision_engine.bounds import Bounds
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.decision_engine.whatif import Move, WhatIf
@@ -50,6 +52,55 @@ class WhatIfTest(TestCase):
             self.assertEqual(
                 untouched.hosts_for(number).tolist(), what_if.hosts_for(number).tolist()
             )
+
+    def test_bounds_end_what_is_possible(self):
+        model = ComputeModel.build(self.hosts, self.servers)
+        for bounds in (Bounds(actions=1), Bounds(memory_mb=100)):
+            what_if = WhatIf(model, bounds=bounds)
+            self.assertTrue(what_if.hosts_for(2).any())
+            what_if.move(0, 2)
+            self.assertFalse(what_if.hosts_for(2).any())
+            self.assertFalse(what_if.servers_for(0).any())
+            self.assertEqual(undone.BOUND, what_if.why_not(2))
+            what_if.undo(0)
+            self.assertTrue(what_if.servers_for(0).any())
+
+    def test_why_each_server_stays(self):
+        zones = [dataclasses.replace(each, zone="one") for each in self.hosts]
+        zones.append(host("h4", 4, zone="two", status="disabled"))
+        self.servers += [
+            server("busy", "h1", 0, task_state="migrating"),
+            server("gone", "h1", 0, state="error"),
+            server("held", "h1", 0),
+            server("kept", "h1", 0),
+            server("large", "h1", 9),
+            server("locked", "h1", 0, locked=True),
+            server("pinned", "h1", 0, pinned_az="two"),
+            server("x-apart", "h1", 0),
+            server("y-apart", "h2", 0),
+            server("z-apart", "h3", 0),
+        ]
+        members = [uid(name) for name in ("x-apart", "y-apart", "z-apart")]
+        groups = [ServerGroup(uid("g"), "anti-affinity", members)]
+        model = ComputeModel.build(zones, self.servers, groups)
+        model = dataclasses.replace(model, held={uid("held"): undone.RESTING})
+        what_if = WhatIf(model)
+        what_if.keep([model.server_index[uid("kept")]], undone.NOT_MEASURED)
+        expected = {
+            "busy": undone.BUSY,
+            "gone": undone.STATE,
+            "held": undone.RESTING,
+            "kept": undone.NOT_MEASURED,
+            "large": undone.ROOM,
+            "locked": undone.LOCKED,
+            "pinned": undone.PLACE,
+            "s1": undone.NO_GAIN,
+            "x-apart": undone.GROUP,
+        }
+        for name, reason in expected.items():
+            self.assertEqual(reason, what_if.why_not(model.server_index[uid(name)]), name)
+        kinds = {each.reason: each.count for each in what_if.explain(range(len(model.servers)))}
+        self.assertEqual(3, kinds[undone.GROUP])
 
     def test_something_measured_is_a_limit_as_well(self):
         use = np.array([[1.0], [2.0], [3.0]])

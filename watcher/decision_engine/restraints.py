@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What earlier moves mean for a run: which servers stay, which hosts take none, what is left.
+
+Pure functions of records, options and the present moment.
+"""
+
+import dataclasses
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from oslo_config import cfg
+
+from watcher.db.moves import EarlierMove
+from watcher.decision_engine import undone
+from watcher.decision_engine.bounds import Bounds
+from watcher.decision_engine.model.compute import ComputeModel
+
+HOUR = datetime.timedelta(hours=1)
+
+REFUSED_BY = 2
+"""Servers whose last move to one host failed, from which on the host takes no other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Migrations of a server that failed, since one of it succeeded."""
+
+    server: str
+    destination: str
+    """Of the last one: a hostname; empty if the scheduler picked the host."""
+    count: int
+    last: datetime.datetime
+    until: datetime.datetime
+    """When it is tried again."""
+    reason: str
+
+
+def horizon(options: cfg.ConfigOpts) -> datetime.timedelta:
+    """How far back earlier moves matter."""
+    conf = options.optimization
+    return datetime.timedelta(
+        seconds=max(
+            HOUR.total_seconds(),
+            conf.server_rest,
+            conf.respect_hours * HOUR.total_seconds(),
+            conf.failed_move_memory,
+        )
+    )
+
+
+def failures(
+    moves: Iterable[EarlierMove], options: cfg.ConfigOpts, now: datetime.datetime
+) -> Mapping[str, Failure]:
+    """The servers that are not to be tried again yet, by uuid."""
+    conf = options.optimization
+    oldest = now - datetime.timedelta(seconds=conf.failed_move_memory)
+    in_a_row: dict[str, list[EarlierMove]] = defaultdict(list)
+    for move in moves:
+        if move.succeeded:
+            in_a_row.pop(move.server, None)
+        elif move.ended > oldest:
+            in_a_row[move.server].append(move)
+    found = {}
+    for server, failed in in_a_row.items():
+        seconds = min(
+            conf.failed_move_backoff * 2.0 ** min(len(failed) - 1, 30), conf.failed_move_memory
+        )
+        last = failed[-1]
+        until = last.ended + datetime.timedelta(seconds=seconds)
+        if until > now:
+            found[server] = Failure(
+                server, last.destination, len(failed), last.ended, until, last.reason
+            )
+    return found
+
+
+def restrained(
+    model: ComputeModel,
+    moves: Sequence[EarlierMove],
+    audit_id: int,
+    goal_id: int,
+    options: cfg.ConfigOpts,
+    now: datetime.datetime,
+    *,
+    bound: bool,
+) -> ComputeModel:
+    """*model* with the servers that stay and the hosts that take none, and why.
+
+    What failed counts for every run.  Only a run that is *bound*, as its plan starts on
+    its own, leaves servers at rest and respects what audits with other goals have done.
+    """
+    failed = failures(moves, options, now)
+    held = dict.fromkeys(failed, undone.FAILED_BEFORE)
+    closed = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)
+    if bound:
+        others = [
+            move
+            for move in _since(moves, now - options.optimization.respect_hours * HOUR)
+            if move.succeeded and move.audit_id != audit_id and move.goal_id != goal_id
+        ]
+        occupied = {server.host for server in model.servers}
+        held = {
+            **dict.fromkeys((move.server for move in others), undone.OTHER_AUDIT),
+            **dict.fromkeys(_resting(moves, options, now), undone.RESTING),
+            **held,
+        }
+        emptied = {move.source for move in others} - occupied
+        closed = {**dict.fromkeys(emptied, undone.OTHER_AUDIT), **closed}
+    return dataclasses.replace(model, held=held, closed=closed) if held or closed else model
+
+
+def bounds(
+    model: ComputeModel,
+    moves: Sequence[EarlierMove],
+    options: cfg.ConfigOpts,
+    now: datetime.datetime,
+    max_actions: int | None = None,
+) -> Bounds:
+    """What is left for a plan that starts on its own."""
+    conf = options.optimization
+    index = model.server_index
+    copied = sum(
+        model.servers[index[move.server]].memory_mb
+        for move in _since(moves, now - HOUR)
+        if move.server in index
+    )
+    return Bounds(
+        actions=max_actions,
+        memory_mb=max(0.0, conf.max_gib_per_hour * 1024.0 - copied),
+        margin=conf.move_margin,
+        bandwidth=float(conf.migration_bandwidth),
+        lasting=float(conf.server_rest or HOUR.total_seconds()),
+    )
+
+
+def _refusing(failed: Iterable[Failure]) -> set[str]:
+    """Hosts to which the moves of several servers failed: it is the host, then."""
+    servers: dict[str, set[str]] = defaultdict(set)
+    for failure in failed:
+        servers[failure.destination].add(failure.server)
+    return {host for host, each in servers.items() if host and len(each) >= REFUSED_BY}
+
+
+def _resting(
+    moves: Sequence[EarlierMove], options: cfg.ConfigOpts, now: datetime.datetime
+) -> set[str]:
+    """Servers that were moved a short time ago, or as often as is allowed."""
+    conf = options.optimization
+    rest = datetime.timedelta(seconds=conf.server_rest)
+    number: dict[str, int] = defaultdict(int)
+    resting = set()
+    for move in moves:
+        if not move.succeeded:
+            continue
+        if move.ended > now - HOUR:
+            number[move.server] += 1
+        if move.ended > now - rest or number[move.server] >= conf.max_moves_per_server:
+            resting.add(move.server)
+    return resting
+
+
+def _since(moves: Iterable[EarlierMove], moment: datetime.datetime) -> list[EarlierMove]:
+    return [move for move in moves if move.ended > moment]
