@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Watcher needs of a source of metrics."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from watcher.cloud.compute import Host, Server
+
+Window = tuple[datetime.datetime, datetime.datetime]
+"""From when to when, in naive UTC."""
 
 
 class Metrics(Protocol):
@@ -30,3 +34,9 @@ class Metrics(Protocol):
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         """Server uuid to value, in the metric's unit, over the last *period* seconds."""
+
+    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
+        """The time that a mean over *period* tells of if it is asked for at *now*.
+
+        It is without width for values of this moment.
+        """

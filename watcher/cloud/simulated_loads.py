@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How busy a simulated cloud is: as its servers are, wherever they have moved."""
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud.compute import Host, Server
+from watcher.cloud.metrics import Window
 from watcher.cloud.scenario import Scenario
 from watcher.common.errors import NotFound
 from watcher.conf.datasources import METRICS
@@ -58,6 +60,9 @@ class SimulatedLoads:
         if name == "instance_cpu_usage":
             return _pick(self.cpu_of_servers(), servers, period)
         return _pick(self._scenario.server_metrics.get(name, {}), servers, period)
+
+    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
+        return now, now
 
     def cpu_of_servers(self) -> Mapping[str, float]:
         """Server uuid to percent of its vCPUs."""

@@ -17,6 +17,7 @@ from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ def make(
     # A plan that a person starts is bound by nothing but the cloud.
     bound = strategy.optimizes and audit.auto_trigger
     before = functools.cache(earlier)
+    cloud = functools.cache(collectors.compute)
 
     @functools.cache
     def compute_model() -> ComputeModel:
-        model = in_scope(collectors.compute(), audit)
+        model = in_scope(cloud(), audit)
         if not strategy.optimizes:
             return model
         from watcher.decision_engine import restraints
@@ -72,6 +74,7 @@ def make(
         return restraints.bounds(compute_model(), before().moves, conf, now, limit)
 
     source = functools.cache(lambda: datasources.serving(strategy))
+    loads = HostLoads(now, source, collectors.migrations, lambda: cloud().servers)
     parameters = {**(audit.parameters or {}), **(run.parameters or {})}
     return Inputs(
         audit_uuid=audit.uuid or "",
@@ -83,7 +86,7 @@ def make(
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         bounds=bounds,
-        host_metric=_measure(strategy, lambda: source().host_metric),
+        host_metric=_measure(strategy, lambda: loads.metric),
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],

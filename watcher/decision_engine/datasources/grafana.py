@@ -2,6 +2,7 @@
 """Metrics from InfluxDB, through Grafana's proxy for data sources."""
 
 import dataclasses
+import datetime
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import requests
 from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
+from watcher.cloud.metrics import Window
 from watcher.common.errors import NotConfigured, NotFound
 from watcher.conf.datasources import METRICS
 from watcher.decision_engine.datasources.queries import (
@@ -20,7 +22,7 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import Tools, aggregate_of
+from watcher.decision_engine.datasources.source import Tools, aggregate_of, last
 
 LOG = log.getLogger(__name__)
 
@@ -117,6 +119,10 @@ class Grafana:
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         return self._values(name, servers, int(period), aggregate, int(granularity))
+
+    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
+        """What the queries of the options are about, as they should be."""
+        return last(now, period)
 
     def _values(
         self,

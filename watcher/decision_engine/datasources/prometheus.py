@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics from Prometheus: node-exporter's of hosts, ceilometer's (sg-core) of servers."""
 
+import datetime
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -9,9 +10,10 @@ import requests
 from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
+from watcher.cloud.metrics import Window
 from watcher.common.errors import Invalid, NotConfigured, NotFound
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
-from watcher.decision_engine.datasources.source import Tools, aggregate_of, mapped
+from watcher.decision_engine.datasources.source import Tools, aggregate_of, last, mapped
 
 LOG = log.getLogger(__name__)
 
@@ -129,6 +131,10 @@ class Prometheus:
             return found
         vcpus = {server.uuid: server.vcpus or 1 for server in servers}
         return {uuid: min(100.0, value / vcpus[uuid]) for uuid, value in found.items()}
+
+    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
+        """What its queries are about; the last scrape is seldom older than a minute."""
+        return last(now, period)
 
     def _ask(
         self, name: str, label: str, period: int, aggregate: str, servers: Sequence[str] = ()

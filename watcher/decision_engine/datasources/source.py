@@ -6,12 +6,13 @@ then is a ``Datasource``.  It says NotConfigured when it lacks an option.
 """
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from oslo_config import cfg
 
-from watcher.cloud.metrics import Metrics
+from watcher.cloud.metrics import Metrics, Window
 from watcher.common.errors import Invalid
 
 AGGREGATES = ("mean", "min", "max", "count")
@@ -31,6 +32,7 @@ class Tools:
 class Datasource(Metrics, Protocol):
     """A source of metrics that can say beforehand what it has.
 
+    One without ``window`` is taken to tell of the last *period* seconds.
     ``available`` is one request and is not repeated; it raises MetricsUnavailable.
     """
 
@@ -39,6 +41,11 @@ class Datasource(Metrics, Protocol):
 
     def check(self) -> None:
         """Ask once whether it answers.  MetricsUnavailable if it does not."""
+
+
+def last(now: datetime.datetime, period: int) -> Window:
+    """The window of a datasource that averages over exactly the last *period* seconds."""
+    return now - datetime.timedelta(seconds=period), now
 
 
 def mapped(usual: Mapping[str, str], metric_map: Mapping[str, Any]) -> Mapping[str, str]:

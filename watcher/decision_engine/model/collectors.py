@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +13,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud import Cloud
+from watcher.cloud.compute import Migration
 from watcher.common import plugins
 from watcher.common.errors import NotConfigured, WatcherError
 from watcher.common.ticker import Ticker
@@ -55,6 +58,7 @@ class Collectors:
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf = conf
         self._collectors = _load(conf, cloud)
+        self._cloud = cloud
         self._tickers = [
             Ticker(
                 f"{name} model",
@@ -82,6 +86,10 @@ class Collectors:
         collector = self._collector("compute")
         model: ComputeModel = getattr(collector, "recent", collector.snapshot)()
         return model
+
+    def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
+        """Those that ended lately, which no model keeps: see ``Compute.migrations``."""
+        return self._cloud.compute.migrations(since)
 
     def storage(self) -> StorageModel:
         model: StorageModel = self._collector("storage").snapshot()

@@ -45,7 +45,11 @@ class Inputs:
     bounds: Callable[[], Bounds]
     """How much the plan may do: for a what-if.  Nothing binds one that a person starts."""
     host_metric: Callable[..., Mapping[str, float]]
-    """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}."""
+    """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}.
+
+    As if the servers that moved within the period had moved before it; a host of which that
+    cannot be told is left out, as one that was not measured.
+    """
     server_metric: Callable[..., Mapping[str, float]]
     """``(name, servers, period=, aggregate=, granularity=)`` to {server uuid: value}."""
     scoring_engine: Callable[[str], ScoringEngine]

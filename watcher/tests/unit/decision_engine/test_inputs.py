@@ -35,6 +35,9 @@ class SmallCloud:
     def server_groups(self):
         return ()
 
+    def migrations(self, since):
+        return ()
+
     def host_metric(self, name, hosts, period, aggregate, granularity):
         return {each.uuid: period for each in hosts}
 
@@ -81,10 +84,10 @@ class InputsTest(TestCase):
             self.assertIn("para1", str(error))
 
     def test_nothing_is_fetched_before_it_is_asked_for(self):
-        made = self.make(cloud=Cloud())
+        made, how = self.make(cloud=Cloud()), {"period": 60, "aggregate": "mean", "granularity": 1}
         self.assertRaises(NotConfigured, made.compute_model)
-        self.assertRaises(NotConfigured, made.host_metric, "host_cpu_usage", [])
-        self.assertRaises(NotConfigured, made.server_metric, "instance_cpu_usage", [])
+        self.assertRaises(NotConfigured, made.host_metric, "host_cpu_usage", [], **how)
+        self.assertRaises(NotConfigured, made.server_metric, "instance_cpu_usage", [], **how)
         self.assertEqual(0, self.compute.looks)
 
     def test_the_model_is_taken_once_with_the_scope_applied(self):

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads of hosts as they are, from averages over a time in which servers moved.
+
+A datasource gives what a host had to do over the last minutes.  A server that left or
+came meanwhile is in that only in part, or not at all, and whoever takes it for the present
+load moves servers once more for what has been put right.  The moves are known to the
+compute service, whoever asked for them, and what a server takes along is measured: so each
+host gets the load that it would show had the moves been made before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from oslo_log import log
+
+from watcher.cloud.compute import Host, Migration, Server
+from watcher.cloud.metrics import Metrics, Window
+from watcher.common.errors import NotFound
+
+LOG = log.getLogger(__name__)
+
+Change = tuple[float, float]
+"""(share of the window that was over when it happened, by how much the load changed)"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What a server adds to a metric of its host."""
+
+    metric: str
+    """Of the server."""
+    of_host: Callable[[float, Server, Host], float]
+    """From the value of *metric* to what the host's metric changes by."""
+
+
+PARTS: Mapping[str, Part] = {
+    "host_cpu_usage": Part(
+        "instance_cpu_usage", lambda value, server, host: value * server.vcpus / host.vcpus
+    ),
+    "host_ram_usage": Part("instance_ram_usage", lambda value, server, host: value * 1024),
+}
+"""The metrics of hosts whose change by a server can be worked out.
+
+What a server does to the others, temperatures and the like, is known when they have been
+measured anew.
+"""
+
+
+class HostLoads:
+    """The metrics of hosts for one run.
+
+    It asks for migrations once it has to, and again only for a longer window; for what the
+    servers use only if some have moved.  A datasource that gives present values, a window of
+    no width, is taken at its word.
+    """
+
+    def __init__(
+        self,
+        now: datetime.datetime,
+        source: Callable[[], Metrics],
+        migrations: Callable[[datetime.datetime], Sequence[Migration]],
+        servers: Callable[[], Iterable[Server]],
+    ) -> None:
+        """*servers* gives all of the cloud, whatever the scope."""
+        self._now, self._source, self._servers = now, source, servers
+        self._migrations = migrations
+        self._since: datetime.datetime | None = None
+        self._moves: Sequence[Migration] = ()
+
+    def metric(
+        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """As of ``Metrics.host_metric``, as if all moves had been made before the window.
+
+        Hosts of which that cannot be told are left out, as if they had not been measured.
+        """
+        source = self._source()
+        values = source.host_metric(name, hosts, period, aggregate, granularity)
+        begin, end = window_of(source, self._now, period, granularity)
+        if not values or begin >= end:
+            return values
+        if name not in PARTS:
+            begin = min(begin, end - datetime.timedelta(seconds=granularity))
+        measured = {host.hostname: host for host in hosts if host.uuid in values}
+        moves = [
+            move
+            for move in self._moved_since(begin)
+            if move.source in measured or move.destination in measured
+        ]
+        if not moves:
+            return values
+        uses = self._uses(name, moves, period, aggregate, granularity)
+        changes = changes_of(measured, moves, (begin, end), uses)
+        return _corrected(name, values, measured, changes, aggregate)
+
+    def _moved_since(self, begin: datetime.datetime) -> Sequence[Migration]:
+        if self._since is None or begin < self._since:
+            self._moves, self._since = self._migrations(begin), begin
+        return [
+            each for each in self._moves if each.succeeded and each.ended and each.ended > begin
+        ]
+
+    def _uses(
+        self, name: str, moves: Iterable[Migration], period: int, aggregate: str, granularity: int
+    ) -> Callable[[str, Host], float | None]:
+        """What a server takes of a host's metric *name*; None if that is unknown."""
+        part = PARTS.get(name)
+        if part is None:
+            return lambda uuid, host: None
+        moved = {move.server for move in moves}
+        servers = {each.uuid: each for each in self._servers() if each.uuid in moved}
+        values: Mapping[str, float] = {}
+        if servers:
+            try:
+                values = self._source().server_metric(
+                    part.metric, list(servers.values()), period, aggregate, granularity
+                )
+            except NotFound:
+                LOG.warning(
+                    "%s has no %s of the servers that moved", self._source().name, part.metric
+                )
+
+        def use(uuid: str, host: Host) -> float | None:
+            server = servers.get(uuid)
+            if server is None:
+                return None
+            value = values.get(uuid, 0.0 if server.state == "stopped" else None)
+            return None if value is None else part.of_host(value, server, host)
+
+        return use
+
+
+def window_of(source: Metrics, now: datetime.datetime, period: int, granularity: int) -> Window:
+    """The time that a mean of *source* tells of; a plug-in need not say it."""
+    own = getattr(source, "window", None)
+    if own is None:
+        return now - datetime.timedelta(seconds=period), now
+    begin, end = own(now, period, granularity)
+    return begin, end
+
+
+def changes_of(
+    hosts: Mapping[str, Host],
+    moves: Iterable[Migration],
+    window: Window,
+    use: Callable[[str, Host], float | None],
+) -> dict[str, list[Change] | None]:
+    """Hostname, of *hosts*, to what *moves* changed there; None if that cannot be told.
+
+    A move after the window came when all of it was over.
+    """
+    begin, end = window
+    changes: dict[str, list[Change] | None] = {}
+    for move in moves:
+        if move.ended is None or move.ended <= begin:
+            continue
+        share = min(1.0, (move.ended - begin) / (end - begin))
+        for hostname, sign in ((move.source, -1), (move.destination, 1)):
+            if hostname not in hosts:
+                continue
+            amount, known = use(move.server, hosts[hostname]), changes.setdefault(hostname, [])
+            if amount is None or known is None:
+                changes[hostname] = None
+            else:
+                known.append((share, sign * amount))
+    return changes
+
+
+def missing(changes: Collection[Change], aggregate: str) -> float:
+    """What the *aggregate* of a load over a window lacks of the present load.
+
+    ``mean``, or what a datasource takes for it, ``min`` or ``max``.
+    """
+    ordered = sorted(changes)
+    # Backwards in time each change is taken back.
+    level = -sum(amount for _, amount in ordered)
+    start, levels = 0.0, []
+    for share, amount in [*ordered, (1.0, 0.0)]:
+        if share > start:
+            levels.append((share - start, level))
+            start = share
+        level += amount
+    if aggregate in ("min", "max"):
+        found = (each for _, each in levels)
+        return -(min(found) if aggregate == "min" else max(found))
+    return -sum(length * each for length, each in levels)
+
+
+def _corrected(
+    name: str,
+    values: Mapping[str, float],
+    hosts: Mapping[str, Host],
+    changes: Mapping[str, Collection[Change] | None],
+    aggregate: str,
+) -> dict[str, float]:
+    found = dict(values)
+    unknown = []
+    for hostname, known in changes.items():
+        uuid = hosts[hostname].uuid
+        if known is None:
+            del found[uuid]
+            unknown.append(hostname)
+        else:
+            found[uuid] = max(0.0, found[uuid] + missing(known, aggregate))
+    if unknown:
+        LOG.info(
+            "Nobody knows %s of %s since servers moved there", name, ", ".join(sorted(unknown))
+        )
+    return found
