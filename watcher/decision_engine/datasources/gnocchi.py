@@ -2,16 +2,20 @@
 """Metrics from gnocchi, as ceilometer stores them."""
 
 import dataclasses
+import datetime
 import functools
+import math
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from keystoneauth1.adapter import Adapter
 from oslo_log import log
+from oslo_utils import timeutils
 
 from watcher.cloud.compute import Host, Server
+from watcher.cloud.metrics import Window
 from watcher.cloud.openstack.session import session
 from watcher.common.errors import NotFound
 from watcher.decision_engine.datasources.queries import (
@@ -21,7 +25,7 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import Tools, aggregate_of, mapped
+from watcher.decision_engine.datasources.source import Tools, aggregate_of, last, mapped
 
 LOG = log.getLogger(__name__)
 
@@ -51,14 +55,19 @@ _UNKNOWN_METRIC = re.compile(r"Metric .* does not exist")
 _UNFIT_POLICY = re.compile(r"Granularities are missing|unknown aggregation")
 _LENGTH_OF_TIME = re.compile(r"(?:(\d+) days?, )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
-_OVER_TIME: Mapping[str, Callable[[Sequence[float]], float]] = {
-    "mean": statistics.fmean,
-    "min": min,
-    "max": max,
-}
 
-Points = Sequence[tuple[float, float]]
-"""(granularity in seconds, value) of each point of the finest granularity."""
+class Point(NamedTuple):
+    """What was measured in one granule."""
+
+    granularity: float
+    """Its length in seconds."""
+    value: float
+    share: float
+    """How much of it lies within the period, from 0 to 1."""
+
+
+Points = Sequence[Point]
+"""Those of the finest granularity."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +84,8 @@ class _Wanted:
     """The attribute that tells resources apart."""
     period: int
     granularity: int
+    now: datetime.datetime
+    """In naive UTC."""
 
     @property
     def query(self) -> dict[str, Any]:
@@ -110,7 +121,7 @@ class Gnocchi:
         uuids = {f"{host.hostname}_{host.hostname}": host.uuid for host in hosts}
         factor = _TENTHS.get(name, 1)
         return {
-            uuids[key]: factor * _OVER_TIME[over_time]([value for _, value in points])
+            uuids[key]: factor * _over_time(over_time, points, [each.value for each in points])
             for key, points in self._points(wanted, list(uuids)).items()
         }
 
@@ -123,17 +134,38 @@ class Gnocchi:
         wanted = self._wanted(name, "rate:mean" if is_cpu else over_time, period, granularity)
         vcpus = {server.uuid: server.vcpus or 1 for server in servers}
         return {
-            uuid: _OVER_TIME[over_time](
-                [_percent(*point, vcpus[uuid]) if is_cpu else point[1] for point in points]
+            uuid: _over_time(
+                over_time,
+                points,
+                [_percent(each, vcpus[uuid]) if is_cpu else each.value for each in points],
             )
             for uuid, points in self._points(wanted, list(vcpus)).items()
         }
+
+    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
+        """Half a granule before the period.
+
+        A measure tells of the time since the one before it, and most clouds take one a
+        granule: the last one that is there is up to a granule old.  A period shorter than
+        a granule makes no difference.
+        """
+        end = now - datetime.timedelta(seconds=granularity / 2)
+        return last(end, max(int(period), int(granularity)))
 
     def _wanted(self, name: str, method: str, period: int, granularity: int) -> _Wanted:
         if name not in self.metrics:
             raise NotFound(f"Metric {name} was not found in datasource {self.name}.")
         metric = self.metrics[name]
-        return _Wanted(name, metric, method, "instance", "id", int(period), int(granularity))
+        return _Wanted(
+            name,
+            metric,
+            method,
+            "instance",
+            "id",
+            int(period),
+            int(granularity),
+            timeutils.utcnow(),
+        )
 
     def _points(self, wanted: _Wanted, keys: Sequence[str]) -> Mapping[str, Points]:
         """The points of each resource that has some, by its key."""
@@ -208,26 +240,50 @@ def _read(answer: Any, wanted: _Wanted) -> dict[str, Points]:
     keys = {each["id"]: each[wanted.key] for each in answer["references"]}
     found = {}
     for resource_id, metrics in answer["measures"].items():
-        points = _finest(metrics[wanted.metric][wanted.method])
+        points = _finest(metrics[wanted.metric][wanted.method], wanted)
         if points:
             found[keys[resource_id]] = points
     return found
 
 
-def _finest(measures: Sequence[tuple[str, float, float]]) -> Points:
+def _finest(measures: Sequence[tuple[str, float, float]], wanted: _Wanted) -> Points:
     """Coarser points are made of the same measures, and would count them twice."""
     finest = min((float(granularity) for _, granularity, _ in measures), default=0)
-    points = [(finest, number(value)) for _, each, value in measures if each == finest]
-    return [(granularity, value) for granularity, value in points if value is not None]
+    points = [(when, number(value)) for when, each, value in measures if each == finest]
+    return [
+        Point(finest, value, _share(when, finest, wanted))
+        for when, value in points
+        if value is not None
+    ]
 
 
-def _percent(granularity: float, nanoseconds: float, vcpus: int) -> float:
+def _share(when: str, granularity: float, wanted: _Wanted) -> float:
+    """gnocchi gives whole granules: the first began before the period, the last goes on."""
+    begun = datetime.datetime.fromisoformat(when)
+    if begun.tzinfo is not None:
+        begun = begun.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    age = (wanted.now - begun).total_seconds()
+    covered = min(age, wanted.period) - max(age - granularity, 0)
+    return min(1.0, max(0.0, covered / granularity))
+
+
+def _over_time(aggregate: str, points: Points, values: Sequence[float]) -> float:
+    """*values* of *points*; of a mean each counts by its share of the period."""
+    if aggregate != "mean":
+        return (min if aggregate == "min" else max)(values)
+    whole = math.fsum(each.share for each in points)
+    if not whole:  # the clocks differ by more than a granule
+        return statistics.fmean(values)
+    return math.fsum(each.share * value for each, value in zip(points, values, strict=True)) / whole
+
+
+def _percent(point: Point, vcpus: int) -> float:
     """Per cent of the vCPUs, from the CPU time used within a granule.
 
     A counter that starts anew gives a negative difference, and one whose measures were
     missing for a while gives the time of all of it at once.
     """
-    return min(100.0, max(0.0, nanoseconds) * 100 / (granularity * 1e9) / vcpus)
+    return min(100.0, max(0.0, point.value) * 100 / (point.granularity * 1e9) / vcpus)
 
 
 def _is_fit(metric: Mapping[str, Any], wanted: _Wanted) -> bool:

@@ -4,9 +4,10 @@
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from oslo_utils import timeutils
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
@@ -35,6 +36,7 @@ class Gnocchi:
 
     def __init__(self, resources: Sequence[Resource], max_limit: int = 1000) -> None:
         self.resources, self._max_limit = resources, max_limit
+        self.now: Callable[[], datetime.datetime] = timeutils.utcnow
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -72,9 +74,10 @@ class Gnocchi:
         found_points: dict[str, Any] = {"measures": {}}
         for each in found:
             points = [
-                ["2026-11-22T15:50:00+00:00", size, value]
+                [self._granule(age, size), size, value]
                 for age, size, value in each.metrics[name].points
-                if age <= period and granularity in (None, size)
+                if self._granule(age, size) >= self._granule(period, size)
+                and granularity in (None, size)
             ]
             found_points["measures"][each.id] = {name: {method: points}}
         if request.args.get("details") == "true":
@@ -82,6 +85,12 @@ class Gnocchi:
                 {"id": each.id, "original_resource_id": each.original_resource_id} for each in found
             ]
         return answer(found_points)
+
+    def _granule(self, age: float, size: float) -> str:
+        """When the granule began that has a measure of this age."""
+        now = self.now().replace(tzinfo=datetime.timezone.utc)
+        begun = (now.timestamp() - age) // size * size
+        return datetime.datetime.fromtimestamp(begun, datetime.timezone.utc).isoformat()
 
     def _metrics(self, request: Request) -> Response:
         name, marker = request.args.get("name"), request.args.get("marker", "")

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-import contextlib
 import datetime
 import os
 import statistics
-from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from oslo_utils import timeutils
 
@@ -38,15 +37,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@contextlib.contextmanager
-def time_stops(now: datetime.datetime) -> Iterator[None]:
-    timeutils.set_time_override(now)
-    try:
-        yield
-    finally:
-        timeutils.clear_time_override()
 
 
 class SimulatedCloudTest(base.TestCase):
@@ -104,7 +94,7 @@ class SimulatedCloudTest(base.TestCase):
     def moved(self, seconds: float = 3600) -> list[tuple[str, str, str, float | None, bool]]:
         """(server, source, destination, age in seconds, whether it succeeded)."""
         now = timeutils.utcnow()
-        with time_stops(now):
+        with mock.patch.object(timeutils, "utcnow", return_value=now):
             return [
                 (
                     each.server,

@@ -4,6 +4,7 @@ import threading
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oslo_utils import timeutils
 from werkzeug.wrappers import Response
 
 from watcher.common.errors import MetricsUnavailable
@@ -15,6 +16,7 @@ from watcher.tests.unit.decision_engine.clusters import server, uid
 from watcher.tests.unit.decision_engine.datasources import stories
 from watcher.tests.unit.decision_engine.datasources.stories import HOSTS, HOW, SERVERS
 
+BEGIN = datetime.datetime(2026, 11, 22, 15, 50)
 BUSY = 300e9
 """Nanoseconds that one busy vCPU uses in 300 seconds."""
 
@@ -34,6 +36,13 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
     def setUp(self):
         self.service = Gnocchi([vm("s1", points=[BUSY, BUSY / 2]), vm("s2", points=[0, 0])])
         super().setUp()
+        self.at(0)
+
+    def at(self, seconds):
+        """The present time, after the end of a granule."""
+        now = BEGIN + datetime.timedelta(seconds=seconds)
+        self.patch(timeutils, "utcnow", lambda: now)
+        self.service.now = timeutils.utcnow
 
     def make(self, metric_map=None):
         services = keystone.Keystone({"metric": self.server.url})
@@ -48,6 +57,40 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         for aggregate, value in {"mean": 75, "count": 75, "min": 50, "max": 100}.items():
             self.assertEqual(value, self.ask(aggregate=aggregate)[uid("s1")])
         self.assertEqual(100, self.ask(period=300)[uid("s1")])
+
+    def test_a_granule_counts_by_its_part_of_the_period(self):
+        """Of the granules with 0, 50 and 100 the last goes on for 200 seconds yet."""
+        self.at(100)
+        points = Metric([(50, 300, BUSY), (350, 300, BUSY / 2), (650, 300, 0)])
+        self.service.resources = [Resource(uid("s1"), {"cpu": points})]
+        self.assertAlmostEqual((100 * 100 + 50 * 300 + 0 * 200) / 600, self.ask()[uid("s1")])
+        self.assertAlmostEqual(
+            (100 * 100 + 50 * 150) / 250, self.ask(period=250)[uid("s1")], msg="within a granule"
+        )
+        self.assertEqual(100, self.ask(aggregate="max")[uid("s1")])
+        self.assertEqual(0, self.ask(aggregate="min")[uid("s1")])
+
+    def test_a_measure_that_is_not_there_yet_counts_for_nothing(self):
+        self.at(100)
+        points = Metric([(350, 300, BUSY / 2), (650, 300, 0)])
+        self.service.resources = [Resource(uid("s1"), {"cpu": points})]
+        self.assertAlmostEqual(50 * 300 / 500, self.ask()[uid("s1")])
+
+    def test_a_clock_that_is_behind(self):
+        self.at(-3600)
+        self.service.now = lambda: BEGIN
+        self.assertEqual(75, self.ask()[uid("s1")])
+
+    def test_its_window_ends_half_a_granule_ago(self):
+        minutes = {
+            (600, 300): (12.5, 2.5),
+            (600, 60): (10.5, 0.5),
+            (600, 0): (10, 0),
+            (30, 300): (7.5, 2.5),
+        }
+        for what, ages in minutes.items():
+            expected = tuple(BEGIN - datetime.timedelta(minutes=age) for age in ages)
+            self.assertEqual(expected, self.source.window(BEGIN, *what))
 
     def test_cpu_is_of_the_vcpus_and_zero_is_a_value(self):
         servers = [server("s1", "h1", vcpus=4), server("s2", "h1", vcpus=0)]
