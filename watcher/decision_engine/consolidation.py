@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from watcher.decision_engine import promises
 from watcher.decision_engine.model.compute import DISK, MEMORY, VCPU
 from watcher.decision_engine.model.types import Bools, Floats, Ints
 from watcher.decision_engine.solution import SolutionBuilder
@@ -237,3 +238,4 @@ def summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
             values[f"{name} allotted on hosts in use, %"] = round(100 * float(share), 1)
         for name, value in values.items():
             solution.summary.setdefault(name, {})[when] = value
+    solution.promise("hosts in use", promises.SETTLED)

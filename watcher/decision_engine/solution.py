@@ -7,6 +7,7 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
+from watcher.decision_engine.promises import HostLoads, Promise
 from watcher.decision_engine.undone import Undone
 
 
@@ -40,6 +41,8 @@ class Solution:
     above 80 % CPU"."""
     undone: Sequence[Undone] = ()
     """What was left as it is, and why."""
+    promise: Promise | None = None
+    """By what the plan is judged afterwards; None: by nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,7 @@ class SolutionBuilder:
         self.gain: float | None = None
         self.unmet = ""
         self.undone: list[Undone] = []
+        self._promised: tuple[str, int, HostLoads | None] | None = None
         self._actions: list[ProposedAction] = []
         self._seen: set[str] = set()
 
@@ -128,6 +132,11 @@ class SolutionBuilder:
         """Say what the goal measures, the less the better: its gain follows from that."""
         self.gain = round(100 * (before - after) / before, 2) if before > 0 else None
 
+    def promise(self, figure: str, window: float, loads: HostLoads | None = None) -> None:
+        """Let the plan be judged, *window* seconds after its end, by a figure of the summary;
+        by the loads of hosts instead if it is for those."""
+        self._promised = figure, int(window), loads
+
     def build(self, **indicators: float) -> Solution:
         return Solution(
             tuple(self._actions),
@@ -136,4 +145,14 @@ class SolutionBuilder:
             self.gain,
             self.unmet,
             tuple(self.undone),
+            self._promise(),
         )
+
+    def _promise(self) -> Promise | None:
+        if not (self._promised and self._actions):
+            return None
+        figure, window, loads = self._promised
+        before, after = self.summary[figure]["before"], self.summary[figure]["after"]
+        if before == after and not (loads and loads.moves):
+            return None
+        return Promise(figure, before, after, window, loads)

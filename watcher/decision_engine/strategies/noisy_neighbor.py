@@ -95,6 +95,9 @@ class NoisyNeighbor(Strategy):
             "before": len(pairs),
             "after": len(pairs) - relieved,
         }
+        solution.promise(
+            "hosts with a noisy neighbor not relieved", 2 * inputs.parameters["period"] + 300
+        )
         return solution.build()
 
 

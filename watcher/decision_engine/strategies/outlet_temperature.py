@@ -68,4 +68,7 @@ class OutletTemperature(Strategy):
             "before": len(hot),
             "after": len(hot) - relieved,
         }
+        solution.promise(
+            "hot hosts not relieved", inputs.parameters["period"] + inputs.parameters["granularity"]
+        )
         return solution.build()

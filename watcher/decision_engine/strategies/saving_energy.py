@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
 from watcher.cloud.compute import Host
+from watcher.decision_engine import promises
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -69,6 +70,7 @@ class SavingEnergy(Strategy):
                 )
         after = before - len(off) + len(on)
         solution.summary["free hosts that are on"] = {"before": before, "after": after}
+        solution.promise("free hosts that are on", promises.SETTLED)
         return solution.build()
 
 

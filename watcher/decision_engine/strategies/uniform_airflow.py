@@ -95,6 +95,10 @@ class UniformAirflow(Strategy):
             "before": len(loud),
             "after": len(loud) - relieved,
         }
+        solution.promise(
+            "hosts with much airflow not relieved",
+            inputs.parameters["period"] + inputs.parameters["granularity"],
+        )
         return solution.build()
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
+from watcher.decision_engine import promises
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -37,6 +39,8 @@ class WorkloadBalance(Strategy):
     goal = "workload_balancing"
     planner = "workload_stabilization"
     metrics = (CPU, MEMORY)
+    optional_metrics = ("host_cpu_usage", "host_ram_usage")
+    """Whether hosts follow what their servers are measured to use is seen afterwards."""
     schema = {
         "properties": {
             "metrics": {
@@ -76,6 +80,7 @@ class WorkloadBalance(Strategy):
         solution = _solution(inputs, model, loads, moves)
         for name in before:
             solution.summary[name] = {"before": before[name], "after": after[name]}
+        solution.promise(*_promise(inputs, loads))
         return solution.build(
             instance_migrations_count=len(moves),
             instances_count=len(model.servers),
@@ -113,6 +118,29 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
     }
     loads.measure([[able.get(server.uuid) for server in model.servers]])
     return loads
+
+
+def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.HostLoads | None]:
+    """The figure that the plan is for, seconds until it can be read again, and the loads
+    of the hosts where they are measured themselves."""
+    parameters, figure = inputs.parameters, "highest load, %"
+    memory, hosts = parameters["metrics"] == MEMORY, loads.whatif.model.hosts
+    how = int(parameters["period"]), int(parameters["granularity"])
+    of_hosts = promises.Reading("host_ram_usage" if memory else "host_cpu_usage", *how)
+    if not loads.whatif.moves:
+        return figure, of_hosts.window, None
+    try:
+        measured = of_hosts.ask(inputs.host_metric, hosts)
+    except MetricsUnavailable:  # a plan is not to fail for what only its review wants
+        measured = {}
+    of_servers = promises.Reading(parameters["metrics"], *how)
+    promised = promises.of_loads(loads, 0, 100.0, of_hosts, of_servers, memory)
+    found = promises.percents(hosts, measured, memory)
+    return (
+        figure,
+        of_hosts.window,
+        dataclasses.replace(promised, hosts=found) if found else None,
+    )
 
 
 def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:

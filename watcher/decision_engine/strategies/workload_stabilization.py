@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
+from watcher.decision_engine import promises
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -141,6 +142,7 @@ class WorkloadStabilization(Strategy):
                 "before": float(before[number]),
                 "after": float(after[number]),
             }
+        solution.promise(*_promise(inputs, loads, shown, metrics[shown]))
         return solution.build(
             instance_migrations_count=len(moves),
             instances_count=len(model.servers),
@@ -206,6 +208,28 @@ def _solution(
             f"standard deviation {last:.4f} -> {deviation:.4f}",
         )
     return solution
+
+
+def _promise(
+    inputs: Inputs, loads: Loads, number: int, metric: str
+) -> tuple[str, int, promises.HostLoads]:
+    """The figure that the plan is for, seconds until it can be read again, and the loads."""
+    parameters = inputs.parameters
+    periods, aggregates = parameters["periods"], parameters["aggregation_method"]
+    of_hosts = promises.Reading(
+        parameters["instance_metrics"][metric],
+        periods["node"] or periods["compute_node"],
+        parameters["granularity"],
+        aggregates["node"] or aggregates["compute_node"],
+    )
+    of_servers = promises.Reading(
+        metric, periods["instance"], parameters["granularity"], aggregates["instance"]
+    )
+    return (
+        f"standard deviation of {metric}",
+        max(of_hosts.window, of_servers.window),
+        promises.of_loads(loads, number, 1.0, of_hosts, of_servers, memory=metric == MEMORY),
+    )
 
 
 def _size(metric: str, host: Host) -> int:

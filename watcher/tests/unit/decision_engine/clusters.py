@@ -2,6 +2,7 @@
 """Small clusters, and what a strategy sees of them."""
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -51,9 +52,12 @@ class Metrics:
         period: int,
         aggregate: str,
         granularity: int,
+        optional: Collection[str] = (),
     ) -> Mapping[str, float]:
         self.calls.append((name, period, aggregate))
         if name not in self._values:
+            if name in optional:
+                return {}
             raise NotFound(f"{name}: no such metric.")
         values = self._values[name]
         return {each.uuid: values[each.uuid] for each in resources if each.uuid in values}
@@ -86,8 +90,8 @@ def inputs(
             options=options,
             **parameters,
         ),
-        host_metric=measured.read,
-        server_metric=measured.read,
+        host_metric=functools.partial(measured.read, optional=strategy.optional_metrics),
+        server_metric=functools.partial(measured.read, optional=strategy.optional_metrics),
         scoring_engine=engines.__getitem__,
     )
 

@@ -75,6 +75,33 @@ class WorkloadBalanceTest(TestCase):
         self.assertEqual(0, solution.indicators["instance_migrations_count"])
         self.assertEqual(4, solution.indicators["instances_count"])
 
+    def test_it_promises_the_loads_that_hosts_show_themselves(self):
+        model = ComputeModel.build(self.hosts, self.servers)
+        busy = {"h1": 95.0, "h2": 12.0, "h3": 3.0}
+        measured = Metrics(instance_cpu_usage=self.cpu, host_cpu_usage=busy)
+        solution = WorkloadBalance().execute(
+            clusters.inputs(WorkloadBalance, model, measured, threshold=70)
+        )
+        promise = solution.promise
+        self.assertEqual(
+            ("highest load, %", 90, 50), (promise.figure, promise.before, promise.after)
+        )
+        self.assertEqual(600, promise.window)
+        self.assertEqual(
+            {clusters.uid(name): load for name, load in busy.items()}, promise.loads.hosts
+        )
+        (move,) = promise.loads.moves
+        self.assertEqual((50, 50, 100), (move.given, move.taken, move.use))
+        self.assertEqual(clusters.uid("s1"), move.server)
+
+    def test_without_loads_of_hosts_it_promises_a_figure(self):
+        promise = solve(self.hosts, self.servers, self.cpu, threshold=70).promise
+        self.assertIsNone(promise.loads)
+        self.assertEqual((90, 50), (promise.before, promise.after))
+
+    def test_an_empty_plan_promises_nothing(self):
+        self.assertIsNone(solve(self.hosts, self.servers, self.cpu, threshold=91).promise)
+
     def test_at_the_threshold_a_host_has_too_much(self):
         self.assertEqual(1, len(self.moves(threshold=90)))
 
@@ -98,7 +125,7 @@ class WorkloadBalanceTest(TestCase):
         # 50 % of 10,000 MiB.  Without s2 30 % are left, without s1 20 %: equally even.
         self.assertEqual([("s1", "h1", "h2")], clusters.moves(solution))
         self.assertIn("h1 at 50.0% memory", solution.actions[0].reason)
-        self.assertEqual([(MEMORY, 300, "mean")], measured.calls)
+        self.assertEqual([(MEMORY, 300, "mean"), ("host_ram_usage", 300, "mean")], measured.calls)
 
     def test_paused_servers_stay(self):
         self.servers[0] = dataclasses.replace(self.servers[0], state="paused")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from watcher.common import schemas
 from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
-from watcher.decision_engine import balance, efficacy, search
+from watcher.decision_engine import balance, efficacy, promises, search
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
@@ -68,6 +68,19 @@ class WorkloadStabilizationTest(TestCase):
         )
         self.assertAlmostEqual(0.4, solution.indicators["standard_deviation_before_audit"])
         self.assertAlmostEqual(0.0, solution.indicators["standard_deviation_after_audit"])
+
+    def test_it_promises_the_loads_of_the_hosts(self):
+        promise = solve(*two_hosts()).promise
+        self.assertEqual(f"standard deviation of {CPU}", promise.figure)
+        self.assertEqual((0.4, 0.0), (promise.before, promise.after))
+        self.assertEqual(720 + 300, promise.window)
+        self.assertEqual(promises.Reading("host_cpu_usage", 600, 300), promise.loads.of_hosts)
+        self.assertEqual(
+            {clusters.uid("h1"): 80, clusters.uid("h2"): 0},
+            {host: round(load, 6) for host, load in promise.loads.hosts.items()},
+        )
+        (move,) = promise.loads.moves
+        self.assertEqual((40, 40, 50), (move.given, move.taken, move.use))
 
     def test_indicators_fit_the_goal(self):
         ratios, rows = efficacy.compute(WorkloadBalancing, solve(*two_hosts()).indicators)
