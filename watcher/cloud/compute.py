@@ -6,7 +6,36 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from oslo_utils import uuidutils
+
+DISABLED = "watcher_disabled"
+"""Why Watcher closes a host (disables it) that has nothing to do, or while servers move."""
+MAINTAINING = "watcher_maintaining"
+"""Why Watcher closes a host that goes into maintenance."""
+FORMER_REASON = "Watcher node resource consolidation strategy"
+"""What stood for DISABLED before, for hosts that were closed only while servers moved."""
+
 _LIVE_STATES = ("active", "paused")
+
+
+class Closing(NamedTuple):
+    """What a ``disabled_reason`` of Watcher's says."""
+
+    word: str
+    """DISABLED or MAINTAINING"""
+    plan: str | None
+    """Uuid of the action plan that the host is closed for; None if nobody wrote it down."""
+
+
+def closing(reason: str | None) -> Closing | None:
+    """Read a ``disabled_reason``: a word and the plan, or a word alone.  None if it is not
+    Watcher's."""
+    if reason == FORMER_REASON:
+        return Closing(DISABLED, None)
+    word, _, plan = (reason or "").partition(" ")
+    if word not in (DISABLED, MAINTAINING) or (plan and not uuidutils.is_uuid_like(plan)):
+        return None
+    return Closing(word, plan or None)
 
 
 class Aggregate(NamedTuple):
@@ -66,6 +95,22 @@ class Host:
     def available(self) -> bool:
         """Up and enabled: fit to take servers."""
         return self.state == "up" and self.status == "enabled"
+
+    @property
+    def closed_as(self) -> str | None:
+        """DISABLED or MAINTAINING: what Watcher disabled it for; None if it did not."""
+        closed = self._closing
+        return closed and closed.word
+
+    @property
+    def closed_by(self) -> str | None:
+        """Uuid of the action plan that disabled it, if that is written down."""
+        closed = self._closing
+        return closed and closed.plan
+
+    @property
+    def _closing(self) -> Closing | None:
+        return closing(self.disabled_reason) if self.status == "disabled" else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ def create(
     now: datetime.datetime,
     status_message: str | None = None,
     summary: Mapping[str, Any] | None = None,
+    uuid: str | None = None,
 ) -> ActionPlan:
     """Write a plan with all that belongs to it, in four statements whatever its size.
 
@@ -96,7 +97,7 @@ def create(
     what the plan changes.
     """
     plan = ActionPlan(
-        uuid=models.new_uuid(),
+        uuid=uuid or models.new_uuid(),
         audit_id=audit_id,
         strategy_id=strategy_id,
         state=state,

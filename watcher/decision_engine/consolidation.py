@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from watcher.cloud.compute import DISABLED
 from watcher.decision_engine import promises
 from watcher.decision_engine.model.compute import DISK, MEMORY, VCPU
 from watcher.decision_engine.model.types import Bools, Floats, Ints
@@ -211,9 +212,7 @@ def propose_moves(
         )
 
 
-def propose_disabling(
-    solution: SolutionBuilder, what_if: WhatIf, hosts: Iterable[int], disabled_reason: str
-) -> int:
+def propose_disabling(solution: SolutionBuilder, what_if: WhatIf, hosts: Iterable[int]) -> int:
     """Take empty *hosts* out of service, those that are in it.  How many that are."""
     model = what_if.model
     had = np.bincount(model.placement, minlength=len(model.hosts))
@@ -221,7 +220,7 @@ def propose_disabling(
     for index in in_service:
         host = model.hosts[index]
         why = "is empty once its servers have moved" if had[index] else "has no servers"
-        solution.disable(host, disabled_reason, f"{host.hostname} {why}")
+        solution.disable(host, DISABLED, f"{host.hostname} {why}", only_if_empty=True)
     return len(in_service)
 
 

@@ -9,7 +9,7 @@ migration holds up its own lanes alone.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from watcher.common.errors import Invalid
@@ -37,7 +37,8 @@ class Weight(Planner):
     """Type after type, by weight; within a type as the solution says, some at once.
 
     An action starts when all actions of greater weight are over.  Types of equal
-    weight are one stage: they run side by side, each within its own limit.
+    weight are one stage: they run side by side, each within its own limit.  A host that
+    is to be disabled ``only_if_empty`` is disabled when its servers have left.
     """
 
     name = "weight"
@@ -146,12 +147,14 @@ class _Host:
         return [ahead] if ahead else []
 
     def enter(self, key: str) -> list[str]:
-        """Wait for those who left before, too: they may have made the room.
-
-        The last departure of each lane stands for the earlier ones of the lane.
-        """
+        """Wait for those who left before, too: they may have made the room."""
         ahead = self._lanes.join(key)
-        return [*([ahead] if ahead else []), *self._departures.values()]
+        return [*([ahead] if ahead else []), *self.departures]
+
+    @property
+    def departures(self) -> Iterable[str]:
+        """The last departure of each lane: when these are over, all are."""
+        return self._departures.values()
 
 
 class _Order:
@@ -173,6 +176,8 @@ class _Order:
             parents.extend(self._hosts[host].leave(key))
         for host in _text(parameters, "destination_node"):
             parents.extend(parent for parent in self._hosts[host].enter(key) if parent != key)
+        for host in _emptied(action):
+            parents.extend(self._hosts[host].departures)
         return parents
 
 
@@ -183,19 +188,38 @@ def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
         yield value
 
 
+def _emptied(action: ProposedAction) -> Iterator[str]:
+    """The host that the action disables if it is empty by then."""
+    if action.input_parameters.get("only_if_empty") is True:
+        yield from _text(action.input_parameters, "resource_name")
+
+
 def _stages(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
-    """Actions by weight, the greatest first; within a weight in the solution's order."""
+    """Actions by weight, the greatest first; within a weight in the solution's order.
+
+    What disables a host when its servers have left comes with the migrations, after them.
+    """
+    parameters = [action.input_parameters for action in solution.actions]
+    left = {host for each in parameters for host in _text(each, "source_node")}
     stages: dict[int, list[ProposedAction]] = defaultdict(list)
+    late: list[ProposedAction] = []
     for action in solution.actions:
-        weight = planner.options.weights.get(action.action_type)
-        if weight is None:
-            raise Invalid(
-                f"action_type: the planner '{planner.name}' has no weight for "
-                f"'{action.action_type}'; [watcher_planners.{planner.name}] weights names "
-                f"{', '.join(planner.options.weights)}."
-            )
-        stages[weight].append(action)
+        stage = stages[_weight(planner, action.action_type)]
+        (stage if left.isdisjoint(_emptied(action)) else late).append(action)
+    if late:
+        stages[_weight(planner, "migrate")] += late
     return [stages[weight] for weight in sorted(stages, reverse=True)]
+
+
+def _weight(planner: Planner, action_type: str) -> int:
+    weight: int | None = planner.options.weights.get(action_type)
+    if weight is None:
+        raise Invalid(
+            f"action_type: the planner '{planner.name}' has no weight for "
+            f"'{action_type}'; [watcher_planners.{planner.name}] weights names "
+            f"{', '.join(planner.options.weights)}."
+        )
+    return weight
 
 
 def _planned(key: str, action: ProposedAction, parents: list[str]) -> PlannedAction:
@@ -205,4 +229,5 @@ def _planned(key: str, action: ProposedAction, parents: list[str]) -> PlannedAct
         action.input_parameters,
         tuple(dict.fromkeys(parents)),
         action.reason,
+        action.owned,
     )

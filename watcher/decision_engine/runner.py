@@ -18,13 +18,13 @@ from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, runs
-from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy
+from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs, limits, undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
-from watcher.decision_engine.solution import PlannedAction, Solution
+from watcher.decision_engine.solution import PlannedAction, Solution, signed
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 
@@ -220,15 +220,17 @@ def _write(
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
     held_back = _held_back(session, audit, outcome, conf, now)
     message = _cut(" ".join(filter(None, (held_back, outcome.left)))) or None
+    plan_uuid = new_uuid()
     plan = action_plans.create(
         session,
+        uuid=plan_uuid,
         audit_id=audit.id,
         strategy_id=audit.strategy_id or _strategy_id(session, outcome.strategy_name),
         state=_first_state(audit, outcome, held_back),
         status_message=message,
         global_efficacy=outcome.global_efficacy,
         indicators=outcome.indicators,
-        actions=outcome.actions,
+        actions=signed(outcome.actions, plan_uuid),
         now=now,
         summary=outcome.summary,
     )

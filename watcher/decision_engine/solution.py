@@ -19,6 +19,8 @@ class ProposedAction:
     input_parameters: Mapping[str, Any]
     reason: str = ""
     """Why, in one short sentence for the operator."""
+    owned: bool = False
+    """Its ``disabled_reason`` is to name the plan, too: see ``signed``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,24 @@ class PlannedAction:
     input_parameters: Mapping[str, Any]
     parents: Sequence[str]
     reason: str = ""
+    owned: bool = False
+
+
+def signed(actions: Sequence[PlannedAction], plan_uuid: str) -> Sequence[PlannedAction]:
+    """The actions of the plan of that uuid, which is added to the ``disabled_reason`` of those
+    that are owned: so a host tells which plan closed it."""
+    return [
+        dataclasses.replace(
+            action,
+            input_parameters={
+                **action.input_parameters,
+                "disabled_reason": f"{action.input_parameters['disabled_reason']} {plan_uuid}",
+            },
+        )
+        if action.owned
+        else action
+        for action in actions
+    ]
 
 
 class SolutionBuilder:
@@ -81,10 +101,7 @@ class SolutionBuilder:
             if "resource_id" in parameters:
                 raise Invalid("resource_id: given twice, as such and in the input parameters.")
             parameters["resource_id"] = resource_id
-        key = repr((action_type, sorted(parameters.items(), key=lambda item: item[0])))
-        if key not in self._seen:
-            self._seen.add(key)
-            self._actions.append(ProposedAction(action_type, parameters, reason))
+        self._add(ProposedAction(action_type, parameters, reason))
 
     def migrate(
         self, server: Server, destination: Host | None, reason: str = "", *, cold: bool = False
@@ -102,26 +119,22 @@ class SolutionBuilder:
             **where,
         )
 
-    def disable(self, host: Host, disabled_reason: str, reason: str = "") -> None:
-        """Propose to keep the scheduler from using a host."""
-        self.add(
-            "change_nova_service_state",
-            host.uuid,
-            reason,
-            state="disabled",
-            disabled_reason=disabled_reason,
-            resource_name=host.hostname,
-        )
+    def disable(
+        self, host: Host, word: str, reason: str = "", *, only_if_empty: bool = False
+    ) -> None:
+        """Propose to keep the scheduler from using a host, for DISABLED or MAINTAINING.
+
+        The host will name the plan as its owner.  With *only_if_empty* it is disabled after
+        its servers have left, and only if all have.
+        """
+        parameters: dict[str, Any] = {"state": "disabled", "disabled_reason": word}
+        if only_if_empty:
+            parameters["only_if_empty"] = True
+        self._switch(host, parameters, reason, owned=True)
 
     def enable(self, host: Host, reason: str = "") -> None:
         """Propose to let the scheduler use a host."""
-        self.add(
-            "change_nova_service_state",
-            host.uuid,
-            reason,
-            state="enabled",
-            resource_name=host.hostname,
-        )
+        self._switch(host, {"state": "enabled"}, reason)
 
     def leave(self, unmet: str, undone: Iterable[Undone] = ()) -> None:
         """Say what is not in order still, and what was left as it is, and why."""
@@ -156,3 +169,16 @@ class SolutionBuilder:
         if before == after and not (loads and loads.moves):
             return None
         return Promise(figure, before, after, window, loads)
+
+    def _switch(
+        self, host: Host, parameters: dict[str, Any], reason: str, owned: bool = False
+    ) -> None:
+        names = {"resource_id": host.uuid, "resource_name": host.hostname}
+        self._add(ProposedAction("change_nova_service_state", parameters | names, reason, owned))
+
+    def _add(self, action: ProposedAction) -> None:
+        parameters = sorted(action.input_parameters.items(), key=lambda item: item[0])
+        key = repr((action.action_type, parameters))
+        if key not in self._seen:
+            self._seen.add(key)
+            self._actions.append(action)

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip
-from watcher.cloud.compute import Compute, Host
+from watcher.cloud.compute import DISABLED, MAINTAINING, Compute, Host, closing
 from watcher.common.errors import NotFound
 
 
@@ -19,6 +19,7 @@ class ChangeNovaServiceState(Action):
             "resource_name": {"type": "string", "minLength": 1},
             "state": {"enum": ["up", "down", "enabled", "disabled"]},
             "disabled_reason": {"type": "string", "minLength": 1},
+            "only_if_empty": {"type": "boolean"},
         },
         "required": ["resource_id", "state"],
         "additionalProperties": False,
@@ -34,8 +35,9 @@ class ChangeNovaServiceState(Action):
                 f"state: a service is not set {self._wanted}, it is as it answers; what can be "
                 f"set is enabled and disabled."
             )
-        if host.status == self._wanted:
+        if self._reached(host):
             raise Skip(f"The compute service of host {host.hostname} is {host.status} already.")
+        self._check_empty(host)
         return {"status": host.status, "disabled_reason": host.disabled_reason}
 
     def execute(self) -> None:
@@ -43,18 +45,18 @@ class ChangeNovaServiceState(Action):
 
     def verify(self) -> None:
         host = self._host()
-        if host.status != self._wanted:
+        if not self._reached(host):
             raise ActionFailed(
                 f"The compute service of host {host.hostname} should be {self._wanted} but is "
                 f"{host.status}."
             )
 
     def resume(self) -> None:
-        if self._host().status != self._wanted:
+        if not self._reached(self._host()):
             self.execute()
 
     def abort(self) -> bool:
-        return self._host().status != self._wanted
+        return not self._reached(self._host())
 
     def revert(self, origin: Mapping[str, Any]) -> None:
         self._set(origin["status"], origin["disabled_reason"])
@@ -67,6 +69,23 @@ class ChangeNovaServiceState(Action):
     def _wanted(self) -> str:
         wanted: str = self.parameters["state"]
         return wanted
+
+    def _reached(self, host: Host) -> bool:
+        """A host that Watcher had disabled for other reasons still has to go into maintenance:
+        otherwise it might be enabled again."""
+        closed = closing(self.parameters.get("disabled_reason"))
+        if closed and closed.word == MAINTAINING and host.closed_as == DISABLED:
+            return False
+        return host.status == self._wanted
+
+    def _check_empty(self, host: Host) -> None:
+        if self._wanted == "disabled" and self.parameters.get("only_if_empty"):
+            servers = len(self._compute.servers_on(host.hostname))
+            if servers:
+                raise Skip(
+                    f"Host {host.hostname} stays in service: it was to be disabled only if empty, "
+                    f"and has {servers} server{'s' if servers > 1 else ''} left."
+                )
 
     def _set(self, status: str, reason: str | None) -> None:
         hostname = self._host().hostname

@@ -92,7 +92,7 @@ class Basic(Strategy):
             patience=attempts or math.inf,
         )
         consolidation.propose_moves(solution, what_if)
-        disabled = consolidation.propose_disabling(solution, what_if, released, "watcher_disabled")
+        disabled = consolidation.propose_disabling(solution, what_if, released)
         consolidation.summarize(solution, what_if)
         return solution.build(
             compute_nodes_count=sum(host.available for host in model.hosts),

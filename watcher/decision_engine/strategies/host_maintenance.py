@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from watcher.cloud.compute import Host
+from watcher.cloud.compute import MAINTAINING, Host
 from watcher.common.errors import Invalid, NotFound
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -12,8 +12,6 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 if TYPE_CHECKING:
     from watcher.decision_engine.model.compute import ComputeModel
     from watcher.decision_engine.whatif import WhatIf
-
-DISABLED_REASON = "watcher_maintaining"
 
 
 class HostMaintenance(Strategy):
@@ -113,8 +111,7 @@ def _steps(
 
 def _usable(backup: Host) -> bool:
     """A host that was disabled for other reasons may take over: its user says so."""
-    in_maintenance = backup.status == "disabled" and backup.disabled_reason == DISABLED_REASON
-    return backup.state == "up" and not in_maintenance
+    return backup.state == "up" and backup.closed_as != MAINTAINING
 
 
 def _way(what_if: WhatIf, index: int, parameters: Mapping[str, Any]) -> str | None:
@@ -141,8 +138,8 @@ def _propose_states(
     for backup in {step.destination for step in steps}:
         if backup is not None and not model.available[backup]:
             solution.enable(model.hosts[backup], f"Takes the servers of {host.hostname}")
-    if (host.status, host.disabled_reason) != ("disabled", DISABLED_REASON):
-        solution.disable(host, DISABLED_REASON, f"{host.hostname} goes into maintenance")
+    if host.closed_as != MAINTAINING:
+        solution.disable(host, MAINTAINING, f"{host.hostname} goes into maintenance")
 
 
 def _propose(

@@ -3,13 +3,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from watcher.cloud.compute import DISABLED
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
     from watcher.decision_engine.whatif import WhatIf
-
-DISABLED_REASON = "Watcher node resource consolidation strategy"
 
 
 class NodeResourceConsolidation(Strategy):
@@ -75,7 +74,7 @@ def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: lis
         hostname = model.hosts[index].hostname
         solution.disable(
             model.hosts[index],
-            DISABLED_REASON,
+            DISABLED,
             f"Keeps the scheduler from picking {hostname} while servers move",
         )
     consolidation.propose_moves(solution, what_if, scheduler=True)

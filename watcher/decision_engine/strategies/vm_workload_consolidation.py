@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from watcher.cloud.compute import Host
+from watcher.cloud.compute import DISABLED, Host
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from watcher.decision_engine.model.types import Floats
     from watcher.decision_engine.whatif import WhatIf
 
-ASLEEP = "watcher_disabled"
-"""Why Watcher disables hosts that have nothing to do: those it may enable again."""
 CPU = 3
 """The column of the use of vCPUs in a what-if, beside what flavors ask for."""
 FULLY_BUSY = 100.0
@@ -83,7 +81,7 @@ class VmWorkloadConsolidation(Strategy):
         )
         consolidation.propose_moves(solution, what_if, relief)
         empty = (~consolidation.in_use(what_if)).nonzero()[0].tolist()
-        disabled = consolidation.propose_disabling(solution, what_if, empty, ASLEEP)
+        disabled = consolidation.propose_disabling(solution, what_if, empty)
         consolidation.summarize(solution, what_if)
         _summarize(solution, model, before, what_if.free[:, CPU])
         return solution.build(
@@ -94,10 +92,11 @@ class VmWorkloadConsolidation(Strategy):
 
 
 def _asleep(model: ComputeModel) -> list[int]:
+    """Hosts that Watcher disabled, and may enable again."""
     return [
         index
         for index, host in enumerate(model.hosts)
-        if host.state == "up" and host.status == "disabled" and host.disabled_reason == ASLEEP
+        if host.state == "up" and host.closed_as == DISABLED
     ]
 
 

@@ -70,7 +70,7 @@ class StrategyPlansTest(PlansTestCase):
             self.carry_out("server_consolidation", strategy),
         )
         self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
-        self.assertEqual("watcher_disabled", self.watcher.cloud.host("h1").disabled_reason)
+        self.check_closed("h1", "watcher_disabled")
 
     def test_a_scheduler_that_picks_the_hosts(self) -> None:
         self.assertEqual(
@@ -96,7 +96,12 @@ class StrategyPlansTest(PlansTestCase):
             ),
         )
         self.assertEqual({"h1": [], "h2": ["s1", "s2"]}, self.hosts())
-        self.assertEqual("watcher_maintaining", self.watcher.cloud.host("h1").disabled_reason)
+        self.check_closed("h1", "watcher_maintaining")
+
+    def check_closed(self, hostname: str, word: str) -> None:
+        """A host that is closed names the plan that closed it."""
+        (plan,) = self.client.action_plan.list()
+        self.assertEqual(f"{word} {plan.uuid}", self.watcher.cloud.host(hostname).disabled_reason)
 
     def test_maintenance_without_a_backup_host(self) -> None:
         self.assertEqual(

@@ -363,6 +363,27 @@ class ChangeNovaServiceStateTest(ActionTestCase):
         skip = self.sentence(self.action("enabled").check, error=Skip)
         self.assertIn("host a is enabled already", skip)
 
+    def test_only_if_empty(self) -> None:
+        action = self.action(only_if_empty=True)
+        self.assertIn("has 1 server left", self.sentence(action.check, error=Skip))
+        self.do(self.action(resource_id="b", only_if_empty=True))
+        self.assertEqual("disabled", self.host("b").status)
+
+    def test_a_host_that_watcher_closed_goes_into_maintenance(self) -> None:
+        plans = [f"5b1d7a9c-2e4f-4083-9c01-1f6c8e2a7b9{number}" for number in range(2)]
+        self.cloud.disable("a", f"watcher_disabled {plans[0]}")
+        maintenance = f"watcher_maintaining {plans[1]}"
+        self.assertTrue(self.action(disabled_reason=maintenance).abort())
+        self.do(self.action(disabled_reason=maintenance))
+        self.assertEqual(maintenance, self.host().disabled_reason)
+        for reason in (f"watcher_disabled {plans[1]}", f"watcher_maintaining {plans[0]}"):
+            self.sentence(self.action(disabled_reason=reason).check, error=Skip)
+
+    def test_a_host_that_a_person_closed_is_left_alone(self) -> None:
+        self.cloud.disable("a", "broken fan")
+        for word in ("watcher_disabled", "watcher_maintaining"):
+            self.sentence(self.action(disabled_reason=word).check, error=Skip)
+
     def test_a_service_cannot_be_set_up_or_down(self) -> None:
         for state in ("up", "down"):
             failure = self.sentence(self.action(state).check)

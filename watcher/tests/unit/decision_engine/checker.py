@@ -78,8 +78,12 @@ class _Walk:
         elif action.action_type == "stop":
             self._stop(**action.input_parameters)
 
-    def _change(self, resource_id, resource_name, state, disabled_reason=None) -> None:
+    def _change(
+        self, resource_id, resource_name, state, disabled_reason=None, only_if_empty=False
+    ) -> None:
         host = self.hosts.get(resource_name)
+        if only_if_empty and any(s.host == resource_name for s in self.servers.values()):
+            self.found.append(f"{resource_name} is not empty when it is to be disabled")
         if host is None or host.uuid != resource_id:
             self.found.append(f"{resource_name} is out of scope")
         elif (host.status, host.disabled_reason) == (state, disabled_reason):

@@ -72,6 +72,7 @@ class BasicTest(TestCase):
                 "resource_name": "h1",
                 "state": "disabled",
                 "disabled_reason": "watcher_disabled",
+                "only_if_empty": True,
             },
             disable.input_parameters,
         )

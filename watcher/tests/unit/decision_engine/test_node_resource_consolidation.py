@@ -69,7 +69,7 @@ class NodeResourceConsolidationTest(TestCase):
                 "resource_id": clusters.uid("h1"),
                 "resource_name": "h1",
                 "state": "disabled",
-                "disabled_reason": "Watcher node resource consolidation strategy",
+                "disabled_reason": "watcher_disabled",
             },
             disable.input_parameters,
         )

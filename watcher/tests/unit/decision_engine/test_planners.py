@@ -62,6 +62,17 @@ def ancestors(planned):
     return before
 
 
+def switch(host, state):
+    return ("change_nova_service_state", host, {"state": state, "resource_name": host})
+
+
+def switch_late(host):
+    parameters = {"state": "disabled", "resource_name": host, "only_if_empty": True}
+    return ("change_nova_service_state", host, parameters)
+
+
+SWITCHES = {"change_nova_service_state": 5, "migrate": 3, "sleep": 1}
+
 moves = st.lists(st.tuples(HOSTS, HOSTS).filter(lambda pair: pair[0] != pair[1]), max_size=12)
 
 
@@ -139,6 +150,49 @@ class WeightTest(TestCase):
         planned = self.plan(move(1, "a", "b"), move(2, "c", "d"), parallelization={"migrate": 0})
         self.assertEqual([("migrate", []), ("migrate", [0])], shape(planned))
 
+    def test_a_host_is_disabled_when_its_servers_have_left(self):
+        planned = self.plan(
+            switch_late("b"),
+            switch_late("a"),
+            switch_late("spare"),
+            switch("sleeper", "enabled"),
+            move(1, "a", "c"),
+            move(2, "b", "c"),
+            move(3, "a", "c"),
+            move(4, "d", "c"),
+            ("sleep", None, {"duration": 1}),
+            weights=SWITCHES,
+            parallelization={"migrate": 4},
+            migrations_per_host=4,
+        )
+        names = [action.input_parameters.get("resource_name") for action in planned]
+        self.assertEqual(["spare", "sleeper", *[None] * 4, "b", "a", None], names)
+        before = ancestors(planned)
+        self.assertEqual({0, 1, 3}, before[6])
+        self.assertEqual({0, 1, 2, 3, 4, 6}, before[7])
+        self.assertEqual({0, 1, 2, 3, 4, 5, 6, 7}, before[8])
+
+    def test_a_host_that_is_disabled_first(self):
+        planned = self.plan(move(1, "a", "b"), switch("a", "disabled"), weights=SWITCHES)
+        self.assertEqual([("change_nova_service_state", []), ("migrate", [0])], shape(planned))
+
+    @given(moves, st.integers(1, 4), st.integers(1, 3))
+    def test_no_host_is_disabled_before_the_last_move_from_it(self, pairs, at_once, per_host):
+        steps = [*map(switch_late, "abcd"), *(move(n, *pair) for n, pair in enumerate(pairs))]
+        values = {"weights": SWITCHES, "migrations_per_host": per_host}
+        for planner in (Weight, WorkloadStabilization):
+            planned = planner(options(parallelization={"migrate": at_once}, **values)).plan(
+                solution(*steps)
+            )
+            for action, before in zip(planned, ancestors(planned), strict=True):
+                host = action.input_parameters.get("resource_name")
+                left = {
+                    number
+                    for number, other in enumerate(planned)
+                    if host and other.input_parameters.get("source_node") == host
+                }
+                self.assertLessEqual(left, before)
+
     def test_an_unknown_type_is_named(self):
         error = self.assertRaises(Invalid, self.plan, ("dance", None, {}))
         self.assertIn("'dance'", str(error))
@@ -211,10 +265,6 @@ class WorkloadStabilizationTest(TestCase):
     def test_limits_and_order_hold_whatever_moves(self, pairs, per_host):
         planned = WorkloadStabilization(options(migrations_per_host=per_host)).plan(drawn(pairs))
         WeightTest.check(self, planned, pairs, per_host)
-
-
-def switch(host, state):
-    return ("change_nova_service_state", host, {"state": state})
 
 
 class NodeResourceConsolidationTest(TestCase):

@@ -52,6 +52,7 @@ class ConsolidationTest(TestCase):
                 "resource_name": "h1",
                 "state": "disabled",
                 "disabled_reason": "watcher_disabled",
+                "only_if_empty": True,
             },
             solution.actions[-1].input_parameters,
         )
