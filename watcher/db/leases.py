@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from watcher.common.states import PlanState
 from watcher.db import counters
 from watcher.db.claims import Lease
-from watcher.db.models import ActionPlan, ActionPlanLease
+from watcher.db.messages import cut
+from watcher.db.models import ActionPlan, ActionPlanLease, Explanation
 from watcher.db.transitions import move
 
 _IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
@@ -57,11 +58,19 @@ def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) 
         PlanState.ONGOING,
         ActionPlan.deleted == 0,
         hostname=lease.host,
-        status_message=None,
+        # Why it was not started automatically is over; what it leaves undone is not.
+        status_message=left_undone(session, plan_id),
     )
     if claimed:
         _insert(session, plan_id, lease, now)
     return claimed
+
+
+def left_undone(session: Session, plan_id: int) -> str | None:
+    """What the strategy said that a plan leaves undone."""
+    explanation = session.get(Explanation, plan_id)
+    sentence = explanation and explanation.summary.get("undone", {}).get("sentence")
+    return cut(sentence) if sentence else None
 
 
 def take_over(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> bool:

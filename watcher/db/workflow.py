@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases
+from watcher.db.messages import cut
 from watcher.db.models import (
     Action,
     ActionDescription,
@@ -23,7 +24,6 @@ from watcher.db.models import (
 )
 from watcher.db.transitions import move
 
-MESSAGE_LENGTH = 255
 SOME_SKIPPED = "At least one action of the plan was skipped."
 
 
@@ -163,7 +163,8 @@ def finish(session: Session, plan: Plan, *remarks: str) -> End:
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
     skipped = [SOME_SKIPPED] if counts[ActionState.SKIPPED] else []
-    message = " ".join([*skipped, *remarks])
+    failed = _failed(session, plan, counts) if counts[ActionState.FAILED] else ""
+    message = with_remarks(session, plan, *skipped, failed, *remarks)
     values = {"status_message": message} if message else {}
     end = End(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
@@ -175,6 +176,24 @@ def finish(session: Session, plan: Plan, *remarks: str) -> End:
     return end
 
 
+def with_remarks(session: Session, plan: Plan, *remarks: str) -> str | None:
+    """What the decision engine said of a plan, and then the *remarks* on how it went."""
+    said = session.scalar(select(ActionPlan.status_message).where(ActionPlan.id == plan.id))
+    new = [remark for remark in remarks if remark and remark not in (said or "")]
+    return cut(" ".join(filter(None, [said, *new]))) or None
+
+
+def _failed(session: Session, plan: Plan, counts: collections.Counter[str]) -> str:
+    """How many actions failed, and why the first of them."""
+    message = session.scalar(
+        select(Action.status_message)
+        .where(Action.action_plan_id == plan.id, Action.state == ActionState.FAILED)
+        .order_by(Action.id)
+        .limit(1)
+    )
+    return f"{counts[ActionState.FAILED]} of {counts.total()} actions failed; the first: {message}"
+
+
 def fail(session: Session, plan: Plan, why: str) -> End:
     """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
 
@@ -182,7 +201,8 @@ def fail(session: Session, plan: Plan, why: str) -> End:
     they end.
     """
     old_state = leases.held_states(session, [plan.id], plan.engine).get(plan.id, "")
-    if not _move_plan(session, plan, PlanState.FAILED, status_message=cut(why)):
+    message = with_remarks(session, plan, why)
+    if not _move_plan(session, plan, PlanState.FAILED, status_message=message):
         raise _lost(plan)
     ends = {
         ActionState.PENDING: ActionState.CANCELLED,
@@ -214,13 +234,6 @@ def sync_descriptions(session: Session, descriptions: Mapping[str, str]) -> None
         else:
             row.description = description
     session.flush()
-
-
-def cut(message: str) -> str:
-    """*message* at the length of the column, with a sign where something is missing."""
-    if len(message) <= MESSAGE_LENGTH:
-        return message
-    return message[: MESSAGE_LENGTH - 3] + "..."
 
 
 def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **values: Any) -> bool:

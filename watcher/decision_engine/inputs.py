@@ -15,10 +15,12 @@ from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
+from watcher.decision_engine import undone
 from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.undone import Undone
 
 if TYPE_CHECKING:
     from watcher.decision_engine.datasources.choice import Datasources
@@ -52,10 +54,12 @@ def make(
     bound = strategy.optimizes and audit.auto_trigger
     before = functools.cache(earlier)
     cloud = functools.cache(collectors.compute)
+    remarks: list[Undone] = []
 
     @functools.cache
     def compute_model() -> ComputeModel:
         model = in_scope(cloud(), audit)
+        remarks.extend(_scope_remarks(cloud(), model, audit))
         if not strategy.optimizes:
             return model
         from watcher.decision_engine import restraints
@@ -90,6 +94,7 @@ def make(
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
+        remarks=remarks,
     )
 
 
@@ -99,6 +104,16 @@ def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
     from watcher.decision_engine import scope
 
     return scope.apply(model, schemas.scope(audit.scope or []))
+
+
+def _scope_remarks(whole: ComputeModel, part: ComputeModel, audit: Audit) -> list[Undone]:
+    from watcher.decision_engine import scope
+
+    unknown = scope.unknown(whole, schemas.scope(audit.scope or []))
+    remarks = undone.unknown(unknown, "of the scope, unknown to the cloud")
+    if not part.hosts:
+        remarks.append(Undone("empty_scope", 0, text="The audit's scope has no host"))
+    return remarks
 
 
 def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:

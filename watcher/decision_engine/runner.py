@@ -18,6 +18,7 @@ from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, runs
+from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs, limits, undone
@@ -25,12 +26,11 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.solution import PlannedAction, Solution, signed
+from watcher.decision_engine.undone import Undone
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 
 LOG = log.getLogger(__name__)
-
-_MESSAGE_LENGTH = 255
 
 _LONGEST_PAUSE = 3600
 """Seconds between two attempts, however many there have been."""
@@ -115,30 +115,30 @@ class Runner:
             audit.goal.name, audit.strategy.name if audit.strategy else None
         )
         with self._notifications.audit_strategy(audit.id):
-            solution = strategy().execute(
-                inputs.make(
-                    strategy,
-                    run,
-                    timeutils.utcnow(),
-                    self._datasources,
-                    self._collectors,
-                    lambda: self._earlier(audit),
-                    self._catalog,
-                    self._conf,
-                )
+            given = inputs.make(
+                strategy,
+                run,
+                timeutils.utcnow(),
+                self._datasources,
+                self._collectors,
+                lambda: self._earlier(audit),
+                self._catalog,
+                self._conf,
             )
+            solution = strategy().execute(given)
             global_efficacy, indicators = efficacy.compute(
                 self._catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
         with self._notifications.audit_planner(audit.id):
             actions = self._catalog.planner(strategy.planner).plan(solution)
-        left = undone.sentence(solution.unmet, solution.undone)
+        kinds = [*given.remarks, *solution.undone]
+        left = undone.sentence(solution.unmet, kinds)
         return Outcome(
             strategy.name,
             actions,
             global_efficacy,
             indicators,
-            _summary(solution, left),
+            _summary(solution, left, kinds),
             solution.gain,
             left,
         )
@@ -219,7 +219,7 @@ def _write(
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
     held_back = _held_back(session, audit, outcome, conf, now)
-    message = _cut(" ".join(filter(None, (held_back, outcome.left)))) or None
+    message = cut(" ".join(filter(None, (held_back, outcome.left)))) or None
     plan_uuid = new_uuid()
     plan = action_plans.create(
         session,
@@ -246,14 +246,13 @@ def _write(
     return Written(plan, replaced)
 
 
-def _summary(solution: Solution, left: str) -> Mapping[str, Any]:
+def _summary(solution: Solution, left: str, kinds: Sequence[Undone]) -> Mapping[str, Any]:
     """What users see of a plan beside its actions: figures, gain, and what was left undone."""
     summary = dict(solution.summary)
     if solution.gain is not None:
         summary["gain"] = {"percent": solution.gain}
     if left:
-        kinds = [each.as_json() for each in solution.undone]
-        summary["undone"] = {"sentence": left, "kinds": kinds}
+        summary["undone"] = {"sentence": left, "kinds": [each.as_json() for each in kinds]}
     return summary
 
 
@@ -314,7 +313,7 @@ def _retry(
     message: str,
 ) -> bool:
     """Let the run wait for its next attempt.  False if nobody wants it any more."""
-    message = _cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
+    message = cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
     if not claims.settle(session, run, AuditState.ONGOING, now, status_message=message):
         return False
     claims.put_back(session, run, now, not_before, message)
@@ -323,15 +322,7 @@ def _retry(
 
 def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
     """Write that the run failed.  False if nobody wants to know any more."""
-    if not claims.settle(session, run, AuditState.FAILED, now, status_message=_cut(message)):
+    if not claims.settle(session, run, AuditState.FAILED, now, status_message=cut(message)):
         return False
-    claims.finish(session, run, RunState.FAILED, now, status_message=_cut(message))
+    claims.finish(session, run, RunState.FAILED, now, status_message=cut(message))
     return True
-
-
-def _cut(message: str) -> str:
-    """*message* as the column takes it, with a sign where something is missing."""
-    message = message.replace("\x00", "")
-    if len(message) <= _MESSAGE_LENGTH:
-        return message
-    return message[: _MESSAGE_LENGTH - 3] + "..."

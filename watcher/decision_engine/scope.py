@@ -33,6 +33,24 @@ def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeMod
     return dataclasses.replace(part, movable=part.movable & ~excluded_servers)
 
 
+def unknown(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names and ids of *scope* that match nothing of *model*, the whole cloud, sorted.
+
+    Somebody mistyped them, or what they named is gone.
+    """
+    rules = all_of(scope, "compute")
+    excluded = all_of(rules, "exclude")
+    aggregates = [*all_of(rules, "host_aggregates"), *all_of(excluded, "host_aggregates")]
+    wanted = {value for entry in aggregates for value in entry.values()}
+    known = {value for host in model.hosts for each in host.aggregates for value in each[:2]}
+    missing = wanted - known
+    missing |= names_of(all_of(rules, "availability_zones")) - {host.zone for host in model.hosts}
+    missing |= names_of(all_of(excluded, "compute_nodes")) - model.host_index.keys()
+    uuids = {entry["uuid"] for entry in all_of(excluded, "instances")}
+    missing |= uuids - model.server_index.keys() if uuids else set()
+    return sorted(str(each) for each in missing - {EVERYTHING})
+
+
 def _part(model: ComputeModel, hosts: Bools) -> ComputeModel:
     """The *hosts* [H] of a model, with the servers that are on them."""
     if hosts.all():

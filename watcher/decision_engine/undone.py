@@ -27,6 +27,7 @@ ROOM: Final = "room"
 LIMIT: Final = "limit"
 BOUND: Final = "bound"
 NO_GAIN: Final = "no_gain"
+UNKNOWN: Final = "unknown"
 
 REASONS: Final[Mapping[str, str]] = {
     EXCLUDED: "excluded by the scope",
@@ -47,6 +48,7 @@ REASONS: Final[Mapping[str, str]] = {
     LIMIT: "too much for the load of any other host",
     BOUND: "left for the next run by the limits of the webhook or of [optimization]",
     NO_GAIN: "not worth a migration",
+    UNKNOWN: "unknown to the cloud",
 }
 """Why things stay as they are, in the words of the sentences that users read."""
 
@@ -58,6 +60,7 @@ class Undone:
     reason: str
     """A key of ``REASONS``, or a word of the strategy's own."""
     count: int
+    """0 for a remark: its text stands by itself."""
     examples: Sequence[str] = ()
     """Names of some of them."""
     text: str = ""
@@ -90,6 +93,13 @@ def grouped(reasons: Iterable[tuple[str, str]], things: str = "servers") -> list
     return sorted(found, key=lambda each: (-each.count, each.reason))
 
 
+def unknown(names: Sequence[str], text: str) -> list[Undone]:
+    """Names that match nothing; *text* says where they stand and what they are not."""
+    if not names:
+        return []
+    return [Undone(UNKNOWN, len(names), tuple(names[:EXAMPLES]), text, "names")]
+
+
 def sentence(unmet: str, undone: Sequence[Undone]) -> str:
     """What stays undone in one sentence; empty if that is nothing.
 
@@ -98,16 +108,22 @@ def sentence(unmet: str, undone: Sequence[Undone]) -> str:
     totals: Counter[str] = Counter()
     for each in undone:
         totals[each.things] += each.count
-    parts = []
+    parts = [each.words for each in undone if not each.count]
     for things, total in totals.items():
-        kinds = [_kind(each) for each in undone if each.things == things]
+        kinds = [_kind(each) for each in undone if each.things == things and each.count]
+        if not kinds:
+            continue
         parts.append(f"{_counted(total, things)}: {', '.join(kinds)}")
     text = ": ".join(filter(None, (unmet, "; ".join(parts))))
     return f"{text}." if text else ""
 
 
+_VERBS: Final = {"names": ("matches nothing", "match nothing")}
+
+
 def _counted(total: int, things: str) -> str:
-    return f"1 {things.removesuffix('s')} stays" if total == 1 else f"{total} {things} stay"
+    one, many = _VERBS.get(things, ("stays", "stay"))
+    return f"1 {things.removesuffix('s')} {one}" if total == 1 else f"{total} {things} {many}"
 
 
 def _kind(each: Undone) -> str:

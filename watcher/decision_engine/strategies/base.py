@@ -13,6 +13,7 @@ from oslo_config import cfg
 from watcher.decision_engine.bounds import Bounds
 from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.undone import Undone
 
 if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs
     from watcher.decision_engine.model.baremetal import BaremetalModel
@@ -56,6 +57,8 @@ class Inputs:
     """The scoring engine of a name.  NotFound."""
     options: Any
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
+    remarks: list[Undone] = dataclasses.field(default_factory=list)
+    """What came up while the inputs were made, and is said with what the strategy left."""
 
 
 class Strategy:

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watcher.cloud.compute import MAINTAINING, Host
 from watcher.common.errors import Invalid, NotFound
+from watcher.decision_engine import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
     from watcher.decision_engine.model.compute import ComputeModel
     from watcher.decision_engine.whatif import WhatIf
+
+_MIGRATABLE = (undone.NO_HOST, undone.NO_GAIN)
+"""What a what-if says of servers that nothing holds."""
+_FORBIDDEN = "not to be migrated, by the parameters of the audit"
 
 
 class HostMaintenance(Strategy):
@@ -64,12 +69,13 @@ class HostMaintenance(Strategy):
             backup = _host(model, parameters, "backup_node")
         if host == backup:
             raise Invalid("backup_node: it must be another host than maintenance_node.")
-        steps = _steps(WhatIf(model), host, backup, parameters)
-        solution = SolutionBuilder()
+        what_if, solution = WhatIf(model), SolutionBuilder()
+        steps = _steps(what_if, host, backup, parameters)
         _propose_states(solution, model, host, steps)
         for step in steps:
             _propose(solution, model, step, backup)
         _summarize(solution, model, host, steps)
+        _say_who_stays(solution, what_if, host, steps)
         return solution.build()
 
 
@@ -176,3 +182,26 @@ def _summarize(
         "after": len(servers) - left,
     }
     solution.summary["active servers on the host"] = {"before": active, "after": active - ended}
+
+
+def _say_who_stays(
+    solution: SolutionBuilder, what_if: WhatIf, host: int, steps: Sequence[_Step]
+) -> None:
+    model, leaving = what_if.model, {step.server for step in steps if step.way != "stop"}
+    staying = [
+        index
+        for index, place in enumerate(model.placement.tolist())
+        if place == host and index not in leaving
+    ]
+    if staying:
+        stopped = {step.server for step in steps} - leaving
+        reasons = {index: what_if.why_not(index) for index in staying if index not in stopped}
+        verb = "do" if len(staying) > 1 else "does"
+        unmet = f"{len(staying)} of the servers on {model.hosts[host].hostname} {verb} not leave it"
+        solution.leave(
+            unmet,
+            undone.grouped(
+                (model.servers[index].name, _FORBIDDEN if reason in _MIGRATABLE else reason)
+                for index, reason in reasons.items()
+            ),
+        )

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
 from watcher.cloud.block_storage import Volume
 from watcher.common.errors import NotConfigured
+from watcher.decision_engine import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -68,6 +70,7 @@ class StorageCapacityBalance(Strategy):
         for move, reason in sorted(told, key=lambda each: not each[0].volume_type):
             _add(solution, model, move, reason)
         _summarize(solution, balance, "after")
+        _say_what_stays(solution, model, balance, {move.volume for move, _ in told}, threshold)
         # The goal's specification counts servers, and no server moves.
         return solution.build(instance_migrations_count=0, instances_count=0)
 
@@ -132,3 +135,40 @@ def _summarize(solution: SolutionBuilder, balance: PoolBalance, when: str) -> No
     fullest, too_full = balance.fullest()
     solution.summary.setdefault("pools that are too full", {})[when] = too_full
     solution.summary.setdefault("fullest pool, %", {})[when] = round(100 * fullest, 1)
+
+
+def _say_what_stays(
+    solution: SolutionBuilder,
+    model: StorageModel,
+    balance: PoolBalance,
+    moved: Container[int],
+    threshold: float,
+) -> None:
+    too_full = balance.fullest()[1]
+    if too_full:
+        over = balance.over[model.placement].tolist()
+        solution.leave(
+            f"{_pools(too_full)} {threshold:g} % full or more",
+            undone.grouped(
+                (
+                    (volume.name or volume.uuid, _hindrance(model, volume))
+                    for index, volume in enumerate(model.volumes)
+                    if over[index] and index not in moved
+                ),
+                "volumes",
+            ),
+        )
+
+
+def _pools(count: int) -> str:
+    return "1 pool stays" if count == 1 else f"{count} pools stay"
+
+
+def _hindrance(model: StorageModel, volume: Volume) -> str:
+    if volume.uuid in model.with_snapshots:
+        return "with snapshots"
+    if volume.status not in ("available", "in-use") or volume.moving:
+        return undone.BUSY
+    if volume.multiattach and volume.attachments:
+        return "attached to several servers"
+    return "for which no other pool has the room and the type"

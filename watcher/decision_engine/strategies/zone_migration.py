@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import collections
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from watcher.cloud.block_storage import Volume
 from watcher.cloud.compute import Server
 from watcher.common.errors import NotFound
+from watcher.decision_engine import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.undone import Undone
+from watcher.decision_engine.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.storage import StorageModel
     from watcher.decision_engine.whatif import WhatIf
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
@@ -112,9 +110,9 @@ class ZoneMigration(Strategy):
 
         parameters, model = inputs.parameters, inputs.compute_model()
         solution = SolutionBuilder()
-        quota = _Quota(parameters["parallel_total"])
+        quota = Quota(parameters["parallel_total"])
         servers = _Servers(WhatIf(model), parameters, quota, solution)
-        volumes = _Volumes(
+        volumes = Volumes(
             inputs.storage_model() if parameters.get("storage_pools") else None,
             model,
             parameters,
@@ -127,22 +125,8 @@ class ZoneMigration(Strategy):
                     servers.migrate(attachment.server_id)
         for uuid in servers.targets:
             servers.migrate(uuid)
+        solution.leave("", [*servers.left(), *volumes.left()])
         return solution.build(**servers.indicators(), **volumes.indicators())
-
-
-class _Quota:
-    """How many actions a plan may have."""
-
-    def __init__(self, total: int) -> None:
-        self._left = total
-        self._taken: dict[str, int] = collections.Counter()
-
-    def allows(self, source: str, per_source: int) -> bool:
-        return self._left > 0 and self._taken[source] < per_source
-
-    def take(self, source: str) -> None:
-        self._left -= 1
-        self._taken[source] += 1
 
 
 class _Servers:
@@ -152,7 +136,7 @@ class _Servers:
         self,
         what_if: WhatIf,
         parameters: Mapping[str, Any],
-        quota: _Quota,
+        quota: Quota,
         solution: SolutionBuilder,
     ) -> None:
         self._what_if, self._quota, self._solution = what_if, quota, solution
@@ -169,6 +153,11 @@ class _Servers:
         """Uuid to index in the model, in the order in which they are to move."""
         self._planned: list[str | None] = []
         """``live`` or ``cold``"""
+        self._waiting: set[int] = set()
+        """For the next plan, as this one is full."""
+        self._refused: set[int] = set()
+        """The host that was asked for cannot take them."""
+        self._moved: set[int] = set()
 
     def _sorted(self, priority: Mapping[str, Any]) -> dict[str, int]:
         model = self._what_if.model
@@ -194,14 +183,17 @@ class _Servers:
         server, where = what_if.model.servers[index], "the scheduler picks the host"
         wanted = self._destinations[server.host]
         if not self._quota.allows(server.host, self._per_node):
+            self._waiting.add(index)
             return
         if wanted is not None:
             destination = what_if.model.host_index[wanted]
             if not what_if.hosts_for(index)[destination]:
+                self._refused.add(index)
                 return
             what_if.move(index, destination)
             where = f"{wanted} was asked for and has room"
         what_if.leavers[index] = False
+        self._moved.add(index)
         self._quota.take(server.host)
         self._planned.append(_way(server))
         self._solution.migrate(
@@ -209,6 +201,25 @@ class _Servers:
             None if wanted is None else what_if.model.hosts[destination],
             f"{server.host} is to be emptied; {where}",
         )
+
+    def left(self) -> list[Undone]:
+        """The servers of the source hosts that this plan does not move, and mistyped hosts."""
+        model = self._what_if.model
+        unknown = sorted(self._destinations.keys() - model.host_index.keys())
+        staying = (
+            (server.name, self._why(index))
+            for index, server in enumerate(model.servers)
+            if server.host in self._destinations and index not in self._moved
+        )
+        found = undone.grouped(staying)
+        return found + undone.unknown(unknown, "in compute_nodes, not a host of the scope")
+
+    def _why(self, index: int) -> str:
+        if index in self._waiting:
+            return FULL
+        if index in self._refused:
+            return REFUSED
+        return self._what_if.why_not(index)
 
     def indicators(self) -> dict[str, int]:
         model = self._what_if.model
@@ -225,134 +236,9 @@ class _Servers:
         }
 
 
-class _Volumes:
-    """The volumes that are to move, and those of them that this plan moves."""
-
-    def __init__(
-        self,
-        storage: StorageModel | None,
-        compute: ComputeModel,
-        parameters: Mapping[str, Any],
-        quota: _Quota,
-        solution: SolutionBuilder,
-    ) -> None:
-        self._compute, self._quota, self._solution = compute, quota, solution
-        self._per_pool = parameters["parallel_per_pool"]
-        self._entries: Sequence[Mapping[str, str]] = parameters.get("storage_pools", ())
-        self.targets: list[Volume] = []
-        """In the order in which they are to move."""
-        self._planned = 0
-        if storage is None:
-            return
-        self._storage = storage
-        self._check_known()
-        self._free = {pool.name: pool.free_capacity_gb for pool in storage.pools}
-        self.targets = self._sorted(parameters.get("priority", {}))
-
-    def _check_known(self) -> None:
-        for entry in self._entries:
-            for key, known in (
-                ("dst_pool", self._storage.pool_index),
-                ("dst_type", self._storage.types),
-            ):
-                if key in entry and entry[key] not in known:
-                    raise NotFound(f"storage_pools: there is no {key} '{entry[key]}'.")
-
-    def _sorted(self, priority: Mapping[str, Any]) -> list[Volume]:
-        sources = [entry["src_pool"] for entry in self._entries]
-        found = [volume for volume in self._storage.volumes if self._entry(volume)]
-        found.sort(key=lambda volume: (*_volume_rank(volume, priority), sources.index(volume.host)))
-        return found
-
-    def _entry(self, volume: Volume) -> Mapping[str, str]:
-        """What is asked for a volume: by its type, else by its pool alone; else nothing."""
-        here = [entry for entry in self._entries if entry["src_pool"] == volume.host]
-        for wanted in (volume.volume_type, None):
-            for entry in here:
-                if entry.get("src_type") == wanted:
-                    return entry
-        return {}
-
-    def migrate(self, volume: Volume) -> bool:
-        """Plan to move a volume, if it can; whether it was planned."""
-        entry = self._entry(volume)
-        pool, volume_type = entry.get("dst_pool"), entry.get("dst_type", "")
-        if not _at_rest(volume) or not self._quota.allows(volume.host, self._per_pool):
-            return False
-        if pool is not None:
-            if not self._fits(volume, pool):
-                return False
-            how = {"migration_type": "migrate", "destination_node": pool}
-            where = f"{pool} was asked for and has room"
-        elif volume_type == volume.volume_type:
-            return False
-        else:
-            how = {"migration_type": "retype", "destination_type": volume_type}
-            where = f"type {volume_type} was asked for"
-        self._quota.take(volume.host)
-        self._planned += 1
-        self._solution.add(
-            "volume_migrate",
-            volume.uuid,
-            f"{volume.host} is to be emptied; {where}",
-            resource_name=volume.name,
-            **how,
-        )
-        return True
-
-    def _fits(self, volume: Volume, pool: str) -> bool:
-        """Whether a volume can be migrated there now; if so, its room is taken."""
-        model, free = self._storage, self._free[pool]
-        if (
-            pool == volume.host
-            or not self._takes(pool, volume)
-            or volume.uuid in model.with_snapshots
-            or (free is not None and free < volume.size_gb)
-            or not self._servers_bear_it(volume)
-        ):
-            return False
-        if free is not None:
-            self._free[pool] = free - volume.size_gb
-        return True
-
-    def _takes(self, name: str, volume: Volume) -> bool:
-        """Whether a pool is in service, and has what the type of a volume asks for."""
-        pool = self._storage.pools[self._storage.pool_index[name]]
-        node = next(node for node in self._storage.nodes if node.host == pool.node)
-        volume_type = self._storage.types.get(volume.volume_type)
-        return (node.state, node.status) == ("up", "enabled") and (
-            volume_type is None or pool.accepts(volume_type)
-        )
-
-    def _servers_bear_it(self, volume: Volume) -> bool:
-        """Only one server that runs, or is paused, gets the new place of a volume."""
-        if len(volume.attachments) > 1:
-            return False
-        index = self._compute.server_index
-        known = [each.server_id for each in volume.attachments if each.server_id in index]
-        states = {self._compute.servers[index[uuid]].state for uuid in known}
-        return states <= {"active", "paused"}
-
-    def indicators(self) -> dict[str, int]:
-        there = len(self.targets)
-        self._solution.summary["volumes in the source pools"] = {
-            "before": there,
-            "after": there - self._planned,
-        }
-        return {
-            f"{prefix}{kind}_count": count
-            for prefix, count in (("", there), ("planned_", self._planned))
-            for kind in ("volume_migrate", "volume_update")
-        }
-
-
 def _way(server: Server) -> str | None:
     """How the state of a server lets it move, whatever else holds it."""
     return {"active": "live", "paused": "live", "stopped": "cold"}.get(server.state)
-
-
-def _at_rest(volume: Volume) -> bool:
-    return volume.status in ("available", "in-use") and not volume.moving
 
 
 def _server_rank(server: Server, priority: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -362,36 +248,6 @@ def _server_rank(server: Server, priority: Mapping[str, Any]) -> tuple[Any, ...]
         "vcpu_num": -server.vcpus,
         "mem_size": -server.memory_mb,
         "disk_size": -server.disk_gb,
-        "created_at": _age(server.created),
+        "created_at": age(server.created),
     }
-    return _rank(priority, names, "compute", values)
-
-
-def _volume_rank(volume: Volume, priority: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Sorts volumes as *priority* has it; its first key counts most."""
-    names = {"project": volume.project_id, "storage_pool": volume.host}
-    values = {"size": -volume.size_gb, "created_at": _age(volume.created)}
-    return _rank(priority, names, "storage", values)
-
-
-def _rank(
-    priority: Mapping[str, Any],
-    names: Mapping[str, str],
-    kind: str,
-    values: Mapping[str, Any],
-) -> tuple[Any, ...]:
-    """*names* rank by their position in the list of their key, *values* by themselves."""
-    return tuple(
-        _position(names[key], wanted) if key in names else values[wanted]
-        for key, wanted in priority.items()
-        if key in names or key == kind
-    )
-
-
-def _position(name: str, names: Sequence[str]) -> int:
-    return names.index(name) if name in names else len(names)
-
-
-def _age(created: datetime.datetime | None) -> tuple[bool, datetime.datetime | None]:
-    """What is not known counts as new."""
-    return created is None, created
+    return rank(priority, names, "compute", values)

@@ -5,13 +5,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import ServerGroup
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
+from watcher.decision_engine import undone
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
-from watcher.tests.unit.decision_engine.clusters import host, server
+from watcher.tests.unit.decision_engine.clusters import host, server, uid
 
 
 def solve(model, node="h1", **parameters):
@@ -49,6 +51,33 @@ class HostMaintenanceTest(TestCase):
 
     def change_host(self, number, **values):
         self.hosts[number] = dataclasses.replace(self.hosts[number], **values)
+
+    def test_servers_that_cannot_leave_are_named_with_the_reason(self):
+        self.servers += [
+            server("s5", "h1", locked=True),
+            server("s6", "h1", state="error"),
+            server("s7", "h1"),
+            server("s8", "h2"),
+        ]
+        groups = [ServerGroup(uid("g"), "affinity", [uid("s7"), uid("s8")])]
+        model = ComputeModel.build(self.hosts, self.servers, groups)
+        solution = solve(model)
+        self.assertEqual("3 of the servers on h1 do not leave it", solution.unmet)
+        self.assertEqual(
+            {(undone.LOCKED, ("s5",)), (undone.STATE, ("s6",)), (undone.AFFINITY, ("s7",))},
+            {(each.reason, tuple(each.examples)) for each in solution.undone},
+        )
+
+    def test_servers_that_the_parameters_keep_are_named(self):
+        solution = self.solve(disable_live_migration=True)
+        self.assertEqual("1 of the servers on h1 does not leave it", solution.unmet)
+        (kept,) = solution.undone
+        self.assertEqual(("s2",), tuple(kept.examples))
+        self.assertIn("by the parameters", kept.words)
+
+    def test_nothing_is_said_when_all_leave(self):
+        solution = self.solve()
+        self.assertEqual(("", ()), (solution.unmet, solution.undone))
 
     def test_the_host_is_disabled_and_its_servers_leave(self):
         solution = self.solve()

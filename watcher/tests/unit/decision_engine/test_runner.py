@@ -17,16 +17,19 @@ from watcher.db.models import (
     AuditEvent,
     AuditRun,
     EfficacyIndicator,
+    Explanation,
     Goal,
     Strategy,
     Webhook,
 )
+from watcher.decision_engine import undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.decision_engine.undone import Undone
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
 from watcher.tests.emulated.server import EmulatedServer, Fault
@@ -116,6 +119,25 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual((RunState.SUCCEEDED, plan.id), (run.state, run.action_plan_id))
         self.assertEqual(AuditState.SUCCEEDED, self.reload(audit).state)
         self.assertEqual([], self.applier.rung)
+
+    def test_what_was_left_undone_is_said_in_the_plan_and_in_the_run(self) -> None:
+        kinds = [Undone(undone.LOCKED, 5, ("a", "b", "c")), Undone(undone.ROOM, 1, ("d",))]
+        solution = Solution(gain=12.5, unmet="1 host stays above 80 % CPU", undone=kinds)
+        run = self.claim(self.audit())
+        with mock.patch.object(Dummy, "execute", return_value=solution):
+            self.runner.run(run)
+        sentence = (
+            "1 host stays above 80 % CPU: 6 servers stay: 5 locked (a, b, c, ...), "
+            "1 too large for the room on any other host (d)."
+        )
+        (plan,) = self.plans()
+        self.assertEqual((PlanState.SUCCEEDED, sentence), (plan.state, plan.status_message))
+        self.assertEqual(sentence, self.reload(run).status_message)
+        with self.database.reader() as session:
+            summary = session.get_one(Explanation, plan.id).summary
+        self.assertEqual({"percent": 12.5}, summary["gain"])
+        self.assertEqual(sentence, summary["undone"]["sentence"])
+        self.assertEqual([5, 1], [each["count"] for each in summary["undone"]["kinds"]])
 
     def test_auto_trigger_hands_the_plan_to_the_applier(self) -> None:
         self.runner.run(self.claim(self.audit(auto_trigger=True)))

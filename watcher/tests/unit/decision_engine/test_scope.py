@@ -47,6 +47,18 @@ class ScopeTest(TestCase):
         for rules in ([], [{"compute": []}], [{"storage": []}]):
             self.assertIs(model, scope.apply(model, rules))
 
+    def test_names_that_match_nothing_are_found(self):
+        model = ComputeModel.build(HOSTS, SERVERS)
+        rules = [
+            {"availability_zones": [{"name": "az1"}, {"name": "az9"}, {"name": "*"}]},
+            {"host_aggregates": [{"id": 1}, {"name": "green"}, {"id": 7}, {"name": "gren"}]},
+            {"exclude": [{"compute_nodes": [{"name": "h1"}, {"name": "h-1"}]}]},
+            {"exclude": [{"instances": [{"uuid": uid("s1")}, {"uuid": uid("gone")}]}]},
+        ]
+        expected = sorted(["az9", "7", "gren", "h-1", uid("gone")])
+        self.assertEqual(expected, scope.unknown(model, [{"compute": rules}]))
+        self.assertEqual([], scope.unknown(model, [{"storage": []}]))
+
     def test_included_zones_and_aggregates_add_up(self):
         self.assertEqual(["h3"], hosts({"availability_zones": [{"name": "az2"}]}))
         self.assertEqual(["h1", "h2"], hosts({"host_aggregates": [{"id": 1}]}))

@@ -80,6 +80,18 @@ class StorageCapacityBalanceTest(TestCase):
     def solved(self, *volumes, **values):
         return moves(solve(self.pools, volumes, **values))
 
+    def test_what_stays_too_full_is_said(self):
+        pools = [pool(FULL, 95), pool(HALF, 2, 12)]
+        solution = solve(pools, [volume("v", 50), volume("w", 40)], snapshots=["w"])
+        self.assertEqual("1 pool stays 80 % full or more", solution.unmet)
+        self.assertEqual(
+            {
+                "with snapshots": ["name-w"],
+                "for which no other pool has the room and the type": ["name-v"],
+            },
+            {each.words: list(each.examples) for each in solution.undone},
+        )
+
     def test_the_smallest_that_is_enough_goes_to_the_emptiest_pool(self):
         """90 of 100 GB are used, so more than 10 have to go."""
         solution = solve(self.pools, [volume("v1", 10), volume("v2", 12), volume("v3", 40)])

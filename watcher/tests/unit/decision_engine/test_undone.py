@@ -18,11 +18,11 @@ class SentenceTest(TestCase):
 
     def test_things_of_several_sorts(self) -> None:
         kinds = [
-            Undone("unknown", 1, ("h9",), "that no host has", "names"),
+            Undone(undone.UNKNOWN, 1, ("h9",), "of the scope, unknown to the cloud", "names"),
             Undone(undone.BUSY, 1, ("s1",)),
         ]
         self.assertEqual(
-            "1 name stays: 1 that no host has (h9); "
+            "1 name matches nothing: 1 of the scope, unknown to the cloud (h9); "
             "1 server stays: 1 busy with another task in nova (s1).",
             undone.sentence("", kinds),
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from watcher.cloud.block_storage import Attachment, Pool, StorageNode, Volume, VolumeType
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
-from watcher.decision_engine import efficacy
+from watcher.decision_engine import efficacy, undone, zone_volumes
 from watcher.decision_engine.goals import HardwareMaintenance
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.storage import StorageModel
@@ -64,6 +64,10 @@ def created(day):
     return datetime.datetime(2026, 1, day)
 
 
+def left(solution):
+    return {each.words: tuple(each.examples) for each in solution.undone}
+
+
 class ServersTest(TestCase):
     def setUp(self):
         super().setUp()
@@ -85,6 +89,22 @@ class ServersTest(TestCase):
             for entry in entries or [("h1",)]
         ]
         return solve(dataclasses.replace(model, movable=movable), compute_nodes=nodes, **parameters)
+
+    def test_what_stays_is_named_with_the_reason(self):
+        self.servers.append(server("s6", "h1", locked=True))
+        always = {
+            undone.REASONS[undone.LOCKED]: ("s6",),
+            undone.REASONS[undone.STATE]: ("s5",),
+            "in compute_nodes, not a host of the scope": ("h-1",),
+        }
+        for limit, expected in (
+            (99, {zone_volumes.REFUSED: ("s2",)}),
+            (1, {zone_volumes.FULL: ("s2", "s3")}),
+        ):
+            entries = {"compute_nodes": [{"src_node": "h1", "dst_node": "h2"}, {"src_node": "h-1"}]}
+            model = ComputeModel.build(self.hosts, self.servers)
+            solution = solve(model, parallel_per_node=limit, **entries)
+            self.assertEqual(always | expected, left(solution))
 
     def test_the_scheduler_picks(self):
         solution = self.solve()
