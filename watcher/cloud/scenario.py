@@ -16,7 +16,9 @@ list them one by one with the fields of ``cloud.compute``, and ``metrics`` has
 ``host`` and ``instance``, each ``{uuid: {metric: value}}``.  A server's ``host`` is a
 hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics,
 ``migration_seconds`` and ``migration_fails`` say how its migrations and resizes go;
-``switch_seconds`` is what every stop and start takes.  ``storage`` is described in
+``switch_seconds`` is what every stop and start takes.  With ``metrics_average: {seconds:
+60, step: 10}`` the metrics of CPU and memory, and with them the alarms, are means over so
+many seconds, up to the last multiple of ``step``.  ``storage`` is described in
 ``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
 """
 
@@ -32,6 +34,7 @@ import yaml
 from watcher.cloud import generator, simulated_baremetal
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
 from watcher.cloud.fields import made, moment, refuse_unknown, uuid_of
+from watcher.cloud.simulated_averages import Average
 from watcher.common.errors import Invalid
 
 Values = dict[str, dict[str, Any]]
@@ -46,6 +49,7 @@ _KEYS = {
     "server_groups",
     "flavors",
     "metrics",
+    "metrics_average",
     "migration_seconds",
     "switch_seconds",
     "surges",
@@ -110,6 +114,8 @@ class Scenario:
     storage: Mapping[str, Any] | None = None
     """What ``simulated_storage`` reads; None: there is no block storage."""
     machines: list[simulated_baremetal.Machine] = dataclasses.field(default_factory=list)
+    metrics_average: Average | None = None
+    """None: metrics are the present values."""
     switch_seconds: float = 3.0
     """How long a server takes to stop or to start."""
 
@@ -166,6 +172,7 @@ class Scenario:
                 for entry in content.get("hosts", ())
                 if "power" in entry
             ],
+            _average(content.get("metrics_average")),
             float(content.get("switch_seconds", cls.switch_seconds)),
         )
 
@@ -215,6 +222,15 @@ def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Val
             metrics.setdefault(metric, {})[fields["uuid"]] = fields.pop(key)
     fields["created"] = moment(fields.get("created"))
     return made(Server, "servers", fields)
+
+
+def _average(entry: Any) -> Average | None:
+    if entry is None:
+        return None
+    average = made(Average, "metrics_average", entry)
+    if not (average.seconds > 0 and average.step >= 0):
+        raise Invalid("metrics_average: seconds must be above 0, and step not below.")
+    return average
 
 
 def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:

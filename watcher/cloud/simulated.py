@@ -317,6 +317,7 @@ class SimulatedCloud:
         self._unconfirmed.update(self._restored(_Migration, state["unconfirmed"], now))
         self._switches.update(self._restored(_Switch, state["switches"], now))
         self._ended.restore(state.get("ended_migrations", ()), now)
+        self.loads.begin()
 
     def _restored(
         self, kind: type[W], shown: Sequence[Mapping[str, Any]], now: float
@@ -346,6 +347,7 @@ class SimulatedCloud:
     def _end(self, migration: _Migration) -> None:
         uuid = migration.server
         del self._migrations[uuid]
+        self.loads.keep(migration.due - self._began, self._servers.values())
         self._ended.add(
             uuid, migration.source, migration.destination, migration.due, not migration.fails
         )
