@@ -119,15 +119,17 @@ class Applier:
         if interrupts.stopped:
             self._let_go(plan)
             return
-        end = self._database.write(lambda session: workflow.finish(session, plan, *remarks))
+        now = timeutils.utcnow()
+        end = self._database.write(lambda session: workflow.finish(session, plan, now, *remarks))
         self._tell_end(plan, end)
 
     def _fail(self, plan: Plan, error: Exception) -> None:
         known = isinstance(error, WatcherError)
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
         why = str(error) if known else f"{type(error).__name__}: {error}"
+        now = timeutils.utcnow()
         try:
-            end = self._database.write(lambda session: workflow.fail(session, plan, why))
+            end = self._database.write(lambda session: workflow.fail(session, plan, now, why))
         except LostClaim as lost:
             LOG.warning("%s", lost)
         else:

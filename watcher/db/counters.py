@@ -47,6 +47,8 @@ PLAN_TIME: Final = "plan_time"
 """Runs of EVENT audits that made a plan, by the bucket of the time from the alarm on."""
 ACTIONS: Final = "actions"
 """That ended, by type and result."""
+PROMISE_ERROR: Final = "promise_error"
+"""Plans that were reviewed, by strategy and the bucket of how far from its promise each was."""
 TAKE_OVERS: Final = "take_overs"
 """Runs or action plans whose holder died, by which of the two."""
 
@@ -57,9 +59,14 @@ SUM: Final = "sum"
 ALL: Final = "+Inf"
 RUN_BUCKETS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 PLAN_BUCKETS: Final = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
+PROMISE_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 1, 2)
 
-BUCKETS: Final = {RUN_TIME: RUN_BUCKETS, PLAN_TIME: PLAN_BUCKETS}
-"""Upper bounds in seconds."""
+BUCKETS: Final = {
+    RUN_TIME: RUN_BUCKETS,
+    PLAN_TIME: PLAN_BUCKETS,
+    PROMISE_ERROR: PROMISE_BUCKETS,
+}
+"""Upper bounds, in seconds; of promises, in shares of what was promised."""
 
 _RUN_ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 _ACTION_ENDS = (
@@ -112,6 +119,20 @@ def add(queryable: Queryable, counts: Counts) -> None:
 def add_take_over(session: Session, of: str) -> None:
     """Count that a RUN or an ACTION_PLAN whose holder died has another one now."""
     add(session, collections.Counter({(TAKE_OVERS, of): 1}))
+
+
+def add_promise(session: Session, strategy: str, kept: float) -> None:
+    """Count that a plan of *strategy* was found to have *kept* that share of its promise.
+
+    Only here, not in rows: a scrape must not read a history that grows.
+    """
+    error = abs(1 - kept)
+    kind = (PROMISE_ERROR, strategy)
+    counts: Counts = collections.Counter(
+        {(*kind, str(bound)): 1 for bound in PROMISE_BUCKETS if error <= bound}
+    )
+    counts.update({(*kind, ALL): 1, (*kind, SUM): round(1000 * error)})
+    add(session, counts)
 
 
 def _of_events(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:

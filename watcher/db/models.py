@@ -2,8 +2,7 @@
 """The tables, and at the same time the objects that the services work with.
 
 The first part is the schema that existing installations have.  ``audit_runs``,
-``audit_events``, ``webhooks``, ``action_plan_leases`` and ``action_plan_explanations``
-are ours alone.
+``audit_events``, ``webhooks`` and the tables that say more of action plans are ours alone.
 
 All times are naive UTC.  A row is soft-deleted by ``deleted = id`` and a
 ``deleted_at``, so that a name may be used again: names are unique together
@@ -11,7 +10,6 @@ with ``deleted``.
 """
 
 import datetime
-import json
 import uuid as uuidlib
 from typing import Any
 
@@ -20,8 +18,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Computed,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -31,45 +27,10 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
 
 from watcher.common import states
-
-Precise = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-"""A time with microseconds everywhere; MySQL's plain DATETIME stops at seconds."""
-
-Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
-"""Text of megabytes; MySQL's plain TEXT stops at 64 KiB."""
-
-
-class _Json(TypeDecorator[Any]):
-    """JSON in a text column.  Null is written as an empty value of the type."""
-
-    impl = Long
-    cache_ok = True
-    python_type: type = object
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        if value is None:
-            value = self.python_type()
-        if not isinstance(value, self.python_type):
-            raise TypeError(f"{value!r} is not a {self.python_type.__name__}")
-        return json.dumps(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return json.loads(value) if value is not None else None
-
-
-class JsonDict(_Json):
-    cache_ok = True
-    python_type = dict
-
-
-class JsonList(_Json):
-    cache_ok = True
-    python_type = list
+from watcher.db.columns import JsonDict, JsonList, Long, Precise
 
 
 def new_uuid() -> str:
@@ -410,6 +371,36 @@ class Explanation(Base):
     """What the plan changes: ``{name: {"before": number, "after": number}}``."""
     reasons: Mapped[dict[str, Any]]
     """Action uuid to a sentence."""
+
+
+class Review(Base):
+    """What a plan has promised, and what it did: measured when its window has passed.
+
+    Written with the plan.  It is due once the plan has ended, and no more once it is made.
+    """
+
+    __tablename__ = "action_plan_reviews"
+
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
+    promise: Mapped[dict[str, Any]]
+    window_seconds: Mapped[int]
+    """Seconds from the end of the plan until measured values tell of what it did."""
+    ended_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
+    due_at: Mapped[datetime.datetime | None] = mapped_column(Precise, index=True)
+    """When an engine is to look next; who claims the review moves it on, which is a lease."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    reviewed_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
+    realised: Mapped[dict[str, Any]]
+    """Figure of the summary to its value afterwards."""
+    kept: Mapped[float | None] = mapped_column(Float())
+    """The share of the promise that came true, 1 for all of it; None if it cannot be told."""
+    message: Mapped[str | None] = mapped_column(String(255))
+    counts: Mapped[bool] = mapped_column(default=True)
+    """Whether it tells for or against its audit; not what somebody has looked at."""
+    distrusts: Mapped[bool] = mapped_column(default=False)
+    """Whether it is the one that took auto_trigger from its audit."""
+
+    action_plan: Mapped[ActionPlan] = relationship(lazy="raise")
 
 
 class Tally(Base):

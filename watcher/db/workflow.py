@@ -3,6 +3,7 @@
 
 import collections
 import dataclasses
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases
+from watcher.db import leases, reviews
 from watcher.db.messages import cut
 from watcher.db.models import (
     Action,
@@ -155,10 +156,11 @@ def settle(session: Session, plan: Plan, step: Step, message: str) -> None:
     leases.progress(session, plan.id, plan.engine)
 
 
-def finish(session: Session, plan: Plan, *remarks: str) -> End:
+def finish(session: Session, plan: Plan, now: datetime.datetime, *remarks: str) -> End:
     """End a plan whose steps have ended, and let go of it.
 
-    The *remarks* are sentences for its users.  LostClaim if the plan is no longer held.
+    The *remarks*, on what was rolled back, are sentences for its users.  LostClaim if the
+    plan is no longer held.
     """
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
@@ -172,6 +174,8 @@ def finish(session: Session, plan: Plan, *remarks: str) -> End:
         end = End(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
+    if not (remarks and outcome == PlanState.FAILED):  # what was rolled back has done nothing
+        reviews.plan_ended(session, plan.id, end.state, now)
     _let_go(session, plan)
     return end
 
@@ -194,7 +198,7 @@ def _failed(session: Session, plan: Plan, counts: collections.Counter[str]) -> s
     return f"{counts[ActionState.FAILED]} of {counts.total()} actions failed; the first: {message}"
 
 
-def fail(session: Session, plan: Plan, why: str) -> End:
+def fail(session: Session, plan: Plan, now: datetime.datetime, why: str) -> End:
     """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
 
     Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
@@ -210,6 +214,7 @@ def fail(session: Session, plan: Plan, why: str) -> End:
         ActionState.CANCELLING: ActionState.FAILED,
     }
     ended = _end_actions(session, plan, ends, cut(why))
+    reviews.plan_ended(session, plan.id, PlanState.FAILED, now)
     _let_go(session, plan)
     return End(old_state, PlanState.FAILED, ended)
 

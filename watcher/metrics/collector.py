@@ -70,6 +70,12 @@ _HISTOGRAMS = (
         "Time from the first alarm of a run to its action plan.",
         (),
     ),
+    (
+        counters.PROMISE_ERROR,
+        "watcher_plan_promise_error",
+        "How far plans were from their promise, in shares of it, when they were looked at.",
+        ("strategy",),
+    ),
 )
 
 _ALWAYS: tuple[tuple[str, ...], ...] = (

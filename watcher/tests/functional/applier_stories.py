@@ -13,7 +13,7 @@ from watcher.applier.rollback import ROLLED_BACK
 from watcher.applier.service import Applier
 from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, models, workflow
+from watcher.db import leases, models, reviews, workflow
 from watcher.db.claims import Lease
 from watcher.tests.base import PATIENCE
 from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease
@@ -57,6 +57,16 @@ class ApplierStories(Story):
         self.assertEqual({"b"}, {self.cloud.server(uuid).host for uuid in self.uuids[:3]})
         self.assertEqual([], self.leases())
         self.assertTrue(self.bell.rung.is_set())
+
+    def test_what_a_plan_did_is_to_be_looked_at_after_its_end(self) -> None:
+        row = self.add_plan(self.migration(0))
+        with self.database.writer() as session:
+            reviews.add(session, row.id, {"figure": "f"}, 60)
+        self.carry_out(row)
+        with self.database.reader() as session:
+            review = session.get_one(models.Review, row.id)
+        assert review.due_at is not None and review.ended_at is not None
+        self.assertEqual(60, (review.due_at - review.ended_at).total_seconds())
 
     def test_a_failed_action_does_not_stop_the_others(self) -> None:
         first = {**self.migration(0, destination_node="x"), "uuid": models.new_uuid()}
@@ -275,10 +285,10 @@ class ApplierStories(Story):
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row))
 
     def after_cancel(self, row: models.ActionPlan, do: Callable[..., Any]) -> Callable[..., Any]:
-        def call(session: Any, plan: Any) -> Any:
+        def call(session: Any, plan: Any, now: Any) -> Any:
             session.get_one(models.ActionPlan, row.id).state = PlanState.CANCELLING
             session.flush()
-            return do(session, plan)
+            return do(session, plan, now)
 
         return call
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common import errors
 from watcher.common.states import RunState
-from watcher.db import models, purge, runs
+from watcher.db import models, purge, reviews, runs
 from watcher.db.purge import Selection
 from watcher.db.session import Database
 from watcher.tests import factories
@@ -40,6 +40,7 @@ class PurgeStories:
         session.add(models.EfficacyIndicator(name="n", data=1.0, action_plan_id=plan.id))
         session.add(models.ActionPlanLease(action_plan_id=plan.id, engine="e", expires_at=NOW))
         session.add(models.Explanation(action_plan_id=plan.id, summary={}, reasons={}))
+        reviews.add(session, plan.id, {}, 0)
         session.add(models.Webhook(audit_id=audit.id))
         event = factories.accepted(session, audit.id, NOW)
         run = session.get_one(models.AuditRun, event.run_id)

@@ -91,6 +91,17 @@ watcher_alarm_to_plan_seconds_bucket{le="3600.0"} 1.0
 watcher_alarm_to_plan_seconds_bucket{le="+Inf"} 1.0
 watcher_alarm_to_plan_seconds_count 1.0
 watcher_alarm_to_plan_seconds_sum 3.125
+# HELP watcher_plan_promise_error How far plans were from their promise, in shares of it, when they were looked at.
+# TYPE watcher_plan_promise_error histogram
+watcher_plan_promise_error_bucket{le="0.1",strategy="hot"} 0.0
+watcher_plan_promise_error_bucket{le="0.25",strategy="hot"} 1.0
+watcher_plan_promise_error_bucket{le="0.5",strategy="hot"} 1.0
+watcher_plan_promise_error_bucket{le="0.75",strategy="hot"} 1.0
+watcher_plan_promise_error_bucket{le="1.0",strategy="hot"} 1.0
+watcher_plan_promise_error_bucket{le="2.0",strategy="hot"} 1.0
+watcher_plan_promise_error_bucket{le="+Inf",strategy="hot"} 1.0
+watcher_plan_promise_error_count{strategy="hot"} 1.0
+watcher_plan_promise_error_sum{strategy="hot"} 0.2
 # HELP watcher_queue_depth Runs that wait, by what they wait for.
 # TYPE watcher_queue_depth gauge
 watcher_queue_depth{reason="due"} 1.0
@@ -184,6 +195,7 @@ class MetricsStories(TestCase):
             ActionState.PENDING,
         ):
             factories.action(session, plan, action_type="migrate", state=state)
+        counters.add_promise(session, "hot", kept=0.8)
         run.state, run.action_plan_id = RunState.SUCCEEDED, plan.id
         run.started_at = begin + SECOND
         run.finished_at = begin + 3.125 * SECOND

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reviews of action plans: who looks when at what a plan did, and what audits are trusted with.
+
+A review is due one window after the end of its plan.  A claim is one compare-and-swap that
+moves ``due_at`` on: whoever claims it has it until then, and if that is not heard of any
+more the review is simply due again.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from watcher.common.states import ActionState, PlanState
+from watcher.db import counters
+from watcher.db.models import Action, ActionPlan, Audit, AuditRun, Review
+
+HALF: Final = 0.5
+"""Less than this share of a promise is a broken one."""
+
+
+def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_seconds: int) -> None:
+    """Note what a plan promises, which somebody is to look at once it has been carried out."""
+    session.add(
+        Review(
+            action_plan_id=plan_id,
+            promise=dict(promise),
+            window_seconds=window_seconds,
+            realised={},
+        )
+    )
+
+
+def plan_ended(session: Session, plan_id: int, state: str, now: datetime.datetime) -> None:
+    """Make the review of a plan due, if it has one and there is something to look at.
+
+    That is so if an action SUCCEEDED, a migration if the plan did not.
+    """
+    window_seconds = session.scalar(
+        select(Review.window_seconds).where(Review.action_plan_id == plan_id)
+    )
+    if window_seconds is None:
+        return
+    done = (Action.action_plan_id == plan_id) & (Action.state == ActionState.SUCCEEDED)
+    if state == PlanState.FAILED:
+        done &= Action.action_type == "migrate"
+    elif state != PlanState.SUCCEEDED:
+        return
+    session.execute(
+        update(Review)
+        .where(Review.action_plan_id == plan_id, exists().where(done))
+        .values(ended_at=now, due_at=now + datetime.timedelta(seconds=window_seconds))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
+    """Ids of the plans whose reviews are due, the one that waits longest first."""
+    return session.scalars(
+        select(Review.action_plan_id)
+        .where(Review.due_at <= now)
+        .order_by(Review.due_at, Review.action_plan_id)
+        .limit(limit)
+    ).all()
+
+
+def claim(
+    session: Session, plan_id: int, lease: datetime.timedelta, now: datetime.datetime
+) -> Review | None:
+    """A due review with its plan, audit and strategy, for the caller alone as long as its lease
+    lasts.  None if somebody else was faster."""
+    claimed = session.execute(
+        update(Review)
+        .where(Review.action_plan_id == plan_id, Review.due_at <= now)
+        .values(due_at=now + lease, attempt=Review.attempt + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if claimed.rowcount != 1:  # type: ignore[attr-defined]
+        return None
+    plan = joinedload(Review.action_plan)
+    return session.scalars(
+        select(Review)
+        .where(Review.action_plan_id == plan_id)
+        .options(plan.joinedload(ActionPlan.audit), plan.joinedload(ActionPlan.strategy))
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def run_of(session: Session, plan_id: int) -> AuditRun | None:
+    """The run that made a plan, with its audit."""
+    return session.scalars(
+        select(AuditRun)
+        .where(AuditRun.action_plan_id == plan_id)
+        .options(joinedload(AuditRun.audit))
+        .limit(1)
+    ).first()
+
+
+def made(session: Session, plan_id: int) -> Mapping[str, Sequence[str]]:
+    """Uuids of the servers that a plan was to migrate, by the states of the actions."""
+    found: dict[str, list[str]] = {}
+    for state, parameters in session.execute(
+        select(Action.state, Action.input_parameters).where(
+            Action.action_plan_id == plan_id, Action.action_type == "migrate"
+        )
+    ):
+        found.setdefault(state or "", []).append((parameters or {}).get("resource_id") or "")
+    return found
+
+
+def is_whole(session: Session, plan_id: int) -> bool:
+    """Whether every action of a plan has SUCCEEDED."""
+    other = (Action.action_plan_id == plan_id) & (Action.state != ActionState.SUCCEEDED)
+    return not session.scalar(select(exists().where(other)))
+
+
+def postpone(session: Session, review: Review, until: datetime.datetime) -> None:
+    """Let a claimed review be due again at *until*; nothing if the claim has lapsed."""
+    _write(session, review, due_at=until)
+
+
+def conclude(session: Session, review: Review, now: datetime.datetime, **values: Any) -> bool:
+    """Write what a claimed review has found.  False if the claim has lapsed."""
+    if not _write(session, review, due_at=None, reviewed_at=now, **values):
+        return False
+    if values.get("kept") is not None:
+        counters.add_promise(session, review.action_plan.strategy.name, values["kept"])
+    return True
+
+
+def distrust(session: Session, review: Review, number: int, sentence: str) -> bool:
+    """Take auto_trigger from the audit of a review that was just concluded, and say so, if
+    each of the last *number* reviews of its plans that count found a broken promise."""
+    audit_id = review.action_plan.audit_id
+    last = session.scalars(
+        select(Review.kept)
+        .join(ActionPlan, ActionPlan.id == Review.action_plan_id)
+        .where(ActionPlan.audit_id == audit_id, Review.counts, Review.kept.is_not(None))
+        .order_by(Review.reviewed_at.desc(), Review.action_plan_id.desc())
+        .limit(number)
+    ).all()
+    if not number or len(last) < number or any((kept or 0.0) >= HALF for kept in last):
+        return False
+    taken = session.execute(
+        update(Audit)
+        .where(Audit.id == audit_id, Audit.deleted == 0, Audit.auto_trigger)
+        .values(auto_trigger=False, status_message=sentence)
+        .execution_options(synchronize_session=False)
+    )
+    if taken.rowcount != 1:  # type: ignore[attr-defined]
+        return False
+    session.execute(
+        update(Review)
+        .where(Review.action_plan_id == review.action_plan_id)
+        .values(distrusts=True)
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def is_distrusted(session: Session, audit: Audit) -> bool:
+    """Whether a review has taken auto_trigger from *audit*, and nobody has given it back."""
+    if audit.auto_trigger:
+        return False
+    found = (
+        exists()
+        .where(ActionPlan.id == Review.action_plan_id, ActionPlan.audit_id == audit.id)
+        .where(Review.distrusts)
+    )
+    return bool(session.scalar(select(found)))
+
+
+def forgive(session: Session, audit_id: int) -> None:
+    """Let all plans of an audit until now say nothing of it any more: somebody has looked."""
+    of_audit = select(ActionPlan.id).where(ActionPlan.audit_id == audit_id)
+    session.execute(
+        update(Review)
+        .where(Review.action_plan_id.in_(of_audit))
+        .values(counts=False, distrusts=False)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def of_plans(session: Session, plans: Iterable[ActionPlan]) -> Mapping[int, Review]:
+    """Plan id to its review, for those of *plans* that are due for one or have had it."""
+    plan_ids = [plan.id for plan in plans]
+    found = session.scalars(
+        select(Review).where(Review.action_plan_id.in_(plan_ids), Review.ended_at.is_not(None))
+    )
+    return {review.action_plan_id: review for review in found}
+
+
+def _write(session: Session, review: Review, **values: Any) -> bool:
+    written = session.execute(
+        update(Review)
+        .where(
+            Review.action_plan_id == review.action_plan_id,
+            Review.attempt == review.attempt,
+            Review.reviewed_at.is_(None),
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return written.rowcount == 1  # type: ignore[attr-defined, no-any-return]
