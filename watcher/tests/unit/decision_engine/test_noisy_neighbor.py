@@ -21,7 +21,7 @@ class Caches:
         self.values = {uid(name): pair for name, pair in values.items()}
         self.calls = []
 
-    def read(self, name, servers, period, aggregate, granularity):
+    def read(self, name, servers, period, aggregate, granularity, optional=()):
         self.calls.append((name, period, aggregate, granularity))
         pairs = {each.uuid: self.values[each.uuid] for each in servers if each.uuid in self.values}
         if period == 100:
