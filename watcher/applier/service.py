@@ -178,8 +178,8 @@ class Applier:
 
     def _beat(self) -> None:
         now = timeutils.utcnow()
+        self.dispatcher.beat(now)  # before anything that may take its time, or fail
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
-        self.dispatcher.beat(now)
         self._monitor.look(now)
 
 

@@ -30,6 +30,8 @@ from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Wake
 from watcher.rpc.questions import Calls
 
+LOG = log.getLogger(__name__)
+
 LOOPBACK = "127.0.0.1"
 
 DESCRIPTION = """The API, the decision engine and the applier of Watcher in one process, on a
@@ -67,7 +69,9 @@ class Services:
         migration.ensure(database)
         decision_engine, applier = Wake(), Wake()
         notifications = self._notifications = Notifications(conf, database)
-        self._engine = DecisionEngine(conf, database, cloud, applier, notifications, transport)
+        self._engine = DecisionEngine(
+            conf, database, cloud, applier, notifications, transport, restart
+        )
         self._applier = Applier(conf, database, cloud, decision_engine, notifications, transport)
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
@@ -168,6 +172,12 @@ def make_state_dir(path: str) -> None:
 def saved_cloud(conf: cfg.ConfigOpts) -> str:
     """The file that keeps the state of the cloud, and that pictures are drawn from."""
     return os.path.join(conf.state_dir, "cloud.json")
+
+
+def restart() -> None:
+    """Begin anew in this process: some of its threads would never end."""
+    LOG.critical("watcher-all-in-one restarts: too many of its threads do not end")
+    os.execv(sys.executable, sys.orig_argv)
 
 
 def prepare(conf: cfg.ConfigOpts) -> AllInOne:

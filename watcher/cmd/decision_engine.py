@@ -23,7 +23,9 @@ class Process(process.Process):
         from watcher.rpc import doorbell
 
         applier = doorbell.applier(self.conf, transport)
-        return DecisionEngine(self.conf, database, cloud, applier, notifications, transport)
+        return DecisionEngine(
+            self.conf, database, cloud, applier, notifications, transport, self.restart
+        )
 
     def run(self) -> None:
         from watcher.cmd import exposure

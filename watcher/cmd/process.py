@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from watcher.cloud import Cloud
     from watcher.db.session import Database
     from watcher.notifications import Notifications
+
+
+LOG = log.getLogger(__name__)
 
 
 class Startable(Protocol):
@@ -60,6 +64,12 @@ class Process(cotyledon.Service):
         self._database.wait(self.stopping)
         if not self.stopping.is_set():
             self._service.start()
+
+    def restart(self) -> None:
+        """End now, as some threads never would; the parent starts another process."""
+        LOG.critical("%s restarts: too many of its threads do not end", self.name)
+        self._notifications.stop()
+        os._exit(1)
 
     def terminate(self) -> None:
         self.stopping.set()

@@ -20,6 +20,20 @@ OPTIONS = [
         help="Audits that one decision engine runs at once.",
     ),
     cfg.IntOpt(
+        "max_run_seconds",
+        default=900,
+        min=1,
+        help="Seconds after which a run that has not ended is FAILED. What it does then is no "
+        "longer written, and another thread takes the place of the one that carries it out.",
+    ),
+    cfg.IntOpt(
+        "max_lost_workers",
+        default=3,
+        min=1,
+        help="Threads whose run took longer than max_run_seconds and that still do not end, "
+        "after which the decision engine hands back its other runs and restarts.",
+    ),
+    cfg.IntOpt(
         "max_general_workers",
         default=4,
         min=1,

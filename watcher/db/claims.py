@@ -9,7 +9,7 @@ cannot write anything any more.
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -64,11 +64,25 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     return _start(session, run, lease, now)
 
 
-def lapsed(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
-    """Ids of ONGOING runs whose engine has not been heard of for a whole lease."""
+def lapsed(
+    session: Session,
+    now: datetime.datetime,
+    limit: int,
+    engine: str,
+    dropped: Collection[int] = (),
+) -> Sequence[int]:
+    """Ids of ONGOING runs whose engine has not been heard of for a whole lease.
+
+    Left out are those of *engine* itself, but for those that it *dropped*: a heartbeat that
+    comes late means that it was busy, not that it is dead.
+    """
     return session.scalars(
         select(AuditRun.id)
-        .where(AuditRun.slot == RunState.ONGOING, AuditRun.lease_expires_at < now)
+        .where(
+            AuditRun.slot == RunState.ONGOING,
+            AuditRun.lease_expires_at < now,
+            (AuditRun.engine != engine) | AuditRun.id.in_(sorted(dropped)),
+        )
         .order_by(AuditRun.lease_expires_at)
         .limit(limit)
     ).all()
@@ -168,21 +182,26 @@ def put_back(
     run: AuditRun,
     now: datetime.datetime,
     not_before: datetime.datetime,
-    status_message: str,
+    status_message: str | None,
+    counted: bool = True,
 ) -> None:
     """Let a claimed run wait again, until *not_before*.
 
-    If a younger run of the audit waits already, that one stands for both: it
-    takes over the events, and this one ends.  It keeps its parameters; events that
-    want others are given to the run after it.
+    Unless this is *counted*, it was no attempt: nothing failed and nobody died.
+
+    If a younger run of the audit waits already, that one stands for both: it takes over the
+    events, and this one ends.  It keeps its parameters; events that want others are given to
+    the run after it.
     """
     successor = runs.waiting(session, run.audit_id)
+    attempt = run.attempt if counted else run.attempt - 1
     if successor is None:
         _release(
             session,
             run,
             RunState.QUEUED,
             not_before=not_before,
+            attempt=attempt,
             engine=None,
             lease_expires_at=None,
             status_message=status_message,
@@ -201,12 +220,18 @@ def put_back(
         .where(AuditRun.id == successor.id)
         .values(
             coalesced_count=AuditRun.coalesced_count + run.coalesced_count + 1,
-            attempt=run.attempt,
+            attempt=attempt,
             not_before=max(not_before, successor.not_before),
         )
         .execution_options(synchronize_session=False)
     )
     runs.backdate(session, successor.id, run.created_at)
+
+
+def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:
+    """Let another engine have a claimed run at once.  LostClaim if it is no longer this one's."""
+    if settle(session, run, AuditState.ONGOING, now):
+        put_back(session, run, now, now, None, counted=False)
 
 
 def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None:
@@ -306,6 +331,6 @@ def _end_unwanted(session: Session, run: AuditRun, now: datetime.datetime) -> No
     """End a claimed run whose audit somebody cancelled, suspended or deleted meanwhile."""
     state = session.scalars(select(Audit.state).where(Audit.id == run.audit_id)).one()
     if state == AuditState.SUSPENDED:
-        put_back(session, run, now, now, "The audit was suspended.")
+        put_back(session, run, now, now, "The audit was suspended.", counted=False)
     else:
         finish(session, run, RunState.CANCELLED, now, f"The audit is {state}; nothing was kept.")

@@ -32,7 +32,7 @@ WAIT_REASONS: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """Runs that wait for the same reason, and the seconds that the first of them is late."""
+    """How many runs, and the seconds that the first of them is late, or under way."""
 
     number: int = 0
     oldest: float = 0.0
@@ -70,10 +70,12 @@ def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
     }
 
 
-def ongoing_runs(session: Session) -> int:
-    return session.scalars(
-        select(func.count()).select_from(AuditRun).where(AuditRun.slot == RunState.ONGOING)
+def ongoing_runs(session: Session, now: datetime.datetime) -> Waiting:
+    """The runs under way, and the seconds since the first of them began."""
+    number, first = session.execute(
+        select(func.count(), func.min(AuditRun.started_at)).where(AuditRun.slot == RunState.ONGOING)
     ).one()
+    return Waiting(number, max(0.0, (now - (first or now)).total_seconds()))
 
 
 def plans(session: Session) -> dict[str, int]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is due?  Claim it, hand it to a worker thread, take over what lapsed."""
 
+import dataclasses
 import datetime
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from oslo_config import cfg
 from oslo_db import exception as db_exception
@@ -12,6 +13,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
+from watcher.common.errors import LostClaim
 from watcher.db import claims, runs
 from watcher.db.models import AuditRun
 from watcher.db.session import Database
@@ -25,11 +27,33 @@ _RESCUE_PAUSE = datetime.timedelta(seconds=1)
 """Between two looks for lapsed runs: engines die rarely, runs become due all the time."""
 
 
+_PATIENCE = 45.0
+"""Seconds that a stop waits for runs in hand: less than the parent waits for the process."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Held:
+    """A run that this engine has in hand."""
+
+    run: AuditRun
+    since: float
+    """When it was claimed, on a clock that nobody sets."""
+
+
+def _nothing(*_: object) -> None:
+    """What comes of an end that nobody asked to hear of."""
+
+
 class Dispatcher:
     """Keeps up to ``max_audit_workers`` runs of this engine under way.
 
     ``wake`` makes it look at once.  Without that it looks when the next run is due,
     and every ``poll_interval`` seconds for what nobody told it.
+
+    *expire* ends a run that took longer than ``max_run_seconds``.  Its thread cannot be
+    killed: it is left alone, and another one takes its place.  After ``max_lost_workers``
+    of these the other runs are handed back and *exhausted* is called, which is to restart
+    the process.
     """
 
     def __init__(
@@ -38,16 +62,22 @@ class Dispatcher:
         database: Database,
         lease: claims.Lease,
         execute: Callable[[AuditRun], None],
+        expire: Callable[[AuditRun], None] = _nothing,
+        exhausted: Callable[[], None] = _nothing,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = conf.watcher_decision_engine
         self._database, self._lease, self._execute = database, lease, execute
+        self._expire, self._exhausted, self._clock = expire, exhausted, clock
         self._wake = threading.Event()
         self._stopping = False
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._workers = 0
-        self._in_hand: set[int] = set()
+        self._in_hand: dict[int, Held] = {}
+        self._lost: set[Held] = set()
+        self._dropped: set[int] = set()
+        """Runs that their worker left to their lease, as it could not write how they ended."""
         self._rescued_at: datetime.datetime | None = None
-        self._pool = ThreadPoolExecutor(max_workers=self._options.max_audit_workers)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -56,20 +86,67 @@ class Dispatcher:
     def wake(self) -> None:
         self._wake.set()
 
-    def stop(self) -> None:
-        """Claim nothing more, and wait for the runs in hand."""
+    def stop(self, patience: float = _PATIENCE) -> None:
+        """Claim nothing more, wait *patience* seconds for the runs in hand, hand back the rest."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._pool.shutdown()
+        with self._lock:
+            self._lock.wait_for(lambda: not self._workers, patience)
+        self._hand_back(timeutils.utcnow())
 
     def beat(self, now: datetime.datetime) -> None:
-        """Extend the leases of the runs in hand, and of no others."""
+        """Extend the leases of the runs in hand that have time left, and end the others."""
         with self._lock:
-            in_hand = sorted(self._in_hand)
-        if in_hand:
-            self._database.write(lambda session: claims.extend(session, in_hand, self._lease, now))
+            in_hand = list(self._in_hand.values())
+        oldest = self._clock() - self._options.max_run_seconds
+        kept = sorted(held.run.id for held in in_hand if held.since > oldest)
+        if kept:
+            self._database.write(lambda session: claims.extend(session, kept, self._lease, now))
+        for held in in_hand:
+            if held.since <= oldest:
+                self._give_up(held, now)
+
+    def _give_up(self, held: Held, now: datetime.datetime) -> None:
+        """End a run that takes too long, and let another worker take the place of its own."""
+        try:
+            self._expire(held.run)
+        except LostClaim as lost:
+            LOG.warning("%s", lost)
+        with self._lock:
+            if self._in_hand.get(held.run.id) is not held:
+                return  # it ended meanwhile
+            del self._in_hand[held.run.id]
+            self._lost.add(held)
+            self._workers -= 1
+            lost_workers = len(self._lost)
+        LOG.error(
+            "Run %s does not end; its worker is replaced. Such workers: %d",
+            held.run.uuid,
+            lost_workers,
+        )
+        if lost_workers < self._options.max_lost_workers:
+            self._wake.set()
+            return
+        self._stopping = True
+        self._hand_back(now)
+        self._exhausted()
+
+    def _hand_back(self, now: datetime.datetime) -> None:
+        """Let other engines have the runs in hand; what comes of them here is dropped."""
+        with self._lock:
+            in_hand = list(self._in_hand.values())
+        for held in in_hand:
+            run = held.run
+            try:
+                with self._database.writer() as session:
+                    claims.hand_back(session, run, now)
+                LOG.info("Run %s is handed back", run.uuid)
+            except LostClaim as lost:
+                LOG.warning("%s", lost)
+            except db_exception.DBError as error:
+                LOG.error("Run %s is left to its lease: %s", run.uuid, error)
 
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""
@@ -90,7 +167,7 @@ class Dispatcher:
         last = self._rescued_at
         if last is not None and last <= now < last + _RESCUE_PAUSE:  # not if the clock went back
             return ()
-        lapsed = claims.lapsed(session, now, _CANDIDATES)
+        lapsed = claims.lapsed(session, now, _CANDIDATES, self._lease.engine, self._dropped)
         if len(lapsed) <= 1:
             self._rescued_at = now
         return lapsed
@@ -120,38 +197,56 @@ class Dispatcher:
     def _look(self, now: datetime.datetime) -> float:
         """Start workers for what is due; the seconds until it is worth looking again."""
         while self._workers < self._options.max_audit_workers and not self._stopping:
-            run = self._take(now)
-            if run is None:
+            held = self._take(now)
+            if held is None:
                 self._tell_held_up(now)
                 return self._pause(now)
             with self._lock:
                 self._workers += 1
-            self._pool.submit(self._work, run)
+            threading.Thread(target=self._work, args=(held,), name="worker", daemon=True).start()
         return float(self._options.poll_interval)
 
-    def _take(self, now: datetime.datetime) -> AuditRun | None:
+    def _take(self, now: datetime.datetime) -> Held | None:
+        since = self._clock()
         run = self.claim(now)
-        if run is not None:
-            with self._lock:
-                self._in_hand.add(run.id)
-        return run
+        if run is None:
+            return None
+        held = Held(run, since)
+        with self._lock:
+            self._dropped.discard(run.id)
+            self._in_hand[run.id] = held
+        return held
 
-    def _work(self, run: AuditRun | None) -> None:
+    def _work(self, held: Held | None) -> None:
         """A worker: carries out one run after another until nothing is due."""
+        replaced = False
         try:
-            while run is not None:
+            while held is not None:
+                written = False
                 try:
-                    self._execute(run)
+                    self._execute(held.run)
+                    written = True
                 finally:
-                    with self._lock:
-                        self._in_hand.discard(run.id)
-                run = None if self._stopping else self._take(timeutils.utcnow())
+                    replaced = self._put_down(held, written)
+                held = None if self._stopping or replaced else self._take(timeutils.utcnow())
         except Exception:
             LOG.exception("A worker of the decision engine ended")
         finally:
             with self._lock:
-                self._workers -= 1
+                self._workers -= not replaced
+                self._lock.notify_all()
             self._wake.set()
+
+    def _put_down(self, held: Held, written: bool) -> bool:
+        """Whether another worker has taken the place of the one that had this run."""
+        with self._lock:
+            if held in self._lost:
+                self._lost.discard(held)
+                return True
+            self._in_hand.pop(held.run.id, None)
+            if not written:
+                self._dropped.add(held.run.id)
+        return False
 
     def _tell_held_up(self, now: datetime.datetime) -> None:
         with self._database.reader() as session:

@@ -102,6 +102,15 @@ class Runner:
         except LostClaim as lost:
             LOG.warning("%s", lost)
 
+    def expire(self, run: AuditRun) -> None:
+        """End a run that takes too long, while its thread goes on.  LostClaim, database errors."""
+        now = timeutils.utcnow()
+        seconds = self._conf.watcher_decision_engine.max_run_seconds
+        message = f"The run took longer than max_run_seconds, {seconds} s."
+        LOG.error("Failed run %s of audit %s: %s", run.uuid, run.audit.uuid, message)
+        if self._database.write(lambda session: _give_up(session, run, now, message)):
+            self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
+
     def _refuse_endless(self, run: AuditRun) -> None:
         """A run that was taken over again and again is what kills the engines."""
         if run.attempt > self._conf.watcher_decision_engine.max_attempts:

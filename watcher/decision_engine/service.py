@@ -4,6 +4,7 @@
 import datetime
 import os
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
@@ -46,7 +47,9 @@ class DecisionEngine:
         applier: Doorbell,
         notifications: Notifications,
         transport: oslo_messaging.Transport | None = None,
+        restart: Callable[[], None] = lambda: None,
     ) -> None:
+        """*restart* is called when too many runs do not end: their threads cannot be killed."""
         self._conf, self._database = conf, database
         self._notifications = notifications
         self._lease = claims.Lease(
@@ -68,7 +71,9 @@ class DecisionEngine:
             applier,
             notifications,
         )
-        self._dispatcher = Dispatcher(conf, database, self._lease, runner.run)
+        self._dispatcher = Dispatcher(
+            conf, database, self._lease, runner.run, runner.expire, restart
+        )
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
             Ticker(
@@ -128,8 +133,8 @@ class DecisionEngine:
 
     def _beat(self) -> None:
         now = timeutils.utcnow()
+        self._dispatcher.beat(now)  # before anything that may take its time, or fail
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
-        self._dispatcher.beat(now)
         self._monitor.look(now)
 
     def _expire(self) -> None:

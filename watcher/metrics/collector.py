@@ -106,7 +106,7 @@ class DatabaseCollector(Collector):
         with self._database.reader() as session:
             counts = counters.totals(session)
             queue = gauges.queue(session, now)
-            ongoing = gauges.ongoing_runs(session)
+            ongoing = gauges.ongoing_runs(session, now)
             plans = gauges.plans(session)
             services = gauges.services(session, self._down_time, now)
         yield from _counted(counts)
@@ -122,7 +122,13 @@ class DatabaseCollector(Collector):
             ("reason",),
             {(reason,): waiting.oldest for reason, waiting in queue.items()},
         )
-        yield _gauge("watcher_runs_ongoing", "Runs under way.", (), {(): ongoing})
+        yield _gauge("watcher_runs_ongoing", "Runs under way.", (), {(): ongoing.number})
+        yield _gauge(
+            "watcher_runs_oldest_seconds",
+            "How long the first of the runs under way has been so, at its last attempt.",
+            (),
+            {(): ongoing.oldest},
+        )
         yield _gauge(
             "watcher_action_plans",
             "Action plans that are not deleted.",

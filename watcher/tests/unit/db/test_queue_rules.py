@@ -125,7 +125,7 @@ class Queue(RuleBasedStateMachine):
     @rule(engine=st.sampled_from(ENGINES))
     def take_over(self, engine: str) -> None:
         with self.database.reader() as session:
-            ids = claims.lapsed(session, self.now, 10)
+            ids = claims.lapsed(session, self.now, 10, engine)
         for run_id in ids[:1]:
             self.take(claims.take_over, run_id, engine)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 import threading
+from typing import Any
 
 from oslo_db import exception as db_exception
 from oslo_utils import timeutils
@@ -14,6 +15,7 @@ from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.tests import base, factories
 
 LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+OTHER = claims.Lease("b", "engine-2", LEASE.duration)
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 SECOND = datetime.timedelta(seconds=1)
 
@@ -22,7 +24,12 @@ class DispatcherTest(base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.executed: list[str] = []
-        self.dispatcher = Dispatcher(self.conf, self.database, LEASE, lambda run: None)
+        self.seconds = 0.0
+        self.dispatcher = self.make()
+
+    def make(self, lease: claims.Lease = LEASE, **values: Any) -> Dispatcher:
+        values.setdefault("execute", lambda run: None)
+        return Dispatcher(self.conf, self.database, lease, clock=lambda: self.seconds, **values)
 
     def queue(self, not_before: datetime.datetime = NOW, **audit: object) -> AuditRun:
         audit.setdefault("audit_type", AuditType.EVENT)
@@ -155,6 +162,99 @@ class DispatcherTest(base.DatabaseTestCase):
 
         self.assertEqual(NOW + 50 * SECOND, self.run_of(kept).lease_expires_at)
         self.assertEqual(NOW + 30 * SECOND, self.run_of(forgotten).lease_expires_at)
+
+    def test_the_heartbeat_keeps_no_run_that_takes_too_long(self) -> None:
+        self.conf.set_override("max_run_seconds", 20, group="watcher_decision_engine")
+        run, expired = self.queue(), []
+        dispatcher = self.make(expire=expired.append)
+        dispatcher._take(NOW)
+        self.seconds = 19.0
+        dispatcher.beat(NOW + 19 * SECOND)
+        self.assertEqual([], expired)
+
+        self.seconds = 20.0
+        dispatcher.beat(NOW + 20 * SECOND)
+
+        self.assertEqual([run.uuid], [each.uuid for each in expired])
+        self.assertEqual(NOW + 49 * SECOND, self.run_of(run).lease_expires_at)
+
+    def test_a_late_heartbeat_is_no_death(self) -> None:
+        run = self.queue()
+        self.dispatcher._take(NOW)
+        later = NOW + datetime.timedelta(minutes=5)
+        self.assertIsNone(self.dispatcher.claim(later))
+        self.dispatcher.beat(later)
+        self.assertEqual((RunState.ONGOING, 1, LEASE.engine), _facts(self.run_of(run)))
+
+    def test_takes_over_its_own_run_once_it_has_dropped_it(self) -> None:
+        run = self.queue()
+
+        def execute(run: AuditRun) -> None:
+            raise db_exception.DBConnectionError()
+
+        dispatcher = self.make(execute=execute)
+        dispatcher._workers = 1
+        dispatcher._stopping = True
+        dispatcher._work(dispatcher._take(NOW))
+        taken = dispatcher.claim(NOW + LEASE.duration + SECOND)
+        self.assertEqual((run.uuid, 2), (taken.uuid, taken.attempt))
+
+    def test_a_worker_whose_run_takes_too_long_is_replaced(self) -> None:
+        self.conf.set_override("max_audit_workers", 1, group="watcher_decision_engine")
+        begun, over, done = threading.Event(), threading.Event(), threading.Event()
+
+        def execute(run: AuditRun) -> None:
+            if run.id == stuck.id:
+                begun.set()
+                over.wait(base.PATIENCE)
+            else:
+                done.set()
+
+        stuck = self.queue()
+        dispatcher = self.make(execute=execute, expire=self.end)
+        dispatcher.start()
+        self.addCleanup(dispatcher.stop)
+        self.assertTrue(begun.wait(base.PATIENCE))
+        self.queue()
+        self.seconds = 901.0
+        dispatcher.beat(timeutils.utcnow())
+
+        self.assertTrue(done.wait(base.PATIENCE))
+        over.set()
+        base.wait_for(lambda: not dispatcher._lost, "the late thread ends")
+        base.wait_for(lambda: not dispatcher._workers, "the other one ends")
+
+    def test_after_so_many_lost_workers_it_hands_back_and_restarts(self) -> None:
+        self.conf.set_override("max_lost_workers", 2, group="watcher_decision_engine")
+        restarts: list[int] = []
+        dispatcher = self.make(expire=self.end, exhausted=lambda: restarts.append(1))
+        first, second, third = (self.queue() for _ in range(3))
+        for self.seconds in (0.0, 1.0, 2.0):
+            dispatcher._take(NOW)
+        self.seconds = 900.5
+        dispatcher.beat(NOW)
+        self.assertEqual([], restarts)
+        self.seconds = 901.5
+        dispatcher.beat(NOW)
+
+        self.assertEqual([1], restarts)
+        states = [_facts(self.run_of(run))[0] for run in (first, second, third)]
+        self.assertEqual([RunState.FAILED, RunState.FAILED, RunState.QUEUED], states)
+        handed_back = self.run_of(third)
+        self.assertEqual((0, None), (handed_back.attempt, handed_back.engine))
+        self.assertEqual(third.uuid, self.make(OTHER).claim(NOW).uuid)
+
+    def test_a_stop_hands_back_what_does_not_end(self) -> None:
+        run = self.queue()
+        self.dispatcher._take(NOW)
+        self.dispatcher._workers = 1
+        self.dispatcher.stop(patience=0)
+        self.assertEqual((RunState.QUEUED, 0, None), _facts(self.run_of(run)))
+
+    def end(self, run: AuditRun) -> None:
+        with self.database.writer() as session:
+            claims.settle(session, run, AuditState.FAILED, NOW)
+            claims.finish(session, run, RunState.FAILED, NOW)
 
     def test_executes_everything_that_is_due_and_wakes_for_more(self) -> None:
         done = threading.Semaphore(0)

@@ -121,6 +121,9 @@ watcher_queue_oldest_seconds{reason="audit_suspended"} 0.0
 # HELP watcher_runs_ongoing Runs under way.
 # TYPE watcher_runs_ongoing gauge
 watcher_runs_ongoing 0.0
+# HELP watcher_runs_oldest_seconds How long the first of the runs under way has been so, at its last attempt.
+# TYPE watcher_runs_oldest_seconds gauge
+watcher_runs_oldest_seconds 0.0
 # HELP watcher_action_plans Action plans that are not deleted.
 # TYPE watcher_action_plans gauge
 watcher_action_plans{state="RECOMMENDED"} 0.0
