@@ -4,6 +4,7 @@
 import datetime
 import os
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import oslo_messaging
@@ -15,6 +16,7 @@ from oslo_utils import timeutils
 from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.gate import Gate
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.reopening import PERIOD, Reopening
 from watcher.applier.rollback import Rollback
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud import Cloud
@@ -54,6 +56,8 @@ class Applier:
             duration=datetime.timedelta(seconds=conf.lease_duration),
         )
         self._gate = Gate(conf, database, cloud, notifications)
+        self._reopening = Reopening(database, cloud)
+        self._sweep = Ticker("reopening", self._reopening.tick, lambda: PERIOD)
         self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out, notifications)
         self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
         self._server = transport and Server(
@@ -65,6 +69,7 @@ class Applier:
         self._database.write(lambda session: workflow.sync_descriptions(session, descriptions))
         self._heartbeat.start()
         self.dispatcher.start()
+        self._sweep.start()
         if self._server:
             self._server.start()
         LOG.info("Applier %s is ready", self._lease.engine)
@@ -74,6 +79,7 @@ class Applier:
         if self._server:
             self._server.stop()
         self.dispatcher.stop()
+        self._sweep.stop()
         self._heartbeat.stop()
         LOG.info("Applier %s has stopped", self._lease.engine)
 
@@ -119,17 +125,26 @@ class Applier:
         if interrupts.stopped:
             self._let_go(plan)
             return
+        remarks = [*remarks, *self._reopen(plan)]
         now = timeutils.utcnow()
         end = self._database.write(lambda session: workflow.finish(session, plan, now, *remarks))
         self._tell_end(plan, end)
+
+    def _reopen(self, plan: Plan) -> Sequence[str]:
+        """Before the end, so that whoever sees the end sees the hosts as they stay."""
+        with self._database.reader() as session:
+            workflow.check_held(session, plan)
+        return self._reopening.after(plan)
 
     def _fail(self, plan: Plan, error: Exception) -> None:
         known = isinstance(error, WatcherError)
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
         why = str(error) if known else f"{type(error).__name__}: {error}"
-        now = timeutils.utcnow()
         try:
-            end = self._database.write(lambda session: workflow.fail(session, plan, now, why))
+            remarks, now = self._reopen(plan), timeutils.utcnow()
+            end = self._database.write(
+                lambda session: workflow.fail(session, plan, now, why, *remarks)
+            )
         except LostClaim as lost:
             LOG.warning("%s", lost)
         else:

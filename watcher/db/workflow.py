@@ -122,9 +122,14 @@ def move_action(
         if origin is not None:
             session.add(ActionOrigin(action_id=step.id, origin=dict(origin)))
         return None
+    check_held(session, plan)
+    return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
+
+
+def check_held(session: Session, plan: Plan) -> None:
+    """LostClaim if the plan is no longer held."""
     if not leases.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)
-    return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
 
 
 def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:
@@ -166,7 +171,7 @@ def finish(session: Session, plan: Plan, now: datetime.datetime, *remarks: str) 
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
     skipped = [SOME_SKIPPED] if counts[ActionState.SKIPPED] else []
     failed = _failed(session, plan, counts) if counts[ActionState.FAILED] else ""
-    message = with_remarks(session, plan, *skipped, failed, *remarks)
+    message = with_remarks(session, plan, *skipped, *remarks, failed)
     values = {"status_message": message} if message else {}
     end = End(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
@@ -198,14 +203,14 @@ def _failed(session: Session, plan: Plan, counts: collections.Counter[str]) -> s
     return f"{counts[ActionState.FAILED]} of {counts.total()} actions failed; the first: {message}"
 
 
-def fail(session: Session, plan: Plan, now: datetime.datetime, why: str) -> End:
+def fail(session: Session, plan: Plan, now: datetime.datetime, why: str, *remarks: str) -> End:
     """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
 
     Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
     they end.
     """
     old_state = leases.held_states(session, [plan.id], plan.engine).get(plan.id, "")
-    message = with_remarks(session, plan, why)
+    message = with_remarks(session, plan, *remarks, why)
     if not _move_plan(session, plan, PlanState.FAILED, status_message=message):
         raise _lost(plan)
     ends = {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.db import models
-from watcher.tests.functional import applier_stories
+from watcher.tests.functional import applier_stories, reopening_stories
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 from watcher.tests.unit.applier import dispatcher_stories
 
@@ -24,6 +24,18 @@ class ApplierOnMariaDB(applier_stories.ApplierStories, MariaDBTestCase):
 
 
 class ApplierOnPostgreSQL(applier_stories.ApplierStories, PostgreSQLTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        models.Base.metadata.create_all(self.database.engine)
+
+
+class ReopeningOnMariaDB(reopening_stories.ReopeningStories, MariaDBTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        models.Base.metadata.create_all(self.database.engine)
+
+
+class ReopeningOnPostgreSQL(reopening_stories.ReopeningStories, PostgreSQLTestCase):
     def setUp(self) -> None:
         super().setUp()
         models.Base.metadata.create_all(self.database.engine)

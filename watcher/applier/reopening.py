@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that a plan closed (disabled) are opened again when it is over and needs them so no more.
+
+Who closed a host stands where nova keeps it, in ``disabled_reason``.  The applier that ends
+a plan looks at the hosts of it while it still holds the plan; what it cannot do then, because
+the cloud does not answer, or because it dies, is found by a sweep of any applier.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Mapping, Sequence
+
+from oslo_db.exception import DBError
+from oslo_log import log
+
+from watcher.cloud import Cloud
+from watcher.cloud.compute import DISABLED, FORMER_REASON, Host, closing
+from watcher.common.errors import CloudRefused, NotFound, WatcherError
+from watcher.common.states import PlanState
+from watcher.db import closings
+from watcher.db.closings import BY_HAND, SWITCH, Owner
+from watcher.db.session import Database
+from watcher.db.workflow import Plan, Step
+
+LOG = log.getLogger(__name__)
+
+PERIOD = 60.0
+"""Seconds between two moments at which a sweep may be due."""
+
+_ALL = 10
+"""A sweep is due each so many moments, and at the next one after a look that failed."""
+
+_NAMED = 3
+"""Hosts that a sentence names, at most."""
+
+
+def reason_to_open(host: Host, for_a_while: bool, servers: int) -> str | None:
+    """Why a host that a plan closed is opened when the plan is over; None if it stays closed.
+
+    *for_a_while*: the plan wanted to open it itself.  A host in maintenance stays closed,
+    and so does one that has been emptied.
+    """
+    if host.closed_as != DISABLED:
+        return None
+    if for_a_while:
+        return "it was closed only for the time of the plan's moves"
+    if servers:
+        return f"it was to be emptied, and has {servers} server{'s' if servers > 1 else ''} left"
+    return None
+
+
+def wanted_open(host: Host, owner: Owner | None) -> bool:
+    """Whether *owner*, the plan that closed *host*, if it is known, was to open it again."""
+    if host.disabled_reason == FORMER_REASON:
+        return True
+    return owner is not None and not owner.reopens.isdisjoint(_names(host))
+
+
+def closed_by(plan: Plan) -> Mapping[str, str]:
+    """The hosts that steps of a plan close, with the ``disabled_reason`` that they write.
+
+    None of what a person wrote, and none that goes into maintenance.
+    """
+    closed: dict[str, str] = {}
+    for step in plan.steps if plan.strategy != BY_HAND else ():
+        name = step.parameters.get("resource_name") or step.parameters.get("resource_id")
+        reason = step.parameters.get("disabled_reason")
+        if step.action_type == SWITCH and isinstance(name, str) and isinstance(reason, str):
+            what = closing(reason)
+            if what and what.word == DISABLED and what.plan in (None, plan.uuid):
+                closed[name] = reason
+    return closed
+
+
+class Reopening:
+    """Opens hosts; any number of appliers may do so at once."""
+
+    def __init__(self, database: Database, cloud: Cloud) -> None:
+        self._database, self._cloud = database, cloud
+        self._moments = itertools.cycle(range(_ALL))
+        self._owed = False
+
+    def after(self, plan: Plan) -> Sequence[str]:
+        """Open the hosts of a plan that ends now; what its users should know of that.
+
+        Whatever goes wrong, the plan ends, and a sweep tries again.
+        """
+        owner = Owner(plan.state, frozenset[str]().union(*map(_reopens, plan.steps)))
+        opened: list[str] = []
+        remarks = []
+        try:
+            for name, reason in closed_by(plan).items():
+                with contextlib.suppress(NotFound):
+                    host = self._cloud.compute.host(name)
+                    if host.disabled_reason == reason and self._open(host, owner):
+                        opened.append(host.hostname)
+        except Exception as error:
+            LOG.warning(
+                "Hosts of action plan %s cannot be looked at now, and will be later: %s",
+                plan.uuid,
+                error,
+                exc_info=None if isinstance(error, WatcherError) else error,
+            )
+            self._owed = True
+            remarks.append("Hosts that it disabled may be so still, and will be looked at later.")
+        return [*_told(opened), *remarks]
+
+    def tick(self) -> None:
+        """Sweep if it is time for that."""
+        if next(self._moments) and not self._owed:
+            return
+        self._owed = False
+        try:
+            self.sweep()
+        except (WatcherError, DBError) as error:
+            LOG.warning("Hosts that Watcher disabled cannot be looked at now: %s", error)
+            self._owed = True
+
+    def sweep(self) -> None:
+        """Open what plans that are over have left closed.
+
+        The hosts are read before the plans, so the plan that a host names is not one that
+        closed it meanwhile.  What plans under way speak of is left to a later sweep.
+        """
+        if self._cloud.compute_service is None:
+            return
+        hosts = [host for host in self._cloud.compute.hosts() if host.closed_as == DISABLED]
+        if not hosts:
+            return
+        with self._database.reader() as session:
+            owners = closings.owners(session, {host.closed_by for host in hosts if host.closed_by})
+            needed, by_hand = closings.needed(session), closings.closed_by_hand(session)
+        for host in hosts:
+            owner, names = owners.get(host.closed_by or ""), _names(host)
+            under_way = owner is not None and owner.state in PlanState.UNDER_WAY
+            asked_for = host.closed_by is None and not by_hand.isdisjoint(names)
+            if not (under_way or asked_for) and needed.isdisjoint(names):
+                self._try(host, owner)
+
+    def _try(self, host: Host, owner: Owner | None) -> None:
+        """One host that cannot be opened does not keep others closed."""
+        try:
+            self._open(host, owner)
+        except (CloudRefused, NotFound) as error:
+            LOG.warning(
+                "Host %s (%s) stays as it is: %s", host.hostname, host.disabled_reason, error
+            )
+
+    def _open(self, host: Host, owner: Owner | None) -> bool:
+        compute, for_a_while = self._cloud.compute, wanted_open(host, owner)
+        servers = 0 if for_a_while else len(compute.servers_on(host.hostname))
+        why = reason_to_open(host, for_a_while, servers)
+        if why is None or compute.host(host.hostname).disabled_reason != host.disabled_reason:
+            return False
+        compute.enable(host.hostname)
+        LOG.info("Host %s (%s) is enabled again: %s", host.hostname, host.disabled_reason, why)
+        return True
+
+
+def _names(host: Host) -> frozenset[str]:
+    return frozenset((host.hostname, host.uuid))
+
+
+def _reopens(step: Step) -> frozenset[str]:
+    return closings.reopens(step.action_type, step.parameters, step.state)
+
+
+def _told(opened: Sequence[str]) -> Sequence[str]:
+    if not opened:
+        return ()
+    named = ", ".join(opened[:_NAMED])
+    more = f" and {len(opened) - _NAMED} more" if len(opened) > _NAMED else ""
+    return (f"Hosts enabled again: {named}{more}.",)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What plans had in mind with the hosts that they closed (disabled)."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from watcher.common.states import ActionState, PlanState
+from watcher.db.models import Action, ActionPlan, Strategy
+
+SWITCH = "change_nova_service_state"
+"""The type of action that enables and disables hosts."""
+
+BY_HAND = "actuator"
+"""The strategy whose actions are what a person wrote: what those close stays closed."""
+
+_HOST_PARAMETERS = ("resource_id", "resource_name", "source_node", "destination_node")
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """A plan whose uuid stands in the ``disabled_reason`` of hosts."""
+
+    state: str
+    reopens: frozenset[str]
+    """Hostnames and uuids of hosts that it enables itself, unless a user skipped that."""
+
+
+def reopens(action_type: str, parameters: Mapping[str, Any], state: str) -> frozenset[str]:
+    """The names of the host that an action enables: one that its plan closes only for a while."""
+    if (
+        action_type != SWITCH
+        or parameters.get("state") != "enabled"
+        or state == ActionState.SKIPPED
+    ):
+        return frozenset()
+    return names(parameters)
+
+
+def names(parameters: Mapping[str, Any]) -> frozenset[str]:
+    """Under which names parameters of an action speak of hosts, among other things."""
+    found = (parameters.get(name) for name in _HOST_PARAMETERS)
+    return frozenset(name for name in found if isinstance(name, str) and name)
+
+
+def owners(session: Session, plan_uuids: Collection[str]) -> Mapping[str, Owner]:
+    """By uuid, those of the plans that the database knows, deleted ones, too."""
+    states = session.execute(
+        select(ActionPlan.uuid, ActionPlan.state).where(ActionPlan.uuid.in_(plan_uuids))
+    )
+    found = {uuid: Owner(state or "", frozenset()) for uuid, state in states if uuid}
+    actions = session.execute(
+        select(ActionPlan.uuid, Action.action_type, Action.input_parameters, Action.state)
+        .join(Action.action_plan)
+        .where(ActionPlan.uuid.in_(plan_uuids), Action.action_type == SWITCH)
+    )
+    for uuid, action_type, parameters, state in actions:
+        owner = found[uuid or ""]
+        more = reopens(action_type or "", parameters or {}, state or "")
+        found[uuid or ""] = dataclasses.replace(owner, reopens=owner.reopens | more)
+    return found
+
+
+def needed(session: Session) -> frozenset[str]:
+    """Under which names plans that are under way speak of hosts."""
+    return _named(session, ActionPlan.state.in_(PlanState.UNDER_WAY))
+
+
+def closed_by_hand(session: Session) -> frozenset[str]:
+    """Under which names persons have spoken of hosts that they switched with an actuator."""
+    by_hand = ActionPlan.strategy.has(Strategy.name == BY_HAND)
+    return _named(session, by_hand, Action.action_type == SWITCH)
+
+
+def _named(session: Session, *conditions: Any) -> frozenset[str]:
+    rows = session.scalars(
+        select(Action.input_parameters).join(Action.action_plan).where(*conditions)
+    )
+    return frozenset[str]().union(*(names(parameters or {}) for parameters in rows))
