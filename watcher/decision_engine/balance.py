@@ -10,7 +10,7 @@ import numpy as np
 
 from watcher.decision_engine.loads import Loads
 from watcher.decision_engine.model.types import Bools, Floats, Ints
-from watcher.decision_engine.search import Dice, plan
+from watcher.decision_engine.search import Dice, Distance, plan
 from watcher.decision_engine.whatif import Move
 
 MARGIN = 0.99
@@ -36,13 +36,21 @@ class Balance:
 
     What is minimised is the sum of the deviations, each times its weight; a metric
     without weight has no threshold either.
+
+    A move has to lower that sum by its price, a share of a host's load: spread over all
+    hosts, as for a few of them their number times the deviation is about the sum of their
+    distances from the mean.  An exchange of two servers has the price of both.
     """
 
     def __init__(self, loads: Loads, thresholds: Sequence[float], weights: Sequence[float]) -> None:
         self._loads, self._hosts, self._budget = loads, int(loads.hosts.sum()), EXCHANGES
         self._weights: Floats = np.array(weights, dtype=np.float64)
         limits = np.array(thresholds, dtype=np.float64)
-        self._thresholds: Floats = np.where(self._weights > 0, limits, np.inf)
+        self.thresholds: Floats = np.where(self._weights > 0, limits, np.inf)
+        prices = loads.whatif.bounds.prices(loads.whatif.model)
+        share = self._weights.max(initial=0.0) / max(self._hosts, 1)
+        self._costs: Floats = prices * share
+        """float [V]: what a move of each server has to lower the weighted sum by."""
 
     def deviations(self) -> Floats:
         """float [M]: the population standard deviation of the hosts' loads."""
@@ -51,7 +59,7 @@ class Balance:
 
     def exceeded(self) -> Bools:
         """bool [M]: the metrics that deviate by more than their threshold."""
-        return self.deviations() > self._thresholds + ROUNDING
+        return self.deviations() > self.thresholds + ROUNDING
 
     def run(self) -> list[Move]:
         """Move servers until no deviation is over its threshold, or nothing helps.
@@ -63,6 +71,16 @@ class Balance:
         """
         return plan(self._loads, self._distance, self._descend)
 
+    def go_on(self) -> None:
+        """Make the moves that gain still, if the bounds were lifted, say."""
+        self._descend(Dice(0))
+
+    def uneven(self) -> list[int]:
+        """The servers of the hosts that are above the mean of a metric that deviates too much."""
+        load = self._loads.load[self.exceeded()]
+        mean = load.sum(axis=1, keepdims=True) / max(self._hosts, 1)
+        return self._loads.servers_on(self._loads.hosts & (load > mean).any(axis=0))
+
     def _descend(self, dice: Dice) -> None:
         moves = -1
         while moves < len(self._loads.whatif.moves):
@@ -71,17 +89,22 @@ class Balance:
             while self.exceeded().any() and self._exchange():
                 pass
 
-    def _distance(self) -> tuple[float, float]:
+    def _distance(self) -> Distance:
+        """In order, what was gained below the thresholds pays for moves, too."""
         deviations = self.deviations()
-        over = deviations - self._thresholds
+        over = deviations - self.thresholds
+        cost = float(self._costs[[move.server for move in self._loads.whatif.moves]].sum())
+        spare = 0.0 if (over > ROUNDING).any() else -float(over[np.isfinite(over)].sum())
         over[over <= ROUNDING] = 0
-        return float(over.sum()), float(self._weighted(deviations))
+        return Distance(
+            float(over.sum()), max(0.0, cost - spare), float(self.weighted(deviations)) + cost
+        )
 
     def _move_singly(self, dice: Dice) -> None:
         """Make the moves that lower the weighted deviation, the best one first."""
-        loads, wanted = self._loads, MARGIN * self._thresholds
+        loads, wanted = self._loads, MARGIN * self.thresholds
         takers = loads.whatif.takers.copy()
-        while takers.any() and (self.deviations() > wanted).any():
+        while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above(wanted):
             coldest = int(np.argmin(np.where(takers, self._slope(), np.inf)))
             server = self._good_server(coldest, dice)
             if server is None:
@@ -91,12 +114,15 @@ class Balance:
             loads.move(server, self._best_host(server))
             takers[source] = loads.whatif.takers[source]  # it has more room now
 
+    def _is_above(self, wanted: Floats) -> bool:
+        return bool((self.deviations() > wanted).any())
+
     def _slope(self) -> Floats:
         """float [H]: by how much a little more load raises the weighted deviation."""
         deviations = self.deviations()[:, None]
         above = self._loads.load - self._loads.load.sum(axis=1, keepdims=True) / self._hosts
         slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
-        return self._weighted(slope)
+        return self.weighted(slope)
 
     def _good_server(self, host: int, dice: Dice) -> int | None:
         """A server that gains most by a move to *host*, or nearly so; None if none gains."""
@@ -105,10 +131,12 @@ class Balance:
             (-loads.share, np.take(loads.load, loads.whatif.placement, axis=1)),
             (loads.use / loads.size[:, host, None], loads.load[:, host, None]),
         )
-        gains = loads.whatif.servers_for(host) & (after <= self._now() - LEAST_GAIN)
+        least = np.maximum(self._costs, LEAST_GAIN)
+        gains = loads.whatif.servers_for(host) & (after <= self._now() - least)
         count = int(gains.sum())
         if not count:
             return None
+        after += self._costs
         after[~gains] = np.inf
         number = dice.pick(count)
         return int(np.argpartition(after, number)[number] if number else after.argmin())
@@ -126,6 +154,8 @@ class Balance:
     def _exchange(self) -> bool:
         """Exchange two servers, so that the weighted deviation goes down, if that can be."""
         whatif = self._loads.whatif
+        if whatif.actions_left() < 2:
+            return False
         for host in np.argsort(-self._slope(), kind="stable"):
             here = whatif.placement == host
             own = np.flatnonzero(whatif.leavers & here)
@@ -150,10 +180,12 @@ class Balance:
             (comes - loads.share[:, mine], loads.load[:, host, None, None]),
             (goes - loads.share[:, theirs], loads.load[:, None, there]),
         )
+        costs = self._costs[mine] + self._costs[theirs]
+        after += costs
         best = np.argsort(after, axis=None, kind="stable")[:TRIED]
         pairs = [divmod(int(pair), len(others)) for pair in best]
-        limit = self._now() - 2 * LEAST_GAIN
-        return [(int(own[a]), int(others[b])) for a, b in pairs if after[a, b] < limit]
+        limit = self._now() - np.maximum(2 * LEAST_GAIN - costs, 0)
+        return [(int(own[a]), int(others[b])) for a, b in pairs if after[a, b] < limit[a, b]]
 
     def _swap(self, one: int, other: int) -> bool:
         """Exchange two servers by two moves, if there is an order in which that works."""
@@ -171,7 +203,7 @@ class Balance:
         return False
 
     def _now(self) -> float:
-        return float(self._weighted(self.deviations()))
+        return float(self.weighted(self.deviations()))
 
     def _after(self, *changes: tuple[Floats, Floats]) -> Floats:
         """float [...]: the weighted deviation when hosts' loads change.
@@ -186,9 +218,9 @@ class Balance:
         for more, there in changes:
             total, squares = total + more, squares + more * (more + 2 * there)
         variance = squares / hosts - (total / hosts) ** 2
-        return self._weighted(np.sqrt(np.maximum(variance, 0)))
+        return self.weighted(np.sqrt(np.maximum(variance, 0)))
 
-    def _weighted(self, values: Floats) -> Floats:
+    def weighted(self, values: Floats) -> Floats:
         """The weighted sum over metrics: [M, ...] to [...]."""
         # Not a product of matrices: the threads that a BLAS starts for one cost more.
         total: Floats = (values * self._weights.reshape(-1, *(1,) * (values.ndim - 1))).sum(axis=0)

@@ -3,7 +3,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from watcher.decision_engine import undone
 from watcher.decision_engine.bounds import UNBOUND, Bounds
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.model.types import Bools, Floats
+from watcher.decision_engine.undone import Undone
 from watcher.decision_engine.whatif import WhatIf
 
 Values = Sequence[Sequence[float | None]]
@@ -82,6 +83,41 @@ class Loads:
         while len(self._before) > count:
             pair, load = self._before.pop()
             self.load[:, pair] = load
+
+    def explain(self, servers: Iterable[int]) -> list[Undone]:
+        """Why *servers* stay where they are, by kind; those that have moved are left out."""
+        moved = {move.server for move in self.whatif.moves}
+        return self.whatif.explain(
+            (server for server in servers if server not in moved),
+            lambda server: undone.NO_GAIN if self.hosts_for(server).any() else undone.LIMIT,
+        )
+
+    def undone(
+        self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
+    ) -> list[Undone]:
+        """What the moves made have left undone: the moves that *go_on* makes beyond the
+        bounds wait, and the servers that are *stuck* after them stay."""
+        count, bounds = len(self.whatif.moves), self.whatif.bounds
+        if self.whatif.is_bound():
+            self.whatif.bounds = UNBOUND
+            go_on()
+        found = [*self.whatif.waiting(count), *self.explain(stuck())]
+        self.whatif.bounds = bounds
+        self.undo(count)
+        return found
+
+    def unmeasured(self) -> list[Undone]:
+        """The hosts that could take part, had they been measured."""
+        hosts = self.whatif.model.hosts
+        missing = np.flatnonzero(self.whatif.model.available & ~self.hosts).tolist()
+        return undone.grouped(
+            ((hosts[host].hostname, undone.NOT_MEASURED) for host in missing), "hosts"
+        )
+
+    def servers_on(self, hosts: Bools) -> list[int]:
+        """The servers that are on *hosts*, a mask, with the moves made."""
+        on: list[int] = np.flatnonzero(hosts[self.whatif.placement]).tolist()
+        return on
 
     def replay(self, moves: Sequence[tuple[int, int]]) -> None:
         """Undo what is not among the first of *moves* (server, destination); make the others."""

@@ -4,6 +4,7 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,9 +23,19 @@ TRIED = 4_000
 CHOICE = 3
 """Later attempts choose between so many steps, rather than to take the best one."""
 
-Distance = Callable[[], tuple[float, float]]
-"""How far the loads are from where they should be (0: there), and which of two plans of
-one length and distance is better: the one with less of this."""
+
+class Distance(NamedTuple):
+    """How far the loads are from where they should be, with some moves made."""
+
+    away: float
+    """0: there."""
+    unpaid: float
+    """What the moves cost beyond what they gained, in the unit of ``away``."""
+    tie: float
+    """Of two plans of one length that are equally good, the one with less of this is better."""
+
+
+Measure = Callable[[], Distance]
 
 Steps = tuple[tuple[int, int], ...]
 """(server, destination) of moves, in order."""
@@ -42,20 +53,20 @@ class Dice:
         return self._random.randrange(min(count, self.sides))
 
 
-def plan(loads: Loads, distance: Distance, descend: Callable[[Dice], None]) -> list[Move]:
-    """The moves to where *distance* is 0, or as near as can be found.
+def plan(loads: Loads, distance: Measure, descend: Callable[[Dice], None]) -> list[Move]:
+    """The moves to where *distance* is 0, or as near as can be found within the bounds.
 
-    On a small cluster the plan is exact: none comes nearer, and none that comes as near
-    has fewer moves.  On others *descend* makes moves that bring *loads* nearer, step by
-    step.  If it gets stuck, it starts again and chooses differently, unless there are so
-    many servers that this would take long.
+    On a small cluster the plan is exact: none comes nearer, with what is unpaid added, and
+    none that comes as near has fewer moves.  On others *descend* makes moves that bring
+    *loads* nearer, step by step.  If it gets stuck, it starts again and chooses differently,
+    unless there are so many servers that this would take long.
     """
     if _is_small(loads):
         return _fewest_moves(loads, distance)
     return _best_of_some(loads, distance, descend)
 
 
-def _best_of_some(loads: Loads, distance: Distance, descend: Callable[[Dice], None]) -> list[Move]:
+def _best_of_some(loads: Loads, distance: Measure, descend: Callable[[Dice], None]) -> list[Move]:
     ranks = []
     servers = max(1, int(loads.whatif.leavers.sum()))
     for attempt in range(1 + min(ATTEMPTS, TRIED // servers)):
@@ -63,7 +74,7 @@ def _best_of_some(loads: Loads, distance: Distance, descend: Callable[[Dice], No
         descend(Dice(attempt))
         moves = tuple((move.server, move.destination) for move in loads.whatif.moves)
         ranks.append(_rank(distance, moves))
-        if ranks[-1][0] == 0:
+        if distance().away == 0:
             break
     *_, best = min(ranks)
     loads.replay(best)
@@ -76,12 +87,12 @@ def _is_small(loads: Loads) -> bool:
     return bool(servers * np.log(max(hosts, 1)) <= math.log(SMALL))
 
 
-def _fewest_moves(loads: Loads, distance: Distance) -> list[Move]:
+def _fewest_moves(loads: Loads, distance: Measure) -> list[Move]:
     """The shortest plan of those that come nearest; *loads* are left as it makes them.
 
     Goes through all that can be reached with one move, with two, and so on, and ends
-    when *distance* is 0 or there is nothing left, so the answer is exact.  The moves
-    may go by way of loads that are worse.  Time and memory grow as hosts ^ servers.
+    when *distance* is 0 and paid for, or there is nothing left, so the answer is exact.
+    The moves may go by way of loads that are worse.  Time and memory grow as hosts ^ servers.
     """
     best = _rank(distance, ())
     level: Sequence[Steps] = [()]
@@ -109,8 +120,8 @@ def _possible(loads: Loads) -> Iterator[tuple[int, int]]:
             yield server, host
 
 
-def _rank(distance: Distance, moves: Steps) -> tuple[float, int, float, Steps]:
+def _rank(distance: Measure, moves: Steps) -> tuple[float, int, float, Steps]:
     """Plans are compared by this; *moves* are the ones that are made."""
-    away, tie = distance()
+    away, unpaid, tie = distance()
     # What differs in the last digits only is alike.
-    return round(away, 9), len(moves), round(tie, 9), moves
+    return round(away + unpaid, 9), len(moves), round(tie, 9), moves

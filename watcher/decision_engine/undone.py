@@ -13,6 +13,7 @@ EXCLUDED: Final = "excluded"
 LOCKED: Final = "locked"
 BUSY: Final = "busy"
 STATE: Final = "state"
+INACTIVE: Final = "inactive"
 HOST_DOWN: Final = "host_down"
 AFFINITY: Final = "affinity"
 FAILED_BEFORE: Final = "failed_before"
@@ -25,6 +26,7 @@ PLACE: Final = "place"
 GROUP: Final = "group"
 ROOM: Final = "room"
 LIMIT: Final = "limit"
+WHOLE_HOST: Final = "whole_host"
 BOUND: Final = "bound"
 NO_GAIN: Final = "no_gain"
 UNKNOWN: Final = "unknown"
@@ -34,6 +36,7 @@ REASONS: Final[Mapping[str, str]] = {
     LOCKED: "locked",
     BUSY: "busy with another task in nova",
     STATE: "in a state in which nova does not migrate servers",
+    INACTIVE: "not active",
     HOST_DOWN: "on a host that is down",
     AFFINITY: "kept together by an affinity group",
     FAILED_BEFORE: "not tried again yet after a failed migration",
@@ -46,6 +49,7 @@ REASONS: Final[Mapping[str, str]] = {
     GROUP: "kept apart from a member of their group on every other host",
     ROOM: "too large for the room on any other host",
     LIMIT: "too much for the load of any other host",
+    WHOLE_HOST: "on a host that cannot be emptied as a whole",
     BOUND: "left for the next run by the limits of the webhook or of [optimization]",
     NO_GAIN: "not worth a migration",
     UNKNOWN: "unknown to the cloud",
@@ -98,6 +102,17 @@ def unknown(names: Sequence[str], text: str) -> list[Undone]:
     if not names:
         return []
     return [Undone(UNKNOWN, len(names), tuple(names[:EXAMPLES]), text, "names")]
+
+
+def more_than(value: float, limit: float) -> str:
+    """*value* with as many digits as it takes to see that it is more than *limit*."""
+    texts = (f"{value:.{digits}g}" for digits in range(2, 18))
+    return next((text for text in texts if float(text) > limit), f"{value:g}")
+
+
+def hosts_stay(count: int, total: int) -> str:
+    """The beginning of a sentence about *count* of *total* hosts."""
+    return f"{count} of {total} hosts {'stays' if count == 1 else 'stay'}"
 
 
 def sentence(unmet: str, undone: Sequence[Undone]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trying moves on a cluster: the one place that knows what is possible where."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +43,9 @@ class WhatIf:
     server uses, and what its host has left of that today.
 
     *bounds* limit the moves: when as many are made as may be, or as much memory would be
-    copied, nothing is possible any more.  ``other_actions`` counts those actions of the
-    plan that are no moves.
+    copied, nothing is possible any more.  ``bounds`` is writable: to see what has to wait,
+    lift them and go on.  ``other_actions`` counts those actions of the plan that are no
+    moves.
 
     A question costs a few operations on arrays of H, or V, numbers.
     """
@@ -55,6 +56,7 @@ class WhatIf:
     takers: Bools
     leavers: Bools
     moves: list[Move]
+    bounds: Bounds
     other_actions: int
 
     def __init__(
@@ -65,7 +67,7 @@ class WhatIf:
         bounds: Bounds = UNBOUND,
     ) -> None:
         self.model, self._rules, self.bounds = model, model.rules, bounds
-        self._memory_left, self.other_actions = bounds.memory_mb, 0
+        self._copied, self.other_actions = 0.0, 0
         self.placement = model.placement.copy()
         free = model.capacity - model.used()
         if use is None or room is None:
@@ -102,8 +104,8 @@ class WhatIf:
         if not self.takers[host] or self.actions_left() < 1:
             return np.zeros(len(self.placement), dtype=np.bool_)
         fit: Bools = self.leavers & (self.placement != host)
-        if self._memory_left < np.inf:
-            fit &= self.demand[:, MEMORY] <= self._memory_left
+        if self.bounds.memory_mb < np.inf:
+            fit &= self.demand[:, MEMORY] <= self.bounds.memory_mb - self._copied
         for demand, free in zip(self._demand, self._free[:, host], strict=True):
             fit &= demand <= free
         fit &= self._rules.allowed[self._rules.kind, host]
@@ -114,7 +116,7 @@ class WhatIf:
         """Make a move that ``hosts_for`` or ``servers_for`` has allowed."""
         source = int(self.placement[server])
         self._shift(server, source, destination)
-        self._memory_left -= self.demand[server, MEMORY]
+        self._copied += self.demand[server, MEMORY]
         self.leavers[server] = False
         self.moves.append(Move(server, source, destination))
 
@@ -123,7 +125,7 @@ class WhatIf:
         while len(self.moves) > count:
             server, source, destination = self.moves.pop()
             self._shift(server, destination, source)
-            self._memory_left += self.demand[server, MEMORY]
+            self._copied -= self.demand[server, MEMORY]
             self.leavers[server] = True
 
     def keep(self, servers: Bools | Ints | Sequence[int], reason: str) -> None:
@@ -162,17 +164,35 @@ class WhatIf:
                 return reason
         return undone.NO_GAIN
 
-    def explain(self, servers: Iterable[int], otherwise: str = undone.NO_GAIN) -> list[Undone]:
-        """Why *servers* stay, by kind; those that could move do so for the reason *otherwise*."""
-        names, reasons = self.model.servers, ((each, self.why_not(each)) for each in servers)
+    def explain(
+        self, servers: Iterable[int], otherwise: str | Callable[[int], str] = undone.NO_GAIN
+    ) -> list[Undone]:
+        """Why *servers* stay, by kind; those that could move do so for the reason *otherwise*,
+        or the one that it finds for each."""
+        find = otherwise if callable(otherwise) else lambda server: otherwise
+        reasons = ((each, self.why_not(each)) for each in servers)
         return undone.grouped(
-            (names[each].name or names[each].uuid, otherwise if why == undone.NO_GAIN else why)
+            (self._name(each), find(each) if why == undone.NO_GAIN else why)
             for each, why in reasons
         )
 
+    def is_bound(self) -> bool:
+        """Whether the bounds keep a server, or two of them, from moving."""
+        memory = self._copied + self.demand[self.leavers, MEMORY].max(initial=0)
+        return bool(self.actions_left() < 2 or memory > self.bounds.memory_mb)
+
+    def waiting(self, count: int) -> list[Undone]:
+        """The servers of all moves but the first *count*: they are made to see what waits."""
+        return undone.grouped(
+            (self._name(move.server), undone.BOUND) for move in self.moves[count:]
+        )
+
+    def _name(self, server: int) -> str:
+        return self.model.servers[server].name or self.model.servers[server].uuid
+
     def _is_within_bounds(self, server: int) -> bool:
-        memory = self.demand[server, MEMORY]
-        return bool(self.actions_left() >= 1 and memory <= self._memory_left)
+        memory = self._copied + self.demand[server, MEMORY]
+        return bool(self.actions_left() >= 1 and memory <= self.bounds.memory_mb)
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine import promises
+from watcher.decision_engine import promises, undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
     from watcher.decision_engine.loads import Loads
     from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.relief import Relief
     from watcher.decision_engine.whatif import Move
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
@@ -70,16 +71,19 @@ class WorkloadBalance(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.relief import relieve
+        from watcher.decision_engine.relief import Relief, excess
 
         model = inputs.compute_model()
         loads = _loads(inputs, model)
-        before = _figures(loads)
-        moves = relieve(loads)
+        before, over = _figures(loads), excess(loads)
+        relief = Relief(loads)
+        moves = relief.run()
         after = _figures(loads)
         solution = _solution(inputs, model, loads, moves)
         for name in before:
             solution.summary[name] = {"before": before[name], "after": after[name]}
+        solution.improve(over, excess(loads))
+        _leave(inputs, loads, relief, solution)
         solution.promise(*_promise(inputs, loads))
         return solution.build(
             instance_migrations_count=len(moves),
@@ -110,13 +114,11 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
         use=[[total[host.hostname] for host in model.hosts]],
         size=[[_size(inputs, host) / 100 for host in model.hosts]],
         limit=inputs.parameters["threshold"],
+        bounds=inputs.bounds(),
     )
-    able = {
-        server.uuid: used[server.uuid]
-        for server in servers
-        if server.uuid in used and server.migratable
-    }
-    loads.measure([[able.get(server.uuid) for server in model.servers]])
+    idle = [number for number, server in enumerate(model.servers) if not server.migratable]
+    loads.whatif.keep(idle, undone.INACTIVE)
+    loads.measure([[used.get(server.uuid) for server in model.servers]])
     return loads
 
 
@@ -172,6 +174,18 @@ def _figures(loads: Loads) -> dict[str, float]:
         "highest load, %": float(load.max(initial=0)),
         "standard deviation": float(load.std() / 100) if len(load) else 0.0,
     }
+
+
+def _leave(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuilder) -> None:
+    """Say which hosts still have too much to do, and why."""
+    load = loads.load[0, loads.hosts]
+    over, unmet = int((load >= loads.limit).sum()), ""
+    left: list[undone.Undone] = []
+    if over:
+        what = "CPU" if inputs.parameters["metrics"] == CPU else "memory"
+        unmet = f"{undone.hosts_stay(over, len(load))} at {loads.limit:g} % {what} or above"
+        left = loads.undone(relief.go_on, relief.stuck)
+    solution.leave(unmet, [*left, *loads.unmeasured()])
 
 
 def _solution(

@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine import promises
-from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.undone import INACTIVE
 
 if TYPE_CHECKING:
     from watcher.decision_engine.balance import Balance
     from watcher.decision_engine.loads import Loads
     from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.whatif import Move
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
@@ -128,26 +129,24 @@ class WorkloadStabilization(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.balance_report import Report, Words
+
         model, parameters = inputs.compute_model(), inputs.parameters
         metrics = list(dict.fromkeys(parameters["metrics"]))
         loads, balance = _balance(inputs, model, metrics)
-        before, exceeded = balance.deviations(), balance.exceeded()
-        moves = _moves(inputs, model, metrics, loads, balance) if exceeded.any() else []
-        # The first metric that gave a reason to act is the one that is reported.
-        shown = int(exceeded.argmax())
-        solution = _solution(model, loads, balance, moves, shown, metrics[shown])
-        after = balance.deviations()
-        for number, metric in enumerate(metrics):
-            solution.summary[f"standard deviation of {metric}"] = {
-                "before": float(before[number]),
-                "after": float(after[number]),
-            }
+        words = [Words(each, "CPU" if each == CPU else "memory") for each in metrics]
+        report = Report(loads, balance, words)
+        if report.exceeded.any():
+            _measure(inputs, model, metrics, loads)
+            balance.run()
+        solution, shown = report.solution(), report.shown
         solution.promise(*_promise(inputs, loads, shown, metrics[shown]))
         return solution.build(
-            instance_migrations_count=len(moves),
+            instance_migrations_count=len(loads.whatif.moves),
             instances_count=len(model.servers),
-            standard_deviation_before_audit=float(before[shown]),
-            standard_deviation_after_audit=float(after[shown]),
+            standard_deviation_before_audit=float(report.before[shown]),
+            standard_deviation_after_audit=float(balance.deviations()[shown]),
         )
 
 
@@ -161,6 +160,7 @@ def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tup
         model,
         use=[_host_use(inputs, metric, model.hosts) for metric in metrics],
         size=[[_size(metric, host) for host in model.hosts] for metric in metrics],
+        bounds=inputs.bounds(),
     )
     if not loads.hosts.any() and model.available.any():
         raise MetricsUnavailable(f"There are no values of {', '.join(metrics)} of any host.")
@@ -171,43 +171,13 @@ def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tup
     )
 
 
-def _moves(
-    inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads: Loads, balance: Balance
-) -> Sequence[Move]:
-    leavers = [
-        server
-        for server, leaves in zip(model.servers, loads.whatif.leavers, strict=True)
-        if leaves and server.migration == "live"
-    ]
+def _measure(inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads: Loads) -> None:
+    """Of the servers that may leave their hosts, those that migrate live."""
+    live = [server.migration == "live" for server in model.servers]
+    loads.whatif.keep([number for number, each in enumerate(live) if not each], INACTIVE)
+    leavers = list(compress(model.servers, loads.whatif.leavers))
     measured = [_server_use(inputs, metric, leavers) for metric in metrics]
     loads.measure([[use.get(server.uuid) for server in model.servers] for use in measured])
-    return balance.run()
-
-
-def _solution(
-    model: ComputeModel,
-    loads: Loads,
-    balance: Balance,
-    moves: Sequence[Move],
-    shown: int,
-    metric: str,
-) -> SolutionBuilder:
-    """Goes through the moves once more, to say of each what it is good for."""
-    solution, what = SolutionBuilder(), "CPU" if metric == CPU else "memory"
-    loads.undo(0)
-    deviation = balance.deviations()[shown]
-    for move in moves:
-        source, destination = model.hosts[move.source], model.hosts[move.destination]
-        high, low = loads.load[shown, [move.source, move.destination]]
-        loads.move(move.server, move.destination)
-        last, deviation = deviation, balance.deviations()[shown]
-        solution.migrate(
-            model.servers[move.server],
-            destination,
-            f"{source.hostname} at {high:.1%} {what}, {destination.hostname} at {low:.1%}; "
-            f"standard deviation {last:.4f} -> {deviation:.4f}",
-        )
-    return solution
 
 
 def _promise(

@@ -65,6 +65,17 @@ class WhatIfTest(TestCase):
             what_if.undo(0)
             self.assertTrue(what_if.servers_for(0).any())
 
+    def test_lifted_bounds_show_what_waits(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers), bounds=Bounds(actions=1))
+        self.assertTrue(what_if.is_bound())
+        what_if.move(0, 2)
+        what_if.bounds = Bounds()
+        self.assertFalse(what_if.is_bound())
+        self.assertTrue(what_if.hosts_for(2).any())
+        what_if.move(2, 2)
+        (waits,) = what_if.waiting(1)
+        self.assertEqual((undone.BOUND, ("s3",)), (waits.reason, waits.examples))
+
     def test_why_each_server_stays(self):
         zones = [dataclasses.replace(each, zone="one") for each in self.hosts]
         zones.append(host("h4", 4, zone="two", status="disabled"))
