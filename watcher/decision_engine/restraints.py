@@ -15,6 +15,7 @@ from watcher.db.moves import EarlierMove
 from watcher.decision_engine import undone
 from watcher.decision_engine.bounds import Bounds
 from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.solution import ProposedAction
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -132,6 +133,31 @@ def bounds(
         bandwidth=float(conf.migration_bandwidth),
         lasting=float(conf.server_rest or HOUR.total_seconds()),
     )
+
+
+def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction]) -> str:
+    """What a plan does in spite of its bounds, for a person to decide on; empty if nothing.
+
+    Strategies that try their moves on a ``WhatIf`` with these bounds stay within them.
+    """
+    uuids = [
+        str(action.input_parameters.get("resource_id"))
+        for action in actions
+        if action.action_type == "migrate"
+    ]
+    servers = [
+        model.servers[model.server_index[uuid]] for uuid in uuids if uuid in model.server_index
+    ]
+    held = [server.name for server in servers if server.uuid in model.held]
+    copied, left = sum(server.memory_mb for server in servers) / 1024, bounds.memory_mb / 1024
+    reasons = []
+    if held:
+        reasons.append(f"the plan moves {len(held)} servers that are to stay, such as {held[0]}")
+    if copied > left:
+        reasons.append(
+            f"the plan copies {copied:.1f} GiB, and {left:.1f} are left of max_gib_per_hour"
+        )
+    return "; ".join(reasons)
 
 
 def _refusing(failed: Iterable[Failure]) -> set[str]:

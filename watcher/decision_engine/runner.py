@@ -26,6 +26,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
 from watcher.decision_engine.solution import PlannedAction, Solution, signed
+from watcher.decision_engine.strategies.base import Inputs
 from watcher.decision_engine.undone import Undone
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
@@ -54,6 +55,8 @@ class Outcome:
     gain: float | None = None
     left: str = ""
     """What was left undone, in a sentence."""
+    beyond: str = ""
+    """In which way the strategy did not keep within the bounds of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +153,7 @@ class Runner:
             _summary(solution, left, kinds),
             solution.gain,
             left,
+            _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
         )
 
     def _earlier(self, audit: Audit) -> inputs.Earlier:
@@ -255,6 +259,14 @@ def _write(
     return Written(plan, replaced)
 
 
+def _beyond(given: Inputs, solution: Solution) -> str:
+    if not any(action.action_type == "migrate" for action in solution.actions):
+        return ""
+    from watcher.decision_engine import restraints
+
+    return restraints.beyond(given.bounds(), given.compute_model(), solution.actions)
+
+
 def _summary(solution: Solution, left: str, kinds: Sequence[Undone]) -> Mapping[str, Any]:
     """What users see of a plan beside its actions: figures, gain, and what was left undone."""
     summary = dict(solution.summary)
@@ -282,7 +294,11 @@ def _held_back(
     now: datetime.datetime,
 ) -> str | None:
     """Why a plan that would start on its own is left to a person, if it is."""
-    if not (outcome.actions and audit.auto_trigger and audit.audit_type == AuditType.EVENT):
+    if not (outcome.actions and audit.auto_trigger):
+        return None
+    if outcome.beyond:
+        return f"Not started automatically: {outcome.beyond}."
+    if audit.audit_type != AuditType.EVENT:
         return None
     return limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from watcher import conf as watcher_conf
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine import restraints, undone
+from watcher.decision_engine.bounds import Bounds
 from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.solution import SolutionBuilder
 from watcher.decision_engine.whatif import WhatIf
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import clusters
@@ -90,6 +92,20 @@ class RestraintsTest(TestCase):
         moves = [move("s1", 59), move("s2", 1, succeeded=False), move("s3", 61), move("gone", 1)]
         bounds = restraints.bounds(self.model, moves, CONF, NOW)
         self.assertEqual(10 * 1024 - 2 * size, bounds.memory_mb)
+
+    def test_a_plan_that_ignores_its_bounds_is_found_out(self) -> None:
+        model = restraints.restrained(
+            self.model, [move("s1", 1)], AUDIT, GOAL, CONF, NOW, bound=True
+        )
+        builder = SolutionBuilder()
+        for server in model.servers:
+            builder.migrate(server, model.hosts[2])
+        actions = builder.build().actions
+        size = self.model.servers[0].memory_mb
+        sentence = restraints.beyond(Bounds(memory_mb=2.5 * size), model, actions)
+        self.assertIn("1 servers that are to stay, such as s1", sentence)
+        self.assertIn("max_gib_per_hour", sentence)
+        self.assertEqual("", restraints.beyond(Bounds(memory_mb=3 * size), self.model, actions))
 
     @given(st.lists(st.tuples(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 120)), max_size=9))
     def test_no_server_that_rests_may_leave(self, moved: list[tuple[str, float]]) -> None:
