@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Watcher knows of its own moves, as a run is given it: without it, a policy forgets."""
+
+import dataclasses
+
+from watcher.db.moves import EarlierMove
+from watcher.decision_engine import restraints
+from watcher.decision_engine.recent_moves import HostLoads
+from watcher.decision_engine.strategies.base import Inputs
+
+from .audits import Engine
+from .readings import Readings, moment
+from .world import World
+
+AUDIT = GOAL = 1
+"""There is one audit."""
+
+
+def earlier_moves(world: World, since: float) -> list[EarlierMove]:
+    """The migrations of Watcher that ended after the minute *since*, the oldest first."""
+    hosts, servers = world.inventory.hosts, world.inventory.servers
+    return [
+        EarlierMove(
+            server=servers[move.server].uuid,
+            source=hosts[move.source].hostname,
+            destination=hosts[move.destination].hostname,
+            succeeded=move.succeeded,
+            ended=moment(move.ended),
+            audit_id=AUDIT,
+            goal_id=GOAL,
+        )
+        for move in world.history
+        if move.by_watcher and move.ended > since
+    ]
+
+
+def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
+    """*inputs* with what earlier moves forbid, what is left for the plan, and loads of hosts
+    as they are since the last moves."""
+    horizon = restraints.horizon(engine.conf).total_seconds() / 60
+    moves = earlier_moves(world, world.now - horizon)
+    model = restraints.restrained(
+        inputs.compute_model(), moves, AUDIT, GOAL, engine.conf, inputs.now, bound=True
+    )
+    bounds = restraints.bounds(model, moves, engine.conf, inputs.now)
+    readings = Readings(world)
+    loads = HostLoads(inputs.now, lambda: readings, readings.migrations, lambda: model.servers)
+    return dataclasses.replace(
+        inputs, compute_model=lambda: model, bounds=lambda: bounds, host_metric=loads.metric
+    )

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is counted while a virtual cloud runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .world import Move
+
+HOUR = 60
+"""Minutes: within so many a server that comes back has been moved for nothing."""
+
+IDLE_WATTS, FULL_WATTS = 110.0, 420.0
+"""Of a host.  In between power is taken to be linear in CPU use, which comes near what
+SPECpower_ssj2008 shows of servers with two sockets: a quarter of full power when idle."""
+
+
+class Tally:
+    """Sums, and some of them by hour."""
+
+    def __init__(self, servers: int, minutes: int) -> None:
+        hours = -(-minutes // HOUR)
+        self.overload = np.zeros(hours, dtype=np.int64)
+        """Host-minutes above the threshold."""
+        self.moves = np.zeros(hours, dtype=np.int64)
+        """Migrations of Watcher that succeeded."""
+        self.gib = np.zeros(hours)
+        """Copied by migrations of Watcher, failed ones too."""
+        self.failed = self.back = self.again = self.runs = self.plans = 0
+        self.cpu_seconds = self.watt_hours = self.starved_minutes = 0.0
+        self.starved: NDArray[np.bool_] = np.zeros(servers, dtype=np.bool_)
+        self._left: dict[int, list[tuple[float, int]]] = {}
+        """Server to (when, which host) it has left."""
+
+    def minute(
+        self, now: int, overloaded: int, starved: NDArray[np.bool_], use: NDArray[np.float64]
+    ) -> None:
+        """*use* [H] of the hosts that are up, *starved* [V] servers short of CPU."""
+        self.overload[now // HOUR] += overloaded
+        self.starved |= starved
+        self.starved_minutes += int(starved.sum())
+        watts = len(use) * IDLE_WATTS + float(use.sum()) * (FULL_WATTS - IDLE_WATTS)
+        self.watt_hours += watts / 60
+
+    def moved(self, move: Move) -> None:
+        if not move.by_watcher:
+            return
+        hour = min(int(move.ended) // HOUR, len(self.gib) - 1)
+        self.gib[hour] += move.gib
+        if not move.succeeded:
+            self.failed += 1
+            return
+        self.moves[hour] += 1
+        before = self._left.setdefault(move.server, [])
+        recent = {host for when, host in before if move.ended - when < HOUR}
+        self.again += bool(recent)
+        self.back += move.destination in recent
+        before.append((move.ended, move.source))
+
+    def result(self) -> Result:
+        return Result(
+            overload=int(self.overload.sum()),
+            starved=int(self.starved.sum()),
+            starved_hours=self.starved_minutes / HOUR,
+            moves=int(self.moves.sum()),
+            failed=self.failed,
+            gib=float(self.gib.sum()),
+            back=self.back,
+            again=self.again,
+            runs=self.runs,
+            plans=self.plans,
+            cpu_seconds=self.cpu_seconds,
+            watt_hours=self.watt_hours,
+            overload_by_hour=self.overload.tolist(),
+            moves_by_hour=self.moves.tolist(),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How it went for one policy."""
+
+    overload: float
+    """Host-minutes above the threshold."""
+    starved: float
+    """Servers that were short of CPU at some time."""
+    starved_hours: float
+    """How long, summed over servers."""
+    moves: float
+    failed: float
+    gib: float
+    back: float
+    """Moves of a server to a host that it had left within the hour before."""
+    again: float
+    """Moves of a server that had been moved within the hour before."""
+    runs: float
+    plans: float
+    """Those that moved something."""
+    cpu_seconds: float
+    watt_hours: float
+    overload_by_hour: list[float]
+    moves_by_hour: list[float]
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

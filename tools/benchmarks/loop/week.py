@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies side by side, on the same cloud with the same demand."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Protocol
+
+import numpy as np
+
+from . import additions, inventory
+from .audits import INTERVAL, Audit, Engine
+from .demand import Week
+from .oracle import Oracle
+from .tally import Result
+from .world import World
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """Of a virtual cloud, and the days that it runs."""
+
+    hosts: int
+    servers: int
+    days: int
+
+
+WEEK, QUICK = Size(200, 4000, 7), Size(20, 400, 1)
+
+NOTHING, CONTINUOUS, EVENT = "nothing", "CONTINUOUS", "EVENT"
+REMEMBERING, ORACLE = "EVENT that remembers", "knows the future"
+
+POLICIES = (NOTHING, CONTINUOUS, EVENT, REMEMBERING, ORACLE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One policy in one world."""
+
+    policy: str
+    seed: int
+    size: Size
+    source: str
+    """Of metrics: gnocchi or prometheus."""
+    strategy: str
+
+
+class Policy(Protocol):
+    def act(self) -> None:
+        """At the end of each minute."""
+
+
+def world(case: Case) -> World:
+    """The same for each policy."""
+    draw = np.random.default_rng(case.seed)
+    size = case.size
+    return World(
+        inventory.make(size.hosts, size.servers, draw),
+        Week(size.servers, size.days, draw),
+        case.source,
+        case.seed,
+    )
+
+
+def policy(name: str, there: World, strategy: str) -> Policy | None:
+    """None does nothing."""
+    if name == NOTHING:
+        return None
+    if name == ORACLE:
+        return Oracle(there, Engine.of("workload_balance"))
+    interval = INTERVAL if name == CONTINUOUS else None
+    added = additions.remembering if name == REMEMBERING else None
+    return Audit(there, Engine.of(strategy), interval, added)
+
+
+def live(case: Case) -> Result:
+    """Let all the minutes of a world pass."""
+    there = world(case)
+    acts = policy(case.policy, there, case.strategy)
+    while there.now < there.demand.minutes:
+        there.step()
+        if acts is not None:
+            acts.act()
+    return there.tally.result()
+
+
+def compare(cases: Sequence[Case], processes: int) -> list[Result]:
+    """The result of each case; the dearest ones should come first."""
+    if processes == 1:
+        return [live(case) for case in cases]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(live, cases))
+
+
+def mean(results: Sequence[Result]) -> Result:
+    """Of the same policy with several seeds."""
+    fields = {}
+    for field in dataclasses.fields(Result):
+        values = np.array([getattr(each, field.name) for each in results], dtype=np.float64)
+        fields[field.name] = functools.reduce(np.add, values) / len(values)
+    return Result(
+        **{
+            name: value.tolist() if isinstance(value, np.ndarray) else float(value)
+            for name, value in fields.items()
+        }
+    )
