@@ -104,6 +104,26 @@ class UnbalancedCloudTest(AllInOneTestCase):
         self.assertLess(self.deviation(), THRESHOLD)
 
 
+class LateAverageTest(AllInOneTestCase):
+    """The same cloud, which measures itself by averages over five minutes, as real ones do."""
+
+    CLOUD = {**UnbalancedCloudTest.CLOUD, "metrics_average": {"seconds": 300}, "alarms": []}
+
+    def test_an_alarm_right_after_the_plan_moves_nothing_more(self) -> None:
+        audit = self.create(
+            **BALANCE,
+            parameters={"thresholds": {"instance_cpu_usage": THRESHOLD}},
+            auto_trigger=True,
+        )
+        self.assertEqual(202, self.watcher.trigger(audit))
+        plan = wait_for(lambda: self.plans(audit), "there is a plan")[0]
+        self.wait_for_plan(plan.uuid, PlanState.SUCCEEDED)
+        self.assertEqual(202, self.watcher.trigger(audit))
+        self.wait_for_runs(audit, RunState.SUCCEEDED, RunState.SUCCEEDED)
+        later = self.plans(audit)[1]
+        self.assertEqual([], self.client.action.list(action_plan=later.uuid))
+
+
 class TriggerTest(AllInOneTestCase):
     """Alarms, one after another and at once."""
 
