@@ -181,6 +181,10 @@ class WhatIf:
         memory = self._copied + self.demand[self.leavers, MEMORY].max(initial=0)
         return bool(self.actions_left() < 2 or memory > self.bounds.memory_mb)
 
+    def is_beyond(self) -> bool:
+        """Whether more was moved than the bounds allow: they were lifted meanwhile."""
+        return bool(self.actions_left() < 0 or self._copied > self.bounds.memory_mb)
+
     def waiting(self, count: int) -> list[Undone]:
         """The servers of all moves but the first *count*: they are made to see what waits."""
         return undone.grouped(

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cloud.compute import Server
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.undone import hosts_stay
 
 if TYPE_CHECKING:
     from watcher.decision_engine.model.compute import ComputeModel
@@ -73,17 +74,19 @@ class NoisyNeighbor(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.spreading import Spreading
+        from watcher.decision_engine.spreading import Source, Spreading
 
         model = inputs.compute_model()
         pairs = dict(_pairs(inputs, model))
-        takers = [
-            index for index, host in enumerate(model.hosts) if host.available and index not in pairs
-        ]
-        spreading, solution, relieved = Spreading(model, takers), SolutionBuilder(), 0
-        for sufferer, noisy in pairs.values():
-            for move in spreading.one(noisy):
-                relieved += 1
+        hosts = [index for index, host in enumerate(model.hosts) if host.available]
+        takers = [index for index in hosts if index not in pairs]
+        spreading = Spreading(model, takers, inputs.bounds())
+        solution, left = SolutionBuilder(), []
+        for sufferer, noisy in _urgent_first(pairs.values(), model):
+            source = Source(noisy, noisy)
+            moves = spreading.relieve(source)
+            left += [] if moves else [source]
+            for move in moves:
                 server = model.servers[move.server]
                 solution.migrate(
                     server,
@@ -91,14 +94,22 @@ class NoisyNeighbor(Strategy):
                     f"{server.name} takes cache from {model.servers[sufferer].name}, "
                     f"which comes before it, on {server.host}",
                 )
+        solution.improve(len(pairs), len(left))
+        unmet = f"{hosts_stay(len(left), len(hosts))} with a noisy neighbor"
+        solution.leave(unmet if left else "", spreading.undone(left))
         solution.summary["hosts with a noisy neighbor not relieved"] = {
             "before": len(pairs),
-            "after": len(pairs) - relieved,
+            "after": len(left),
         }
         solution.promise(
             "hosts with a noisy neighbor not relieved", 2 * inputs.parameters["period"] + 300
         )
         return solution.build()
+
+
+def _urgent_first(pairs: Iterable[Pair], model: ComputeModel) -> list[Pair]:
+    """The server that suffers and comes first by priority is helped first."""
+    return sorted(pairs, key=lambda pair: priority(model.servers[pair[0]]))
 
 
 def _pairs(inputs: Inputs, model: ComputeModel) -> Iterator[tuple[int, Pair]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.undone import hosts_stay
 
 METRIC = "host_outlet_temp"
 
@@ -46,17 +47,19 @@ class OutletTemperature(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.spreading import Spreading, active_on, measured
+        from watcher.decision_engine import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold"]
-        heat = measured(inputs, METRIC)
+        heat = spreading.measured(inputs, METRIC)
         coolest = sorted(heat, key=lambda host: (heat[host], host))
         hot = [host for host in reversed(coolest) if heat[host] >= threshold]
-        spreading = Spreading(model, coolest[: len(coolest) - len(hot)])
-        solution, relieved = SolutionBuilder(), 0
+        spread = spreading.Spreading(model, coolest[: len(coolest) - len(hot)], inputs.bounds())
+        solution, left = SolutionBuilder(), []
         for host in hot:
-            for move in spreading.one(active_on(model, host)):
-                relieved += 1
+            source = spread.active(host)
+            moves = spread.relieve(source)
+            left += [] if moves else [source]
+            for move in moves:
                 destination = model.hosts[move.destination]
                 solution.migrate(
                     model.servers[move.server],
@@ -64,9 +67,14 @@ class OutletTemperature(Strategy):
                     f"{model.hosts[host].hostname} at {heat[host]:.1f} °C, threshold "
                     f"{threshold:g} °C; {destination.hostname} at {heat[move.destination]:.1f} °C",
                 )
+        solution.improve(len(hot), len(left))
+        solution.leave(
+            f"{hosts_stay(len(left), len(heat))} at {threshold:g} °C or above" if left else "",
+            [*spread.undone(left), *spreading.unmeasured(model, heat, METRIC)],
+        )
         solution.summary["hot hosts not relieved"] = {
             "before": len(hot),
-            "after": len(hot) - relieved,
+            "after": len(left),
         }
         solution.promise(
             "hot hosts not relieved", inputs.parameters["period"] + inputs.parameters["granularity"]

@@ -2,14 +2,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-
-if TYPE_CHECKING:
-    from watcher.decision_engine.whatif import Move
+from watcher.decision_engine.undone import hosts_stay
 
 AIRFLOW, INLET, POWER = "host_airflow", "host_inlet_temp", "host_power"
 
@@ -66,34 +63,37 @@ class UniformAirflow(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.spreading import Spreading, active_on, measured, servers_on
+        from watcher.decision_engine import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold_airflow"]
-        airflow = measured(inputs, AIRFLOW)
+        airflow = spreading.measured(inputs, AIRFLOW)
         calmest = sorted(airflow, key=lambda host: (airflow[host], host))
         loud = [host for host in reversed(calmest) if airflow[host] >= threshold]
-        spreading = Spreading(model, calmest[: len(calmest) - len(loud)])
+        spread = spreading.Spreading(model, calmest[: len(calmest) - len(loud)], inputs.bounds())
         faulty = _faulty(inputs) if loud else {}
-        solution, relieved = SolutionBuilder(), 0
+        solution, left = SolutionBuilder(), []
         for host in loud:
-            moves: Sequence[Move]
-            if host in faulty:
-                free = [each for each in servers_on(model, host) if spreading.whatif.leavers[each]]
-                moves, why = spreading.all(free), faulty[host]
-            else:
-                moves, why = spreading.one(active_on(model, host)), ""
-            relieved += bool(moves)
+            source = (spread.whole if host in faulty else spread.active)(host)
+            moves = spread.relieve(source)
+            if not moves or (source.whole and len(moves) < len(source.candidates)):
+                left.append(source)
             for move in moves:
                 solution.migrate(
                     model.servers[move.server],
                     model.hosts[move.destination],
                     f"{model.hosts[host].hostname} has an airflow of {airflow[host]:g}, "
-                    f"threshold {threshold:g}{why}; "
+                    f"threshold {threshold:g}{faulty.get(host, '')}; "
                     f"{model.hosts[move.destination].hostname} {airflow[move.destination]:g}",
                 )
+        solution.improve(len(loud), len(left))
+        unmet = f"{hosts_stay(len(left), len(airflow))} at an airflow of {threshold:g} or above"
+        solution.leave(
+            unmet if left else "",
+            [*spread.undone(left), *spreading.unmeasured(model, airflow, AIRFLOW)],
+        )
         solution.summary["hosts with much airflow not relieved"] = {
             "before": len(loud),
-            "after": len(loud) - relieved,
+            "after": len(left),
         }
         solution.promise(
             "hosts with much airflow not relieved",
