@@ -102,8 +102,8 @@ def restrained(
         ]
         occupied = {server.host for server in model.servers}
         held = {
-            **dict.fromkeys((move.server for move in others), undone.OTHER_AUDIT),
             **dict.fromkeys(_resting(moves, options, now), undone.RESTING),
+            **dict.fromkeys((move.server for move in others), undone.OTHER_AUDIT),
             **held,
         }
         emptied = {move.source for move in others} - occupied
