@@ -18,7 +18,9 @@ hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its m
 ``migration_seconds`` and ``migration_fails`` say how its migrations and resizes go;
 ``switch_seconds`` is what every stop and start takes.  With ``metrics_average: {seconds:
 60, step: 10}`` the metrics of CPU and memory, and with them the alarms, are means over so
-many seconds, up to the last multiple of ``step``.  ``storage`` is described in
+many seconds, up to the last multiple of ``step``.  With ``loads_follow: false`` hosts
+are as busy as if no server had ever moved, which real metrics seem to say when they are
+taken of the wrong thing.  ``storage`` is described in
 ``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
 """
 
@@ -50,6 +52,7 @@ _KEYS = {
     "flavors",
     "metrics",
     "metrics_average",
+    "loads_follow",
     "migration_seconds",
     "switch_seconds",
     "surges",
@@ -118,6 +121,8 @@ class Scenario:
     """None: metrics are the present values."""
     switch_seconds: float = 3.0
     """How long a server takes to stop or to start."""
+    loads_follow: bool = True
+    """Whether the metrics of hosts follow the servers that move."""
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Scenario":
@@ -174,6 +179,7 @@ class Scenario:
             ],
             _average(content.get("metrics_average")),
             float(content.get("switch_seconds", cls.switch_seconds)),
+            bool(content.get("loads_follow", True)),
         )
 
 

@@ -27,6 +27,9 @@ class SimulatedLoads:
     ) -> None:
         """*servers* gives the present ones, *elapsed* the seconds since the cloud began."""
         self._scenario, self._servers, self._elapsed = scenario, servers, elapsed
+        self._shown = (
+            {} if scenario.loads_follow else {each.uuid: each.host for each in scenario.servers}
+        )
         self._history = None
         if scenario.metrics_average:
             ends = [each.after_seconds + each.seconds for each in scenario.surges]
@@ -154,8 +157,8 @@ class SimulatedLoads:
         """Hostname to what its servers need, in percent of one vCPU."""
         needed = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
         for server in servers:
-            if server.host:
-                needed[server.host] += server.vcpus * cpu.get(server.uuid, 0.0)
+            if host := self._shown.get(server.uuid, server.host):
+                needed[host] += server.vcpus * cpu.get(server.uuid, 0.0)
         return needed
 
     def _ram_used(self, servers: Iterable[Server]) -> dict[str, float]:
@@ -163,8 +166,8 @@ class SimulatedLoads:
         ram = self._scenario.server_metrics.get("instance_ram_usage", {})
         used = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
         for server in servers:
-            if server.host:
-                used[server.host] += ram.get(server.uuid, 0.0)
+            if host := self._shown.get(server.uuid, server.host):
+                used[host] += ram.get(server.uuid, 0.0)
         return used
 
     def _own(

@@ -64,6 +64,14 @@ OPTIONS = [
         mutable=True,
         help="Seconds after which a failed migration is forgotten.",
     ),
+    cfg.IntOpt(
+        "broken_promises",
+        default=3,
+        min=0,
+        mutable=True,
+        help="An audit loses auto_trigger, until somebody sets it again, when so many of its plans "
+        "in a row have each done less than half of what they promised; 0 leaves it to people.",
+    ),
 ]
 
 

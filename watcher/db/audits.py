@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, contains_eager
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, NotFound
 from watcher.common.states import AuditState, AuditType
-from watcher.db import paging, runs
+from watcher.db import paging, reviews, runs
 from watcher.db.lookup import identified, related_to
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.paging import Page
@@ -88,6 +88,8 @@ def change(
         runs.lock_waiting(session, audit.id)
     for column, value in columns.items():
         setattr(audit, column, value)
+    if columns.get("auto_trigger"):
+        _trust(session, audit)
     if "name" in columns:
         _check_name(session, audit)
     if audit.audit_type == AuditType.CONTINUOUS and columns.keys() & _TIMING:
@@ -113,6 +115,13 @@ def delete(session: Session, audit: Audit, now: datetime.datetime) -> None:
             f"allowed are {', '.join(sorted(AuditState.DELETABLE))}."
         )
     runs.cancel_waiting(session, audit.id, now, "The audit is DELETED.")
+
+
+def _trust(session: Session, audit: Audit) -> None:
+    """Somebody sets auto_trigger: what reviews of earlier plans have found is known by now."""
+    if audit.status_message == reviews.DISTRUSTED:
+        audit.status_message = None
+    reviews.forgive(session, audit.id)
 
 
 def _check_name(session: Session, audit: Audit) -> None:

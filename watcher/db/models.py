@@ -402,6 +402,11 @@ class Review(Base):
 
     action_plan: Mapped[ActionPlan] = relationship(lazy="raise")
 
+    @property
+    def percent_kept(self) -> float | None:
+        """As users are told it."""
+        return None if self.kept is None else round(100 * self.kept, 1)
+
 
 class Tally(Base):
     """A count of what no row tells any more, or never did; see ``db.counters``."""

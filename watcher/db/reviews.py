@@ -19,6 +19,10 @@ from watcher.db.models import Action, ActionPlan, Audit, AuditRun, Review
 
 HALF: Final = 0.5
 """Less than this share of a promise is a broken one."""
+DISTRUSTED: Final = (
+    "auto_trigger was switched off: the last plans of the audit kept less than half of what they "
+    "promised. Look at the reviews in their summaries, then set auto_trigger again."
+)
 
 
 def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_seconds: int) -> None:
@@ -98,16 +102,14 @@ def run_of(session: Session, plan_id: int) -> AuditRun | None:
     ).first()
 
 
-def made(session: Session, plan_id: int) -> Mapping[str, Sequence[str]]:
-    """Uuids of the servers that a plan was to migrate, by the states of the actions."""
-    found: dict[str, list[str]] = {}
-    for state, parameters in session.execute(
-        select(Action.state, Action.input_parameters).where(
-            Action.action_plan_id == plan_id, Action.action_type == "migrate"
-        )
-    ):
-        found.setdefault(state or "", []).append((parameters or {}).get("resource_id") or "")
-    return found
+def migrations(session: Session, plan_id: int) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """State and parameters of the migrations of a plan."""
+    found = session.execute(
+        select(Action.state, Action.input_parameters)
+        .where(Action.action_plan_id == plan_id, Action.action_type == "migrate")
+        .order_by(Action.id)
+    )
+    return [(state or "", parameters or {}) for state, parameters in found]
 
 
 def is_whole(session: Session, plan_id: int) -> bool:
@@ -130,9 +132,12 @@ def conclude(session: Session, review: Review, now: datetime.datetime, **values:
     return True
 
 
-def distrust(session: Session, review: Review, number: int, sentence: str) -> bool:
+def distrust(session: Session, review: Review, number: int) -> bool:
     """Take auto_trigger from the audit of a review that was just concluded, and say so, if
-    each of the last *number* reviews of its plans that count found a broken promise."""
+    each of the last *number* reviews of its plans that count found a broken promise.
+
+    False if there is nothing to take; a *number* of 0 takes nothing.
+    """
     audit_id = review.action_plan.audit_id
     last = session.scalars(
         select(Review.kept)
@@ -146,7 +151,7 @@ def distrust(session: Session, review: Review, number: int, sentence: str) -> bo
     taken = session.execute(
         update(Audit)
         .where(Audit.id == audit_id, Audit.deleted == 0, Audit.auto_trigger)
-        .values(auto_trigger=False, status_message=sentence)
+        .values(auto_trigger=False, status_message=DISTRUSTED)
         .execution_options(synchronize_session=False)
     )
     if taken.rowcount != 1:  # type: ignore[attr-defined]
@@ -160,16 +165,23 @@ def distrust(session: Session, review: Review, number: int, sentence: str) -> bo
     return True
 
 
-def is_distrusted(session: Session, audit: Audit) -> bool:
-    """Whether a review has taken auto_trigger from *audit*, and nobody has given it back."""
-    if audit.auto_trigger:
-        return False
+def restate(session: Session, audit_id: int) -> bool:
+    """Whether a review has taken auto_trigger from an audit, and nobody has given it back.
+
+    Then the audit says so again: a run takes back what the audit said before it.
+    """
     found = (
         exists()
-        .where(ActionPlan.id == Review.action_plan_id, ActionPlan.audit_id == audit.id)
+        .where(ActionPlan.id == Review.action_plan_id, ActionPlan.audit_id == Audit.id)
         .where(Review.distrusts)
     )
-    return bool(session.scalar(select(found)))
+    said = session.execute(
+        update(Audit)
+        .where(Audit.id == audit_id, Audit.auto_trigger.is_(False), found)
+        .values(status_message=DISTRUSTED)
+        .execution_options(synchronize_session=False)
+    )
+    return said.rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
 def forgive(session: Session, audit_id: int) -> None:

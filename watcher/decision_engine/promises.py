@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from watcher.cloud.compute import Host
+from watcher.cloud.compute import Host, Server
 
 if TYPE_CHECKING:  # NumPy comes with it
     from watcher.decision_engine.loads import Loads
@@ -177,6 +177,13 @@ def expected(
             changes[move.source] -= move.given
             changes[move.destination] += move.taken * (now / move.use if move.use else 1.0)
     return dict(changes)
+
+
+def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
+    """What a server that uses so much, in the unit of its metric, takes of a host, in percent."""
+    if memory:
+        return 100 * use / (host.memory_mb or 1)
+    return use * server.vcpus / (host.vcpus or 1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, claims, moves, runs
+from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.session import Database
@@ -25,6 +25,7 @@ from watcher.decision_engine import efficacy, inputs, limits, undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
+from watcher.decision_engine.promises import Promise
 from watcher.decision_engine.solution import PlannedAction, Solution, signed
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.decision_engine.undone import Undone
@@ -35,6 +36,11 @@ LOG = log.getLogger(__name__)
 
 _LONGEST_PAUSE = 3600
 """Seconds between two attempts, however many there have been."""
+
+_DISTRUSTED = (
+    "Not started automatically: the last plans of the audit kept less than half of what they "
+    "promised; set its auto_trigger again after a look."
+)
 
 _REPLACED = {
     AuditType.CONTINUOUS: PlanState.CANCELLED,
@@ -57,6 +63,7 @@ class Outcome:
     """What was left undone, in a sentence."""
     beyond: str = ""
     """In which way the strategy did not keep within the bounds of the run."""
+    promise: Promise | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +161,7 @@ class Runner:
             solution.gain,
             left,
             _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
+            solution.promise,
         )
 
     def _earlier(self, audit: Audit) -> inputs.Earlier:
@@ -247,6 +255,8 @@ def _write(
         now=now,
         summary=outcome.summary,
     )
+    if outcome.promise:
+        reviews.add(session, plan.id, outcome.promise.as_json(), outcome.promise.window)
     claims.finish(
         session,
         run,
@@ -293,7 +303,12 @@ def _held_back(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """Why a plan that would start on its own is left to a person, if it is."""
+    """Why a plan that would start on its own is left to a person, if it is.
+
+    An audit that has lost auto_trigger by the reviews of its plans says so again.
+    """
+    if reviews.restate(session, audit.id):
+        return _DISTRUSTED if outcome.actions else None
     if not (outcome.actions and audit.auto_trigger):
         return None
     if outcome.beyond:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decision engine: catalogue, heartbeat, dispatcher, doorbell server, metrics."""
+"""The decision engine: catalogue, heartbeat, dispatcher, reviewer, doorbell server, metrics."""
 
 import datetime
 import os
@@ -25,6 +25,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.model.collectors import Collectors
+from watcher.decision_engine.reviewer import Reviewer
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
@@ -74,8 +75,17 @@ class DecisionEngine:
         self._dispatcher = Dispatcher(
             conf, database, self._lease, runner.run, runner.expire, restart
         )
+        self._reviewer = Reviewer(
+            conf,
+            database,
+            self._datasources,
+            self._collectors,
+            self._catalog,
+            notifications,
+        )
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
+            Ticker("reviews", self._review, lambda: conf.watcher_decision_engine.poll_interval),
             Ticker(
                 "expiry",
                 self._expire,
@@ -115,6 +125,7 @@ class DecisionEngine:
         LOG.info("Decision engine %s is ready", self._lease.engine)
 
     def stop(self) -> None:
+        self._reviewer.stop()
         if self._server:
             self._server.stop()
         self._datasources.stop()
@@ -136,6 +147,9 @@ class DecisionEngine:
         self._dispatcher.beat(now)  # before anything that may take its time, or fail
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
         self._monitor.look(now)
+
+    def _review(self) -> None:
+        self._reviewer.look(timeutils.utcnow())
 
     def _expire(self) -> None:
         self._expire_plans()

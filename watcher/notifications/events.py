@@ -24,6 +24,7 @@ EVENTS = {
     "action_plan.create": Event("ActionPlanCreatePayload"),
     "action_plan.update": Event("ActionPlanUpdatePayload"),
     "action_plan.delete": Event("ActionPlanDeletePayload"),
+    "action_plan.review": Event("ActionPlanReviewPayload"),
     "action_plan.execution.start": Event("ActionPlanActionPayload"),
     "action_plan.execution.end": Event("ActionPlanActionPayload"),
     "action_plan.execution.error": Event("ActionPlanActionPayload", "error"),

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from watcher import rpc
 from watcher.common.states import ActionState, ServiceState
-from watcher.db.models import Action, ActionPlan, Audit, Service
+from watcher.db.models import Action, ActionPlan, Audit, Review, Service
 from watcher.db.session import Database
 from watcher.notifications import payloads, rows
 from watcher.notifications.events import EVENTS, PRIORITIES
@@ -95,6 +95,21 @@ class Notifications:
     def action_plan_updated(self, *plan_ids: int, old_state: str | None = None) -> None:
         extra = _moved("ActionPlanStateUpdatePayload", old_state)
         self._plans("action_plan.update", plan_ids, extra)
+
+    def action_plan_reviewed(self, plan_id: int) -> None:
+        """The plan, with what it promised and what it did."""
+
+        def read(session: Session) -> Iterable[tuple[ActionPlan, Review]]:
+            (plan,) = rows.action_plans(session, [plan_id])
+            return [(plan, rows.review(session, plan_id))]
+
+        self._tell(
+            "action_plan.review",
+            read,
+            lambda name, both: payloads.action_plan(
+                name, both[0], {"review": payloads.review(both[1])}
+            ),
+        )
 
     def action_plan_deleted(self, plan_id: int) -> None:
         """Each action, then the plan."""

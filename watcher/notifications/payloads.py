@@ -10,7 +10,16 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.db.models import Action, ActionPlan, Audit, Goal, Service, SoftDeleted, Strategy
+from watcher.db.models import (
+    Action,
+    ActionPlan,
+    Audit,
+    Goal,
+    Review,
+    Service,
+    SoftDeleted,
+    Strategy,
+)
 
 Payload = dict[str, Any]
 
@@ -31,6 +40,8 @@ VERSIONS = {
     "ActionPlanActionPayload": "1.2",
     "ActionPlanCancelPayload": "1.2",
     "ActionPlanDeletePayload": "1.2",
+    "ActionPlanReviewPayload": "1.0",
+    "ReviewPayload": "1.0",
     "ActionStateUpdatePayload": "1.1",
     "ActionCreatePayload": "1.1",
     "ActionUpdatePayload": "1.1",
@@ -104,6 +115,20 @@ def state_update(name: str, old_state: str | None, row: Audit | ActionPlan | Act
         old_state=old_state,
         state=row.state if moved else None,
         status_message=row.status_message if moved else None,
+    )
+
+
+def review(row: Review) -> Payload:
+    """What a plan promised and what it did; ``kept`` in percent, null if it cannot be told."""
+    return _object(
+        "ReviewPayload",
+        figure=row.promise["figure"],
+        before=row.promise["before"],
+        after=row.promise["after"],
+        realised=row.realised.get(row.promise["figure"]),
+        kept=row.percent_kept,
+        message=row.message,
+        reviewed_at=_time(row.reviewed_at),
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload, load_only
 
 from watcher.common.states import ActionState
-from watcher.db.models import Action, ActionPlan, Audit, Goal, Service, Strategy
+from watcher.db.models import Action, ActionPlan, Audit, Goal, Review, Service, Strategy
 
 _AUDIT_OF_PLAN = joinedload(ActionPlan.audit)
 
@@ -31,6 +31,10 @@ def action_plans(session: Session, plan_ids: Iterable[int]) -> Sequence[ActionPl
         )
         .order_by(ActionPlan.id)
     ).all()
+
+
+def review(session: Session, plan_id: int) -> Review:
+    return session.get_one(Review, plan_id)
 
 
 def actions(session: Session, action_ids: Iterable[int]) -> Sequence[Action]:

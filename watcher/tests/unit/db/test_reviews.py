@@ -2,14 +2,13 @@
 import datetime
 
 from watcher.common.states import ActionState, AuditType, PlanState
-from watcher.db import counters, reviews
+from watcher.db import audits, counters, reviews
 from watcher.db.models import Audit, Review
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase
 
 NOW = datetime.datetime(2026, 5, 4, 3, 2, 1)
 MINUTE = datetime.timedelta(minutes=1)
-SENTENCE = "auto_trigger was switched off."
 
 
 class ReviewsTest(DatabaseTestCase):
@@ -45,7 +44,7 @@ class ReviewsTest(DatabaseTestCase):
         review = self.claim(self.plan(ActionState.SUCCEEDED), at)
         with self.database.writer() as session:
             self.assertTrue(reviews.conclude(session, review, at, kept=kept, **values))
-            return reviews.distrust(session, review, 3, SENTENCE)
+            return reviews.distrust(session, review, 3)
 
     def reload(self, kind, key):
         with self.database.reader() as session:
@@ -107,9 +106,9 @@ class DistrustTest(ReviewsTest):
     def test_three_broken_promises_take_auto_trigger(self):
         self.assertEqual([False, False, True], [self.conclude(kept) for kept in (0.1, -3, 0.49)])
         audit = self.reload(Audit, self.audit.id)
-        self.assertEqual((False, SENTENCE), (audit.auto_trigger, audit.status_message))
-        with self.database.reader() as session:
-            self.assertTrue(reviews.is_distrusted(session, audit))
+        self.assertEqual((False, reviews.DISTRUSTED), (audit.auto_trigger, audit.status_message))
+        with self.database.writer() as session:
+            self.assertTrue(reviews.restate(session, audit.id))
         self.assertFalse(self.conclude(0.1))
 
     def test_one_kept_promise_among_them_is_enough(self):
@@ -132,17 +131,18 @@ class DistrustTest(ReviewsTest):
         for kept in (0.1, 0.1, 0.1):
             self.conclude(kept)
         with self.database.writer() as session:
-            reviews.forgive(session, self.audit.id)
-            session.get_one(Audit, self.audit.id).auto_trigger = True
+            audit = audits.get(session, self.audit.uuid)
+            audits.change(session, audit, {"auto_trigger": True}, NOW)
+        audit = self.reload(Audit, self.audit.id)
+        self.assertEqual((True, None), (audit.auto_trigger, audit.status_message))
         self.assertEqual([False, False, True], [self.conclude(0.1) for _ in range(3)])
 
     def test_without_auto_trigger_there_is_nothing_to_take(self):
         with self.database.writer() as session:
             session.get_one(Audit, self.audit.id).auto_trigger = False
         self.assertEqual([False] * 3, [self.conclude(0.1) for _ in range(3)])
-        audit = self.reload(Audit, self.audit.id)
-        with self.database.reader() as session:
-            self.assertFalse(reviews.is_distrusted(session, audit))
+        with self.database.writer() as session:
+            self.assertFalse(reviews.restate(session, self.audit.id))
 
 
 class CountTest(ReviewsTest):

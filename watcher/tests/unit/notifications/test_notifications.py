@@ -8,7 +8,7 @@ from unittest import mock
 from oslo_messaging.notify import _impl_test
 
 from watcher.common.states import ActionState, AuditState, PlanState, ServiceState
-from watcher.db import models
+from watcher.db import models, reviews
 from watcher.notifications import Notifications
 from watcher.notifications.events import EVENTS
 from watcher.tests import base, factories
@@ -71,6 +71,11 @@ OBJECTS = {
     "ActionPlanActionPayload": ("1.2", PLAN | {"fault"}),
     "ActionPlanCancelPayload": ("1.2", PLAN | {"fault"}),
     "ActionPlanDeletePayload": ("1.2", PLAN),
+    "ActionPlanReviewPayload": ("1.0", PLAN | {"review"}),
+    "ReviewPayload": (
+        "1.0",
+        {"figure", "before", "after", "realised", "kept", "message", "reviewed_at"},
+    ),
     "ActionStateUpdatePayload": ("1.1", STATE_UPDATE),
     "ActionCreatePayload": ("1.1", ACTION),
     "ActionUpdatePayload": ("1.1", ACTION | {"state_update"}),
@@ -92,6 +97,7 @@ class NotificationsTestCase(base.DatabaseTestCase):
             self.audit = factories.audit(session, goal, strategy, parameters={"a": 1})
             self.plan = factories.action_plan(session, self.audit, strategy)
             self.actions = [factories.action(session, self.plan) for _ in range(3)]
+            reviews.add(session, self.plan.id, {"figure": "f", "before": 2, "after": 1}, 60)
         _impl_test.reset()
 
     def start(self, level: str = "info", drivers: tuple[str, ...] = ("test",)) -> Notifications:
@@ -134,6 +140,7 @@ class TestWire(NotificationsTestCase):
                 raise error
         notifications.action_plan_created(plan)
         notifications.action_plan_updated(plan, old_state=PlanState.RECOMMENDED)
+        notifications.action_plan_reviewed(plan)
         notifications.action_plan_deleted(plan)
         notifications.action_plan_execution_started(plan)
         notifications.action_plan_execution_ended(plan)
@@ -237,6 +244,24 @@ class TestPayloads(NotificationsTestCase):
         self.assertEqual(
             {"old_state": None, "state": None, "status_message": None},
             data["state_update"]["watcher_object.data"],
+        )
+
+    def test_a_review_tells_what_came_of_the_promise(self) -> None:
+        with self.database.writer() as session:
+            row = session.get_one(models.Review, self.plan.id)
+            row.kept, row.realised, row.message = 0.25, {"f": 1.75}, "A quarter."
+        data = self.payload(lambda notifications: notifications.action_plan_reviewed(self.plan.id))
+        self.assertEqual(
+            {
+                "figure": "f",
+                "before": 2,
+                "after": 1,
+                "realised": 1.75,
+                "kept": 25.0,
+                "message": "A quarter.",
+                "reviewed_at": None,
+            },
+            data["review"]["watcher_object.data"],
         )
 
     def test_a_fault_names_what_raised_it(self) -> None:
