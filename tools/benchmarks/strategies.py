@@ -58,6 +58,7 @@ STRATEGIES: dict[str, Callable[[ComputeModel], Mapping[str, Any]]] = {
     "node_resource_consolidation": lambda model: {"host_choice": "specify"},
     "host_maintenance": _maintenance,
     "zone_migration": _zone,
+    "allocation_balance": lambda model: {},
     "workload_stabilization": lambda model: {},
     "workload_balance": lambda model: {"threshold": 60},
     "outlet_temperature": lambda model: {},

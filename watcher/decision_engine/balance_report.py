@@ -30,24 +30,28 @@ class Report:
         self.shown = int(self.exceeded.argmax())
         """The first metric that gives a reason to act is the one that is reported."""
 
+    @property
+    def figure(self) -> str:
+        """Its name in the summary."""
+        return _figure(self._words[self.shown])
+
     def solution(self) -> SolutionBuilder:
         """The moves that the balance has made as a solution, with all but its indicators."""
         solution = SolutionBuilder()
         self._migrate(solution)
         after = self._balance.deviations()
         for number, words in enumerate(self._words):
-            solution.summary[f"standard deviation of {words.figure}"] = {
+            solution.summary[_figure(words)] = {
                 "before": float(self.before[number]),
                 "after": float(after[number]),
             }
         if self.exceeded.any():
             weighted = self._balance.weighted
             solution.improve(float(weighted(self.before)), float(weighted(after)))
-        left = []
         unmet = self._unmet(after)
         if unmet:
             left = self._loads.undone(self._balance.go_on, self._balance.uneven)
-        solution.leave(unmet, [*left, *self._loads.unmeasured()])
+            solution.leave(unmet, left)
         return solution
 
     def _migrate(self, solution: SolutionBuilder) -> None:
@@ -77,3 +81,7 @@ class Report:
                 f"{undone.more_than(float(after[number]), float(limit))}, above {limit:g}"
             )
         return f"The standard deviation of {', and that of '.join(found)}" if found else ""
+
+
+def _figure(words: Words) -> str:
+    return f"standard deviation of {words.figure}"

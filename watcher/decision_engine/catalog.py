@@ -41,11 +41,12 @@ class Catalog:
             conf.register_opts(options, group=group)
 
     def strategy_for(self, goal: str, strategy: str | None = None) -> type[Strategy]:
-        """The strategy of that name; without one, the goal's first by name.  NotFound."""
+        """The strategy of that name; without one, the goal's first by name of those that may be
+        chosen so.  NotFound."""
         if strategy is not None:
             return _named("strategy", strategy, self.strategies)
         for candidate in self.strategies.values():
-            if candidate.goal == goal:
+            if candidate.goal == goal and candidate.chosen_by_goal:
                 return candidate
         raise NotFound(f"goal: no strategy for the goal '{goal}' is installed.")
 

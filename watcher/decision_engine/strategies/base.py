@@ -78,6 +78,8 @@ class Strategy:
     optimizes: ClassVar[bool] = True
     """Whether it makes good better, and so keeps within bounds; False for what somebody
     asks for, whatever it costs."""
+    chosen_by_goal: ClassVar[bool] = True
+    """Whether an audit that names its goal and no strategy may get it."""
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
     """Its own options, for the group ``[watcher_strategies.<name>]``."""
 

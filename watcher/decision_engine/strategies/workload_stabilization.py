@@ -141,6 +141,7 @@ class WorkloadStabilization(Strategy):
             _measure(inputs, model, metrics, loads)
             balance.run()
         solution, shown = report.solution(), report.shown
+        solution.undone += loads.unmeasured()
         solution.promise(*_promise(inputs, loads, shown, metrics[shown]))
         return solution.build(
             instance_migrations_count=len(loads.whatif.moves),

@@ -80,6 +80,19 @@ class CatalogTest(TestCase):
             "dummy_with_resize", installed.strategy_for("dummy", "dummy_with_resize").name
         )
 
+    def test_a_strategy_that_has_to_be_named(self):
+        installed = Catalog(self.conf)
+        self.assertEqual(
+            "storage_capacity_balance", installed.strategy_for("workload_balancing").name
+        )
+        named = installed.strategy_for("workload_balancing", "allocation_balance")
+        self.assertEqual("allocation_balance", named.name)
+        only = self.catalog(
+            goals={"dance": goal("Dance")},
+            strategies={"waltz": strategy("dance", chosen_by_goal=False)},
+        )
+        self.assertRaises(NotFound, only.strategy_for, "dance")
+
     def test_what_is_missing_is_named(self):
         installed = Catalog(self.conf)
         for wanted, ask in (

@@ -9,6 +9,12 @@ CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 FACTS = {
     # name: display name, goal, planner, metrics
     "actuator": ("Actuator", "unclassified", "weight", ()),
+    "allocation_balance": (
+        "Allocation balance",
+        "workload_balancing",
+        "workload_stabilization",
+        (),
+    ),
     "basic": (
         "Basic offline consolidation",
         "server_consolidation",
@@ -116,6 +122,9 @@ PARAMETERS = {
     "noisy_neighbor period": ("number", 100.0, {}),
     "saving_energy free_used_percent": ("number", 10.0, {"minimum": 0}),
     "saving_energy min_free_hosts_num": ("number", 1, {"minimum": 0}),
+    "allocation_balance thresholds": ("object", {"vcpus": 0.1, "memory": 0.1}, {}),
+    "allocation_balance thresholds.vcpus": ("number", 0.1, SHARE),
+    "allocation_balance thresholds.memory": ("number", 0.1, SHARE),
     "workload_balance metrics": ("string", CPU, {"enum": [CPU, MEMORY]}),
     "workload_balance threshold": ("number", 25.0, {}),
     "workload_balance period": ("number", 300, {}),

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watcher.decision_engine import promises
+from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.undone import INACTIVE
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.loads import Loads
+
+RESOURCES = ("vcpus", "memory")
+"""In the order of the columns of a model's capacity."""
+
+
+class AllocationBalance(Strategy):
+    """Evens out what is allocated on hosts, by flavors alone: no metric is read.
+
+    The allocation of a host is a fraction: what the flavors of its servers ask for, of its
+    capacity, which is its total less the reserve, times the allocation ratio.  When the
+    standard deviation over all hosts is above the threshold of vCPUs or of memory, servers
+    move live, the one that helps most first, until both are below or nothing helps any more.
+    Hosts without capacity of one of them take no part.
+    """
+
+    name = "allocation_balance"
+    display_name = "Allocation balance"
+    goal = "workload_balancing"
+    planner = "workload_stabilization"
+    chosen_by_goal = False
+    schema = {
+        "properties": {
+            "thresholds": {
+                "description": "Standard deviation of the hosts' allocations, from 0 to 1, above "
+                "which servers are moved.",
+                "type": "object",
+                "properties": {
+                    each: {"type": "number", "minimum": 0, "maximum": 1, "default": 0.1}
+                    for each in RESOURCES
+                },
+                "additionalProperties": False,
+                "default": dict.fromkeys(RESOURCES, 0.1),
+            }
+        }
+    }
+
+    def execute(self, inputs: Inputs) -> Solution:
+        # NumPy comes with it: only engines that run such audits pay for that.
+        from watcher.decision_engine.balance import Balance
+        from watcher.decision_engine.balance_report import Report, Words
+
+        loads, thresholds = _loads(inputs), inputs.parameters["thresholds"]
+        balance = Balance(loads, [thresholds[each] for each in RESOURCES], [1.0, 1.0])
+        report = Report(
+            loads,
+            balance,
+            [
+                Words("allocated vCPUs", "vCPU allocation"),
+                Words("allocated memory", "memory allocation"),
+            ],
+        )
+        if report.exceeded.any():
+            balance.run()
+        solution, shown = report.solution(), report.shown
+        solution.promise(report.figure, promises.SETTLED)
+        return solution.build(
+            instance_migrations_count=len(loads.whatif.moves),
+            instances_count=len(loads.whatif.model.servers),
+            standard_deviation_before_audit=float(report.before[shown]),
+            standard_deviation_after_audit=float(balance.deviations()[shown]),
+        )
+
+
+def _loads(inputs: Inputs) -> Loads:
+    from watcher.decision_engine.loads import Loads
+
+    model, count = inputs.compute_model(), len(RESOURCES)
+    loads = Loads(
+        model,
+        use=model.used().T[:count].tolist(),
+        size=model.capacity.T[:count].tolist(),
+        bounds=inputs.bounds(),
+    )
+    loads.whatif.keep(
+        [number for number, server in enumerate(model.servers) if server.migration != "live"],
+        INACTIVE,
+    )
+    loads.measure(model.demand.T[:count].tolist())
+    return loads
