@@ -50,8 +50,17 @@ OPTIONS = [
         "max_attempts",
         default=5,
         min=1,
-        help="Attempts at a run that fails for a passing cause, such as a cloud or a datasource "
-        "that does not answer.",
+        help="Attempts at a run of a ONESHOT or CONTINUOUS audit that fails for a passing cause, "
+        "such as a cloud or a datasource that does not answer; and engines that may die in a row "
+        "with the same run of any audit in hand.",
+    ),
+    cfg.IntOpt(
+        "retry_for",
+        default=3600,
+        min=0,
+        max=7 * 86400,
+        help="Seconds for which a run of an EVENT audit that fails for a passing cause is tried "
+        "again, counted from its first failure.",
     ),
     cfg.IntOpt(
         "retry_backoff",
@@ -59,7 +68,8 @@ OPTIONS = [
         min=0,
         max=3600,
         help="Seconds before the second attempt at a run; each further one waits twice as long, "
-        "but never more than an hour.",
+        "but never more than an hour, and of an EVENT audit five minutes. Up to a tenth more or "
+        "less, so that runs that failed together do not come back together.",
     ),
     cfg.IntOpt(
         "action_plan_expiry",

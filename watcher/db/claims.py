@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import counters, events, runs
+from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
 from watcher.db.transitions import move
 
@@ -104,6 +105,7 @@ def take_over(
             lease_expires_at=now + lease.duration,
             started_at=now,
             attempt=AuditRun.attempt + 1,
+            deaths=AuditRun.deaths + 1,
         )
         .execution_options(synchronize_session=False)
     )
@@ -111,6 +113,7 @@ def take_over(
         return None
     counters.add_take_over(session, counters.RUN)
     run, _ = _load(session, run_id)
+    run.errors = with_error(run, now, "Its decision engine died.", run.attempt - 1)
     return _start(session, run, lease, now)
 
 
@@ -159,10 +162,12 @@ def finish(
     status_message: str | None = None,
     action_plan_id: int | None = None,
     auto_started: bool = False,
+    error: str | None = None,
 ) -> None:
-    """End a claimed run.  LostClaim if it is no longer this engine's.
+    """End a claimed run, with the *error* of this attempt.
 
-    Its events that wanted other parameters than it had get the run that follows.
+    LostClaim if it is no longer this engine's.  Its events that wanted other parameters than
+    it had get the run that follows.
     """
     _release(
         session,
@@ -172,6 +177,7 @@ def finish(
         status_message=status_message,
         action_plan_id=action_plan_id,
         auto_started=auto_started,
+        errors=with_error(run, now, error),
     )
     if state != RunState.CANCELLED and run.coalesced_count:
         events.split(session, run, now)
@@ -184,17 +190,20 @@ def put_back(
     not_before: datetime.datetime,
     status_message: str | None,
     counted: bool = True,
+    error: str | None = None,
 ) -> None:
     """Let a claimed run wait again, until *not_before*.
 
-    Unless this is *counted*, it was no attempt: nothing failed and nobody died.
+    Unless this is *counted*, it was no attempt: nothing failed and nobody died.  Else
+    *error* says what it came to.
 
     If a younger run of the audit waits already, that one stands for both: it takes over the
     events, and this one ends.  It keeps its parameters; events that want others are given to
     the run after it.
     """
     successor = runs.waiting(session, run.audit_id)
-    attempt = run.attempt if counted else run.attempt - 1
+    attempt, deaths = (run.attempt, 0) if counted else (run.attempt - 1, run.deaths)
+    errors = with_error(run, now, error)
     if successor is None:
         _release(
             session,
@@ -202,12 +211,14 @@ def put_back(
             RunState.QUEUED,
             not_before=not_before,
             attempt=attempt,
+            deaths=deaths,
+            errors=errors,
             engine=None,
             lease_expires_at=None,
             status_message=status_message,
         )
         return
-    finish(session, run, RunState.CANCELLED, now, status_message)
+    finish(session, run, RunState.CANCELLED, now, status_message, error=error)
     events.count_coalesced(session, run.id, -run.coalesced_count)
     session.execute(
         update(AuditEvent)
@@ -221,11 +232,24 @@ def put_back(
         .values(
             coalesced_count=AuditRun.coalesced_count + run.coalesced_count + 1,
             attempt=attempt,
+            deaths=deaths,
+            errors=errors,
             not_before=max(not_before, successor.not_before),
         )
         .execution_options(synchronize_session=False)
     )
     runs.backdate(session, successor.id, run.created_at)
+
+
+def with_error(
+    run: AuditRun, now: datetime.datetime, error: str | None, attempt: int | None = None
+) -> list[Any]:
+    """What the attempts at a run came to, this one or *attempt* as well if there is an *error*."""
+    known = list(run.errors or ())
+    if error is None:
+        return known
+    at = now.isoformat(timespec="seconds")
+    return [*known, {"attempt": attempt or run.attempt, "at": at, "error": cut(error)}]
 
 
 def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:

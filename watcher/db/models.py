@@ -253,6 +253,11 @@ class AuditRun(Base):
     wait_reason: Mapped[str | None] = mapped_column(String(36))
     coalesced_count: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)
+    """How often it was begun, apart from what was undone because of a suspension or a stop."""
+    deaths: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many engines died with it in hand, in a row."""
+    errors: Mapped[list[Any] | None]
+    """What each attempt came to: ``{"attempt": number, "at": time, "error": sentence}``."""
     engine: Mapped[str | None] = mapped_column(String(255))
     lease_expires_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
     created_at: Mapped[datetime.datetime] = mapped_column(Precise)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
+from watcher.common.jitter import jittered
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.messages import cut
@@ -34,8 +35,8 @@ from watcher.rpc.doorbell import Doorbell
 
 LOG = log.getLogger(__name__)
 
-_LONGEST_PAUSE = 3600
-"""Seconds between two attempts, however many there have been."""
+_LONGEST_PAUSE = {AuditType.EVENT: 300}
+"""Seconds between two attempts, however many there have been; an hour without an alarm."""
 
 _DISTRUSTED = (
     "Not started automatically: the last plans of the audit kept less than half of what they "
@@ -123,8 +124,8 @@ class Runner:
 
     def _refuse_endless(self, run: AuditRun) -> None:
         """A run that was taken over again and again is what kills the engines."""
-        if run.attempt > self._conf.watcher_decision_engine.max_attempts:
-            raise Conflict(f"The engine that ran the audit died, {run.attempt - 1} times in a row.")
+        if run.deaths >= self._conf.watcher_decision_engine.max_attempts:
+            raise Conflict(f"The engine that ran the audit died, {run.deaths} times in a row.")
 
     def _compute(self, run: AuditRun) -> Outcome:
         audit = run.audit
@@ -210,14 +211,31 @@ class Runner:
         else:
             message = f"{type(error).__name__}: {error}"
             LOG.exception("Failed %s", context)
-        options = self._conf.watcher_decision_engine
         passing = isinstance(error, WatcherError) and error.passing
-        if passing and run.attempt < options.max_attempts:
-            later = now + _pause(options.retry_backoff, run.attempt)
+        if passing and self._may_retry(run, now):
+            later = now + self._pause(run)
             if self._database.write(lambda session: _retry(session, run, now, later, message)):
                 self._notifications.audit_updated(run.audit_id)
         elif self._database.write(lambda session: _give_up(session, run, now, message)):
             self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
+
+    def _may_retry(self, run: AuditRun, now: datetime.datetime) -> bool:
+        """Whether there is another attempt at a run that failed for a passing cause.
+
+        An alarm was accepted and is not sent again, so its run has a time and no number.
+        """
+        options = self._conf.watcher_decision_engine
+        if run.audit.audit_type != AuditType.EVENT:
+            return bool(run.attempt < options.max_attempts)
+        first = datetime.datetime.fromisoformat(run.errors[0]["at"]) if run.errors else now
+        return bool((now - first).total_seconds() < options.retry_for)
+
+    def _pause(self, run: AuditRun) -> datetime.timedelta:
+        """How long a run waits after an attempt that failed; not all for equally long."""
+        longest = _LONGEST_PAUSE.get(run.audit.audit_type or "", 3600)
+        doublings = min(run.attempt - 1, 32)
+        backoff = self._conf.watcher_decision_engine.retry_backoff * 2**doublings
+        return datetime.timedelta(seconds=jittered(min(backoff, longest)))
 
 
 def _write(
@@ -324,11 +342,6 @@ def _first_state(audit: Audit, outcome: Outcome, held_back: str | None) -> str:
     return PlanState.PENDING if audit.auto_trigger and not held_back else PlanState.RECOMMENDED
 
 
-def _pause(seconds: int, attempt: int) -> datetime.timedelta:
-    """How long a run waits after an attempt that failed."""
-    return datetime.timedelta(seconds=min(seconds * 2 ** (attempt - 1), _LONGEST_PAUSE))
-
-
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:
     """Queue the next run of a CONTINUOUS audit, as it is defined by now."""
     audit = session.get_one(Audit, run.audit_id, populate_existing=True)
@@ -353,10 +366,11 @@ def _retry(
     message: str,
 ) -> bool:
     """Let the run wait for its next attempt.  False if nobody wants it any more."""
+    error = message
     message = cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
     if not claims.settle(session, run, AuditState.ONGOING, now, status_message=message):
         return False
-    claims.put_back(session, run, now, not_before, message)
+    claims.put_back(session, run, now, not_before, message, error=error)
     return True
 
 
@@ -364,5 +378,5 @@ def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: s
     """Write that the run failed.  False if nobody wants to know any more."""
     if not claims.settle(session, run, AuditState.FAILED, now, status_message=cut(message)):
         return False
-    claims.finish(session, run, RunState.FAILED, now, status_message=cut(message))
+    claims.finish(session, run, RunState.FAILED, now, status_message=cut(message), error=message)
     return True

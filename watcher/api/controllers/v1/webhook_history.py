@@ -111,4 +111,5 @@ def _run(run: AuditRun) -> dict[str, Any]:
         "finished_at": naive(run.finished_at),
         "action_plan_uuid": uuid_of(run.action_plan),
         "status_message": run.status_message,
+        "errors": run.errors or [],
     }

@@ -249,11 +249,41 @@ class RunnerTest(base.DatabaseTestCase):
     def test_a_passing_failure_is_lasting_after_max_attempts(self) -> None:
         self.conf.set_override("max_attempts", 1, group="watcher_decision_engine")
         self.fail_with(CloudUnavailable("nova does not answer."))
-        audit = self.audit()
+        audit = self.audit(audit_type=AuditType.ONESHOT)
         run = self.claim(audit)
         self.runner.run(run)
         self.assertEqual(RunState.FAILED, self.reload(run).state)
         self.assertEqual(AuditState.FAILED, self.reload(audit).state)
+
+    def test_an_alarm_is_tried_for_an_hour_however_often(self) -> None:
+        self.conf.set_override("max_attempts", 1, group="watcher_decision_engine")
+        self.fail_with(CloudUnavailable("nova does not answer."))
+        audit = self.audit()
+        began = timeutils.utcnow()
+        minutes = 0.0
+        with mock.patch.object(timeutils, "utcnow") as now:
+            while minutes < 120:
+                now.return_value = began + datetime.timedelta(minutes=minutes)
+                run = self.claim(audit)
+                self.runner.run(run)
+                run = self.reload(run)
+                if run.state != RunState.QUEUED:
+                    break
+                minutes = (run.not_before - began).total_seconds() / 60
+        self.assertEqual(RunState.FAILED, run.state)
+        self.assertLess(59, minutes)
+        self.assertGreater(66, minutes)
+        self.assertEqual(
+            [(number + 1, "nova does not answer.") for number in range(run.attempt)],
+            [(each["attempt"], each["error"]) for each in run.errors],
+        )
+
+    def test_a_suspension_is_no_attempt(self) -> None:
+        audit = self.audit()
+        run = self.claim(audit)
+        self.set_audit(audit, state=AuditState.SUSPENDED)
+        self.runner.run(run)
+        self.assertEqual(0, self.reload(run).attempt)
 
     def test_a_lasting_failure_fails_at_once_with_its_sentence(self) -> None:
         self.fail_with(Invalid("parameters.para1: too odd."))
@@ -387,16 +417,35 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual(AuditState.SUCCEEDED, self.reload(audit).state)
         self.assertEqual(1, len(self.plans()))
 
-    def test_pauses_between_attempts_grow_up_to_an_hour(self) -> None:
-        self.conf.set_override("max_attempts", 100, group="watcher_decision_engine")
+    def test_deaths_are_counted_apart_from_failures(self) -> None:
+        self.conf.set_override("max_attempts", 2, group="watcher_decision_engine")
         self.fail_with(CloudUnavailable("nova does not answer."))
         audit = self.audit()
         run = self.claim(audit)
+        self.runner.run(run)
+        self.runner.run(self.claim(audit))
+        run = self.claim(audit)
         with self.database.writer() as session:
-            session.get_one(AuditRun, run.id).attempt = run.attempt = 90
+            run = claims.take_over(session, run.id, LEASE, timeutils.utcnow() + LEASE.duration * 2)
+        self.assertEqual((4, 1), (run.attempt, run.deaths))
         self.runner.run(run)
         run = self.reload(run)
-        self.assertEqual(60, round((run.not_before - run.started_at).total_seconds() / 60))
+        self.assertEqual((RunState.QUEUED, 0), (run.state, run.deaths))
+        self.assertEqual([1, 2, 3, 4], [each["attempt"] for each in run.errors])
+        self.assertIn("died", run.errors[2]["error"])
+
+    def test_pauses_between_attempts_grow_up_to_an_hour(self) -> None:
+        self.conf.set_override("max_attempts", 100, group="watcher_decision_engine")
+        self.fail_with(CloudUnavailable("nova does not answer."))
+        for audit_type, longest in ((AuditType.ONESHOT, 60), (AuditType.EVENT, 5)):
+            audit = self.audit(audit_type=audit_type)
+            run = self.claim(audit)
+            with self.database.writer() as session:
+                session.get_one(AuditRun, run.id).attempt = run.attempt = 90
+            self.runner.run(run)
+            run = self.reload(run)
+            minutes = (run.not_before - run.started_at).total_seconds() / 60
+            self.assertAlmostEqual(longest, minutes, delta=longest / 9)
 
     def auto(self, **webhook: Any) -> Audit:
         audit = self.audit(auto_trigger=True)
