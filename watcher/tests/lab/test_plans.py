@@ -3,6 +3,7 @@
 
 import statistics
 
+from watcher.cloud.compute import MAINTAINING
 from watcher.tests.lab.services import ServicesTestCase
 
 
@@ -25,7 +26,7 @@ class PlansTest(ServicesTestCase):
         actions = self.carried_out(self.audit("host_maintenance", maintenance_node=hostname))
         self.check_moves(actions)
         host = self.nova.host(hostname)
-        self.assertEqual(("disabled", "watcher_maintaining"), (host.status, host.disabled_reason))
+        self.assertEqual(("disabled", MAINTAINING), (host.status, host.closed_as))
         self.assertEqual(
             [], [server.name for server in self.nova.servers() if server.host == hostname]
         )
