@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.db.models import Action, ActionPlan, Explanation
+from watcher.db.models import Action, ActionPlan, Explanation, Review
 
 
 def of_actions(session: Session, actions: Iterable[Action]) -> Mapping[str, str]:
@@ -22,12 +22,16 @@ def of_actions(session: Session, actions: Iterable[Action]) -> Mapping[str, str]
     return {uuid: reason for reasons in found for uuid, reason in reasons.items()}
 
 
-def of_plans(session: Session, plans: Iterable[ActionPlan]) -> Mapping[int, Mapping[str, Any]]:
-    """Plan id to what the plan changes, for those of *plans* that tell."""
+def of_plans(
+    session: Session, plans: Iterable[ActionPlan]
+) -> Mapping[int, tuple[Mapping[str, Any], Review | None]]:
+    """Plan id to what the plan changes, and the review that is due or made of it, if one is,
+    for those of *plans* that tell."""
     plan_ids = [plan.id for plan in plans]
+    ended = (Review.action_plan_id == Explanation.action_plan_id) & Review.ended_at.is_not(None)
     found = session.execute(
-        select(Explanation.action_plan_id, Explanation.summary).where(
-            Explanation.action_plan_id.in_(plan_ids)
-        )
+        select(Explanation.action_plan_id, Explanation.summary, Review)
+        .outerjoin(Review, ended)
+        .where(Explanation.action_plan_id.in_(plan_ids))
     )
-    return dict(found.tuples().all())
+    return {plan_id: (summary, review) for plan_id, summary, review in found}

@@ -7,7 +7,7 @@ more the review is simply due again.
 """
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import exists, select, update
@@ -193,15 +193,6 @@ def forgive(session: Session, audit_id: int) -> None:
         .values(counts=False, distrusts=False)
         .execution_options(synchronize_session=False)
     )
-
-
-def of_plans(session: Session, plans: Iterable[ActionPlan]) -> Mapping[int, Review]:
-    """Plan id to its review, for those of *plans* that are due for one or have had it."""
-    plan_ids = [plan.id for plan in plans]
-    found = session.scalars(
-        select(Review).where(Review.action_plan_id.in_(plan_ids), Review.ended_at.is_not(None))
-    )
-    return {review.action_plan_id: review for review in found}
 
 
 def _write(session: Session, review: Review, **values: Any) -> bool:

@@ -199,16 +199,15 @@ class Reviewer:
     def _conclude(self, review: Review, found: Found, now: datetime.datetime) -> None:
         plan, number = review.action_plan, self._conf.optimization.broken_promises
 
+        values = {
+            "kept": found.kept,
+            "message": cut(found.message),
+            "realised": dict(found.realised),
+            **({} if found.counts else {"counts": False}),  # it may be forgiven by now
+        }
+
         def write(session: Session) -> tuple[bool, bool]:
-            concluded = reviews.conclude(
-                session,
-                review,
-                now,
-                kept=found.kept,
-                message=cut(found.message),
-                realised=dict(found.realised),
-                counts=found.counts,
-            )
+            concluded = reviews.conclude(session, review, now, **values)
             return concluded, concluded and reviews.distrust(session, review, number)
 
         concluded, distrusted = self._database.write(write)

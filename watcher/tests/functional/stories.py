@@ -22,7 +22,7 @@ from watcher.api import app
 from watcher.api.flood import Flood
 from watcher.common.errors import Unanswered
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
-from watcher.db import action_plans, audits, models, runs, services, strategies
+from watcher.db import action_plans, audits, models, reviews, runs, services, strategies
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import factories
@@ -204,6 +204,30 @@ class Plans(Catalog):
             ONGOING_ACTION=factories.action(session, ongoing, state=ActionState.ONGOING),
             WAITING_ACTION=factories.action(session, ongoing),
         )
+
+
+class Reviewed(Plans):
+    """Of audit b, which has lost auto_trigger by it, one plan was reviewed, and one will be."""
+
+    def fill(self, session: Session) -> None:
+        super().fill(session)
+        audit = audits.get(session, "b")
+        audit.status_message = reviews.DISTRUSTED
+        strategy = strategies.get(session, "dummy")
+        done = action_plans.get(session, os.environ["SUCCEEDED_PLAN"])
+        due = factories.action_plan(session, audit, strategy, state=PlanState.SUCCEEDED)
+        for plan in (done, due):
+            summary = {"hosts in use": {"before": 9, "after": 5}, "gain": {"percent": 44.4}}
+            session.add(models.Explanation(action_plan_id=plan.id, summary=summary, reasons={}))
+            reviews.add(session, plan.id, {"figure": "hosts in use", "before": 9, "after": 5}, 60)
+            row = session.get_one(models.Review, plan.id)
+            row.ended_at = datetime.datetime(2026, 1, 1, 10)
+            row.due_at = datetime.datetime(2026, 1, 1, 10, 1)
+        row = session.get_one(models.Review, done.id)
+        row.due_at, row.reviewed_at = None, datetime.datetime(2026, 1, 1, 10, 1, 2)
+        row.realised, row.kept, row.distrusts = {"hosts in use": 8}, 0.25, True
+        row.message = "The plan kept 25% of what it promised."
+        tell(DUE_PLAN=due)
 
 
 class Reacted(Plans):

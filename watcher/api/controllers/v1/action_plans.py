@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from watcher.api import bodies, paging, uuids
 from watcher.api import patch as json_patch
 from watcher.api.patch import Operation
-from watcher.api.render import record, related, uuid_of
+from watcher.api.render import naive, record, related, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post
 from watcher.common.errors import Invalid
 from watcher.common.states import PlanState
 from watcher.db import action_plans, explanations
-from watcher.db.models import ActionPlan
+from watcher.db.models import ActionPlan, Review
 from watcher.db.paging import Page
 
 _FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
@@ -24,8 +24,8 @@ _FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
     "strategy": str,
 }
 
-_Summaries = Mapping[int, Mapping[str, Any]]
-"""Plan id to what the plan changes."""
+_Summaries = Mapping[int, tuple[Mapping[str, Any], Review | None]]
+"""Plan id to what the plan changes, and what it did."""
 
 
 class ActionPlans(Resource):
@@ -138,11 +138,31 @@ def _full(request: Request, plan: ActionPlan, summaries: _Summaries) -> dict[str
         **_short(request, plan),
         **record(plan),
         "hostname": plan.hostname,
-        "summary": summaries.get(plan.id, {}),
+        "summary": _summary(*summaries.get(plan.id, ({}, None))),
     }
     if request.version >= (1, 5):
         body["status_message"] = plan.status_message
     return body
+
+
+def _summary(promised: Mapping[str, Any], review: Review | None) -> Mapping[str, Any]:
+    """What a plan promises, with what came of it beside each figure once that is known."""
+    if review is None:
+        return promised
+    summary = {
+        name: {**figure, "realised": review.realised[name]} if name in review.realised else figure
+        for name, figure in promised.items()
+    }
+    if review.reviewed_at is None:
+        return {**summary, "review": {"due_at": naive(review.due_at)}}
+    return {
+        **summary,
+        "review": {
+            "reviewed_at": naive(review.reviewed_at),
+            "kept": review.percent_kept,
+            "message": review.message,
+        },
+    }
 
 
 def _as_list(global_efficacy: Any) -> list[Any]:

@@ -229,6 +229,16 @@ class LyingTest(ReviewerTest):
         self.reviewed()
         self.assertFalse(self.the_audit().auto_trigger)
 
+    def test_a_plan_of_the_time_before_is_forgiven(self):
+        plan, actions = self.make_plan()
+        with self.database.writer() as session:
+            reviews.forgive(session, self.audit.id)
+        self.carry_out(plan, actions)
+        self.look()
+        review = self.review_of(plan)
+        self.assertLess(review.kept, 0.5)
+        self.assertFalse(review.counts)
+
     def test_the_option_switches_it_off(self):
         self.conf.set_override("broken_promises", 0, group="optimization")
         for _ in range(4):
