@@ -13,6 +13,7 @@ from webob import exc
 from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common import errors
 from watcher.common.errors import WatcherError
+from watcher.db.limits import LockWait
 
 LOG = log.getLogger(__name__)
 
@@ -43,6 +44,7 @@ STATUS: Final[Mapping[type[Exception], int]] = {
 _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     db_errors.DBDataError: (400, "A value is too long or too large to be stored."),
     db_errors.DBDuplicateEntry: (409, "Another object has this name or identifier already."),
+    LockWait: (503, "The database is too busy now; try again later."),
     db_errors.DBConnectionError: (503, "The database does not answer now; try again later."),
     db_errors.DBDeadlock: (503, "The database is too busy now; try again later."),
 }

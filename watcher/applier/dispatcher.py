@@ -16,6 +16,7 @@ from watcher.applier.interrupts import Interrupts
 from watcher.common.states import PlanState
 from watcher.db import leases
 from watcher.db.claims import Lease
+from watcher.db.limits import LockWait
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 
@@ -121,7 +122,7 @@ class Dispatcher:
         try:
             with self._database.writer() as session:
                 return claim(session, plan_id, self._lease, now)
-        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock, LockWait):
             return False  # another applier was faster; if not, the next look finds the plan
 
     def _loop(self) -> None:

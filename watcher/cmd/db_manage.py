@@ -145,7 +145,7 @@ CLI = [
 def main() -> int:
     conf = watcher_conf.load(sys.argv[1:], cli=CLI)
     log.setup(conf, "python-watcher")
-    database = Database(conf)
+    database = Database(conf, bounded=False)
     work = conf.command.work if conf.command.name else upgrade
     try:
         work(database, conf.command)

@@ -2,6 +2,18 @@
 from oslo_config import cfg
 from oslo_db import options as db_options
 
+OPTIONS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "call_timeout",
+        default=10,
+        min=0,
+        help="Seconds that one call to the database may take. A connection that is silent for "
+        "longer is given up, and what needed it fails: a request with 503. The server is told "
+        "to end a statement, and a wait for a lock, before that. 0 is without a limit, and so is "
+        "watcher-db-manage always. With SQLite it is the time that is waited for a lock.",
+    ),
+]
+
 
 def set_defaults(conf: cfg.ConfigOpts) -> None:
     db_options.set_defaults(
@@ -14,5 +26,5 @@ def set_defaults(conf: cfg.ConfigOpts) -> None:
 
 
 def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    """None of our own; those of the group are oslo.db's."""
-    return {}
+    """Our own; the others of the group are oslo.db's."""
+    return {"database": OPTIONS}

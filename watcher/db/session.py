@@ -29,6 +29,9 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
 
+from watcher.db import limits
+from watcher.db.limits import LockWait
+
 LOG = log.getLogger(__name__)
 C = TypeVar("C")
 T = TypeVar("T")
@@ -49,9 +52,13 @@ class _Context:
 
 
 class Database:
-    """One database, as the ``[database]`` options of *conf* describe it."""
+    """One database, as the ``[database]`` options of *conf* describe it.
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    Not *bounded* is for who works on whole tables: its calls may take any time.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, bounded: bool = True) -> None:
+        self._call_timeout: int = conf.database.call_timeout if bounded else 0
         self._manager = enginefacade.transaction_context()
         options = {
             option.dest: conf.database[option.dest]
@@ -59,7 +66,7 @@ class Database:
             if option.dest in _ENGINE_OPTIONS
         }
         for url in ("connection", "slave_connection"):
-            options[url] = options[url] and _completed(options[url])
+            options[url] = options[url] and _completed(options[url], self._call_timeout)
         # thread_checkin gives way to green threads, of which there are none here.
         # Who finds the server away is told at once, and decides itself when to look again.
         self._manager.configure(sqlite_fk=True, thread_checkin=False, max_retries=0, **options)
@@ -93,7 +100,7 @@ class Database:
 
         A deadlock and a unique constraint that somebody else's row met first are
         both such losses: the second attempt sees what the winner left.  *work*
-        must therefore have no effect outside of its session.
+        must therefore have no effect outside of its session.  LockWait is not tried again.
         """
         return _until_won(self.writer, work)
 
@@ -124,6 +131,7 @@ class Database:
 
     def _tune(self, engine: Engine) -> None:
         """Make each database behave as the claims expect."""
+        limits.limit(engine, self._call_timeout)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_connect)
             event.listen(engine, "begin", _sqlite_begin)
@@ -135,6 +143,7 @@ class Database:
             self._held_open.rollback()
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "connect", _mysql_connect)
+        if engine.dialect.name != "sqlite":
             # oslo.db has a connection in the pool already, from asking the server.
             engine.dispose()
 
@@ -176,8 +185,8 @@ _CONNECT_TIMEOUTS = ("pymysql", "mysqldb", "psycopg2", "psycopg")
 """Drivers with this name for it."""
 
 
-def _completed(address: str) -> str:
-    url = make_url(address)
+def _completed(address: str, call_timeout: int) -> str:
+    url = limits.limited(make_url(address), call_timeout)
     if url.get_backend_name() in ("mysql", "mariadb") and "charset" not in url.query:
         # Every character; oslo.db's choice stops at three bytes of UTF-8.
         url = url.update_query_dict({"charset": "utf8mb4"})
@@ -190,11 +199,18 @@ def _completed(address: str) -> str:
 def _told_apart() -> Iterator[None]:
     """DBConnectionError for a server that is away, whatever words its driver has for that.
 
-    oslo.db knows some of them by heart, and lets the others through as they are.
+    oslo.db knows some of them by heart, and lets the others through as they are.  It takes a
+    wait for a lock for a deadlock; here it is LockWait.
     """
     try:
         yield
+    except db_exception.DBDeadlock as error:
+        if limits.lock_wait(error):
+            raise LockWait(error) from error
+        raise
     except (sqlalchemy_exc.OperationalError, sqlalchemy_exc.TimeoutError) as error:
+        if limits.lock_wait(error):
+            raise LockWait(error) from error
         if isinstance(getattr(error, "orig", None), sqlite3.Error):  # no server that could be away
             raise
         raise db_exception.DBConnectionError(error) from error
@@ -202,7 +218,6 @@ def _told_apart() -> Iterator[None]:
 
 def _sqlite_connect(connection: Any, record: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA busy_timeout = 30000")
     # What is committed outlives the process.  That it outlive a power cut, too, would
     # cost a write to the disk for each commit; services that need it have servers.
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
 from watcher.db import claims, runs
+from watcher.db.limits import LockWait
 from watcher.db.models import AuditRun
 from watcher.db.session import Database
 
@@ -178,7 +179,7 @@ class Dispatcher:
         try:
             with self._database.writer() as session:
                 return claim(session, run_id, self._lease, now)
-        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock, LockWait):
             return None  # another engine was faster; if not, the next look finds the run again
 
     def _loop(self) -> None:

@@ -15,19 +15,27 @@ from watcher.tests import base, factories
 class AddressTest(base.TestCase):
     def test_mysql_takes_every_character(self) -> None:
         self.assertEqual(
-            "mysql+pymysql://me:p%40ss@db/watcher?charset=utf8mb4&connect_timeout=5",
-            _completed("mysql+pymysql://me:p%40ss@db/watcher"),
+            "mysql+pymysql://me:p%40ss@db/watcher"
+            "?charset=utf8mb4&connect_timeout=5&read_timeout=7&write_timeout=7",
+            _completed("mysql+pymysql://me:p%40ss@db/watcher", 7),
         )
 
     def test_what_is_named_stays(self) -> None:
+        url = (
+            "mysql+pymysql://db/watcher"
+            "?charset=utf8&connect_timeout=60&read_timeout=80&write_timeout=90"
+        )
+        self.assertEqual(url, _completed(url, 7))
+
+    def test_without_a_limit_calls_have_none(self) -> None:
         url = "mysql+pymysql://db/watcher?charset=utf8&connect_timeout=60"
-        self.assertEqual(url, _completed(url))
+        self.assertEqual(url, _completed(url, 0))
 
     def test_other_databases_have_no_charset(self) -> None:
         url = "postgresql+psycopg2://me@db/watcher"
-        self.assertEqual(f"{url}?connect_timeout=5", _completed(url))
+        self.assertEqual(f"{url}?connect_timeout=5", _completed(url, 7))
         for url in ("sqlite:////tmp/watcher.sqlite", "postgresql+pg8000://me@db/watcher"):
-            self.assertEqual(url, _completed(url))
+            self.assertEqual(url, _completed(url, 7))
 
 
 class AwayTest(base.TestCase):

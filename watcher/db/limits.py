@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a call to the database may take: no connection that falls silent keeps a thread.
+
+``[database] call_timeout`` is the limit of each call. It is held by the client, which gives the
+connection up: by the read and write timeouts of PyMySQL and mysqlclient, and for psycopg2, which
+has none, by a wait callback with a timeout of its own (TCP's keepalives and tcp_user_timeout see
+only a peer whose kernel is silent, too).  The server ends a statement a little earlier, and a wait
+for a lock after half of the time, so that the connection can be used again.
+"""
+
+import re
+import select
+import sqlite3
+from typing import Any, Final
+
+from oslo_db import exception as db_exception
+from sqlalchemy import URL, Engine, event
+
+_OF_STATEMENTS: Final = 0.8
+_OF_LOCKS: Final = 0.5
+"""Parts of the time that a call may take."""
+
+_READ_TIMEOUTS: Final = ("pymysql", "mysqldb")
+"""Drivers with this option and ``write_timeout``."""
+
+_UNLIMITED_SQLITE: Final = 30
+
+
+class LockWait(db_exception.DBConnectionError):  # type: ignore[misc]
+    """Another transaction holds what this one wants for longer than is waited.
+
+    Unlike a deadlock it is not tried again at once: that would only be another wait.
+    """
+
+
+def lock_wait(error: Exception) -> bool:
+    """Whether a database error is a wait for a lock that took too long."""
+    cause = getattr(error, "orig", None) or getattr(error, "inner_exception", None) or error
+    cause = getattr(cause, "orig", None) or cause
+    return (
+        bool(re.search(r"\b1205\b.*Lock wait timeout", str(cause)))
+        or getattr(cause, "pgcode", None) == "55P03"
+        or (isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause))
+    )
+
+
+def limited(url: URL, seconds: int) -> URL:
+    """The address with the time limits that its driver takes from there."""
+    if not seconds or url.get_driver_name() not in _READ_TIMEOUTS:
+        return url
+    names = ("read_timeout", "write_timeout")
+    return url.update_query_dict({name: str(seconds) for name in names if name not in url.query})
+
+
+def limit(engine: Engine, seconds: int) -> None:
+    """Hold the connections that an engine makes from now on to the limit; 0 is none."""
+    if engine.dialect.name == "sqlite":
+        pragma = f"PRAGMA busy_timeout = {(seconds or _UNLIMITED_SQLITE) * 1000}"
+        event.listen(engine, "connect", lambda connection, _: _execute(connection, pragma))
+    elif not seconds:
+        return
+    elif engine.dialect.name in ("mysql", "mariadb"):
+        event.listen(engine, "connect", lambda connection, _: _limit_mysql(connection, seconds))
+    elif engine.dialect.name == "postgresql":
+        statements, locks = (round(part * seconds * 1000) for part in (_OF_STATEMENTS, _OF_LOCKS))
+        both = f"SET statement_timeout = {statements}; SET lock_timeout = {locks}"
+        event.listen(engine, "connect", lambda connection, _: _execute(connection, both))
+        if engine.dialect.driver == "psycopg2":
+            _limit_psycopg2(engine, seconds)
+
+
+def _limit_mysql(connection: Any, seconds: int) -> None:
+    locks = max(1, round(_OF_LOCKS * seconds))
+    statements = _OF_STATEMENTS * seconds
+    limit = f"SET SESSION innodb_lock_wait_timeout = {locks}, lock_wait_timeout = {locks}"
+    if "MariaDB" in connection.get_server_info():
+        limit += f", max_statement_time = {statements}"
+    else:  # MySQL ends statements that read, and no others
+        limit += f", max_execution_time = {round(statements * 1000)}"
+    _execute(connection, limit)
+
+
+def _execute(connection: Any, statement: str) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(statement)
+        connection.commit()  # else PostgreSQL takes it back at the next rollback
+    finally:
+        cursor.close()
+
+
+def _limit_psycopg2(engine: Engine, seconds: int) -> None:
+    import psycopg2.extensions as psycopg2
+
+    class Limited(psycopg2.connection):  # type: ignore[misc]
+        call_timeout = seconds
+
+    def use(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+        parameters["connection_factory"] = Limited
+
+    event.listen(engine, "do_connect", use)
+    # For the whole process; connections without a limit wait in it as they would without it.
+    psycopg2.set_wait_callback(_wait_for_psycopg2)
+
+
+def _wait_for_psycopg2(connection: Any) -> None:
+    """Wait until a connection is ready; one that raises here is closed by psycopg2."""
+    import psycopg2
+    from psycopg2 import extensions
+
+    wanted = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
+    seconds = getattr(connection, "call_timeout", None)
+    while (state := connection.poll()) != extensions.POLL_OK:
+        poll = select.poll()
+        poll.register(connection.fileno(), wanted[state])
+        if not poll.poll(seconds and seconds * 1000):
+            raise psycopg2.OperationalError(f"The server was silent for {seconds} seconds.")
