@@ -60,7 +60,8 @@ class TestCreate(base.DatabaseTestCase):
             reasons = explanations.of_actions(session, actions)
             summaries = explanations.of_plans(session, [plan])
         self.assertEqual({"u1": "A good reason."}, reasons)
-        self.assertEqual({plan_id: {"hosts in use": {"before": 2, "after": 1}}}, summaries)
+        summary = {"hosts in use": {"before": 2, "after": 1}}
+        self.assertEqual({plan_id: (summary, None)}, summaries)
         self.assertEqual(PlanState.RECOMMENDED, plan.state)
         self.assertEqual(NOW, plan.created_at)
         self.assertEqual([{"name": "ratio", "value": 50.0}], plan.global_efficacy)
