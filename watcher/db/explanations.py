@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from watcher.db.models import Action, ActionPlan, Explanation, Review
 
@@ -33,5 +33,6 @@ def of_plans(
         select(Explanation.action_plan_id, Explanation.summary, Review)
         .outerjoin(Review, ended)
         .where(Explanation.action_plan_id.in_(plan_ids))
+        .options(defer(Review.promise, raiseload=True))  # long, and nothing for users
     )
     return {plan_id: (summary, review) for plan_id, summary, review in found}
