@@ -38,7 +38,8 @@ class Weight(Planner):
 
     An action starts when all actions of greater weight are over.  Types of equal
     weight are one stage: they run side by side, each within its own limit.  A host that
-    is to be disabled ``only_if_empty`` is disabled when its servers have left.
+    is to be disabled ``only_if_empty`` is so when its servers have left; one that has none
+    already, when all migrations are over.
     """
 
     name = "weight"
@@ -55,9 +56,12 @@ class Weight(Planner):
             for action in stage:
                 key = str(uuid.uuid4())
                 ahead = lanes[action.action_type].join(key)
-                parents = [*([ahead] if ahead else gate), *order.join(key, action)]
-                planned.append(_planned(key, action, parents))
-            gate = [end for each in lanes.values() for end in each.ends]
+                left = order.departures(action)
+                first = [ahead] if ahead else left or gate
+                planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
+            ends = [end for each in lanes.values() for end in each.ends]
+            # What waits for some of those before does not stand for all of them.
+            gate = [*gate, *ends] if any(map(_closes_late, stage)) else ends
         return planned
 
 
@@ -72,7 +76,8 @@ class WorkloadStabilization(Planner):
         for stage in _stages(self, solution):
             for action in stage:
                 key = str(uuid.uuid4())
-                planned.append(_planned(key, action, order.join(key, action)))
+                parents = [*order.departures(action), *order.join(key, action)]
+                planned.append(_planned(key, action, parents))
         return planned
 
 
@@ -176,9 +181,12 @@ class _Order:
             parents.extend(self._hosts[host].leave(key))
         for host in _text(parameters, "destination_node"):
             parents.extend(parent for parent in self._hosts[host].enter(key) if parent != key)
-        for host in _emptied(action):
-            parents.extend(self._hosts[host].departures)
         return parents
+
+    def departures(self, action: ProposedAction) -> list[str]:
+        """What has to be over before a host is empty, if the action disables it then."""
+        names = _text(action.input_parameters, "resource_name") if _closes_late(action) else ()
+        return [parent for host in names for parent in self._hosts[host].departures]
 
 
 def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -188,27 +196,30 @@ def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
         yield value
 
 
-def _emptied(action: ProposedAction) -> Iterator[str]:
-    """The host that the action disables if it is empty by then."""
-    if action.input_parameters.get("only_if_empty") is True:
-        yield from _text(action.input_parameters, "resource_name")
+def _closes_late(action: ProposedAction) -> bool:
+    return action.input_parameters.get("only_if_empty") is True
 
 
 def _stages(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
     """Actions by weight, the greatest first; within a weight in the solution's order.
 
-    What disables a host when its servers have left comes with the migrations, after them.
+    What disables a host only if it is empty comes next to the migrations, those hosts first
+    that the solution empties.
     """
     parameters = [action.input_parameters for action in solution.actions]
     left = {host for each in parameters for host in _text(each, "source_node")}
-    stages: dict[int, list[ProposedAction]] = defaultdict(list)
-    late: list[ProposedAction] = []
-    for action in solution.actions:
-        stage = stages[_weight(planner, action.action_type)]
-        (stage if left.isdisjoint(_emptied(action)) else late).append(action)
-    if late:
-        stages[_weight(planner, "migrate")] += late
-    return [stages[weight] for weight in sorted(stages, reverse=True)]
+
+    def turn(action: ProposedAction) -> int:
+        if not _closes_late(action):
+            return 0
+        return 2 if left.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
+
+    stages: dict[tuple[int, bool], list[ProposedAction]] = defaultdict(list)
+    for action in sorted(solution.actions, key=turn):
+        late = turn(action) > 0
+        weight = _weight(planner, "migrate" if late else action.action_type)
+        stages[weight, not late].append(action)
+    return [stages[key] for key in sorted(stages, reverse=True)]
 
 
 def _weight(planner: Planner, action_type: str) -> int:

@@ -166,11 +166,21 @@ class WeightTest(TestCase):
             migrations_per_host=4,
         )
         names = [action.input_parameters.get("resource_name") for action in planned]
-        self.assertEqual(["spare", "sleeper", *[None] * 4, "b", "a", None], names)
+        self.assertEqual(["sleeper", *[None] * 4, "b", "a", "spare", None], names)
         before = ancestors(planned)
-        self.assertEqual({0, 1, 3}, before[6])
-        self.assertEqual({0, 1, 2, 3, 4, 6}, before[7])
-        self.assertEqual({0, 1, 2, 3, 4, 5, 6, 7}, before[8])
+        self.assertEqual({0, 2}, before[5])
+        self.assertEqual({0, 1, 2, 3, 5}, before[6])
+        self.assertEqual({0, 1, 2, 3, 5, 6}, before[7])
+        self.assertEqual(set(range(8)), before[8])
+
+    def test_a_host_without_servers_is_disabled_when_all_others_have_left(self):
+        planned = self.plan(
+            switch_late("spare"), move(1, "a", "c"), move(2, "b", "c"), weights=SWITCHES
+        )
+        self.assertEqual(
+            [("migrate", []), ("migrate", []), ("change_nova_service_state", [0, 1])],
+            shape(planned),
+        )
 
     def test_a_host_that_is_disabled_first(self):
         planned = self.plan(move(1, "a", "b"), switch("a", "disabled"), weights=SWITCHES)
