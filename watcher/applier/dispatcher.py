@@ -13,6 +13,7 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
 from watcher.applier.interrupts import Interrupts
+from watcher.common.jitter import jittered
 from watcher.common.states import PlanState
 from watcher.db import leases
 from watcher.db.claims import Lease
@@ -133,7 +134,7 @@ class Dispatcher:
                 LOG.error("The database does not answer, no plan can be claimed: %s", error)
             except Exception:  # without this thread the process would only seem to work
                 LOG.exception("No plan could be claimed; it will be tried again")
-            poll = float(self._options.poll_interval)
+            poll = jittered(self._options.poll_interval)
             self._wake.wait(min(poll, _ATTENTION) if self._in_hand else poll)
             self._wake.clear()
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from oslo_log import log
 
+from watcher.common.jitter import jittered
+
 LOG = log.getLogger(__name__)
 
 
 class Ticker:
-    """Calls *work* at once and then every *seconds* in a thread, until stopped.
+    """Calls *work* at once and then about every *seconds* in a thread, until stopped.
 
     A failure is logged and does not end it: the next call may succeed.
     """
@@ -34,4 +36,4 @@ class Ticker:
                 self._work()
             except Exception:
                 LOG.exception("%s failed; it will be tried again", self._name)
-            self._stopped.wait(self._seconds())
+            self._stopped.wait(jittered(self._seconds()))

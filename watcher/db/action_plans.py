@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState, sources
-from watcher.db import counters, models, paging
+from watcher.db import counters, models, paging, starts
 from watcher.db.lookup import identified
 from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, Explanation, Strategy
 from watcher.db.paging import Page
@@ -130,6 +130,8 @@ def change_state(session: Session, plan: ActionPlan, state: str) -> None:
     """
     if state not in PlanState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
+    if state == PlanState.PENDING:
+        starts.take_turn(session)
     if not move(session, ActionPlan, plan.id, PlanState.BY_USER, state, ActionPlan.deleted == 0):
         plan = get(session, plan.uuid or "")
         allowed = ", ".join(sorted(PlanState.BY_USER.get(plan.state or "", ()))) or "none"

@@ -36,7 +36,8 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     """Make a due run ONGOING, its audit with it, for this engine alone.
 
     None if another engine was faster, even if the run waits again since, for a
-    later time.  None also if its webhook's cooldown is not over; then it waits for that.
+    later time.  None also if a plan went under way since the run was looked at, or its
+    webhook's cooldown is not over; then it waits for that.
     None also if somebody ended the audit; then the run ends here.  If it
     is the claim that ends both of them, as the audit has no more time or no right to
     run now, the run is CANCELLED.  Its ``audit`` is as it was before the claim in all
@@ -58,9 +59,12 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     ):
         return None
     run, webhook = _load(session, run_id)
+    if runs.waits_for_plans(run.audit) and session.scalar(select(runs.PLAN_UNDER_WAY)):
+        _postpone(session, run, run.not_before, runs.PLAN_ONGOING)
+        return None
     ready_at = webhook and runs.cooled_down_at(session, run.audit, webhook)
     if ready_at and ready_at > now:
-        _postpone(session, run, ready_at)
+        _postpone(session, run, ready_at, runs.COOLDOWN)
         return None
     return _start(session, run, lease, now)
 
@@ -272,14 +276,14 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
         raise LostClaim(f"Run {run.uuid} is no longer this engine's; its result is dropped.")
 
 
-def _postpone(session: Session, run: AuditRun, not_before: datetime.datetime) -> None:
+def _postpone(session: Session, run: AuditRun, not_before: datetime.datetime, reason: str) -> None:
     """Undo a claim that came too early, so that it was no attempt."""
     _release(
         session,
         run,
         RunState.QUEUED,
         not_before=not_before,
-        wait_reason=runs.COOLDOWN,
+        wait_reason=reason,
         engine=None,
         lease_expires_at=None,
         started_at=None,

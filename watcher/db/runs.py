@@ -167,6 +167,11 @@ def plans_started(session: Session, audit_id: int, since: datetime.datetime) -> 
     ).one()
 
 
+def waits_for_plans(audit: Audit) -> bool:
+    """Whether runs of an audit begin only while no plan is under way."""
+    return not audit.force and audit.audit_type != AuditType.ONESHOT
+
+
 def adopt(session: Session, now: datetime.datetime) -> int:
     """Queue runs for audits that should have one and do not; the number of them.
 

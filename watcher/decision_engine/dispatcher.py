@@ -14,6 +14,7 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
+from watcher.common.jitter import jittered
 from watcher.db import claims, runs
 from watcher.db.limits import LockWait
 from watcher.db.models import AuditRun
@@ -188,10 +189,10 @@ class Dispatcher:
                 pause = self._look(timeutils.utcnow())
             except db_exception.DBError as error:
                 LOG.error("The database does not answer, no run can be claimed: %s", error)
-                pause = float(self._options.poll_interval)
+                pause = jittered(self._options.poll_interval)
             except Exception:  # without this thread the process would only seem to work
                 LOG.exception("No run could be claimed; it will be tried again")
-                pause = float(self._options.poll_interval)
+                pause = jittered(self._options.poll_interval)
             self._wake.wait(pause)
             self._wake.clear()
 
@@ -205,7 +206,7 @@ class Dispatcher:
             with self._lock:
                 self._workers += 1
             threading.Thread(target=self._work, args=(held,), name="worker", daemon=True).start()
-        return float(self._options.poll_interval)
+        return jittered(self._options.poll_interval)
 
     def _take(self, now: datetime.datetime) -> Held | None:
         since = self._clock()
@@ -256,7 +257,7 @@ class Dispatcher:
             self._database.write(lambda session: runs.tell_held_up(session, held_up))
 
     def _pause(self, now: datetime.datetime) -> float:
-        poll = float(self._options.poll_interval)
+        poll = jittered(self._options.poll_interval)
         with self._database.reader() as session:
             next_due_at = runs.next_due_at(session, now)
         if next_due_at is None:

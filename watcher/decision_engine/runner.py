@@ -16,13 +16,12 @@ from sqlalchemy.orm import Session
 
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
-from watcher.common.jitter import jittered
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.session import Database
-from watcher.decision_engine import efficacy, inputs, limits, undone
+from watcher.decision_engine import again, efficacy, inputs, limits, undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.model.collectors import Collectors
@@ -34,9 +33,6 @@ from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 
 LOG = log.getLogger(__name__)
-
-_LONGEST_PAUSE = {AuditType.EVENT: 300}
-"""Seconds between two attempts, however many there have been; an hour without an alarm."""
 
 _DISTRUSTED = (
     "Not started automatically: the last plans of the audit kept less than half of what they "
@@ -179,7 +175,7 @@ class Runner:
         conf = self._conf
         written = self._database.write(lambda session: _write(session, run, outcome, conf, now))
         if written is None:
-            LOG.info("The result of %s is not wanted any more", context)
+            LOG.info("Nothing of %s was kept", context)
             return
         plan = written.plan
         LOG.info(
@@ -212,30 +208,12 @@ class Runner:
             message = f"{type(error).__name__}: {error}"
             LOG.exception("Failed %s", context)
         passing = isinstance(error, WatcherError) and error.passing
-        if passing and self._may_retry(run, now):
-            later = now + self._pause(run)
+        if passing and again.may_retry(run, now, self._conf):
+            later = now + again.pause(run, self._conf)
             if self._database.write(lambda session: _retry(session, run, now, later, message)):
                 self._notifications.audit_updated(run.audit_id)
         elif self._database.write(lambda session: _give_up(session, run, now, message)):
             self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
-
-    def _may_retry(self, run: AuditRun, now: datetime.datetime) -> bool:
-        """Whether there is another attempt at a run that failed for a passing cause.
-
-        An alarm was accepted and is not sent again, so its run has a time and no number.
-        """
-        options = self._conf.watcher_decision_engine
-        if run.audit.audit_type != AuditType.EVENT:
-            return bool(run.attempt < options.max_attempts)
-        first = datetime.datetime.fromisoformat(run.errors[0]["at"]) if run.errors else now
-        return bool((now - first).total_seconds() < options.retry_for)
-
-    def _pause(self, run: AuditRun) -> datetime.timedelta:
-        """How long a run waits after an attempt that failed; not all for equally long."""
-        longest = _LONGEST_PAUSE.get(run.audit.audit_type or "", 3600)
-        doublings = min(run.attempt - 1, 32)
-        backoff = self._conf.watcher_decision_engine.retry_backoff * 2**doublings
-        return datetime.timedelta(seconds=jittered(min(backoff, longest)))
 
 
 def _write(
@@ -247,6 +225,10 @@ def _write(
 ) -> Written | None:
     """The plan, the run's end and the audit's state.  None if nobody wants them any more."""
     audit = run.audit
+    wants_start = bool(outcome.actions and audit.auto_trigger and not audit.force)
+    rival = again.rival(session, run) if wants_start else None
+    if rival and again.repeat(session, run, rival, now, conf):
+        return None
     if audit.audit_type == AuditType.CONTINUOUS:
         wanted = _schedule_next(session, run, now)
     else:
@@ -258,6 +240,8 @@ def _write(
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
     held_back = _held_back(session, audit, outcome, conf, now)
+    if rival:
+        held_back = f"Not started automatically: action plan {rival} changes what it is based on."
     message = cut(" ".join(filter(None, (held_back, outcome.left)))) or None
     plan_uuid = new_uuid()
     plan = action_plans.create(

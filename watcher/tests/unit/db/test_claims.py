@@ -92,6 +92,25 @@ class ClaimsTest(base.DatabaseTestCase):
             return [tuple(row) for row in rows]
 
 
+class PlanTest(ClaimsTest):
+    def test_a_plan_that_becomes_pending_after_the_look_holds_the_claim_back(self) -> None:
+        self.post()
+        with self.database.writer() as session:
+            session.add(
+                ActionPlan(
+                    audit_id=self.audit.id,
+                    strategy_id=self.audit.strategy_id,
+                    state=PlanState.PENDING,
+                )
+            )
+        self.assertIsNone(self.claim())
+        waiting = self.waiting()
+        self.assertEqual(
+            (RunState.QUEUED, 0, runs.PLAN_ONGOING),
+            (waiting.state, waiting.attempt, waiting.wait_reason),
+        )
+
+
 class ParametersTest(ClaimsTest):
     def test_each_set_of_parameters_gets_a_run(self) -> None:
         for parameters in (A, B, A, {}, B):

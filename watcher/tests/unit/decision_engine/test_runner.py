@@ -447,6 +447,74 @@ class RunnerTest(base.DatabaseTestCase):
             minutes = (run.not_before - run.started_at).total_seconds() / 60
             self.assertAlmostEqual(longest, minutes, delta=longest / 9)
 
+    def test_of_two_runs_that_end_at_once_one_starts_its_plan(self) -> None:
+        first, second = (self.audit(auto_trigger=True) for _ in range(2))
+        earlier, later = self.claim(first), self.claim(second)
+        self.runner.run(earlier)
+        self.runner.run(later)
+
+        (plan,) = self.plans()
+        self.assertEqual((PlanState.PENDING, first.id), (plan.state, plan.audit_id))
+        later = self.reload(later)
+        self.assertEqual(RunState.QUEUED, later.state)
+        self.assertIn(plan.uuid, later.status_message)
+        self.assertEqual(AuditState.ONGOING, self.reload(second).state)
+        self.assertEqual([plan.uuid], self.applier.rung)
+
+    def test_a_plan_that_was_carried_out_since_the_run_began_counts(self) -> None:
+        audit = self.audit(auto_trigger=True)
+        run = self.claim(audit)
+        self.finished_plan(timeutils.utcnow())
+        self.runner.run(run)
+        self.assertEqual(RunState.QUEUED, self.reload(run).state)
+
+    def test_one_that_was_over_before_does_not(self) -> None:
+        audit = self.audit(auto_trigger=True)
+        self.finished_plan(timeutils.utcnow() - datetime.timedelta(seconds=2))
+        run = self.claim(audit)
+        self.runner.run(run)
+        self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
+
+    def finished_plan(self, at: datetime.datetime) -> None:
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            strategy = factories.strategy(session, goal)
+            factories.action_plan(
+                session,
+                factories.audit(session, goal, strategy),
+                strategy,
+                state=PlanState.SUCCEEDED,
+                hostname="node-1",
+                updated_at=at,
+            )
+
+    def test_who_loses_too_often_or_does_not_wait_leaves_the_plan_to_a_person(self) -> None:
+        self.conf.set_override("max_attempts", 2, group="watcher_decision_engine")
+        for audit_type in (AuditType.ONESHOT, AuditType.EVENT):
+            audit = self.audit(auto_trigger=True, audit_type=audit_type)
+            for _ in range(2):
+                run = self.claim(audit)
+                self.finished_plan(timeutils.utcnow())
+                self.runner.run(run)
+                if audit_type == AuditType.ONESHOT:
+                    break
+            plan = self.plans()[-1]
+            self.assertEqual((PlanState.RECOMMENDED, audit.id), (plan.state, plan.audit_id))
+            self.assertIn("Not started automatically: action plan", plan.status_message)
+
+    def test_force_starts_beside_other_plans(self) -> None:
+        audit = self.audit(auto_trigger=True, force=True)
+        run = self.claim(audit)
+        self.finished_plan(timeutils.utcnow())
+        self.runner.run(run)
+        self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
+
+    def end_pending(self) -> None:
+        with self.database.writer() as session:
+            for plan in session.scalars(select(ActionPlan)):
+                if plan.state == PlanState.PENDING:
+                    plan.state = PlanState.SUCCEEDED
+
     def auto(self, **webhook: Any) -> Audit:
         audit = self.audit(auto_trigger=True)
         with self.database.writer() as session:
@@ -474,8 +542,9 @@ class RunnerTest(base.DatabaseTestCase):
         audit = self.auto(max_plans_per_hour=1)
         for _ in range(3):
             self.runner.run(self.claim(audit))
-        pending, *others = self.plans()
-        self.assertEqual(PlanState.PENDING, pending.state)
+            self.end_pending()
+        ended, *others = self.plans()
+        self.assertEqual(PlanState.SUCCEEDED, ended.state)
         for plan in others:
             self.assertIn("max_plans_per_hour is 1", plan.status_message)
         self.assertEqual(
@@ -504,6 +573,7 @@ class RunnerTest(base.DatabaseTestCase):
             self.conf.set_override("require_auth_for_auto_trigger", required, group="webhooks")
             self.runner.run(self.claim(self.auto(auth=auth)))
             self.assertEqual(state, self.plans()[-1].state, auth)
+            self.end_pending()
         self.conf.set_override("default_auth", "keystone", group="webhooks")
         self.runner.run(self.claim(self.auto()))
         self.assertEqual(PlanState.PENDING, self.plans()[-1].state)

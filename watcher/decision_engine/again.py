@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a run is executed again: after a passing failure, or as the cloud changed meanwhile."""
+
+import datetime
+from typing import Final
+
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from watcher.common.jitter import jittered
+from watcher.common.states import AuditState, AuditType
+from watcher.db import claims, runs, starts
+from watcher.db.messages import cut
+from watcher.db.models import AuditRun
+
+_LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
+"""Seconds between two attempts, however many there have been; an hour without an alarm."""
+
+_CHANGED: Final = "The cloud changed meanwhile, by action plan"
+
+
+def may_retry(run: AuditRun, now: datetime.datetime, conf: cfg.ConfigOpts) -> bool:
+    """Whether there is another attempt at a run that failed for a passing cause.
+
+    An alarm was accepted and is not sent again, so its run has a time and no number.
+    """
+    options = conf.watcher_decision_engine
+    if run.audit.audit_type != AuditType.EVENT:
+        return bool(run.attempt < options.max_attempts)
+    first = datetime.datetime.fromisoformat(run.errors[0]["at"]) if run.errors else now
+    return bool((now - first).total_seconds() < options.retry_for)
+
+
+def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
+    """How long a run waits after an attempt that failed; not all for equally long."""
+    longest = _LONGEST_PAUSE.get(run.audit.audit_type or "", 3600)
+    doublings = min(run.attempt - 1, 32)
+    backoff = conf.watcher_decision_engine.retry_backoff * 2**doublings
+    return datetime.timedelta(seconds=jittered(min(backoff, longest)))
+
+
+def rival(session: Session, run: AuditRun) -> str | None:
+    """The plan that forbids to start the one of this run, as it changes what the run looked at.
+
+    Of runs that end at once one finds none: the others wait here until its plan is written.
+    """
+    starts.take_turn(session)
+    return starts.rival(session, run.started_at) if run.started_at else None
+
+
+def repeat(
+    session: Session, run: AuditRun, rival: str, now: datetime.datetime, conf: cfg.ConfigOpts
+) -> bool:
+    """Let a run whose plan may not start begin again, when the other plan has ended.
+
+    False if it is not to: it would not wait, or others have been faster too often; then a
+    person decides about its plan.
+    """
+    lost = sum(each["error"].startswith(_CHANGED) for each in run.errors or ())
+    if not runs.waits_for_plans(run.audit) or lost + 1 >= conf.watcher_decision_engine.max_attempts:
+        return False
+    why = f"{_CHANGED} {rival}; the run is repeated."
+    if claims.settle(session, run, AuditState.ONGOING, now, status_message=cut(why)):
+        claims.put_back(session, run, now, now, cut(why), error=why)
+    return True
