@@ -8,11 +8,14 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import webob
 import wsme.exc
+from oslo_log import log
 from wsme.rest.json import fromjson
 from wsme.types import list_attributes
 
 from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common.errors import BodyTooLarge, Invalid
+
+LOG = log.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -36,7 +39,8 @@ class Drained:
         # Before anybody reads: it never reads on into the next request.
         stream = webob.Request(environ).body_file
         answer = self._application(environ, start_response)
-        with contextlib.suppress(OSError):  # a client that is gone
+        # A client that is gone, or never sent what it said; each server has errors of its own.
+        with contextlib.suppress(Exception):
             for _ in range(0, GREATEST, _PIECE):
                 if not stream.read(_PIECE):
                     break
@@ -45,6 +49,9 @@ class Drained:
 
 def read(request: webob.Request, limit: int) -> bytes:
     """The body.  BodyTooLarge as soon as it turns out to have more than *limit* bytes."""
+    length = request.environ.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        raise Invalid("Content-Length: this must be a number, of 0 or more.")
     body = b""
     if (request.content_length or 0) <= limit:
         body = _read_up_to(request.body_file, limit + 1)
@@ -59,8 +66,9 @@ def _read_up_to(stream: Any, size: int) -> bytes:
         while size > 0 and (piece := stream.read(min(size, _PIECE))):
             pieces.append(piece)
             size -= len(piece)
-    except OSError as error:
-        raise Invalid("The body is shorter than its Content-Length.") from error
+    except Exception as error:  # each server has errors of its own for this
+        LOG.info("A body cannot be read: %s: %s", type(error).__name__, error)
+        raise Invalid("The body is not as long, or not in such chunks, as it says.") from None
     return b"".join(pieces)
 
 

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 
-from cheroot import wsgi
 from oslo_config import cfg
 from oslo_log import log
 
@@ -19,6 +18,7 @@ from watcher import conf as watcher_conf
 from watcher import rpc
 from watcher.api import app
 from watcher.api.flood import Flood
+from watcher.api.server import Server
 from watcher.applier.service import Applier
 from watcher.cloud import Cloud, alarm_rules, simulated
 from watcher.common.errors import Invalid, WatcherError
@@ -76,7 +76,8 @@ class Services:
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
         self._flood = Flood(database)
-        self._api = wsgi.Server(
+        self._api = Server(
+            conf,
             (LOOPBACK, port),
             app.build(
                 conf,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """watcher-api: the API with a server of its own.  ``watcher.wsgi.api`` is for other servers."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -27,23 +26,19 @@ class Process(cotyledon.Service):
 
     def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
-        from cheroot import wsgi
-        from cheroot.ssl.builtin import BuiltinSSLAdapter
-
-        from watcher.api import bodies
+        from watcher.api.server import PatientTLS, Server
 
         self._conf = conf
         application, self._settle = wired(conf)
-        self._server = wsgi.Server(
+        self._server = Server(
+            conf,
             (conf.api.host, conf.api.port),
             application,
             request_queue_size=128,
             reuse_port=_processes(conf) > 1,
         )
-        self._server.max_request_body_size = bodies.GREATEST
-        self._server.error_log = _log  # type: ignore[method-assign]
         if conf.api.enable_ssl_api:
-            self._server.ssl_adapter = BuiltinSSLAdapter(conf.ssl.cert_file, conf.ssl.key_file)
+            self._server.ssl_adapter = PatientTLS(conf.ssl.cert_file, conf.ssl.key_file)
 
     def run(self) -> None:
         from watcher.cmd import exposure
@@ -94,7 +89,3 @@ def main() -> None:
 
 def _processes(conf: cfg.ConfigOpts) -> int:
     return conf.api.workers or os.cpu_count() or 1
-
-
-def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-    LOG.log(level, "%s", msg, exc_info=traceback)

@@ -11,6 +11,19 @@ OPTIONS: list[cfg.Opt] = [
         help="Most items in one page of a list, and their number when the request names no limit.",
     ),
     cfg.IntOpt("workers", min=1, help="Processes of watcher-api; by default one a CPU."),
+    cfg.IntOpt(
+        "threads",
+        default=16,
+        min=1,
+        help="Requests that one process of watcher-api works on at once. Those that have not "
+        "arrived completely take no thread.",
+    ),
+    cfg.IntOpt(
+        "request_timeout",
+        default=30,
+        min=1,
+        help="Seconds that a request may take to arrive at watcher-api, header and body.",
+    ),
     cfg.BoolOpt(
         "enable_ssl_api",
         default=False,

@@ -4,12 +4,14 @@
 import datetime
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 import urllib.error
 import urllib.request
 from typing import Any
 
+import fixtures
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -86,6 +88,95 @@ class ServerTestCase(DatabaseTestCase):
                 error = self.assertRaises(urllib.error.HTTPError, urllib.request.urlopen, request)
                 self.assertEqual(status, error.code)
                 self.assertIn(b"larger than", error.read())
+
+    def connect(self, address: str, data: bytes = b"") -> socket.socket:
+        host, _, port = address.partition(":")
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        self.addCleanup(connection.close)
+        connection.sendall(data)
+        return connection
+
+    def ask(self, address: str, data: bytes) -> bytes:
+        """The answer to what may be no request, until the server ends it."""
+        answer = b""
+        with self.connect(address, data) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            while piece := connection.recv(65536):
+                answer += piece
+        return answer
+
+    def test_senders_that_do_not_go_on_take_no_thread(self) -> None:
+        self.conf.set_override("threads", 2, group="api")
+        self.conf.set_override("request_timeout", 600, group="api")
+        address = self.serve()
+        head = b"POST /v1/webhooks/x HTTP/1.1\r\nHost: x\r\n"
+        for number in range(30):
+            body = b"Content-Length: 100\r\n\r\n{" if number % 2 else b"X"
+            self.connect(address, head + body if number % 3 else b"")
+        with urllib.request.urlopen(f"http://{address}/healthcheck", timeout=60) as response:
+            self.assertEqual(200, response.status)
+
+    def test_a_request_that_takes_too_long_is_refused(self) -> None:
+        self.conf.set_override("request_timeout", 1, group="api")
+        address = self.serve()
+        begun = self.connect(address, b"POST /v1/webhooks/x HTTP/1.1\r\nContent-Le")
+        silent = self.connect(address)
+        self.assertTrue(begun.recv(100).startswith(b"HTTP/1.1 408 "))
+        self.assertEqual(b"", silent.recv(100))
+
+    def test_a_body_that_is_none_is_a_400_and_no_traceback(self) -> None:
+        with self.database.writer() as session:
+            factories.audit(session, name="x", audit_type=AuditType.EVENT)
+        address = self.serve()
+        log = self.useFixture(fixtures.FakeLogger())
+        head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        for path in (b"/v1/webhooks/x", b"/v1/audit_templates"):
+            for rest in (
+                b"Transfer-Encoding: chunked\r\n\r\nno chunk at all\r\n",
+                b"Transfer-Encoding: chunked\r\n\r\n20\r\n{}\r\n",
+                b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+                b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n",
+                b"Content-Length: -1\r\n\r\n{}",
+                b"Content-Length: 3.5\r\n\r\n{}",
+                b"Content-Length: 50\r\n\r\n{",
+            ):
+                answer = self.ask(address, head % path + rest)
+                self.assertEqual(b"HTTP/1.1 400 ", answer[:13], (path, rest, answer))
+                self.assertEqual(1, answer.count(b"HTTP/1.1 "), answer)
+        self.assertNotIn("Traceback", log.output)
+
+    def test_requests_on_one_connection(self) -> None:
+        address = self.serve()
+        get = b"GET /v1/goals HTTP/1.1\r\nHost: x\r\n"
+        answer = self.ask(address, get + b"\r\n" + get + b"Connection: close\r\n\r\n")
+        self.assertEqual(2, answer.count(b"HTTP/1.1 200 "), answer)
+
+    def test_who_asks_whether_to_go_on_is_told_once(self) -> None:
+        with self.database.writer() as session:
+            factories.audit(session, name="x", audit_type=AuditType.EVENT)
+        connection = self.connect(
+            self.serve(),
+            b"POST /v1/webhooks/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Connection: close\r\nContent-Length: 2\r\n\r\n",
+        )
+        self.assertEqual(b"HTTP/1.1 100 Continue\r\n\r\n", connection.recv(1000))
+        connection.sendall(b"{}")
+        self.assertEqual(b"HTTP/1.1 202 ", connection.recv(1000)[:13])
+
+    def test_https_with_clients_that_say_nothing(self) -> None:
+        cert, key = f"{self.directory}/cert.pem", f"{self.directory}/key.pem"
+        write_certificate(cert, key)
+        self.conf.set_override("enable_ssl_api", True, group="api")
+        self.conf.set_override("cert_file", cert, group="ssl")
+        self.conf.set_override("key_file", key, group="ssl")
+        self.conf.set_override("request_timeout", 600, group="api")
+        self.conf.set_override("threads", 1, group="api")
+        address = self.serve()
+        for _ in range(3):
+            self.connect(address)
+        context = ssl.create_default_context(cafile=cert)
+        with urllib.request.urlopen(f"https://{address}/", context=context) as response:
+            self.assertEqual("v1", json.load(response)["default_version"]["id"])
 
     def test_https(self) -> None:
         cert, key = f"{self.directory}/cert.pem", f"{self.directory}/key.pem"

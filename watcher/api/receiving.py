@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that have not arrived yet, which are one thread's business, however many they are.
+
+A worker gets a connection when its whole request is here.  So a client that sends a byte now
+and then costs a socket and some memory, and never a worker.
+"""
+
+import contextlib
+import io
+import re
+import socket
+import ssl
+from typing import Any, Final
+
+MOST: Final = 512
+"""Connections whose request has not arrived; the oldest gives way to one more."""
+
+ROOM: Final = 64 * 1024 * 1024
+"""Bytes that all of these keep in memory."""
+
+HEAD: Final = 64 * 1024
+"""Bytes of a request line with its headers."""
+
+_GREATEST: Final = 64 * 1024 * 1024
+"""Of a body beyond this nothing more is read, be it only to throw it away."""
+
+_PIECE: Final = 64 * 1024
+_TURNS: Final = 4
+"""Pieces that are read of one connection before the others have their turn."""
+
+_HEADERS: Final = re.compile(
+    rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
+)
+_HEX: Final = re.compile(rb"[0-9a-fA-F]{1,16}")
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def refusal(status: str) -> bytes:
+    """An answer without a body, the last one of its connection."""
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+    ).encode("ascii")
+
+
+class Received:
+    """What a worker reads a request from, in place of the socket."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file, self._size = io.BytesIO(data), len(data)
+        self.read, self.readline = self._file.read, self._file.readline
+        self.close = self._file.close
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    @property
+    def bytes_read(self) -> int:
+        return self._file.tell()
+
+    def has_data(self) -> bool:
+        return self._file.tell() < self._size
+
+    def rest(self) -> bytes:
+        """What came after the request: the beginning of the next one."""
+        return self._file.read().lstrip(b"\r\n")
+
+
+class Chunks:
+    """Finds the end of a chunked body, whatever the pieces in which it comes."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        """Whether this is no chunked body."""
+        self._left = 0
+        self._line = b""
+        self._last = False
+
+    def feed(self, data: bytes) -> bool:
+        """Whether the body is over, or broken."""
+        position = 0
+        while position < len(data):
+            if self._left:
+                step = min(self._left, len(data) - position)
+                self._left -= step
+                position += step
+                continue
+            end = data.find(b"\n", position)
+            if end < 0:
+                self._line += data[position:]
+                self.broken = len(self._line) > HEAD
+                return self.broken
+            line, self._line = (self._line + data[position:end]).strip(), b""
+            position = end + 1
+            if self._last:
+                if not line:
+                    return True
+            else:
+                self._begin(line.partition(b";")[0].strip())
+                if self.broken:
+                    return True
+        return False
+
+    def _begin(self, size: bytes) -> None:
+        if not _HEX.fullmatch(size):
+            self.broken = True
+            return
+        number = int(size, 16)
+        self._last = number == 0
+        self._left = number + 2 if number else 0
+
+
+class Incoming:
+    """A connection and what has come of its request."""
+
+    def __init__(self, connection: Any, data: bytes, most: int, deadline: float) -> None:
+        """Of the request *most* bytes are kept; *deadline* is for all of it, ``monotonic``."""
+        self.connection, self.deadline = connection, deadline
+        self.writes = False
+        """Whether TLS waits to write rather than to read."""
+        self.gone = False
+        """Whether nobody is there to be answered."""
+        self._most = most
+        self._kept = bytearray()
+        self._size = 0
+        self._end: int | None = None
+        self._chunks: Chunks | None = None
+        self._head = 0
+        self._complete = self._expects = False
+        self._greets = isinstance(connection.socket, ssl.SSLSocket) and not (
+            connection.socket.version()
+        )
+        if data:
+            self._feed(data)
+
+    @property
+    def kept(self) -> int:
+        return len(self._kept)
+
+    @property
+    def begun(self) -> bool:
+        return self._size > 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether not all of it was kept."""
+        return self._size > len(self._kept)
+
+    @property
+    def broken(self) -> bool:
+        """Whether its body is none."""
+        return self._chunks is not None and self._chunks.broken
+
+    def data(self) -> bytes:
+        return bytes(self._kept)
+
+    def advance(self) -> bool:
+        """Take what is there, without a wait.  Whether nothing more is to come."""
+        self.writes = False
+        try:
+            if self._greets:
+                self.connection.socket.do_handshake()
+                self._greets = False
+            for _ in range(_TURNS):
+                if self._complete:
+                    return True
+                data = self.connection.socket.recv(_PIECE)
+                if not data:
+                    self.gone = not self._size
+                    return True
+                self._feed(data)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return self._complete
+        except ssl.SSLWantWriteError:
+            self.writes = True
+            return self._complete
+        except OSError:
+            self.gone = True
+            return True
+        return self._complete
+
+    def _feed(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._head:
+            self._add_body(data)
+            return
+        self._kept += data
+        head, separator, body = self._kept.partition(b"\r\n\r\n")
+        if not separator:
+            self._complete = len(self._kept) > HEAD or b"\n\n" in self._kept
+            return
+        self._begin_body(bytes(head))
+        self._size = self._head + len(body)
+        self._add_body(bytes(body))
+        if self._expects and not self._complete:
+            with contextlib.suppress(OSError):
+                self.connection.socket.send(_CONTINUE)
+
+    def _begin_body(self, head: bytes) -> None:
+        headers = {name.lower(): value.strip() for name, value in _HEADERS.findall(head)}
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            self._expects = True
+            # It is answered here, so the worker must not do it again.
+            head = re.sub(rb"(?i)\r\nexpect[ \t]*:[^\r\n]*", b"", head)
+        self._kept[:] = head + b"\r\n\r\n"
+        self._head = len(self._kept)
+        if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
+            self._chunks = Chunks()
+            return
+        length = headers.get(b"content-length", b"0")
+        # What is no number the worker refuses at once.
+        self._end = self._head + (int(length) if length.isdigit() else 0)
+
+    def _add_body(self, data: bytes) -> None:
+        room = self._most - len(self._kept)
+        if room > 0:
+            self._kept += data[:room]
+        if self._chunks is not None:
+            self._complete = self._chunks.feed(data) or self._size > _GREATEST
+        else:
+            assert self._end is not None
+            self._complete = self._size >= min(self._end, _GREATEST)
+
+
+def answer(connection: Any, status: str) -> None:
+    """Refuse a connection and close it, without a wait."""
+    with contextlib.suppress(OSError):
+        connection.socket.send(refusal(status))
+    with contextlib.suppress(OSError):
+        connection.socket.shutdown(socket.SHUT_RDWR)
+    connection.close()

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cheroot's server, with requests that are complete before a worker gets them."""
+
+import collections
+import contextlib
+import logging
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from cheroot import server as cheroot_server
+from cheroot import wsgi
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+from oslo_config import cfg
+from oslo_log import log
+
+from watcher.api import bodies, receiving
+from watcher.api.receiving import Incoming, Received
+
+LOG = log.getLogger(__name__)
+
+_QUEUE: Final = 512
+"""Complete requests that wait for a worker; the next one is answered with 503."""
+
+_LOOK: Final = 0.5
+"""Seconds between two looks for requests whose time is over."""
+
+
+class Server(wsgi.Server):
+    """The API on a port of its own."""
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, address: tuple[str, int], application: Any, **options: Any
+    ) -> None:
+        super().__init__(
+            address,
+            application,
+            numthreads=conf.api.threads,
+            max=conf.api.threads,
+            accepted_queue_size=_QUEUE,
+            accepted_queue_timeout=0,
+            **options,
+        )
+        self.ConnectionClass = _Connection
+        self.max_request_header_size = receiving.HEAD
+        self.max_request_body_size = bodies.GREATEST
+        self.error_log = _log  # type: ignore[method-assign]
+        self._receiver = Receiver(
+            super().process_conn, conf.api.request_timeout, conf.webhooks.max_body_size
+        )
+
+    def serve(self) -> None:
+        self._receiver.start()
+        super().serve()
+
+    def process_conn(self, conn: Any) -> None:
+        """A connection on which the next request begins."""
+        self._receiver.take(conn)
+
+    def stop(self) -> None:
+        super().stop()
+        self._receiver.stop()
+
+
+class PatientTLS(BuiltinSSLAdapter):
+    """TLS whose handshake is a part of the request that nobody waits for."""
+
+    def wrap(self, sock: socket.socket) -> tuple[Any, dict[str, Any]]:
+        return (
+            self.context.wrap_socket(sock, do_handshake_on_connect=False, server_side=True),
+            {},
+        )
+
+
+class _Connection(cheroot_server.HTTPConnection):
+    cut = False
+    """Whether it is not known where another request would begin."""
+
+    def communicate(self) -> bool:
+        return bool(super().communicate()) and not self.cut
+
+
+class Receiver:
+    """Waits for requests on all connections at once.
+
+    *deliver* gets a connection when its whole request is here, within *seconds*; then its
+    ``rfile`` has the request, of which the head and at least *most* bytes of the body are kept.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[Any], None],
+        seconds: float,
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._deliver, self._seconds, self._clock = deliver, seconds, clock
+        self._most = most + 2 * receiving.HEAD
+        self._new: collections.deque[Incoming] = collections.deque()
+        self._waiting: dict[Incoming, None] = {}
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="receiver", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        for incoming in [*self._waiting, *self._new]:
+            incoming.connection.close()
+        self._waiting.clear()
+        self._new.clear()
+
+    def take(self, connection: Any) -> None:
+        """Deliver the request of a connection at once if it is here, else when it is."""
+        rest = connection.rfile.rest() if isinstance(connection.rfile, Received) else b""
+        connection.socket.settimeout(0)
+        incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)
+        if incoming.advance():
+            self._end(incoming)
+        else:
+            self._new.append(incoming)
+            self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._waker.send(b"x")
+
+    def _loop(self) -> None:
+        looked = self._clock()
+        while not self._stopping:
+            try:
+                for key, _ in self._selector.select(_LOOK):
+                    self._advance(key.data)
+                while self._new:
+                    self._add(self._new.popleft())
+                now = self._clock()
+                if now - looked >= _LOOK:
+                    looked = now
+                    self._expire(now)
+            except Exception:  # without this thread the server would only seem to work
+                LOG.exception("A request could not be received")
+
+    def _add(self, incoming: Incoming) -> None:
+        if len(self._waiting) >= receiving.MOST:
+            self._refuse(next(iter(self._waiting)), "503 Service Unavailable")
+        self._waiting[incoming] = None
+        self._selector.register(incoming.connection.socket, _events(incoming), incoming)
+
+    def _advance(self, incoming: Incoming | None) -> None:
+        if incoming is None:
+            with contextlib.suppress(BlockingIOError):
+                self._woken.recv(4096)
+            return
+        if incoming not in self._waiting:
+            return
+        if incoming.advance():
+            self._forget(incoming)
+            self._end(incoming)
+        else:
+            self._selector.modify(incoming.connection.socket, _events(incoming), incoming)
+            if incoming.kept > receiving.HEAD:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        while sum(each.kept for each in self._waiting) > receiving.ROOM:
+            self._refuse(max(self._waiting, key=lambda each: each.kept), "503 Service Unavailable")
+
+    def _expire(self, now: float) -> None:
+        for incoming in [each for each in self._waiting if each.deadline <= now]:
+            if incoming.begun:
+                self._refuse(incoming, "408 Request Timeout")
+            else:
+                self._forget(incoming)
+                incoming.connection.close()
+
+    def _refuse(self, incoming: Incoming, status: str) -> None:
+        LOG.warning(
+            "A request of %s was answered with %s, %d bytes of it had come",
+            incoming.connection.remote_addr,
+            status,
+            incoming.kept,
+        )
+        self._forget(incoming)
+        receiving.answer(incoming.connection, status)
+
+    def _forget(self, incoming: Incoming) -> None:
+        if incoming not in self._waiting:
+            return
+        del self._waiting[incoming]
+        self._selector.unregister(incoming.connection.socket)
+
+    def _end(self, incoming: Incoming) -> None:
+        connection = incoming.connection
+        if incoming.gone:
+            connection.close()
+            return
+        if incoming.broken:
+            self._refuse(incoming, "400 Bad Request")
+            return
+        connection.rfile = Received(incoming.data())
+        connection.cut = incoming.cut
+        server = connection.server
+        connection.socket.settimeout(server.timeout)
+        if isinstance(connection.socket, ssl.SSLSocket) and not connection.ssl_env:
+            connection.ssl_env = server.ssl_adapter.get_environ(connection.socket)
+        self._deliver(connection)
+
+
+def _events(incoming: Incoming) -> int:
+    return selectors.EVENT_WRITE if incoming.writes else selectors.EVENT_READ
+
+
+def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+    LOG.log(level, "%s", msg, exc_info=traceback)
