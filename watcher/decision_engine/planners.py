@@ -83,7 +83,8 @@ class WorkloadStabilization(Planner):
 
 class NodeResourceConsolidation(Planner):
     """Hosts are disabled, then emptied side by side, each by one migration after the other, and
-    enabled again."""
+    enabled again.  Those that are not disabled before are enabled at first if they may take
+    servers."""
 
     name = "node_resource_consolidation"
 
@@ -103,21 +104,40 @@ class NodeResourceConsolidation(Planner):
         return planned
 
     def _stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
-        disables: list[ProposedAction] = []
+        first: list[ProposedAction] = []
         migrations: list[ProposedAction] = []
-        enables: list[ProposedAction] = []
+        last: list[ProposedAction] = []
+        takers = _Takers(solution)
         for action in solution.actions:
             if action.action_type == "migrate":
                 migrations.append(action)
             elif action.action_type == "change_nova_service_state":
                 enabled = action.input_parameters.get("state") == "enabled"
-                (enables if enabled else disables).append(action)
+                (last if enabled and not takers.include(action) else first).append(action)
             else:
                 raise Invalid(
                     f"action_type: the planner '{self.name}' knows migrate and "
                     f"change_nova_service_state, not '{action.action_type}'."
                 )
-        return disables, migrations, enables
+        return first, migrations, last
+
+
+class _Takers:
+    """The hosts that a plan enables so that they take servers."""
+
+    def __init__(self, solution: Solution) -> None:
+        parameters = [action.input_parameters for action in solution.actions]
+        moves = [each for each in parameters if any(_text(each, "source_node"))]
+        self._any = any(not any(_text(each, "destination_node")) for each in moves)
+        self._destinations = {host for each in moves for host in _text(each, "destination_node")}
+        off = [each for each in parameters if each.get("state") == "disabled"]
+        self._disabled = {host for each in off for host in _text(each, "resource_name")}
+
+    def include(self, action: ProposedAction) -> bool:
+        return any(
+            host not in self._disabled and (self._any or host in self._destinations)
+            for host in _text(action.input_parameters, "resource_name")
+        )
 
 
 class _Lanes:

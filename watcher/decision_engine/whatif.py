@@ -141,6 +141,17 @@ class WhatIf:
             return np.inf
         return self.bounds.actions - len(self.moves) - self.other_actions
 
+    def affords(self, servers: int, memory_mb: float, other_actions: int = 0) -> bool:
+        """Whether the bounds leave moves for so many more servers of so many MiB together,
+        with so many other actions."""
+        fits = servers + other_actions <= self.actions_left()
+        return bool(fits and memory_mb <= self._memory_left)
+
+    def held(self) -> Bools:
+        """bool [V]: the servers that something else than the other hosts keeps in place."""
+        held: Bools = self._stays > 0
+        return held
+
     def why_not(self, server: int) -> str:
         """Why *server* stays on its host, a word of ``undone.REASONS``: of the rules of which
         each left fewer hosts, the one that left none.  NO_GAIN if it could move."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.cloud.compute import DISABLED, Host, Server, ServerGroup
 from watcher.decision_engine.model.placement import PlacementRules
 from watcher.decision_engine.model.types import Bools, Floats, Ints
 
@@ -135,6 +135,12 @@ class ComputeModel:
     def available(self) -> Bools:
         """bool [H]: hosts that are up and enabled."""
         return np.array([host.available for host in self.hosts], dtype=np.bool_)
+
+    @cached_property
+    def asleep(self) -> Bools:
+        """bool [H]: hosts that are up, and that Watcher disabled as they had nothing to do."""
+        asleep = [host.state == "up" and host.closed_as == DISABLED for host in self.hosts]
+        return np.array(asleep, dtype=np.bool_)
 
     def used(self, placement: Ints | None = None) -> Floats:
         """float [H, R]: the demand on each host, with *placement* instead of today's."""

@@ -8,12 +8,15 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from watcher.cloud.compute import Server
+from watcher.decision_engine import undone
+from watcher.decision_engine.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
     from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.types import Bools, Floats
+    from watcher.decision_engine.model.types import Floats
+    from watcher.decision_engine.whatif import WhatIf
 
 HOST_METRIC, SERVER_METRIC = "host_cpu_usage", "instance_cpu_usage"
 
@@ -28,7 +31,8 @@ class Basic(Strategy):
     the largest servers first, and a third also fills hosts without servers; whichever
     leaves fewest hosts in use is proposed.  A host is emptied of all its servers or of
     none.  A host or server that was not measured counts as fully busy.  Only enabled hosts
-    take servers; a disabled one is emptied as well, after the others.
+    take servers; a disabled one is emptied as well, after the others.  Hosts that boots
+    or the reserve need stay in service, or come back into it.
 
     Two metrics are read, once each, and every server is compared with all hosts up to
     three times.
@@ -67,6 +71,7 @@ class Basic(Strategy):
                 },
                 "default": {"instance": "mean", "compute_node": "mean", "node": ""},
             },
+            **PARAMETERS,
         }
     }
     options = (
@@ -81,36 +86,37 @@ class Basic(Strategy):
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
         from watcher.decision_engine import consolidation
+        from watcher.decision_engine.consolidation_plan import Consolidation
         from watcher.decision_engine.whatif import WhatIf
 
         model, attempts = inputs.compute_model(), inputs.parameters["migration_attempts"]
-        what_if, solution = WhatIf(model), SolutionBuilder()
-        what_if.leavers &= _movable(inputs, model)
-        released = consolidation.release(
-            what_if,
+        what_if, solution = WhatIf(model, bounds=inputs.bounds()), SolutionBuilder()
+        _keep(inputs, what_if)
+        plan = Consolidation(what_if, inputs.parameters)
+        plan.empty(
             consolidation.orders(what_if, *_loads(inputs, model)),
             patience=attempts or math.inf,
         )
-        consolidation.propose_moves(solution, what_if)
-        disabled = consolidation.propose_disabling(solution, what_if, released)
-        consolidation.summarize(solution, what_if)
+        plan.propose_waking(solution)
+        plan.propose_moves(solution)
+        closed = plan.propose_closing(solution)
+        plan.conclude(solution)
         return solution.build(
             compute_nodes_count=sum(host.available for host in model.hosts),
-            released_compute_nodes_count=disabled,
+            released_compute_nodes_count=closed,
             instance_migrations_count=len(what_if.moves),
         )
 
 
-def _movable(inputs: Inputs, model: ComputeModel) -> Bools:
-    """[V]"""
+def _keep(inputs: Inputs, what_if: WhatIf) -> None:
+    """Let those servers stay that the strategy does not move."""
     import numpy as np
 
-    tagged_only = inputs.options.check_optimize_metadata
-    movable = [
-        server.migratable and not (tagged_only and server.metadata and not _is_tagged(server))
-        for server in model.servers
-    ]
-    return np.array(movable, dtype=np.bool_)
+    servers = what_if.model.servers
+    what_if.keep(np.array([not each.migratable for each in servers], np.bool_), undone.STATE)
+    if inputs.options.check_optimize_metadata:
+        opted_out = [bool(each.metadata) and not _is_tagged(each) for each in servers]
+        what_if.keep(np.array(opted_out, np.bool_), undone.OPTED_OUT)
 
 
 def _is_tagged(server: Server) -> bool:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import DISABLED
+from watcher.decision_engine.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.whatif import WhatIf
+    from watcher.decision_engine.consolidation_plan import Consolidation
 
 
 class NodeResourceConsolidation(Strategy):
@@ -21,7 +23,8 @@ class NodeResourceConsolidation(Strategy):
     servers or of none.
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
-    emptied, and those without servers, are disabled until the servers have moved.
+    emptied, and those without servers, are disabled until the servers have moved.  Where
+    the limits of a plan leave no room for that, the strategy picks the destinations.
 
     No metrics are read.  Every server is compared with all hosts up to three times.
     """
@@ -38,26 +41,36 @@ class NodeResourceConsolidation(Strategy):
                 "type": "string",
                 "default": "auto",
             },
+            **PARAMETERS,
         }
     }
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
         from watcher.decision_engine import consolidation
+        from watcher.decision_engine.consolidation_plan import Consolidation
         from watcher.decision_engine.model.compute import VCPU
         from watcher.decision_engine.whatif import WhatIf
 
         model, solution = inputs.compute_model(), SolutionBuilder()
-        what_if = WhatIf(model)
-        released = consolidation.release(
-            what_if,
-            consolidation.orders(what_if, model.used()[:, VCPU], model.demand[:, VCPU]),
-        )
-        if inputs.parameters["host_choice"] == "auto":
-            _propose_scheduled(solution, what_if, released)
+        what_if = WhatIf(model, bounds=inputs.bounds())
+        plan = Consolidation(what_if, inputs.parameters)
+        trials = consolidation.orders(what_if, model.used()[:, VCPU], model.demand[:, VCPU])
+        scheduled = inputs.parameters["host_choice"] == "auto"
+        released: Sequence[int] = ()
+        if scheduled:
+            # Every host without servers is closed and opened, or the scheduler picks it.
+            spares = 2 * len(_closed(plan))
+            released = plan.empty(trials, closes=False, switches=2, others=spares)
+        if not released and (not scheduled or what_if.bounds.actions is not None):
+            scheduled = False
+            released = plan.empty(trials, closes=False, switches=0)
+        plan.propose_waking(solution)
+        if scheduled and released:
+            _propose_scheduled(solution, plan)
         else:
-            consolidation.propose_moves(solution, what_if)
-        consolidation.summarize(solution, what_if)
+            plan.propose_moves(solution)
+        plan.conclude(solution)
         return solution.build(
             compute_nodes_count=len(model.hosts),
             released_compute_nodes_count=len(released),
@@ -65,11 +78,8 @@ class NodeResourceConsolidation(Strategy):
         )
 
 
-def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: list[int]) -> None:
-    from watcher.decision_engine import consolidation
-
-    model = what_if.model
-    closed = _closed(what_if) if released else []
+def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
+    model, closed = plan.what_if.model, _closed(plan)
     for index in closed:
         hostname = model.hosts[index].hostname
         solution.disable(
@@ -77,7 +87,7 @@ def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: lis
             DISABLED,
             f"Keeps the scheduler from picking {hostname} while servers move",
         )
-    consolidation.propose_moves(solution, what_if, scheduler=True)
+    plan.propose_moves(solution, scheduler=True)
     for index in closed:
         solution.enable(
             model.hosts[index],
@@ -85,10 +95,11 @@ def _propose_scheduled(solution: SolutionBuilder, what_if: WhatIf, released: lis
         )
 
 
-def _closed(what_if: WhatIf) -> list[int]:
+def _closed(plan: Consolidation) -> list[int]:
     """The hosts in service that should take no server: they are empty in the end."""
     from watcher.decision_engine import consolidation
 
+    what_if = plan.what_if
     closed: list[int] = (
         (what_if.model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
     )

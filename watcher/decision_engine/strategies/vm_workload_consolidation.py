@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from watcher.cloud.compute import DISABLED, Host
+from watcher.cloud.compute import Host
+from watcher.decision_engine.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 CPU = 3
 """The column of the use of vCPUs in a what-if, beside what flavors ask for."""
 FULLY_BUSY = 100.0
+TOO_BUSY = "Hosts use more CPU than they have, and no other host has room"
 
 
 class VmWorkloadConsolidation(Strategy):
@@ -27,11 +29,12 @@ class VmWorkloadConsolidation(Strategy):
 
     First, hosts that use more CPU than they have are relieved: the smallest server that
     is enough moves, or else the largest.  A host that Watcher had disabled is enabled
-    again only if no other host can take any of them.  Then hosts are emptied, each as a
+    again for that only if no other host can take any of them.  Then hosts are emptied, each as a
     whole or not at all: in one trial the idlest first, in another the smallest first, in
     a third so that hosts without servers are filled as well.  The trial that leaves fewest
     hosts in use wins.  A host takes a server only if it has room for its flavor, with
-    allocation ratios, and physically for its real use.  Hosts without servers are disabled.
+    allocation ratios, and physically for its real use.  Hosts without servers are disabled, but
+    for those that boots or the reserve need; more come back if these are too few.
 
     Six metrics are read, once each, and every server is compared with all hosts up to
     three times.
@@ -60,44 +63,65 @@ class VmWorkloadConsolidation(Strategy):
                 "type": "number",
                 "default": 300,
             },
+            **PARAMETERS,
         }
     }
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
         from watcher.decision_engine import consolidation
+        from watcher.decision_engine.consolidation_plan import Consolidation
         from watcher.decision_engine.whatif import WhatIf
 
         model, solution = inputs.compute_model(), SolutionBuilder()
-        what_if = WhatIf(model, *_measured(inputs, model))
+        what_if = WhatIf(model, *_measured(inputs, model), bounds=inputs.bounds())
         before = what_if.free[:, CPU].copy()
-        keepers = consolidation.smallest_first(what_if, with_empty=True).takers
-        woken = consolidation.relieve(what_if, CPU, keepers, _asleep(model))
-        _propose_relief(solution, what_if, woken, before)
-        relief = len(what_if.moves)
-        consolidation.release(
-            what_if,
+        plan = Consolidation(what_if, inputs.parameters)
+        kept_free = _kept_free(inputs, model)
+        what_if.free[:, CPU] -= kept_free
+        woken, relief = _relieve(what_if, kept_free), len(what_if.moves)
+        empty = (model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
+        plan.empty(
             consolidation.orders(what_if, _used(what_if), what_if.demand[:, CPU]),
+            spares=empty,
         )
-        consolidation.propose_moves(solution, what_if, relief)
-        empty = (~consolidation.in_use(what_if)).nonzero()[0].tolist()
-        disabled = consolidation.propose_disabling(solution, what_if, empty)
-        consolidation.summarize(solution, what_if)
-        _summarize(solution, model, before, what_if.free[:, CPU])
+        for index in woken:
+            solution.enable(model.hosts[index], TOO_BUSY)
+        back = plan.propose_waking(solution)
+        _propose_relief(solution, what_if, relief, before)
+        plan.propose_moves(solution)
+        closed = plan.propose_closing(solution)
+        plan.conclude(solution)
+        _summarize(solution, model, before, what_if.free[:, CPU] + kept_free)
         return solution.build(
             compute_nodes_count=sum(host.state == "up" for host in model.hosts),
-            released_compute_nodes_count=max(0, disabled - len(woken)),
+            released_compute_nodes_count=max(0, closed - back),
             instance_migrations_count=len(what_if.moves),
         )
 
 
-def _asleep(model: ComputeModel) -> list[int]:
-    """Hosts that Watcher disabled, and may enable again."""
-    return [
-        index
-        for index, host in enumerate(model.hosts)
-        if host.state == "up" and host.closed_as == DISABLED
-    ]
+def _kept_free(inputs: Inputs, model: ComputeModel) -> Floats:
+    """float [H]: vCPUs of each host that the plan does not fill."""
+    import numpy as np
+
+    vcpus = np.array([host.vcpus for host in model.hosts], dtype=np.float64)
+    kept_free: Floats = (1 - inputs.parameters["target_utilization"]) * vcpus
+    return kept_free
+
+
+def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:
+    """Move servers off hosts that use more CPU than they have; the hosts that wake for that."""
+    from watcher.decision_engine import consolidation
+
+    model = what_if.model
+    keepers = consolidation.smallest_first(what_if, with_empty=True).takers
+    asleep = model.asleep & ~consolidation.in_use(what_if)
+    sleepers = [host for host in asleep.nonzero()[0].tolist() if not _is_closed(model, host)]
+    return consolidation.relieve(what_if, CPU, keepers, sleepers, kept_free)
+
+
+def _is_closed(model: ComputeModel, host: int) -> bool:
+    return model.hosts[host].hostname in model.closed
 
 
 def _used(what_if: WhatIf) -> Floats:
@@ -110,14 +134,10 @@ def _used(what_if: WhatIf) -> Floats:
 
 
 def _propose_relief(
-    solution: SolutionBuilder, what_if: WhatIf, woken: Sequence[int], before: Floats
+    solution: SolutionBuilder, what_if: WhatIf, number: int, before: Floats
 ) -> None:
     model = what_if.model
-    for index in woken:
-        solution.enable(
-            model.hosts[index], "Hosts use more CPU than they have, and no other host has room"
-        )
-    for move in what_if.moves:
+    for move in what_if.moves[:number]:
         server, destination = model.servers[move.server], model.hosts[move.destination]
         source = model.hosts[move.source]
         solution.migrate(

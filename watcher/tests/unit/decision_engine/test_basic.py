@@ -49,9 +49,9 @@ def disabled(solution):
 class BasicTest(TestCase):
     def setUp(self):
         super().setUp()
-        # h1 is the idlest, h3 the busiest.
-        self.hosts = [host("h1"), host("h2"), host("h3")]
-        self.cpu = {"h1": 10, "h2": 20, "h3": 30}
+        # h1 is the idlest, h3 the busiest.  h9 has room for the next boot.
+        self.hosts = [host("h1"), host("h2"), host("h3"), host("h9", 6)]
+        self.cpu = {"h1": 10, "h2": 20, "h3": 30, "h9": 0}
         self.servers = [
             server("s1", "h1", 2),
             server("s2", "h1", 3),
@@ -85,13 +85,13 @@ class BasicTest(TestCase):
         )
         self.assertEqual([("s2", "h1", "h3"), ("s1", "h1", "h2")], clusters.moves(solution))
         self.assertEqual(["h1"], disabled(solution))
-        self.assertEqual((3, 1, 2), counts(solution))
+        self.assertEqual((4, 1, 2), counts(solution))
 
     def test_a_host_is_emptied_as_a_whole_or_not_at_all(self):
         servers = [*self.servers, server("s5", "h1", 5)]
         solution = solve(self.hosts, servers, self.cpu)
         self.assertEqual([], clusters.moves(solution))
-        self.assertEqual((3, 0, 0), counts(solution))
+        self.assertEqual((4, 0, 0), counts(solution))
 
     def test_one_server_that_must_stay_keeps_its_host(self):
         for change in (
@@ -124,17 +124,17 @@ class BasicTest(TestCase):
         solution = solve(hosts, self.servers, self.cpu)
         self.assertEqual(2, len(clusters.moves(solution)))
         self.assertEqual([], disabled(solution))
-        self.assertEqual((2, 0, 2), counts(solution))
+        self.assertEqual((3, 0, 2), counts(solution))
 
     def test_a_host_that_is_down_is_left_alone(self):
         hosts = [dataclasses.replace(self.hosts[0], state="down"), *self.hosts[1:]]
-        self.assertEqual((2, 0, 0), counts(solve(hosts, self.servers, self.cpu)))
+        self.assertEqual((3, 0, 0), counts(solve(hosts, self.servers, self.cpu)))
 
     def test_empty_hosts_stay_empty(self):
         hosts = [*self.hosts, host("h4")]
         solution = solve(hosts, self.servers, self.cpu | {"h4": 0})
         self.assertNotIn("h4", {to for _, _, to in clusters.moves(solution)})
-        self.assertEqual((4, 1, 2), counts(solution))
+        self.assertEqual((5, 1, 2), counts(solution))
 
     def test_attempts_end_after_so_many_hosts_that_stay(self):
         # h1, which comes first, cannot be emptied; the others can.
@@ -142,7 +142,7 @@ class BasicTest(TestCase):
         servers[1] = dataclasses.replace(servers[1], vcpus=3)
         for attempts, released in ((0, 2), (1, 2), (0.5, 0)):
             solution = solve(self.hosts, servers, self.cpu, migration_attempts=attempts)
-            self.assertEqual((3, released, released), counts(solution), attempts)
+            self.assertEqual((4, released, released), counts(solution), attempts)
 
     def test_metadata_may_decide(self):
         tagged = {"check_optimize_metadata": True}
@@ -176,6 +176,8 @@ class BasicTest(TestCase):
                 "period": 7200,
                 "granularity": 300,
                 "aggregation_method": {"instance": "mean", "compute_node": "mean", "node": ""},
+                "target_utilization": 1.0,
+                "reserve_hosts": 0,
             },
             schemas.parameters(Basic.schema, {}),
         )

@@ -69,7 +69,7 @@ class ReleaseTest(TestCase):
         self.assertEqual([0, 1, 2], given_order.hosts.tolist())
         smallest = consolidation.smallest_first(what_if)
         self.assertEqual([1, 2, 0], smallest.hosts.tolist())
-        self.assertEqual([1, 2], consolidation.release(what_if, [given_order, smallest]))
+        self.assertEqual([1, 2], consolidation.release(what_if, [given_order, smallest]).hosts)
         self.assertEqual([0, 0, 0], what_if.placement.tolist())
         self.assertEqual([True, False, False], what_if.takers.tolist())
 
@@ -117,7 +117,7 @@ class ReleaseTest(TestCase):
                 servers[2] = dataclasses.replace(servers[2], locked=True, vcpus=2)
             what_if = WhatIf(ComputeModel.build(hosts, servers))
             trials = consolidation.orders(what_if, np.arange(4.0), np.ones(3))
-            self.assertEqual(released, consolidation.release(what_if, trials))
+            self.assertEqual(released, consolidation.release(what_if, trials).hosts)
             self.assertEqual(used, set(what_if.placement.tolist()))
 
     def test_patience(self):
@@ -127,7 +127,7 @@ class ReleaseTest(TestCase):
         for patience, expected in ((0, []), (1, []), (2, [0])):
             what_if = WhatIf(model)
             order = consolidation.least_first(what_if, np.array([3.0, 2, 4, 1]), np.ones(4))
-            self.assertEqual(expected, consolidation.release(what_if, [order], patience))
+            self.assertEqual(expected, consolidation.release(what_if, [order], patience).hosts)
 
 
 class RelieveTest(TestCase):

@@ -13,6 +13,7 @@ from watcher.decision_engine.planners import (
 )
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import clusters
 
 HOSTS = st.sampled_from("abcd")
 
@@ -305,6 +306,17 @@ class NodeResourceConsolidationTest(TestCase):
         )
         names = [action.input_parameters["resource_id"] for action in planned]
         self.assertEqual(["a", "b", "server-1", "server-2", "server-3", "server-4", "h1"], names)
+
+    def test_a_host_that_takes_servers_is_enabled_before(self):
+        builder = SolutionBuilder()
+        for name in ("a", "b"):
+            builder.enable(clusters.host(name))
+        for destination in (clusters.host("a"), None):
+            builder.migrate(clusters.server("s", "c"), destination)
+            planned = NodeResourceConsolidation(options()).plan(builder.build())
+            names = [each.input_parameters["resource_name"] for each in planned]
+            # Where the scheduler picks, it may pick each of them.
+            self.assertEqual(["a", "s", "b"] if destination else ["a", "b", "s", "s"], names)
 
     def test_without_migrations_hosts_are_enabled_after_the_others_are_disabled(self):
         planned = self.plan(switch("a", "enabled"), switch("b", "disabled"))

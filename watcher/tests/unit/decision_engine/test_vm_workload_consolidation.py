@@ -71,7 +71,7 @@ class ConsolidationTest(TestCase):
         self.assertEqual([], clusters.moves(solution))
 
     def test_what_was_not_measured_counts_in_full(self):
-        hosts = [host("h1", 4, vcpu_ratio=2.0), host("h2", 4, vcpu_ratio=2.0)]
+        hosts = [host("h1", 4, vcpu_ratio=3.0), host("h2", 4, vcpu_ratio=3.0)]
         servers = [server("s1", "h1", 3), server("s2", "h2", 3)]
         self.assertEqual([], clusters.moves(solve(hosts, servers, instance_cpu_usage={"s1": 50})))
         solution = solve(hosts, servers, instance_cpu_usage={"s1": 30})
@@ -109,9 +109,9 @@ class ConsolidationTest(TestCase):
             self.assertEqual(moved, len(clusters.moves(solution)), used)
 
     def test_disk_in_use_counts(self):
-        hosts = [host("h1", disk_gb=10, disk_ratio=2.0), host("h2", disk_gb=10, disk_ratio=2.0)]
+        hosts = [host("h1", disk_gb=10, disk_ratio=3.0), host("h2", disk_gb=10, disk_ratio=3.0)]
         servers = [server("s1", "h1", disk_gb=10), server("s2", "h2", disk_gb=10)]
-        for used, moved in (({}, 1), ({"s1": 11, "s2": 10}, 0)):
+        for used, moved in (({}, 1), ({"s1": 21, "s2": 10}, 0)):
             solution = solve(hosts, servers, instance_root_disk_size=used)
             self.assertEqual(moved, len(clusters.moves(solution)), used)
 
@@ -225,7 +225,7 @@ class RulesTest(TestCase):
 
     def test_defaults_and_windows(self):
         self.assertEqual(
-            {"period": 3600, "granularity": 300},
+            {"period": 3600, "granularity": 300, "target_utilization": 1.0, "reserve_hosts": 0},
             schemas.parameters(VmWorkloadConsolidation.schema, {}),
         )
         metrics = Metrics(**{name: {} for name in VmWorkloadConsolidation.metrics})
