@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -45,7 +46,10 @@ class Consolidation:
         self._reserve = int(parameters["reserve_hosts"])
         self._headroom = Headroom(model, self._reserve, what_if.actions_left())
         self._spares: Sequence[int] = ()
-        self._released = Release((), ())
+        self._close: Sequence[int] = ()
+        self._costly: Sequence[int] = ()
+        self._waiting: Sequence[int] = ()
+        self._wait: Sequence[Undone] = ()
         self._switches = Switches((), {}, frozenset(), 0)
         self._first = 0
         back = model.asleep & in_use(what_if)
@@ -72,18 +76,21 @@ class Consolidation:
         self._first = len(what_if.moves)
         before = self._headroom.switches(what_if.placement, spares)
         what_if.other_actions = len(before.wake) + others
-        self._spares = before.close[: int(min(len(before.close), what_if.actions_left()))]
-        what_if.other_actions += len(self._spares)
+        self._spares = spares
+        what_if.other_actions += int(max(0, min(len(before.close), what_if.actions_left())))
         found = release(what_if, trials, patience, switches)
         count = self._within_headroom(found, before, closes)
         for host in found.hosts[count:]:
             what_if.takers[host] = bool(model.available[host])
         what_if.undo(found.ends[count - 1] if count else self._first)
-        self._released = Release(
-            found.hosts[:count], found.ends[:count], found.waiting, found.costly
-        )
         self._switches = self._at(found, count, what_if.placement, closes)
-        return self._released.hosts
+        what_if.other_actions = len(self._switches.wake) + others
+        self._close = self._switches.close[
+            : int(max(0, min(len(self._switches.close), what_if.actions_left())))
+        ]
+        self._costly = found.costly
+        self._waiting, self._wait = _waiting(what_if, found.waiting, trials)
+        return found.hosts[:count]
 
     def _within_headroom(self, found: Release, before: Switches, closes: bool) -> int:
         """How many hosts of *found* to empty: as many as leave headroom as it was *before*, and
@@ -148,16 +155,16 @@ class Consolidation:
         """Take hosts without servers out of service.  How many that are."""
         model = self.what_if.model
         had = np.bincount(model.placement, minlength=len(model.hosts))
-        for index in sorted(self._switches.close):
+        for index in sorted(self._close):
             host = model.hosts[index]
             why = "is empty once its servers have moved" if had[index] else "has no servers"
             solution.disable(host, DISABLED, f"{host.hostname} {why}", only_if_empty=True)
-        return len(self._switches.close)
+        return len(self._close)
 
     def conclude(self, solution: SolutionBuilder) -> None:
         """Say what the plan is good for, and what it leaves undone."""
         _summarize(solution, self.what_if)
-        unmet, left = _left(self.what_if, self._released)
+        unmet, left = _left(self.what_if, self._waiting, self._wait, self._costly)
         if self._switches.short:
             lack = f"{self._switches.short} of {self._reserve} hosts of the reserve are missing"
             unmet = "; ".join(filter(None, (lack, unmet)))
@@ -198,7 +205,27 @@ def _summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
     solution.improve(in_use_then["before"], in_use_then["after"])
 
 
-def _left(what_if: WhatIf, released: Release) -> tuple[str, list[Undone]]:
+def _waiting(
+    what_if: WhatIf, hosts: Sequence[int], trials: Sequence[Order]
+) -> tuple[Sequence[int], Sequence[Undone]]:
+    """Which of *hosts*, for which the bounds left nothing, could be emptied without them, and
+    the servers that have to wait for that."""
+    if not hosts:
+        return (), ()
+    bounds, takers, others = what_if.bounds, what_if.takers.copy(), what_if.other_actions
+    start = len(what_if.moves)
+    what_if.bounds = dataclasses.replace(bounds, actions=None, memory_mb=math.inf)
+    left = [each._replace(hosts=each.hosts[np.isin(each.hosts, hosts)]) for each in trials]
+    found = release(what_if, left)
+    waiting = what_if.waiting(start)
+    what_if.undo(start)
+    what_if.bounds, what_if.takers[:], what_if.other_actions = bounds, takers, others
+    return found.hosts, waiting
+
+
+def _left(
+    what_if: WhatIf, waiting: Sequence[int], wait: Sequence[Undone], costly: Sequence[int]
+) -> tuple[str, list[Undone]]:
     """What stays in use without need, in a sentence, and why.
 
     Nothing is said while no fewer hosts could hold the servers, and nothing of hosts that
@@ -207,37 +234,33 @@ def _left(what_if: WhatIf, released: Release) -> tuple[str, list[Undone]]:
     """
     used = in_use(what_if)
     surplus = int(used.sum()) - _needed(what_if)
-    if surplus <= 0:
-        return "", []
     candidates = used.copy()
     candidates[[move.destination for move in what_if.moves]] = False
-    kinds = _explained(what_if, candidates)
-    hosts = {int(what_if.placement[server]) for servers, _ in kinds for server in servers}
-    waiting = [host for host in released.waiting if used[host] and host not in hosts][:surplus]
-    costly = [host for host in released.costly if used[host] and host not in hosts][:surplus]
-    left = [each for _, found in kinds for each in found]
-    for indices, reason in ((waiting, undone.BOUND), (costly, undone.NO_GAIN)):
-        servers = np.isin(what_if.placement, indices).nonzero()[0]
-        left += undone.grouped((_name(what_if, server), reason) for server in servers.tolist())
-    number = len(hosts) + len(waiting) + len(costly)
-    if not number:
+    candidates[list(waiting)] = False
+    dear = [host for host in costly if candidates[host]]
+    candidates[dear] = False
+    # Where these suffice, what else keeps hosts in use makes no difference.
+    servers = _hindered(what_if, candidates) if surplus > len(waiting) + len(dear) else []
+    number = len(set(what_if.placement[servers].tolist())) + len(waiting) + len(dear)
+    if surplus <= 0 or not number:
         return "", []
-    return f"{number} of {int(used.sum())} hosts with servers are not emptied", left
+    unmoved = np.isin(what_if.placement, dear).nonzero()[0].tolist()
+    return f"{number} of {int(used.sum())} hosts with servers are not emptied", [
+        *what_if.explain(servers),
+        *wait,
+        *undone.grouped((_name(what_if, server), undone.NO_GAIN) for server in unmoved),
+    ]
 
 
-def _explained(what_if: WhatIf, candidates: Bools) -> list[tuple[list[int], list[Undone]]]:
-    """Servers that keep *candidates* in use, and why they stay."""
+def _hindered(what_if: WhatIf, candidates: Bools) -> list[int]:
+    """The servers that keep *candidates* in use for a reason that has to be told."""
     on_candidates = candidates[what_if.placement]
     held = on_candidates & what_if.held()
-    stuck = held.nonzero()[0].tolist()
-    silent = [each for each in stuck if what_if.why_not(each) in SILENT]
-    stuck = sorted(set(stuck) - set(silent))
-    free_hosts = candidates.copy()
-    free_hosts[what_if.placement[held]] = False
-    others = (free_hosts[what_if.placement] & ~what_if.held()).nonzero()[0][:EXAMINED].tolist()
-    ruled = [each for each in others if what_if.why_not(each) in HINDRANCES]
-    servers = [*stuck, *ruled]
-    return [(servers, what_if.explain(servers))] if servers else []
+    stuck = [each for each in held.nonzero()[0].tolist() if what_if.why_not(each) not in SILENT]
+    free = candidates.copy()
+    free[what_if.placement[held]] = False
+    others = free[what_if.placement].nonzero()[0][:EXAMINED].tolist()
+    return stuck + [each for each in others if what_if.why_not(each) in HINDRANCES]
 
 
 def _needed(what_if: WhatIf) -> int:

@@ -145,7 +145,7 @@ class WhatIf:
         """Whether the bounds leave moves for so many more servers of so many MiB together,
         with so many other actions."""
         fits = servers + other_actions <= self.actions_left()
-        return bool(fits and memory_mb <= self._memory_left)
+        return bool(fits and self._copied + memory_mb <= self.bounds.memory_mb)
 
     def held(self) -> Bools:
         """bool [V]: the servers that something else than the other hosts keeps in place."""
