@@ -19,6 +19,8 @@ from watcher.cloud.compute import Host, Server
 if TYPE_CHECKING:  # NumPy comes with it
     from watcher.decision_engine.loads import Loads
 
+WITNESSES: Final = 20
+"""Hosts without a move that are compared with those that have one."""
 SMALLEST: Final = 2.0
 """Percent of a host: changes that spread less (root of the sum of squares) tell nothing."""
 LARGEST_ERROR: Final = 0.25
@@ -82,8 +84,10 @@ class HostLoads:
     memory: bool
     """Measured are KiB in use if so, else percent of the CPU."""
     hosts: Mapping[str, float]
-    """Host uuid to percent of the host."""
+    """Host uuid to percent of the host: of those with a move, and of some others."""
     moves: Sequence[LoadMove]
+    use: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """What the servers used that stay on these hosts: uuid to a value of their metric."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,29 +140,38 @@ def of_loads(
 ) -> HostLoads:
     """What *loads*, with all moves made, promise by their *metric*, of which *whole* is full."""
     model, unit = loads.whatif.model, 100 / whole
-    changed: dict[int, float] = collections.defaultdict(float)
-    moves = []
-    for server, source, destination in loads.whatif.moves:
+
+    def value(server: int) -> float:
         use = float(loads.use[metric, server])
+        return use if memory else 100 * use / (model.servers[server].vcpus or 1)
+
+    changed: dict[int, float] = collections.defaultdict(float)
+    moves, moved = [], set()
+    for server, source, destination in loads.whatif.moves:
         given = unit * float(loads.share[metric, server])
-        taken = unit * use / float(loads.size[metric, destination])
+        taken = unit * float(loads.use[metric, server] / loads.size[metric, destination])
         changed[source] -= given
         changed[destination] += taken
-        moves.append(
-            LoadMove(
-                model.servers[server].uuid,
-                model.hosts[source].uuid,
-                model.hosts[destination].uuid,
-                given,
-                taken,
-                use if memory else 100 * use / (model.servers[server].vcpus or 1),
-            )
-        )
-    hosts = {
-        model.hosts[index].uuid: unit * float(loads.load[metric, index]) - changed[index]
-        for index in loads.hosts.nonzero()[0].tolist()
-    }
-    return HostLoads(of_hosts, of_servers, memory, hosts, moves)
+        moved.add(server)
+        pair = model.hosts[source].uuid, model.hosts[destination].uuid
+        moves.append(LoadMove(model.servers[server].uuid, *pair, given, taken, value(server)))
+    others = [index for index in loads.hosts.nonzero()[0].tolist() if index not in changed]
+    compared = {*changed, *others[:WITNESSES]}
+    return HostLoads(
+        of_hosts,
+        of_servers,
+        memory,
+        {
+            model.hosts[index].uuid: unit * float(loads.load[metric, index]) - changed[index]
+            for index in sorted(compared)
+        },
+        moves,
+        {
+            model.servers[server].uuid: value(server)
+            for server in loads.use[metric].nonzero()[0].tolist()
+            if server not in moved and int(model.placement[server]) in compared
+        },
+    )
 
 
 def expected(
@@ -184,6 +197,42 @@ def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
     if memory:
         return 100 * use / (host.memory_mb or 1)
     return use * server.vcpus / (host.vcpus or 1)
+
+
+def by_themselves(
+    loads: HostLoads,
+    servers: Mapping[str, Server],
+    hosts: Mapping[str, Host],
+    use: Mapping[str, float],
+) -> dict[str, float]:
+    """Host uuid to the change in percent that is due to single servers that have not moved.
+
+    *servers* are those that are still there, by uuid, *hosts* those that are compared, by
+    hostname, and *use* is what servers use now.  A server that has stopped uses nothing.
+    """
+    shares = []
+    for uuid, before in loads.use.items():
+        server = servers.get(uuid)
+        if server is not None and server.host in hosts:
+            now = use.get(uuid, before if server.state == "active" else 0.0)
+            host = hosts[server.host]
+            then, by_now = (share_of(server, host, each, loads.memory) for each in (before, now))
+            shares.append((host.uuid, then, by_now))
+    return beyond_course(shares)
+
+
+def beyond_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float]:
+    """Host uuid to the sum of what servers take now, beyond what they took then.
+
+    *shares* are (host uuid, then, now), in percent.  The factor by which all of them together
+    have changed is the day's course: it is no doing of one of them.
+    """
+    total = sum(then for _, then, _ in shares)
+    factor = sum(now for _, _, now in shares) / total if total else 1.0
+    changes: dict[str, float] = collections.defaultdict(float)
+    for host, then, now in shares:
+        changes[host] += now - factor * then
+    return dict(changes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -244,32 +244,34 @@ def _by_loads(
     now: datetime.datetime,
 ) -> Kept:
     """How the loads of the hosts follow all that is known to have moved between them."""
-    hosts = [host for host in model.hosts if host.uuid in loads.hosts]
-    since = plan.created_at or now
+    hosts = {host.hostname: host for host in model.hosts if host.uuid in loads.hosts}
+    since, window = plan.created_at or now, loads.of_hosts.window
     concerned = {move.server for move in loads.moves} | {each.server for each in doings.others}
+    concerned.update(loads.use)
     servers = {
         server.uuid: server
         for server in model.servers
         if server.uuid in concerned or _is_new(server, since)
     }
     # Plainly measured: the window has passed, and whoever moved later is accounted for below.
-    of_hosts = loads.of_hosts.ask(source.host_metric, hosts)
+    of_hosts = loads.of_hosts.ask(source.host_metric, list(hosts.values()))
     use = dict(loads.of_servers.ask(source.server_metric, list(servers.values())))
     gone = {move.server: 0.0 for move in loads.moves if move.server not in servers}
     expected: dict[str, float] = collections.defaultdict(float)
     expected.update(promises.expected(loads.moves, doings.moved, use | gone))
-    by_name = {host.hostname: host for host in hosts}
-    for host, server, sign, moment in _changes(servers, by_name, doings.others, since):
+    for host, server, sign, moment in _changes(servers, hosts, doings.others, since):
         taken = promises.share_of(server, host, use.get(server.uuid, 0.0), loads.memory)
-        expected[host.uuid] += sign * taken * _visible(moment, now, loads.of_hosts.window)
-    measured = promises.percents(hosts, of_hosts, loads.memory)
-    full = {
-        host for host, load in measured.items() if min(load, loads.hosts[host]) >= promises.FULL
-    }
+        expected[host.uuid] += sign * taken * _visible(moment, now, window)
+    drift = promises.by_themselves(loads, servers, hosts, use)
+    measured = promises.percents(list(hosts.values()), of_hosts, loads.memory)
     return promises.of_hosts(
         expected,
-        loads.hosts,
-        {host: load for host, load in measured.items() if host not in full},
+        {host: load + drift.get(host, 0.0) for host, load in loads.hosts.items()},
+        {
+            host: load
+            for host, load in measured.items()
+            if min(load, loads.hosts[host]) < promises.FULL
+        },
     )
 
 

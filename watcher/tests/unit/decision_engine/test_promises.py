@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from watcher.decision_engine import promises
 from watcher.decision_engine.promises import LoadMove, Promise
 from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import clusters
 
 HOSTS = [f"h{number:02}" for number in range(12)]
 
@@ -26,6 +27,8 @@ class World:
     """Deviation of a server's mean load from one window to the next, in percent of a host."""
     course: float = 0.0
     """Percent of the load by which all servers together may change until the next window."""
+    bursts: float = 0.0
+    """Probability that a server needs three times as much, for one window."""
 
     def __post_init__(self):
         self.random = random.Random(self.seed)
@@ -39,9 +42,12 @@ class World:
     def step(self):
         factor = 1 + self.random.uniform(-self.course, self.course) / 100
         self.use = {
-            server: max(0.1, factor * self.random.gauss(usual, self.noise))
+            server: max(0.1, factor * self.random.gauss(usual, self.noise)) * self.burst()
             for server, usual in self.usual.items()
         }
+
+    def burst(self):
+        return 3 if self.bursts and self.random.random() < self.bursts else 1
 
     def loads(self):
         """What hosts show: what the servers take that are there, or were in the beginning."""
@@ -61,7 +67,7 @@ class World:
 
     def plan(self):
         """A plan for the busiest host, its promise, and how it was kept a window later."""
-        before = self.loads()
+        before, then = self.loads(), dict(self.use)
         moves = []
         loads = dict(before)
         for _ in range(4):
@@ -78,6 +84,11 @@ class World:
             self.place[server] = cold
         self.step()
         after = self.loads()
+        moved = {move.server for move in moves}
+        stay = [each for each in self.use if each not in moved]
+        shares = [(self.place[each], then[each], self.use[each]) for each in stay]
+        for host, change in promises.beyond_course(shares).items():
+            before[host] += change
         expected = promises.expected(moves, set(self.place), self.use)
         return promises.of_hosts(expected, before, after)
 
@@ -134,6 +145,28 @@ class ExpectedTest(TestCase):
         self.assertEqual({"a": -40, "b": 1.5, "c": 0}, changes)
 
 
+class ByThemselvesTest(TestCase):
+    def test_only_servers_that_have_not_moved_count(self):
+        reading = promises.Reading("host_cpu_usage", 600, 300)
+        hosts = {name: clusters.host(name) for name in ("h1", "h2")}
+        servers = [
+            clusters.server("s1", "h1", 2),
+            clusters.server("s2", "h1", 1, state="stopped"),
+            clusters.server("s3", "h3", 1),
+            clusters.server("s4", "h2", 1),
+        ]
+        then = dict.fromkeys((clusters.uid(f"s{number}") for number in range(1, 6)), 50.0)
+        loads = promises.HostLoads(reading, reading, False, {}, (), then)
+        changes = promises.by_themselves(
+            loads,
+            {each.uuid: each for each in servers},
+            hosts,
+            {clusters.uid("s1"): 100.0},
+        )
+        # Of 10, 5 and 5 percent 20, 0 and 5 are left: all together have grown by a quarter.
+        self.assertEqual({clusters.uid("h1"): 7.5 - 6.25, clusters.uid("h2"): -1.25}, changes)
+
+
 class PromiseTest(TestCase):
     def test_it_can_be_stored(self):
         reading = promises.Reading("host_cpu_usage", 600, 300)
@@ -171,6 +204,13 @@ class WorldsTest(TestCase):
             broken = broken + 1 if kept is not None and kept < 0.5 else 0
             longest = max(longest, broken)
         self.assertEqual(0, longest)
+
+    def test_servers_that_need_much_for_a_while_break_no_promise(self):
+        for seed in range(20):
+            world = World(seed, course=20, bursts=0.1)
+            for _ in range(10):
+                world.step()
+                self.assertGreaterEqual(world.plan().share or 1.0, 0.5, seed)
 
     @settings(max_examples=200, deadline=None)
     @given(seed=st.integers(0, 10**9), noise=st.floats(0, 1), course=st.floats(0, 30))
