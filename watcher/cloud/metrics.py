@@ -38,5 +38,6 @@ class Metrics(Protocol):
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
         """The time that a mean over *period* tells of if it is asked for at *now*.
 
-        It is without width for values of this moment.
+        It is without width for values of this moment.  If it ends before *now*, measures
+        come late, by anything up to twice as long.
         """

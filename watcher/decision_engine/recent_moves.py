@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 from oslo_log import log
 
@@ -84,17 +85,36 @@ class HostLoads:
             return values
         if name not in PARTS:
             begin = min(begin, end - datetime.timedelta(seconds=granularity))
+        late = self._now - end
         measured = {host.hostname: host for host in hosts if host.uuid in values}
         moves = [
             move
-            for move in self._moved_since(begin)
+            for move in self._moved_since(begin - late)
             if move.source in measured or move.destination in measured
         ]
         if not moves:
             return values
-        uses = self._uses(name, moves, period, aggregate, granularity)
-        changes = changes_of(measured, moves, (begin, end), uses)
-        return _corrected(name, values, measured, changes, aggregate)
+        wanted = {move.server for move in moves}
+        touched = {host for move in moves for host in (move.source, move.destination)}
+        there = self._servers_on(touched & measured.keys()) if late and name in PARTS else {}
+        wanted.update(each.uuid for servers in there.values() for each in servers)
+        use = self._uses(name, wanted, period, aggregate, granularity)
+        ends = [
+            changes_of(measured, moves, (begin + shift, end + shift), use)
+            for shift in dict.fromkeys((0 * late, late, -late))
+        ]
+        likely = {
+            hostname: _sum([use(each.uuid, measured[hostname]) for each in servers])
+            for hostname, servers in there.items()
+        }
+        return _corrected(name, values, measured, ends, likely, aggregate)
+
+    def _servers_on(self, hostnames: Collection[str]) -> Mapping[str, Sequence[Server]]:
+        found: dict[str, list[Server]] = {hostname: [] for hostname in hostnames}
+        for server in self._servers():
+            if server.host in found:
+                found[server.host].append(server)
+        return found
 
     def _moved_since(self, begin: datetime.datetime) -> Sequence[Migration]:
         if self._since is None or begin < self._since:
@@ -104,14 +124,13 @@ class HostLoads:
         ]
 
     def _uses(
-        self, name: str, moves: Iterable[Migration], period: int, aggregate: str, granularity: int
+        self, name: str, wanted: Container[str], period: int, aggregate: str, granularity: int
     ) -> Callable[[str, Host], float | None]:
         """What a server takes of a host's metric *name*; None if that is unknown."""
         part = PARTS.get(name)
         if part is None:
             return lambda uuid, host: None
-        moved = {move.server for move in moves}
-        servers = {each.uuid: each for each in self._servers() if each.uuid in moved}
+        servers = {each.uuid: each for each in self._servers() if each.uuid in wanted}
         values: Mapping[str, float] = {}
         if servers:
             try:
@@ -189,22 +208,41 @@ def missing(changes: Collection[Change], aggregate: str) -> float:
     return -sum(length * each for length, each in levels)
 
 
+def _sum(uses: Sequence[float | None]) -> float | None:
+    """None if one is unknown."""
+    known = [each for each in uses if each is not None]
+    return sum(known) if len(known) == len(uses) else None
+
+
 def _corrected(
     name: str,
     values: Mapping[str, float],
     hosts: Mapping[str, Host],
-    changes: Mapping[str, Collection[Change] | None],
+    ends: Sequence[Mapping[str, Collection[Change] | None]],
+    likely: Mapping[str, float | None],
     aggregate: str,
 ) -> dict[str, float]:
+    """*values* with what they lack, for each end that the window may have.
+
+    The load is within what these *ends* give: it is what the servers of the host use
+    together (*likely*) if that lies there.  Where it does not, the host does something of
+    its own, and the first end is as good as any.
+    """
     found = dict(values)
     unknown = []
-    for hostname, known in changes.items():
+    for hostname in dict.fromkeys(itertools.chain(*ends)):
+        known = [each.get(hostname, ()) for each in ends]
         uuid = hosts[hostname].uuid
-        if known is None:
+        if None in known:
             del found[uuid]
             unknown.append(hostname)
+            continue
+        first, *others = (max(0.0, values[uuid] + missing(each or (), aggregate)) for each in known)
+        guess = likely.get(hostname)
+        if guess is not None and min((first, *others)) <= guess <= max((first, *others)):
+            found[uuid] = guess
         else:
-            found[uuid] = max(0.0, found[uuid] + missing(known, aggregate))
+            found[uuid] = first
     if unknown:
         LOG.info(
             "Nobody knows %s of %s since servers moved there", name, ", ".join(sorted(unknown))

@@ -169,6 +169,15 @@ class HostLoadsTest(TestCase):
         self.source, self.migrations = source, [moved("s1", "h1", "h2", 200)]
         self.assertEqual({"h1": 45, "h2": 27.5, "h3": 5}, self.loads())
 
+    def test_what_a_late_source_leaves_open_the_servers_tell(self) -> None:
+        source = Windowed(**self.source.values)
+        source.length, source.lag = 400, 100
+        source.values["host_cpu_usage"] = {"h1": 38, "h2": 5, "h3": 5}
+        self.source, self.migrations = source, [moved("s1", "h1", "h2", 200)]
+        self.assertEqual({"h1": 20, "h2": 10, "h3": 5}, self.loads())
+        self.servers.append(server("s3", "h1"))  # of which nothing is measured
+        self.assertEqual({"h1": 23, "h2": 10, "h3": 5}, self.loads())
+
     def test_migrations_are_asked_for_once(self) -> None:
         loads = self.made()
         for period in (600, 600, 300, 900, 600):
