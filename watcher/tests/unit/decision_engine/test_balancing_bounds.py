@@ -128,6 +128,31 @@ class PricesTest(TestCase):
         self.assertEqual((), stabilize(hosts, servers, measured, dear).actions)
 
 
+class BestFirstTest(TestCase):
+    """Where not all plans can be looked at."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
+        self.hosts = [host("h1"), host("h2"), host("h3", 20)]
+        self.servers = [
+            *(server(f"s{number}", "h1") for number in range(10)),
+            server("big", "h2", 6),
+            server("small", "h2", 3),
+        ]
+        self.cpu = {one.name: 100 for one in self.servers}
+
+    def test_the_move_that_relieves_most_is_not_off_the_hottest_host(self):
+        solution = relieve(self.hosts, self.servers, self.cpu, Bounds(actions=1), threshold=50)
+        self.assertEqual([("big", "h2", "h3")], clusters.moves(solution))
+
+    def test_the_move_that_evens_out_most(self):
+        measured = stabilization.load(self.hosts, self.servers, self.cpu)
+        solution = stabilize(self.hosts, self.servers, measured, Bounds(actions=1))
+        self.assertEqual([("big", "h2", "h3")], clusters.moves(solution))
+
+
 class UndoneTest(TestCase):
     """What stays as it is, in sentences."""
 
