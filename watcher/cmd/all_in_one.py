@@ -10,9 +10,12 @@ import signal
 import sys
 import tempfile
 import threading
+from typing import NoReturn
 
 from oslo_config import cfg
+from oslo_db.exception import DBError
 from oslo_log import log
+from sqlalchemy.exc import SQLAlchemyError
 
 from watcher import conf as watcher_conf
 from watcher import rpc
@@ -23,7 +26,7 @@ from watcher.applier.service import Applier
 from watcher.cloud import Cloud, alarm_rules, simulated
 from watcher.common.errors import Invalid, WatcherError
 from watcher.common.ticker import Ticker
-from watcher.db import migration
+from watcher.db import faults, migration
 from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
@@ -199,8 +202,16 @@ def main() -> None:
         log.setup(conf, "python-watcher")
         services = prepare(conf)
         services.start()
-    except (WatcherError, cfg.Error) as error:
-        sys.exit(f"watcher-all-in-one: {error}")
+    except faults.WrongSchema:
+        _refuse("the database is of another version of Watcher; take another state-dir.")
+    except (WatcherError, cfg.Error, OSError, SQLAlchemyError, DBError) as error:
+        _refuse(str(error).splitlines()[0])
     print(f"Watcher listens on {services.endpoint}", flush=True)
     stop.wait()
     services.stop()
+
+
+def _refuse(sentence: str) -> NoReturn:
+    """End with one sentence, whatever threads there are already."""
+    print(f"watcher-all-in-one: {sentence}", file=sys.stderr, flush=True)
+    os._exit(1)

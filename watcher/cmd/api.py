@@ -2,16 +2,20 @@
 """watcher-api: the API with a server of its own.  ``watcher.wsgi.api`` is for other servers."""
 
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import cotyledon
-from cotyledon import oslo_config_glue, types
+from cotyledon import types
 from oslo_config import cfg
 from oslo_log import log
 
 from watcher import conf as watcher_conf
+from watcher.cmd import process
+from watcher.common.errors import Invalid
 
 LOG = log.getLogger(__name__)
 
@@ -29,28 +33,37 @@ class Process(cotyledon.Service):
         from watcher.api.server import PatientTLS, Server
 
         self._conf = conf
-        application, self._settle = wired(conf)
-        self._server = Server(
-            conf,
-            (conf.api.host, conf.api.port),
-            application,
-            request_queue_size=128,
-            reuse_port=_processes(conf) > 1,
-        )
-        if conf.api.enable_ssl_api:
-            self._server.ssl_adapter = PatientTLS(conf.ssl.cert_file, conf.ssl.key_file)
+        self._stopping = False
+        self._lock = threading.Lock()
+        """A stop comes before the start or after it."""
+        with process.starting(self.name):
+            application, self._settle = wired(conf)
+            self._server = Server(
+                conf,
+                (conf.api.host, conf.api.port),
+                application,
+                request_queue_size=128,
+                reuse_port=_processes(conf) > 1,
+            )
+            if conf.api.enable_ssl_api:
+                self._server.ssl_adapter = PatientTLS(*_certificate(conf))
 
     def run(self) -> None:
         from watcher.cmd import exposure
 
-        self._server.prepare()
-        if self.worker_id == 0:
-            exposure.warn(self._conf)
+        with process.starting(self.name), self._lock:
+            if self._stopping:
+                return
+            self._server.prepare()
         LOG.info("The API listens on %s port %d", *self._server.bind_addr[:2])
+        if self.worker_id == 0:
+            threading.Thread(target=exposure.warn, args=(self._conf,), daemon=True).start()
         self._server.serve()
 
     def terminate(self) -> None:
-        self._server.stop()
+        self._stopping = True
+        with self._lock:
+            self._server.stop()
         self._settle()
 
 
@@ -81,11 +94,27 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
 def main() -> None:
     conf = watcher_conf.load(sys.argv[1:])
     log.setup(conf, "python-watcher")
-    manager = cotyledon.ServiceManager()
-    manager.add(Process, workers=_processes(conf), args=(conf,))
-    oslo_config_glue.setup(manager, conf)
-    manager.run()
+    _require_port(conf)
+    process.supervise(Process, conf, _processes(conf))
 
 
 def _processes(conf: cfg.ConfigOpts) -> int:
     return conf.api.workers or os.cpu_count() or 1
+
+
+def _require_port(conf: cfg.ConfigOpts) -> None:
+    """End if somebody has the port: processes that share one would share it with him, too."""
+    address = (conf.api.host, conf.api.port)
+    family = socket.AF_INET6 if ":" in conf.api.host else socket.AF_INET
+    try:
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        sys.exit(f"watcher-api: [api] host, port: nothing can listen on {address}: {error}")
+
+
+def _certificate(conf: cfg.ConfigOpts) -> tuple[str, str]:
+    for option in ("cert_file", "key_file"):
+        path = conf.ssl[option]
+        if not path or not os.access(path, os.R_OK):
+            raise Invalid(f"[ssl] {option}: the file {path} cannot be read.")
+    return conf.ssl.cert_file, conf.ssl.key_file

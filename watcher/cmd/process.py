@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 import cotyledon
 from cotyledon import oslo_config_glue, types
@@ -15,7 +17,7 @@ from oslo_log import log
 
 from watcher import conf as watcher_conf
 from watcher.cloud.openstack.versions import nova_version
-from watcher.common.errors import Invalid
+from watcher.common.errors import Invalid, WatcherError
 
 if TYPE_CHECKING:
     from watcher.cloud import Cloud
@@ -24,6 +26,52 @@ if TYPE_CHECKING:
 
 
 LOG = log.getLogger(__name__)
+
+
+CANNOT_START: Final = 78
+"""Exit status of a process whose parent need not start another one: EX_CONFIG."""
+
+
+@contextlib.contextmanager
+def starting(name: str | None) -> Iterator[None]:
+    """End with one sentence and a status when what is inside cannot be done here."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from watcher.db import faults
+
+    try:
+        yield
+    except faults.WrongSchema:
+        refuse(name, "The database is of another version; run watcher-db-manage upgrade.")
+    except (WatcherError, OSError, SQLAlchemyError, faults.Unwritable) as error:
+        refuse(name, str(error).splitlines()[0])
+
+
+def refuse(name: str | None, sentence: str) -> NoReturn:
+    """Say why a process cannot start, and end it."""
+    LOG.critical("%s cannot start: %s", name, sentence)
+    print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+    sys.exit(CANNOT_START)
+
+
+def supervise(process: type[cotyledon.Service], conf: cfg.ConfigOpts, workers: int = 1) -> NoReturn:
+    """Run processes until SIGTERM, and others when they die; end when one cannot start."""
+    manager = cotyledon.ServiceManager()
+    refused = threading.Event()
+
+    def died(service_id: object, worker_id: object, status: int) -> None:
+        if status == CANNOT_START:
+            refused.set()
+            manager.shutdown()
+
+    manager.register_hooks(on_dead_worker=died)
+    manager.add(process, workers=workers, args=(conf,))
+    oslo_config_glue.setup(manager, conf)
+    try:
+        manager.run()
+    except SystemExit as end:
+        sys.exit(1 if refused.is_set() else end.code)
+    sys.exit(0)
 
 
 class Startable(Protocol):
@@ -48,11 +96,14 @@ class Process(cotyledon.Service):
 
         self.conf = conf
         self.stopping = threading.Event()
-        self._database = Database(conf)
-        self._notifications = Notifications(conf, self._database)
-        self._service = self.build(
-            self._database, cloud.connect(conf), self._notifications, rpc.transport(conf)
-        )
+        self._lock = threading.Lock()
+        """A stop comes before the start or after it."""
+        with starting(self.name):
+            self._database = Database(conf)
+            self._notifications = Notifications(conf, self._database)
+            self._service = self.build(
+                self._database, cloud.connect(conf), self._notifications, rpc.transport(conf)
+            )
 
     def build(
         self, database: Database, cloud: Cloud, notifications: Notifications, transport: Any
@@ -61,9 +112,11 @@ class Process(cotyledon.Service):
         raise NotImplementedError
 
     def run(self) -> None:
-        self._database.wait(self.stopping)
-        if not self.stopping.is_set():
-            self._service.start()
+        with starting(self.name):
+            self._database.wait(self.stopping)
+            with self._lock:
+                if not self.stopping.is_set():
+                    self._service.start()
 
     def restart(self) -> None:
         """End now, as some threads never would; the parent starts another process."""
@@ -73,7 +126,8 @@ class Process(cotyledon.Service):
 
     def terminate(self) -> None:
         self.stopping.set()
-        self._service.stop()
+        with self._lock:
+            self._service.stop()
         self._notifications.stop()
 
 
@@ -84,7 +138,4 @@ def main(process: type[Process]) -> None:
     except Invalid as error:
         sys.exit(str(error))
     log.setup(conf, "python-watcher")
-    manager = cotyledon.ServiceManager()
-    manager.add(process, args=(conf,))
-    oslo_config_glue.setup(manager, conf)
-    manager.run()
+    supervise(process, conf)

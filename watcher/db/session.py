@@ -13,7 +13,6 @@ Whoever opens a transaction owns it: query functions take a session and never
 commit, and no row object is used for more than reading after its ``with``.
 """
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +28,7 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
 
-from watcher.db import limits
-from watcher.db.limits import LockWait
+from watcher.db import faults, limits
 
 LOG = log.getLogger(__name__)
 C = TypeVar("C")
@@ -197,23 +195,18 @@ def _completed(address: str, call_timeout: int) -> str:
 
 @contextmanager
 def _told_apart() -> Iterator[None]:
-    """DBConnectionError for a server that is away, whatever words its driver has for that.
-
-    oslo.db knows some of them by heart, and lets the others through as they are.  It takes a
-    wait for a lock for a deadlock; here it is LockWait.
-    """
+    """Errors by what is wrong: DBConnectionError for a server that is away, LockWait, ..."""
     try:
         yield
-    except db_exception.DBDeadlock as error:
-        if limits.lock_wait(error):
-            raise LockWait(error) from error
-        raise
-    except (sqlalchemy_exc.OperationalError, sqlalchemy_exc.TimeoutError) as error:
-        if limits.lock_wait(error):
-            raise LockWait(error) from error
-        if isinstance(getattr(error, "orig", None), sqlite3.Error):  # no server that could be away
+    except (
+        sqlalchemy_exc.OperationalError,
+        sqlalchemy_exc.TimeoutError,
+        db_exception.DBError,
+    ) as error:
+        kind = faults.kind(error)
+        if kind is None:
             raise
-        raise db_exception.DBConnectionError(error) from error
+        raise kind(error) from error
 
 
 def _sqlite_connect(connection: Any, record: Any) -> None:

@@ -55,7 +55,7 @@ class Calls:
             ) from error
         except WatcherError as error:
             raise _own(error) from error
-        except oslo_messaging.MessagingException as error:
+        except Exception as error:  # whatever a driver raises, as for a vhost that is not there
             raise Unavailable("The message bus cannot be reached now; try again later.") from error
 
 

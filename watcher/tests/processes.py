@@ -44,6 +44,10 @@ class Process:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text()}") from None
 
+    def has_written(self, lines: int) -> bool:
+        """Whether its log has so many lines."""
+        return len(self.log.read_text().splitlines()) >= lines
+
     def stop(self) -> int:
         """Ask it to end; its exit code."""
         self.ask_to_stop()

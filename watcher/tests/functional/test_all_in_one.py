@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """watcher-all-in-one as a program."""
 
+import functools
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +16,11 @@ from watcherclient import client as watcherclient
 from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "watcher-all-in-one")
+
+
+def _has_lines(path: str, number: int) -> bool:
+    with open(path) as file:
+        return len(file.readlines()) >= number
 
 
 class RefusalTest(TestCase):
@@ -59,6 +66,13 @@ class RefusalTest(TestCase):
         path = self.file("cloud.json", "[]")
         self.assertIn(path, self.refused())
 
+    def test_a_disk_that_takes_no_more(self) -> None:
+        small = (64 * 1024, 64 * 1024)
+        soft_and_hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (small[0], soft_and_hard[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, soft_and_hard)
+        self.assertRegex(self.refused("--port=0"), "disk|File too large")
+
     def test_a_configuration_that_is_not_there(self) -> None:
         self.assertIn("/nowhere", self.refused("--config-file=/nowhere"))
 
@@ -81,6 +95,21 @@ class ProgramTest(TestCase):
         line = process.stdout.readline()
         self.assertTrue(line.startswith("Watcher listens on http://127.0.0.1:"), line)
         return process, line.split()[-1]
+
+    def test_a_stop_at_any_moment_of_the_start(self) -> None:
+        for lines in range(5):
+            log = os.path.join(self.directory, f"log-{lines}")
+            with open(log, "w") as stderr:
+                process = subprocess.Popen(
+                    [PROGRAM, f"--state-dir={self.directory}/state", "--port=0", "--debug"],
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                )
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            wait_for(functools.partial(_has_lines, log, lines), "it begins")
+            process.send_signal(signal.SIGTERM)
+            self.assertIn(process.wait(PATIENCE), (0, -signal.SIGTERM))
 
     def stop(self, process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> None:
         """Stop it; that must be in order, and say nothing more."""

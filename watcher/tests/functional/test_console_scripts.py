@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console scripts as they are installed: they get ready, do their work and stop."""
 
+import functools
 import os
+import signal
+import socket
 import subprocess
 from typing import Any
 
@@ -75,6 +78,33 @@ class TestServices(ScriptTestCase):
         self.assertEqual(200, process.wait_until("answered", lambda: status_of(url)))
         self.assertEqual(0, process.stop())
         self.assertNotIn("Traceback", process.log.read_text())
+
+    def test_what_cannot_start_says_why_and_ends(self) -> None:
+        with socket.create_server(("127.0.0.1", self.port)):
+            self.refused("watcher-api", "nothing can listen on")
+        tls = "enable_ssl_api = true\n[ssl]\ncert_file = /nowhere.pem\nkey_file = /nowhere.pem\n"
+        with open(self.config, "a") as config:
+            config.write(tls)
+        self.refused("watcher-api", "[ssl] cert_file: the file /nowhere.pem")
+        models.Base.metadata.drop_all(self.database.engine)
+        for script in ("watcher-decision-engine", "watcher-applier"):
+            self.refused(script, "run watcher-db-manage upgrade")
+
+    def refused(self, script: str, words: str) -> None:
+        done = self.run_script(script)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        sentence = done.stderr.splitlines()
+        self.assertTrue(
+            any(line.startswith(f"{script}: ") and words in line for line in sentence), done.stderr
+        )
+
+    def test_a_stop_at_any_moment_of_the_start(self) -> None:
+        for script in ("watcher-api", "watcher-decision-engine", "watcher-applier"):
+            for lines in range(4):
+                process = self.start_script(script)
+                process.wait_until("began", functools.partial(process.has_written, lines))
+                self.assertIn(process.stop(), (0, -signal.SIGTERM), script)
 
     def test_a_run_needs_no_doorbell(self) -> None:
         """The message bus of these processes reaches nobody; the queue is the database."""

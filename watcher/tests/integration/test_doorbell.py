@@ -5,7 +5,9 @@ import uuid
 from typing import Any
 
 from watcher import rpc
+from watcher.common.errors import Unavailable
 from watcher.rpc import doorbell
+from watcher.rpc.questions import Calls
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
 
@@ -41,6 +43,11 @@ class DoorbellOverRabbitMQ(base.TestCase):
         server.start()
         self.addCleanup(server.stop)
         return door
+
+    def test_a_question_on_a_vhost_that_is_not_there(self) -> None:
+        transport = rpc.transport(self.conf, f"{self.url.rstrip('/')}/nowhere")
+        self.addCleanup(transport.cleanup)
+        self.assertRaises(Unavailable, Calls(self.conf, transport).data_model, "compute", None)
 
     def test_a_cast_reaches_one_of_the_engines(self) -> None:
         doors = [self.server("engine-1"), self.server("engine-2")]

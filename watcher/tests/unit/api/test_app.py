@@ -7,7 +7,7 @@ from webob import exc
 
 from watcher.api import app, errors
 from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
-from watcher.db import goals
+from watcher.db import faults, goals
 from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.base import TestCase, statements
@@ -24,6 +24,8 @@ class ErrorsTestCase(TestCase):
             (db_errors.DBDataError(), 400, "A value is too long or too large to be stored."),
             (db_errors.DBDuplicateEntry(), 409, "Another object has this name"),
             (db_errors.DBConnectionError(), 503, "The database does not answer now"),
+            (faults.Unwritable(), 503, "cannot be written now"),
+            (faults.WrongSchema(), 503, "run watcher-db-manage upgrade"),
             (exc.HTTPRequestTimeout("Too slow."), 408, "Too slow."),
         ):
             response = errors.respond(error)

@@ -5,8 +5,9 @@ from unittest import mock
 
 import testtools
 from oslo_db import exception as db_exception
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
+from watcher.db import faults
 from watcher.db.models import Goal
 from watcher.db.session import Database, Lost, _completed
 from watcher.tests import base, factories
@@ -73,6 +74,23 @@ class AwayTest(base.TestCase):
         self.assertTrue(waiter.is_alive())
         stopped.set()
         waiter.join()
+
+
+class FaultTest(base.DatabaseTestCase):
+    def test_a_table_or_a_column_that_is_not_there(self) -> None:
+        for statement in ("SELECT * FROM nowhere", "SELECT nowhere FROM goals"):
+            wrong = testtools.ExpectedException(faults.WrongSchema)
+            with wrong, self.database.reader() as session:
+                session.execute(text(statement))
+
+    def test_a_full_disk(self) -> None:
+        def fill(session):
+            pages = session.scalar(text("PRAGMA page_count"))
+            session.execute(text(f"PRAGMA max_page_count = {pages}"))
+            for _ in range(100):
+                factories.goal(session, display_name="x" * 60, efficacy_specification=["x" * 9999])
+
+        self.assertRaises(faults.Unwritable, self.database.write, fill)
 
 
 class WriteTest(base.DatabaseTestCase):

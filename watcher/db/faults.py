@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a database, whatever words each driver has for that.
+
+oslo.db knows some of them by heart, and lets the others through as they are.
+"""
+
+import re
+import sqlite3
+from typing import Final
+
+from oslo_db import exception as db_exception
+
+from watcher.db.limits import LockWait, lock_wait
+
+
+class WrongSchema(db_exception.DBError):  # type: ignore[misc]
+    """The database lacks a table or a column: it is of another version."""
+
+
+class Unwritable(db_exception.DBError):  # type: ignore[misc]
+    """SQLite's file is on a full disk, or may not be written at all."""
+
+
+_MISSING: Final = re.compile(
+    r"no such (table|column)|has no column named|unknown column|doesn't exist|does not exist",
+    re.IGNORECASE,
+)
+_UNWRITABLE: Final = re.compile(
+    r"disk is full|disk I/O error|readonly database|unable to open", re.IGNORECASE
+)
+
+
+def kind(error: Exception) -> type[db_exception.DBError] | None:
+    """What an error is to be raised as; None if it says itself what it is."""
+    if lock_wait(error):  # which oslo.db takes for a deadlock
+        return None if isinstance(error, LockWait) else LockWait
+    if isinstance(error, db_exception.DBNonExistentTable):
+        return WrongSchema
+    known = isinstance(error, db_exception.DBError)
+    if known and type(error) is not db_exception.DBError:
+        return None
+    inner = getattr(error, "inner_exception", None) or error
+    cause = getattr(inner, "orig", None)
+    words = str(cause or inner)
+    if _MISSING.search(words):
+        return WrongSchema
+    if isinstance(cause, sqlite3.Error):  # no server that could be away
+        return Unwritable if _UNWRITABLE.search(words) else None
+    return None if known else db_exception.DBConnectionError
