@@ -12,6 +12,9 @@ DISABLED = "watcher_disabled"
 """Why Watcher closes a host (disables it) that has nothing to do, or while servers move."""
 MAINTAINING = "watcher_maintaining"
 """Why Watcher closes a host that goes into maintenance."""
+POWERED_OFF = "watcher: powered off"
+"""Why the compute service of a machine is disabled that Watcher has switched off; to switch it
+on enables it again."""
 FORMER_REASON = "Watcher node resource consolidation strategy"
 """What stood for DISABLED before, for hosts that were closed only while servers moved."""
 

@@ -7,13 +7,10 @@ from oslo_log import log
 
 from watcher.applier.actions.base import Action, ActionFailed
 from watcher.cloud.baremetal import Baremetal, BaremetalNode, hosts_of
-from watcher.cloud.compute import Compute, Host
+from watcher.cloud.compute import POWERED_OFF, Compute, Host
 from watcher.common.errors import CloudUnavailable, WatcherError
 
 LOG = log.getLogger(__name__)
-
-REASON = "watcher: powered off"
-"""Why the compute service of a machine that is off is disabled."""
 
 
 class ChangeNodePowerState(Action):
@@ -99,7 +96,7 @@ class ChangeNodePowerState(Action):
         """Keep new servers off the host; those that came before that keep it on."""
         closes = host.status == "enabled"
         if closes:
-            self._compute.disable(host.hostname, REASON)
+            self._compute.disable(host.hostname, POWERED_OFF)
         try:
             self._check_unused(host)
         except WatcherError:
@@ -108,7 +105,7 @@ class ChangeNodePowerState(Action):
             raise
 
     def _open(self, host: Host | None) -> None:
-        if host is not None and host.status == "disabled" and host.disabled_reason == REASON:
+        if host is not None and host.status == "disabled" and host.disabled_reason == POWERED_OFF:
             self._compute.enable(host.hostname)
 
     def _host(self, node: BaremetalNode) -> Host | None:

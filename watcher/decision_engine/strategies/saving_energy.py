@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
-from watcher.cloud.compute import Host
-from watcher.decision_engine import promises
+from watcher.cloud.compute import DISABLED, MAINTAINING, POWERED_OFF, Host
+from watcher.decision_engine import promises, undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -20,9 +20,11 @@ class SavingEnergy(Strategy):
     """Switches machines off that nobody needs, and on again when they are needed.
 
     Beside the hosts that have servers, as many free ones stay on as a share of those, or
-    a fixed number if that is more.  Those above are switched off, disabled ones first,
-    otherwise by lot; if there are too few, machines that are off are switched on,
-    enabled ones first.  A machine whose host has a server, whatever the server's state,
+    a fixed number if that is more.  A host is free if the scheduler can use it: up, enabled,
+    and without servers.  Machines above that number are switched off: those that Watcher
+    has disabled first, then those that others have, then free ones by lot.  If free ones
+    are too few, machines that are on and that Watcher has disabled are enabled, then
+    others are switched on by lot.  A machine whose host has a server, whatever the server's state,
     is never switched off.  Machines in maintenance, of unknown power, or of no host in
     the scope are left alone and do not count.
 
@@ -54,23 +56,21 @@ class SavingEnergy(Strategy):
         parameters = inputs.parameters
         share = len(pools.used) * parameters["free_used_percent"] / 100
         need = int(max(share, parameters["min_free_hosts_num"]))
-        draw = random.Random(inputs.seed)
-        before = len(pools.on)
-        off = _drawn(pools.on, before - need, draw, enabled_first=False)
-        on = _drawn(pools.off, need - before, draw, enabled_first=True)
-        solution = SolutionBuilder()
-        for state, machines in (("off", off), ("on", on)):
-            for node, host in machines:
-                solution.add(
-                    "change_node_power_state",
-                    node.uuid,
-                    f"{before} free hosts are on, and {need} are to be",
-                    state=state,
-                    resource_name=host.hostname,
-                )
-        after = before - len(off) + len(on)
+        steps = _steps(pools, need, random.Random(inputs.seed))
+        solution, bound = SolutionBuilder(), inputs.bounds().actions
+        made = steps if bound is None else steps[: max(bound, 0)]
+        before, after = len(pools.free), len(pools.free)
+        for step in made:
+            _propose(solution, step, f"{before} free hosts are on, and {need} are to be")
+            after += step.frees
         solution.summary["free hosts that are on"] = {"before": before, "after": after}
         solution.promise("free hosts that are on", promises.SETTLED)
+        on = len(pools.free) + len(pools.closed)
+        switched = sum({"off": -1, "on": 1}.get(step.state, 0) for step in made)
+        solution.improve(max(0, on - need), max(0, on + switched - need))
+        waiting = [(step.machine.host.hostname, undone.BOUND) for step in steps[len(made) :]]
+        short = f"{after} of {need} free hosts are on" if after < need else ""
+        solution.leave(short, undone.grouped(waiting, things="hosts"))
         return solution.build()
 
 
@@ -78,35 +78,96 @@ class _Machine(NamedTuple):
     node: BaremetalNode
     host: Host
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether Watcher has disabled its host, for want of work or of power."""
+        powered_off = self.host.disabled_reason == POWERED_OFF
+        return self.host.closed_as == DISABLED or (self._is_disabled and powered_off)
+
+    @property
+    def opens(self) -> bool:
+        """Whether the scheduler uses the host as soon as the machine is on."""
+        return not self._is_disabled or self.host.disabled_reason == POWERED_OFF
+
+    @property
+    def _is_disabled(self) -> bool:
+        return self.host.status != "enabled"
+
 
 class _Pools(NamedTuple):
-    """Machines by what they are for now: with servers; free, and on or off."""
+    """Machines by what they are for now."""
 
     used: list[_Machine]
-    on: list[_Machine]
+    """With servers."""
+    free: list[_Machine]
+    """On, for the scheduler to use."""
+    closed: list[_Machine]
+    """On, with a host that is disabled."""
     off: list[_Machine]
+    """Off; only those of which the scheduler can use the host, or could if they were on."""
+
+
+class _Step(NamedTuple):
+    machine: _Machine
+    state: str
+    """"enabled", "on" or "off"."""
+    frees: int
+    """By how much it changes the number of free hosts that are on."""
 
 
 def _pools(compute: ComputeModel, baremetal: BaremetalModel) -> _Pools:
     hosts = hosts_of(baremetal.nodes, compute.hosts)
     occupied = {compute.hosts[index].uuid for index in set(compute.placement.tolist())}
-    pools = _Pools([], [], [])
+    pools = _Pools([], [], [], [])
     for node in baremetal.nodes:
         host = hosts.get(node.uuid)
         # Where a host stays up without power, one that is down is broken.
         if host is None or (baremetal.keeps_hosts_up and host.state != "up"):
             continue
+        machine = _Machine(node, host)
         if host.uuid in occupied:
-            pools.used.append(_Machine(node, host))
-        elif node.power_state in ("on", "off") and not node.maintenance:
-            (pools.on if node.power_state == "on" else pools.off).append(_Machine(node, host))
+            pools.used.append(machine)
+        elif node.maintenance or host.closed_as == MAINTAINING:
+            continue  # somebody works on it
+        elif node.power_state == "off" and (machine.opens or machine.is_ours):
+            pools.off.append(machine)
+        elif node.power_state == "on" and host.state == "up":  # else it is on its way up
+            (pools.free if host.available else pools.closed).append(machine)
     return pools
 
 
-def _drawn(
-    machines: Sequence[_Machine], number: int, draw: random.Random, enabled_first: bool
-) -> Sequence[_Machine]:
-    """So many of *machines*, by lot among those that the scheduler uses, or does not."""
-    mixed = draw.sample(machines, len(machines))
-    mixed.sort(key=lambda machine: (machine.host.status == "enabled") != enabled_first)
-    return mixed[: max(number, 0)]
+def _steps(pools: _Pools, need: int, draw: random.Random) -> Sequence[_Step]:
+    """What brings the number of free hosts to what is needed, the most urgent first."""
+    lack = need - len(pools.free)
+    ours = _drawn([each for each in pools.closed if each.is_ours], draw)
+    others = _drawn([each for each in pools.closed if not each.is_ours], draw)
+    back = ours[: max(lack, 0)]
+    sleeping = sorted(_drawn(pools.off, draw), key=lambda machine: not machine.opens)
+    on = sleeping[: max(lack - len(back), 0)]
+    surplus = max(0, len(pools.free) + len(pools.closed) - need)
+    closed = [*ours[len(back) :], *others][:surplus]
+    free = _drawn(pools.free, draw)[: max(0, min(-lack, surplus - len(closed)))]
+    return [
+        *(_Step(machine, "enabled", 1) for machine in back),
+        *(_Step(machine, "on", int(machine.opens)) for machine in on),
+        *(_Step(machine, "off", 0) for machine in closed),
+        *(_Step(machine, "off", -1) for machine in free),
+    ]
+
+
+def _drawn(machines: Sequence[_Machine], draw: random.Random) -> list[_Machine]:
+    """By lot, so that the same machines are not always the ones."""
+    return draw.sample(machines, len(machines))
+
+
+def _propose(solution: SolutionBuilder, step: _Step, reason: str) -> None:
+    if step.state == "enabled":
+        solution.enable(step.machine.host, reason)
+        return
+    solution.add(
+        "change_node_power_state",
+        step.machine.node.uuid,
+        reason,
+        state=step.state,
+        resource_name=step.machine.host.hostname,
+    )

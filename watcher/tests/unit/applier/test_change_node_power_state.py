@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from watcher.applier.actions.base import ActionFailed, Tools
-from watcher.applier.actions.change_node_power_state import REASON, ChangeNodePowerState
+from watcher.applier.actions.change_node_power_state import ChangeNodePowerState
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
-from watcher.cloud.compute import Host, Server
+from watcher.cloud.compute import POWERED_OFF, Host, Server
 from watcher.cloud.scenario import Scenario
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.errors import CloudUnavailable, NotFound
@@ -78,7 +78,7 @@ class ChangeNodePowerStateTest(base.TestCase):
         action = self.action()
         origin = action.check()
         action.execute()
-        self.assertEqual(("disabled", REASON), self.service("a"))
+        self.assertEqual(("disabled", POWERED_OFF), self.service("a"))
         action.revert(origin)
         self.assertEqual(("on", ("enabled", None)), (self.power("a"), self.service("a")))
 
@@ -187,7 +187,7 @@ class ChangeNodePowerStateTest(base.TestCase):
         self.assertEqual("off", self.power("a"))
 
     def test_a_cancelled_one_that_was_never_asked_for_is_undone(self) -> None:
-        for name, state, reason in (("a", "off", None), ("a", "off", REASON), ("b", "on", None)):
+        for name, state, reason in (("a", "off", None), ("a", "off", POWERED_OFF), ("b", "on", None)):
             if reason:  # its applier died between the two requests
                 self.cloud.disable("a", reason)
             action = self.action(name, state)

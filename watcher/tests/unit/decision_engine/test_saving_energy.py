@@ -3,6 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.baremetal import BaremetalNode
+from watcher.decision_engine import undone
+from watcher.decision_engine.bounds import Bounds
 from watcher.decision_engine.model.baremetal import BaremetalModel
 from watcher.decision_engine.model.compute import ComputeModel
 from watcher.decision_engine.strategies.saving_energy import SavingEnergy
@@ -27,7 +29,7 @@ def solve(hosts, servers, nodes, keeps_hosts_up=True, seed=1, **parameters):
         )
     )
     kinds = {action.action_type for action in solution.actions}
-    assert kinds <= {"change_node_power_state"}
+    assert kinds <= {"change_node_power_state", "change_nova_service_state"}
     return [
         tuple(action.input_parameters[name] for name in ("resource_id", "state", "resource_name"))
         for action in solution.actions
@@ -83,8 +85,10 @@ class SavingEnergyTest(TestCase):
             self.assertEqual({"a", "c"}, {name for _, _, name in actions})
 
     def test_what_is_left_alone(self):
-        hosts = [host("a"), host("b"), host("down", state="down")]
+        working = {"status": "disabled", "disabled_reason": "watcher_maintaining"}
+        hosts = [host("a"), host("b"), host("down", state="down"), host("w", **working)]
         for left_alone in (
+            node("w"),
             node("a", maintenance=True),
             node("a", "unknown"),
             node("elsewhere"),
@@ -103,6 +107,51 @@ class SavingEnergyTest(TestCase):
         drawn = {str(solve(hosts, [], nodes, seed=seed)[0]) for seed in range(5) for _ in range(2)}
         self.assertGreater(len(drawn), 1)
         self.assertLessEqual(len(drawn), 5)
+
+    def test_a_host_that_the_scheduler_does_not_use_is_not_free(self):
+        """A machine that is on and that Watcher closed comes back before any is switched on."""
+        hosts = [
+            host("a"),
+            host("b", status="disabled", disabled_reason="watcher_disabled"),
+            host("c", status="disabled", disabled_reason="broken fan"),
+            host("d"),
+        ]
+        nodes = [node("a"), node("b"), node("c"), node("d", "off")]
+        servers = [server("s", "a")]
+        actions, solution = solve(hosts, servers, nodes, min_free_hosts_num=1)
+        self.assertEqual(
+            [(uid("b"), "enabled", "b"), ("node-c", "off", "c")],
+            actions,
+        )
+        self.assertEqual({"before": 0, "after": 1}, solution.summary["free hosts that are on"])
+        actions, _ = solve(hosts, servers, nodes, min_free_hosts_num=2)
+        self.assertEqual([(uid("b"), "enabled", "b"), ("node-d", "on", "d")], actions)
+        actions, solution = solve(hosts, servers, nodes, min_free_hosts_num=3)
+        self.assertEqual("2 of 3 free hosts are on", solution.unmet)
+
+    def test_what_watcher_closed_is_switched_off_first(self):
+        reasons = {"a": "broken fan", "b": "watcher_disabled", "c": None}
+        hosts = [
+            host(name, status="disabled" if reason else "enabled", disabled_reason=reason)
+            for name, reason in reasons.items()
+        ]
+        actions, solution = solve(hosts, [], [node(name) for name in "abc"], bounds=Bounds(1))
+        self.assertEqual([("node-b", "off", "b")], actions)
+        self.assertEqual(
+            [(undone.BOUND, 1)], [(each.reason, each.count) for each in solution.undone]
+        )
+        self.assertEqual(50, solution.gain)
+
+    def test_what_others_closed_is_not_switched_on(self):
+        hosts = [
+            host("a", status="disabled", disabled_reason="broken fan"),
+            host("b", status="disabled", disabled_reason="watcher: powered off"),
+        ]
+        actions, solution = solve(
+            hosts, [], [node("a", "off"), node("b", "off")], min_free_hosts_num=2
+        )
+        self.assertEqual([("node-b", "on", "b")], actions)
+        self.assertEqual({"before": 0, "after": 1}, solution.summary["free hosts that are on"])
 
     @settings(max_examples=60, deadline=None)
     @given(st.data())
@@ -131,6 +180,8 @@ class SavingEnergyTest(TestCase):
             self.assertNotEqual(power[name], state)
             self.assertNotEqual("unknown", power[name])
             power[name] = state
+        usable = {each.hostname for each in hosts if each.status == "enabled"}
+        free_before = [each for each in free_before if each.name in usable]
         available = sum(each.power_state in ("on", "off") for each in free_before)
         self.assertEqual(
             min(minimum, available), sum(power[each.name] == "on" for each in free_before)
