@@ -187,7 +187,11 @@ class ChangeNodePowerStateTest(base.TestCase):
         self.assertEqual("off", self.power("a"))
 
     def test_a_cancelled_one_that_was_never_asked_for_is_undone(self) -> None:
-        for name, state, reason in (("a", "off", None), ("a", "off", POWERED_OFF), ("b", "on", None)):
+        for name, state, reason in (
+            ("a", "off", None),
+            ("a", "off", POWERED_OFF),
+            ("b", "on", None),
+        ):
             if reason:  # its applier died between the two requests
                 self.cloud.disable("a", reason)
             action = self.action(name, state)
