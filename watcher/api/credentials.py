@@ -16,7 +16,7 @@ from oslo_log import log
 from oslo_policy.policy import Enforcer
 from webob import dec
 
-from watcher.common.errors import Unauthorized, Unavailable
+from watcher.common.errors import Forbidden, Unauthorized, Unavailable
 from watcher.webhooks import credentials
 from watcher.webhooks.credentials import Lock
 
@@ -74,6 +74,8 @@ class Doorkeeper:
     def check(self, request: webob.Request, lock: Lock | None) -> None:
         """Unauthorized, always with the same words; Unavailable if keystone does not answer.
 
+        Forbidden for a token that keystone knows, and the policy does not allow this.
+
         *lock* is the row of the webhook; an audit without one has the defaults.
         """
         if self._auth(lock) != credentials.KEYSTONE:
@@ -81,8 +83,11 @@ class Doorkeeper:
                 self._refuse(request, 'Bearer realm="watcher", Basic realm="watcher"')
         else:
             identity = self._identity(request)
-            if identity is None or not self._policy.authorize(RULE, {}, identity):
+            if identity is None:
                 self._refuse(request, self._keystone_challenge())
+            if not self._policy.authorize(RULE, {}, identity):
+                LOG.warning("%s: refused, the policy %s forbids it", request.path_info, RULE)
+                raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
     def lets_in(self, request: webob.Request, lock: Lock | None) -> bool:
         """Whether the request passes without a word from keystone, for which this does not ask."""

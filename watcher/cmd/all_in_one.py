@@ -24,6 +24,7 @@ from watcher.api.flood import Flood
 from watcher.api.server import Server
 from watcher.applier.service import Applier
 from watcher.cloud import Cloud, alarm_rules, simulated
+from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 from watcher.common.ticker import Ticker
 from watcher.db import faults, migration
@@ -199,7 +200,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     try:
         conf = configure(sys.argv[1:])
-        log.setup(conf, "python-watcher")
+        logs.setup(conf)
         services = prepare(conf)
         services.start()
     except faults.WrongSchema:

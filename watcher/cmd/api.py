@@ -15,6 +15,7 @@ from oslo_log import log
 
 from watcher import conf as watcher_conf
 from watcher.cmd import process
+from watcher.common import logs
 from watcher.common.errors import Invalid
 
 LOG = log.getLogger(__name__)
@@ -93,7 +94,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
 
 def main() -> None:
     conf = watcher_conf.load(sys.argv[1:])
-    log.setup(conf, "python-watcher")
+    logs.setup(conf)
     _require_port(conf)
     process.supervise(Process, conf, _processes(conf))
 

@@ -7,10 +7,10 @@ import sys
 
 from oslo_config import cfg
 from oslo_db import exception as db_exception
-from oslo_log import log
 from oslo_utils import timeutils
 
 from watcher import conf as watcher_conf
+from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 from watcher.db import migration, purge
 from watcher.db.session import Database
@@ -144,7 +144,7 @@ CLI = [
 
 def main() -> int:
     conf = watcher_conf.load(sys.argv[1:], cli=CLI)
-    log.setup(conf, "python-watcher")
+    logs.setup(conf)
     database = Database(conf, bounded=False)
     work = conf.command.work if conf.command.name else upgrade
     try:

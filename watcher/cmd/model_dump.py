@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from oslo_config import cfg
-from oslo_log import log
 
 from watcher import cloud as clouds
 from watcher.cloud import recording
+from watcher.common import logs
 from watcher.common.errors import WatcherError
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
@@ -21,7 +21,7 @@ PERIOD = 600
 
 def run(conf: cfg.ConfigOpts) -> int:
     """Write the file, whole or not at all; 0, or 1 after one sentence that says why not."""
-    log.setup(conf, "python-watcher")
+    logs.setup(conf)
     try:
         content = _record(conf)
         if conf.command.output:

@@ -17,6 +17,7 @@ from oslo_log import log
 
 from watcher import conf as watcher_conf
 from watcher.cloud.openstack.versions import nova_version
+from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 
 if TYPE_CHECKING:
@@ -137,5 +138,5 @@ def main(process: type[Process]) -> None:
         nova_version(conf)  # here, as a process that dies of it would be started again for ever
     except Invalid as error:
         sys.exit(str(error))
-    log.setup(conf, "python-watcher")
+    logs.setup(conf)
     supervise(process, conf)

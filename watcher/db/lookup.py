@@ -5,12 +5,45 @@ import uuid as uuidlib
 from typing import Any, TypeVar
 
 from oslo_utils import uuidutils
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import Boolean, ColumnElement, Select, String, and_, literal, select
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
 
 from watcher.db.models import Goal, Strategy
 
 R = TypeVar("R")
+
+
+class _SameBytes(FunctionElement[bool]):
+    """Whether two texts that a database takes for equal are so to the letter."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_SameBytes)  # type: ignore[no-untyped-call, untyped-decorator]
+def _always(element: _SameBytes, compiler: Any, **options: Any) -> str:
+    return "1 = 1"
+
+
+@compiles(_SameBytes, "mysql", "mariadb")  # type: ignore[no-untyped-call, untyped-decorator]
+def _by_bytes(element: _SameBytes, compiler: Any, **options: Any) -> str:
+    left, right = (
+        f"CAST(CONVERT({compiler.process(clause, **options)} USING utf8mb4) AS BINARY)"
+        for clause in element.clauses
+    )
+    return f"{left} = {right}"
+
+
+def exactly(column: Any, value: Any) -> ColumnElement[bool]:
+    """Whether a column of texts has a value, to the letter.
+
+    Collations of MySQL take letters of any case, spaces at the end and all emoji for the same.
+    The plain comparison is there for the index.
+    """
+    given = literal(value, String) if isinstance(value, str) else value
+    return and_(column == value, _SameBytes(column, given))
 
 
 def is_uuid(ident: str) -> bool:
@@ -26,7 +59,7 @@ def identified(row: Any, ident: str) -> ColumnElement[bool]:
     """Whether a live row has the UUID or name *ident*; what looks like a UUID is no name."""
     canonical = canonical_uuid(ident)
     condition: ColumnElement[bool] = (
-        row.name == ident if canonical is None else row.uuid == canonical
+        exactly(row.name, ident) if canonical is None else row.uuid == canonical
     )
     return and_(row.deleted == 0, condition)
 

@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
 from watcher.db import counters, models
+from watcher.db.lookup import exactly
 from watcher.db.session import Database
 
 BATCH = 1000
@@ -84,7 +85,7 @@ def deleted_goals(session: Session, ident: str) -> tuple[int, ...]:
     goal = models.Goal
     ids = session.scalars(
         select(goal.id).where(
-            or_(goal.uuid == ident, goal.name == ident), goal.deleted_at.is_not(None)
+            or_(goal.uuid == ident, exactly(goal.name, ident)), goal.deleted_at.is_not(None)
         )
     ).all()
     if not ids:

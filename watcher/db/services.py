@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
 from watcher.db import paging
+from watcher.db.lookup import exactly
 from watcher.db.models import Service
 from watcher.db.paging import Page
 
@@ -34,7 +35,7 @@ def beat(session: Session, name: str, host: str, now: datetime.datetime) -> None
 def get(session: Session, ident: str) -> Service:
     """The service with an id, or the one of a name that was seen last.  NotFound."""
     service_id = _id(ident)
-    condition = Service.name == ident if service_id is None else Service.id == service_id
+    condition = exactly(Service.name, ident) if service_id is None else Service.id == service_id
     latest = _LISTED.where(condition).order_by(Service.last_seen_up.desc(), Service.id).limit(1)
     service = session.scalars(latest).first()
     if service is None:

@@ -129,6 +129,7 @@ class Database:
 
     def _tune(self, engine: Engine) -> None:
         """Make each database behave as the claims expect."""
+        engine.hide_parameters = True  # errors are logged, and parameters may be payloads
         limits.limit(engine, self._call_timeout)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_connect)

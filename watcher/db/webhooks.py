@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import NotFound
 from watcher.common.states import RunState
 from watcher.common.webhook import Facts
-from watcher.db.lookup import canonical_uuid
+from watcher.db.lookup import canonical_uuid, exactly
 from watcher.db.models import Audit, AuditEvent, AuditRun, Strategy, Webhook
 
 MINUTE: Final = datetime.timedelta(minutes=1)
@@ -108,7 +108,7 @@ def _facts(condition: Any) -> Executable:
 
 # Every request asks these, and to build them takes longer than to answer them.
 _BY_UUID = _facts(Audit.uuid.in_(bindparam("idents", expanding=True)))
-_BY_NAME = _facts(Audit.name == bindparam("ident"))
+_BY_NAME = _facts(exactly(Audit.name, bindparam("ident")))
 _PARAMETERS = (
     select(Audit.parameters, Strategy.parameters_spec)
     .outerjoin(Strategy, Strategy.id == Audit.strategy_id)

@@ -20,7 +20,10 @@ MAX_LENGTH: Final = 1000
 
 _MAX_DEPTH: Final = 100
 _WORK: Final = 1_000_000
-"""Steps, and values that they make.  The largest payload has a fourth of that in values."""
+"""Steps, and values that they make, where a value stands for some characters of a text, too."""
+
+_CHARACTERS: Final = 16
+"""Characters of a text that count as one value."""
 
 _TOO_DEEP: Final = f"a JMESPath expression must not be nested more than {_MAX_DEPTH} levels deep."
 
@@ -74,6 +77,12 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc]
         self._spend(1 + (self._weight(result) if made else _length(result)))
         return result
 
+    def visit_function_expression(self, node: Node, value: Any) -> Any:
+        arguments = [self.visit(child, value) for child in node["children"]]
+        if node["value"] == "join":  # the one whose result outgrows what it is given
+            self._spend(_joined(*arguments))
+        return self._functions.call_function(node["value"], arguments)
+
     def _spend(self, work: int) -> None:
         self._left -= work
         if self._left < 0:
@@ -117,7 +126,17 @@ def _children(node: Node) -> Iterator[Node]:
 
 
 def _length(item: Any) -> int:
-    return len(item) if isinstance(item, list | dict | str) else 0
+    if isinstance(item, str):
+        return -(-len(item) // _CHARACTERS)
+    return len(item) if isinstance(item, list | dict) else 0
+
+
+def _joined(separator: Any, parts: Any) -> int:
+    """What the result of join() would count; nothing if it refuses what it is given."""
+    if not (isinstance(separator, str) and isinstance(parts, list)):
+        return 0
+    characters = sum(len(part) for part in parts if isinstance(part, str))
+    return (characters + len(separator) * len(parts)) // _CHARACTERS
 
 
 def _sentence(error: Exception) -> str:

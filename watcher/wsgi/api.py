@@ -9,16 +9,15 @@ import atexit
 import os
 from typing import Any
 
-from oslo_log import log
-
 from watcher import conf as watcher_conf
 from watcher.cmd import api, exposure
+from watcher.common import logs
 
 
 def _application() -> Any:
     files = os.environ.get("OS_WATCHER_CONFIG_FILES")
     conf = watcher_conf.load([], files.split(";") if files else None)
-    log.setup(conf, "python-watcher")
+    logs.setup(conf)
     wired, settle = api.wired(conf)
     atexit.register(settle)
     exposure.warn(conf)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from watcher.api import app
 from watcher.common.states import AuditType
-from watcher.db import models
+from watcher.db import migration, models
 from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.functional.stories import Bell
@@ -79,6 +79,25 @@ class OperatorStories:
             self.assertEqual([200, 400], sorted(response.status_int for response in responses))
             shown = self.settings()
             self.assertIn((shown["auth"], shown["filter"]), (("none", None), ("keystone", "x")))
+
+    def test_a_name_is_compared_to_the_letter(self) -> None:
+        models.Base.metadata.drop_all(self.database.engine)
+        migration.create_schema(self.database)  # for any character
+        with self.database.writer() as session:
+            for name in ("open1", "\U0001f525"):
+                factories.audit(session, name=name, audit_type=AuditType.EVENT)
+        for name, status in (
+            ("open1", 202),
+            ("OPEN1", 404),
+            ("open1%20", 404),
+            ("%F0%9F%94%A5", 202),
+            ("%F0%9F%92%A7", 404),
+        ):
+            for path in (f"/v1/webhooks/{name}", f"/v1/audits/{name}"):
+                method = "POST" if "webhooks" in path else "GET"
+                response = webob.Request.blank(path, method=method).get_response(self.api)
+                expected = 200 if method == "GET" and status == 202 else status
+                self.assertEqual(expected, response.status_int, path)
 
     def test_of_many_secrets_two_are_valid(self) -> None:
         request = webob.Request.blank("/v1/webhooks/a/secret", method="POST")

@@ -93,6 +93,15 @@ class FaultTest(base.DatabaseTestCase):
         self.assertRaises(faults.Unwritable, self.database.write, fill)
 
 
+class HiddenTest(base.DatabaseTestCase):
+    def test_errors_tell_no_parameters(self) -> None:
+        def work(session):
+            session.execute(text("INSERT INTO goals (id, nowhere) VALUES (1, :x)"), {"x": "sent"})
+
+        error = self.assertRaises(faults.WrongSchema, self.database.write, work)
+        self.assertNotIn("sent", str(error))
+
+
 class WriteTest(base.DatabaseTestCase):
     def test_starts_over_when_another_transaction_was_first(self) -> None:
         losses = [db_exception.DBDeadlock(), db_exception.DBDuplicateEntry()]

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import tracemalloc
 from typing import Any
 
 from hypothesis import given
@@ -92,6 +93,18 @@ class ValueTestCase(TestCase):
             payload = ["x"] if "*" in expression or "map" in expression else "xxxx"
             error = self.assertRaises(Invalid, expressions.value, expression, payload, "p")
             self.assertIn("p: ", str(error))
+
+    def test_a_text_is_not_made_to_see_that_it_is_too_long(self) -> None:
+        payload = {"separator": "x" * 1_000_000, "parts": [""] * 300_000}
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertRaises(Invalid, expressions.value, "join(separator, parts)", payload, "p")
+        self.assertLess(tracemalloc.get_traced_memory()[1], 10_000_000)
+        self.assertEqual("a, b", expressions.value("join(', ', @)", ["a", "b"], "p"))
+
+    def test_long_texts_are_not_too_much(self) -> None:
+        payload = {"alerts": [{"text": "x" * 600} for _ in range(3600)]}
+        self.assertEqual(3600, expressions.value("length(alerts[*].text)", payload, "p"))
 
     def test_the_largest_payload_is_not_too_much(self) -> None:
         payload = {"alerts": [{"labels": {"host": str(n)}} for n in range(9000)]}

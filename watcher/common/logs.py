@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logging: oslo.log's, with nothing in a line that ends it or that a terminal obeys.
+
+Much of what is logged was sent by somebody, and a line that he could end would be followed by
+one that only looks like ours.
+"""
+
+import logging
+import sys
+import unicodedata
+from typing import Final
+
+from oslo_config import cfg
+from oslo_log import log
+
+_WORDS: Final = {
+    number: ascii(chr(number))[1:-1]
+    for number in range(sys.maxunicode + 1)
+    # Controls, what turns the direction of writing, surrogates that no encoding takes, and the
+    # separators of lines and paragraphs.
+    if unicodedata.category(chr(number)) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+}
+_IN_LINES: Final = {number: word for number, word in _WORDS.items() if chr(number) not in "\n\t"}
+"""For texts of several lines: tracebacks."""
+
+
+def clean(text: str) -> str:
+    """*text* on one line, with its control characters as Python spells them."""
+    return text.translate(_WORDS)
+
+
+class Record(logging.LogRecord):
+    """A record whose message is one line."""
+
+    def getMessage(self) -> str:
+        return clean(super().getMessage())
+
+
+class Lines(logging.Formatter):
+    """What another formatter makes, with line ends as the only control characters."""
+
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._inner.format(record).translate(_IN_LINES)
+
+
+def setup(conf: cfg.ConfigOpts) -> None:
+    """Log as the options say."""
+    log.setup(conf, "python-watcher")
+    logging.setLogRecordFactory(Record)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Lines(handler.formatter))
