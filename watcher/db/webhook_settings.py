@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of webhooks, as operators read and change them."""
 
+from typing import Final
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.errors import NotFound
 from watcher.common.states import AuditType
+from watcher.db import paging
 from watcher.db.lookup import identified
 from watcher.db.models import Audit, Webhook
+from watcher.db.paging import Page
+
+_KEYS: Final[paging.Keys] = {
+    "id": Audit.id,
+    "audit_uuid": Audit.uuid,
+    "audit_name": Audit.name,
+}
 
 
 def get(session: Session, ident: str) -> tuple[Audit, Webhook]:
@@ -27,7 +37,20 @@ def get(session: Session, ident: str) -> tuple[Audit, Webhook]:
     audit, webhook = found
     if audit.audit_type != AuditType.EVENT:
         raise NotFound(f"The audit {ident} has no webhook, because it is {audit.audit_type}.")
-    return audit, webhook or Webhook(audit_id=audit.id, debounce=0, cooldown=0, paused=False)
+    return audit, webhook or _defaults(audit)
+
+
+def list_page(session: Session, page: Page) -> list[tuple[Audit, Webhook]]:
+    """Living EVENT audits with their webhooks, in two statements."""
+    wanted = select(Audit).where(Audit.deleted == 0, Audit.audit_type == AuditType.EVENT)
+    audits = paging.fetch(session, wanted, page, _KEYS, marker="audit_uuid")
+    found = select(Webhook).where(Webhook.audit_id.in_([audit.id for audit in audits]))
+    webhooks = {webhook.audit_id: webhook for webhook in session.scalars(found)}
+    return [(audit, webhooks.get(audit.id) or _defaults(audit)) for audit in audits]
+
+
+def _defaults(audit: Audit) -> Webhook:
+    return Webhook(audit_id=audit.id, debounce=0, cooldown=0, paused=False)
 
 
 def get_locked(session: Session, ident: str) -> tuple[Audit, Webhook]:

@@ -47,6 +47,7 @@ _OPERATIONS = {
     ),
     "webhook": (
         ("trigger", "POST", "/{ident}", "Trigger an EVENT audit through its {one}."),
+        ("get_all", "GET", "", "List {many} with their settings."),
         ("get", "GET", "/{ident}", "Show one {one}, what came to it and what became of that."),
         _UPDATE,
         ("preview", "POST", "/{ident}/preview", "Show what a message would do, without doing it."),

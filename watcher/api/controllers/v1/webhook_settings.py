@@ -17,12 +17,21 @@ from watcher.api.render import aware, naive, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post, reply
 from watcher.db import history, webhook_settings
 from watcher.db.models import Audit, AuditRun, Webhook
+from watcher.db.paging import Page
 from watcher.webhooks import credentials
 
 LOG = log.getLogger(__name__)
 
 
 class WebhookSettings(Resource):
+    @get(paged=True)
+    def get_all(self, request: Request, page: Page) -> dict[str, Any]:
+        self.authorize(request, "webhook:get_all")
+        with self.database.reader() as session:
+            found = webhook_settings.list_page(session, page)
+            items = [self._settings(request, audit, webhook) for audit, webhook in found]
+        return paging.collection(request, "webhooks", items, page, key="audit_uuid")
+
     @get("{audit_ident}")
     def get_one(self, request: Request, audit_ident: str) -> dict[str, Any]:
         self.authorize(request, "webhook:get")
@@ -79,6 +88,15 @@ class WebhookSettings(Resource):
     ) -> dict[str, Any]:
         not_before, reason = history.next_run(session, audit, webhook, timeutils.utcnow())
         return {
+            **self._settings(request, audit, webhook),
+            "counts": history.counts(session, audit.id),
+            "next_run_not_before": naive(not_before),
+            "wait_reason": reason,
+            "last_run": _last_run(history.last_run(session, audit.id)),
+        }
+
+    def _settings(self, request: Request, audit: Audit, webhook: Webhook) -> dict[str, Any]:
+        return {
             "audit_uuid": audit.uuid,
             "audit_name": audit.name,
             "url": f"{request.application_url}/v1/webhooks/{audit.uuid}",
@@ -89,10 +107,6 @@ class WebhookSettings(Resource):
                 "set": webhook.secret_hash is not None,
                 "rotating": webhook.previous_secret_hash is not None,
             },
-            "counts": history.counts(session, audit.id),
-            "next_run_not_before": naive(not_before),
-            "wait_reason": reason,
-            "last_run": _last_run(history.last_run(session, audit.id)),
             "created_at": aware(webhook.created_at),
             "updated_at": aware(webhook.updated_at),
             "links": paging.links(request, "webhooks", audit.uuid),

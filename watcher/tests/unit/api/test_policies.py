@@ -51,7 +51,7 @@ class PairsTestCase(TestCase):
         self.assertEqual(rules().keys(), served)
 
     def test_as_many_as_agreed(self) -> None:
-        self.assertEqual(45, len(rules()))
+        self.assertEqual(46, len(rules()))
         self.assertEqual(43, len(list(policies.list_rules())))
 
 
