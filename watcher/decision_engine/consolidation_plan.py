@@ -126,11 +126,13 @@ class Consolidation:
         emptied = [host for host in reversed(found.hosts[:count]) if closes and available[host]]
         return self._headroom.switches(placement, [*self._spares, *emptied])
 
-    def propose_waking(self, solution: SolutionBuilder) -> int:
-        """Bring hosts back into service.  How many that are."""
-        for host, why in self._switches.wake.items():
+    def propose_waking(self, solution: SolutionBuilder, *, empty: bool = True) -> int:
+        """Bring hosts back into service, or only those with servers.  How many that are."""
+        used = in_use(self.what_if)
+        wake = {host: why for host, why in self._switches.wake.items() if empty or used[host]}
+        for host, why in wake.items():
             solution.enable(self.what_if.model.hosts[host], why)
-        return len(self._switches.wake)
+        return len(wake)
 
     def propose_moves(self, solution: SolutionBuilder, *, scheduler: bool = False) -> None:
         """Add the migrations that empty hosts.

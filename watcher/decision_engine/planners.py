@@ -130,12 +130,18 @@ class _Takers:
         moves = [each for each in parameters if any(_text(each, "source_node"))]
         self._any = any(not any(_text(each, "destination_node")) for each in moves)
         self._destinations = {host for each in moves for host in _text(each, "destination_node")}
+        # One that is emptied, or that comes after the moves, is no host for the scheduler to pick.
+        moving = [bool(set(_text(each, "source_node"))) for each in parameters]
+        early = parameters[: moving.index(True)] if True in moving else []
+        sources = {host for each in moves for host in _text(each, "source_node")}
+        self._picked = {host for each in early for host in _text(each, "resource_name")} - sources
         off = [each for each in parameters if each.get("state") == "disabled"]
         self._disabled = {host for each in off for host in _text(each, "resource_name")}
 
     def include(self, action: ProposedAction) -> bool:
         return any(
-            host not in self._disabled and (self._any or host in self._destinations)
+            host not in self._disabled
+            and (host in self._destinations or (self._any and host in self._picked))
             for host in _text(action.input_parameters, "resource_name")
         )
 

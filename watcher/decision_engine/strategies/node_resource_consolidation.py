@@ -65,10 +65,10 @@ class NodeResourceConsolidation(Strategy):
         if not released and (not scheduled or what_if.bounds.actions is not None):
             scheduled = False
             released = plan.empty(trials, closes=False, switches=0)
-        plan.propose_waking(solution)
         if scheduled and released:
             _propose_scheduled(solution, plan)
         else:
+            plan.propose_waking(solution)
             plan.propose_moves(solution)
         plan.conclude(solution)
         return solution.build(
@@ -80,6 +80,7 @@ class NodeResourceConsolidation(Strategy):
 
 def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
     model, closed = plan.what_if.model, _closed(plan)
+    plan.propose_waking(solution, empty=False)
     for index in closed:
         hostname = model.hosts[index].hostname
         solution.disable(
@@ -93,6 +94,7 @@ def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
             model.hosts[index],
             f"{model.hosts[index].hostname} was disabled only while servers moved",
         )
+    plan.propose_waking(solution)
 
 
 def _closed(plan: Consolidation) -> list[int]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import types
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +8,10 @@ from hypothesis import strategies as st
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.goals import ServerConsolidation
 from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.planners import (
+    NodeResourceConsolidation as NodeResourceConsolidationPlanner,
+)
+from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
 )
@@ -90,6 +95,22 @@ class NodeResourceConsolidationTest(TestCase):
         self.assertEqual([("s3", "h1")], steps(solution))
         gone = self.solve(host_choice="specify", failed=[clusters.uid("gone")])
         self.assertEqual(2, len(steps(gone)))
+
+    def test_a_host_without_servers_comes_back_when_servers_have_moved(self):
+        """Else the scheduler would pick it; one that keeps servers comes back before."""
+        asleep = {"status": "disabled", "disabled_reason": "watcher_disabled"}
+        self.hosts = [host("h1", 3), host("h2", 20), host("h5", 3, **asleep), host("h6", **asleep)]
+        self.servers = [
+            server("s1", "h1", 3),
+            server("s2", "h2", 12),
+            server("s3", "h5", 3, locked=True),
+        ]
+        solution = self.solve(reserve_hosts=2)
+        expected = [("h5", "enabled"), ("h1", "disabled"), ("s1", None), ("h1", "enabled")]
+        self.assertEqual([*expected, ("h6", "enabled")], steps(solution))
+        options = types.SimpleNamespace(migrations_per_host=1)
+        planned = NodeResourceConsolidationPlanner(options).plan(solution)
+        self.assertEqual([*expected, ("h6", "enabled")], steps(Solution(planned)))
 
     def test_nothing_to_empty(self):
         self.servers[0] = dataclasses.replace(self.servers[0], vcpus=5)
