@@ -129,6 +129,8 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
         Versioned,
         # Outside of all that raises.
         Errors,
+        # Before anybody reads a body.
+        lambda application: bodies.FewLarge(application, conf.api.threads),
         # Last, right before the controllers that ask who calls.
         lambda application: Authenticated(application, conf),
     ]

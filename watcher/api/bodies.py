@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -13,7 +14,7 @@ from wsme.rest.json import fromjson
 from wsme.types import list_attributes
 
 from watcher.api.wsgi import Application, Environ, StartResponse
-from watcher.common.errors import BodyTooLarge, Invalid
+from watcher.common.errors import BodyTooLarge, Invalid, Unavailable
 
 LOG = log.getLogger(__name__)
 
@@ -22,7 +23,43 @@ T = TypeVar("T")
 GREATEST: Final = 64 * 1024 * 1024
 """Of a body beyond this nobody reads more, be it only to throw it away."""
 
+LARGE: Final = 256 * 1024
+"""A body beyond this takes a turn: what it becomes in memory is a multiple of it."""
+
+_TURN: Final = 5.0
+"""Seconds that a large body waits for its turn."""
+
 _PIECE: Final = 64 * 1024
+
+
+class FewLarge:
+    """Lets few requests with large bodies in at a time, of *threads* that there are.
+
+    A few others wait; more are told to come again, as each would keep a thread.
+    """
+
+    def __init__(self, application: Application, threads: int) -> None:
+        self._application = application
+        few = max(1, threads // 4)
+        self._turns = threading.BoundedSemaphore(few)
+        self._seats = threading.BoundedSemaphore(2 * few)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH") or ""
+        chunked = "HTTP_TRANSFER_ENCODING" in environ
+        if not chunked and not (length.isdigit() and int(length[:12]) > LARGE):
+            return self._application(environ, start_response)
+        if not self._seats.acquire(blocking=False):
+            raise Unavailable("Too many large bodies come at a time; try again later.")
+        try:
+            if not self._turns.acquire(timeout=_TURN):
+                raise Unavailable("Too many large bodies come at a time; try again later.")
+            try:
+                return self._application(environ, start_response)
+            finally:
+                self._turns.release()
+        finally:
+            self._seats.release()
 
 
 class Drained:

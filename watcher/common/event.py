@@ -10,13 +10,15 @@ class Event:
     """One message of an alarm service, in Watcher's words.
 
     Text is as the sender wrote it, cut to the length that is kept.  ``payload`` is
-    the whole message: any JSON value, None for an empty one.  ``resolved`` says that all
+    the whole message: any JSON value, None for an empty one; ``stored`` is the JSON that is
+    kept of it, None for all.  ``resolved`` says that all
     of it tells of the end of alarms.  ``delivery`` is what the sender repeats when it
     sends the same message again, with its kind in front; None if there is no telling.
     """
 
     source: str
     payload: Any = None
+    stored: str | None = None
     alarm_name: str | None = None
     alarm_id: str | None = None
     severity: str | None = None

@@ -40,9 +40,16 @@ OPTIONS: list[cfg.Opt] = [
     ),
     cfg.IntOpt(
         "max_body_size",
-        default=256 * 1024,
+        default=2 * 1024 * 1024,
         min=1024,
-        help="Largest body of a webhook request, in bytes. Alarm services stay far below it.",
+        help="Largest body of a webhook request that is read, in bytes.",
+    ),
+    cfg.IntOpt(
+        "max_stored_payload",
+        default=64 * 1024,
+        min=1024,
+        help="Bytes of a message that are kept with its event. Of a larger one the beginning is "
+        "kept, and says so; the run knows all of it.",
     ),
 ]
 

@@ -233,7 +233,7 @@ def row(
         "request_id": event.request_id,
         "decision": decision,
         "decision_reason": reason,
-        "payload": json.dumps(event.payload),
+        "payload": json.dumps(event.payload) if event.stored is None else event.stored,
         "parameters": dict(parameters or {}),
         "delivery_key": event.delivery and key(event.delivery),
     }

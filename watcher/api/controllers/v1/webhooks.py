@@ -26,12 +26,17 @@ from watcher.db import events, history, webhook_settings, webhooks
 from watcher.db.batches import Admitted
 from watcher.db.events import Recorded
 from watcher.db.lookup import is_uuid
-from watcher.webhooks import admission, credentials, parsers
+from watcher.webhooks import admission, credentials, parsers, payloads
 from watcher.webhooks.admission import Verdict
 
 LOG = log.getLogger(__name__)
 
 _DEPTH = 100
+
+_GROWTH = 3
+"""How much longer JSON may be when it is written again, as a character of two bytes takes six."""
+
+_UNREADABLE = Event(source=parsers.GENERIC)
 
 
 class Webhooks(WebhookSettings, WebhookHistory):
@@ -51,8 +56,10 @@ class Webhooks(WebhookSettings, WebhookHistory):
         try:
             event = self._event(request)
         except Invalid:
-            # What is wrong with a body is told to those who may come in.
-            self._doorkeeper.check(request, self._facts(audit_ident, now))
+            # What is wrong with a body is told to those who may come in, and counted.
+            facts = self._facts(audit_ident, now)
+            self._doorkeeper.check(request, facts)
+            self._flood.count(facts, _UNREADABLE, Recorded(Decision.REJECTED, "unreadable_body"))
             raise
         answered = self._door.knock(
             Knock(audit_ident, event, now, lambda facts: self._judged(request, facts, event, now))
@@ -86,7 +93,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             "decision": Decision.COALESCED if would_join else verdict.decision,
             "reason": verdict.reason,
             "sentence": verdict.sentence,
-            "event": dataclasses.asdict(event),
+            "event": _understood(event),
             "parameters": dict(verdict.parameters),
             "repeated": self._was_delivered(facts, event),
             "would_join": would_join,
@@ -120,7 +127,11 @@ class Webhooks(WebhookSettings, WebhookHistory):
             body = bodies.read(request, self.conf.webhooks.max_body_size)
         except BodyTooLarge as error:
             raise Invalid(str(error)) from None
-        return parsers.parse(_decoded(body), request.headers)
+        event = parsers.parse(_decoded(body), request.headers)
+        most = self.conf.webhooks.max_stored_payload
+        if len(body) * _GROWTH <= most:
+            return event
+        return dataclasses.replace(event, stored=payloads.kept(event.payload, most))
 
     def _record(
         self, answered: Answered, event: Event, verdict: Verdict, now: datetime.datetime
@@ -142,6 +153,12 @@ class Webhooks(WebhookSettings, WebhookHistory):
     def _was_delivered(self, facts: Facts, event: Event) -> bool:
         with self.database.reader() as session:
             return events.repeated(session, facts, event) is not None
+
+
+def _understood(event: Event) -> dict[str, Any]:
+    shown = dataclasses.asdict(event)
+    del shown["stored"]
+    return shown
 
 
 def _decoded(body: bytes) -> Any:

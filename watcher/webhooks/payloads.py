@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of a payload: all of it, or its beginning, which says so."""
+
+import json
+from typing import Any, Final
+
+CUT: Final = "watcher_cut"
+"""The key under which a payload that was cut says so."""
+
+_LARGEST_CHARACTER: Final = len("\\ud83d\\udd25")
+"""Of one character in JSON."""
+
+
+def kept(payload: Any, most: int) -> str:
+    """JSON of at most *most* bytes: the payload, or as much of its beginning as fits.
+
+    Of a payload that is cut an object has one more key, and anything else is in an object.
+    """
+    text = json.dumps(payload)
+    if len(text) <= most:
+        return text
+    said = f"This message had {len(text)} bytes, of which about {most} are kept."
+    whole = isinstance(payload, dict)
+    around = {CUT: said} if whole else {CUT: said, "payload": None}
+    part, _ = _beginning(payload, most - len(json.dumps(around)) - 2)
+    return json.dumps({CUT: said, **part} if whole else {CUT: said, "payload": part})
+
+
+def _beginning(value: Any, room: int) -> tuple[Any, int]:
+    """What of a value fits into *room* bytes of JSON, and how many it takes."""
+    if isinstance(value, dict):
+        return _of_object(value, room)
+    if isinstance(value, list):
+        return _of_list(value, room)
+    size = len(json.dumps(value))
+    if size <= room or not isinstance(value, str):
+        return value, size
+    shorter = value[: max(0, room - 5) // _LARGEST_CHARACTER] + "..."
+    return shorter, len(json.dumps(shorter))
+
+
+def _of_object(value: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
+    found: dict[str, Any] = {}
+    used = 2
+    for key, item in value.items():
+        around = len(json.dumps(key)) + 4
+        part, size = _beginning(item, room - used - around)
+        if used + around + size > room:
+            break
+        found[key] = part
+        used += around + size
+    return found, used
+
+
+def _of_list(value: list[Any], room: int) -> tuple[list[Any], int]:
+    found: list[Any] = []
+    remark = len(_more(len(value))) + 4
+    used = 2
+    for number, item in enumerate(value):
+        part, size = _beginning(item, room - used - remark - 2)
+        if used + size + 2 + remark > room or part != item:
+            more = _more(len(value) - number)
+            return [*found, more], used + len(more) + 4
+        found.append(part)
+        used += size + 2
+    return found, used
+
+
+def _more(number: int) -> str:
+    return f"... and {number} more"
