@@ -16,6 +16,8 @@ from watcher.db.models import AuditRun
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
 """Seconds between two attempts, however many there have been; an hour without an alarm."""
 
+_SECOND: Final = datetime.timedelta(seconds=1)
+
 _CHANGED: Final = "The cloud changed meanwhile, by action plan"
 
 
@@ -61,5 +63,6 @@ def repeat(
         return False
     why = f"{_CHANGED} {rival}; the run is repeated."
     if claims.settle(session, run, AuditState.ONGOING, now, status_message=cut(why)):
-        claims.put_back(session, run, now, now, cut(why), error=why)
+        # Ends of plans are kept to the second: sooner, the run would find the same plan again.
+        claims.put_back(session, run, now, now + _SECOND, cut(why), error=why)
     return True
