@@ -48,3 +48,13 @@ def rival(session: Session, since: datetime.datetime) -> str | None:
         )
         .limit(1)
     )
+
+
+def is_under_way(session: Session, plan_uuid: str) -> bool:
+    return bool(
+        session.scalar(
+            select(ActionPlan.id).where(
+                ActionPlan.uuid == plan_uuid, ActionPlan.state.in_(PlanState.UNDER_WAY)
+            )
+        )
+    )

@@ -58,8 +58,10 @@ def repeat(
     False if it is not to: it would not wait, or others have been faster too often; then a
     person decides about its plan.
     """
+    under_way = starts.is_under_way(session, rival)
+    waits = runs.waits_for_plans(run.audit) or not under_way
     lost = sum(each["error"].startswith(_CHANGED) for each in run.errors or ())
-    if not runs.waits_for_plans(run.audit) or lost + 1 >= conf.watcher_decision_engine.max_attempts:
+    if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:
         return False
     why = f"{_CHANGED} {rival}; the run is repeated."
     if claims.settle(session, run, AuditState.ONGOING, now, status_message=cut(why)):
