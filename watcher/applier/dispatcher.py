@@ -3,14 +3,15 @@
 
 import datetime
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_log import log
 from oslo_utils import timeutils
-from sqlalchemy.orm import Session
 
 from watcher.applier.interrupts import Interrupts
 from watcher.common.jitter import jittered
@@ -19,6 +20,7 @@ from watcher.db import leases
 from watcher.db.claims import Lease
 from watcher.db.limits import LockWait
 from watcher.db.session import Database
+from watcher.db.unchanged import Unchanged
 from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
@@ -28,6 +30,9 @@ _CANDIDATES = 16
 
 _ATTENTION = 1.0
 """Seconds between two looks at whether a plan in hand is being cancelled."""
+
+
+_Claim = Callable[..., bool]
 
 
 class Dispatcher:
@@ -43,6 +48,7 @@ class Dispatcher:
         lease: Lease,
         carry_out: Callable[[int, Interrupts], None],
         notifications: Notifications,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = conf.watcher_applier
         self._database, self._lease, self._carry_out = database, lease, carry_out
@@ -51,6 +57,7 @@ class Dispatcher:
         self._stopping = False
         self._lock = threading.Lock()
         self._in_hand: dict[int, Interrupts] = {}
+        self._unchanged = Unchanged(lease.duration, clock)
         self._pool = ThreadPoolExecutor(max_workers=self._options.workers)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
@@ -96,10 +103,15 @@ class Dispatcher:
         with self._database.reader() as session:
             abandoned = leases.abandoned(session, now, _CANDIDATES)
             pending = leases.pending(session, _CANDIDATES)
-        for claim, plan_ids in ((leases.take_over, abandoned), (leases.claim, pending)):
-            for plan_id in plan_ids:
-                if plan_id not in self._in_hand and self._try(claim, plan_id, now):
-                    return plan_id
+            far_off = self._unchanged.ends(leases.far_off(session, now, self._lease))
+        candidates: list[tuple[_Claim, int]] = [
+            *((leases.take_over, plan_id) for plan_id in abandoned),
+            *((partial(leases.take_over, end=end), plan_id) for plan_id, end in far_off.items()),
+            *((leases.claim, plan_id) for plan_id in pending),
+        ]
+        for claim, plan_id in candidates:
+            if plan_id not in self._in_hand and self._try(claim, plan_id, now):
+                return plan_id
         return None
 
     def look(self, now: datetime.datetime) -> None:
@@ -116,7 +128,7 @@ class Dispatcher:
 
     def _try(
         self,
-        claim: Callable[[Session, int, Lease, datetime.datetime], bool],
+        claim: _Claim,
         plan_id: int,
         now: datetime.datetime,
     ) -> bool:

@@ -79,11 +79,20 @@ OPTIONS = [
         help="Hours after which a RECOMMENDED action plan becomes SUPERSEDED; 0 keeps it.",
     ),
     cfg.IntOpt(
+        "keep_runs_days",
+        default=90,
+        min=0,
+        mutable=True,
+        help="Days after which runs that ended are removed, and action plans that ended without "
+        "having been started; of CONTINUOUS audits, plans that a younger one replaced go after 7 "
+        "days. 0 keeps all of them. The metrics go on counting them.",
+    ),
+    cfg.IntOpt(
         "check_periodic_interval",
         default=1800,
         min=1,
         mutable=True,
-        help="Seconds between two looks for expired action plans.",
+        help="Seconds between two looks for expired action plans, and for what is to be removed.",
     ),
 ]
 

@@ -167,7 +167,7 @@ def _reschedule(session: Session, audit: Audit, anew: bool, now: datetime.dateti
             if begun
             else schedule.first_run(interval, now, audit.start_time)
         )
-    runs.reschedule(session, audit.id, _capped(audit, audit.next_run_time))
+    runs.reschedule(session, audit.id, now, _capped(audit, audit.next_run_time))
 
 
 def _capped(audit: Audit, when: datetime.datetime) -> datetime.datetime:

@@ -50,7 +50,7 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
         run_id,
         RunState.BY_ENGINE,
         RunState.ONGOING,
-        AuditRun.not_before <= now,
+        runs.due_at(now),
         engine=lease.engine,
         lease_expires_at=now + lease.duration,
         started_at=now,
@@ -60,11 +60,11 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
         return None
     run, webhook = _load(session, run_id)
     if runs.waits_for_plans(run.audit) and session.scalar(select(runs.PLAN_UNDER_WAY)):
-        _postpone(session, run, run.not_before, runs.PLAN_ONGOING)
+        _postpone(session, run, run.not_before, runs.PLAN_ONGOING, now)
         return None
-    ready_at = webhook and runs.cooled_down_at(session, run.audit, webhook)
+    ready_at = webhook and runs.cooled_down_at(session, run.audit, webhook, now)
     if ready_at and ready_at > now:
-        _postpone(session, run, ready_at, runs.COOLDOWN)
+        _postpone(session, run, ready_at, runs.COOLDOWN, now)
         return None
     return _start(session, run, lease, now)
 
@@ -93,16 +93,37 @@ def lapsed(
     ).all()
 
 
+def far_off(
+    session: Session, now: datetime.datetime, lease: Lease, dropped: Collection[int] = ()
+) -> Sequence[tuple[int, datetime.datetime]]:
+    """Ids of ONGOING runs of other engines, and the end of claims that no clock can judge."""
+    rows = session.execute(
+        select(AuditRun.id, AuditRun.lease_expires_at).where(
+            AuditRun.slot == RunState.ONGOING,
+            AuditRun.lease_expires_at > now + 2 * lease.duration,
+            (AuditRun.engine != lease.engine) | AuditRun.id.in_(sorted(dropped)),
+        )
+    )
+    return [(run_id, end) for run_id, end in rows if end is not None]
+
+
 def take_over(
-    session: Session, run_id: int, lease: Lease, now: datetime.datetime
+    session: Session,
+    run_id: int,
+    lease: Lease,
+    now: datetime.datetime,
+    end: datetime.datetime | None = None,
 ) -> AuditRun | None:
-    """Claim a lapsed run.  None if another engine was faster, or the audit no longer runs."""
+    """Claim a lapsed run, or one whose claim still has this *end*.
+
+    None if another engine was faster, or the audit no longer runs.
+    """
     taken = session.execute(
         update(AuditRun)
         .where(
             AuditRun.id == run_id,
             AuditRun.state == RunState.ONGOING,
-            AuditRun.lease_expires_at < now,
+            AuditRun.lease_expires_at < now if end is None else AuditRun.lease_expires_at == end,
         )
         .values(
             engine=lease.engine,
@@ -214,6 +235,7 @@ def put_back(
             run,
             RunState.QUEUED,
             not_before=not_before,
+            queued_at=now,
             attempt=attempt,
             deaths=deaths,
             errors=errors,
@@ -239,6 +261,7 @@ def put_back(
             deaths=deaths,
             errors=errors,
             not_before=max(not_before, successor.not_before),
+            queued_at=now,
         )
         .execution_options(synchronize_session=False)
     )
@@ -276,13 +299,20 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
         raise LostClaim(f"Run {run.uuid} is no longer this engine's; its result is dropped.")
 
 
-def _postpone(session: Session, run: AuditRun, not_before: datetime.datetime, reason: str) -> None:
+def _postpone(
+    session: Session,
+    run: AuditRun,
+    not_before: datetime.datetime,
+    reason: str,
+    now: datetime.datetime,
+) -> None:
     """Undo a claim that came too early, so that it was no attempt."""
     _release(
         session,
         run,
         RunState.QUEUED,
         not_before=not_before,
+        queued_at=now,
         wait_reason=reason,
         engine=None,
         lease_expires_at=None,

@@ -88,7 +88,7 @@ def next_run(
         earliest, reason = waiting.not_before, waiting.wait_reason
     else:
         earliest, reason = now + datetime.timedelta(seconds=webhook.debounce), None
-    ready_at = runs.cooled_down_at(session, audit, webhook)
+    ready_at = runs.cooled_down_at(session, audit, webhook, now)
     if ready_at is not None and ready_at > earliest:
         return ready_at, runs.COOLDOWN
     return earliest, reason

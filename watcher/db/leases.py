@@ -48,6 +48,23 @@ def abandoned(session: Session, now: datetime.datetime, limit: int) -> Sequence[
     ).all()
 
 
+def far_off(
+    session: Session, now: datetime.datetime, lease: Lease
+) -> Sequence[tuple[int, datetime.datetime]]:
+    """Ids of plans under way of other appliers, and the end of leases that no clock can judge."""
+    rows = session.execute(
+        select(ActionPlanLease.action_plan_id, ActionPlanLease.expires_at)
+        .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
+        .where(
+            ActionPlan.state.in_(_IN_HAND),
+            ActionPlan.deleted == 0,
+            ActionPlanLease.expires_at > now + 2 * lease.duration,
+            ActionPlanLease.engine != lease.engine,
+        )
+    )
+    return [(plan_id, end) for plan_id, end in rows]
+
+
 def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> bool:
     """Make a PENDING plan ONGOING, for this process alone.  False if it was not PENDING."""
     claimed = move(
@@ -73,8 +90,16 @@ def left_undone(session: Session, plan_id: int) -> str | None:
     return cut(sentence) if sentence else None
 
 
-def take_over(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> bool:
-    """Claim a plan that nobody holds.  False if another applier was faster.
+def take_over(
+    session: Session,
+    plan_id: int,
+    lease: Lease,
+    now: datetime.datetime,
+    end: datetime.datetime | None = None,
+) -> bool:
+    """Claim a plan that nobody holds, or whose lease still has this *end*.
+
+    False if another applier was faster.
 
     DBDuplicateEntry (at flush) means the same.
     """
@@ -89,7 +114,9 @@ def take_over(session: Session, plan_id: int, lease: Lease, now: datetime.dateti
             .where(
                 ActionPlanLease.action_plan_id == plan_id,
                 ActionPlanLease.engine == holder,
-                ActionPlanLease.expires_at < now,
+                ActionPlanLease.expires_at < now
+                if end is None
+                else ActionPlanLease.expires_at == end,
             )
             .values(
                 engine=lease.engine,

@@ -239,6 +239,7 @@ class AuditRun(Base):
         UniqueConstraint("audit_id", "slot", name="uniq_audit_runs0audit_id0slot"),
         Index("idx_audit_runs_slot_not_before", "slot", "not_before", "id"),
         Index("idx_audit_runs_slot_lease", "slot", "lease_expires_at"),
+        Index("idx_audit_runs_finished_at", "finished_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -250,6 +251,8 @@ class AuditRun(Base):
         Computed("CASE WHEN state IN ('QUEUED', 'ONGOING') THEN state END", persisted=True),
     )
     not_before: Mapped[datetime.datetime] = mapped_column(Precise)
+    queued_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
+    """When ``not_before`` was decided."""
     wait_reason: Mapped[str | None] = mapped_column(String(36))
     coalesced_count: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)

@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forgetting: what would otherwise grow for ever, as the door may stand open."""
+"""Forgetting: what would otherwise grow for ever, as the door may stand open.
+
+Each function does what a short transaction can do, and is called until it has found nothing.
+"""
 
 import datetime
+from typing import Any, Final
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from watcher.db import counters
-from watcher.db.models import AuditEvent, AuditRun
+from watcher.common.states import AuditType, PlanState
+from watcher.db import counters, models
+from watcher.db.models import Action, ActionOrigin, ActionPlan, Audit, AuditEvent, AuditRun
 
 BATCH = 1000
+
+REPLACED_DAYS: Final = 7
+"""After which plans go that a younger one of the same CONTINUOUS audit replaced."""
+
+_PLANS: Final = 50
+_ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, PlanState.SUPERSEDED)
 
 
 def forget_events(session: Session, before: datetime.datetime) -> int:
@@ -25,9 +36,102 @@ def forget_events(session: Session, before: datetime.datetime) -> int:
         .limit(BATCH)
     ).all()
     if ids:
-        rows = AuditEvent.id.in_(ids)
-        with counters.preserved(session, AuditEvent.__table__, rows):
-            session.execute(
-                delete(AuditEvent).where(rows).execution_options(synchronize_session=False)
-            )
+        _delete(session, AuditEvent, ids)
     return len(ids)
+
+
+def forget_plans(
+    session: Session, before: datetime.datetime, replaced_before: datetime.datetime
+) -> int:
+    """Remove some plans that no applier has had and that ended *before* a time; how many rows.
+
+    Those of CONTINUOUS audits that were replaced go if that was *replaced_before* another.
+    What another service has left in this database stays as it was.
+    """
+    ended_at = func.coalesce(ActionPlan.updated_at, ActionPlan.created_at)
+    ours = exists().where(
+        AuditRun.audit_id == ActionPlan.audit_id,
+        or_(AuditRun.action_plan_id == ActionPlan.id, AuditRun.created_at <= ended_at),
+    )
+    replaced = and_(
+        Audit.audit_type == AuditType.CONTINUOUS,
+        ActionPlan.state == PlanState.CANCELLED,
+        ended_at < replaced_before,
+    )
+    ids = session.scalars(
+        select(ActionPlan.id)
+        .join(Audit, Audit.id == ActionPlan.audit_id)
+        .where(
+            ActionPlan.deleted == 0,
+            ActionPlan.hostname.is_(None),
+            ActionPlan.state.in_(_ENDED),
+            or_(ended_at < before, replaced),
+            ours,
+        )
+        .limit(_PLANS)
+    ).all()
+    if not ids:
+        return 0
+    return _forget_actions(session, ids) or _forget_all_of(session, ids)
+
+
+def _forget_actions(session: Session, plan_ids: Any) -> int:
+    """Remove up to ``BATCH`` actions of plans; their number."""
+    ids = session.scalars(
+        select(Action.id).where(Action.action_plan_id.in_(plan_ids)).limit(BATCH)
+    ).all()
+    if ids:
+        session.execute(delete(ActionOrigin).where(ActionOrigin.action_id.in_(ids)))
+        _delete(session, Action, ids)
+    return len(ids)
+
+
+def _forget_all_of(session: Session, plan_ids: Any) -> int:
+    """Remove plans without actions, with all that refers to them; their number."""
+    for table in models.Base.metadata.sorted_tables:
+        for key in table.foreign_keys:
+            if key.column.table is not ActionPlan.__table__ or table is Action.__table__:
+                continue
+            (own,) = table.primary_key.columns
+            # By their own keys, as the change takes some of them away from the plan.
+            rows = own.in_(session.scalars(select(own).where(key.parent.in_(plan_ids))).all())
+            change: Any = delete(table)
+            if key.parent.nullable:
+                change = update(table).values({key.parent: None})
+            with counters.preserved(session, table, rows):
+                session.execute(change.where(rows))
+    _delete(session, ActionPlan, plan_ids)
+    return len(plan_ids)
+
+
+def forget_runs(session: Session, before: datetime.datetime) -> int:
+    """Remove up to ``BATCH`` runs that ended *before* a time; their number.
+
+    One whose plan nobody has started stays as long as the plan does.
+    """
+    waits = exists().where(
+        ActionPlan.id == AuditRun.action_plan_id,
+        ActionPlan.hostname.is_(None),
+        ActionPlan.deleted == 0,
+    )
+    ids = session.scalars(
+        select(AuditRun.id)
+        .where(AuditRun.finished_at < before, AuditRun.slot.is_(None), ~waits)
+        .order_by(AuditRun.finished_at)
+        .limit(BATCH)
+    ).all()
+    if ids:
+        session.execute(
+            update(AuditEvent)
+            .where(AuditEvent.run_id.in_(ids))
+            .values(run_id=None)
+            .execution_options(synchronize_session=False)
+        )
+        _delete(session, AuditRun, ids)
+    return len(ids)
+
+
+def _delete(session: Session, row: Any, ids: Any) -> None:
+    rows = row.id.in_(ids)
+    with counters.preserved(session, row.__table__, rows):
+        session.execute(delete(row).where(rows).execution_options(synchronize_session=False))

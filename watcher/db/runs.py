@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
@@ -21,6 +21,9 @@ PLAN_ONGOING: Final = "plan_ongoing"
 
 COOLDOWN: Final = "cooldown"
 """Why a run waits that was due: the webhook wants some quiet after the last one."""
+
+_AHEAD: Final = datetime.timedelta(minutes=1)
+"""What was queued later than that from now was queued before the clock went back."""
 
 _CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
 """Ends of plans that may have changed the cloud."""
@@ -42,6 +45,7 @@ def enqueue(
         audit_id=audit_id,
         state=RunState.QUEUED,
         not_before=not_before,
+        queued_at=now,
         created_at=now,
         parameters=dict(parameters or {}),
     )
@@ -85,12 +89,14 @@ def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
     )
 
 
-def reschedule(session: Session, audit_id: int, not_before: datetime.datetime) -> None:
+def reschedule(
+    session: Session, audit_id: int, now: datetime.datetime, not_before: datetime.datetime
+) -> None:
     """Move the waiting run of an audit, if any, to another time."""
     session.execute(
         update(AuditRun)
         .where(AuditRun.audit_id == audit_id, AuditRun.state == RunState.QUEUED)
-        .values(not_before=not_before)
+        .values(not_before=not_before, queued_at=now)
         .execution_options(synchronize_session=False)
     )
 
@@ -112,12 +118,12 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
     while a plan is under way, of all audits but those with ``force`` and ONESHOT
     ones (the claim decides about these).
     """
-    return session.scalars(_CLAIMABLE, {"now": now, "limit": limit}).all()
+    return session.scalars(_CLAIMABLE, {"now": now, "ahead": now + _AHEAD, "limit": limit}).all()
 
 
 def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
     """Ids of due runs that wait for the end of a plan and do not say so yet."""
-    return session.scalars(_HELD_UP, {"now": now}).all()
+    return session.scalars(_HELD_UP, {"now": now, "ahead": now + _AHEAD}).all()
 
 
 def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
@@ -139,7 +145,9 @@ def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime |
     )
 
 
-def cooled_down_at(session: Session, audit: Audit, webhook: Webhook) -> datetime.datetime | None:
+def cooled_down_at(
+    session: Session, audit: Audit, webhook: Webhook, now: datetime.datetime
+) -> datetime.datetime | None:
     """Until when the runs of an audit wait for its webhook's cooldown; None for no time at all.
 
     The cooldown begins with the end of the last run, or of its plan when that is over
@@ -152,7 +160,7 @@ def cooled_down_at(session: Session, audit: Audit, webhook: Webhook) -> datetime
     if last is None:
         return None
     over: datetime.datetime = max(last.finished_at, last.updated_at or last.finished_at)
-    return over + datetime.timedelta(seconds=webhook.cooldown)
+    return min(over, now) + datetime.timedelta(seconds=webhook.cooldown)
 
 
 def plans_started(session: Session, audit_id: int, since: datetime.datetime) -> int:
@@ -196,6 +204,17 @@ def adopt(session: Session, now: datetime.datetime) -> int:
     return len(forlorn)
 
 
+def is_due(now: Any, ahead: Any) -> ColumnElement[bool]:
+    """Whether the time of a run has come, also if the clock has gone back since it was queued."""
+    queued_at = func.coalesce(AuditRun.queued_at, AuditRun.created_at)
+    return or_(AuditRun.not_before <= now, queued_at > ahead)
+
+
+def due_at(now: datetime.datetime) -> ColumnElement[bool]:
+    """``is_due`` at a time."""
+    return is_due(now, now + _AHEAD)
+
+
 def _due() -> Select[int]:
     other = aliased(AuditRun)
     return (
@@ -203,7 +222,7 @@ def _due() -> Select[int]:
         .join(Audit, Audit.id == AuditRun.audit_id)
         .where(
             AuditRun.slot == RunState.QUEUED,
-            AuditRun.not_before <= bindparam("now"),
+            is_due(bindparam("now"), bindparam("ahead")),
             Audit.state != AuditState.SUSPENDED,
             ~exists().where(other.audit_id == AuditRun.audit_id, other.slot == RunState.ONGOING),
         )

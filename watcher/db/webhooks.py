@@ -51,11 +51,13 @@ def facts_of_all(
             row = connection.execute(_BY_NAME, {"ident": ident, **when}).first()
         else:
             row = by_uuid.get(uuid)
-        found.append(None if row is None else _of_row(connection, row, default_auth))
+        found.append(None if row is None else _of_row(connection, row, default_auth, now))
     return found
 
 
-def _of_row(connection: Connection, row: Row[Any], default_auth: str) -> Facts:
+def _of_row(
+    connection: Connection, row: Row[Any], default_auth: str, now: datetime.datetime
+) -> Facts:
     values: dict[str, Any] = dict(row._mapping)
     oldest = values.pop("oldest")
     values.update(
@@ -64,7 +66,7 @@ def _of_row(connection: Connection, row: Row[Any], default_auth: str) -> Facts:
         mapping=values["mapping"] or {},
         paused=bool(values["paused"]),
         waiting_parameters=values["waiting_parameters"] or {},
-        full_until=oldest and oldest + MINUTE,
+        full_until=oldest and min(oldest, now) + MINUTE,  # the clock may have gone back
     )
     if values["mapping"]:
         own, schema = connection.execute(_PARAMETERS, {"audit_id": row.audit_id}).one()

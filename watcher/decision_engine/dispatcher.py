@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from oslo_config import cfg
 from oslo_db import exception as db_exception
@@ -19,6 +20,7 @@ from watcher.db import claims, runs
 from watcher.db.limits import LockWait
 from watcher.db.models import AuditRun
 from watcher.db.session import Database
+from watcher.db.unchanged import Unchanged
 
 LOG = log.getLogger(__name__)
 
@@ -31,6 +33,9 @@ _RESCUE_PAUSE = datetime.timedelta(seconds=1)
 
 _PATIENCE = 45.0
 """Seconds that a stop waits for runs in hand: less than the parent waits for the process."""
+
+
+_Claim = Callable[..., AuditRun | None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +85,7 @@ class Dispatcher:
         self._dropped: set[int] = set()
         """Runs that their worker left to their lease, as it could not write how they ended."""
         self._rescued_at: datetime.datetime | None = None
+        self._unchanged = Unchanged(lease.duration, clock)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -156,27 +162,30 @@ class Dispatcher:
             with self._database.reader() as session:
                 lapsed = self._lapsed(session, now)
                 due = runs.due(session, now, _CANDIDATES)
-            for claim, ids in ((claims.take_over, lapsed), (claims.claim, due)):
-                for run_id in ids:
-                    run = self._try(claim, run_id, now)
-                    if run is not None:
-                        return run
+            for claim, run_id in (*lapsed, *((claims.claim, run_id) for run_id in due)):
+                run = self._try(claim, run_id, now)
+                if run is not None:
+                    return run
             if len(due) < _CANDIDATES or self._stopping:
                 return None
             # Others took them all, or they have to cool down: what is due comes after them.
 
-    def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[int]:
+    def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[tuple[_Claim, int]]:
         last = self._rescued_at
         if last is not None and last <= now < last + _RESCUE_PAUSE:  # not if the clock went back
             return ()
-        lapsed = claims.lapsed(session, now, _CANDIDATES, self._lease.engine, self._dropped)
+        dropped = self._dropped
+        lapsed = claims.lapsed(session, now, _CANDIDATES, self._lease.engine, dropped)
         if len(lapsed) <= 1:
             self._rescued_at = now
-        return lapsed
+        with self._lock:
+            far_off = self._unchanged.ends(claims.far_off(session, now, self._lease, dropped))
+        return (
+            *((claims.take_over, run_id) for run_id in lapsed),
+            *((partial(claims.take_over, end=end), run_id) for run_id, end in far_off.items()),
+        )
 
-    def _try(
-        self, claim: Callable[..., AuditRun | None], run_id: int, now: datetime.datetime
-    ) -> AuditRun | None:
+    def _try(self, claim: _Claim, run_id: int, now: datetime.datetime) -> AuditRun | None:
         try:
             with self._database.writer() as session:
                 return claim(session, run_id, self._lease, now)

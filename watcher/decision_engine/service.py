@@ -3,6 +3,7 @@
 
 import datetime
 import os
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,7 @@ class DecisionEngine:
         """*restart* is called when too many runs do not end: their threads cannot be killed."""
         self._conf, self._database = conf, database
         self._notifications = notifications
+        self._stopping = threading.Event()
         self._lease = claims.Lease(
             engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             host=conf.host,
@@ -153,17 +155,29 @@ class DecisionEngine:
 
     def _expire(self) -> None:
         self._expire_plans()
-        self._forget_events()
+        self._forget()
 
-    def _forget_events(self) -> None:
-        days = self._conf.webhooks.keep_events_days
-        before = timeutils.utcnow() - datetime.timedelta(days=days)
+    def _forget(self) -> None:
+        """Remove what is old, a short transaction after another."""
+        now = timeutils.utcnow()
 
-        def forget(session: Session) -> int:
-            return retention.forget_events(session, before)
+        def ago(days: int) -> datetime.datetime:
+            return now - datetime.timedelta(days=days)
 
-        while days and self._database.write(forget):
-            LOG.info("Removed events older than %d days", days)
+        if days := self._conf.webhooks.keep_events_days:
+            before = ago(days)
+            self._repeat("events", lambda session: retention.forget_events(session, before))
+        if days := self._conf.watcher_decision_engine.keep_runs_days:
+            before, replaced = ago(days), ago(min(days, retention.REPLACED_DAYS))
+            self._repeat("plans", lambda session: retention.forget_plans(session, before, replaced))
+            self._repeat("runs", lambda session: retention.forget_runs(session, before))
+
+    def _repeat(self, what: str, forget: Callable[[Session], int]) -> None:
+        number = 0
+        while not self._stopping.is_set() and (found := self._database.write(forget)):
+            number += found
+        if number:
+            LOG.info("Removed %d rows of old %s", number, what)
 
     def _expire_plans(self) -> None:
         hours = self._conf.watcher_decision_engine.action_plan_expiry

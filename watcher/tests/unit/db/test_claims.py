@@ -261,7 +261,7 @@ class CooldownTest(ClaimsTest):
         def work(session: Session) -> datetime.datetime | None:
             audit = session.get_one(Audit, self.audit.id)
             webhook = session.scalars(select(Webhook).where(Webhook.audit_id == audit.id)).one()
-            return runs.cooled_down_at(session, audit, webhook)
+            return runs.cooled_down_at(session, audit, webhook, NOW + 60 * MINUTE)
 
         return self.database.write(work)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from watcher.common.states import AuditType, Decision, RunState
+from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
 from watcher.db import counters, retention
-from watcher.db.models import AuditEvent, AuditRun
+from watcher.db.models import Action, ActionPlan, AuditEvent, AuditRun, Explanation
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -74,3 +74,121 @@ class ForgetEventsTest(base.DatabaseTestCase):
             for _ in range(3)
         ]
         self.assertEqual([2, 1, 0], numbers)
+
+
+class ForgetRunsTest(base.DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        with self.database.writer() as session:
+            self.strategy = factories.strategy(session, factories.goal(session))
+            self.audits = {
+                audit_type: factories.audit(session, strategy=self.strategy, audit_type=audit_type)
+                for audit_type in AuditType.ALL
+            }
+
+    def plan(
+        self,
+        state: str,
+        age: int,
+        audit_type: str = AuditType.EVENT,
+        run: str | None = RunState.SUCCEEDED,
+        **values: Any,
+    ) -> ActionPlan:
+        """A plan with two actions, and the run that made it."""
+        then = NOW - age * DAY
+        audit = self.audits[audit_type]
+        with self.database.writer() as session:
+            plan = factories.action_plan(
+                session, audit, self.strategy, state=state, updated_at=then, **values
+            )
+            for _ in range(2):
+                factories.action(session, plan, state=ActionState.CANCELLED)
+            session.add(Explanation(action_plan_id=plan.id, summary={}, reasons={}))
+            if run is not None:
+                session.add(
+                    AuditRun(
+                        audit_id=audit.id,
+                        state=run,
+                        not_before=then,
+                        created_at=then,
+                        started_at=then,
+                        finished_at=then,
+                        action_plan_id=plan.id,
+                    )
+                )
+        return plan
+
+    def forget(self) -> None:
+        before, replaced = NOW - 90 * DAY, NOW - 7 * DAY
+        with self.database.reader() as session:
+            counts = +counters.totals(session)
+        for forget in (
+            lambda session: retention.forget_plans(session, before, replaced),
+            lambda session: retention.forget_runs(session, before),
+        ):
+            while self.database.write(forget):
+                pass
+        with self.database.reader() as session:
+            self.assertEqual(counts, +counters.totals(session))
+
+    def kept(self) -> tuple[set[int], int]:
+        with self.database.reader() as session:
+            plans = set(session.scalars(select(ActionPlan.id)))
+            return plans, len(session.scalars(select(AuditRun.id)).all())
+
+    def test_plans_that_nobody_started_go_with_their_runs(self) -> None:
+        for state in (PlanState.SUPERSEDED, PlanState.CANCELLED, PlanState.SUCCEEDED):
+            self.plan(state, 91)
+        young = self.plan(PlanState.SUPERSEDED, 89)
+        waiting = self.plan(PlanState.RECOMMENDED, 91)
+        self.forget()
+        self.assertEqual(({young.id, waiting.id}, 2), self.kept())
+        with self.database.reader() as session:
+            self.assertEqual(4, len(session.scalars(select(Action.id)).all()))
+
+    def test_of_plans_that_were_started_the_run_goes(self) -> None:
+        started = self.plan(PlanState.SUCCEEDED, 91, hostname="node-1")
+        self.forget()
+        self.assertEqual(({started.id}, 0), self.kept())
+
+    def test_replaced_plans_of_continuous_audits_go_sooner(self) -> None:
+        self.plan(PlanState.CANCELLED, 8, AuditType.CONTINUOUS)
+        kept = self.plan(PlanState.CANCELLED, 6, AuditType.CONTINUOUS)
+        other = self.plan(PlanState.SUPERSEDED, 8, AuditType.EVENT)
+        self.forget()
+        self.assertEqual(({kept.id, other.id}, 3), self.kept())
+
+    def test_what_another_service_left_stays_until_it_is_replaced(self) -> None:
+        old = self.plan(PlanState.SUPERSEDED, 200, run=None)
+        self.plan(PlanState.SUPERSEDED, 100, run=None)
+        self.plan(PlanState.SUCCEEDED, 150, hostname="x")  # our first run of the audit
+        self.forget()
+        plans, _ = self.kept()
+        self.assertIn(old.id, plans)
+        self.assertEqual(2, len(plans))
+
+    def test_events_outlive_their_run(self) -> None:
+        self.plan(PlanState.SUPERSEDED, 91)
+        with self.database.writer() as session:
+            run = session.scalars(select(AuditRun)).one()
+            session.add(
+                AuditEvent(
+                    audit_id=run.audit_id,
+                    run_id=run.id,
+                    received_at=NOW,
+                    source="generic",
+                    decision=Decision.QUEUED,
+                )
+            )
+        self.forget()
+        with self.database.reader() as session:
+            self.assertIsNone(session.scalars(select(AuditEvent.run_id)).one())
+
+    def test_a_batch_at_a_time(self) -> None:
+        self.patch(retention, "BATCH", 1)
+        self.plan(PlanState.SUPERSEDED, 91)
+        found = [
+            self.database.write(lambda session: retention.forget_plans(session, NOW, NOW))
+            for _ in range(4)
+        ]
+        self.assertEqual([1, 1, 1, 0], found)

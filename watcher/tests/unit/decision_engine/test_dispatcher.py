@@ -256,6 +256,37 @@ class DispatcherTest(base.DatabaseTestCase):
             claims.settle(session, run, AuditState.FAILED, NOW)
             claims.finish(session, run, RunState.FAILED, NOW)
 
+    def test_a_clock_that_goes_back_delays_no_run(self) -> None:
+        hour = datetime.timedelta(hours=1)
+        run = self.queue(NOW + SECOND)
+        self.assertEqual(run.uuid, self.dispatcher.claim(NOW - hour).uuid)
+
+    def test_a_wait_that_is_meant_is_none_of_that(self) -> None:
+        self.queue(NOW + datetime.timedelta(hours=1))
+        self.assertIsNone(self.dispatcher.claim(NOW - 30 * SECOND))
+
+    def test_a_claim_from_before_the_clock_went_back_lapses_all_the_same(self) -> None:
+        hour = datetime.timedelta(hours=1)
+        run = self.queue()
+        self.make(OTHER).claim(NOW)
+        self.assertIsNone(self.dispatcher.claim(NOW - hour))
+        self.seconds = 29.0
+        self.assertIsNone(self.dispatcher.claim(NOW - hour + 29 * SECOND))
+        self.seconds = 30.0
+        taken = self.dispatcher.claim(NOW - hour + 30 * SECOND)
+        self.assertEqual((run.uuid, LEASE.engine), (taken.uuid, taken.engine))
+
+    def test_unless_it_is_extended(self) -> None:
+        hour = datetime.timedelta(hours=1)
+        run = self.queue()
+        other = self.make(OTHER)
+        other._take(NOW)
+        for number in range(10):
+            self.seconds = 20.0 * number
+            other.beat(NOW + number * SECOND)
+            self.assertIsNone(self.dispatcher.claim(NOW - hour + number * SECOND))
+        self.assertEqual(OTHER.engine, self.run_of(run).engine)
+
     def test_executes_everything_that_is_due_and_wakes_for_more(self) -> None:
         done = threading.Semaphore(0)
 
