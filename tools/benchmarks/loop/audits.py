@@ -37,14 +37,18 @@ INTERVAL = 5
 """Minutes between two runs of the CONTINUOUS audit."""
 
 PARAMETERS: dict[str, Mapping[str, Any]] = {
-    "workload_balance": {"threshold": 75, "period": 600},
+    "workload_balance": {"threshold": 70},
     "workload_stabilization": {"thresholds": {"instance_cpu_usage": 0.1}},
 }
 """Strategies that answer the alarm, and what an operator who has read the guide sets.
 
-``workload_balance`` relieves hosts above a threshold, as the alarm asks for; it is a little
-below the alarm's, so that a host which was relieved does not raise it again at once.
+``workload_balance`` relieves hosts above a threshold, as the alarm asks for; it is ten below
+the alarm's, so that a host which was relieved does not raise it again at once.
+``workload_stabilization`` is set up as the user guide does it.
 """
+
+Alarm = Callable[[World], bool]
+"""Whether there is one at the end of a minute."""
 
 Added = Callable[["Engine", Inputs, World], Inputs]
 """What a policy adds to the inputs that a run would have without it."""
@@ -60,8 +64,11 @@ class Engine:
     parameters: Mapping[str, Any]
 
     @classmethod
-    def of(cls, strategy: str) -> Engine:
+    def of(cls, strategy: str, **bounds: Any) -> Engine:
+        """*bounds* are options of ``[optimization]`` that do not have their defaults."""
         conf = watcher_conf.load([], [])
+        for option, value in bounds.items():
+            conf.set_override(option, value, group="optimization")
         return cls(conf, Catalog(conf), strategy, PARAMETERS[strategy])
 
     def inputs(self, model: ComputeModel, now: int, **changes: Any) -> Inputs:
@@ -106,9 +113,14 @@ class Audit:
     """An audit with ``auto_trigger``: EVENT, or CONTINUOUS if it has an *interval*."""
 
     def __init__(
-        self, world: World, engine: Engine, interval: int | None, added: Added | None = None
+        self,
+        world: World,
+        engine: Engine,
+        interval: int | None,
+        added: Added | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
-        self._world, self._engine = world, engine
+        self._world, self._engine, self._alarm = world, engine, alarm or host_is_hot
         self._interval, self._added = interval, added
         self._snapshots = Snapshots(world)
         hosts, servers = world.inventory.hosts, world.inventory.servers
@@ -127,7 +139,7 @@ class Audit:
             self._plan.go_on(now - 1, now)
             if self._plan.is_over:
                 self._plan = None
-        self._waits |= self._interval is None and alarm(self._world)
+        self._waits |= self._interval is None and self._alarm(self._world)
         if self._waits and self._plan is None and now >= self._not_before:
             self._run(now)
 
@@ -161,7 +173,7 @@ class Audit:
         return self._added(self._engine, inputs, self._world) if self._added else inputs
 
 
-def alarm(world: World) -> bool:
+def host_is_hot(world: World) -> bool:
     """Whether the rule holds of some host: it is evaluated each minute."""
     use = world.host_use.over(world.now, ALARM_PERIOD)
     return use is not None and bool((use[world.up] > THRESHOLD).any())

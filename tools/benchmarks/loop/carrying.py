@@ -51,6 +51,7 @@ class Carrying:
             if self._world.migrate(server, destination, now, name):
                 self._running.add(name)
             else:
+                self._world.refused(server, destination, now)
                 ready += self._ended(name)
 
     def _ended(self, name: str) -> list[str]:

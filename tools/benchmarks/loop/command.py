@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from . import pictures, tables
@@ -27,22 +28,27 @@ Results = Mapping[str, Result]
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench loop", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one day of 20 hosts, one seed")
-    parser.add_argument("--seeds", type=int, default=3, help="worlds; results are their mean")
+    parser.add_argument("--seeds", type=int, default=2, help="worlds; results are their mean")
     parser.add_argument("--strategy", choices=PARAMETERS, help="one strategy only")
-    parser.add_argument("--source", choices=KINDS, default="gnocchi", help="of metrics")
+    parser.add_argument("--source", choices=KINDS, help="of metrics; one only")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="write the results here")
+    parser.add_argument("--docs", type=Path, help="write tables and pictures to this directory")
     parser.add_argument(
-        "--docs", type=Path, help="write table and pictures of the first strategy to this directory"
+        "--adversary", type=int, metavar="DAYS", help="let loads be thought up for so many days"
     )
     arguments = parser.parse_args(argv)
     began = time.monotonic()
+    if arguments.adversary:
+        return _withstand(arguments.adversary, arguments.processes)
     strategies = [arguments.strategy] if arguments.strategy else list(PARAMETERS)
-    found = {strategy: _results(strategy, arguments) for strategy in strategies}
-    for strategy, results in found.items():
-        print(f"\n{strategy} {dict(PARAMETERS[strategy])}, {arguments.source}\n")
-        print(tables.text(results))
+    sources = [arguments.source] if arguments.source else list(KINDS)
+    found: dict[str, Results] = {}
+    for strategy, source in itertools.product(strategies, sources):
+        results = found[f"{strategy}-{source}"] = _results(strategy, source, arguments)
+        print(f"\n{strategy} {dict(PARAMETERS[strategy])}, {source}\n")
+        print(tables.text(results), flush=True)
     print(f"\n{time.monotonic() - began:.0f} s")
     if arguments.json:
         arguments.json.write_text(
@@ -55,15 +61,25 @@ def main(argv: list[str]) -> int:
             )
         )
     if arguments.docs:
-        _write_docs(arguments.docs, found[strategies[0]])
+        _write_docs(arguments.docs, found)
     return 0
 
 
-def _results(strategy: str, arguments: argparse.Namespace) -> Results:
+def _withstand(days: int, processes: int) -> int:
+    from . import adversary  # it brings hypothesis
+
+    each = -(-days // processes)
+    with ProcessPoolExecutor(processes) as pool:
+        moves = sum(pool.map(adversary.withstand, [each] * processes, range(processes)))
+    print(f"{each * processes} days, {moves} moves: no bound was broken")
+    return 0
+
+
+def _results(strategy: str, source: str, arguments: argparse.Namespace) -> Results:
     size = QUICK if arguments.quick else WEEK
     seeds: Sequence[int] = [1] if arguments.quick else range(1, arguments.seeds + 1)
     cases = [
-        Case(policy, seed, size, arguments.source, strategy)
+        Case(policy, seed, size, source, strategy)
         for seed, policy in itertools.product(seeds, arguments.policies)
     ]
     results = compare(cases, 1 if arguments.quick else arguments.processes)
@@ -73,7 +89,9 @@ def _results(strategy: str, arguments: argparse.Namespace) -> Results:
     return {policy: mean(each) for policy, each in by_policy.items()}
 
 
-def _write_docs(directory: Path, results: Results) -> None:
-    (directory / "loop-table.txt").write_text(tables.rst(results))
-    for name, picture in pictures.of(results).items():
+def _write_docs(directory: Path, found: Mapping[str, Results]) -> None:
+    """A table of each, and pictures of the first one."""
+    for name, results in found.items():
+        (directory / f"loop-{name}.txt").write_text(tables.rst(results))
+    for name, picture in pictures.of(next(iter(found.values()))).items():
         (directory / f"loop-{name}.svg").write_text(picture)

@@ -29,9 +29,10 @@ class Size:
 WEEK, QUICK = Size(200, 4000, 7), Size(20, 400, 1)
 
 NOTHING, CONTINUOUS, EVENT = "nothing", "CONTINUOUS", "EVENT"
-REMEMBERING, ORACLE = "EVENT that remembers", "knows the future"
+REMEMBERING = "EVENT, remembers"
+AT_ALARMS, ORACLE = "foresight at alarms", "foresight"
 
-POLICIES = (NOTHING, CONTINUOUS, EVENT, REMEMBERING, ORACLE)
+POLICIES = (NOTHING, CONTINUOUS, EVENT, REMEMBERING, AT_ALARMS, ORACLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,8 @@ def policy(name: str, there: World, strategy: str) -> Policy | None:
     """None does nothing."""
     if name == NOTHING:
         return None
-    if name == ORACLE:
-        return Oracle(there, Engine.of("workload_balance"))
+    if name in (AT_ALARMS, ORACLE):
+        return Oracle(there, Engine.of("workload_balance"), at_alarms=name == AT_ALARMS)
     interval = INTERVAL if name == CONTINUOUS else None
     added = additions.remembering if name == REMEMBERING else None
     return Audit(there, Engine.of(strategy), interval, added)

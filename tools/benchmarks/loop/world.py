@@ -152,6 +152,11 @@ class World:
         heapq.heappush(self._under_way, Migration(end, server, source, destination, gib, name))
         return True
 
+    def refused(self, server: int, destination: int, now: float) -> None:
+        """Remember a migration that nova did not even begin."""
+        source = int(self.placement[server])
+        self._remember(Move(server, source, destination, now, False, 0.0, by_watcher=True))
+
     def next_end(self, before: float) -> Move | None:
         """The end of the migration that ends next, if that is *before* a moment."""
         if not self._under_way or self._under_way[0].end > before:

@@ -2,10 +2,11 @@
 """The world in which alarms are benchmarked has to be one that can be believed."""
 
 import dataclasses
+from unittest import mock
 
 import numpy as np
 
-from tools.benchmarks.loop import averages, inventory, pictures, tables, week
+from tools.benchmarks.loop import adversary, averages, inventory, pictures, tables, week
 from tools.benchmarks.loop.audits import Snapshots
 from tools.benchmarks.loop.demand import Given, Week
 from tools.benchmarks.loop.readings import BEGIN, Readings, moment
@@ -184,7 +185,7 @@ class TestPolicies(base.TestCase):
         self.assertEqual(0, results[week.REMEMBERING].back)
         self.assertEqual(0, results[week.REMEMBERING].again)
         self.assertLess(results[week.REMEMBERING].runs, results[week.CONTINUOUS].runs)
-        self.assertIn("EVENT that remembers", tables.text(results))
+        self.assertIn("EVENT, remembers", tables.text(results))
         self.assertIn("====", tables.rst(results))
         self.assertEqual({"overload", "moves"}, set(pictures.of(results)))
 
@@ -193,3 +194,14 @@ class TestPolicies(base.TestCase):
         one = made.tally.result()
         other = dataclasses.replace(one, moves=3)
         self.assertEqual(1.5, week.mean([one, other]).moves)
+
+
+class TestAdversary(base.TestCase):
+    """The long form is ``tools/run bench loop --adversary 1000``."""
+
+    def test_bounds_hold_whatever_comes(self):
+        self.assertLess(0, adversary.withstand(5, minutes=180))
+
+    def test_without_memory_they_do_not(self):
+        with mock.patch.object(adversary, "remembering", None):
+            self.assertRaises(AssertionError, adversary.withstand, 4, minutes=180)
