@@ -90,8 +90,8 @@ def _results(strategy: str, source: str, arguments: argparse.Namespace) -> Resul
 
 
 def _write_docs(directory: Path, found: Mapping[str, Results]) -> None:
-    """A table of each, and pictures of the first one."""
+    """A table and pictures of each."""
     for name, results in found.items():
         (directory / f"loop-{name}.txt").write_text(tables.rst(results))
-    for name, picture in pictures.of(next(iter(found.values()))).items():
-        (directory / f"loop-{name}.svg").write_text(picture)
+        for what, picture in pictures.of(results).items():
+            (directory / f"loop-{name}-{what}.svg").write_text(picture)

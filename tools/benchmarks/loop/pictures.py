@@ -11,7 +11,7 @@ WIDTH = 700
 LEFT, RIGHT = 74, 16
 """Margins of a panel."""
 
-COLOURS = ("#777777", "#D55E00", "#E69F00", "#0072B2", "#009E73")
+COLOURS = ("#777777", "#D55E00", "#E69F00", "#0072B2", "#009E73", "#CC79A7")
 """Of Okabe and Ito, which people tell apart whatever colours they see."""
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -29,7 +29,7 @@ def of(results: Mapping[str, Result]) -> dict[str, str]:
     moves = {name: each.moves_by_hour for name, each in results.items() if each.moves}
     return {
         "overload": panels(overload, "Overload: minutes of hosts above 80 % CPU, per hour", "min"),
-        "moves": sums(moves, "Servers moved since Monday 0:00", "moves"),
+        "moves": sums(moves, "Servers moved since Monday 0:00"),
     }
 
 
@@ -53,11 +53,11 @@ def panels(series: Mapping[str, Sequence[float]], title: str, unit: str) -> str:
     return _svg(parts + _days(top, len(series) * (height + gap) - gap, series), series, height, gap)
 
 
-def sums(series: Mapping[str, Sequence[float]], title: str, unit: str) -> str:
+def sums(series: Mapping[str, Sequence[float]], title: str) -> str:
     """Lines that grow, with their names at the end."""
     height, top = 240, 48
     most = nice(max([sum(values) for values in series.values()] or [1]))
-    parts = [_text(LEFT, 20, title, "t"), *_axes(top, height, most, unit)]
+    parts = [_text(LEFT, 20, title, "t"), *_axes(top, height, most, "")]
     for number, values in enumerate(series.values()):
         grown = [sum(values[: hour + 1]) for hour in range(len(values))]
         parts.append(
@@ -75,11 +75,11 @@ def sums(series: Mapping[str, Sequence[float]], title: str, unit: str) -> str:
 
 
 def nice(value: float) -> float:
-    """The next 1, 2, 4 or 5 with zeros behind it."""
+    """The next number that a scale may well end with."""
     scale = 1.0
     while scale * 10 < value:
         scale *= 10
-    return next(scale * step for step in (1, 2, 4, 5, 10) if scale * step >= value)
+    return next(scale * step for step in (1, 1.5, 2, 3, 4, 5, 10) if scale * step >= value)
 
 
 def _axes(y: int, height: int, most: float, unit: str) -> list[str]:
@@ -87,7 +87,7 @@ def _axes(y: int, height: int, most: float, unit: str) -> list[str]:
     for part in (0, 0.5, 1):
         at = y + height * (1 - part)
         parts.append(f'<line class="g" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        label = f"{most * part:,g}" + (f" {unit}" if part == 1 else "")
+        label = f"{most * part:,g}" + (f" {unit}" if unit and part == 1 else "")
         parts.append(_text(LEFT - 6, at + 4, label, "e s"))
     return parts
 
