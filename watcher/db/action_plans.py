@@ -150,12 +150,13 @@ def change_state(session: Session, plan: ActionPlan, state: str) -> None:
 def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
     """Soft-delete a plan with its actions and indicators.  Invalid while it is under way."""
     deletable = (ActionPlan.deleted == 0) & ActionPlan.state.in_(PlanState.DELETABLE)
-    deleted = session.execute(
-        update(ActionPlan)
-        .where(ActionPlan.id == plan.id, deletable)
-        .values(state=PlanState.DELETED, deleted=plan.id, deleted_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    with counters.preserved(session, ActionPlan.__table__, ActionPlan.id == plan.id):
+        deleted = session.execute(
+            update(ActionPlan)
+            .where(ActionPlan.id == plan.id, deletable)
+            .values(state=PlanState.DELETED, deleted=plan.id, deleted_at=now)
+            .execution_options(synchronize_session=False)
+        )
     if deleted.rowcount != 1:  # type: ignore[attr-defined]
         plan = get(session, plan.uuid or "")
         raise Invalid(

@@ -3,14 +3,17 @@
 
 A count never falls.  Where rows that were counted go, or no longer tell how they ended,
 ``preserved`` writes down what they stood for, in the table ``tallies``; a count is what
-the rows give and what stands there.
+the rows give and what stands there.  ``roll`` writes down what older rows stand for, so that
+counting looks at the younger ones alone, however many there are (``db.marks``).
 """
 
 import collections
+import datetime
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +30,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
-from watcher.common.states import ActionState, AuditType, RunState
+from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
+from watcher.db import marks
 from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, Strategy, Tally
 
 Counts = collections.Counter[tuple[str, ...]]
@@ -51,6 +55,19 @@ PROMISE_ERROR: Final = "promise_error"
 """Plans that were reviewed, by strategy and the bucket of how far from its promise each was."""
 TAKE_OVERS: Final = "take_overs"
 """Runs or action plans whose holder died, by which of the two."""
+
+STOCK: Final = "plans"
+"""Plans that are not deleted, by state."""
+
+EVENTS_TABLE: Final = "audit_events"
+RUNS_TABLE: Final = "audit_runs"
+PLANS: Final = "action_plans"
+
+STEP: Final = 2000
+"""Rows that are written down in one transaction."""
+
+_SETTLED_AFTER: Final = datetime.timedelta(hours=1)
+_LOOKS: Final = 5
 
 RUN: Final = "run"
 ACTION_PLAN: Final = "action_plan"
@@ -78,29 +95,123 @@ _ACTION_ENDS = (
 
 
 def totals(session: Session) -> Counts:
-    """All counts since the database exists, in one statement a table and one for tallies."""
-    counts: Counts = collections.Counter()
-    for of_rows in _COUNTED.values():
-        counts.update(of_rows(session))
-    for name, value in session.execute(select(Tally.name, Tally.value)):
-        counts[tuple(json.loads(name))] += value
+    """All counts since the database exists.
+
+    Begins anew when others have written tallies meanwhile: what they stand for may have been
+    counted twice, or not at all.
+    """
+    for _ in range(_LOOKS):
+        tallies = _tallies(session)
+        counts: Counts = collections.Counter()
+        for counted in _COUNTED.values():
+            mark = marks.of(tallies.items(), counted.table)
+            counts.update(counted.of_rows(session, mark.fresh(counted.column)))
+        if _tallies(session) == tallies:
+            break
+    for name, value in tallies.items():
+        labels = tuple(map(str, json.loads(name)))
+        if labels[0] not in (marks.MARK, marks.OPEN, STOCK):
+            counts[labels] += value
     return counts
+
+
+def _tallies(session: Session) -> dict[str, int]:
+    return {name: value for name, value in session.execute(select(Tally.name, Tally.value))}
 
 
 @contextmanager
 def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]) -> Iterator[None]:
     """Keep all counts as they are, whatever happens inside the ``with`` to these *rows*.
 
-    The caller's transaction holds the counting and the change together.
+    The caller's transaction holds the counting and the change together.  What is there of a
+    stock, on the other hand, follows the rows: DBDuplicateEntry as in ``add``.
     """
-    of_rows = _COUNTED.get(table)
-    if of_rows is None:
+    counted = _COUNTED.get(table)
+    if counted is None and table is not ActionPlan.__table__:
         yield
         return
-    lost = of_rows(queryable, rows)
+    name = counted.table if counted else PLANS
+    mark = marks.locked(queryable, name)
+    if counted is None:
+        old = ~mark.fresh(ActionPlan.id)
+        gone = _stock(queryable, rows, old)
+        yield
+        gone.subtract(_stock(queryable, rows, old))
+        add(queryable, collections.Counter({key: -number for key, number in gone.items()}))
+        marks.shorten(queryable, name, ActionPlan.id)
+        return
+    fresh = mark.fresh(counted.column)
+    lost = counted.of_rows(queryable, rows, fresh)
     yield
-    lost.subtract(of_rows(queryable, rows))
+    lost.subtract(counted.of_rows(queryable, rows, fresh))
     add(queryable, lost)
+    if counted.column.table is table and counted.table != PLANS:
+        marks.shorten(queryable, name, counted.column)
+
+
+def roll(session: Session, now: datetime.datetime) -> bool:
+    """Write down what some of the rows stand for that are old enough; False if there are none.
+
+    Old enough is what no transaction can still be about to write in between.
+    """
+    before = now - _SETTLED_AFTER
+    kinds: tuple[tuple[str, Any, Any, ColumnElement[bool]], ...] = (
+        (EVENTS_TABLE, AuditEvent, AuditEvent.received_at, _EVENT_SETTLED),
+        (RUNS_TABLE, AuditRun, AuditRun.created_at, _RUN_SETTLED),
+        (PLANS, ActionPlan, ActionPlan.created_at, _PLAN_SETTLED),
+    )
+    return any([_roll(session, before, *kind) for kind in kinds])
+
+
+def _roll(
+    session: Session,
+    before: datetime.datetime,
+    table: str,
+    row: Any,
+    time: Any,
+    settled: ColumnElement[bool],
+) -> bool:
+    """A step with one table; whether there may be more of it."""
+    mark = marks.locked(session, table)
+    step = session.execute(
+        select(row.id, time).where(row.id > mark.up_to).order_by(row.id).limit(STEP)
+    ).all()
+    old = list(itertools.takewhile(lambda each: each[1] is None or each[1] < before, step))
+    up_to = old[-1][0] if old else mark.up_to
+    rows = (row.id > mark.up_to) & (row.id <= up_to) | row.id.in_(sorted(mark.open))
+    still_open = frozenset(session.scalars(select(row.id).where(rows, ~settled)))
+    new = marks.Mark(up_to, still_open)
+    if new == mark:
+        return False
+    marks.move(session, table, mark, new)
+    ended = rows & settled
+    if row is ActionPlan:
+        of_plans = Action.action_plan_id.in_(select(ActionPlan.id).where(ended))
+        add(session, _of_actions(session, of_plans))
+        add(session, _stock(session, ended))
+    else:
+        add(session, _COUNTED[row.__table__].of_rows(session, ended))
+    return up_to > mark.up_to
+
+
+def plans(session: Session) -> dict[str, int]:
+    """How many plans there are by state, those that are deleted apart."""
+    tallies = _tallies(session)
+    counts = _stock(session, marks.of(tallies.items(), PLANS).fresh(ActionPlan.id))
+    for name, value in tallies.items():
+        kind, *labels = json.loads(name)
+        if kind == STOCK:
+            counts[STOCK, labels[0]] += value
+    return {state: number for (_, state), number in counts.items()}
+
+
+def _stock(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
+    found = queryable.execute(
+        select(ActionPlan.state, func.count())
+        .where(ActionPlan.deleted == 0, *rows)
+        .group_by(ActionPlan.state)
+    )
+    return collections.Counter({(STOCK, state or ""): number for state, number in found})
 
 
 def add(queryable: Queryable, counts: Counts) -> None:
@@ -189,11 +300,31 @@ def _of_actions(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
     )
 
 
-_COUNTED: Final[dict[FromClause, Callable[..., Counts]]] = {
-    AuditEvent.__table__: _of_events,
-    AuditRun.__table__: _of_runs,
-    Action.__table__: _of_actions,
+class _Counted(NamedTuple):
+    """How the rows of a table are counted, whose mark that depends on, and which column with."""
+
+    of_rows: Callable[..., Counts]
+    table: str
+    column: Any
+
+
+_COUNTED: Final[dict[FromClause, _Counted]] = {
+    AuditEvent.__table__: _Counted(_of_events, EVENTS_TABLE, AuditEvent.id),
+    AuditRun.__table__: _Counted(_of_runs, RUNS_TABLE, AuditRun.id),
+    Action.__table__: _Counted(_of_actions, PLANS, Action.action_plan_id),
 }
+_EVENT_SETTLED: Final = AuditEvent.decision.in_(Decision.ALL)
+_RUN_SETTLED: Final = AuditRun.state.in_(_RUN_ENDS)
+_PLAN_SETTLED: Final = ActionPlan.state.in_(
+    (
+        PlanState.SUCCEEDED,
+        PlanState.FAILED,
+        PlanState.CANCELLED,
+        PlanState.SUPERSEDED,
+        PlanState.DELETED,
+    )
+)
+"""As such a row is, it stays, and so do the actions of such a plan."""
 
 
 def _spread(elapsed: "_Milliseconds", buckets: tuple[float, ...]) -> list[ColumnElement[Any]]:

@@ -9,8 +9,8 @@ from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from watcher.common.states import AuditState, PlanState, RunState
-from watcher.db import runs
-from watcher.db.models import ActionPlan, Audit, AuditRun, Service
+from watcher.db import counters, runs
+from watcher.db.models import Audit, AuditRun, Service
 from watcher.db.services import is_active
 
 DUE: Final = "due"
@@ -81,12 +81,7 @@ def ongoing_runs(session: Session, now: datetime.datetime) -> Waiting:
 def plans(session: Session) -> dict[str, int]:
     """The plans that are not deleted, by state."""
     states = [state for state in PlanState.ALL if state != PlanState.DELETED]
-    found = session.execute(
-        select(ActionPlan.state, func.count())
-        .where(ActionPlan.deleted == 0)
-        .group_by(ActionPlan.state)
-    )
-    return dict.fromkeys(states, 0) | {state or "": number for state, number in found}
+    return dict.fromkeys(states, 0) | counters.plans(session)
 
 
 def services(

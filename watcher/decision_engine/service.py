@@ -19,7 +19,7 @@ from watcher.cloud import Cloud
 from watcher.common.errors import NotFound, WatcherError
 from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
-from watcher.db import action_plans, audits, claims, retention, runs, services
+from watcher.db import action_plans, audits, claims, counters, retention, runs, services
 from watcher.db.session import Database
 from watcher.decision_engine import inputs, state
 from watcher.decision_engine.catalog import Catalog
@@ -36,6 +36,9 @@ from watcher.rpc.listener import Listener
 LOG = log.getLogger(__name__)
 
 NAME = "watcher-decision-engine"
+
+_ROLL_PAUSE = 300.0
+"""Seconds between two times that counts of older rows are written down."""
 
 
 class DecisionEngine:
@@ -93,6 +96,7 @@ class DecisionEngine:
                 self._expire,
                 lambda: conf.watcher_decision_engine.check_periodic_interval,
             ),
+            Ticker("counts", self._roll, lambda: _ROLL_PAUSE),
         )
         self._server = transport and Server(
             transport,
@@ -171,6 +175,13 @@ class DecisionEngine:
             before, replaced = ago(days), ago(min(days, retention.REPLACED_DAYS))
             self._repeat("plans", lambda session: retention.forget_plans(session, before, replaced))
             self._repeat("runs", lambda session: retention.forget_runs(session, before))
+
+    def _roll(self) -> None:
+        """Let the metrics look at the younger rows alone."""
+        now = timeutils.utcnow()
+        while not self._stopping.is_set():
+            if not self._database.write(lambda session: counters.roll(session, now)):
+                return
 
     def _repeat(self, what: str, forget: Callable[[Session], int]) -> None:
         number = 0

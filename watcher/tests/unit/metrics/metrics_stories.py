@@ -7,6 +7,7 @@ from unittest import mock
 
 from oslo_utils import timeutils
 from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import (
@@ -17,7 +18,7 @@ from watcher.common.states import (
     PlanState,
     RunState,
 )
-from watcher.db import action_plans, claims, counters, leases, models, runs, services
+from watcher.db import action_plans, claims, counters, leases, marks, models, runs, services
 from watcher.db.purge import Purge, Selection
 from watcher.metrics.collector import DatabaseCollector
 from watcher.tests import factories
@@ -300,6 +301,73 @@ class MetricsStories(TestCase):
         after = self.values(*self.COUNTED)
         name = 'watcher_actions_total{result="FAILED",type="migrate"}'
         self.assertEqual(before | {name: before[name] + 1}, after)
+
+    def roll(self) -> None:
+        later = NOW + datetime.timedelta(hours=2)
+        while self.database.write(lambda session: counters.roll(session, later)):
+            pass
+
+    def test_counts_of_older_rows_are_written_down_once(self) -> None:
+        self.patch(counters, "STEP", 2)
+        shown = (*self.COUNTED, "watcher_action_plans")
+        with self.database.writer() as session:
+            _, plan = self.fill(session)
+            plan.created_at = NOW
+            waiting = session.scalars(
+                select(models.AuditRun).where(models.AuditRun.state == RunState.QUEUED)
+            ).first()
+        before = self.values(*shown)
+        for _ in range(2):
+            self.roll()
+            self.assertEqual(before, self.values(*shown))
+        self.assertEqual({2}, {len(mark.open) for mark in self.marks(counters.RUNS_TABLE)})
+        self.assertEqual({0}, {len(mark.open) for mark in self.marks(counters.EVENTS_TABLE)})
+
+        with self.database.writer() as session:
+            run = session.get_one(models.AuditRun, waiting.id)
+            run.state, run.started_at, run.finished_at = RunState.FAILED, NOW, NOW
+        after = self.values(*shown)
+        name = 'watcher_runs_total{result="FAILED",strategy=""}'
+        self.assertEqual(before[name] + 1, after[name])
+        self.roll()
+        self.assertEqual(after, self.values(*shown))
+
+        with self.database.writer() as session:
+            action_plans.delete(session, session.get_one(models.ActionPlan, plan.id), NOW)
+        del after['watcher_action_plans{state="FAILED"}']
+        self.assertEqual(after, self.values(*shown))
+        with self.database.writer() as session:
+            for audit in session.scalars(select(models.Audit)):
+                audit.deleted, audit.deleted_at = audit.id, NOW
+        with Purge(self.database) as purge:
+            purge.select(Selection())
+            purge.remove()
+        self.roll()
+        self.assertEqual(
+            {key: value for key, value in after.items() if "queue" not in key},
+            self.values(*shown),
+        )
+
+    def marks(self, table: str) -> list[marks.Mark]:
+        with self.database.reader() as session:
+            rows = session.execute(select(models.Tally.name, models.Tally.value)).all()
+        return [marks.of([(name, value) for name, value in rows], table)]
+
+    def test_those_who_write_counts_down_at_once_do_it_once(self) -> None:
+        self.patch(counters, "STEP", 3)
+        with self.database.writer() as session:
+            audit, _ = self.fill(session)
+            for _ in range(20):
+                session.add(
+                    models.AuditEvent(
+                        audit_id=audit.id, received_at=NOW, source="aodh", decision="IGNORED"
+                    )
+                )
+        before = self.values(*self.COUNTED)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(self.roll) for _ in range(4)]:
+                done.result()
+        self.assertEqual(before, self.values(*self.COUNTED))
 
     def test_take_overs(self) -> None:
         dead, lease = (claims.Lease(name, name, 30 * SECOND) for name in ("dead", "engine-2"))

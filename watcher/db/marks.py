@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far the rows of a table are counted in ``tallies`` already, so that nobody counts them again.
+
+All rows up to a mark are, but for those that were open then: they had not ended.  Both stand in
+``tallies`` as well, so that they change together with the counts, and whoever changes counted
+rows holds the mark until the end of its transaction.
+"""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from watcher.db.models import Tally
+
+Queryable = Session | Connection
+
+MARK: Final = "counted_up_to"
+OPEN: Final = "open"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """Up to which id the rows of a table are counted, and which of them are not."""
+
+    up_to: int = 0
+    open: frozenset[int] = frozenset()
+
+    def fresh(self, column: Any) -> ColumnElement[bool]:
+        """Whether a row, or the one that it belongs to, is not counted yet."""
+        fresh: ColumnElement[bool] = (column > self.up_to) | column.in_(sorted(self.open))
+        return fresh
+
+
+def of(tallies: Iterable[tuple[str, int]], table: str) -> Mark:
+    """The mark of a table, among names and values of tallies."""
+    up_to, open_ids = 0, set()
+    for name, value in tallies:
+        what, *labels = json.loads(name)
+        if what == MARK and labels == [table]:
+            up_to = value
+        elif what == OPEN and labels[0] == table:
+            open_ids.add(int(labels[1]))
+    return Mark(up_to, frozenset(open_ids))
+
+
+def locked(queryable: Queryable, table: str) -> Mark:
+    """The mark of a table, which nobody else changes until this transaction ends.
+
+    DBDuplicateEntry if somebody else makes the first one at the same time.
+    """
+    held = queryable.execute(
+        update(Tally).where(Tally.name == _mark(table)).values(value=Tally.value)
+    )
+    if held.rowcount == 0:  # type: ignore[attr-defined]
+        queryable.execute(insert(Tally).values(name=_mark(table), value=0))
+    rows = queryable.execute(
+        select(Tally.name, Tally.value).where(
+            (Tally.name == _mark(table)) | Tally.name.startswith(_open(table), autoescape=True)
+        )
+    )
+    return of([(name, value) for name, value in rows], table)
+
+
+def move(queryable: Queryable, table: str, old: Mark, new: Mark) -> None:
+    """Replace a mark that is held."""
+    queryable.execute(update(Tally).where(Tally.name == _mark(table)).values(value=new.up_to))
+    _close(queryable, table, old.open - new.open)
+    if opened := sorted(new.open - old.open):
+        rows = [{"name": _open(table, row_id), "value": 1} for row_id in opened]
+        queryable.execute(insert(Tally), rows)
+
+
+def shorten(queryable: Queryable, table: str, column: Any) -> None:
+    """Take a mark that is held back to the last row: SQLite gives its id to the next one again."""
+    last = select(func.coalesce(func.max(column), 0)).scalar_subquery()
+    queryable.execute(
+        update(Tally)
+        .where(Tally.name == _mark(table), Tally.value > last)
+        .values(value=last)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _close(queryable: Queryable, table: str, ids: Collection[int]) -> None:
+    if ids:
+        names = [_open(table, row_id) for row_id in sorted(ids)]
+        queryable.execute(delete(Tally).where(Tally.name.in_(names)))
+
+
+def _mark(table: str) -> str:
+    return json.dumps([MARK, table])
+
+
+def _open(table: str, row_id: int | None = None) -> str:
+    """The name of the tally of an open row, or what those of all of a table begin with."""
+    if row_id is None:
+        return json.dumps([OPEN, table])[:-1] + ", "
+    return json.dumps([OPEN, table, row_id])
