@@ -4,6 +4,8 @@
 import datetime
 import queue
 import threading
+import time
+from collections.abc import Callable
 from unittest import mock
 
 from oslo_db import exception as db_exception
@@ -27,9 +29,11 @@ class DispatcherStories(Story):
         self.addCleanup(self.go_on.set)
         self.dispatcher = self.make()
 
-    def make(self, by: Lease | None = None) -> Dispatcher:
+    def make(
+        self, by: Lease | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> Dispatcher:
         dispatcher = Dispatcher(
-            self.conf, self.database, by or lease(), self.carry_out, self.notifications
+            self.conf, self.database, by or lease(), self.carry_out, self.notifications, clock
         )
         self.addCleanup(self.go_on.set)
         return dispatcher
@@ -84,6 +88,28 @@ class DispatcherStories(Story):
         other = self.make(lease("engine-2"))
         self.assertIsNone(other.claim(NOW + DURATION + DURATION))
         self.assertEqual(plan.id, other.claim(NOW + DURATION + DURATION + SECOND))
+
+    def test_a_late_heartbeat_is_no_death(self) -> None:
+        plan = self.add_plan()
+        self.dispatcher.look(NOW)
+        self.begun.get(timeout=PATIENCE)
+        self.assertIsNone(self.dispatcher.claim(NOW + 10 * DURATION))
+        self.dispatcher.beat(NOW + 10 * DURATION)
+        self.assertEqual([lease().engine], self.leases())
+        self.assertEqual(PlanState.ONGOING, self.plan_of(plan).state)
+
+    def test_a_lease_from_before_the_clock_went_back_lapses_all_the_same(self) -> None:
+        plan = self.add_plan()
+        self.hold(plan)
+        seconds = 0.0
+        other = self.make(lease("engine-2"), clock=lambda: seconds)
+        back = NOW - datetime.timedelta(hours=1)
+        self.assertIsNone(other.claim(back))
+        seconds = DURATION.total_seconds() - 1
+        self.assertIsNone(other.claim(back))
+        seconds = DURATION.total_seconds()
+        self.assertEqual(plan.id, other.claim(back))
+        self.assertEqual([lease("engine-2").engine], self.leases())
 
     def test_a_heartbeat_keeps_no_plan_that_was_let_go(self) -> None:
         plan = self.add_plan()
