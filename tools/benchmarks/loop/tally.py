@@ -16,8 +16,9 @@ HOUR = 60
 """Minutes: within so many a server that comes back has been moved for nothing."""
 
 IDLE_WATTS, FULL_WATTS = 110.0, 420.0
-"""Of a host.  In between power is taken to be linear in CPU use, which comes near what
-SPECpower_ssj2008 shows of servers with two sockets: a quarter of full power when idle."""
+"""Of a host: assumed, idle at about a quarter of full power and linear in between.  How far
+real servers are from that: doi:10.1109/CLUSTERWorkshops61563.2024.00020, an analysis of 16 years
+of SPECpower_ssj2008."""
 
 
 class Tally:
