@@ -145,11 +145,11 @@ class TestRefusals(WebhookTestCase):
         self.refused(400, "deep", b'{"a":' * 5000 + b"1" + b"}" * 5000)
 
     def test_bodies_that_are_too_large(self):
-        self.refused(400, "262144", b'"' + b"x" * 10 * 2**20 + b'"')
-        self.refused(400, "262144", b'"' + b"x" * (256 * 1024 - 1) + b'"')
+        self.refused(400, "2097152", b'"' + b"x" * 10 * 2**20 + b'"')
+        self.refused(400, "2097152", b'"' + b"x" * (2 * 2**20 - 1) + b'"')
 
     def test_the_largest_body(self):
-        body = b'"' + b"x" * (256 * 1024 - 2) + b'"'
+        body = b'"' + b"x" * (2 * 2**20 - 2) + b'"'
         self.assertEqual(202, self.post(body).status_int)
 
     def test_audits_that_are_not_there(self):

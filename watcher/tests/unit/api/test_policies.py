@@ -52,7 +52,7 @@ class PairsTestCase(TestCase):
 
     def test_as_many_as_agreed(self) -> None:
         self.assertEqual(46, len(rules()))
-        self.assertEqual(43, len(list(policies.list_rules())))
+        self.assertEqual(44, len(list(policies.list_rules())))
 
 
 class NobodyTestCase(KeystoneTestCase):

@@ -479,7 +479,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner.run(run)
         self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
 
-    def finished_plan(self, at: datetime.datetime) -> None:
+    def finished_plan(self, at: datetime.datetime, state: str = PlanState.SUCCEEDED) -> None:
         with self.database.writer() as session:
             goal = factories.goal(session)
             strategy = factories.strategy(session, goal)
@@ -487,12 +487,12 @@ class RunnerTest(base.DatabaseTestCase):
                 session,
                 factories.audit(session, goal, strategy),
                 strategy,
-                state=PlanState.SUCCEEDED,
+                state=state,
                 hostname="node-1",
                 updated_at=at,
             )
 
-    def test_who_loses_too_often_or_does_not_wait_leaves_the_plan_to_a_person(self) -> None:
+    def test_who_loses_too_often_leaves_the_plan_to_a_person(self) -> None:
         self.conf.set_override("max_attempts", 2, group="watcher_decision_engine")
         for audit_type in (AuditType.ONESHOT, AuditType.EVENT):
             audit = self.audit(auto_trigger=True, audit_type=audit_type)
@@ -500,11 +500,17 @@ class RunnerTest(base.DatabaseTestCase):
                 run = self.claim(audit)
                 self.finished_plan(timeutils.utcnow())
                 self.runner.run(run)
-                if audit_type == AuditType.ONESHOT:
-                    break
             plan = self.plans()[-1]
             self.assertEqual((PlanState.RECOMMENDED, audit.id), (plan.state, plan.audit_id))
             self.assertIn("Not started automatically: action plan", plan.status_message)
+
+    def test_a_oneshot_audit_does_not_wait_for_a_plan_under_way(self) -> None:
+        audit = self.audit(auto_trigger=True, audit_type=AuditType.ONESHOT)
+        run = self.claim(audit)
+        self.finished_plan(timeutils.utcnow(), state=PlanState.ONGOING)
+        self.runner.run(run)
+        plan = self.plans()[-1]
+        self.assertEqual((PlanState.RECOMMENDED, audit.id), (plan.state, plan.audit_id))
 
     def test_force_starts_beside_other_plans(self) -> None:
         audit = self.audit(auto_trigger=True, force=True)
