@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves the metrics over HTTP."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -101,8 +102,24 @@ def _listen(host: str, port: int) -> WSGIServer:
     return Server((str(address[0]), port), _Handler)
 
 
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(WSGIRequestHandler):
     timeout = _PATIENCE
+
+    def setup(self) -> None:
+        super().setup()
+        # The timeout is for each piece; a client that sends one now and then would outlast it.
+        self._limit = threading.Timer(_PATIENCE, _shut, (self.connection,))
+        self._limit.daemon = True
+        self._limit.start()
+
+    def finish(self) -> None:
+        self._limit.cancel()
+        super().finish()
 
     def log_message(self, format: str, *arguments: Any) -> None:
         LOG.debug(format, *arguments)

@@ -16,7 +16,7 @@ from oslo_db.exception import DBConnectionError
 
 from watcher.common.states import RunState
 from watcher.db import models
-from watcher.metrics import Endpoint
+from watcher.metrics import Endpoint, endpoint
 from watcher.tests.base import PATIENCE, DatabaseTestCase
 from watcher.tests.functional.all_in_one import ALARM, AllInOneTestCase
 
@@ -64,6 +64,15 @@ class EndpointTest(DatabaseTestCase):
         with socket.create_connection(("::1", self.serve().port)) as client:
             client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             self.assertTrue(client.recv(16).startswith(b"HTTP/1.0 200"))
+
+    def test_a_client_that_takes_its_time_has_a_limit(self) -> None:
+        self.patch(endpoint._Handler, "timeout", PATIENCE)
+        self.patch(endpoint, "_PATIENCE", 0.1)
+        port = self.serve().port
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /me")
+            client.settimeout(PATIENCE)
+            self.assertEqual(b"", client.recv(16))
 
     def test_without_a_database_it_says_so_and_goes_on(self) -> None:
         port = self.serve().port
