@@ -27,7 +27,7 @@ from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
 from watcher.cloud.simulated import SimulatedCloud
 from watcher.common.event import Event
-from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
+from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.common.webhook import Facts
 from watcher.db import action_plans, events, migration, models
 from watcher.db.models import (
@@ -149,7 +149,8 @@ def _rate(database: Database, audits: list[int]) -> float:
         for audit in audits:
             facts = Facts(audit, "", AuditType.EVENT, AuditState.PENDING)
             event = Event("generic", payload=ALARM)
-            events.accept(session, facts, event, {}, timeutils.utcnow())
+            row = events.row(facts, event, timeutils.utcnow(), Decision.ACCEPTED)
+            events.append(session.connection(), [row])
     mine = select(
         func.count(AuditRun.id), func.min(AuditRun.started_at), func.max(AuditRun.finished_at)
     ).where(AuditRun.id > first, AuditRun.state == RunState.SUCCEEDED)

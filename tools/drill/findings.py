@@ -42,10 +42,11 @@ class Findings:
 
 
 def waiting(session: Session) -> int:
-    """How many runs and plans are still to be done."""
+    """How many events, runs and plans are still to be done."""
+    events = select(func.count(AuditEvent.id)).where(AuditEvent.inbox.is_not(None))
     runs = select(func.count(AuditRun.id)).where(AuditRun.state.in_(_ACTIVE))
     plans = select(func.count(ActionPlan.id)).where(ActionPlan.state.in_(PlanState.UNDER_WAY))
-    return session.scalars(runs).one() + session.scalars(plans).one()
+    return sum(session.scalars(each).one() for each in (events, runs, plans))
 
 
 def look(session: Session, alarms: Sequence[Alarm], every_event: bool) -> Findings:

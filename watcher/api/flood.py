@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 from oslo_db.exception import DBError
 from oslo_log import log
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.common.event import Event
-from watcher.common.webhook import Facts
-from watcher.db import counters, events
-from watcher.db.events import Recorded
+from watcher.common.webhook import Hint
+from watcher.db import counters, runs
+from watcher.db.models import AuditEvent
 from watcher.db.session import Database
 
 LOG = log.getLogger(__name__)
@@ -30,7 +30,13 @@ class _Kind(NamedTuple):
     source: str
     decision: str
     reason: str
+
+
+class _Place(NamedTuple):
+    """The run that covers an event, or the event that is to get that run."""
+
     run_id: int | None
+    event_id: int | None
 
 
 class Flood:
@@ -39,28 +45,30 @@ class Flood:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: collections.Counter[_Kind] = collections.Counter()
-        self._joined: collections.Counter[int] = collections.Counter()
+        self._joined: collections.Counter[_Place] = collections.Counter()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def count(self, facts: Facts, event: Event, recorded: Recorded) -> None:
-        """Count an event by what became of it."""
-        reason = recorded.reason or ""
-        kind = _Kind(facts.audit_uuid, event.source, recorded.decision, reason, recorded.run_id)
+    def count(
+        self,
+        audit_uuid: str,
+        source: str,
+        decision: str,
+        reason: str | None,
+        hint: Hint | None = None,
+    ) -> None:
+        """Count an event by what became of it, on the *hint* that covers it if one does."""
         with self._changed:
-            self._seen[kind] += 1
+            self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
+            if hint is not None:
+                self._joined[_Place(hint.run_id, hint.event_id)] += 1
             if self._thread is None and not self._stopped.is_set():
                 # Not in the constructor: a thread does not survive the fork of a
                 # server that loads the application first.
                 self._thread = threading.Thread(target=self._loop, name="flood", daemon=True)
                 self._thread.start()
             self._changed.notify()
-
-    def count_joined(self, run_id: int) -> None:
-        """Count an event on the run that covers it, before ``count`` does the rest."""
-        with self._changed:
-            self._joined[run_id] += 1
 
     def stop(self) -> None:
         """Write what is left."""
@@ -82,27 +90,30 @@ class Flood:
         for kind, number in seen.items():
             totals[counters.EVENTS, kind.source, kind.decision, kind.reason] += number
 
-        def work(session: Session) -> None:
+        def work(session: Session) -> collections.Counter[_Place]:
+            of_runs, waiting = _by_run(session, joined)
             # In one order, whoever flushes, so that no two wait for each other.
-            for run_id, number in sorted(joined.items()):
-                events.count_coalesced(session, run_id, number)
+            for run_id, number in sorted(of_runs.items()):
+                runs.count_coalesced(session, run_id, number)
             counters.add(session, totals)
+            return waiting
 
         try:
-            self._database.write(work)
+            waiting = self._database.write(work)
         except DBError as error:
             with self._changed:
                 self._seen.update(seen)
                 self._joined.update(joined)
             LOG.debug("The counts of events without a row wait: %s", error)
             return False
+        with self._changed:
+            self._joined.update(waiting)
         for kind, number in seen.items():
             LOG.info(
-                "%d more events (not recorded): %s%s, run id %s, audit %s, source %s",
+                "%d more events (not recorded): %s%s, audit %s, source %s",
                 number,
                 kind.decision,
                 f" ({kind.reason})" if kind.reason else "",
-                kind.run_id,
                 kind.audit_uuid,
                 kind.source,
             )
@@ -112,9 +123,29 @@ class Flood:
         written = True
         while not self._stopped.is_set():
             with self._changed:
-                while not self._seen and not self._stopped.is_set():
+                while not (self._seen or self._joined) and not self._stopped.is_set():
                     self._changed.wait()
             self._stopped.wait(_PAUSE)
             before, written = written, self.flush()
             if before and not written:
                 LOG.warning("The database does not answer; counts of events without a row wait.")
+
+
+def _by_run(
+    session: Session, joined: collections.Counter[_Place]
+) -> tuple[collections.Counter[int], collections.Counter[_Place]]:
+    """The counts by run, and those of events that still wait for theirs."""
+    of_runs: collections.Counter[int] = collections.Counter()
+    waiting: collections.Counter[_Place] = collections.Counter()
+    for place, number in joined.items():
+        run_id = place.run_id
+        if run_id is None:
+            event = session.execute(
+                select(AuditEvent.run_id, AuditEvent.inbox).where(AuditEvent.id == place.event_id)
+            ).first()
+            if event is not None and event.inbox is not None:
+                waiting[place] = number
+            run_id = event and event.run_id
+        if run_id is not None:
+            of_runs[run_id] += number
+    return of_runs, waiting

@@ -163,11 +163,13 @@ class ServiceState:
 
 
 class Decision:
-    """What became of one event at the door."""
+    """What became of one event."""
 
+    ACCEPTED: Final = "ACCEPTED"
+    """It waits for a decision engine, which makes it QUEUED or COALESCED."""
     QUEUED: Final = "QUEUED"
     COALESCED: Final = "COALESCED"
     IGNORED: Final = "IGNORED"
     REJECTED: Final = "REJECTED"
 
-    ALL: Final = (QUEUED, COALESCED, IGNORED, REJECTED)
+    ALL: Final = (ACCEPTED, QUEUED, COALESCED, IGNORED, REJECTED)

@@ -84,8 +84,6 @@ def change(
     """
     columns = dict(changes)
     state = columns.pop("state", audit.state)
-    if "state" in changes:
-        runs.lock_waiting(session, audit.id)
     for column, value in columns.items():
         setattr(audit, column, value)
     if columns.get("auto_trigger"):
@@ -101,7 +99,6 @@ def change(
 
 def delete(session: Session, audit: Audit, now: datetime.datetime) -> None:
     """Soft-delete an audit; its name is free again.  Invalid while it may still run."""
-    runs.lock_waiting(session, audit.id)
     deleted = session.execute(
         update(Audit)
         .where(Audit.id == audit.id, Audit.deleted == 0, Audit.state.in_(AuditState.DELETABLE))

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import counters, events, runs
+from watcher.db import counters, inbox, runs
 from watcher.db.messages import cut
-from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
+from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
 from watcher.db.transitions import move
 
 
@@ -34,6 +34,8 @@ class Lease:
 
 def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
     """Make a due run ONGOING, its audit with it, for this engine alone.
+
+    It takes all events of its parameters out of the inbox that have come until then.
 
     None if another engine was faster, even if the run waits again since, for a
     later time.  None also if a plan went under way since the run was looked at, or its
@@ -165,8 +167,6 @@ def settle(
     dropped, and the run has ended here: a suspended audit's goes back into the
     queue, any other's is CANCELLED.
     """
-    if run.coalesced_count or state == AuditState.ONGOING:  # events may move to the next run
-        runs.lock_waiting(session, run.audit_id)
     settled = session.execute(
         update(Audit)
         .where(Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)
@@ -191,8 +191,7 @@ def finish(
 ) -> None:
     """End a claimed run, with the *error* of this attempt.
 
-    LostClaim if it is no longer this engine's.  Its events that wanted other parameters than
-    it had get the run that follows.
+    LostClaim if it is no longer this engine's.
     """
     _release(
         session,
@@ -204,8 +203,6 @@ def finish(
         auto_started=auto_started,
         errors=with_error(run, now, error),
     )
-    if state != RunState.CANCELLED and run.coalesced_count:
-        events.split(session, run, now)
 
 
 def put_back(
@@ -222,9 +219,8 @@ def put_back(
     Unless this is *counted*, it was no attempt: nothing failed and nobody died.  Else
     *error* says what it came to.
 
-    If a younger run of the audit waits already, that one stands for both: it takes over the
-    events, and this one ends.  It keeps its parameters; events that want others are given to
-    the run after it.
+    If a younger run of the audit waits already, this one ends, and its events are back in
+    the inbox: they join that one, or get the run after it if they want other parameters.
     """
     successor = runs.waiting(session, run.audit_id)
     attempt, deaths = (run.attempt, 0) if counted else (run.attempt - 1, run.deaths)
@@ -245,18 +241,11 @@ def put_back(
         )
         return
     finish(session, run, RunState.CANCELLED, now, status_message, error=error)
-    events.count_coalesced(session, run.id, -run.coalesced_count)
-    session.execute(
-        update(AuditEvent)
-        .where(AuditEvent.run_id == run.id)
-        .values(run_id=successor.id)
-        .execution_options(synchronize_session=False)
-    )
+    inbox.give_back(session, run)
     session.execute(
         update(AuditRun)
         .where(AuditRun.id == successor.id)
         .values(
-            coalesced_count=AuditRun.coalesced_count + run.coalesced_count + 1,
             attempt=attempt,
             deaths=deaths,
             errors=errors,
@@ -360,6 +349,8 @@ def _start(
         .execution_options(synchronize_session=False)
     )
     if started.rowcount == 1:  # type: ignore[attr-defined]
+        if audit.audit_type == AuditType.EVENT:
+            inbox.join(session, run)
         return run
     _end_unwanted(session, run, now)
     return None

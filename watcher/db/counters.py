@@ -248,7 +248,9 @@ def add_promise(session: Session, strategy: str, kept: float) -> None:
 
 def _of_events(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
     labels = (AuditEvent.source, AuditEvent.decision, AuditEvent.decision_reason)
-    found = queryable.execute(select(*labels, func.count()).where(*rows).group_by(*labels))
+    # What waits for a decision engine is counted when that has decided.
+    decided = AuditEvent.decision != Decision.ACCEPTED
+    found = queryable.execute(select(*labels, func.count()).where(decided, *rows).group_by(*labels))
     return collections.Counter(
         {
             (EVENTS, source, decision, reason or ""): number
@@ -313,7 +315,7 @@ _COUNTED: Final[dict[FromClause, _Counted]] = {
     AuditRun.__table__: _Counted(_of_runs, RUNS_TABLE, AuditRun.id),
     Action.__table__: _Counted(_of_actions, PLANS, Action.action_plan_id),
 }
-_EVENT_SETTLED: Final = AuditEvent.decision.in_(Decision.ALL)
+_EVENT_SETTLED: Final = AuditEvent.decision != Decision.ACCEPTED
 _RUN_SETTLED: Final = AuditRun.state.in_(_RUN_ENDS)
 _PLAN_SETTLED: Final = ActionPlan.state.in_(
     (

@@ -1,159 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reached the webhooks, and the run that each event queued or joined."""
+"""What reached the webhooks: the API appends it here, and ``db.inbox`` takes it from there."""
 
-import dataclasses
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
 from watcher.common.event import Event
 from watcher.common.states import Decision
 from watcher.common.webhook import Facts
-from watcher.db import models, runs
-from watcher.db.models import AuditEvent, AuditRun
+from watcher.db import models
+from watcher.db.models import AuditEvent
 
 Parameters = Mapping[str, Any]
 
+Delivery = tuple[int, str]
+"""An audit and a delivery key: what no two rows have in common."""
 
-@dataclasses.dataclass(frozen=True)
-class Recorded:
-    """What became of one event."""
-
-    decision: str
-    reason: str | None = None
-    event_uuid: str | None = None
-    """None if there is no row: the event was one too many in its minute."""
-    run_id: int | None = None
-    repeated: bool = False
-    """The sender had delivered it before."""
-
-
-def covered(facts: Facts, parameters: Parameters) -> bool:
-    """Whether an event needs no write, since all that it would change is a count.
-
-    The run that waits was seen QUEUED in the database after the event had come, so
-    whoever claims it reads the cloud as it is after the event, even if that happens
-    before the answer.
-    """
-    return (
-        facts.full_until is not None
-        and facts.waiting_id is not None
-        and same(facts.waiting_parameters, parameters)
-    )
-
-
-def due(facts: Facts, now: datetime.datetime) -> datetime.datetime:
-    """Before when a run that an event queues now does not begin."""
-    quiet = now + datetime.timedelta(seconds=facts.debounce)
-    return max(quiet, facts.full_until) if facts.full_until else quiet
-
-
-def repeated(session: Session, facts: Facts, event: Event) -> Recorded | None:
-    """What became of the event when it was delivered first; None if this is the first time."""
-    if event.delivery is None:
-        return None
-    row = (
-        session.connection()
-        .execute(_DELIVERED, {"audit_id": facts.audit_id, "delivery_key": key(event.delivery)})
-        .first()
-    )
-    return row and Recorded(row.decision, row.decision_reason, row.uuid, row.run_id, repeated=True)
-
-
-def accept(
-    session: Session, facts: Facts, event: Event, parameters: Parameters, now: datetime.datetime
-) -> Recorded:
-    """Write an event, with the run that acts on it.
-
-    The event joins the run that waits, or queues one.  Call it through
-    ``Database.write``: when two events queue at once, the second one starts over
-    and joins.
-    """
-    first = _count_repetition(session, facts, event)
-    if first is not None:
-        return first
-    run_id = _join(session, facts)
-    if run_id is None:
-        # Recorded however many there are: it is one event a run, and a run should be
-        # able to say where it came from.
-        run = runs.enqueue(session, facts.audit_id, now, due(facts, now), parameters)
-        uuid = _write(session, facts, event, now, Decision.QUEUED, None, run.id, parameters)
-        return Recorded(Decision.QUEUED, None, uuid, run.id)
-    if facts.full_until is not None and _has(session, run_id, parameters):
-        return Recorded(Decision.COALESCED, run_id=run_id)
-    uuid = _write(session, facts, event, now, Decision.COALESCED, None, run_id, parameters)
-    return Recorded(Decision.COALESCED, None, uuid, run_id)
-
-
-def refuse(
-    session: Session,
-    facts: Facts,
-    event: Event,
-    decision: str,
-    reason: str | None,
-    now: datetime.datetime,
-) -> Recorded:
-    """Write an event that causes no run, and the named reason for that.
-
-    One that is REJECTED may be delivered again when the reason is gone, so its
-    delivery is not kept.
-    """
-    first = _count_repetition(session, facts, event)
-    if first is not None:
-        return first
-    if facts.full_until is not None:
-        return Recorded(decision, reason)
-    if decision == Decision.REJECTED:
-        event = dataclasses.replace(event, delivery=None)
-    return Recorded(decision, reason, _write(session, facts, event, now, decision, reason))
-
-
-def split(session: Session, run: AuditRun, now: datetime.datetime) -> None:
-    """Move the events of a run that is over, whose parameters it did not have, to the next run.
-
-    Each set of parameters gets a run like this, one after another, the oldest first.
-    """
-    others = [
-        (event_id, parameters or {})
-        for event_id, parameters in session.execute(_PARAMETERS_OF, {"run_id": run.id})
-        if not same(parameters, run.parameters)
-    ]
-    if not others:
-        return
-    waiting = runs.waiting(session, run.audit_id)
-    queued = waiting is None
-    if waiting is None:
-        waiting = runs.enqueue(session, run.audit_id, now, now, others[0][1])
-    elif _has_event(session, waiting.id, waiting.parameters):
-        # Else events that keep coming would go first for ever.
-        _set_parameters(session, waiting.id, others[0][1])
-    chosen = AuditEvent.id.in_([event_id for event_id, _ in others])
-    first = session.scalars(select(func.min(AuditEvent.received_at)).where(chosen)).one()
-    runs.backdate(session, waiting.id, first)
-    session.execute(
-        update(AuditEvent)
-        .where(chosen)
-        .values(run_id=waiting.id)
-        .execution_options(synchronize_session=False)
-    )
-    moved = len(others) - queued
-    count_coalesced(session, run.id, -moved)
-    count_coalesced(session, waiting.id, moved)
-
-
-def count_coalesced(session: Session, run_id: int, number: int) -> None:
-    """Count events without a row of their own on the run that covers them."""
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.id == run_id)
-        .values(coalesced_count=AuditRun.coalesced_count + number)
-        .execution_options(synchronize_session=False)
-    )
+AUDIT_CANCELLED: Final = "audit_cancelled"
+"""Why an event is refused, or gets no run any more."""
 
 
 def same(one: Parameters | None, other: Parameters | None) -> bool:
@@ -163,49 +31,26 @@ def same(one: Parameters | None, other: Parameters | None) -> bool:
     )
 
 
-def _join(session: Session, facts: Facts) -> int | None:
-    """The id of the waiting run, one event richer; None if none waits."""
-    if facts.waiting_id is not None and runs.join(session, facts.waiting_id):
-        return facts.waiting_id
-    waiting = runs.waiting(session, facts.audit_id)
-    return waiting.id if waiting is not None and runs.join(session, waiting.id) else None
+def delivery(facts: Facts, event: Event) -> Delivery | None:
+    return None if event.delivery is None else (facts.audit_id, _key(event.delivery))
 
 
-def _has(session: Session, run_id: int, parameters: Parameters) -> bool:
-    """Whether the run, or one that follows for an event of it, runs with these parameters."""
-    own = session.scalars(select(AuditRun.parameters).where(AuditRun.id == run_id)).one()
-    return same(own, parameters) or _has_event(session, run_id, parameters)
+def known(connection: Connection, deliveries: Collection[Delivery]) -> dict[Delivery, Any]:
+    """The first events of those deliveries that came before: uuid, decision and its reason."""
+    if not deliveries:
+        return {}
+    rows = connection.execute(_KNOWN, {"keys": sorted(deliveries)})
+    return {(row.audit_id, row.delivery_key): row for row in rows}
 
 
-def _has_event(session: Session, run_id: int, parameters: Parameters | None) -> bool:
-    # Compared here, since databases compare text in ways of their own.
-    rows = session.execute(_PARAMETERS_OF, {"run_id": run_id})
-    return any(same(found, parameters) for _, found in rows)
+def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write events.  DBDuplicateEntry if a delivery is known by now."""
+    connection.execute(_INSERT, rows)
 
 
-def _set_parameters(session: Session, run_id: int, parameters: Parameters) -> None:
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.id == run_id)
-        .values(parameters=dict(parameters))
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _count_repetition(session: Session, facts: Facts, event: Event) -> Recorded | None:
-    first = repeated(session, facts, event)
-    if first is not None:
-        session.execute(
-            update(AuditEvent)
-            .where(AuditEvent.uuid == first.event_uuid)
-            .values(deliveries=AuditEvent.deliveries + 1)
-            .execution_options(synchronize_session=False)
-        )
-    return first
-
-
-def key(delivery: str) -> str:
-    return hashlib.sha256(delivery.encode("utf-8", "replace")).hexdigest()
+def repeat(connection: Connection, uuid: str) -> None:
+    """Count one more delivery of an event."""
+    connection.execute(_REPEAT, {"of": uuid})
 
 
 def row(
@@ -213,15 +58,19 @@ def row(
     event: Event,
     now: datetime.datetime,
     decision: str,
-    reason: str | None,
-    run_id: int | None = None,
+    reason: str | None = None,
     parameters: Parameters | None = None,
 ) -> dict[str, Any]:
-    """The values of an event's row, with a new UUID."""
+    """The values of an event's row, with a new UUID.
+
+    One that is REJECTED may be delivered again when the reason is gone, so its delivery is
+    not kept.
+    """
+    kept = event.delivery is not None and decision != Decision.REJECTED
     return {
         "uuid": models.new_uuid(),
         "audit_id": facts.audit_id,
-        "run_id": run_id,
+        "inbox": facts.audit_id if decision == Decision.ACCEPTED else None,
         "received_at": now,
         "source": event.source,
         "alarm_name": event.alarm_name,
@@ -235,26 +84,25 @@ def row(
         "decision_reason": reason,
         "payload": json.dumps(event.payload) if event.stored is None else event.stored,
         "parameters": dict(parameters or {}),
-        "delivery_key": event.delivery and key(event.delivery),
+        "delivery_key": _key(event.delivery or "") if kept else None,
     }
 
 
-def _write(session: Session, *what: Any) -> str:
-    values = row(*what)
-    session.connection().execute(_INSERT, values)
-    return str(values["uuid"])
+def _key(delivery: str) -> str:
+    return hashlib.sha256(delivery.encode("utf-8", "replace")).hexdigest()
 
 
-# Each event of a storm asks these; they have no need of the ORM, which takes its time.
-_INSERT = insert(AuditEvent.__table__)  # type: ignore[arg-type]
-_DELIVERED = select(
-    AuditEvent.uuid, AuditEvent.decision, AuditEvent.decision_reason, AuditEvent.run_id
-).where(
-    AuditEvent.audit_id == bindparam("audit_id"),
-    AuditEvent.delivery_key == bindparam("delivery_key"),
-)
-_PARAMETERS_OF = (
-    select(AuditEvent.id, AuditEvent.parameters)
-    .where(AuditEvent.run_id == bindparam("run_id"))
-    .order_by(AuditEvent.id)
+_EVENTS: Final = AuditEvent.__table__
+_INSERT: Final = insert(_EVENTS)  # type: ignore[arg-type]
+_KNOWN: Final = select(
+    _EVENTS.c.audit_id,
+    _EVENTS.c.delivery_key,
+    _EVENTS.c.uuid,
+    _EVENTS.c.decision,
+    _EVENTS.c.decision_reason,
+).where(tuple_(_EVENTS.c.audit_id, _EVENTS.c.delivery_key).in_(bindparam("keys", expanding=True)))
+_REPEAT: Final = (
+    update(_EVENTS)  # type: ignore[arg-type]
+    .where(_EVENTS.c.uuid == bindparam("of"))
+    .values(deliveries=_EVENTS.c.deliveries + 1)
 )

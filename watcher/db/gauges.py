@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from watcher.common.states import AuditState, PlanState, RunState
 from watcher.db import counters, runs
-from watcher.db.models import Audit, AuditRun, Service
+from watcher.db.models import Audit, AuditEvent, AuditRun, Service
 from watcher.db.services import is_active
 
 DUE: Final = "due"
@@ -68,6 +68,14 @@ def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
         reason: Waiting(number, max(0.0, (now - first).total_seconds()))
         for reason, number, first in found
     }
+
+
+def inbox(session: Session, now: datetime.datetime) -> Waiting:
+    """The events that no run acts on yet, and the seconds that the first of them waits."""
+    number, first = session.execute(
+        select(func.count(), func.min(AuditEvent.received_at)).where(AuditEvent.inbox.is_not(None))
+    ).one()
+    return Waiting(number, max(0.0, (now - first).total_seconds()) if first else 0.0)
 
 
 def ongoing_runs(session: Session, now: datetime.datetime) -> Waiting:

@@ -285,12 +285,16 @@ class AuditEvent(Base):
         UniqueConstraint("uuid", name="uniq_audit_events0uuid"),
         UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
+        Index("idx_audit_events_inbox", "inbox", "id"),
         Index("idx_audit_events_decision", "source", "decision", "decision_reason"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[str] = mapped_column(String(36), default=new_uuid)
-    audit_id: Mapped[int] = mapped_column(ForeignKey("audits.id"))
+    audit_id: Mapped[int] = mapped_column(info={"of": "audits"})
+    """No foreign key: it would lock the audit, and whoever writes that would make alarms wait."""
+    inbox: Mapped[int | None]
+    """The audit again, as long as the event waits for a run."""
     run_id: Mapped[int | None] = mapped_column(ForeignKey("audit_runs.id"), index=True)
     received_at: Mapped[datetime.datetime] = mapped_column(Precise)
     source: Mapped[str] = mapped_column(String(36))

@@ -151,22 +151,28 @@ class Purge:
                     update(table).values({column: None}) if column.nullable else delete(table)
                 )
                 self._in_batches(table, column, _DOOMED[owner], change)
+                if "of" in column.info:  # what came while its owner was removed, or after that
+                    self._remove_orphans(table, column, owner)
 
     def _count(self, table: Table) -> int:
         return self._connection.scalar(select(func.count()).select_from(_DOOMED[table])) or 0
 
+    def _remove_orphans(self, table: Table, column: Column[Any], owner: Table) -> None:
+        known = exists(select(owner.c.id).where(owner.c.id == column))
+        self._change(table, ~known, delete(table))
+
     def _in_batches(
         self, table: Table, column: ColumnElement[Any], doomed: Table, change: Any
     ) -> None:
+        self._change(table, column.in_(select(doomed.c.id)), change)
+
+    def _change(self, table: Table, wanted: ColumnElement[bool], change: Any) -> None:
         (key,) = table.primary_key.columns
         last = 0
         while True:
             with self._connection.begin():
                 keys = self._connection.scalars(
-                    select(key)
-                    .where(key > last, column.in_(select(doomed.c.id)))
-                    .order_by(key)
-                    .limit(BATCH)
+                    select(key).where(key > last, wanted).order_by(key).limit(BATCH)
                 ).all()
             if not keys:
                 return
@@ -239,3 +245,6 @@ def _references(table: Table) -> Iterator[tuple[Column[Any], Table]]:
     for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
         if key.column.table in _DOOMED:
             yield key.parent, key.column.table
+    for column in table.columns:
+        if "of" in column.info:
+            yield column, _TABLES[column.info["of"]]

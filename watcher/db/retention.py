@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forgetting: what would otherwise grow for ever, as the door may stand open.
+"""Forgetting: what would otherwise grow for ever, as anybody may send events.
 
 Each function does what a short transaction can do, and is called until it has found nothing.
 """
@@ -26,12 +26,12 @@ _ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, Pla
 def forget_events(session: Session, before: datetime.datetime) -> int:
     """Remove up to ``BATCH`` events from *before* a time; their number.
 
-    Events of a run that waits or is under way stay, whatever their age.
+    Events that wait for a run, or whose run waits or is under way, stay, whatever their age.
     """
     active = exists().where(AuditRun.id == AuditEvent.run_id, AuditRun.slot.is_not(None))
     ids = session.scalars(
         select(AuditEvent.id)
-        .where(AuditEvent.received_at < before, ~active)
+        .where(AuditEvent.received_at < before, AuditEvent.inbox.is_(None), ~active)
         .order_by(AuditEvent.id)
         .limit(BATCH)
     ).all()

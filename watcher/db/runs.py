@@ -61,22 +61,17 @@ def waiting(session: Session, audit_id: int) -> AuditRun | None:
     )
 
 
-def lock_waiting(session: Session, audit_id: int) -> None:
-    """Keep others from the waiting run of an audit, for who is about to change both.
-
-    An event locks the run that it joins, and then the audit that it refers to.  Who does it
-    the other way round loses deadlock after deadlock to a storm of events.
-    """
-    run_id = session.scalar(
-        select(AuditRun.id).where(AuditRun.audit_id == audit_id, AuditRun.slot == RunState.QUEUED)
+def count_coalesced(
+    session: Session, run_id: int, number: int, *condition: ColumnElement[bool]
+) -> bool:
+    """Count *number* more events on a run, if it meets the *condition*."""
+    counted = session.execute(
+        update(AuditRun)
+        .where(AuditRun.id == run_id, *condition)
+        .values(coalesced_count=AuditRun.coalesced_count + number)
+        .execution_options(synchronize_session=False)
     )
-    if run_id is not None:
-        session.execute(select(AuditRun.id).where(AuditRun.id == run_id).with_for_update())
-
-
-def join(session: Session, run_id: int) -> bool:
-    """Count one more event on a run that still waits.  False if it no longer does."""
-    return session.connection().execute(_JOIN, {"run_id": run_id}).rowcount == 1
+    return bool(counted.rowcount == 1)  # type: ignore[attr-defined]
 
 
 def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
@@ -229,14 +224,8 @@ def _due() -> Select[int]:
     )
 
 
-# Engines and storms of events ask these all the time, and to build them takes longer than to
+# Engines ask these all the time, and to build them takes longer than to
 # answer them.
-_RUNS: Final = AuditRun.__table__
-_JOIN: Final = (
-    update(_RUNS)  # type: ignore[arg-type]
-    .where(_RUNS.c.id == bindparam("run_id"), _RUNS.c.state == RunState.QUEUED)
-    .values(coalesced_count=_RUNS.c.coalesced_count + 1)
-)
 PLAN_UNDER_WAY = exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
 WAITS_FOR_PLANS = Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
 _CLAIMABLE = (

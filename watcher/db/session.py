@@ -16,7 +16,7 @@ commit, and no row object is used for more than reading after its ``with``.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from oslo_config import cfg
@@ -31,7 +31,6 @@ from sqlalchemy.orm import Session
 from watcher.db import faults, limits
 
 LOG = log.getLogger(__name__)
-C = TypeVar("C")
 T = TypeVar("T")
 
 _IMMEDIATE = "watcher_begin_immediate"
@@ -88,9 +87,10 @@ class Database:
             yield session
 
     @contextmanager
-    def _plain_writer(self) -> Iterator[Connection]:
-        """A writer without the ORM and enginefacade, which take their time for plain rows, too."""
-        with _told_apart(), self.engine.execution_options(**_WRITES).begin() as connection:
+    def connection(self, writes: bool = False) -> Iterator[Connection]:
+        """A transaction without the ORM and enginefacade, which take their time for plain rows."""
+        engine = self.engine.execution_options(**_WRITES) if writes else self.engine
+        with _told_apart(), engine.begin() as connection:
             yield connection
 
     def write(self, work: Callable[[Session], T]) -> T:
@@ -100,11 +100,16 @@ class Database:
         both such losses: the second attempt sees what the winner left.  *work*
         must therefore have no effect outside of its session.  LockWait is not tried again.
         """
-        return _until_won(self.writer, work)
-
-    def write_plainly(self, work: Callable[[Connection], T]) -> T:
-        """``write`` with a connection instead of a session."""
-        return _until_won(self._plain_writer, work)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self.writer() as session:
+                    return work(session)
+            except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry, Lost):
+                if attempt == _ATTEMPTS:
+                    raise
+                LOG.debug("Transaction lost to another one, attempt %d", attempt)
+                time.sleep(0.002 * attempt)
+        raise AssertionError("unreachable")
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the database answers, or when *stopped* is set."""
@@ -149,19 +154,6 @@ class Database:
 
 class Lost(Exception):
     """What a transaction has read is no longer so: it has to start over."""
-
-
-def _until_won(begin: Callable[[], AbstractContextManager[C]], work: Callable[[C], T]) -> T:
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with begin() as transaction:
-                return work(transaction)
-        except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry, Lost):
-            if attempt == _ATTEMPTS:
-                raise
-            LOG.debug("Transaction lost to another one, attempt %d", attempt)
-            time.sleep(0.002 * attempt)
-    raise AssertionError("unreachable")
 
 
 _ENGINE_OPTIONS = {

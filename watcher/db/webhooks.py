@@ -2,15 +2,15 @@
 """Webhooks: the settings of EVENT audits, and the facts that decide about an event."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, Row, and_, bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, func, select
+from sqlalchemy.orm import Session, aliased
 
 from watcher.common.errors import NotFound
 from watcher.common.states import RunState
-from watcher.common.webhook import Facts
+from watcher.common.webhook import Facts, Hint
 from watcher.db.lookup import canonical_uuid, exactly
 from watcher.db.models import Audit, AuditEvent, AuditRun, Strategy, Webhook
 
@@ -55,23 +55,52 @@ def facts_of_all(
     return found
 
 
+def full_until(
+    session: Session, audit_id: int, at: datetime.datetime, max_recorded: int, before: int
+) -> datetime.datetime | None:
+    """When the minute that was full *at* a time is over, for the event with the id *before*."""
+    oldest = session.scalar(
+        select(AuditEvent.received_at)
+        .where(
+            AuditEvent.audit_id == audit_id,
+            AuditEvent.received_at > at - MINUTE,
+            AuditEvent.received_at <= at,
+            AuditEvent.id < before,
+        )
+        .order_by(AuditEvent.received_at.desc())
+        .limit(1)
+        .offset(max_recorded - 1)
+    )
+    return oldest and oldest + MINUTE
+
+
 def _of_row(
     connection: Connection, row: Row[Any], default_auth: str, now: datetime.datetime
 ) -> Facts:
     values: dict[str, Any] = dict(row._mapping)
     oldest = values.pop("oldest")
+    run_id, of_run = values.pop("waiting_id"), values.pop("waiting_parameters")
+    event_id, of_event = values.pop("event_id"), values.pop("event_parameters")
     values.update(
         auth=values["auth"] or default_auth,
         debounce=values["debounce"] or 0,
         mapping=values["mapping"] or {},
         paused=bool(values["paused"]),
-        waiting_parameters=values["waiting_parameters"] or {},
         full_until=oldest and min(oldest, now) + MINUTE,  # the clock may have gone back
     )
     if values["mapping"]:
         own, schema = connection.execute(_PARAMETERS, {"audit_id": row.audit_id}).one()
         values.update(own_parameters=own or {}, schema=schema or {})
-    return Facts(**values)
+    in_inbox: Mapping[int, Any] = {} if event_id is None else {event_id: of_event}
+    if in_inbox and values["mapping"] and oldest:
+        in_inbox = {
+            each.id: each.parameters
+            for each in connection.execute(_IN_INBOX, {"audit_id": row.audit_id})
+        }
+    hints = [Hint(parameters or {}, event_id=id_) for id_, parameters in in_inbox.items()]
+    if run_id is not None:
+        hints.insert(0, Hint(of_run or {}, run_id=run_id))
+    return Facts(**values, hints=hints)
 
 
 def _facts(condition: Any) -> Executable:
@@ -83,6 +112,8 @@ def _facts(condition: Any) -> Executable:
         .offset(bindparam("last"))
         .scalar_subquery()
     )
+    youngest = select(func.max(AuditEvent.id)).where(AuditEvent.inbox == Audit.id).scalar_subquery()
+    in_inbox = aliased(AuditEvent)
     return (
         select(
             Audit.id.label("audit_id"),
@@ -100,10 +131,13 @@ def _facts(condition: Any) -> Executable:
             Webhook.paused,
             AuditRun.id.label("waiting_id"),
             AuditRun.parameters.label("waiting_parameters"),
+            in_inbox.id.label("event_id"),
+            in_inbox.parameters.label("event_parameters"),
             oldest.label("oldest"),
         )
         .outerjoin(Webhook, Webhook.audit_id == Audit.id)
         .outerjoin(AuditRun, and_(AuditRun.audit_id == Audit.id, AuditRun.slot == RunState.QUEUED))
+        .outerjoin(in_inbox, in_inbox.id == youngest)
         .where(Audit.deleted == 0, condition)
     )
 
@@ -111,6 +145,9 @@ def _facts(condition: Any) -> Executable:
 # Every request asks these, and to build them takes longer than to answer them.
 _BY_UUID = _facts(Audit.uuid.in_(bindparam("idents", expanding=True)))
 _BY_NAME = _facts(exactly(Audit.name, bindparam("ident")))
+_IN_INBOX = select(AuditEvent.id, AuditEvent.parameters).where(
+    AuditEvent.inbox == bindparam("audit_id")
+)
 _PARAMETERS = (
     select(Audit.parameters, Strategy.parameters_spec)
     .outerjoin(Strategy, Strategy.id == Audit.strategy_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is due?  Claim it, hand it to a worker thread, take over what lapsed."""
+"""What is due?  Take events out of the inbox, claim runs, hand them to workers, take over."""
 
 import dataclasses
 import datetime
@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
 from watcher.common.jitter import jittered
-from watcher.db import claims, runs
+from watcher.db import claims, inbox, runs
 from watcher.db.limits import LockWait
 from watcher.db.models import AuditRun
-from watcher.db.session import Database
+from watcher.db.session import Database, Lost
 from watcher.db.unchanged import Unchanged
 
 LOG = log.getLogger(__name__)
@@ -30,6 +30,9 @@ _CANDIDATES = 16
 _RESCUE_PAUSE = datetime.timedelta(seconds=1)
 """Between two looks for lapsed runs: engines die rarely, runs become due all the time."""
 
+
+_LOCKED_PAUSE = 1.0
+"""Seconds until the next look for events that could not be taken: somebody writes their audit."""
 
 _PATIENCE = 45.0
 """Seconds that a stop waits for runs in hand: less than the parent waits for the process."""
@@ -73,7 +76,7 @@ class Dispatcher:
         exhausted: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._options = conf.watcher_decision_engine
+        self._options, self._webhooks = conf.watcher_decision_engine, conf.webhooks
         self._database, self._lease, self._execute = database, lease, execute
         self._expire, self._exhausted, self._clock = expire, exhausted, clock
         self._wake = threading.Event()
@@ -86,6 +89,9 @@ class Dispatcher:
         """Runs that their worker left to their lease, as it could not write how they ended."""
         self._rescued_at: datetime.datetime | None = None
         self._unchanged = Unchanged(lease.duration, clock)
+        self._taking = threading.Lock()
+        self._locked = False
+        """Whether there are events whose audit somebody else held at the last look."""
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -159,6 +165,7 @@ class Dispatcher:
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""
         while True:
+            self._take_events(now)
             with self._database.reader() as session:
                 lapsed = self._lapsed(session, now)
                 due = runs.due(session, now, _CANDIDATES)
@@ -169,6 +176,24 @@ class Dispatcher:
             if len(due) < _CANDIDATES or self._stopping:
                 return None
             # Others took them all, or they have to cool down: what is due comes after them.
+
+    def _take_events(self, now: datetime.datetime) -> None:
+        """Queue runs for the events that have come, or let them join those that wait."""
+        with self._taking:
+            with self._database.reader() as session:
+                ready = inbox.ready(session)
+            self._locked = False
+            for audit_id in ready:
+                try:
+                    self._take_events_of(audit_id, now)
+                except LockWait:
+                    self._locked = True
+                except (Lost, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+                    LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
+
+    def _take_events_of(self, audit_id: int, now: datetime.datetime) -> None:
+        limit = self._webhooks.max_recorded_per_minute
+        self._database.write(lambda session: inbox.take(session, audit_id, limit, now))
 
     def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[tuple[_Claim, int]]:
         last = self._rescued_at
@@ -266,7 +291,7 @@ class Dispatcher:
             self._database.write(lambda session: runs.tell_held_up(session, held_up))
 
     def _pause(self, now: datetime.datetime) -> float:
-        poll = jittered(self._options.poll_interval)
+        poll = jittered(_LOCKED_PAUSE if self._locked else self._options.poll_interval)
         with self._database.reader() as session:
             next_due_at = runs.next_due_at(session, now)
         if next_due_at is None:

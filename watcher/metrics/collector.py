@@ -106,6 +106,7 @@ class DatabaseCollector(Collector):
         with self._database.reader() as session:
             counts = counters.totals(session)
             queue = gauges.queue(session, now)
+            inbox = gauges.inbox(session, now)
             ongoing = gauges.ongoing_runs(session, now)
             plans = gauges.plans(session)
             services = gauges.services(session, self._down_time, now)
@@ -121,6 +122,15 @@ class DatabaseCollector(Collector):
             "How long the first of the runs that wait could have begun already.",
             ("reason",),
             {(reason,): waiting.oldest for reason, waiting in queue.items()},
+        )
+        yield _gauge(
+            "watcher_inbox_events", "Events that no run acts on yet.", (), {(): inbox.number}
+        )
+        yield _gauge(
+            "watcher_inbox_oldest_seconds",
+            "How long the first of these events waits.",
+            (),
+            {(): inbox.oldest},
         )
         yield _gauge("watcher_runs_ongoing", "Runs under way.", (), {(): ongoing.number})
         yield _gauge(

@@ -2,15 +2,19 @@
 """Rows for tests: only what a test is about needs to be named."""
 
 import datetime
+import functools
 import itertools
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.common.event import Event
-from watcher.common.states import AuditState, AuditType
+from watcher.common.states import AuditState, AuditType, Decision
 from watcher.common.webhook import Facts
-from watcher.db import events, models
+from watcher.db import events, inbox, models
+from watcher.db.models import AuditEvent
+from watcher.db.session import Database
 
 _number = itertools.count(1)
 
@@ -69,14 +73,46 @@ def accepted(
     now: datetime.datetime,
     event: Event | None = None,
     parameters: dict[str, Any] | None = None,
-    **values: Any,
-) -> events.Recorded:
-    """An event that was let in; *values* are facts."""
+    max_recorded: int = 60,
+) -> AuditEvent:
+    """An event that was let in and that an engine has looked at."""
+    row = appended(session, audit_id, now, event, parameters)
+    inbox.take(session, audit_id, max_recorded, now)
+    session.refresh(row)
+    return row
+
+
+def appended(
+    session: Session,
+    audit_id: int,
+    now: datetime.datetime,
+    event: Event | None = None,
+    parameters: dict[str, Any] | None = None,
+    decision: str = Decision.ACCEPTED,
+    reason: str | None = None,
+) -> AuditEvent:
+    """An event as the API writes it."""
     event = event or Event(source="generic")
-    return events.accept(session, facts(audit_id, **values), event, parameters or {}, now)
+    row = events.row(facts(audit_id), event, now, decision, reason, parameters)
+    events.append(session.connection(), [row])
+    return session.scalars(select(AuditEvent).where(AuditEvent.uuid == row["uuid"])).one()
 
 
 def _added(session: Session, row: Any) -> Any:
     session.add(row)
     session.flush()
     return row
+
+
+def take(
+    database: Database,
+    max_recorded: int = 60,
+    now: datetime.datetime = datetime.datetime(9999, 1, 1),
+) -> None:
+    """What an engine does with the inbox."""
+    with database.reader() as session:
+        ready = inbox.ready(session)
+    for audit_id in ready:
+        database.write(
+            functools.partial(inbox.take, audit_id=audit_id, max_recorded=max_recorded, now=now)
+        )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of an event at the door: one decision, with its reason, from facts alone."""
+"""Whether an audit takes an event: one decision, with its reason, from facts alone."""
 
 import dataclasses
 import datetime
@@ -34,7 +34,7 @@ MAX_PARAMETERS: Final = 64 * 1024
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """QUEUED means let in: whether the event queues a run or joins one, the queue says."""
+    """ACCEPTED, IGNORED or REJECTED."""
 
     decision: str
     reason: str | None = None
@@ -50,7 +50,7 @@ def decide(facts: Facts, event: Event, now: datetime.datetime) -> Verdict:
             if sentence := applies(facts, event, now):
                 decision = Decision.IGNORED if reason in _IGNORED else Decision.REJECTED
                 return Verdict(decision, reason, sentence)
-        return Verdict(Decision.QUEUED, parameters=_parameters(facts, event))
+        return Verdict(Decision.ACCEPTED, parameters=_parameters(facts, event))
     except Invalid as error:
         return Verdict(Decision.REJECTED, BAD_PARAMETERS, str(error))
 

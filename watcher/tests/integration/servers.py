@@ -63,6 +63,8 @@ class ServerTestCase(TestCase):
             "connection", url.render_as_string(hide_password=False), group="database"
         )
         self.conf.set_override("max_pool_size", 20, group="database")
+        # A machine that is busy with other tests is not a database that is away.
+        self.conf.set_override("call_timeout", 120, group="database")
         self.database = Database(self.conf)
         self.addCleanup(self.database.dispose)
 

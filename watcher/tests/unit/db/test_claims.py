@@ -38,8 +38,7 @@ class ClaimsTest(base.DatabaseTestCase):
             factories.accepted(session, self.audit.id, now, parameters=parameters)
 
     def claim(self, now: datetime.datetime = NOW) -> AuditRun | None:
-        with self.database.reader() as session:
-            waiting = runs.waiting(session, self.audit.id)
+        waiting = self.waiting()
         assert waiting is not None
         with self.database.writer() as session:
             return claims.claim(session, waiting.id, LEASE, now)
@@ -78,10 +77,12 @@ class ClaimsTest(base.DatabaseTestCase):
             audits.change(session, session.get_one(Audit, self.audit.id), {"state": state}, NOW)
 
     def waiting(self) -> AuditRun | None:
+        factories.take(self.database)
         with self.database.reader() as session:
             return runs.waiting(session, self.audit.id)
 
     def events(self) -> list[tuple[Any, Any, str]]:
+        factories.take(self.database)
         """What each event asked for, what its run has, and the state of that."""
         with self.database.reader() as session:
             rows = session.execute(
@@ -201,7 +202,8 @@ class ParametersTest(ClaimsTest):
         self.post(A)
         run = self.claim()
         with self.database.writer() as session:
-            factories.accepted(session, self.audit.id, NOW, debounce=300)
+            session.scalars(select(Webhook)).one().debounce = 300
+            factories.accepted(session, self.audit.id, NOW)
         self.put_back(run, NOW + MINUTE)
         self.assertEqual(NOW + 5 * MINUTE, self.waiting().not_before)
 
@@ -241,7 +243,7 @@ class ParametersTest(ClaimsTest):
         self.assertEqual({RunState.CANCELLED}, {state for _, _, state in self.events()})
 
     def test_a_run_that_was_due_before_the_end_time_happens_after_it(self) -> None:
-        """The hint came in time, and the door takes no more of them."""
+        """The hint came in time, and no more are let in."""
         with self.database.writer() as session:
             session.get_one(Audit, self.audit.id).end_time = NOW + SECOND
         self.post(A)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import Invalid, LostClaim
 from watcher.common.event import Event
-from watcher.common.states import AuditState, AuditType, RunState
+from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.common.webhook import Facts
 from watcher.db import audits, claims, events, models, runs, webhooks
 from watcher.db.models import Audit, AuditEvent, AuditRun
@@ -115,19 +115,24 @@ class Queue(RuleBasedStateMachine):
     def pass_time(self, seconds: int) -> None:
         self.now += datetime.timedelta(seconds=seconds)
 
+    @rule()
+    def take(self) -> None:
+        """What an engine does with the inbox."""
+        factories.take(self.database, CAP)
+
     @rule(engine=st.sampled_from(ENGINES))
     def claim(self, engine: str) -> None:
         with self.database.reader() as session:
             ids = runs.due(session, self.now, 10)
         for run_id in ids[:1]:
-            self.take(claims.claim, run_id, engine)
+            self.hold(claims.claim, run_id, engine)
 
     @rule(engine=st.sampled_from(ENGINES))
     def take_over(self, engine: str) -> None:
         with self.database.reader() as session:
             ids = claims.lapsed(session, self.now, 10, engine)
         for run_id in ids[:1]:
-            self.take(claims.take_over, run_id, engine)
+            self.hold(claims.take_over, run_id, engine)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -188,12 +193,17 @@ class Queue(RuleBasedStateMachine):
         with self.database.reader() as session:
             rows = session.execute(
                 select(AuditEvent, AuditRun, Audit.state)
-                .join(AuditRun, AuditRun.id == AuditEvent.run_id)
-                .join(Audit, Audit.id == AuditRun.audit_id)
+                .join(Audit, Audit.id == AuditEvent.audit_id)
+                .outerjoin(AuditRun, AuditRun.id == AuditEvent.run_id)
             ).all()
         written = {alarm.event_uuid for alarm in self.alarms if alarm.event_uuid}
         assert {event.uuid for event, _, _ in rows} == written
         for event, run, audit_state in rows:
+            assert (event.inbox is None) == (run is not None or event.decision == Decision.REJECTED)
+            if run is None:
+                assert event.inbox or audit_state == AuditState.CANCELLED
+                continue
+            assert event.decision in (Decision.QUEUED, Decision.COALESCED)
             assert event.audit_id == run.audit_id
             if run.state == RunState.CANCELLED:
                 assert audit_state == AuditState.CANCELLED
@@ -236,18 +246,18 @@ class Queue(RuleBasedStateMachine):
         if facts.state not in AuditState.TRIGGERABLE:
             return
         event = Event(source="generic", delivery=delivery)
-        with self.database.reader() as session:
-            first = events.repeated(session, facts, event)
-        if first is None and events.covered(facts, parameters):
-            uuid = None
-        else:
-            recorded = self.database.write(
-                lambda session: events.accept(session, facts, event, parameters, began)
-            )
-            assert recorded.repeated == (first is not None)
-            if recorded.repeated:
+        key = events.delivery(facts, event)
+        with self.database.connection(writes=True) as connection:
+            first = events.known(connection, {key} if key else ())
+            if first:
+                events.repeat(connection, first[key].uuid)
                 return
-            uuid = recorded.event_uuid
+            uuid = None
+            hints = [hint.parameters for hint in facts.hints]
+            if facts.full_until is None or parameters not in hints:
+                row = events.row(facts, event, began, Decision.ACCEPTED, None, parameters)
+                events.append(connection, [row])
+                uuid = row["uuid"]
         self.alarms.append(Alarm(facts.audit_id, parameters, began, uuid))
 
     def state(self, audit_id: int) -> str | None:
@@ -257,7 +267,7 @@ class Queue(RuleBasedStateMachine):
     def lease(self, engine: str) -> claims.Lease:
         return claims.Lease(engine, engine, DURATION)
 
-    def take(self, way: Callable[..., AuditRun | None], run_id: int, engine: str) -> None:
+    def hold(self, way: Callable[..., AuditRun | None], run_id: int, engine: str) -> None:
         run = self.database.write(
             lambda session: way(session, run_id, self.lease(engine), self.now)
         )
@@ -304,6 +314,7 @@ class Queue(RuleBasedStateMachine):
         while self.unfinished() and self.now < BEGINNING + datetime.timedelta(days=1):
             self.pass_time(31)
             self.take_over("engine-1")
+            self.take()
             self.claim("engine-2")
             for claim in list(self.claims):
                 self.let_go(
@@ -323,7 +334,12 @@ class Queue(RuleBasedStateMachine):
                 .join(Audit, AuditRun.audit_id == Audit.id)
                 .where(AuditRun.state.not_in(OVER), Audit.state != AuditState.SUSPENDED)
             )
-            return bool(rows.first())
+            in_inbox = session.scalars(
+                select(AuditEvent.id)
+                .join(Audit, AuditEvent.audit_id == Audit.id)
+                .where(AuditEvent.inbox.is_not(None), Audit.state != AuditState.SUSPENDED)
+            )
+            return bool(rows.first() or in_inbox.first())
 
 
 class QueueRulesTest(base.DatabaseTestCase):

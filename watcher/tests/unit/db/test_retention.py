@@ -54,6 +54,8 @@ class ForgetEventsTest(base.DatabaseTestCase):
             self.event(3 * DAY, RunState.QUEUED),
             self.event(3 * DAY, RunState.ONGOING),
         }
+        with self.database.writer() as session:
+            kept.add(factories.appended(session, self.audit_id, NOW - 3 * DAY).uuid)
         self.event(3 * DAY, RunState.FAILED)
         self.event(3 * DAY)
         before = self.totals()

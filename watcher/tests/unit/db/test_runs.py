@@ -6,7 +6,7 @@ from sqlalchemy import select
 from watcher.common.errors import LostClaim
 from watcher.common.event import Event
 from watcher.common.states import AuditType, Decision, RunState
-from watcher.db import claims, events, runs
+from watcher.db import claims, runs
 from watcher.db.models import AuditEvent, AuditRun
 from watcher.tests import base, factories
 
@@ -74,6 +74,7 @@ class RunsTest(base.DatabaseTestCase):
             event = factories.accepted(session, audit.id, NOW)
             younger = session.get_one(AuditRun, event.run_id)
             claims.put_back(session, claimed, NOW, NOW + MINUTE, "The cloud was away.")
+        factories.take(self.database)
         with self.database.reader() as session:
             owners = session.scalars(select(AuditEvent.run_id)).all()
         self.assertEqual([younger.id, younger.id], owners)
@@ -106,25 +107,7 @@ class EventsTest(base.DatabaseTestCase):
             row = session.scalars(select(AuditEvent).order_by(AuditEvent.id)).first()
         self.assertEqual((run.id, run.id, 1), (first.run_id, second.run_id, run.coalesced_count))
         self.assertEqual((Decision.QUEUED, Decision.COALESCED), (first.decision, second.decision))
-        self.assertEqual(first.event_uuid, row.uuid)
+        self.assertEqual(first.uuid, row.uuid)
         for field in ("alarm_name", "alarm_id", "severity", "reason", "request_id"):
             self.assertEqual(getattr(event, field), getattr(row, field))
         self.assertIn("reason_data", row.payload)
-
-    def test_an_event_that_is_ignored_has_a_reason_and_no_run(self) -> None:
-        with self.database.writer() as session:
-            audit = factories.audit(session, audit_type=AuditType.EVENT)
-            refused = events.refuse(
-                session,
-                factories.facts(audit.id),
-                Event(source="aodh"),
-                Decision.IGNORED,
-                "paused",
-                NOW,
-            )
-            row = session.scalars(select(AuditEvent)).one()
-            self.assertEqual(refused.event_uuid, row.uuid)
-            self.assertEqual(
-                (None, Decision.IGNORED, "paused"), (row.run_id, row.decision, row.decision_reason)
-            )
-            self.assertIsNone(runs.waiting(session, audit.id))

@@ -62,8 +62,9 @@ class AwayTest(base.TestCase):
                 with away, database.reader() as session:
                     session.execute(select(Goal.id))
                 work = mock.Mock()
-                for write in (database.write, database.write_plainly):
-                    self.assertRaises(db_exception.DBConnectionError, write, work)
+                self.assertRaises(db_exception.DBConnectionError, database.write, work)
+                with away, database.connection():
+                    work()
                 work.assert_not_called()
 
     def test_who_waits_for_it_can_be_stopped(self) -> None:
@@ -116,22 +117,16 @@ class WriteTest(base.DatabaseTestCase):
         with self.database.reader() as session:
             self.assertEqual([goal_id], session.scalars(select(Goal.id)).all())
 
-    def test_starts_over_without_the_orm_too(self) -> None:
-        losses = ["seen by itself", "seen by the database"]
+    def test_starts_over_when_it_sees_itself_that_another_was_first(self) -> None:
+        work = mock.Mock(side_effect=[Lost, "won"])
+        self.assertEqual("won", self.database.write(work))
+
+    def test_a_plain_connection_commits_too(self) -> None:
         row = insert(Goal.__table__).values(name="a", display_name="a", efficacy_specification=[])
-
-        def work(connection):
+        with self.database.connection(writes=True) as connection:
             connection.execute(row)
-            loss = losses.pop() if losses else None
-            if loss == "seen by itself":
-                raise Lost
-            if loss == "seen by the database":
-                connection.execute(row)
-
-        self.database.write_plainly(work)
-        self.assertEqual([], losses)
-        with self.database.reader() as session:
-            self.assertEqual(["a"], session.scalars(select(Goal.name)).all())
+        with self.database.connection() as connection:
+            self.assertEqual(["a"], list(connection.scalars(select(Goal.name))))
 
     def test_gives_up_in_the_end(self) -> None:
         work = mock.Mock(side_effect=db_exception.DBDeadlock())

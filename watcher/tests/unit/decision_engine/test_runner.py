@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from watcher.cloud import Cloud
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
-from watcher.db import claims, runs
+from watcher.db import claims, inbox, runs
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -76,6 +76,7 @@ class RunnerTest(base.DatabaseTestCase):
     def claim(self, audit: Audit) -> AuditRun:
         now = timeutils.utcnow()
         with self.database.writer() as session:
+            inbox.take(session, audit.id, 60, now)
             waiting = runs.waiting(session, audit.id) or runs.enqueue(session, audit.id, now, now)
             waiting.not_before = now
             session.flush()
@@ -319,7 +320,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual(RunState.CANCELLED, self.reload(run).state)
         younger = self.reload(younger)
         self.assertEqual(
-            (RunState.QUEUED, 1, 1), (younger.state, younger.attempt, younger.coalesced_count)
+            (RunState.QUEUED, 1, 0), (younger.state, younger.attempt, younger.coalesced_count)
         )
         self.assertLess(now, younger.not_before)
 

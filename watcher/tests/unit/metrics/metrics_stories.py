@@ -119,6 +119,12 @@ watcher_queue_oldest_seconds{reason="cooldown"} 0.0
 watcher_queue_oldest_seconds{reason="plan_ongoing"} 0.0
 watcher_queue_oldest_seconds{reason="run_ongoing"} 0.0
 watcher_queue_oldest_seconds{reason="audit_suspended"} 0.0
+# HELP watcher_inbox_events Events that no run acts on yet.
+# TYPE watcher_inbox_events gauge
+watcher_inbox_events 1.0
+# HELP watcher_inbox_oldest_seconds How long the first of these events waits.
+# TYPE watcher_inbox_oldest_seconds gauge
+watcher_inbox_oldest_seconds 1.5
 # HELP watcher_runs_ongoing Runs under way.
 # TYPE watcher_runs_ongoing gauge
 watcher_runs_ongoing 0.0
@@ -191,6 +197,7 @@ class MetricsStories(TestCase):
                     decision_reason=reason,
                 )
             )
+        factories.appended(session, audit.id, NOW - 1.5 * SECOND)
         plan = factories.action_plan(session, audit, strategy, state=PlanState.FAILED)
         for state in (
             ActionState.SUCCEEDED,
@@ -321,7 +328,7 @@ class MetricsStories(TestCase):
             self.roll()
             self.assertEqual(before, self.values(*shown))
         self.assertEqual({2}, {len(mark.open) for mark in self.marks(counters.RUNS_TABLE)})
-        self.assertEqual({0}, {len(mark.open) for mark in self.marks(counters.EVENTS_TABLE)})
+        self.assertEqual({1}, {len(mark.open) for mark in self.marks(counters.EVENTS_TABLE)})
 
         with self.database.writer() as session:
             run = session.get_one(models.AuditRun, waiting.id)

@@ -28,7 +28,7 @@ def outcome(event=EVENT, **values):
 
 class TestDecide(base.TestCase):
     def test_the_state_decides(self):
-        admitted = (Decision.QUEUED, None)
+        admitted = (Decision.ACCEPTED, None)
         expected = {
             AuditState.PENDING: admitted,
             AuditState.ONGOING: admitted,
@@ -51,7 +51,7 @@ class TestDecide(base.TestCase):
         outside = (Decision.IGNORED, "outside_window")
         self.assertEqual(outside, outcome(start_time=NOW + HOUR))
         self.assertEqual(outside, outcome(end_time=NOW))
-        self.assertEqual((Decision.QUEUED, None), outcome(start_time=NOW, end_time=NOW + HOUR))
+        self.assertEqual((Decision.ACCEPTED, None), outcome(start_time=NOW, end_time=NOW + HOUR))
 
     def test_a_paused_webhook_ignores_all(self):
         self.assertEqual((Decision.IGNORED, "paused"), outcome(paused=True))
@@ -61,7 +61,7 @@ class TestDecide(base.TestCase):
         self.assertEqual((Decision.IGNORED, "resolved"), outcome(resolved))
 
     def test_the_filter(self):
-        self.assertEqual((Decision.QUEUED, None), outcome(filter="host == 'compute-1'"))
+        self.assertEqual((Decision.ACCEPTED, None), outcome(filter="host == 'compute-1'"))
         self.assertEqual((Decision.IGNORED, "filtered"), outcome(filter="host == 'compute-2'"))
         self.assertEqual((Decision.IGNORED, "filtered"), outcome(filter="nothing"))
 
@@ -144,7 +144,7 @@ class TestAllThereIs(base.TestCase):
             schema={"properties": {"node": {}}},
             mapping={"node": mapped} if mapped else {},
         )
-        self.assertIn(verdict.decision, (Decision.QUEUED, *admission.REASONS))
+        self.assertIn(verdict.decision, (Decision.ACCEPTED, *admission.REASONS))
         self.assertIn(verdict.reason, admission.REASONS.get(verdict.decision, (None,)))
-        self.assertEqual(verdict.decision == Decision.QUEUED, not verdict.sentence)
+        self.assertEqual(verdict.decision == Decision.ACCEPTED, not verdict.sentence)
         json.dumps(verdict.parameters)

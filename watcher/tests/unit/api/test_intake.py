@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one route of an event: look, decide, append."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import fixtures
+from oslo_db.exception import DBDataError, DBDuplicateEntry
+from sqlalchemy import func, select
+
+from watcher.api.flood import Flood
+from watcher.api.intake import Intake, Message, Received
+from watcher.common.errors import NotFound, Unauthorized
+from watcher.common.event import Event
+from watcher.common.states import AuditState, AuditType, Decision
+from watcher.common.webhook import Facts
+from watcher.db import events
+from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
+from watcher.tests import factories
+from watcher.tests.base import DatabaseTestCase, statements
+
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
+REPEATED = {"delivery": "key:1"}
+
+
+def pass_all(facts: Facts) -> None:
+    """Nobody is asked for anything."""
+
+
+class IntakeTestCase(DatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.conf.set_override("max_recorded_per_minute", 3, group="webhooks")
+        with self.database.writer() as session:
+            spec = {"properties": {"n": {"type": "string"}}}
+            strategy = factories.strategy(session, factories.goal(session), parameters_spec=spec)
+            for name in "ab":
+                factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name=name)
+        self.flood = Flood(self.database)
+        self.addCleanup(self.flood.stop)
+        self.intake = Intake(self.conf, self.database, self.flood)
+
+    def message(self, name: str = "a", **values: Any) -> Message:
+        return Message(name, Event("generic", **values), NOW)
+
+    def post(
+        self, name: str = "a", check: Callable[[Facts], None] = pass_all, **values: Any
+    ) -> Received:
+        return self.intake.receive(self.message(name, **values), check)
+
+    def rows(self) -> list[AuditEvent]:
+        with self.database.reader() as session:
+            return list(session.scalars(select(AuditEvent).order_by(AuditEvent.id)))
+
+    def set_audits(self, state: str) -> None:
+        with self.database.writer() as session:
+            for audit in session.scalars(select(Audit)):
+                audit.state = state
+
+
+class ReceiveTest(IntakeTestCase):
+    def test_an_event_is_accepted_and_nothing_else_is_written(self) -> None:
+        received = self.post("b")
+        [row] = self.rows()
+        self.assertEqual(
+            (Decision.ACCEPTED, row.uuid, row.audit_id, row.audit_id),
+            (received.decision, received.event_uuid, received.facts.audit_id, row.inbox),
+        )
+        with self.database.reader() as session:
+            self.assertEqual(0, session.scalar(select(func.count(AuditRun.id))))
+
+    def test_what_is_written_costs_one_look_and_one_insert(self) -> None:
+        executed = statements(self.database)
+        for delivery, looks in ((None, 1), ("x", 2)):
+            executed.clear()
+            self.post(delivery=delivery)
+            self.assertEqual(
+                ["BEGIN", *["SELECT"] * looks, "BEGIN", "INSERT"],
+                [each.split()[0] for each in executed],
+            )
+
+    def test_an_engine_is_rung_for_when_nothing_waits_yet(self) -> None:
+        self.assertEqual([True, False], [self.post().news for _ in range(2)])
+        factories.take(self.database)
+        self.assertFalse(self.post().news)
+
+    def test_who_is_not_let_in_leaves_nothing(self) -> None:
+        def check(facts: Facts) -> None:
+            raise Unauthorized("no", "Basic")
+
+        self.assertRaises(Unauthorized, self.post, check=check)
+        self.assertRaises(NotFound, self.post, "nobody")
+        self.assertEqual([], self.rows())
+
+    def test_an_event_that_the_database_refuses_fails_alone(self) -> None:
+        append = events.append
+
+        def fussy(connection: Any, rows: Any) -> None:
+            if any(row["reason"] == "bad" for row in rows):
+                raise DBDataError("bad")
+            append(connection, rows)
+
+        self.useFixture(fixtures.MockPatchObject(events, "append", fussy))
+        self.post("b")
+        self.assertRaises(DBDataError, self.post, reason="bad")
+        self.assertEqual(1, len(self.rows()))
+
+
+class RepetitionTest(IntakeTestCase):
+    def test_counts_on_the_first_row(self) -> None:
+        first, again = self.post(**REPEATED), self.post(**REPEATED)
+        self.assertEqual((True, first.event_uuid), (again.repeated, again.event_uuid))
+        self.assertEqual([2], [row.deliveries for row in self.rows()])
+
+    def test_one_that_comes_at_the_same_time_does_too(self) -> None:
+        append = events.append
+        others = [self.message(**REPEATED)]
+
+        def late(connection: Any, rows: Any) -> None:
+            if others:
+                connection.rollback()
+                self.intake.receive(others.pop(), pass_all)
+                raise DBDuplicateEntry
+            append(connection, rows)
+
+        self.useFixture(fixtures.MockPatchObject(events, "append", late))
+        self.intake._commits._patience = 0
+        self.assertTrue(self.post(**REPEATED).repeated)
+        self.assertEqual([2], [row.deliveries for row in self.rows()])
+
+    def test_is_known_beyond_what_is_recorded(self) -> None:
+        self.post(**REPEATED)
+        for _ in range(5):
+            self.post()
+        self.assertTrue(self.post(**REPEATED).repeated)
+        self.assertIsNone(self.post(delivery="key:2").event_uuid)
+
+    def test_of_another_audit_is_another_message(self) -> None:
+        self.post("b", **REPEATED)
+        self.assertFalse(self.post(**REPEATED).repeated)
+
+    def test_of_a_rejected_event_is_decided_anew(self) -> None:
+        self.set_audits(AuditState.SUSPENDED)
+        self.assertEqual(Decision.REJECTED, self.post(**REPEATED).decision)
+        self.set_audits(AuditState.PENDING)
+        self.assertEqual(Decision.ACCEPTED, self.post(**REPEATED).decision)
+        factories.take(self.database)
+        self.set_audits(AuditState.SUSPENDED)
+        again = self.post(**REPEATED)
+        self.assertEqual((True, Decision.QUEUED), (again.repeated, again.decision))
+
+
+class StormTest(IntakeTestCase):
+    def test_what_waits_in_the_inbox_covers_what_comes(self) -> None:
+        for _ in range(10):
+            received = self.post()
+        self.assertEqual((Decision.COALESCED, None), (received.decision, received.event_uuid))
+        self.assertEqual(3, len(self.rows()))
+        self.flood.flush()
+        factories.take(self.database, 3)
+        self.flood.flush()
+        self.assertEqual([9], self.coalesced())
+
+    def test_so_does_the_run_that_waits(self) -> None:
+        for _ in range(3):
+            self.post()
+        factories.take(self.database, 3)
+        executed = statements(self.database)
+        self.assertIsNone(self.post().event_uuid)
+        self.assertEqual(["BEGIN", "SELECT"], [each.split()[0] for each in executed])
+        self.flood.flush()
+        self.assertEqual([3], self.coalesced())
+
+    def test_what_is_refused_fills_the_minute_too(self) -> None:
+        self.set_audits(AuditState.SUSPENDED)
+        for _ in range(10):
+            self.assertEqual(Decision.REJECTED, self.post().decision)
+        self.assertEqual(3, len(self.rows()))
+
+    def test_parameters_that_are_new_are_recorded_nevertheless(self) -> None:
+        with self.database.writer() as session:
+            for audit in session.scalars(select(Audit)):
+                session.add(Webhook(audit_id=audit.id, auth="secret", parameters={"n": "n"}))
+
+        def posted(node: str) -> bool:
+            return self.post(payload={"n": node}).event_uuid is not None
+
+        self.assertEqual([True] * 3 + [False], [posted("a") for _ in range(4)])
+        self.assertEqual([True, False, False], [posted(node) for node in "bba"])
+
+    def coalesced(self) -> list[int]:
+        with self.database.reader() as session:
+            return list(session.scalars(select(AuditRun.coalesced_count)))
