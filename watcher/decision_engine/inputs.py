@@ -55,6 +55,7 @@ def make(
     before = functools.cache(earlier)
     cloud = functools.cache(collectors.compute)
     remarks: list[Undone] = []
+    failed_moves: list[Mapping[str, Any]] = []
 
     @functools.cache
     def compute_model() -> ComputeModel:
@@ -64,6 +65,7 @@ def make(
             return model
         from watcher.decision_engine import restraints
 
+        failed_moves.extend(restraints.failed_moves(model, before().moves, conf, now))
         return restraints.restrained(
             model, before().moves, audit.id, audit.goal_id, conf, now, bound=bound
         )
@@ -95,6 +97,7 @@ def make(
         scoring_engine=catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
         remarks=remarks,
+        failed_moves=failed_moves,
     )
 
 

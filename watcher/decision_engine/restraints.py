@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from oslo_config import cfg
 
@@ -74,6 +75,28 @@ def failures(
                 server, last.destination, len(failed), last.ended, until, last.reason
             )
     return found
+
+
+def failed_moves(
+    model: ComputeModel,
+    moves: Iterable[EarlierMove],
+    options: cfg.ConfigOpts,
+    now: datetime.datetime,
+) -> list[dict[str, Any]]:
+    """What users see of the servers of *model* that are not tried again yet, as JSON."""
+    return [
+        {
+            "server": model.servers[model.server_index[uuid]].name,
+            "server_uuid": uuid,
+            "destination": failure.destination or None,
+            "failures": failure.count,
+            "last": failure.last.isoformat(),
+            "tried_again": failure.until.isoformat(),
+            "reason": failure.reason,
+        }
+        for uuid, failure in failures(moves, options, now).items()
+        if uuid in model.server_index
+    ]
 
 
 def restrained(

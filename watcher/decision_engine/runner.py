@@ -154,7 +154,7 @@ class Runner:
             actions,
             global_efficacy,
             indicators,
-            _summary(solution, left, kinds),
+            _summary(solution, left, kinds, given.failed_moves),
             solution.gain,
             left,
             _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
@@ -279,9 +279,16 @@ def _beyond(given: Inputs, solution: Solution) -> str:
     return restraints.beyond(given.bounds(), given.compute_model(), solution.actions)
 
 
-def _summary(solution: Solution, left: str, kinds: Sequence[Undone]) -> Mapping[str, Any]:
+def _summary(
+    solution: Solution,
+    left: str,
+    kinds: Sequence[Undone],
+    failed_moves: Sequence[Mapping[str, Any]],
+) -> Mapping[str, Any]:
     """What users see of a plan beside its actions: figures, gain, and what was left undone."""
     summary = dict(solution.summary)
+    if failed_moves:
+        summary["failed_moves"] = list(failed_moves)
     if solution.gain is not None:
         summary["gain"] = {"percent": solution.gain}
     if left:

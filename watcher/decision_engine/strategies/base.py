@@ -59,6 +59,8 @@ class Inputs:
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
     remarks: list[Undone] = dataclasses.field(default_factory=list)
     """What came up while the inputs were made, and is said with what the strategy left."""
+    failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
+    """The servers that are not tried again yet after failed migrations, as users see them."""
 
 
 class Strategy:

@@ -68,6 +68,12 @@ class OneFailsTest(FailingMovesTestCase):
             plan, moved = self.alarm()
             self.assertEqual((PlanState.SUCCEEDED, set()), (plan.state, moved))
             self.assertIsNone(plan.to_dict()["status_message"])
+            (failed,) = plan.to_dict()["summary"]["failed_moves"]
+            self.assertEqual(
+                ("best", "h2", 1), (failed["server"], failed["destination"], failed["failures"])
+            )
+            self.assertIn("the migration failed", failed["reason"])
+            self.assertLess(failed["last"], failed["tried_again"])
 
 
 class AllFailTest(FailingMovesTestCase):
