@@ -139,6 +139,14 @@ class ActionPlan(SoftDeleted, Base):
         Index("idx_action_plans_state", "state"),
         Index("idx_action_plans_audit_id_state", "audit_id", "state"),
         Index("idx_action_plans_updated_at", "updated_at"),
+        Index(
+            "idx_action_plans_unstarted",
+            "hostname",
+            "state",
+            "created_at",
+            mysql_length={"hostname": 4},
+            mariadb_length={"hostname": 4},
+        ),
     )
 
     uuid: Mapped[str | None] = mapped_column(String(36), default=new_uuid)

@@ -5,9 +5,10 @@ Each function does what a short transaction can do, and is called until it has f
 """
 
 import datetime
+import itertools
 from typing import Any, Final
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import Select, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from watcher.common.states import AuditType, PlanState
@@ -29,12 +30,20 @@ def forget_events(session: Session, before: datetime.datetime) -> int:
     Events that wait for a run, or whose run waits or is under way, stay, whatever their age.
     """
     active = exists().where(AuditRun.id == AuditEvent.run_id, AuditRun.slot.is_not(None))
-    ids = session.scalars(
-        select(AuditEvent.id)
-        .where(AuditEvent.received_at < before, AuditEvent.inbox.is_(None), ~active)
-        .order_by(AuditEvent.id)
-        .limit(BATCH)
-    ).all()
+    last = 0
+    while True:
+        # In the order in which they came, so that what is young is never looked through.
+        rows = session.execute(
+            select(AuditEvent.id, AuditEvent.received_at, AuditEvent.inbox.is_not(None) | active)
+            .where(AuditEvent.id > last)
+            .order_by(AuditEvent.id)
+            .limit(BATCH)
+        ).all()
+        old = list(itertools.takewhile(lambda row: row[1] < before, rows))
+        ids = [event_id for event_id, _, stays in old if not stays]
+        if ids or len(old) < BATCH:
+            break
+        last = old[-1][0]
     if ids:
         _delete(session, AuditEvent, ids)
     return len(ids)
@@ -48,31 +57,40 @@ def forget_plans(
     Those of CONTINUOUS audits that were replaced go if that was *replaced_before* another.
     What another service has left in this database stays as it was.
     """
+    ids = (
+        session.scalars(_unstarted(before).limit(_PLANS)).all()
+        or session.scalars(
+            _unstarted(replaced_before)
+            .where(
+                ActionPlan.state == PlanState.CANCELLED, Audit.audit_type == AuditType.CONTINUOUS
+            )
+            .limit(_PLANS)
+        ).all()
+    )
+    if not ids:
+        return 0
+    return _forget_actions(session, ids) or _forget_all_of(session, ids)
+
+
+def _unstarted(before: datetime.datetime) -> Select[int]:
+    """Ids of our plans that ended *before* a time, and that no applier has had."""
     ended_at = func.coalesce(ActionPlan.updated_at, ActionPlan.created_at)
     ours = exists().where(
         AuditRun.audit_id == ActionPlan.audit_id,
         or_(AuditRun.action_plan_id == ActionPlan.id, AuditRun.created_at <= ended_at),
     )
-    replaced = and_(
-        Audit.audit_type == AuditType.CONTINUOUS,
-        ActionPlan.state == PlanState.CANCELLED,
-        ended_at < replaced_before,
-    )
-    ids = session.scalars(
+    return (
         select(ActionPlan.id)
         .join(Audit, Audit.id == ActionPlan.audit_id)
         .where(
-            ActionPlan.deleted == 0,
             ActionPlan.hostname.is_(None),
             ActionPlan.state.in_(_ENDED),
-            or_(ended_at < before, replaced),
+            ActionPlan.created_at < before,  # for the index
+            ended_at < before,
+            ActionPlan.deleted == 0,
             ours,
         )
-        .limit(_PLANS)
-    ).all()
-    if not ids:
-        return 0
-    return _forget_actions(session, ids) or _forget_all_of(session, ids)
+    )
 
 
 def _forget_actions(session: Session, plan_ids: Any) -> int:

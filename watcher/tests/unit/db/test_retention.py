@@ -50,7 +50,6 @@ class ForgetEventsTest(base.DatabaseTestCase):
 
     def test_removes_old_events_that_nobody_waits_for(self) -> None:
         kept = {
-            self.event(DAY, RunState.SUCCEEDED),
             self.event(3 * DAY, RunState.QUEUED),
             self.event(3 * DAY, RunState.ONGOING),
         }
@@ -58,6 +57,7 @@ class ForgetEventsTest(base.DatabaseTestCase):
             kept.add(factories.appended(session, self.audit_id, NOW - 3 * DAY).uuid)
         self.event(3 * DAY, RunState.FAILED)
         self.event(3 * DAY)
+        kept.add(self.event(DAY, RunState.SUCCEEDED))
         before = self.totals()
 
         self.assertEqual(
@@ -66,6 +66,28 @@ class ForgetEventsTest(base.DatabaseTestCase):
 
         self.assertEqual(kept, self.kept())
         self.assertEqual(before, self.totals())
+
+    def test_those_that_stay_do_not_hold_up_the_others(self) -> None:
+        self.patch(retention, "BATCH", 2)
+        kept = {self.event(9 * DAY, RunState.QUEUED)}
+        with self.database.writer() as session:
+            run_id = session.scalars(select(AuditRun.id)).one()
+            for _ in range(4):
+                row = AuditEvent(
+                    audit_id=self.audit_id,
+                    run_id=run_id,
+                    received_at=NOW - 9 * DAY,
+                    source="generic",
+                    decision=Decision.COALESCED,
+                )
+                session.add(row)
+                session.flush()
+                kept.add(row.uuid)
+        self.event(8 * DAY)
+        self.assertEqual(
+            1, self.database.write(lambda session: retention.forget_events(session, NOW))
+        )
+        self.assertEqual(kept, self.kept())
 
     def test_removes_a_batch_at_a_time(self) -> None:
         self.patch(retention, "BATCH", 2)
@@ -101,7 +123,13 @@ class ForgetRunsTest(base.DatabaseTestCase):
         audit = self.audits[audit_type]
         with self.database.writer() as session:
             plan = factories.action_plan(
-                session, audit, self.strategy, state=state, updated_at=then, **values
+                session,
+                audit,
+                self.strategy,
+                state=state,
+                created_at=then,
+                updated_at=then,
+                **values,
             )
             for _ in range(2):
                 factories.action(session, plan, state=ActionState.CANCELLED)
