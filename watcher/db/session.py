@@ -28,6 +28,7 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
 
+from watcher.common.jitter import jittered
 from watcher.db import faults, limits
 
 LOG = log.getLogger(__name__)
@@ -108,7 +109,7 @@ class Database:
                 if attempt == _ATTEMPTS:
                     raise
                 LOG.debug("Transaction lost to another one, attempt %d", attempt)
-                time.sleep(0.002 * attempt)
+                time.sleep(jittered(0.002 * attempt))
         raise AssertionError("unreachable")
 
     def wait(self, stopped: threading.Event) -> None:
@@ -122,7 +123,7 @@ class Database:
                 if not told:
                     LOG.warning("The database does not answer; waiting for it: %s", error)
                 told = True
-                stopped.wait(_LOOK_AGAIN)
+                stopped.wait(jittered(_LOOK_AGAIN))
             else:
                 return
 

@@ -14,6 +14,8 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 
+from watcher.common.jitter import jittered
+
 LOG = log.getLogger(__name__)
 
 VERSION = "1.0"
@@ -88,7 +90,7 @@ class Cast:
                 pending = list(self._pending)
             failures = 0 if self._send(pending, failures) else failures + 1
             if failures:
-                self._stopped.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])
+                self._stopped.wait(jittered(_PAUSES[min(failures, len(_PAUSES)) - 1]))
 
     def _send(self, uuids: list[str], failures: int) -> bool:
         try:
@@ -153,7 +155,7 @@ class Starting:
                 if not failures:
                     LOG.warning("%s yet: %s", self._trouble, error)
                 failures += 1
-                self._stopped.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])
+                self._stopped.wait(jittered(_PAUSES[min(failures, len(_PAUSES)) - 1]))
             else:
                 if failures:
                     LOG.info("%s: that is over", self._trouble)
