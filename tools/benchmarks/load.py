@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 PROCESSES = 2
-_WARM_UP = 3.0
+WARM_UP = 3.0
 """Seconds in which both workers of a server load what they need."""
 
 _LEAVES = 1 / 50
@@ -97,7 +97,7 @@ def _work(
     try:
         calls = [make(*arguments) for _ in range(clients)]
         barrier.wait(60)
-        begin = time.perf_counter() + _WARM_UP
+        begin = time.perf_counter() + WARM_UP
         times: list[list[float]] = [[] for _ in calls]
         errors: list[str] = []
 

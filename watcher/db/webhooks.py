@@ -137,7 +137,7 @@ def _facts(condition: Any) -> Executable:
         )
         .outerjoin(Webhook, Webhook.audit_id == Audit.id)
         .outerjoin(AuditRun, and_(AuditRun.audit_id == Audit.id, AuditRun.slot == RunState.QUEUED))
-        .outerjoin(in_inbox, in_inbox.id == youngest)
+        .outerjoin(in_inbox, and_(in_inbox.inbox == Audit.id, in_inbox.id == youngest))
         .where(Audit.deleted == 0, condition)
     )
 

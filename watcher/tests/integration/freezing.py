@@ -15,6 +15,8 @@ class Freezing:
         self._sockets: list[socket.socket] = []
         self._frozen: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self.swallowed = threading.Event()
+        """Set when somebody has sent what gets lost."""
 
     @property
     def port(self) -> int:
@@ -50,7 +52,9 @@ class Freezing:
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
                 # A frozen pair goes on reading, so that the kernel goes on acknowledging.
-                if source not in self._frozen:
+                if source in self._frozen:
+                    self.swallowed.set()
+                else:
                     sink.sendall(piece)
         for each in (source, sink):
             with contextlib.suppress(OSError):
