@@ -14,6 +14,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.common.errors import MetricsUnavailable
+from watcher.common.jitter import jittered
 
 LOG = log.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Queries:
             if not left or not problem.again:
                 break
             LOG.warning("Asked %s for %s, but %s", self._datasource, about, problem)
-            if self._wait(pause):
+            if self._wait(jittered(pause)):
                 problem = Failed("the service is stopping")
                 break
             pause = min(pause * 2, self._options.query_interval * _LONGEST_PAUSE)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watcher.common.errors import Invalid, MetricsUnavailable, NotFound
+from watcher.decision_engine.datasources import queries
 from watcher.decision_engine.datasources.source import Datasource, Tools
 from watcher.tests.base import TestCase
 from watcher.tests.emulated.server import EmulatedServer, Fault
@@ -24,6 +25,7 @@ class DatasourceTest(TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.waits: list[float] = []
+        self.patch(queries, "jittered", lambda seconds: seconds)
         self.stopping = False
         self.server = self.useFixture(EmulatedServer(self.service))
         self.source = self.make()
