@@ -21,11 +21,9 @@ from oslo_middleware import (
 from oslo_policy.policy import Enforcer
 
 from watcher import policies
-from watcher.api import auth, bodies, microversions, paths, wsgi
+from watcher.api import auth, bodies, credentials, microversions, paths, wsgi
 from watcher.api.auth import Authenticated
 from watcher.api.controllers.root import Root
-from watcher.api.credentials import Veiled
-from watcher.api.errors import Errors
 from watcher.api.flood import Flood
 from watcher.api.microversions import Versioned
 from watcher.api.resource import Collaborators, Request
@@ -109,26 +107,19 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
     """From the outside in."""
     proxied = conf.oslo_middleware.enable_proxy_headers_parsing
     return [
-        # First, so that nothing further in can write a secret down.
-        Veiled,
-        # Names the request before anything can go wrong with it.
-        lambda application: _named(application, conf),
         # Around all that may answer without reading the body.  How large one may be is for
         # those who read it (bodies.read), because an alarm may be larger than a request.
         bodies.Drained,
-        # Browsers ask for permission without a token, and need the headers on errors too.
-        lambda application: _cross_origin(application, conf),
+        # Before anything can go wrong with the request, or write a secret down.
+        lambda application: _named(application, conf),
         # Before everything that looks at the host, for the links in answers.  Without a proxy
         # it does nothing, in time that each alarm would pay for.
         *([lambda application: HTTPProxyToWSGI(application, conf)] if proxied else []),
-        # What follows decides by the path, so it must be the one that is routed.
-        paths.Paths,
-        # A load balancer has no token and needs no version.
-        lambda application: _healthcheck(application, conf),
-        # Outside of errors, for their answers carry the version too.
-        Versioned,
+        # What follows decides by the path, so it must be the one that is routed.  A load
+        # balancer has no token and needs no version.
+        lambda application: paths.Paths(application, Healthcheck(application, conf)),
         # Outside of all that raises.
-        Errors,
+        Versioned,
         # Before anybody reads a body.
         lambda application: bodies.FewLarge(application, conf.api.threads),
         # Last, right before the controllers that ask who calls.
@@ -137,33 +128,19 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
 
 
 def _named(application: Application, conf: cfg.ConfigOpts) -> Application:
-    names = RequestId(application, conf)
+    """Hide secrets, give the request a name, and let browsers from elsewhere ask for permission.
+
+    They do that without a token, and need the headers on errors, too.
+    """
+    names, cross_origin = RequestId(application, conf), CORS(application, conf)
 
     def name(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        credentials.hide(environ)
         names.set_global_req_id(webob.Request(environ))
         environ[request_id.ENV_REQUEST_ID] = given = generate_request_id()
         header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, given)
-        return application(environ, wsgi.adding(start_response, [header]))
-
-    return name
-
-
-def _cross_origin(application: Application, conf: cfg.ConfigOpts) -> Application:
-    cross_origin = CORS(application, conf)
-
-    def choose(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         asked = "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS"
         chosen = cross_origin if asked else application
-        return chosen(environ, start_response)
+        return chosen(environ, wsgi.adding(start_response, [header]))
 
-    return choose
-
-
-def _healthcheck(application: Application, conf: cfg.ConfigOpts) -> Application:
-    health = Healthcheck(application, conf)
-
-    def choose(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        asked = environ["PATH_INFO"] == paths.HEALTHCHECK
-        return (health if asked else application)(environ, start_response)
-
-    return choose
+    return name

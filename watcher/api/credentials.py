@@ -32,22 +32,13 @@ _WHOLE_URLS: Final = ("REQUEST_URI", "RAW_URI")
 """Where servers keep the URL as it came; some write their access logs from it afterwards."""
 
 
-class Veiled:
-    """Takes secrets out of requests to webhooks, in the environment that the server holds, too.
+def hide(environ: dict[str, Any]) -> None:
+    """Take secrets out of a request to a webhook, in the environment that the server holds, too.
 
     By a word of the path alone, because nobody has settled yet how a path is spelled.
     """
-
-    def __init__(self, application: Any) -> None:
-        self._application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        if "webhooks" in environ.get("PATH_INFO", ""):
-            _veil(environ)
-        return self._application(environ, start_response)
-
-
-def _veil(environ: dict[str, Any]) -> None:
+    if "webhooks" not in environ.get("PATH_INFO", ""):
+        return
     query, secrets = credentials.from_query(environ.get("QUERY_STRING", ""))
     secrets += credentials.from_authorization(environ.pop("HTTP_AUTHORIZATION", ""))
     environ["QUERY_STRING"] = query

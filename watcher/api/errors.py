@@ -10,7 +10,6 @@ from oslo_db import exception as db_errors
 from oslo_log import log
 from webob import exc
 
-from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.common import errors
 from watcher.common.errors import WatcherError
 from watcher.db import faults
@@ -101,17 +100,3 @@ def _meaning(error: Exception) -> tuple[int, str]:
     if isinstance(error, exc.HTTPException):
         return error.status_int, error.detail or error.explanation or error.title
     return 500, UNEXPECTED
-
-
-class Errors:
-    """Answers for whatever is raised below it."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        try:
-            return self._application(environ, start_response)
-        except Exception as error:
-            answer: Iterable[bytes] = respond(error)(environ, start_response)
-            return answer

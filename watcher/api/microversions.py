@@ -68,24 +68,27 @@ def of(environ: dict[str, Any]) -> Version:
 
 
 class Versioned:
-    """Settles the version of requests below /v1 and says so on every answer, errors too."""
+    """Settles the version of requests below /v1, and answers for whatever is raised below it.
+
+    The version stands on every answer, errors too.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if not environ["PATH_INFO"].startswith("/v1"):
-            return self._application(environ, start_response)
+        headers: wsgi.Headers = []
         try:
-            version = parse(environ.get(_VARIABLE))
-        except NotAcceptable as error:
+            if environ["PATH_INFO"].startswith("/v1"):
+                headers = _SERVED
+                environ[ENVIRON] = version = parse(environ.get(_VARIABLE))
+                headers = [(HEADER, f"{SERVICE_TYPE} {text(version)}"), *_SERVED]
+            return self._application(environ, wsgi.adding(start_response, headers))
+        except Exception as error:
             answer: Iterable[bytes] = errors.respond(error)(
-                environ, wsgi.adding(start_response, _SERVED)
+                environ, wsgi.adding(start_response, headers)
             )
             return answer
-        environ[ENVIRON] = version
-        said = [(HEADER, f"{SERVICE_TYPE} {text(version)}"), *_SERVED]
-        return self._application(environ, wsgi.adding(start_response, said))
 
 
 _SERVED: Final = [

@@ -20,11 +20,11 @@ _COMPLETE: Final = re.compile(rf"/|/v1(/.*)?|{HEALTHCHECK}", re.DOTALL)
 class Paths:
     """Collapses repeated slashes, and puts /v1 before paths that name no version.
 
-    The latter is what bookmark links need.
+    The latter is what bookmark links need.  A health check goes to *health*.
     """
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    def __init__(self, application: Application, health: Application) -> None:
+        self._application, self._health = application, health
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = webob.Request(environ)
@@ -33,7 +33,8 @@ class Paths:
         except Invalid as error:
             answer: Iterable[bytes] = errors.respond(error)(environ, start_response)
             return answer
-        return self._application(environ, start_response)
+        chosen = self._health if request.path_info == HEALTHCHECK else self._application
+        return chosen(environ, start_response)
 
 
 def _spelled(request: webob.Request) -> str:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import traceback
+from typing import Any
 from unittest import mock
 
 from oslo_db import exception as db_errors
@@ -7,7 +9,8 @@ from webob import exc
 
 from watcher.api import app, errors
 from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
-from watcher.db import faults, goals
+from watcher.common.states import AuditType
+from watcher.db import events, faults, goals
 from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.base import TestCase, statements
@@ -45,6 +48,21 @@ class AppTestCase(ApiTestCase):
         self.assertEqual(500, response.status_int)
         self.assertNotIn("secret", response.text)
         self.assertIn("x-openstack-request-id", response.headers)
+
+    def test_few_frames_lie_between_an_alarm_and_its_row(self) -> None:
+        with self.database.writer() as session:
+            factories.audit(session, audit_type=AuditType.EVENT, name="a")
+        own: list[str] = []
+        append = events.append
+
+        def record(connection: Any, rows: Any) -> None:
+            stack = [frame.filename for frame in traceback.extract_stack()]
+            own.extend(name for name in stack if "/watcher/" in name and "/tests/" not in name)
+            append(connection, rows)
+
+        with mock.patch.object(events, "append", record):
+            self.assertEqual(202, self.request("/v1/webhooks/a", "POST").status_int)
+        self.assertLessEqual(len(own) + 1, 12, own)
 
     def test_two_in_one_process(self) -> None:
         other = app.build(

@@ -32,20 +32,16 @@ BASIC = base64.b64encode(f"aodh:{SECRET}".encode()).decode()
 HEADERS = st.text(alphabet=st.characters(max_codepoint=255, exclude_characters="\r\n\0"))
 
 
-class VeiledTestCase(TestCase):
-    def veiled(self, path: str, **environ: Any) -> dict[str, Any]:
+class HideTestCase(TestCase):
+    def hidden(self, path: str, **environ: Any) -> dict[str, Any]:
         """What the inner application and the server's access log see of a request."""
         request = webob.Request.blank(path, environ=environ, method="POST")
-        seen: dict[str, Any] = {}
-        credentials.Veiled(lambda inner, _start: seen.update(inner) or [])(
-            request.environ, mock.ANY
-        )
-        self.assertEqual(seen, request.environ)
-        return seen
+        credentials.hide(request.environ)
+        return dict(request.environ)
 
     def test_nothing_in_sight(self) -> None:
         for path in ("/v1/webhooks/a", "//v1//webhooks/a/", "/webhooks/a"):
-            seen = self.veiled(
+            seen = self.hidden(
                 f"{path}?a=1&token={SECRET}",
                 HTTP_AUTHORIZATION=f"Basic {BASIC}",
                 REQUEST_URI=f"{path}?a=1&token={SECRET}",
@@ -58,7 +54,7 @@ class VeiledTestCase(TestCase):
             self.assertEqual((f"{path}?a=1",) * 2, (seen["REQUEST_URI"], seen["RAW_URI"]))
 
     def test_other_requests_are_left_alone(self) -> None:
-        seen = self.veiled("/v1/goals?token=x", HTTP_AUTHORIZATION="Bearer y")
+        seen = self.hidden("/v1/goals?token=x", HTTP_AUTHORIZATION="Bearer y")
         self.assertEqual(
             ("token=x", "Bearer y"), (seen["QUERY_STRING"], seen["HTTP_AUTHORIZATION"])
         )
@@ -71,15 +67,15 @@ class DoorkeeperTestCase(TestCase):
         self.policy = mock.Mock()
         self.doorkeeper = credentials.Doorkeeper(self.conf, self.policy)
 
-    def check(self, webhook: Webhook | None, url: str = "/", **environ: str) -> None:
+    def check(self, webhook: Webhook | None, url: str = "/v1/webhooks/a", **environ: str) -> None:
         request = webob.Request.blank(url, environ=environ)
-        credentials._veil(request.environ)
+        credentials.hide(request.environ)
         self.doorkeeper.check(request, webhook)
 
     def test_an_open_webhook_asks_nothing(self) -> None:
         for webhook in (None, Webhook(), Webhook(auth="none", secret_hash=digest(SECRET))):
             self.check(webhook)
-            self.check(webhook, "/?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
+            self.check(webhook, "/v1/webhooks/a?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
         self.assertNotIn("auth_token", str(self.doorkeeper._keystone))
 
     @given(HEADERS, HEADERS, HEADERS)
