@@ -27,6 +27,7 @@ from oslo_log import log
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
+from sqlalchemy.pool.base import ResetStyle
 
 from watcher.common.jitter import jittered
 from watcher.db import faults, limits
@@ -89,10 +90,15 @@ class Database:
 
     @contextmanager
     def connection(self, writes: bool = False) -> Iterator[Connection]:
-        """A transaction without the ORM and enginefacade, which take their time for plain rows."""
+        """A transaction without the ORM and enginefacade, which take their time for plain rows.
+
+        One that does not write has nothing to commit.
+        """
         engine = self.engine.execution_options(**_WRITES) if writes else self.engine
-        with _told_apart(), engine.begin() as connection:
+        with _told_apart(), engine.connect() as connection:
             yield connection
+            if writes:
+                connection.commit()
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run *work* in a transaction, again when it loses to another one.
@@ -137,6 +143,9 @@ class Database:
         """Make each database behave as the claims expect."""
         engine.hide_parameters = True  # errors are logged, and parameters may be payloads
         limits.limit(engine, self._call_timeout)
+        # SQLAlchemy ends each transaction before it gives a connection back; to roll back once
+        # more is a round trip that each alarm would pay for.
+        engine.pool._reset_on_return = ResetStyle.reset_none
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_connect)
             event.listen(engine, "begin", _sqlite_begin)
