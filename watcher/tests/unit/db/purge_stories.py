@@ -69,6 +69,15 @@ class PurgeStories:
             }
         return {name: count for name, count in counts.items() if count}
 
+    def test_events_that_came_while_their_audit_was_removed_go_the_next_time(self) -> None:
+        with self.database.writer() as session:
+            kept = factories.audit(session, audit_type="EVENT").id
+            for audit_id in (kept, kept + 1):
+                factories.appended(session, audit_id, NOW)
+        self.purged()
+        with self.database.reader() as session:
+            self.assertEqual([kept], list(session.scalars(sa.select(models.AuditEvent.audit_id))))
+
     def test_what_lives_is_left_alone(self) -> None:
         with self.database.writer() as session:
             self.family(session)
