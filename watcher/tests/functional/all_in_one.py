@@ -131,10 +131,13 @@ class AllInOneTestCase(TestCase):
         )
 
     def wait_for_end(self, audit: str) -> Sequence[AuditRun]:
-        """The runs of *audit* as soon as none waits or is under way."""
-        return wait_for(
-            lambda: self._ended(self.watcher.runs(audit)), "all runs of the audit are over"
-        )
+        """The runs of *audit* as soon as all events are acted on and none waits or is under way."""
+
+        def ended() -> Sequence[AuditRun]:
+            taken = all(event.inbox is None for event in self.watcher.events())
+            return self._ended(self.watcher.runs(audit)) if taken else ()
+
+        return wait_for(ended, "all runs of the audit are over")
 
     def wait_for_plan(self, plan: str, state: str) -> Any:
         return wait_for(
