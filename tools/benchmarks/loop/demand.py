@@ -51,8 +51,9 @@ MEMORY_OF_NOISE = 0.85
 class Demand(Protocol):
     """Shares of the vCPUs of V servers, from 0 to 1."""
 
-    minutes: int
-    """For so many there is a demand."""
+    @property
+    def minutes(self) -> int:
+        """For so many there is a demand."""
 
     def at(self, minute: int) -> Shares:
         """float [V]"""

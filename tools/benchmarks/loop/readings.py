@@ -2,7 +2,6 @@
 """A world as Watcher's services read it: its metrics, migrations and times."""
 
 import datetime
-import functools
 from collections.abc import Mapping, Sequence
 
 from watcher.cloud.compute import Host, Migration, Server
@@ -16,9 +15,9 @@ BEGIN = datetime.datetime(2026, 1, 5)
 """A Monday."""
 
 _WINDOWS = {
-    # They need no connection, so there is no instance either.
-    "gnocchi": functools.partial(gnocchi.Gnocchi.window, None),
-    "prometheus": functools.partial(prometheus.Prometheus.window, None),
+    # They need no connection, so these instances have none.
+    "gnocchi": gnocchi.Gnocchi.__new__(gnocchi.Gnocchi).window,
+    "prometheus": prometheus.Prometheus.__new__(prometheus.Prometheus).window,
 }
 
 

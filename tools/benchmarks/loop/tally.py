@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,8 +105,8 @@ class Result:
     """Those that moved something."""
     cpu_seconds: float
     watt_hours: float
-    overload_by_hour: list[float]
-    moves_by_hour: list[float]
+    overload_by_hour: Sequence[float]
+    moves_by_hour: Sequence[float]
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -96,13 +96,9 @@ def compare(cases: Sequence[Case], processes: int) -> list[Result]:
 
 def mean(results: Sequence[Result]) -> Result:
     """Of the same policy with several seeds."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for field in dataclasses.fields(Result):
         values = np.array([getattr(each, field.name) for each in results], dtype=np.float64)
         fields[field.name] = functools.reduce(np.add, values) / len(values)
-    return Result(
-        **{
-            name: value.tolist() if isinstance(value, np.ndarray) else float(value)
-            for name, value in fields.items()
-        }
-    )
+        fields[field.name] = fields[field.name].tolist()
+    return Result(**fields)

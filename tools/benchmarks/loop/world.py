@@ -114,7 +114,7 @@ class World:
     def step(self) -> None:
         """Let a minute pass."""
         self._fail_and_return()
-        wanted = self.demand.at(self.now) * self.up[self.placement]
+        wanted: Floats = np.asarray(self.demand.at(self.now), np.float64) * self.up[self.placement]
         host_share, server_share, wants = self._shared_out(wanted)
         self.host_use.record(self.now, host_share)
         self.server_use.record(self.now, server_share)
