@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, contains_eager
 from watcher.common.errors import Conflict, Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
 from watcher.db import paging
+from watcher.db.messages import LENGTH
 from watcher.db.models import Action, ActionDescription, ActionPlan, Audit
 from watcher.db.paging import Page
 from watcher.db.transitions import move
@@ -20,7 +21,6 @@ _PLAN = contains_eager(Action.action_plan).load_only(
 _KEYS = paging.sort_keys(Action, action_plan_uuid=ActionPlan.uuid)
 
 SKIPPED_BY_USER = "Action skipped by user."
-_MESSAGE_LENGTH = 255
 _SKIPPABLE_IN = (PlanState.RECOMMENDED, PlanState.PENDING)
 
 
@@ -101,7 +101,7 @@ def _message(reason: str | None) -> str:
     if not reason:
         return SKIPPED_BY_USER
     message = f"{SKIPPED_BY_USER} Reason: {reason}"
-    if len(message) > _MESSAGE_LENGTH:
-        allowed = _MESSAGE_LENGTH - len(message) + len(reason)
+    if len(message) > LENGTH:
+        allowed = LENGTH - len(message) + len(reason)
         raise Invalid(f"status_message: is longer than the {allowed} characters that are allowed.")
     return message
