@@ -15,8 +15,8 @@ from typing import Any
 from watcher.cloud.baremetal import BaremetalNode
 from watcher.cloud.block_storage import Pool, StorageNode, Volume, VolumeType
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.model.baremetal import BaremetalModel
-from watcher.decision_engine.model.storage import StorageModel
+from watcher.model.baremetal import BaremetalModel
+from watcher.model.storage import StorageModel
 
 SIZES = {
     "50x500": (50, 500),

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from benchmarks import clusters
 from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
-from watcher.cloud.simulated import SimulatedCloud
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.event import Event
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.common.webhook import Facts

@@ -12,8 +12,9 @@ from typing import Any
 from benchmarks import clusters
 from benchmarks.report import Figure
 from watcher.cloud.compute import Aggregate, Host, Server
-from watcher.decision_engine import data_model, scope
-from watcher.decision_engine.model.cluster import Cluster
+from watcher.decision_engine import data_model
+from watcher.model import scope
+from watcher.decision_engine.collectors.cluster import Cluster
 
 BEGAN = datetime.datetime(2026, 1, 1)
 TIMES = 15

@@ -31,7 +31,7 @@ from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
-from watcher.rpc.questions import Nobody, Questions
+from watcher.rpc.calls import Nobody, Questions
 
 
 def build(

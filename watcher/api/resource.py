@@ -31,7 +31,7 @@ from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, U
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
-from watcher.rpc.questions import Questions
+from watcher.rpc.calls import Questions
 
 F = TypeVar("F", bound=Callable[..., Any])
 

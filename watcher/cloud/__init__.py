@@ -2,12 +2,10 @@
 """The outside world: what Watcher needs of a cloud, as small interfaces.
 
 ``compute``, ``block_storage``, ``baremetal`` and ``metrics`` name the interfaces and
-their values; ``openstack`` is a real cloud, ``simulated`` one in memory.
+their values; ``openstack`` is a real cloud.  ``watcher.simulation`` is one in memory.
 """
 
 import dataclasses
-
-from oslo_config import cfg
 
 from watcher.cloud.baremetal import Baremetal
 from watcher.cloud.block_storage import BlockStorage
@@ -48,18 +46,3 @@ class Cloud:
         if self.baremetal_service is None:
             raise NotConfigured("The cloud has no bare metal service.")
         return self.baremetal_service
-
-
-def connect(conf: cfg.ConfigOpts) -> Cloud:
-    """The simulated cloud that ``[cloud]`` names, or the real one that there are credentials for.
-
-    Without either, a cloud without services.  A real one is talked to when it is first used.
-    """
-    # Both take megabytes of memory: they are imported where they are wanted.
-    if conf.cloud.simulation:
-        from watcher.cloud import simulated
-
-        return simulated.SimulatedCloud.from_file(conf.cloud.simulation).cloud
-    from watcher.cloud import openstack
-
-    return openstack.connect(conf)

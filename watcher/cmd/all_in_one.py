@@ -23,7 +23,8 @@ from watcher.api import app
 from watcher.api.flood import Flood
 from watcher.api.server import Server
 from watcher.applier.service import Applier
-from watcher.cloud import Cloud, alarm_rules, simulated
+from watcher.cloud import Cloud
+from watcher.simulation import alarm_rules, cloud as simulated
 from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 from watcher.common.ticker import Ticker
@@ -32,7 +33,7 @@ from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Wake
-from watcher.rpc.questions import Calls
+from watcher.rpc.calls import Calls
 
 LOG = log.getLogger(__name__)
 

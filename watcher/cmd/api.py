@@ -76,7 +76,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
-    from watcher.rpc.questions import Calls
+    from watcher.rpc.calls import Calls
 
     transport, database = rpc.transport(conf), Database(conf)
     flood = Flood(database)

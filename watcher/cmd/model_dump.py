@@ -8,8 +8,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from watcher import cloud as clouds
-from watcher.cloud import recording
+from watcher.cmd import cloud as clouds
+from watcher.simulation import recording
 from watcher.common import logs
 from watcher.common.errors import WatcherError
 from watcher.decision_engine.catalog import Catalog

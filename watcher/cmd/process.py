@@ -91,7 +91,8 @@ class Process(cotyledon.Service):
 
     def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
-        from watcher import cloud, rpc
+        from watcher import rpc
+        from watcher.cmd import cloud
         from watcher.db.session import Database
         from watcher.notifications import Notifications
 

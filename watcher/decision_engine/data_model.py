@@ -4,7 +4,7 @@
 from typing import Any
 
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 
 Row = dict[str, Any]
 

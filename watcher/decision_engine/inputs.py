@@ -15,18 +15,18 @@ from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
-from watcher.decision_engine import undone
-from watcher.decision_engine.bounds import UNBOUND, Bounds
+from watcher.model import undone
+from watcher.model.bounds import UNBOUND, Bounds
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.recent_moves import HostLoads
+from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import Undone
+from watcher.model.undone import Undone
 
 if TYPE_CHECKING:
     from watcher.decision_engine.datasources.choice import Datasources
-    from watcher.decision_engine.model.collectors import Collectors
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.storage import StorageModel
+    from watcher.decision_engine.collectors.collectors import Collectors
+    from watcher.model.compute import ComputeModel
+    from watcher.model.storage import StorageModel
 
 
 class Earlier(NamedTuple):
@@ -63,7 +63,7 @@ def make(
         remarks.extend(_scope_remarks(cloud(), model, audit))
         if not strategy.optimizes:
             return model
-        from watcher.decision_engine import restraints
+        from watcher.decision_engine.feedback import restraints
 
         failed_moves.extend(restraints.failed_moves(model, before().moves, conf, now))
         return restraints.restrained(
@@ -74,7 +74,7 @@ def make(
     def bounds() -> Bounds:
         if not bound:
             return UNBOUND
-        from watcher.decision_engine import restraints
+        from watcher.decision_engine.feedback import restraints
 
         limit = before().max_actions
         return restraints.bounds(compute_model(), before().moves, conf, now, limit)
@@ -104,13 +104,13 @@ def make(
 def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
     """What an audit sees of the cloud."""
     # Scopes bring NumPy: only runs that look at a model pay for that.
-    from watcher.decision_engine import scope
+    from watcher.model import scope
 
     return scope.apply(model, schemas.scope(audit.scope or []))
 
 
 def _scope_remarks(whole: ComputeModel, part: ComputeModel, audit: Audit) -> list[Undone]:
-    from watcher.decision_engine import scope
+    from watcher.model import scope
 
     unknown = scope.unknown(whole, schemas.scope(audit.scope or []))
     remarks = undone.unknown(unknown, "of the scope, unknown to the cloud")
@@ -120,7 +120,7 @@ def _scope_remarks(whole: ComputeModel, part: ComputeModel, audit: Audit) -> lis
 
 
 def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:
-    from watcher.decision_engine import storage_scope
+    from watcher.model import storage_scope
 
     return storage_scope.apply(collectors.storage(), schemas.scope(audit.scope or []))
 

@@ -21,14 +21,16 @@ from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.session import Database
-from watcher.decision_engine import again, efficacy, inputs, limits, undone
+from watcher.decision_engine import efficacy, inputs, limits
+from watcher.decision_engine import retries as again
+from watcher.model import undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
-from watcher.decision_engine.model.collectors import Collectors
-from watcher.decision_engine.promises import Promise
+from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.solution import PlannedAction, Solution, signed
 from watcher.decision_engine.strategies.base import Inputs
-from watcher.decision_engine.undone import Undone
+from watcher.model.undone import Undone
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
 
@@ -162,7 +164,7 @@ class Runner:
         )
 
     def _earlier(self, audit: Audit) -> inputs.Earlier:
-        from watcher.decision_engine import restraints
+        from watcher.decision_engine.feedback import restraints
 
         oldest = timeutils.utcnow() - restraints.horizon(self._conf)
         with self._database.reader() as session:
@@ -274,7 +276,7 @@ def _write(
 def _beyond(given: Inputs, solution: Solution) -> str:
     if not any(action.action_type == "migrate" for action in solution.actions):
         return ""
-    from watcher.decision_engine import restraints
+    from watcher.decision_engine.feedback import restraints
 
     return restraints.beyond(given.bounds(), given.compute_model(), solution.actions)
 

@@ -21,12 +21,13 @@ from watcher.common.states import PlanState
 from watcher.common.ticker import Ticker
 from watcher.db import action_plans, audits, claims, counters, retention, runs, services
 from watcher.db.session import Database
-from watcher.decision_engine import inputs, state
+from watcher.decision_engine import inputs
+from watcher.decision_engine import strategy_state as state
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.dispatcher import Dispatcher
-from watcher.decision_engine.model.collectors import Collectors
-from watcher.decision_engine.reviewer import Reviewer
+from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.feedback.reviewer import Reviewer
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor

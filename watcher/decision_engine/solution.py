@@ -7,8 +7,8 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
-from watcher.decision_engine.promises import HostLoads, Promise
-from watcher.decision_engine.undone import Undone
+from watcher.decision_engine.feedback.promises import HostLoads, Promise
+from watcher.model.undone import Undone
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,8 @@
 import dataclasses
 
 from watcher.db.moves import EarlierMove
-from watcher.decision_engine import restraints
-from watcher.decision_engine.recent_moves import HostLoads
+from watcher.decision_engine.feedback import restraints
+from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs
 
 from .audits import Engine

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.model.compute import MEMORY, ComputeModel
+from watcher.model.compute import MEMORY, ComputeModel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from watcher.decision_engine.model.compute import MEMORY
+from watcher.model.compute import MEMORY
 
 from .averages import KINDS
 from .demand import Demand

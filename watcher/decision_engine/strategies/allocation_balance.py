@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watcher.decision_engine import promises
+from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import INACTIVE
+from watcher.model.undone import INACTIVE
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.loads import Loads
+    from watcher.decision_engine.algorithms.loads import Loads
 
 RESOURCES = ("vcpus", "memory")
 """In the order of the columns of a model's capacity."""
@@ -48,8 +48,8 @@ class AllocationBalance(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.balance import Balance
-        from watcher.decision_engine.balance_report import Report, Words
+        from watcher.decision_engine.algorithms.balance import Balance
+        from watcher.decision_engine.algorithms.balance_report import Report, Words
 
         loads, thresholds = _loads(inputs), inputs.parameters["thresholds"]
         balance = Balance(loads, [thresholds[each] for each in RESOURCES], [1.0, 1.0])
@@ -74,7 +74,7 @@ class AllocationBalance(Strategy):
 
 
 def _loads(inputs: Inputs) -> Loads:
-    from watcher.decision_engine.loads import Loads
+    from watcher.decision_engine.algorithms.loads import Loads
 
     model, count = inputs.compute_model(), len(RESOURCES)
     loads = Loads(

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oslo_config import cfg
 
-from watcher.decision_engine.bounds import Bounds
+from watcher.model.bounds import Bounds
 from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
-from watcher.decision_engine.undone import Undone
+from watcher.model.undone import Undone
 
 if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs
-    from watcher.decision_engine.model.baremetal import BaremetalModel
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.storage import StorageModel
+    from watcher.model.baremetal import BaremetalModel
+    from watcher.model.compute import ComputeModel
+    from watcher.model.storage import StorageModel
 
 
 @dataclasses.dataclass(frozen=True)

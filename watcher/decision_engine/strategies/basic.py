@@ -8,15 +8,15 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from watcher.cloud.compute import Server
-from watcher.decision_engine import undone
-from watcher.decision_engine.consolidation_parameters import PARAMETERS
+from watcher.model import undone
+from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.types import Floats
-    from watcher.decision_engine.whatif import WhatIf
+    from watcher.model.compute import ComputeModel
+    from watcher.model.types import Floats
+    from watcher.model.whatif import WhatIf
 
 HOST_METRIC, SERVER_METRIC = "host_cpu_usage", "instance_cpu_usage"
 
@@ -85,9 +85,9 @@ class Basic(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine import consolidation
-        from watcher.decision_engine.consolidation_plan import Consolidation
-        from watcher.decision_engine.whatif import WhatIf
+        from watcher.decision_engine.algorithms import consolidation
+        from watcher.decision_engine.algorithms.consolidation_plan import Consolidation
+        from watcher.model.whatif import WhatIf
 
         model, attempts = inputs.compute_model(), inputs.parameters["migration_attempts"]
         what_if, solution = WhatIf(model, bounds=inputs.bounds()), SolutionBuilder()

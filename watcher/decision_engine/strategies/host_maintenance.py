@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watcher.cloud.compute import MAINTAINING, Host
 from watcher.common.errors import Invalid, NotFound
-from watcher.decision_engine import undone
+from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.whatif import WhatIf
+    from watcher.model.compute import ComputeModel
+    from watcher.model.whatif import WhatIf
 
 _MIGRATABLE = (undone.NO_HOST, undone.NO_GAIN)
 """What a what-if says of servers that nothing holds."""
@@ -61,7 +61,7 @@ class HostMaintenance(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.whatif import WhatIf
+        from watcher.model.whatif import WhatIf
 
         model, parameters = inputs.compute_model(), inputs.parameters
         host, backup = _host(model, parameters, "maintenance_node"), None

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import DISABLED
-from watcher.decision_engine.consolidation_parameters import PARAMETERS
+from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.consolidation_plan import Consolidation
+    from watcher.decision_engine.algorithms.consolidation_plan import Consolidation
 
 
 class NodeResourceConsolidation(Strategy):
@@ -47,10 +47,10 @@ class NodeResourceConsolidation(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine import consolidation
-        from watcher.decision_engine.consolidation_plan import Consolidation
-        from watcher.decision_engine.model.compute import VCPU
-        from watcher.decision_engine.whatif import WhatIf
+        from watcher.decision_engine.algorithms import consolidation
+        from watcher.decision_engine.algorithms.consolidation_plan import Consolidation
+        from watcher.model.compute import VCPU
+        from watcher.model.whatif import WhatIf
 
         model, solution = inputs.compute_model(), SolutionBuilder()
         what_if = WhatIf(model, bounds=inputs.bounds())
@@ -99,7 +99,7 @@ def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
 
 def _closed(plan: Consolidation) -> list[int]:
     """The hosts in service that should take no server: they are empty in the end."""
-    from watcher.decision_engine import consolidation
+    from watcher.decision_engine.algorithms import consolidation
 
     what_if = plan.what_if
     closed: list[int] = (

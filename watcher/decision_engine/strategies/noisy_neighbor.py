@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from watcher.cloud.compute import Server
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import hosts_stay
+from watcher.model.undone import hosts_stay
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.model.compute import ComputeModel
 
 METRIC = "instance_l3_cache_usage"
 
@@ -74,7 +74,7 @@ class NoisyNeighbor(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.spreading import Source, Spreading
+        from watcher.decision_engine.algorithms.spreading import Source, Spreading
 
         model = inputs.compute_model()
         pairs = dict(_pairs(inputs, model))

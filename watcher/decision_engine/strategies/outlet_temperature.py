@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import hosts_stay
+from watcher.model.undone import hosts_stay
 
 METRIC = "host_outlet_temp"
 
@@ -47,7 +47,7 @@ class OutletTemperature(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine import spreading
+        from watcher.decision_engine.algorithms import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold"]
         heat = spreading.measured(inputs, METRIC)

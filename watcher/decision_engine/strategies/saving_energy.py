@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
 from watcher.cloud.compute import DISABLED, MAINTAINING, POWERED_OFF, Host
-from watcher.decision_engine import promises, undone
+from watcher.decision_engine.feedback import promises
+from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.baremetal import BaremetalModel
-    from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.model.baremetal import BaremetalModel
+    from watcher.model.compute import ComputeModel
 
 
 class SavingEnergy(Strategy):

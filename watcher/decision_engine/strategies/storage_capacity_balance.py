@@ -8,13 +8,13 @@ from oslo_config import cfg
 
 from watcher.cloud.block_storage import Volume
 from watcher.common.errors import NotConfigured
-from watcher.decision_engine import undone
+from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.storage import StorageModel
-    from watcher.decision_engine.pool_balance import Move, PoolBalance
+    from watcher.model.storage import StorageModel
+    from watcher.decision_engine.algorithms.pool_balance import Move, PoolBalance
 
 
 class StorageCapacityBalance(Strategy):
@@ -57,7 +57,7 @@ class StorageCapacityBalance(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.pool_balance import PoolBalance
+        from watcher.decision_engine.algorithms.pool_balance import PoolBalance
 
         model, threshold = inputs.storage_model(), inputs.parameters["volume_threshold"]
         balance = PoolBalance(model, threshold, inputs.options.ex_pools)

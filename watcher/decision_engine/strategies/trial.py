@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from watcher.common import schemas
 from watcher.common.errors import MetricsUnavailable, ModelUnavailable, NotFound
-from watcher.decision_engine.bounds import UNBOUND, Bounds
+from watcher.model.bounds import UNBOUND, Bounds
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.baremetal import BaremetalModel
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.storage import StorageModel
+    from watcher.model.baremetal import BaremetalModel
+    from watcher.model.compute import ComputeModel
+    from watcher.model.storage import StorageModel
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import hosts_stay
+from watcher.model.undone import hosts_stay
 
 AIRFLOW, INLET, POWER = "host_airflow", "host_inlet_temp", "host_power"
 
@@ -63,7 +63,7 @@ class UniformAirflow(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine import spreading
+        from watcher.decision_engine.algorithms import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold_airflow"]
         airflow = spreading.measured(inputs, AIRFLOW)
@@ -104,7 +104,7 @@ class UniformAirflow(Strategy):
 
 def _faulty(inputs: Inputs) -> Mapping[int, str]:
     """Hosts whose airflow neither load nor warm air can explain, and why."""
-    from watcher.decision_engine.spreading import measured
+    from watcher.decision_engine.algorithms.spreading import measured
 
     parameters = inputs.parameters
     power, inlet = measured(inputs, POWER), measured(inputs, INLET)

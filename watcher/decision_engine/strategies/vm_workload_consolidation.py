@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Host
-from watcher.decision_engine.consolidation_parameters import PARAMETERS
+from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.model.types import Floats
-    from watcher.decision_engine.whatif import WhatIf
+    from watcher.model.compute import ComputeModel
+    from watcher.model.types import Floats
+    from watcher.model.whatif import WhatIf
 
 CPU = 3
 """The column of the use of vCPUs in a what-if, beside what flavors ask for."""
@@ -69,9 +69,9 @@ class VmWorkloadConsolidation(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine import consolidation
-        from watcher.decision_engine.consolidation_plan import Consolidation
-        from watcher.decision_engine.whatif import WhatIf
+        from watcher.decision_engine.algorithms import consolidation
+        from watcher.decision_engine.algorithms.consolidation_plan import Consolidation
+        from watcher.model.whatif import WhatIf
 
         model, solution = inputs.compute_model(), SolutionBuilder()
         what_if = WhatIf(model, *_measured(inputs, model), bounds=inputs.bounds())
@@ -111,7 +111,7 @@ def _kept_free(inputs: Inputs, model: ComputeModel) -> Floats:
 
 def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:
     """Move servers off hosts that use more CPU than they have; the hosts that wake for that."""
-    from watcher.decision_engine import consolidation
+    from watcher.decision_engine.algorithms import consolidation
 
     model = what_if.model
     keepers = consolidation.smallest_first(what_if, with_empty=True).takers
@@ -152,7 +152,7 @@ def _propose_relief(
 def _summarize(
     solution: SolutionBuilder, model: ComputeModel, before: Floats, after: Floats
 ) -> None:
-    from watcher.decision_engine.consolidation import ROUNDING
+    from watcher.decision_engine.algorithms.consolidation import ROUNDING
 
     for when, free in (("before", before), ("after", after)):
         loads = [_percent(host, left) for host, left in zip(model.hosts, free, strict=True)]

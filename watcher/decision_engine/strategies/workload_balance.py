@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine import promises, undone
+from watcher.decision_engine.feedback import promises
+from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.loads import Loads
-    from watcher.decision_engine.model.compute import ComputeModel
-    from watcher.decision_engine.relief import Relief
-    from watcher.decision_engine.whatif import Move
+    from watcher.decision_engine.algorithms.loads import Loads
+    from watcher.model.compute import ComputeModel
+    from watcher.decision_engine.algorithms.relief import Relief
+    from watcher.model.whatif import Move
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
@@ -71,7 +72,7 @@ class WorkloadBalance(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.relief import Relief, excess
+        from watcher.decision_engine.algorithms.relief import Relief, excess
 
         model = inputs.compute_model()
         loads = _loads(inputs, model)
@@ -95,7 +96,7 @@ class WorkloadBalance(Strategy):
 
 def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
     """Loads in per cent of the hosts."""
-    from watcher.decision_engine.loads import Loads
+    from watcher.decision_engine.algorithms.loads import Loads
 
     servers = [
         server

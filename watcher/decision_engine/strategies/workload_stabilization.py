@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine import promises
+from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import INACTIVE
+from watcher.model.undone import INACTIVE
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.balance import Balance
-    from watcher.decision_engine.loads import Loads
-    from watcher.decision_engine.model.compute import ComputeModel
+    from watcher.decision_engine.algorithms.balance import Balance
+    from watcher.decision_engine.algorithms.loads import Loads
+    from watcher.model.compute import ComputeModel
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
@@ -130,7 +130,7 @@ class WorkloadStabilization(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.balance_report import Report, Words
+        from watcher.decision_engine.algorithms.balance_report import Report, Words
 
         model, parameters = inputs.compute_model(), inputs.parameters
         metrics = list(dict.fromkeys(parameters["metrics"]))
@@ -153,8 +153,8 @@ class WorkloadStabilization(Strategy):
 
 def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tuple[Loads, Balance]:
     # NumPy comes with them: only engines that run such audits pay for that.
-    from watcher.decision_engine.balance import Balance
-    from watcher.decision_engine.loads import Loads
+    from watcher.decision_engine.algorithms.balance import Balance
+    from watcher.decision_engine.algorithms.loads import Loads
 
     thresholds, weights = inputs.parameters["thresholds"], inputs.parameters["weights"]
     loads = Loads(

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Server
 from watcher.common.errors import NotFound
-from watcher.decision_engine import undone
+from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.decision_engine.undone import Undone
-from watcher.decision_engine.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
+from watcher.model.undone import Undone
+from watcher.decision_engine.algorithms.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.whatif import WhatIf
+    from watcher.model.whatif import WhatIf
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
 _NAME = {"type": "string"}
@@ -106,7 +106,7 @@ class ZoneMigration(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.whatif import WhatIf
+        from watcher.model.whatif import WhatIf
 
         parameters, model = inputs.parameters, inputs.compute_model()
         solution = SolutionBuilder()

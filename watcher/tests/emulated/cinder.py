@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from watcher.cloud.block_storage import Pool, Volume
-from watcher.cloud.simulated_storage import SimulatedStorage
+from watcher.simulation.block_storage import SimulatedStorage
 from watcher.common.errors import CloudRefused, NotFound
 from watcher.tests.emulated.keystone import answer
 

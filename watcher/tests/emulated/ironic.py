@@ -7,7 +7,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from watcher.cloud.baremetal import BaremetalNode
-from watcher.cloud.simulated_baremetal import SimulatedBaremetal
+from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.common.errors import NotFound
 from watcher.tests.emulated.keystone import answer
 

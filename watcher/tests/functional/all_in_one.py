@@ -12,7 +12,7 @@ import fixtures
 from sqlalchemy import select
 from watcherclient import client as watcherclient
 
-from watcher.cloud import alarm_rules, simulated
+from watcher.simulation import alarm_rules, cloud as simulated
 from watcher.cmd import all_in_one
 from watcher.common.states import RunState
 from watcher.db.models import Audit, AuditEvent, AuditRun

@@ -6,7 +6,7 @@ import urllib.request
 from collections import Counter
 from typing import Any
 
-from watcher.decision_engine import undone
+from watcher.model import undone
 from watcher.tests.functional.all_in_one import AllInOneTestCase
 
 VERSION = "infra-optim latest"

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from watcher import cloud
+from watcher.cmd import cloud
 from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
 from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceState
 from watcher.applier.actions.migrate import Migrate

@@ -5,10 +5,10 @@ from typing import Any
 
 import requests
 
-from watcher import cloud as clouds
+from watcher.cmd import cloud as clouds
 from watcher.cloud.openstack.maas import Maas
-from watcher.cloud.scenario import Scenario
-from watcher.cloud.simulated import SimulatedCloud
+from watcher.simulation.scenario import Scenario
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudRefused, CloudUnavailable, Invalid, NotConfigured, NotFound
 from watcher.tests import base
 from watcher.tests.emulated import ironic, keystone

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from watcher import cloud
+from watcher.cmd import cloud
 from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, ServerGroup
 from watcher.common.errors import (
     CloudRefused,
@@ -18,7 +18,7 @@ from watcher.common.errors import (
     NotFound,
     WatcherError,
 )
-from watcher.decision_engine.model.collectors import Collectors
+from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.placement import inventory

@@ -7,7 +7,7 @@ from typing import Any
 from watcher import rpc
 from watcher.common.errors import Unavailable
 from watcher.rpc import doorbell
-from watcher.rpc.questions import Calls
+from watcher.rpc.calls import Calls
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
 

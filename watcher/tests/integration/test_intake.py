@@ -19,7 +19,7 @@ from watcher.db import claims, migration, runs
 from watcher.db.limits import LockWait
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.notifications import Notifications
-from watcher.rpc.questions import Nobody
+from watcher.rpc.calls import Nobody
 from watcher.tests import factories
 from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase

@@ -21,7 +21,7 @@ from watcher.db.session import Database
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
-from watcher.rpc.questions import Nobody
+from watcher.rpc.calls import Nobody
 from watcher.tests import factories
 from watcher.tests.base import PATIENCE
 from watcher.tests.functional.stories import Bell

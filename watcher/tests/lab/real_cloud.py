@@ -5,7 +5,7 @@ import os
 
 import openstack
 
-from watcher import cloud
+from watcher.cmd import cloud
 from watcher.cloud.compute import Compute, Server
 from watcher.conf import clients
 from watcher.tests import base

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from watcherclient import client as watcherclient
 
-from watcher import cloud
+from watcher.cmd import cloud
 from watcher.cmd.all_in_one import Services
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.tests.base import wait_for

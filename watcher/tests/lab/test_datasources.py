@@ -11,7 +11,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from watcher import cloud
+from watcher.cmd import cloud
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from watcher.cloud import alarm_rules
+from watcher.simulation import alarm_rules
 from watcher.tests.base import wait_for
 from watcher.tests.lab.services import MINUTES, ServicesTestCase
 

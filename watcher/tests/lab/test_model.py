@@ -6,9 +6,9 @@ import os
 import kombu
 import oslo_messaging
 
-from watcher import cloud
-from watcher.decision_engine.model.collectors import Collectors
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.cmd import cloud
+from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.model.compute import ComputeModel
 from watcher.rpc.listener import Listener
 from watcher.tests.base import wait_for
 from watcher.tests.lab.real_cloud import RealCloudTestCase

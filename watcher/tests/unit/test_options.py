@@ -8,7 +8,7 @@ from oslo_config import cfg, generator
 from watcher import conf as watcher_conf
 from watcher.cloud import Cloud
 from watcher.conf import clients
-from watcher.decision_engine.model.collectors import Collectors
+from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.tests import base
 from watcher.tests.unit.test_repository import ROOT
 

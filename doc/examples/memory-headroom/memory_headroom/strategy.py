@@ -9,7 +9,7 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 if TYPE_CHECKING:
     import numpy as np
 
-    from watcher.decision_engine.whatif import WhatIf
+    from watcher.model.whatif import WhatIf
 
 
 class MemoryHeadroom(Strategy):
@@ -38,8 +38,8 @@ class MemoryHeadroom(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.decision_engine.model.compute import MEMORY
-        from watcher.decision_engine.whatif import WhatIf
+        from watcher.model.compute import MEMORY
+        from watcher.model.whatif import WhatIf
 
         model, percent = inputs.compute_model(), inputs.parameters["headroom"]
         whatif, solution = WhatIf(model), SolutionBuilder()
@@ -69,7 +69,7 @@ class MemoryHeadroom(Strategy):
 
 def _next_move(whatif: WhatIf, host: int, wanted: np.ndarray) -> tuple[int, int] | None:
     """The server that leaves *host*, and where it goes; None if nothing can be done."""
-    from watcher.decision_engine.model.compute import MEMORY
+    from watcher.model.compute import MEMORY
 
     gap = wanted[host] - whatif.free[host, MEMORY]
     memory = whatif.model.demand[:, MEMORY]

@@ -4,7 +4,7 @@ import unittest
 from memory_headroom.strategy import MemoryHeadroom
 
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 

@@ -12,8 +12,8 @@ from watcher.applier.actions.resize import Resize
 from watcher.applier.actions.sleep import Sleep
 from watcher.applier.actions.stop import Stop
 from watcher.applier.interrupts import Interrupts
-from watcher.cloud.scenario import Scenario
-from watcher.cloud.simulated import SimulatedCloud
+from watcher.simulation.scenario import Scenario
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, models, workflow
 from watcher.db.claims import Lease

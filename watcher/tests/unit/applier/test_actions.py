@@ -13,8 +13,8 @@ from watcher.applier.actions.resize import Resize
 from watcher.applier.actions.stop import Stop
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud.compute import Host, Server
-from watcher.cloud.scenario import Scenario
-from watcher.cloud.simulated import SimulatedCloud
+from watcher.simulation.scenario import Scenario
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
 from watcher.tests import base
 

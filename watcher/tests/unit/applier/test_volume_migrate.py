@@ -7,8 +7,8 @@ from watcher.applier.actions.base import ActionFailed, Skip, Tools
 from watcher.applier.actions.volume_migrate import VolumeMigrate
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud import Cloud
-from watcher.cloud.scenario import Scenario
-from watcher.cloud.simulated import SimulatedCloud
+from watcher.simulation.scenario import Scenario
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotConfigured, NotFound
 from watcher.tests import base
 

@@ -4,7 +4,7 @@
 import subprocess
 import sys
 
-from watcher import cloud
+from watcher.cmd import cloud
 from watcher.common.errors import NotConfigured
 from watcher.tests import base
 
@@ -24,7 +24,7 @@ class TestConnect(base.TestCase):
         program = (
             "import sys\n"
             "import watcher.cmd.api, watcher.cmd.applier, watcher.cmd.decision_engine\n"
-            "from watcher import cloud, conf\n"
+            "from watcher import conf; from watcher.cmd import cloud\n"
             "cloud.connect(conf.load([], []))\n"
             "print('openstack' in sys.modules)"
         )

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from watcher.cloud.compute import Aggregate, Host, Server, ServerGroup
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.tests.unit.decision_engine import clusters
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import NotFound
-from watcher.decision_engine import undone
-from watcher.decision_engine.bounds import UNBOUND, Bounds
-from watcher.decision_engine.model.baremetal import BaremetalModel
-from watcher.decision_engine.model.compute import ComputeModel
-from watcher.decision_engine.model.storage import StorageModel
+from watcher.model import undone
+from watcher.model.bounds import UNBOUND, Bounds
+from watcher.model.baremetal import BaremetalModel
+from watcher.model.compute import ComputeModel
+from watcher.model.storage import StorageModel
 from watcher.decision_engine.scoring import DummyScorer, DummyScoringContainer
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from watcher.common import schemas
 from watcher.common.errors import Invalid
-from watcher.decision_engine import efficacy, search, undone
-from watcher.decision_engine.bounds import Bounds
+from watcher.decision_engine import efficacy
+from watcher.decision_engine.algorithms import search
+from watcher.model import undone
+from watcher.model.bounds import Bounds
 from watcher.decision_engine.goals import WorkloadBalancing
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine import search, undone
-from watcher.decision_engine.bounds import Bounds
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.decision_engine.algorithms import search
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.tests.base import TestCase

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from watcher.cloud.compute import Aggregate, ServerGroup
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker

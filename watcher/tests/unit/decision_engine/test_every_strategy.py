@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from watcher.common import plugins
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.model.baremetal import BaremetalModel
+from watcher.model.baremetal import BaremetalModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.test_saving_energy import node

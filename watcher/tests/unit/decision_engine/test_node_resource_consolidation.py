@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.goals import ServerConsolidation
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.planners import (
     NodeResourceConsolidation as NodeResourceConsolidationPlanner,
 )

@@ -5,7 +5,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.noisy_neighbor import NoisyNeighbor, priority
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters

@@ -22,14 +22,14 @@ from watcher.db.models import (
     Strategy,
     Webhook,
 )
-from watcher.decision_engine import undone
+from watcher.model import undone
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
-from watcher.decision_engine.model.collectors import Collectors
+from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.decision_engine.strategies.dummy import Dummy
-from watcher.decision_engine.undone import Undone
+from watcher.model.undone import Undone
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
 from watcher.tests.emulated.server import EmulatedServer, Fault

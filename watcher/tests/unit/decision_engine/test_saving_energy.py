@@ -3,10 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.baremetal import BaremetalNode
-from watcher.decision_engine import undone
-from watcher.decision_engine.bounds import Bounds
-from watcher.decision_engine.model.baremetal import BaremetalModel
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.baremetal import BaremetalModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.saving_energy import SavingEnergy
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import clusters

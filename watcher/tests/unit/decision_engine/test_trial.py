@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.common.errors import MetricsUnavailable, ModelUnavailable, NotFound
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance

@@ -4,7 +4,7 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.uniform_airflow import UniformAirflow
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters

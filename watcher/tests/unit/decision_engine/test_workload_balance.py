@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from watcher.common import schemas
 from watcher.common.errors import Invalid, MetricsUnavailable
-from watcher.decision_engine import efficacy, search
+from watcher.decision_engine import efficacy
+from watcher.decision_engine.algorithms import search
 from watcher.decision_engine.goals import WorkloadBalancing
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from watcher.common import schemas
 from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
-from watcher.decision_engine import balance, efficacy, promises, search
+from watcher.decision_engine import efficacy
+from watcher.decision_engine.algorithms import balance, search
+from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.goals import WorkloadBalancing
-from watcher.decision_engine.model.compute import ComputeModel
+from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle

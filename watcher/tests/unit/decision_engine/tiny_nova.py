@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.model.cluster import GONE
+from watcher.decision_engine.collectors.cluster import GONE
 from watcher.rpc.listener import Notification
 from watcher.tests.unit.decision_engine.clusters import host, uid
 

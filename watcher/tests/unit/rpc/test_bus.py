@@ -8,7 +8,7 @@ import oslo_messaging
 from watcher import rpc
 from watcher.common.errors import ModelUnavailable, Unanswered
 from watcher.rpc import doorbell
-from watcher.rpc.questions import Calls
+from watcher.rpc.calls import Calls
 from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saying what balancing does: why each server moves, what that gains, what stays uneven."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from watcher.model import undone
+from watcher.decision_engine.algorithms.balance import Balance
+from watcher.decision_engine.algorithms.loads import Loads
+from watcher.model.types import Bools, Floats
+from watcher.decision_engine.solution import SolutionBuilder
+
+
+class Words(NamedTuple):
+    """What a metric is called."""
+
+    figure: str
+    """In the summary: "instance_cpu_usage"."""
+    load: str
+    """In sentences: "CPU"."""
+
+
+class Report:
+    """The deviations before the moves of a balance, and all that is said after them."""
+
+    def __init__(self, loads: Loads, balance: Balance, words: Sequence[Words]) -> None:
+        self._loads, self._balance, self._words = loads, balance, words
+        self.before: Floats = balance.deviations()
+        self.exceeded: Bools = balance.exceeded()
+        self.shown = int(self.exceeded.argmax())
+        """The first metric that gives a reason to act is the one that is reported."""
+
+    @property
+    def figure(self) -> str:
+        """Its name in the summary."""
+        return _figure(self._words[self.shown])
+
+    def solution(self) -> SolutionBuilder:
+        """The moves that the balance has made as a solution, with all but its indicators."""
+        solution = SolutionBuilder()
+        self._migrate(solution)
+        after = self._balance.deviations()
+        for number, words in enumerate(self._words):
+            solution.summary[_figure(words)] = {
+                "before": float(self.before[number]),
+                "after": float(after[number]),
+            }
+        if self.exceeded.any():
+            weighted = self._balance.weighted
+            solution.improve(float(weighted(self.before)), float(weighted(after)))
+        unmet = self._unmet(after)
+        if unmet:
+            left = self._loads.undone(self._balance.go_on, self._balance.uneven)
+            solution.leave(unmet, left)
+        return solution
+
+    def _migrate(self, solution: SolutionBuilder) -> None:
+        """Goes through the moves once more, to say of each what it is good for."""
+        loads, hosts = self._loads, self._loads.whatif.model.hosts
+        moves, what = tuple(loads.whatif.moves), self._words[self.shown].load
+        loads.undo(0)
+        deviation = self._balance.deviations()[self.shown]
+        for move in moves:
+            source, destination = hosts[move.source], hosts[move.destination]
+            high, low = loads.load[self.shown, [move.source, move.destination]]
+            loads.move(move.server, move.destination)
+            last, deviation = deviation, self._balance.deviations()[self.shown]
+            solution.migrate(
+                loads.whatif.model.servers[move.server],
+                destination,
+                f"{source.hostname} at {high:.1%} {what}, {destination.hostname} at {low:.1%}; "
+                f"standard deviation {last:.4f} -> {deviation:.4f}",
+            )
+
+    def _unmet(self, after: Floats) -> str:
+        found = []
+        for number in self._balance.exceeded().nonzero()[0].tolist():
+            limit = self._balance.thresholds[number]
+            found.append(
+                f"{self._words[number].load} stays at "
+                f"{undone.more_than(float(after[number]), float(limit))}, above {limit:g}"
+            )
+        return f"The standard deviation of {', and that of '.join(found)}" if found else ""
+
+
+def _figure(words: Words) -> str:
+    return f"standard deviation of {words.figure}"

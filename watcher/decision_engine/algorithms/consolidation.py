@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Emptying hosts by moving their servers to others: arithmetic on arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from watcher.model.compute import MEMORY
+from watcher.model.types import Bools, Floats, Ints
+from watcher.model.whatif import WhatIf
+
+ROUNDING = 1e-6
+"""Measured loads are sums of fractions: less than this is no overload."""
+
+
+class Order(NamedTuple):
+    """A way to go through a cluster."""
+
+    hosts: Ints
+    """Indices: the first is emptied first."""
+    takers: Ints
+    """Indices: the first takes servers first."""
+    sizes: Floats
+    """[V]: of the servers of a host, the greatest leaves first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """Hosts that a plan empties, in this order."""
+
+    hosts: Sequence[int]
+    """Indices."""
+    ends: Sequence[int]
+    """How many moves the plan has when each of them is empty."""
+    waiting: Sequence[int] = ()
+    """Indices of hosts for which the bounds of the plan left nothing."""
+    costly: Sequence[int] = ()
+    """Indices of hosts that are not worth the moves of their servers."""
+
+
+def orders(what_if: WhatIf, loads: Floats, sizes: Floats) -> list[Order]:
+    """What to try: from the host with the least of *loads* [H] on, its servers by *sizes*
+    [V]; from the smallest host on; and so again with hosts that have no servers yet.  For
+    a plan with bounds also from the host that costs least of what they bind."""
+    found = [least_first(what_if, loads, sizes), smallest_first(what_if)]
+    if (what_if.takers & ~in_use(what_if)).any():
+        found.append(smallest_first(what_if, with_empty=True))
+    if what_if.bounds.memory_mb < math.inf:
+        found.append(least_first(what_if, _of_hosts(what_if, what_if.demand[:, MEMORY]), sizes))
+    if what_if.bounds.actions is not None:
+        found.append(least_first(what_if, _of_hosts(what_if), sizes))
+    return found
+
+
+def _of_hosts(what_if: WhatIf, values: Floats | None = None) -> Floats:
+    """float [H]: the sum of *values* [V] of the servers of each host; their number if None."""
+    total = np.bincount(what_if.placement, values, minlength=len(what_if.takers))
+    return total.astype(np.float64)
+
+
+def least_first(what_if: WhatIf, loads: Floats, sizes: Floats) -> Order:
+    hosts = _candidates(what_if, loads)
+    return Order(hosts, hosts[::-1], sizes)
+
+
+def smallest_first(what_if: WhatIf, *, with_empty: bool = False) -> Order:
+    """The order that frees most hosts where they differ in size, the largest servers first.
+
+    To empty a host costs what it has free as much as room for what is on it, which is
+    its size.  As with first-fit-decreasing into the largest bins, small ones are left over.
+    What cannot be emptied anyway takes servers before all others.  Sizes are shares of
+    the cluster, of the resource that is scarcest for the host or server.
+    """
+    used = np.zeros_like(what_if.free)
+    np.add.at(used, what_if.placement, what_if.demand)
+    whole = np.maximum(what_if.free, 0).sum(axis=0) + used.sum(axis=0)
+    scale = np.divide(1, whole, out=np.zeros_like(whole), where=whole > 0)
+    sizes = ((what_if.free + used) * scale).max(axis=1)
+    ranks = np.lexsort(((used * scale).max(axis=1), sizes)).argsort().astype(np.float64)
+    hosts = _candidates(what_if, ranks, with_empty=with_empty)
+    stuck = np.bincount(what_if.placement[~what_if.leavers], minlength=len(sizes)) > 0
+    takers = hosts[np.argsort(stuck[hosts], kind="stable")][::-1]
+    return Order(hosts, takers, (what_if.demand * scale).max(axis=1))
+
+
+def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> Ints:
+    """int [n]: indices of the hosts that are up and have servers, the least of *loads* first.
+
+    Those that the scheduler does not use anyway come last: to empty them is no release.
+    """
+    model = what_if.model
+    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
+    (hosts,) = np.nonzero(up & (in_use(what_if) | with_empty))
+    disabled = ~in_service(what_if)[hosts]
+    return hosts[np.lexsort((loads[hosts], disabled))]
+
+
+def in_service(what_if: WhatIf) -> Bools:
+    """bool [H]: the hosts that the scheduler uses, or will if they keep servers: one that
+    Watcher disabled, to empty it, goes back into service then."""
+    service: Bools = what_if.model.available | (what_if.model.asleep & in_use(what_if))
+    return service
+
+
+def in_use(what_if: WhatIf) -> Bools:
+    """bool [H]: the hosts that have servers after the moves made."""
+    used: Bools = np.bincount(what_if.placement, minlength=len(what_if.takers)) > 0
+    return used
+
+
+def release(
+    what_if: WhatIf, trials: Iterable[Order], patience: float = math.inf, switches: int = 0
+) -> Release:
+    """Empty hosts of *what_if* by the one of *trials* that frees most.
+
+    Between equals, the one with fewer moves wins, then the first.  A host is emptied as
+    a whole or not touched, takes nothing after that, and stays if it took a server.  The
+    search ends when more than *patience* hosts in a row could not be emptied.
+
+    A host in service costs the plan so many *switches*, actions beside its moves, and is
+    worth the load of one host: it stays if the moves of its servers cost more than that.
+
+    Each trial costs one question to *what_if* a server.
+    """
+    start, takers, others = len(what_if.moves), what_if.takers.copy(), what_if.other_actions
+    results = []
+    for order in trials:
+        released = _release(what_if, order, patience, switches)
+        results.append((_gain(what_if), released, what_if.moves[start:], what_if.other_actions))
+        what_if.undo(start)
+        what_if.takers[:], what_if.other_actions = takers, others
+    _, released, moves, others = max(results, key=lambda result: result[0])
+    for move in moves:
+        what_if.move(move.server, move.destination)
+    what_if.takers[list(released.hosts)] = False
+    what_if.other_actions = others
+    return released
+
+
+def _gain(what_if: WhatIf) -> tuple[int, ...]:
+    """Few hosts that the scheduler uses come first, then few of all, then few moves."""
+    used = in_use(what_if)
+    return -int((used & in_service(what_if)).sum()), -int(used.sum()), -len(what_if.moves)
+
+
+def _release(what_if: WhatIf, order: Order, patience: float, switches: int) -> Release:
+    servers = np.lexsort((-order.sizes, what_if.placement))
+    first = np.searchsorted(what_if.placement[servers], np.arange(len(what_if.takers) + 1))
+    cost = _Cost(what_if, switches)
+    released, ends, waiting, costly, failures = [], [], [], [], 0
+    took: set[int] = set()
+    for host in order.hosts.tolist():
+        start = len(what_if.moves)
+        leaving = servers[first[host] : first[host + 1]]
+        if host in took:
+            pass
+        elif len(leaving) and not cost.is_worth_it(host):
+            costly.append(host)
+        elif len(leaving) and not cost.is_within_bounds(host):
+            waiting.append(host)
+        elif _empty(what_if, leaving, order.takers):
+            what_if.takers[host] = False
+            took.update(move.destination for move in what_if.moves[start:])
+            if len(leaving):
+                what_if.other_actions += cost.switches(host)
+                released.append(host)
+                ends.append(len(what_if.moves))
+            failures = 0
+            continue
+        failures += 1
+        if failures > patience:
+            break
+    return Release(
+        released, ends, *([host for host in left if host not in took] for left in (waiting, costly))
+    )
+
+
+class _Cost:
+    """What it takes to empty hosts, and whether that is within the bounds of the plan."""
+
+    def __init__(self, what_if: WhatIf, switches: int) -> None:
+        self._what_if = what_if
+        self._switches = switches * in_service(what_if)
+        self._servers = _of_hosts(what_if)
+        self._memory = _of_hosts(what_if, what_if.demand[:, MEMORY])
+        self._price = _of_hosts(what_if, what_if.bounds.prices(what_if.model))
+
+    def switches(self, host: int) -> int:
+        return int(self._switches[host])
+
+    def is_worth_it(self, host: int) -> bool:
+        return bool(self._price[host] <= 1)
+
+    def is_within_bounds(self, host: int) -> bool:
+        return self._what_if.affords(
+            int(self._servers[host]), float(self._memory[host]), self.switches(host)
+        )
+
+
+def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
+    """Move all *servers* to the first hosts of *preference* that take them, or none."""
+    start = len(what_if.moves)
+    if not what_if.leavers[servers].all():
+        return False
+    for server in servers.tolist():
+        host = _first(what_if, server, preference)
+        if host is None:
+            what_if.undo(start)
+            return False
+        what_if.move(server, host)
+    return True
+
+
+def _first(what_if: WhatIf, server: int, preference: Ints) -> int | None:
+    fit = what_if.hosts_for(server)[preference]
+    best = int(fit.argmax()) if len(fit) else 0
+    return int(preference[best]) if fit[best:].any() else None
+
+
+def relieve(
+    what_if: WhatIf,
+    resource: int,
+    preference: Ints,
+    sleepers: Sequence[int] = (),
+    kept_free: Floats | None = None,
+) -> list[int]:
+    """Move servers off the hosts that have less than nothing free of *resource*, while
+    that helps, to the first of *preference* that take them.
+
+    The worst host comes first.  The smallest server that is enough leaves it, or else
+    the largest.  Only if no host takes any, one of *sleepers* becomes a taker; which did
+    is returned.  *kept_free* [H] is what plans do not fill of hosts: to use it is no
+    overload.
+    """
+    woken: list[int] = []
+    free = what_if.free[:, resource]
+    limit = -ROUNDING - (np.zeros(len(free)) if kept_free is None else kept_free)
+    worst = np.argsort(free - limit, kind="stable")[: np.count_nonzero(free < limit)]
+    for host in worst.tolist():
+        while (excess := limit[host] - free[host]) > 0:
+            move = _relief(what_if, host, resource, preference, excess)
+            for sleeper in [] if move else [each for each in sleepers if each not in woken]:
+                if what_if.actions_left() < 2:
+                    break
+                what_if.takers[sleeper] = True
+                if move := _relief(what_if, host, resource, np.array([sleeper]), excess):
+                    woken.append(sleeper)
+                    what_if.other_actions += 1
+                    preference = np.append(preference, sleeper)
+                    break
+                what_if.takers[sleeper] = False
+            if move is None:
+                break
+            what_if.move(*move)
+    return woken
+
+
+def _relief(
+    what_if: WhatIf, host: int, resource: int, preference: Ints, excess: float
+) -> tuple[int, int] | None:
+    """(server, destination)"""
+    use = what_if.demand[:, resource]
+    (servers,) = np.nonzero((what_if.placement == host) & what_if.leavers & (use > ROUNDING))
+    enough = use[servers] >= excess
+    smallest_enough = np.lexsort((np.where(enough, use[servers], -use[servers]), ~enough))
+    for server in servers[smallest_enough].tolist():
+        destination = _first(what_if, server, preference)
+        if destination is not None:
+            return server, destination
+    return None

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What strategies that consolidate have in common, from the hosts they empty to the plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from watcher.cloud.compute import DISABLED
+from watcher.decision_engine.feedback import promises
+from watcher.model import undone
+from watcher.decision_engine.algorithms.consolidation import Order, Release, in_use, release
+from watcher.decision_engine.algorithms.headroom import Headroom, Switches
+from watcher.model.compute import DISK, MEMORY, VCPU
+from watcher.model.types import Bools, Floats, Ints
+from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model.undone import Undone
+from watcher.model.whatif import WhatIf
+
+EXAMINED: Final = 200
+"""Servers, at most, for each of which it is found out why no other host takes it."""
+
+SILENT: Final = (undone.EXCLUDED, undone.OPTED_OUT)
+"""Reasons that users have asked for: these need no word."""
+HINDRANCES: Final = (undone.NO_HOST, undone.PLACE, undone.GROUP)
+"""Reasons of rules; that there is no room left is how a consolidation ends."""
+
+
+class Consolidation:
+    """The making of a plan: hosts are emptied, closed and brought back.
+
+    *parameters* are those of ``consolidation_parameters``.  A host that Watcher closed and
+    that still has servers takes servers as if it were in service: it comes back unless
+    it is emptied.
+    """
+
+    def __init__(self, what_if: WhatIf, parameters: Mapping[str, Any]) -> None:
+        self.what_if, model = what_if, what_if.model
+        target = float(parameters["target_utilization"])
+        self.kept_free: Floats = (1 - target) * np.maximum(model.capacity, 0)
+        """[H, R]: what the plan leaves free on each host."""
+        what_if.free[:, : self.kept_free.shape[1]] -= self.kept_free
+        self._reserve = int(parameters["reserve_hosts"])
+        self._headroom = Headroom(model, self._reserve, what_if.actions_left())
+        self._spares: Sequence[int] = ()
+        self._close: Sequence[int] = ()
+        self._costly: Sequence[int] = ()
+        self._waiting: Sequence[int] = ()
+        self._wait: Sequence[Undone] = ()
+        self._switches = Switches((), {}, frozenset(), 0)
+        self._first = 0
+        back = model.asleep & in_use(what_if)
+        if back.sum() <= what_if.actions_left():
+            open_to_moves = [host.hostname not in model.closed for host in model.hosts]
+            what_if.takers |= back & np.array(open_to_moves, dtype=np.bool_)
+
+    def empty(
+        self,
+        trials: Sequence[Order],
+        patience: float = math.inf,
+        *,
+        closes: bool = True,
+        spares: Sequence[int] = (),
+        switches: int = 1,
+        others: int = 0,
+    ) -> Sequence[int]:
+        """Empty hosts by the best of *trials*; their indices.
+
+        If it *closes* them, so are *spares*, hosts in service without servers.  The plan
+        has so many *switches* a host, actions beside its moves, and so many *others*.
+        """
+        what_if, model = self.what_if, self.what_if.model
+        self._first = len(what_if.moves)
+        before = self._headroom.switches(what_if.placement, spares)
+        what_if.other_actions = len(before.wake) + others
+        self._spares = spares
+        what_if.other_actions += int(max(0, min(len(before.close), what_if.actions_left())))
+        found = release(what_if, trials, patience, switches)
+        count = self._within_headroom(found, before, closes)
+        for host in found.hosts[count:]:
+            what_if.takers[host] = bool(model.available[host])
+        what_if.undo(found.ends[count - 1] if count else self._first)
+        self._switches = self._at(found, count, what_if.placement, closes)
+        what_if.other_actions = len(self._switches.wake) + others
+        self._close = self._switches.close[
+            : int(max(0, min(len(self._switches.close), what_if.actions_left())))
+        ]
+        self._costly = found.costly
+        self._waiting, self._wait = _waiting(what_if, found.waiting, trials)
+        return found.hosts[:count]
+
+    def _within_headroom(self, found: Release, before: Switches, closes: bool) -> int:
+        """How many hosts of *found* to empty: as many as leave headroom as it was *before*, and
+        none at the end that would stay in service anyway without any use of it."""
+        placements = _Placements(self.what_if, self._first, found)
+
+        def at(count: int) -> Switches:
+            return self._at(found, count, placements.after(count), closes)
+
+        count = len(found.hosts)
+        now = at(count)
+        if not now.is_as_good_as(before):
+            low = 0
+            while low < count:
+                middle = (low + count + 1) // 2
+                if at(middle).is_as_good_as(before):
+                    low = middle
+                else:
+                    count = middle - 1
+            now = at(count)
+        while closes and count and found.hosts[count - 1] not in now.close:
+            less = at(count - 1)
+            host = found.hosts[count - 1]
+            stays = bool(self.what_if.model.available[host])
+            if not stays or not less.is_as_good_as(now) or len(less.close) < len(now.close):
+                break
+            count, now = count - 1, less
+        return count
+
+    def _at(self, found: Release, count: int, placement: Ints, closes: bool) -> Switches:
+        """What becomes of hosts when the first *count* of *found* are empty."""
+        available = self.what_if.model.available
+        emptied = [host for host in reversed(found.hosts[:count]) if closes and available[host]]
+        return self._headroom.switches(placement, [*self._spares, *emptied])
+
+    def propose_waking(self, solution: SolutionBuilder, *, empty: bool = True) -> int:
+        """Bring hosts back into service, or only those with servers.  How many that are."""
+        used = in_use(self.what_if)
+        wake = {host: why for host, why in self._switches.wake.items() if empty or used[host]}
+        for host, why in wake.items():
+            solution.enable(self.what_if.model.hosts[host], why)
+        return len(wake)
+
+    def propose_moves(self, solution: SolutionBuilder, *, scheduler: bool = False) -> None:
+        """Add the migrations that empty hosts.
+
+        With *scheduler* it picks the destinations, and those of the what-if only show
+        that there is room.
+        """
+        what_if, model = self.what_if, self.what_if.model
+        left = np.bincount(model.placement)
+        for move in what_if.moves[self._first :]:
+            server, destination = model.servers[move.server], model.hosts[move.destination]
+            where = "the scheduler picks the host"
+            if not scheduler:
+                where = f"{destination.hostname} has room"
+            solution.migrate(
+                server,
+                None if scheduler else destination,
+                f"{server.host} can be emptied (servers: {left[move.source]}); {where}",
+            )
+
+    def propose_closing(self, solution: SolutionBuilder) -> int:
+        """Take hosts without servers out of service.  How many that are."""
+        model = self.what_if.model
+        had = np.bincount(model.placement, minlength=len(model.hosts))
+        for index in sorted(self._close):
+            host = model.hosts[index]
+            why = "is empty once its servers have moved" if had[index] else "has no servers"
+            solution.disable(host, DISABLED, f"{host.hostname} {why}", only_if_empty=True)
+        return len(self._close)
+
+    def conclude(self, solution: SolutionBuilder) -> None:
+        """Say what the plan is good for, and what it leaves undone."""
+        _summarize(solution, self.what_if)
+        unmet, left = _left(self.what_if, self._waiting, self._wait, self._costly)
+        if self._switches.short:
+            lack = f"{self._switches.short} of {self._reserve} hosts of the reserve are missing"
+            unmet = "; ".join(filter(None, (lack, unmet)))
+        solution.leave(unmet, left)
+
+
+class _Placements:
+    """Where servers are when some hosts are emptied, found without making the moves again."""
+
+    def __init__(self, what_if: WhatIf, first: int, found: Release) -> None:
+        moves = np.array(what_if.moves[first:], dtype=np.int64).reshape(-1, 3)
+        self._servers, self._sources, self._destinations = moves.T
+        self._after, self._first, self._ends = what_if.placement, first, found.ends
+
+    def after(self, count: int) -> Ints:
+        """[V]: with the first *count* hosts emptied."""
+        undone_from = (self._ends[count - 1] if count else self._first) - self._first
+        placement = self._after.copy()
+        placement[self._servers[undone_from:]] = self._sources[undone_from:]
+        return placement
+
+
+def _summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
+    """How many hosts have servers, and how full those are, before the moves and after."""
+    model = what_if.model
+    for when, placement in (("before", model.placement), ("after", what_if.placement)):
+        used = model.used(placement)
+        occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
+        whole = model.capacity[occupied].sum(axis=0)
+        values: dict[str, float] = {"hosts in use": int(occupied.sum())}
+        for name, resource in (("vCPU", VCPU), ("memory", MEMORY), ("disk", DISK)):
+            share = used[:, resource].sum() / whole[resource] if whole[resource] else 0.0
+            values[f"{name} allotted on hosts in use, %"] = round(100 * float(share), 1)
+        for name, value in values.items():
+            solution.summary.setdefault(name, {})[when] = value
+    solution.promise("hosts in use", promises.SETTLED)
+    in_use_then = solution.summary["hosts in use"]
+    solution.improve(in_use_then["before"], in_use_then["after"])
+
+
+def _waiting(
+    what_if: WhatIf, hosts: Sequence[int], trials: Sequence[Order]
+) -> tuple[Sequence[int], Sequence[Undone]]:
+    """Which of *hosts*, for which the bounds left nothing, could be emptied without them, and
+    the servers that have to wait for that."""
+    if not hosts:
+        return (), ()
+    bounds, takers, others = what_if.bounds, what_if.takers.copy(), what_if.other_actions
+    start = len(what_if.moves)
+    what_if.bounds = dataclasses.replace(bounds, actions=None, memory_mb=math.inf)
+    left = [each._replace(hosts=each.hosts[np.isin(each.hosts, hosts)]) for each in trials]
+    found = release(what_if, left)
+    waiting = what_if.waiting(start)
+    what_if.undo(start)
+    what_if.bounds, what_if.takers[:], what_if.other_actions = bounds, takers, others
+    return found.hosts, waiting
+
+
+def _left(
+    what_if: WhatIf, waiting: Sequence[int], wait: Sequence[Undone], costly: Sequence[int]
+) -> tuple[str, list[Undone]]:
+    """What stays in use without need, in a sentence, and why.
+
+    Nothing is said while no fewer hosts could hold the servers, and nothing of hosts that
+    are left for want of room: this is how each consolidation ends.  A host that took
+    servers is of use.
+    """
+    used = in_use(what_if)
+    surplus = int(used.sum()) - _needed(what_if)
+    candidates = used.copy()
+    candidates[[move.destination for move in what_if.moves]] = False
+    candidates[list(waiting)] = False
+    dear = [host for host in costly if candidates[host]]
+    candidates[dear] = False
+    # Where these suffice, what else keeps hosts in use makes no difference.
+    servers = _hindered(what_if, candidates) if surplus > len(waiting) + len(dear) else []
+    number = len(set(what_if.placement[servers].tolist())) + len(waiting) + len(dear)
+    if surplus <= 0 or not number:
+        return "", []
+    unmoved = np.isin(what_if.placement, dear).nonzero()[0].tolist()
+    return f"{number} of {int(used.sum())} hosts with servers are not emptied", [
+        *what_if.explain(servers),
+        *wait,
+        *undone.grouped((_name(what_if, server), undone.NO_GAIN) for server in unmoved),
+    ]
+
+
+def _hindered(what_if: WhatIf, candidates: Bools) -> list[int]:
+    """The servers that keep *candidates* in use for a reason that has to be told."""
+    on_candidates = candidates[what_if.placement]
+    held = on_candidates & what_if.held()
+    stuck = [each for each in held.nonzero()[0].tolist() if what_if.why_not(each) not in SILENT]
+    free = candidates.copy()
+    free[what_if.placement[held]] = False
+    others = free[what_if.placement].nonzero()[0][:EXAMINED].tolist()
+    return stuck + [each for each in others if what_if.why_not(each) in HINDRANCES]
+
+
+def _needed(what_if: WhatIf) -> int:
+    """How many hosts, at least, hold the servers: the largest ones that are up."""
+    model = what_if.model
+    whole = np.maximum(what_if.free, 0)
+    np.add.at(whole, what_if.placement, what_if.demand)
+    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
+    demand = what_if.demand.sum(axis=0)
+    least = 1 if len(model.servers) else 0
+    for resource in range(len(demand)):
+        held = np.cumsum(np.sort(whole[up, resource])[::-1])
+        least = max(least, int(np.searchsorted(held, demand[resource] * (1 - 1e-9))) + 1)
+    return least
+
+
+def _name(what_if: WhatIf, server: int) -> str:
+    return what_if.model.servers[server].name or what_if.model.servers[server].uuid

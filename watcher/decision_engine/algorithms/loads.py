@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hosts have to do, while servers move between them."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from watcher.model import undone
+from watcher.model.bounds import UNBOUND, Bounds
+from watcher.model.compute import ComputeModel
+from watcher.model.types import Bools, Floats
+from watcher.model.undone import Undone
+from watcher.model.whatif import WhatIf
+
+Values = Sequence[Sequence[float | None]]
+
+
+class Loads:
+    """The loads of a cluster's hosts, by M metrics, on top of a what-if.
+
+    For each metric the *use* and *size* of every host of *model* are given, in one unit
+    ([M, H], None where unknown).  Hosts that are not available, or that lack a value,
+    take no part.  No move may bring a host to *limit* or beyond.
+
+    ``whatif``  what is possible still, and the moves made
+    ``hosts``   bool [H], those that take part
+    ``load``    float [M, H], use / size; 0 for hosts that take no part
+    ``share``   float [M, V], each server's part of the load of the host it began on
+    ``use``     float [M, V]
+    """
+
+    def __init__(
+        self,
+        model: ComputeModel,
+        use: Values,
+        size: Values,
+        limit: float = math.inf,
+        bounds: Bounds = UNBOUND,
+    ) -> None:
+        self.whatif = WhatIf(model, bounds=bounds)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            load = _array(use) / _array(size)
+        self.hosts: Bools = model.available & np.isfinite(load).all(axis=0)
+        self.load: Floats = np.where(self.hosts, load, 0.0)
+        self.size: Floats = np.where(self.hosts, _array(size), 1.0)
+        self.whatif.takers &= self.hosts
+        self.whatif.keep(~self.hosts[model.placement], undone.NOT_MEASURED)
+        self.use: Floats = np.zeros((len(load), len(model.servers)))
+        self.share = self.use
+        self.limit = limit
+        self._before: list[tuple[list[int], Floats]] = []
+
+    def measure(self, use: Values) -> None:
+        """Say what servers take, [M, V], in the unit of the sizes.
+
+        A server of which a value is unknown stays where it is.
+        """
+        values = _array(use)
+        known = np.isfinite(values)
+        self.whatif.keep(np.flatnonzero(~known.all(axis=0)), undone.NOT_MEASURED)
+        self.use = np.where(known, values, 0.0)
+        self.share = self.use / self.size[:, self.whatif.placement]
+
+    def hosts_for(self, server: int) -> Bools:
+        """bool [H]: the hosts that could take *server* now."""
+        after = self.load + self.use[:, server, None] / self.size
+        fit: Bools = self.whatif.hosts_for(server) & (after < self.limit).all(axis=0)
+        return fit
+
+    def move(self, server: int, destination: int) -> None:
+        """Make a move that ``hosts_for`` has allowed."""
+        pair = [int(self.whatif.placement[server]), destination]
+        self._before.append((pair, self.load[:, pair]))
+        self.load[:, pair[0]] -= self.share[:, server]
+        self.load[:, destination] += self.use[:, server] / self.size[:, destination]
+        self.whatif.move(server, destination)
+
+    def undo(self, count: int) -> None:
+        """Take moves back until *count* are left."""
+        self.whatif.undo(count)
+        while len(self._before) > count:
+            pair, load = self._before.pop()
+            self.load[:, pair] = load
+
+    def explain(self, servers: Iterable[int]) -> list[Undone]:
+        """Why *servers* stay where they are, by kind; those that have moved are left out."""
+        moved = {move.server for move in self.whatif.moves}
+        return self.whatif.explain(
+            (server for server in servers if server not in moved),
+            lambda server: undone.NO_GAIN if self.hosts_for(server).any() else undone.LIMIT,
+        )
+
+    def undone(
+        self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
+    ) -> list[Undone]:
+        """What the moves made have left undone: the moves that *go_on* makes beyond the
+        bounds wait, and the servers that are *stuck* after them stay."""
+        count, bounds = len(self.whatif.moves), self.whatif.bounds
+        if self.whatif.is_bound():
+            self.whatif.bounds = UNBOUND
+            go_on()
+        found = [*self.whatif.waiting(count), *self.explain(stuck())]
+        self.whatif.bounds = bounds
+        self.undo(count)
+        return found
+
+    def unmeasured(self) -> list[Undone]:
+        """The hosts that could take part, had they been measured."""
+        hosts = self.whatif.model.hosts
+        missing = np.flatnonzero(self.whatif.model.available & ~self.hosts).tolist()
+        return undone.grouped(
+            ((hosts[host].hostname, undone.NOT_MEASURED) for host in missing), "hosts"
+        )
+
+    def servers_on(self, hosts: Bools) -> list[int]:
+        """The servers that are on *hosts*, a mask, with the moves made."""
+        on: list[int] = np.flatnonzero(hosts[self.whatif.placement]).tolist()
+        return on
+
+    def replay(self, moves: Sequence[tuple[int, int]]) -> None:
+        """Undo what is not among the first of *moves* (server, destination); make the others."""
+        pairs = zip(self.whatif.moves, moves, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0][::2] == pair[1], pairs))
+        self.undo(same)
+        for server, destination in moves[same:]:
+            self.move(server, destination)
+
+
+def _array(values: Values | Floats) -> Floats:
+    """None becomes NaN."""
+    return np.array(values, dtype=np.float64)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bringing hosts below a limit of their load by moving servers off them."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from watcher.decision_engine.algorithms.loads import Loads
+from watcher.model.types import Bools, Floats
+from watcher.decision_engine.algorithms.search import Dice, Distance, plan
+from watcher.model.whatif import Move
+
+AT_THE_LIMIT = 1e-6
+"""What a host that is exactly at the limit counts as: it has to be relieved, too."""
+
+PERCENT = 100.0
+"""The load of one host; prices are shares of that."""
+
+
+class Relief:
+    """Brings the load of every host, one metric in per cent, below the limit.
+
+    The host with the most load is relieved first, with one server if one is enough: the
+    one whose departure brings it nearest to the average of all hosts; otherwise with the
+    largest that some host can take.  If only so many moves may be made, the one that takes
+    most off what is over the limit comes first.  A server goes to the host with the least
+    load of those that can take it.  A move has to take its price off its host.
+    """
+
+    def __init__(self, loads: Loads) -> None:
+        self._loads = loads
+        self._hot = self._over()
+        self._prices: Floats = PERCENT * loads.whatif.bounds.prices(loads.whatif.model)
+
+    def run(self) -> list[Move]:
+        """Move servers until no host's load is at the limit or beyond, or nothing helps.
+
+        Exact on a small cluster.  On others that relieves what can be relieved only as a
+        rule: whether it can is a question as hard as packing.
+        """
+        return plan(self._loads, self._distance, self._descend)
+
+    def go_on(self) -> None:
+        """Make the moves that help still, if the bounds were lifted, say."""
+        self._descend(Dice(0))
+
+    def stuck(self) -> list[int]:
+        """The servers of the hosts at the limit or beyond."""
+        return self._loads.servers_on(self._over())
+
+    def _over(self) -> Bools:
+        over: Bools = self._loads.hosts & (self._loads.load[0] >= self._loads.limit)
+        return over
+
+    def _distance(self) -> Distance:
+        """By how much hosts are over the limit, in all; what moves took off a host beyond that
+        pays for them, too.  Of plans alike the one is better that leaves loads more even."""
+        load, moves = self._loads.load[0], self._loads.whatif.moves
+        below = np.where(self._hot, np.maximum(self._loads.limit - load, 0), 0)
+        cost = np.zeros(len(load))
+        for move in moves:
+            cost[move.source] += self._prices[move.server]
+        unpaid = float(np.maximum(cost - below, 0).sum())
+        uneven = float((load[self._loads.hosts] ** 2).sum())
+        return Distance(excess(self._loads), unpaid, uneven + float(cost.sum()))
+
+    def _descend(self, dice: Dice) -> None:
+        made = -1
+        while made < len(self._loads.whatif.moves):  # a host that was relieved may take servers
+            made = len(self._loads.whatif.moves)
+            self._relieve_each(dice)
+
+    def _relieve_each(self, dice: Dice) -> None:
+        hopeless: set[int] = set()
+        while (hot := self._next(hopeless)) is not None:
+            steps = list(itertools.islice(self._steps(hot), dice.sides))
+            if steps:
+                self._loads.move(*steps[dice.pick(len(steps))])
+            else:
+                hopeless.add(hot)
+
+    def _next(self, hopeless: set[int]) -> int | None:
+        """The host to be relieved next."""
+        loads = self._loads
+        left = loads.whatif.actions_left()
+        if left < 1:
+            return None
+        load = np.where(loads.hosts, loads.load[0], -np.inf)
+        load[list(hopeless)] = -np.inf
+        if not (load >= loads.limit).any():
+            return None
+        return int(load.argmax()) if left == np.inf else self._most_relieved(load)
+
+    def _most_relieved(self, load: Floats) -> int:
+        """The host of which one move takes most of what is over the limit."""
+        whatif, limit = self._loads.whatif, self._loads.limit
+        most: Floats = np.zeros(len(load))
+        np.maximum.at(
+            most,
+            whatif.placement[whatif.leavers],
+            self._loads.share[0, whatif.leavers],
+        )
+        over = load - limit
+        relief = np.where(load >= limit, np.minimum(most, over + AT_THE_LIMIT), -np.inf)
+        return int(np.lexsort((-over, -relief))[0])
+
+    def _steps(self, hot: int) -> Iterator[tuple[int, int]]:
+        """(server, destination) of moves that relieve *hot*, the preferred one first."""
+        loads, whatif, load = self._loads, self._loads.whatif, self._loads.load[0]
+        share = loads.share[0]
+        pays = (share > 0) & (share >= self._prices)
+        servers = np.flatnonzero(whatif.leavers & (whatif.placement == hot) & pays)
+        after: Floats = load[hot] - share[servers]
+        off_average = np.abs(after - load[loads.hosts].mean())
+        enough = after < loads.limit
+        keys = (self._prices[servers], np.where(enough, off_average, after), ~enough)
+        for number in np.lexsort(keys):
+            server = int(servers[number])
+            fits = loads.hosts_for(server)
+            if fits.any():
+                yield server, int(np.where(fits, load, np.inf).argmin())
+
+
+def excess(loads: Loads) -> float:
+    """By how much hosts are over the limit, in all."""
+    load = loads.load[0, loads.hosts]
+    over = load[load >= loads.limit] - loads.limit
+    return float((over + AT_THE_LIMIT).sum())

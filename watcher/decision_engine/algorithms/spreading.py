@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking servers off hosts when nobody can say what they bring along.
+
+What a server does to the temperature or the caches of a host cannot be worked out
+before it is there, so hosts take turns: nobody gets a second server of a plan while
+another one that could take it has none.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from watcher.model import undone
+from watcher.model.bounds import UNBOUND, Bounds
+from watcher.model.compute import ComputeModel
+from watcher.model.types import Floats, Ints
+from watcher.decision_engine.strategies.base import Inputs
+from watcher.model.undone import Undone
+from watcher.model.whatif import Move, WhatIf
+
+
+def measured(inputs: Inputs, metric: str) -> Mapping[int, float]:
+    """Index of each available host to its value; without hosts that have none.
+
+    Averaged over the parameter ``period``.
+    """
+    model, parameters = inputs.compute_model(), inputs.parameters
+    values = inputs.host_metric(
+        metric,
+        [host for host in model.hosts if host.available],
+        period=parameters["period"],
+        aggregate="mean",
+        granularity=parameters["granularity"],
+    )
+    return {
+        index: values[host.uuid]
+        for index, host in enumerate(model.hosts)
+        if host.available and math.isfinite(values.get(host.uuid, math.nan))
+    }
+
+
+def unmeasured(model: ComputeModel, values: Mapping[int, float], metric: str) -> list[Undone]:
+    """The hosts that take no part, as *values*, of ``measured``, lack them."""
+    names = sorted(
+        host.hostname
+        for index, host in enumerate(model.hosts)
+        if host.available and index not in values
+    )
+    examples, text = names[: undone.EXAMPLES], f"without a value of {metric}"
+    found = Undone(undone.NOT_MEASURED, len(names), examples, text, things="hosts")
+    return [found] if names else []
+
+
+class Source(NamedTuple):
+    """A host that something has to leave."""
+
+    candidates: Sequence[int]
+    """The servers that would help by leaving, the preferred one first."""
+    servers: Sequence[int]
+    """All servers on it of which it is said why they stay."""
+    whole: bool = False
+    """Whether all candidates leave or none, rather than one."""
+
+
+class Spreading:
+    """Servers that go to the *takers*, indices of hosts, the preferred one first."""
+
+    def __init__(
+        self, model: ComputeModel, takers: Sequence[int], bounds: Bounds = UNBOUND
+    ) -> None:
+        self.whatif = WhatIf(model, bounds=bounds)
+        self._taken: Ints = np.zeros(len(model.hosts), dtype=np.int64)
+        self._rank: Floats = np.full(len(model.hosts), np.inf)
+        self._rank[list(takers)] = np.arange(len(takers))
+        self.whatif.takers &= np.isfinite(self._rank)
+
+    def active(self, host: int) -> Source:
+        """*host* as one that an active server has to leave, the one with most vCPUs first."""
+        servers, model = self._servers_on(host), self.whatif.model.servers
+        return Source([each for each in servers if model[each].state == "active"], servers)
+
+    def whole(self, host: int) -> Source:
+        """*host* as one that all servers that can be moved have to leave."""
+        servers = self._servers_on(host)
+        return Source([each for each in servers if self.whatif.leavers[each]], servers, True)
+
+    def _servers_on(self, host: int) -> list[int]:
+        model = self.whatif.model
+        servers = np.flatnonzero(model.placement == host).tolist()
+        return sorted(servers, key=lambda server: (-model.servers[server].vcpus, server))
+
+    def relieve(self, source: Source) -> Sequence[Move]:
+        """Move what has to leave *source*: if it is all, that part which the bounds allow.
+
+        Empty if there is no place for it.
+        """
+        return self._all(source.candidates) if source.whole else self._one(source.candidates)
+
+    def undone(self, sources: Iterable[Source]) -> list[Undone]:
+        """Why servers of *sources*, all that could not be relieved, are left there."""
+        what_if, stuck = self.whatif, []
+        count, bounds = len(what_if.moves), what_if.bounds
+        moved = {move.server for move in what_if.moves}
+        if what_if.is_bound():
+            what_if.bounds = UNBOUND
+        for source in sources:
+            rest = [server for server in source.candidates if server not in moved]
+            if not self.relieve(source._replace(candidates=rest)):
+                stuck.append(source)
+        found = what_if.waiting(count)
+        what_if.undo(count)
+        whole = {server for source in stuck if source.whole for server in source.servers}
+        found += what_if.explain(
+            (server for source in stuck for server in source.servers if server not in moved),
+            lambda server: undone.WHOLE_HOST if server in whole else self._why_not(server),
+        )
+        what_if.bounds = bounds
+        return found
+
+    def _why_not(self, server: int) -> str:
+        active = self.whatif.model.servers[server].state == "active"
+        return undone.NO_GAIN if active else undone.INACTIVE
+
+    def _one(self, servers: Iterable[int]) -> Sequence[Move]:
+        for server in servers:
+            fits = np.flatnonzero(self.whatif.hosts_for(server))
+            if len(fits):
+                self._move(server, int(fits[np.lexsort((self._rank[fits], self._taken[fits]))[0]]))
+                return self.whatif.moves[-1:]
+        return []
+
+    def _all(self, servers: Sequence[int]) -> Sequence[Move]:
+        """Whether there is a place for all is one question, how many may go now another one."""
+        count, taken, bounds = len(self.whatif.moves), self._taken.copy(), self.whatif.bounds
+        self.whatif.bounds = UNBOUND
+        complete = all(self._one([server]) for server in servers)
+        self.whatif.bounds = bounds
+        moves = self.whatif.moves[count:]
+        if not complete or self.whatif.is_beyond():
+            self.whatif.undo(count)
+            self._taken = taken
+            for move in moves if complete else []:
+                if self.whatif.hosts_for(move.server)[move.destination]:
+                    self._move(move.server, move.destination)
+        return self.whatif.moves[count:]
+
+    def _move(self, server: int, host: int) -> None:
+        self._taken[host] += 1
+        self.whatif.move(server, host)

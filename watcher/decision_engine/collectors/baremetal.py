@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the bare metal model."""
+
+from concurrent.futures import Future
+
+from oslo_config import cfg
+
+from watcher.cloud import Cloud
+from watcher.model.baremetal import BaremetalModel
+from watcher.decision_engine.collectors.single_flight import Flights
+from watcher.rpc.listener import Notification
+
+
+class BaremetalCollector:
+    """Reads everything for each snapshot: machines are few, and one call lists them."""
+
+    def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
+        self._conf, self._cloud = conf, cloud
+        self._flights: Flights[BaremetalModel] = Flights("baremetal", self._read)
+
+    def snapshot(self) -> BaremetalModel:
+        return self._flights.land(self._conf.collector.compute_resources_collector_timeout)
+
+    def sync(self) -> Future[BaremetalModel]:
+        return self._flights.board()
+
+    def hear(self, notification: Notification) -> None:
+        """There is nothing that a snapshot would not read anyway."""
+
+    def _read(self) -> BaremetalModel:
+        baremetal = self._cloud.baremetal
+        nodes = sorted(baremetal.nodes(), key=lambda node: node.uuid)
+        return BaremetalModel(tuple(nodes), baremetal.keeps_hosts_up)

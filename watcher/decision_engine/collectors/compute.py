@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the compute model."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+from oslo_log import log
+from oslo_utils import timeutils
+
+from watcher.cloud import Cloud
+from watcher.common.errors import ModelUnavailable
+from watcher.conf.collectors import group
+from watcher.decision_engine.collectors import nova_notifications as nova
+from watcher.decision_engine.collectors.cluster import Cluster
+from watcher.decision_engine.collectors.single_flight import Flights
+from watcher.rpc.listener import Notification
+
+if TYPE_CHECKING:
+    from watcher.model.compute import ComputeModel
+
+LOG = log.getLogger(__name__)
+
+OVERLAP = datetime.timedelta(seconds=60)
+"""How much further back than the last reading changes are asked for: clocks differ, and nova
+notes when a server changed a moment before others can see it."""
+
+TRUSTED = datetime.timedelta(seconds=60)
+"""How long notifications alone keep the model that people look at."""
+
+
+class ComputeCollector:
+    """Reads everything once, and from then on what has changed.
+
+    Each snapshot has such a reading behind it that began after it was asked for.  If
+    a reading fails nothing is served, and the next request tries again.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        cloud: Cloud,
+        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
+    ) -> None:
+        self._conf, self._cloud, self._clock = conf, cloud, clock
+        self._cluster, self._lock = Cluster(), threading.Lock()
+        self._all_read: datetime.datetime | None = None
+        """When everything was last read; None: that has to be done now."""
+        self._failed = False
+        """Whether the last reading did."""
+        self._flights = Flights("compute", self._read)
+
+    def snapshot(self) -> ComputeModel:
+        self._flights.land(self._conf.collector.compute_resources_collector_timeout)
+        return self._model()
+
+    def recent(self) -> ComputeModel:
+        """The model for people to look at: what notifications have made of a recent one."""
+        with self._lock:
+            cluster, now = self._cluster, self._clock()
+            trusted = (
+                self._cloud.notifies
+                and not self._failed
+                and cluster.read_at is not None
+                and cluster.complete
+                and now < cluster.read_at + TRUSTED
+            )
+        return self._model() if trusted else self.snapshot()
+
+    def sync(self) -> Future[None]:
+        self._all_read = None
+        return self._flights.board()
+
+    def hear(self, notification: Notification) -> None:
+        extended = self._conf.compute_model.enable_extended_attributes
+        # Were nova's clock ahead of ours, it would lie above readings that are younger.
+        heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
+        with self._lock:
+            nova.tell(self._cluster, heard, extended)
+
+    def _model(self) -> ComputeModel:
+        with self._lock:
+            return self._cluster.model()
+
+    def _read(self) -> None:
+        try:
+            self._read_cloud(self._clock())
+        except Exception:
+            self._failed = True
+            raise
+        self._failed = False
+
+    def _read_cloud(self, began: datetime.datetime) -> None:
+        compute = self._cloud.compute
+        hosts, groups = compute.hosts(), compute.server_groups()
+        if not hosts:
+            raise ModelUnavailable("The cloud shows no compute host.")
+        since = self._changes_since(began)
+        if since is not None:
+            changed = compute.changed_servers(since)
+            with self._lock:
+                if self._cluster.read_changes(began, hosts, changed, groups):
+                    return
+            LOG.info("What has changed in the cloud does not fit what is known; reading it all")
+        servers = compute.servers()
+        with self._lock:
+            self._cluster.read_all(began, hosts, servers, groups)
+            self._all_read = began
+
+    def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:
+        """From when on changes are wanted; None: everything is."""
+        period = datetime.timedelta(seconds=self._conf[group("compute")].period)
+        with self._lock:
+            read_at = self._cluster.read_at
+        if self._all_read is None or read_at is None or began - self._all_read >= period:
+            return None
+        return read_at - OVERLAP

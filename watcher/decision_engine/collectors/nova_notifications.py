@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What versioned notifications of nova say of servers and hosts."""
+
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_utils import timeutils
+
+from watcher.cloud.compute import Server
+from watcher.decision_engine.collectors.cluster import GONE, Cluster
+from watcher.rpc.listener import Notification
+
+_PUBLISHER = "nova-"
+_COMPUTE = "nova-compute"
+
+_SERVER_EVENTS = frozenset(
+    {"instance.update", "instance.delete.end", "instance.soft_delete.end"}
+    | {
+        f"instance.{action}.end"
+        for action in (
+            "create",
+            "live_migration_force_complete",
+            "live_migration_post_dest",
+            "live_migration_rollback",
+            "lock",
+            "pause",
+            "power_off",
+            "power_on",
+            "rebuild",
+            "rescue",
+            "resize",
+            "resize_confirm",
+            "resize_finish",
+            "resize_revert",
+            "restore",
+            "resume",
+            "shelve",
+            "shelve_offload",
+            "shutdown",
+            "suspend",
+            "unlock",
+            "unpause",
+            "unrescue",
+            "unshelve",
+        )
+    }
+)
+"""Those that show a server as it is by then.  ``live_migration_post.end`` does not: the source
+sends it last, and still takes the server for its own."""
+
+_SILENCE = datetime.timedelta(seconds=60)
+"""nova's ``service_down_time``: a service that was not seen for longer is down."""
+
+
+def tell(cluster: Cluster, notification: Notification, extended: bool) -> None:
+    """Let *cluster* know what nova says; others' notifications it need not know.
+
+    *extended* is whether readings bring the extra specs of flavors.  LookupError,
+    TypeError, ValueError or AttributeError if that is not as nova says it.
+    """
+    event = notification.event_type
+    if not notification.publisher_id.startswith(_PUBLISHER):
+        return
+    if event in _SERVER_EVENTS:
+        data = _data(notification.payload)
+        gone = data["state"] in GONE or event.endswith("delete.end")
+        known = None if gone else server(data, extended)
+        cluster.tell_server(notification.sent, data["uuid"], known)
+    elif event.startswith("service."):
+        data = _data(notification.payload)
+        if data["binary"] == _COMPUTE:
+            gone = event == "service.delete"
+            changes = None if gone else host_changes(data, notification.sent)
+            cluster.tell_host(notification.sent, data["host"], changes)
+
+
+def server(data: Mapping[str, Any], extended: bool) -> Server:
+    """The server of the data of an InstancePayload, apart from the zone it is pinned to."""
+    flavor = _data(data["flavor"])
+    disk = flavor["root_gb"] if data["image_uuid"] else 0  # a volume is not on the host's disk
+    return Server(
+        uuid=data["uuid"],
+        name=data["display_name"],
+        host=data["host"] or "",
+        vcpus=flavor["vcpus"],
+        memory_mb=flavor["memory_mb"],
+        disk_gb=disk + flavor["ephemeral_gb"] + math.ceil(flavor["swap"] / 1024),
+        state=data["state"],
+        task_state=data["task_state"],
+        project_id=data["tenant_id"],
+        metadata=data["metadata"],
+        created=_time(data["created_at"]),
+        locked=data.get("locked", False),
+        flavor=flavor["name"],
+        extra_specs=(flavor.get("extra_specs") or {}) if extended else {},
+    )
+
+
+def host_changes(data: Mapping[str, Any], sent: datetime.datetime) -> dict[str, Any]:
+    """The fields of a host that the data of a ServiceStatusPayload tells."""
+    seen = data["last_seen_up"] and _time(data["last_seen_up"])
+    down = data["forced_down"] or (seen is not None and sent - seen > _SILENCE)
+    return {
+        "status": "disabled" if data["disabled"] else "enabled",
+        "disabled_reason": data["disabled_reason"],
+        "state": "down" if down else "up",
+    }
+
+
+def _data(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = payload["nova_object.data"]
+    return data
+
+
+def _time(text: str) -> datetime.datetime:
+    """Naive, UTC."""
+    time: datetime.datetime = timeutils.normalize_time(timeutils.parse_isotime(text))
+    return time

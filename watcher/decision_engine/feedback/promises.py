@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan promises of the cloud, and how much of that has come true.
+
+A plan that moves load between hosts is judged by the hosts: whether their measured loads
+have changed as the moves of its servers let expect.  Any other plan is judged by a figure
+of its summary, which its strategy reads again.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from watcher.cloud.compute import Host, Server
+
+if TYPE_CHECKING:  # NumPy comes with it
+    from watcher.decision_engine.algorithms.loads import Loads
+
+WITNESSES: Final = 20
+"""Hosts without a move that are compared with those that have one."""
+SMALLEST: Final = 2.0
+"""Percent of a host: changes that spread less (root of the sum of squares) tell nothing."""
+LARGEST_ERROR: Final = 0.25
+"""Standard error of the kept share beyond which it tells nothing."""
+SETTLED: Final = 300
+"""Seconds after a plan in which others, the scheduler above all, may undo what it has done."""
+FULL: Final = 99.0
+"""Percent at which a host is so full that it does not show what has left it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a metric of hosts, or of servers, is asked for."""
+
+    name: str
+    period: int
+    """Seconds, as is *granularity*."""
+    granularity: int
+    aggregate: str = "mean"
+
+    @property
+    def window(self) -> int:
+        """Seconds until no value tells of the time before any more."""
+        return int(self.period + self.granularity)
+
+    def ask(
+        self, metric: Callable[..., Mapping[str, float]], resources: Sequence[Any]
+    ) -> Mapping[str, float]:
+        """What *metric*, of a datasource or of a run's inputs, has of *resources*, by uuid."""
+        return metric(
+            self.name,
+            resources,
+            period=self.period,
+            aggregate=self.aggregate,
+            granularity=self.granularity,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadMove:
+    """What the move of one server is to change, in percent of the two hosts."""
+
+    server: str
+    """Uuid, as are the two hosts."""
+    source: str
+    destination: str
+    given: float
+    """That the source gets rid of."""
+    taken: float
+    """That the destination gets."""
+    use: float
+    """Of the server, in the unit of its metric."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HostLoads:
+    """The loads of hosts before a plan, and what each of its moves is to change."""
+
+    of_hosts: Reading
+    of_servers: Reading
+    memory: bool
+    """Measured are KiB in use if so, else percent of the CPU."""
+    hosts: Mapping[str, float]
+    """Host uuid to percent of the host: of those with a move, and of some others."""
+    moves: Sequence[LoadMove]
+    use: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """What the servers used that stay on these hosts: uuid to a value of their metric."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Promise:
+    """The figure of the summary that a plan is made for, and the host loads if it is for those."""
+
+    figure: str
+    before: float
+    after: float
+    window: int
+    """Seconds from the end of the plan until measured values tell of the time after it."""
+    loads: HostLoads | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def from_json(stored: Mapping[str, Any]) -> Promise:
+    """The promise of which *stored* is the JSON."""
+    loads = stored.get("loads")
+    return Promise(**{**stored, "loads": loads and _loads_from_json(loads)})
+
+
+def _loads_from_json(stored: Mapping[str, Any]) -> HostLoads:
+    return HostLoads(
+        **{
+            **stored,
+            "of_hosts": Reading(**stored["of_hosts"]),
+            "of_servers": Reading(**stored["of_servers"]),
+            "moves": [LoadMove(**move) for move in stored["moves"]],
+        }
+    )
+
+
+def percents(
+    hosts: Sequence[Host], measured: Mapping[str, float], memory: bool
+) -> dict[str, float]:
+    """Host uuid to percent of the host, of what was *measured* as ``HostLoads.memory`` says."""
+    return {
+        host.uuid: measured[host.uuid] / 1024 / host.memory_mb * 100
+        if memory
+        else measured[host.uuid]
+        for host in hosts
+        if math.isfinite(measured.get(host.uuid, math.nan)) and (host.memory_mb or not memory)
+    }
+
+
+def of_loads(
+    loads: Loads, metric: int, whole: float, of_hosts: Reading, of_servers: Reading, memory: bool
+) -> HostLoads:
+    """What *loads*, with all moves made, promise by their *metric*, of which *whole* is full."""
+    model, unit = loads.whatif.model, 100 / whole
+
+    def value(server: int) -> float:
+        use = float(loads.use[metric, server])
+        return use if memory else 100 * use / (model.servers[server].vcpus or 1)
+
+    changed: dict[int, float] = collections.defaultdict(float)
+    moves, moved = [], set()
+    for server, source, destination in loads.whatif.moves:
+        given = unit * float(loads.share[metric, server])
+        taken = unit * float(loads.use[metric, server] / loads.size[metric, destination])
+        changed[source] -= given
+        changed[destination] += taken
+        moved.add(server)
+        pair = model.hosts[source].uuid, model.hosts[destination].uuid
+        moves.append(LoadMove(model.servers[server].uuid, *pair, given, taken, value(server)))
+    others = [index for index in loads.hosts.nonzero()[0].tolist() if index not in changed]
+    compared = {*changed, *others[:WITNESSES]}
+    return HostLoads(
+        of_hosts,
+        of_servers,
+        memory,
+        {
+            model.hosts[index].uuid: unit * float(loads.load[metric, index]) - changed[index]
+            for index in sorted(compared)
+        },
+        moves,
+        {
+            model.servers[server].uuid: value(server)
+            for server in loads.use[metric].nonzero()[0].tolist()
+            if server not in moved and int(model.placement[server]) in compared
+        },
+    )
+
+
+def expected(
+    moves: Sequence[LoadMove], made: Collection[str], use: Mapping[str, float]
+) -> dict[str, float]:
+    """Host uuid to the change in percent that the *moves* let expect of it.
+
+    Counted are those of the servers that were *made*.  A destination gets what a server
+    takes by now, its *use* in the unit of its metric, where that is known: a load that has
+    gone away by itself breaks no promise.
+    """
+    changes: dict[str, float] = collections.defaultdict(float)
+    for move in moves:
+        if move.server in made:
+            now = use.get(move.server, move.use)
+            changes[move.source] -= move.given
+            changes[move.destination] += move.taken * (now / move.use if move.use else 1.0)
+    return dict(changes)
+
+
+def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
+    """What a server that uses so much, in the unit of its metric, takes of a host, in percent."""
+    if memory:
+        return 100 * use / (host.memory_mb or 1)
+    return use * server.vcpus / (host.vcpus or 1)
+
+
+def by_themselves(
+    loads: HostLoads,
+    servers: Mapping[str, Server],
+    hosts: Mapping[str, Host],
+    use: Mapping[str, float],
+) -> dict[str, float]:
+    """Host uuid to the change in percent that is due to single servers that have not moved.
+
+    *servers* are those that are still there, by uuid, *hosts* those that are compared, by
+    hostname, and *use* is what servers use now.  A server that has stopped uses nothing.
+    """
+    shares = []
+    for uuid, before in loads.use.items():
+        server = servers.get(uuid)
+        if server is not None and server.host in hosts:
+            now = use.get(uuid, before if server.state == "active" else 0.0)
+            host = hosts[server.host]
+            then, by_now = (share_of(server, host, each, loads.memory) for each in (before, now))
+            shares.append((host.uuid, then, by_now))
+    return beyond_course(shares)
+
+
+def beyond_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float]:
+    """Host uuid to the sum of what servers take now, beyond what they took then.
+
+    *shares* are (host uuid, then, now), in percent.  The factor by which all of them together
+    have changed is the day's course: it is no doing of one of them.
+    """
+    total = sum(then for _, then, _ in shares)
+    factor = sum(now for _, _, now in shares) / total if total else 1.0
+    changes: dict[str, float] = collections.defaultdict(float)
+    for host, then, now in shares:
+        changes[host] += now - factor * then
+    return dict(changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The kept share of a promise, 1 for all of it; None, and the reason, if none can be told."""
+
+    share: float | None
+    reason: str = ""
+
+
+def of_hosts(
+    promised: Mapping[str, float], before: Mapping[str, float], now: Mapping[str, float]
+) -> Kept:
+    """How the changes of the hosts' loads, in percent, follow the *promised* ones.
+
+    It is the slope of the least squares line through both, with every host that was not to
+    change as one of its points.  What the hosts have in common, the day's course of load,
+    is taken away first: the factor by which all of their load together differs from what
+    is promised, and then the line's intercept.
+    """
+    hosts = sorted(before.keys() & now.keys())
+    if len(hosts) < 2:
+        return Kept(None, "fewer than two of the hosts can be compared")
+    total = sum(now[host] for host in hosts)
+    factor = sum(before[host] + promised.get(host, 0.0) for host in hosts) / total if total else 1
+    pairs = [(promised.get(host, 0.0), factor * now[host] - before[host]) for host in hosts]
+    mean = sum(x for x, _ in pairs) / len(pairs)
+    level = sum(y for _, y in pairs) / len(pairs)
+    spread = sum((x - mean) ** 2 for x, _ in pairs)
+    if spread < SMALLEST**2:
+        return Kept(None, "the promised change of the hosts' loads is too small to be measured")
+    share = sum((x - mean) * (y - level) for x, y in pairs) / spread
+    rest = sum((y - level - share * (x - mean)) ** 2 for x, y in pairs)
+    if len(pairs) > 3 and math.sqrt(rest / (len(pairs) - 2) / spread) > LARGEST_ERROR:
+        return Kept(None, "the loads of the hosts changed too much by themselves")
+    return Kept(share)
+
+
+def of_figure(promise: Promise, realised: float) -> Kept:
+    """How far the figure has come from its value before towards the promised one."""
+    return Kept((promise.before - realised) / (promise.before - promise.after))

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What earlier moves mean for a run: which servers stay, which hosts take none, what is left.
+
+Pure functions of records, options and the present moment.
+"""
+
+import dataclasses
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from watcher.db.moves import EarlierMove
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
+from watcher.decision_engine.solution import ProposedAction
+
+HOUR = datetime.timedelta(hours=1)
+
+REFUSED_BY = 2
+"""Servers whose last move to one host failed, from which on the host takes no other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Migrations of a server that failed, since one of it succeeded."""
+
+    server: str
+    destination: str
+    """Of the last one: a hostname; empty if the scheduler picked the host."""
+    count: int
+    last: datetime.datetime
+    until: datetime.datetime
+    """When it is tried again."""
+    reason: str
+
+
+def horizon(options: cfg.ConfigOpts) -> datetime.timedelta:
+    """How far back earlier moves matter."""
+    conf = options.optimization
+    return datetime.timedelta(
+        seconds=max(
+            HOUR.total_seconds(),
+            conf.server_rest,
+            conf.respect_hours * HOUR.total_seconds(),
+            conf.failed_move_memory,
+        )
+    )
+
+
+def failures(
+    moves: Iterable[EarlierMove], options: cfg.ConfigOpts, now: datetime.datetime
+) -> Mapping[str, Failure]:
+    """The servers that are not to be tried again yet, by uuid."""
+    conf = options.optimization
+    oldest = now - datetime.timedelta(seconds=conf.failed_move_memory)
+    in_a_row: dict[str, list[EarlierMove]] = defaultdict(list)
+    for move in moves:
+        if move.succeeded:
+            in_a_row.pop(move.server, None)
+        elif move.ended > oldest:
+            in_a_row[move.server].append(move)
+    found = {}
+    for server, failed in in_a_row.items():
+        seconds = min(
+            conf.failed_move_backoff * 2.0 ** min(len(failed) - 1, 30), conf.failed_move_memory
+        )
+        last = failed[-1]
+        until = last.ended + datetime.timedelta(seconds=seconds)
+        if until > now:
+            found[server] = Failure(
+                server, last.destination, len(failed), last.ended, until, last.reason
+            )
+    return found
+
+
+def failed_moves(
+    model: ComputeModel,
+    moves: Iterable[EarlierMove],
+    options: cfg.ConfigOpts,
+    now: datetime.datetime,
+) -> list[dict[str, Any]]:
+    """What users see of the servers of *model* that are not tried again yet, as JSON."""
+    return [
+        {
+            "server": model.servers[model.server_index[uuid]].name,
+            "server_uuid": uuid,
+            "destination": failure.destination or None,
+            "failures": failure.count,
+            "last": failure.last.isoformat(),
+            "tried_again": failure.until.isoformat(),
+            "reason": failure.reason,
+        }
+        for uuid, failure in failures(moves, options, now).items()
+        if uuid in model.server_index
+    ]
+
+
+def restrained(
+    model: ComputeModel,
+    moves: Sequence[EarlierMove],
+    audit_id: int,
+    goal_id: int,
+    options: cfg.ConfigOpts,
+    now: datetime.datetime,
+    *,
+    bound: bool,
+) -> ComputeModel:
+    """*model* with the servers that stay and the hosts that take none, and why.
+
+    What failed counts for every run.  Only a run that is *bound*, as its plan starts on
+    its own, leaves servers at rest and respects what audits with other goals have done.
+    """
+    failed = failures(moves, options, now)
+    held = dict.fromkeys(failed, undone.FAILED_BEFORE)
+    closed = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)
+    if bound:
+        others = [
+            move
+            for move in _since(moves, now - options.optimization.respect_hours * HOUR)
+            if move.succeeded and move.audit_id != audit_id and move.goal_id != goal_id
+        ]
+        occupied = {server.host for server in model.servers}
+        held = {
+            **dict.fromkeys(_resting(moves, options, now), undone.RESTING),
+            **dict.fromkeys((move.server for move in others), undone.OTHER_AUDIT),
+            **held,
+        }
+        emptied = {move.source for move in others} - occupied
+        closed = {**dict.fromkeys(emptied, undone.OTHER_AUDIT), **closed}
+    return dataclasses.replace(model, held=held, closed=closed) if held or closed else model
+
+
+def bounds(
+    model: ComputeModel,
+    moves: Sequence[EarlierMove],
+    options: cfg.ConfigOpts,
+    now: datetime.datetime,
+    max_actions: int | None = None,
+) -> Bounds:
+    """What is left for a plan that starts on its own."""
+    conf = options.optimization
+    index = model.server_index
+    copied = sum(
+        model.servers[index[move.server]].memory_mb
+        for move in _since(moves, now - HOUR)
+        if move.server in index
+    )
+    return Bounds(
+        actions=max_actions,
+        memory_mb=max(0.0, conf.max_gib_per_hour * 1024.0 - copied),
+        margin=conf.move_margin,
+        bandwidth=float(conf.migration_bandwidth),
+        lasting=float(conf.server_rest or HOUR.total_seconds()),
+    )
+
+
+def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction]) -> str:
+    """What a plan does in spite of its bounds, for a person to decide on; empty if nothing.
+
+    Strategies that try their moves on a ``WhatIf`` with these bounds stay within them.
+    """
+    uuids = [
+        str(action.input_parameters.get("resource_id"))
+        for action in actions
+        if action.action_type == "migrate"
+    ]
+    servers = [
+        model.servers[model.server_index[uuid]] for uuid in uuids if uuid in model.server_index
+    ]
+    held = [server.name for server in servers if server.uuid in model.held]
+    copied, left = sum(server.memory_mb for server in servers) / 1024, bounds.memory_mb / 1024
+    reasons = []
+    if held:
+        reasons.append(f"the plan moves {len(held)} servers that are to stay, such as {held[0]}")
+    if copied > left:
+        reasons.append(
+            f"the plan copies {copied:.1f} GiB, and {left:.1f} are left of max_gib_per_hour"
+        )
+    return "; ".join(reasons)
+
+
+def _refusing(failed: Iterable[Failure]) -> set[str]:
+    """Hosts to which the moves of several servers failed: it is the host, then."""
+    servers: dict[str, set[str]] = defaultdict(set)
+    for failure in failed:
+        servers[failure.destination].add(failure.server)
+    return {host for host, each in servers.items() if host and len(each) >= REFUSED_BY}
+
+
+def _resting(
+    moves: Sequence[EarlierMove], options: cfg.ConfigOpts, now: datetime.datetime
+) -> set[str]:
+    """Servers that were moved a short time ago, or as often as is allowed."""
+    conf = options.optimization
+    rest = datetime.timedelta(seconds=conf.server_rest)
+    number: dict[str, int] = defaultdict(int)
+    resting = set()
+    for move in moves:
+        if not move.succeeded:
+            continue
+        if move.ended > now - HOUR:
+            number[move.server] += 1
+        if move.ended > now - rest or number[move.server] >= conf.max_moves_per_server:
+            resting.add(move.server)
+    return resting
+
+
+def _since(moves: Iterable[EarlierMove], moment: datetime.datetime) -> list[EarlierMove]:
+    return [move for move in moves if move.ended > moment]

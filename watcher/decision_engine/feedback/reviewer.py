@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A look at what a plan did, one metric window after its end."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from oslo_config import cfg
+from oslo_db.exception import DBError
+from oslo_log import log
+from sqlalchemy.orm import Session
+
+from watcher.cloud.compute import Host, Migration, Server
+from watcher.cloud.metrics import Metrics
+from watcher.common.errors import NotFound, WatcherError
+from watcher.common.states import ActionState
+from watcher.db import reviews
+from watcher.db.messages import cut
+from watcher.db.models import ActionPlan, AuditRun, Review
+from watcher.db.session import Database
+from watcher.decision_engine import inputs
+from watcher.decision_engine.feedback import promises
+from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.datasources.choice import Datasources
+from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.feedback.promises import HostLoads, Kept, Promise
+from watcher.decision_engine.strategies.base import Inputs
+from watcher.notifications import Notifications
+
+if TYPE_CHECKING:
+    from watcher.model.compute import ComputeModel
+
+LOG = log.getLogger(__name__)
+
+ATTEMPTS: Final = 5
+"""At a review that fails for a passing cause, or of which the engine dies."""
+PAUSE: Final = datetime.timedelta(seconds=60)
+"""After the first attempt; each further one waits twice as long."""
+LEASE: Final = datetime.timedelta(minutes=15)
+"""After which a review is due again if nothing is heard of who claimed it."""
+_CANDIDATES: Final = 16
+"""Due reviews to look at for one claim: other engines look at the same ones."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a review has found."""
+
+    kept: float | None
+    message: str
+    realised: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    counts: bool = True
+    """Whether it tells for or against the audit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Doings:
+    """What was done to the cloud since a plan was made."""
+
+    moved: Collection[str]
+    """Uuids of the servers that the plan migrated."""
+    whole: bool
+    """Whether every action of the plan SUCCEEDED."""
+    others: Sequence[Migration]
+    """Moves that are not the plan's, of servers from or to any host."""
+    hosts: Collection[str]
+    """Hostnames that the plan's own migrations name."""
+
+    @property
+    def disturbed(self) -> bool:
+        return any({each.source, each.destination} & set(self.hosts) for each in self.others)
+
+
+class Reviewer:
+    """Makes the reviews that are due, one at a time."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        datasources: Datasources,
+        collectors: Collectors,
+        catalog: Catalog,
+        notifications: Notifications,
+    ) -> None:
+        self._conf, self._database, self._datasources = conf, database, datasources
+        self._collectors, self._catalog = collectors, catalog
+        self._notifications = notifications
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Begin no further review."""
+        self._stopping = True
+
+    def look(self, now: datetime.datetime) -> None:
+        """Make all reviews that are due.  Database errors get out of here."""
+        while not self._stopping:
+            review = self._claim(now)
+            if review is None:
+                return
+            self._make(review, now)
+
+    def _claim(self, now: datetime.datetime) -> Review | None:
+        with self._database.reader() as session:
+            due = reviews.due(session, now, _CANDIDATES)
+        for plan_id in due:
+            review = self._database.write(
+                functools.partial(reviews.claim, plan_id=plan_id, lease=LEASE, now=now)
+            )
+            if review is not None:
+                return review
+        return None
+
+    def _make(self, review: Review, now: datetime.datetime) -> None:
+        plan = review.action_plan
+        try:
+            found = self._measured(review, now)
+        except DBError:
+            raise
+        except Exception as error:
+            passing = isinstance(error, WatcherError) and error.passing
+            if passing and review.attempt < ATTEMPTS:
+                LOG.warning("Action plan %s cannot be reviewed yet: %s", plan.uuid, error)
+                later = now + PAUSE * 2 ** (review.attempt - 1)
+                self._database.write(lambda session: reviews.postpone(session, review, later))
+                return
+            known = isinstance(error, WatcherError)
+            LOG.error("No review of action plan %s", plan.uuid, exc_info=None if known else error)
+            why = str(error) if known else f"{type(error).__name__}: {error}"
+            found = Found(None, f"What the plan did could not be measured: {why}")
+        self._conclude(review, found, now)
+
+    def _measured(self, review: Review, now: datetime.datetime) -> Found:
+        if review.attempt > ATTEMPTS:
+            raise NotFound(f"The engine that was to look died, {ATTEMPTS} times in a row.")
+        plan = review.action_plan
+        with self._database.reader() as session:
+            run = reviews.run_of(session, plan.id)
+        if run is None:
+            raise NotFound("The run that made the plan is not there any more.")
+        promise = promises.from_json(review.promise)
+        doings = self._doings(plan, promise, now)
+        given, realised = self._read_again(plan, run, now)
+        if promise.loads is None:
+            return _by_figure(promise, realised, doings)
+        source = self._datasources.serving(self._catalog.strategies[plan.strategy.name])
+        kept = _by_loads(promise.loads, plan, source, given.compute_model(), doings, now)
+        return _found(kept, realised)
+
+    def _read_again(
+        self, plan: ActionPlan, run: AuditRun, now: datetime.datetime
+    ) -> tuple[Inputs, Mapping[str, float]]:
+        """What the strategy gets now, and the figures that it finds."""
+        strategy = self._catalog.strategy_for("", plan.strategy.name)
+        given = inputs.make(
+            strategy,
+            run,
+            now,
+            self._datasources,
+            self._collectors,
+            lambda: inputs.Earlier((), None),
+            self._catalog,
+            self._conf,
+        )
+        summary = strategy().execute(given).summary
+        return given, {
+            name: figure["before"] for name, figure in summary.items() if "before" in figure
+        }
+
+    def _doings(self, plan: ActionPlan, promise: Promise, now: datetime.datetime) -> _Doings:
+        with self._database.reader() as session:
+            asked = reviews.migrations(session, plan.id)
+            whole = reviews.is_whole(session, plan.id)
+        own = {
+            (parameters.get("resource_id"), parameters.get("source_node"))
+            for _, parameters in asked
+        }
+        made = [each for state, each in asked if state == ActionState.SUCCEEDED]
+        others = (
+            [
+                each
+                for each in self._collectors.migrations(plan.created_at or now)
+                if each.succeeded and (each.server, each.source) not in own
+            ]
+            if asked
+            else []
+        )
+        return _Doings(
+            moved={each.get("resource_id", "") for each in made},
+            whole=whole,
+            others=others,
+            hosts={each.get(name, "") for each in made for name in _ENDS} - {""},
+        )
+
+    def _conclude(self, review: Review, found: Found, now: datetime.datetime) -> None:
+        plan, number = review.action_plan, self._conf.optimization.broken_promises
+
+        values = {
+            "kept": found.kept,
+            "message": cut(found.message),
+            "realised": dict(found.realised),
+            **({} if found.counts else {"counts": False}),  # it may be forgiven by now
+        }
+
+        def write(session: Session) -> tuple[bool, bool]:
+            concluded = reviews.conclude(session, review, now, **values)
+            return concluded, concluded and reviews.distrust(session, review, number)
+
+        concluded, distrusted = self._database.write(write)
+        if not concluded:
+            LOG.warning("Another engine reviews action plan %s by now", plan.uuid)
+            return
+        LOG.info("Review of action plan %s: %s", plan.uuid, found.message)
+        self._notifications.action_plan_reviewed(plan.id)
+        if distrusted:
+            LOG.warning("Audit %s: %s", plan.audit.uuid, reviews.DISTRUSTED)
+            self._notifications.audit_updated(plan.audit_id)
+
+
+_ENDS = ("source_node", "destination_node")
+
+
+def _by_figure(promise: Promise, realised: Mapping[str, float], doings: _Doings) -> Found:
+    if promise.figure not in realised:
+        return _found(Kept(None, f"the strategy does not tell '{promise.figure}'"), realised)
+    found = _found(promises.of_figure(promise, realised[promise.figure]), realised)
+    if not doings.whole:
+        return _aside(found, "not all of its actions were carried out")
+    if doings.disturbed:
+        return _aside(found, "other migrations touched the same hosts meanwhile")
+    return found
+
+
+def _by_loads(
+    loads: HostLoads,
+    plan: ActionPlan,
+    source: Metrics,
+    model: ComputeModel,
+    doings: _Doings,
+    now: datetime.datetime,
+) -> Kept:
+    """How the loads of the hosts follow all that is known to have moved between them."""
+    hosts = {host.hostname: host for host in model.hosts if host.uuid in loads.hosts}
+    since, window = plan.created_at or now, loads.of_hosts.window
+    concerned = {move.server for move in loads.moves} | {each.server for each in doings.others}
+    concerned.update(loads.use)
+    servers = {
+        server.uuid: server
+        for server in model.servers
+        if server.uuid in concerned or _is_new(server, since)
+    }
+    # Plainly measured: the window has passed, and whoever moved later is accounted for below.
+    of_hosts = loads.of_hosts.ask(source.host_metric, list(hosts.values()))
+    use = dict(loads.of_servers.ask(source.server_metric, list(servers.values())))
+    gone = {move.server: 0.0 for move in loads.moves if move.server not in servers}
+    expected: dict[str, float] = collections.defaultdict(float)
+    expected.update(promises.expected(loads.moves, doings.moved, use | gone))
+    for host, server, sign, moment in _changes(servers, hosts, doings.others, since):
+        taken = promises.share_of(server, host, use.get(server.uuid, 0.0), loads.memory)
+        expected[host.uuid] += sign * taken * _visible(moment, now, window)
+    drift = promises.by_themselves(loads, servers, hosts, use)
+    measured = promises.percents(list(hosts.values()), of_hosts, loads.memory)
+    return promises.of_hosts(
+        expected,
+        {host: load + drift.get(host, 0.0) for host, load in loads.hosts.items()},
+        {
+            host: load
+            for host, load in measured.items()
+            if min(load, loads.hosts[host]) < promises.FULL
+        },
+    )
+
+
+def _changes(
+    servers: Mapping[str, Server],
+    hosts: Mapping[str, Host],
+    others: Sequence[Migration],
+    since: datetime.datetime,
+) -> Iterator[tuple[Host, Server, int, datetime.datetime]]:
+    """Host, server, whether it left (-1) or came (1), and when: beside the plan's own moves."""
+    for each in others:
+        if each.server in servers and each.ended:
+            for hostname, sign in ((each.source, -1), (each.destination, 1)):
+                if hostname in hosts:
+                    yield hosts[hostname], servers[each.server], sign, each.ended
+    moved = {each.server for each in others}
+    for server in servers.values():
+        if _is_new(server, since) and server.host in hosts and server.uuid not in moved:
+            yield hosts[server.host], server, 1, server.created or since
+
+
+def _is_new(server: Server, since: datetime.datetime) -> bool:
+    return server.created is not None and server.created > since
+
+
+def _visible(moment: datetime.datetime, now: datetime.datetime, window: int) -> float:
+    """The share of a change at a *moment* that a mean over *window* seconds shows by now."""
+    passed = (now - moment).total_seconds()
+    return min(1.0, max(0.0, passed / window)) if window else 1.0
+
+
+def _found(kept: Kept, realised: Mapping[str, float]) -> Found:
+    if kept.share is None:
+        return Found(None, f"How much was kept cannot be told: {kept.reason}.", realised)
+    return Found(kept.share, f"The plan kept {kept.share:.0%} of what it promised.", realised)
+
+
+def _aside(found: Found, why: str) -> Found:
+    """*found*, but neither for nor against the audit."""
+    message = f"{found.message.rstrip('.')}; this does not count, as {why}."
+    return dataclasses.replace(found, message=message, counts=False)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compute snapshot: dataclasses for people, arrays for strategies, in one order."""
+
+import dataclasses
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import compress
+from operator import attrgetter
+from typing import TypeVar
+
+import numpy as np
+
+from watcher.cloud.compute import DISABLED, Host, Server, ServerGroup
+from watcher.model.placement import PlacementRules
+from watcher.model.types import Bools, Floats, Ints
+
+VCPU, MEMORY, DISK = 0, 1, 2
+"""Columns of ``capacity`` and ``demand``: vCPUs, MiB, GB."""
+
+_uuid = attrgetter("uuid")
+
+Array = TypeVar("Array", Floats, Ints, Bools)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ComputeModel:
+    """A cluster at one moment.  Immutable: a what-if copies ``placement`` alone.
+
+    With H hosts and V servers, and R = vCPU, memory MiB, disk GB:
+
+    ``capacity``   float [H, R], (total - reserved) x allocation ratio
+    ``demand``     float [V, R], what the flavors ask for
+    ``placement``  int [V], index of each server's host in ``hosts``
+    ``movable``    bool [V], False for servers that the scope excludes: they count
+                   as load and must stay where they are
+    """
+
+    hosts: Sequence[Host]
+    servers: Sequence[Server]
+    capacity: Floats
+    demand: Floats
+    placement: Ints
+    movable: Bools
+    groups: Sequence[ServerGroup] = ()
+    held: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Server uuid to why it stays, a word of ``undone.REASONS``: what earlier plans did."""
+    closed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Hostname to why it takes no servers, in the same words."""
+
+    @classmethod
+    def build(
+        cls,
+        hosts: Sequence[Host],
+        servers: Sequence[Server],
+        groups: Sequence[ServerGroup] = (),
+    ) -> "ComputeModel":
+        """A snapshot of *hosts* and of those *servers* that are on one of them.
+
+        Both are sorted by uuid, so that equal clouds give equal snapshots.
+        """
+        hosts = sorted(hosts, key=_uuid)
+        index = _index(hosts)
+        servers = sorted((each for each in servers if each.host in index), key=_uuid)
+        return cls(
+            tuple(hosts),
+            tuple(servers),
+            _frozen(_capacity(hosts)),
+            _frozen(_demand(servers)),
+            _frozen(_placement(servers, index)),
+            _frozen(np.ones(len(servers), dtype=np.bool_)),
+            tuple(groups),
+        )
+
+    def is_of(self, hosts: Sequence[Host]) -> bool:
+        """Whether *hosts*, sorted by uuid, are its hosts, in whatever condition."""
+        return len(hosts) == len(self.hosts) and all(
+            one.uuid == other.uuid and one.hostname == other.hostname
+            for one, other in zip(hosts, self.hosts, strict=True)
+        )
+
+    def updated(
+        self,
+        hosts: Sequence[Host],
+        changes: Mapping[str, Server | None],
+        groups: Sequence[ServerGroup],
+    ) -> "ComputeModel":
+        """The snapshot that ``build`` makes after *changes*; this one, if there are none.
+
+        *hosts* are as ``is_of`` wants them, *changes* servers by uuid: None and those that
+        are on none of the hosts are not in it.  *self* is a snapshot of everything.
+        """
+        hosts = self.hosts if self.hosts == tuple(hosts) else tuple(hosts)
+        index = self.host_index
+        come = sorted((each for each in changes.values() if each and each.host in index), key=_uuid)
+        gone = [position for uuid in changes if (position := self._position(uuid)) is not None]
+        if hosts is self.hosts and groups == self.groups and not (gone or come):
+            return self
+        kept = np.ones(len(self.servers), dtype=np.bool_)
+        kept[gone] = False
+        servers = list(compress(self.servers, kept))
+        at = [bisect_left(servers, each.uuid, key=_uuid) for each in come]
+        return ComputeModel(
+            hosts,
+            _merged(servers, at, come),
+            self.capacity if hosts is self.hosts else _frozen(_capacity(hosts)),
+            _frozen(np.insert(self.demand[kept], at, _demand(come), axis=0)),
+            _frozen(np.insert(self.placement[kept], at, _placement(come, index))),
+            _frozen(np.ones(len(servers) + len(come), dtype=np.bool_)),
+            tuple(groups),
+        )
+
+    def _position(self, uuid: str) -> int | None:
+        """The index of a server; for a few of them, ``server_index`` is not worth its making."""
+        position = bisect_left(self.servers, uuid, key=_uuid)
+        found = position < len(self.servers) and self.servers[position].uuid == uuid
+        return position if found else None
+
+    @cached_property
+    def host_index(self) -> dict[str, int]:
+        """Hostname to index."""
+        return _index(self.hosts)
+
+    @cached_property
+    def server_index(self) -> dict[str, int]:
+        """Uuid to index."""
+        return {server.uuid: position for position, server in enumerate(self.servers)}
+
+    @cached_property
+    def rules(self) -> PlacementRules:
+        """Where servers may be, apart from room."""
+        return PlacementRules.of(self.hosts, self.servers, self.groups)
+
+    @cached_property
+    def available(self) -> Bools:
+        """bool [H]: hosts that are up and enabled."""
+        return np.array([host.available for host in self.hosts], dtype=np.bool_)
+
+    @cached_property
+    def asleep(self) -> Bools:
+        """bool [H]: hosts that are up, and that Watcher disabled as they had nothing to do."""
+        asleep = [host.state == "up" and host.closed_as == DISABLED for host in self.hosts]
+        return np.array(asleep, dtype=np.bool_)
+
+    def used(self, placement: Ints | None = None) -> Floats:
+        """float [H, R]: the demand on each host, with *placement* instead of today's."""
+        where = self.placement if placement is None else placement
+        used = np.zeros_like(self.capacity)
+        np.add.at(used, where, self.demand)
+        return used
+
+
+def _index(hosts: Sequence[Host]) -> dict[str, int]:
+    return {host.hostname: position for position, host in enumerate(hosts)}
+
+
+def _merged(
+    servers: Sequence[Server], at: Sequence[int], come: Sequence[Server]
+) -> tuple[Server, ...]:
+    """*servers* with each that has *come* before the position where it belongs."""
+    merged: list[Server] = []
+    begin = 0
+    for end, server in zip(at, come, strict=True):
+        merged += servers[begin:end]
+        merged.append(server)
+        begin = end
+    merged += servers[begin:]
+    return tuple(merged)
+
+
+def _capacity(hosts: Sequence[Host]) -> Floats:
+    rows = [
+        (
+            (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio,
+            (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio,
+            (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio,
+        )
+        for host in hosts
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(hosts), 3)
+
+
+def _demand(servers: Sequence[Server]) -> Floats:
+    rows = [(server.vcpus, server.memory_mb, server.disk_gb) for server in servers]
+    return np.array(rows, dtype=np.float64).reshape(len(servers), 3)
+
+
+def _placement(servers: Sequence[Server], index: Mapping[str, int]) -> Ints:
+    return np.array([index[server.host] for server in servers], dtype=np.int64)
+
+
+def _frozen(array: Array) -> Array:
+    array.setflags(write=False)
+    return array

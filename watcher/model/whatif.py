@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trying moves on a cluster: the one place that knows what is possible where."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from watcher.cloud.compute import Server
+from watcher.model import undone
+from watcher.model.bounds import UNBOUND, Bounds
+from watcher.model.compute import MEMORY, ComputeModel
+from watcher.model.types import Bools, Floats, Ints
+from watcher.model.undone import Undone
+
+
+class Move(NamedTuple):
+    """A migration, in indices of the model."""
+
+    server: int
+    source: int
+    destination: int
+
+
+class WhatIf:
+    """A cluster with some moves made, in an order that never breaks a rule.
+
+    A host takes a server only if it is a taker, has room for it (capacity, with ratios
+    and reserve), is in the zone and the aggregates that the server is bound to, and has
+    no more of the server's group than the group allows.  A server leaves its host once
+    at most, and only if nothing holds it there and the host is up.  With H hosts, V
+    servers, and R resources, the three of the model first:
+
+    ``placement``  int [V], host of each server, as of the moves made
+    ``demand``     float [V, R], what each server takes
+    ``free``       float [H, R], what is left of each host
+    ``takers``     bool [H], hosts that may take servers; at first those that are
+                   available.  Writable
+    ``leavers``    bool [V], servers that may leave their host.  Writable
+    ``moves``      the moves made, in order
+
+    *use* [V, E] and *room* [H, E] limit something measured in the same way: what each
+    server uses, and what its host has left of that today.
+
+    *bounds* limit the moves: when as many are made as may be, or as much memory would be
+    copied, nothing is possible any more.  ``bounds`` is writable: to see what has to wait,
+    lift them and go on.  ``other_actions`` counts those actions of the plan that are no
+    moves.
+
+    A question costs a few operations on arrays of H, or V, numbers.
+    """
+
+    placement: Ints
+    demand: Floats
+    free: Floats
+    takers: Bools
+    leavers: Bools
+    moves: list[Move]
+    bounds: Bounds
+    other_actions: int
+
+    def __init__(
+        self,
+        model: ComputeModel,
+        use: Floats | None = None,
+        room: Floats | None = None,
+        bounds: Bounds = UNBOUND,
+    ) -> None:
+        self.model, self._rules, self.bounds = model, model.rules, bounds
+        self._copied, self.other_actions = 0.0, 0
+        self.placement = model.placement.copy()
+        free = model.capacity - model.used()
+        if use is None or room is None:
+            self.demand = model.demand
+        else:
+            self.demand, free = np.hstack((model.demand, use)), np.hstack((free, room))
+        # Questions go through one resource after the other, so each lies in a row.
+        self._free, self._demand = free.T.copy(), self.demand.T.copy()
+        self.free = self._free.T
+        self.takers = model.available.copy()
+        self.takers[[host.hostname in model.closed for host in model.hosts]] = False
+        self._stays = _stays(model)
+        self.leavers = self._stays == 0
+        self.moves = []
+        self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
+        np.add.at(self._members, (self._rules.group, self.placement), 1)
+        # The last row counts those without a group, and is never full.
+        self._limit = np.append(self._rules.limit, np.iinfo(np.int64).max)
+
+    def hosts_for(self, server: int) -> Bools:
+        """bool [H]: the hosts that could take *server* now, its own not among them."""
+        if not self.leavers[server] or not self._is_within_bounds(server):
+            return np.zeros(len(self.takers), dtype=np.bool_)
+        fit: Bools = self.takers & self._rules.allowed[self._rules.kind[server]]
+        for demand, free in zip(self.demand[server], self._free, strict=True):
+            fit &= demand <= free
+        group = self._rules.group[server]
+        fit &= self._members[group] < self._limit[group]
+        fit[self.placement[server]] = False
+        return fit
+
+    def servers_for(self, host: int) -> Bools:
+        """bool [V]: the servers on other hosts that *host* could take now."""
+        if not self.takers[host] or self.actions_left() < 1:
+            return np.zeros(len(self.placement), dtype=np.bool_)
+        fit: Bools = self.leavers & (self.placement != host)
+        if self.bounds.memory_mb < np.inf:
+            fit &= self.demand[:, MEMORY] <= self.bounds.memory_mb - self._copied
+        for demand, free in zip(self._demand, self._free[:, host], strict=True):
+            fit &= demand <= free
+        fit &= self._rules.allowed[self._rules.kind, host]
+        fit &= (self._members[:, host] < self._limit)[self._rules.group]
+        return fit
+
+    def move(self, server: int, destination: int) -> None:
+        """Make a move that ``hosts_for`` or ``servers_for`` has allowed."""
+        source = int(self.placement[server])
+        self._shift(server, source, destination)
+        self._copied += self.demand[server, MEMORY]
+        self.leavers[server] = False
+        self.moves.append(Move(server, source, destination))
+
+    def undo(self, count: int) -> None:
+        """Take moves back until *count* are left."""
+        while len(self.moves) > count:
+            server, source, destination = self.moves.pop()
+            self._shift(server, destination, source)
+            self._copied -= self.demand[server, MEMORY]
+            self.leavers[server] = True
+
+    def keep(self, servers: Bools | Ints | Sequence[int], reason: str) -> None:
+        """Let *servers*, a mask or indices, stay; *reason* is a word of ``undone.REASONS``."""
+        chosen = np.zeros(len(self.leavers), dtype=np.bool_)
+        chosen[servers] = True
+        self._stays[chosen & self.leavers] = _CODES[reason]
+        self.leavers[chosen] = False
+
+    def actions_left(self) -> float:
+        """How many more actions the plan may have."""
+        if self.bounds.actions is None:
+            return np.inf
+        return self.bounds.actions - len(self.moves) - self.other_actions
+
+    def affords(self, servers: int, memory_mb: float, other_actions: int = 0) -> bool:
+        """Whether the bounds leave moves for so many more servers of so many MiB together,
+        with so many other actions."""
+        fits = servers + other_actions <= self.actions_left()
+        return bool(fits and self._copied + memory_mb <= self.bounds.memory_mb)
+
+    def held(self) -> Bools:
+        """bool [V]: the servers that something else than the other hosts keeps in place."""
+        held: Bools = self._stays > 0
+        return held
+
+    def why_not(self, server: int) -> str:
+        """Why *server* stays on its host, a word of ``undone.REASONS``: of the rules of which
+        each left fewer hosts, the one that left none.  NO_GAIN if it could move."""
+        if self._stays[server]:
+            return _REASONS[int(self._stays[server])]
+        if not self._is_within_bounds(server):
+            return undone.BOUND
+        if not self.leavers[server]:
+            return undone.NO_GAIN
+        fit = self.takers.copy()
+        fit[self.placement[server]] = False
+        group = self._rules.group[server]
+        for rule, reason in (
+            (fit, undone.NO_HOST),
+            (self._rules.allowed[self._rules.kind[server]], undone.PLACE),
+            (self._members[group] < self._limit[group], undone.GROUP),
+            ((self.demand[server][:, None] <= self._free).all(axis=0), undone.ROOM),
+        ):
+            fit = fit & rule
+            if not fit.any():
+                return reason
+        return undone.NO_GAIN
+
+    def explain(
+        self, servers: Iterable[int], otherwise: str | Callable[[int], str] = undone.NO_GAIN
+    ) -> list[Undone]:
+        """Why *servers* stay, by kind; those that could move do so for the reason *otherwise*,
+        or the one that it finds for each."""
+        find = otherwise if callable(otherwise) else lambda server: otherwise
+        reasons = ((each, self.why_not(each)) for each in servers)
+        return undone.grouped(
+            (self._name(each), find(each) if why == undone.NO_GAIN else why)
+            for each, why in reasons
+        )
+
+    def is_bound(self) -> bool:
+        """Whether the bounds keep a server, or two of them, from moving."""
+        memory = self._copied + self.demand[self.leavers, MEMORY].max(initial=0)
+        return bool(self.actions_left() < 2 or memory > self.bounds.memory_mb)
+
+    def is_beyond(self) -> bool:
+        """Whether more was moved than the bounds allow: they were lifted meanwhile."""
+        return bool(self.actions_left() < 0 or self._copied > self.bounds.memory_mb)
+
+    def waiting(self, count: int) -> list[Undone]:
+        """The servers of all moves but the first *count*: they are made to see what waits."""
+        return undone.grouped(
+            (self._name(move.server), undone.BOUND) for move in self.moves[count:]
+        )
+
+    def _name(self, server: int) -> str:
+        return self.model.servers[server].name or self.model.servers[server].uuid
+
+    def _is_within_bounds(self, server: int) -> bool:
+        memory = self._copied + self.demand[server, MEMORY]
+        return bool(self.actions_left() >= 1 and memory <= self.bounds.memory_mb)
+
+    def _shift(self, server: int, source: int, destination: int) -> None:
+        demand, group = self.demand[server], self._rules.group[server]
+        self.free[source] += demand
+        self.free[destination] -= demand
+        self._members[group, source] -= 1
+        self._members[group, destination] += 1
+        self.placement[server] = destination
+
+
+_REASONS: Sequence[str] = ("", *undone.REASONS)
+_CODES = {reason: code for code, reason in enumerate(_REASONS)}
+
+
+def _stays(model: ComputeModel) -> Ints:
+    """int [V]: why nothing moves a server, as an index of ``_REASONS``; 0 if it may leave."""
+    able = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
+    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
+    stays = np.zeros(len(model.servers), dtype=np.int64)
+    for uuid, reason in model.held.items():
+        if uuid in model.server_index:
+            stays[model.server_index[uuid]] = _CODES[reason]
+    stays[model.rules.bound] = _CODES[undone.AFFINITY]
+    stays[~up[model.placement]] = _CODES[undone.HOST_DOWN]
+    stays = np.where(able > 0, able, stays)
+    stays[~model.movable] = _CODES[undone.EXCLUDED]
+    return stays
+
+
+def _hindrance(server: Server) -> str:
+    """Why nova does not migrate a server as it is; empty if it does."""
+    if server.migration is not None:
+        return ""
+    if server.locked:
+        return undone.LOCKED
+    return undone.BUSY if server.task_state is not None else undone.STATE

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated cloud's alarm service: watches a metric, and posts as aodh posts."""
+
+import json
+import operator
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid as uuidlib
+from typing import Any
+
+from oslo_log import log
+
+from watcher.simulation.scenario import AlarmRule
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.common.errors import Invalid
+
+LOG = log.getLogger(__name__)
+
+_COMPARISONS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+_TIMEOUT = 10.0
+# Straight to the loopback interface: a proxy of the environment has no say here.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Alarm:
+    """One rule, and the state it is in."""
+
+    def __init__(self, rule: AlarmRule, cloud: SimulatedCloud) -> None:
+        if rule.comparison not in _COMPARISONS:
+            raise Invalid(
+                f"alarms: comparison '{rule.comparison}' of {rule.name} unknown; allowed are "
+                f"{', '.join(_COMPARISONS)}."
+            )
+        self.rule, self._cloud = rule, cloud
+        self._id = str(uuidlib.uuid4())
+        self._state = "insufficient data"
+
+    def evaluate(self) -> dict[str, Any] | None:
+        """Look at the metric; the message to post, if there is one."""
+        hosts = self._cloud.hosts()
+        values = self._cloud.loads.host_metric(self.rule.metric, hosts, 60, "mean", 60)
+        names = {host.uuid: host.hostname for host in hosts}
+        beyond = _COMPARISONS[self.rule.comparison]
+        outside = {
+            names[uuid]: value
+            for uuid, value in values.items()
+            if beyond(value, self.rule.threshold)
+        }
+        previous, self._state = self._state, "alarm" if outside else "ok"
+        if not outside or (previous == "alarm" and not self.rule.repeat_actions):
+            return None
+        return self._message(previous, outside)
+
+    def _message(self, previous: str, outside: dict[str, float]) -> dict[str, Any]:
+        high = self.rule.comparison in ("gt", "ge")
+        host = (max if high else min)(outside, key=lambda name: outside[name])
+        value = round(outside[host], 2)
+        return {
+            "alarm_name": self.rule.name,
+            "alarm_id": self._id,
+            "severity": self.rule.severity,
+            "previous": previous,
+            "current": self._state,
+            "reason": f"{self.rule.metric} of {host} is {value}, {self.rule.comparison} "
+            f"{self.rule.threshold:g}",
+            "reason_data": {
+                "type": "threshold",
+                "disposition": "outside",
+                "count": len(outside),
+                "most_recent": value,
+            },
+        }
+
+
+class AlarmRules:
+    """Evaluates the alarms of a scenario, each in its own time, between start and stop."""
+
+    def __init__(self, cloud: SimulatedCloud) -> None:
+        self._alarms = [Alarm(rule, cloud) for rule in cloud.scenario.alarms]
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, endpoint: str) -> None:
+        """Post to the webhooks below *endpoint*, the URL of the API."""
+        for alarm in self._alarms:
+            thread = threading.Thread(
+                target=self._watch, args=(alarm, endpoint), name=alarm.rule.name, daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _watch(self, alarm: Alarm, endpoint: str) -> None:
+        url = f"{endpoint}/v1/webhooks/{urllib.parse.quote(alarm.rule.audit)}"
+        while not self._stopped.wait(alarm.rule.evaluation_seconds):
+            message = alarm.evaluate()
+            if message is not None:
+                LOG.info("Alarm %s: %s", message["alarm_name"], message["reason"])
+                post(url, message)
+
+
+def post(url: str, message: dict[str, Any]) -> int | None:
+    """Post *message* as aodh does; the status of the answer, None if there was none."""
+    request = urllib.request.Request(
+        url,
+        json.dumps(message).encode(),
+        {
+            "content-type": "application/json",
+            "x-openstack-request-id": f"req-{uuidlib.uuid4()}",
+        },
+    )
+    status: int | None
+    try:
+        with _opener.open(request, timeout=_TIMEOUT) as answer:
+            status = answer.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+        error.close()
+    except OSError as error:
+        LOG.warning("Alarm %s could not be posted to %s: %s", message["alarm_name"], url, error)
+        return None
+    LOG.info("Alarm %s posted to %s: answer %d", message["alarm_name"], url, status)
+    return status

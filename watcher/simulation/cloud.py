@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud in memory, from a file: for demonstrations, tests and benchmarks.
+
+Its migrations take time and can fail; its hosts are as busy as the servers on
+them.  Nothing runs in the background: each call first brings the cloud up to the
+present time of its clock.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import site
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from oslo_utils import timeutils
+
+from watcher.cloud import Cloud
+from watcher.simulation import room
+from watcher.cloud.compute import Flavor, Host, Migration, Server, ServerGroup
+from watcher.simulation.scenario import Course, Scenario
+from watcher.simulation.baremetal import SimulatedBaremetal
+from watcher.simulation.loads import SimulatedLoads
+from watcher.simulation.migrations import EndedMigrations
+from watcher.simulation.block_storage import SimulatedStorage
+from watcher.common.errors import CloudRefused, Invalid, NotFound
+
+
+@dataclasses.dataclass(slots=True)
+class _Migration:
+    server: str
+    live: bool
+    source: str
+    destination: str
+    begun: float
+    seconds: float
+    fails: bool
+    state_before: str
+    """The server's, to which a cold migration returns when it is confirmed."""
+    claim: list[int]
+    """vCPUs, MB and GB that it takes of its other host: of the destination while it is
+    under way, of the source until it is confirmed."""
+    flavor: str = ""
+    """Of a resize: the id of the new one."""
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+@dataclasses.dataclass(slots=True)
+class _Switch:
+    """A server that is being stopped or started."""
+
+    server: str
+    state: str
+    """In which it will be."""
+    begun: float
+    seconds: float
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+W = TypeVar("W", _Migration, _Switch)
+
+
+def example_file() -> str:
+    """The demonstration's cloud, from the source tree or from where it is installed."""
+    roots = (
+        Path(__file__).parents[2],
+        Path(sysconfig.get_path("data")),
+        Path(site.getuserbase()),
+    )
+    for root in roots:
+        path = root / "etc" / "watcher" / "demo-cloud.yaml"
+        if path.exists():
+            return str(path)
+    raise NotFound(f"The example demo-cloud.yaml is in none of {', '.join(map(str, roots))}.")
+
+
+class SimulatedCloud:
+    """The ``Compute`` of its ``cloud``.  Any thread may call it."""
+
+    def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
+        self.scenario, self._clock = scenario, clock
+        self._lock = threading.RLock()
+        self._began = clock()
+        self._hosts = {host.hostname: host for host in scenario.hosts}
+        self._servers = {server.uuid: server for server in scenario.servers}
+        self._migrations: dict[str, _Migration] = {}
+        self._unconfirmed: dict[str, _Migration] = {}
+        self._ended = EndedMigrations()
+        self._switches: dict[str, _Switch] = {}
+        self._failed: set[str] = set()
+        """Servers whose last migration or resize failed."""
+        self._changed: dict[str, datetime.datetime] = {}
+        """When each server last changed, of those that have."""
+        self.storage = (
+            None if scenario.storage is None else SimulatedStorage(scenario.storage, clock)
+        )
+        self.baremetal = SimulatedBaremetal(scenario.machines, clock, self._power)
+        self.loads = SimulatedLoads(scenario, self.servers, lambda: self._clock() - self._began)
+        self.cloud = Cloud(
+            compute_service=self,
+            block_storage_service=self.storage,
+            baremetal_service=self.baremetal if scenario.machines else None,
+            own_metrics=self.loads,
+        )
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, clock: Callable[[], float] = time.monotonic
+    ) -> "SimulatedCloud":
+        """The cloud that a scenario file describes.  Invalid if the file does not fit."""
+        return cls(Scenario.from_file(path), clock)
+
+    # Compute
+
+    def hosts(self) -> Sequence[Host]:
+        with self._present():
+            return list(self._hosts.values())
+
+    def servers(self) -> Sequence[Server]:
+        with self._present():
+            return list(self._servers.values())
+
+    def servers_on(self, hostname: str) -> Sequence[Server]:
+        return [server for server in self.servers() if server.host == hostname]
+
+    def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
+        with self._present():
+            return [self._servers[uuid] for uuid, when in self._changed.items() if when > since]
+
+    def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
+        with self._present() as now:
+            under_way = [
+                Migration(each.server, each.source, each.destination, None, False)
+                for each in self._migrations.values()
+                if each.source != each.destination
+            ]
+            return [*self._ended.since(since, now), *under_way]
+
+    def server_groups(self) -> Sequence[ServerGroup]:
+        return self.scenario.groups
+
+    def host(self, hostname: str) -> Host:
+        with self._present():
+            host = self._hosts.get(hostname)
+        if host is None:
+            raise NotFound(f"Host {hostname} was not found.")
+        return host
+
+    def server(self, uuid: str) -> Server:
+        with self._present():
+            server = self._servers.get(uuid)
+        if server is None:
+            raise NotFound(f"Server {uuid} was not found.")
+        return server
+
+    def failure(self, uuid: str) -> str | None:
+        with self._present():
+            return "It was told to fail." if uuid in self._failed else None
+
+    def live_migrate(self, uuid: str, destination: str | None) -> None:
+        with self._present():
+            server = self.server(uuid)
+            if server.state not in ("active", "paused"):
+                raise CloudRefused(
+                    f"Server {uuid} is {server.state}; only a running one moves live."
+                )
+            self._begin(server, destination, live=True)
+
+    def cold_migrate(self, uuid: str, destination: str | None) -> None:
+        with self._present():
+            server = self.server(uuid)
+            if server.state not in ("active", "stopped"):
+                raise CloudRefused(f"Server {uuid} is {server.state} and cannot move cold.")
+            self._begin(server, destination, live=False)
+
+    def flavor(self, ident: str) -> Flavor:
+        for attribute in ("id", "name"):
+            for flavor in self.scenario.flavors:
+                if getattr(flavor, attribute) == ident:
+                    return flavor
+        raise NotFound(f"Flavor {ident} was not found.")
+
+    def resize(self, uuid: str, flavor_id: str) -> None:
+        """On its host if that has room for both sizes, as nova claims them; else on another."""
+        with self._present():
+            server, flavor = self.server(uuid), self.flavor(flavor_id)
+            if server.state not in ("active", "stopped"):
+                raise CloudRefused(f"Server {uuid} is {server.state} and cannot be resized.")
+            if server.flavor == flavor.name:
+                raise CloudRefused(f"Server {uuid} has flavor {flavor.name} already.")
+            self._begin(server, None, live=False, flavor=flavor)
+
+    def start(self, uuid: str) -> None:
+        self._switch(uuid, "stopped", "active", "powering-on")
+
+    def stop(self, uuid: str) -> None:
+        self._switch(uuid, "active", "stopped", "powering-off")
+
+    def confirm_resize(self, uuid: str) -> None:
+        with self._present():
+            self.server(uuid)
+            migration = self._unconfirmed.pop(uuid, None)
+            if migration is None:
+                raise CloudRefused(f"Server {uuid} has no migration to confirm.")
+            self._change(uuid, state=migration.state_before)
+
+    def abort_live_migration(self, uuid: str) -> None:
+        with self._present() as now:
+            self.server(uuid)
+            migration = self._migrations.get(uuid)
+            if migration is None or not migration.live:
+                raise CloudRefused(f"Server {uuid} has no live migration under way.")
+            del self._migrations[uuid]
+            self._ended.add(uuid, migration.source, migration.destination, now, succeeded=False)
+            self._change(uuid, task_state=None)
+
+    def enable(self, hostname: str) -> None:
+        with self._present():
+            host = self.host(hostname)
+            self._hosts[hostname] = dataclasses.replace(
+                host, status="enabled", disabled_reason=None
+            )
+
+    def disable(self, hostname: str, reason: str) -> None:
+        with self._present():
+            host = self.host(hostname)
+            self._hosts[hostname] = dataclasses.replace(
+                host, status="disabled", disabled_reason=reason or None
+            )
+
+    # State
+
+    def to_dict(self) -> dict[str, Any]:
+        """The present state: what a picture needs, and what ``resume`` takes.
+
+        ``cpu`` of a host is percent, of a server percent of its vCPUs; ``elapsed`` and
+        ``seconds`` are seconds; ``progress`` of a migration is 0 to 1.
+        """
+        with self._present() as now:
+            loads, cpu = self.loads.cpu_of_hosts(), self.loads.cpu_of_servers()
+            return {
+                "elapsed": round(now - self._began, 3),
+                "hosts": [
+                    {
+                        "hostname": host.hostname,
+                        "status": host.status,
+                        "state": host.state,
+                        "disabled_reason": host.disabled_reason,
+                        "cpu": round(loads[host.uuid], 2),
+                    }
+                    for host in self._hosts.values()
+                ],
+                "servers": {
+                    server.uuid: {
+                        "name": server.name,
+                        "host": server.host,
+                        "state": server.state,
+                        "task_state": server.task_state,
+                        "cpu": cpu.get(server.uuid),
+                    }
+                    for server in self._servers.values()
+                },
+                "migrations": [self._show(move, now) for move in self._migrations.values()],
+                "ended_migrations": self._ended.to_list(now),
+                "unconfirmed": [self._show(move, now) for move in self._unconfirmed.values()],
+                "baremetal": self.baremetal.to_dict(),
+                **({"storage": self.storage.to_dict()} if self.storage else {}),
+                "switches": [self._show(switch, now) for switch in self._switches.values()],
+            }
+
+    def save(self, path: str | Path) -> None:
+        """Write ``to_dict`` so that a reader sees either the old file or the new one."""
+        new = f"{path}.new"
+        Path(new).write_text(json.dumps(self.to_dict(), separators=(",", ":")))
+        os.replace(new, path)
+
+    def resume(self, path: str | Path) -> None:
+        """Go on where a saved cloud was.  Invalid if *path* is not the state of a cloud.
+
+        What the state does not mention begins as the scenario says.
+        """
+        try:
+            state = json.loads(Path(path).read_text())
+            with self.baremetal.present(), self._lock:
+                self._restore(state)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Invalid(f"{path} is not the state of a simulated cloud: {error!r}.") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        now = self._clock()
+        if "baremetal" in state:
+            self.baremetal.restore(state["baremetal"])
+        if self.storage and "storage" in state:
+            self.storage.restore(state["storage"])
+        self._began = now - state["elapsed"]
+        for entry in state["hosts"]:
+            host = self._hosts.get(entry["hostname"])
+            if host is not None:
+                changes = {key: entry[key] for key in ("status", "state", "disabled_reason")}
+                self._hosts[host.hostname] = dataclasses.replace(host, **changes)
+        for uuid, entry in state["servers"].items():
+            if uuid in self._servers and entry["host"] in self._hosts:
+                self._change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
+        self._migrations.update(self._restored(_Migration, state["migrations"], now))
+        self._unconfirmed.update(self._restored(_Migration, state["unconfirmed"], now))
+        self._switches.update(self._restored(_Switch, state["switches"], now))
+        self._ended.restore(state.get("ended_migrations", ()), now)
+        self.loads.begin()
+
+    def _restored(
+        self, kind: type[W], shown: Sequence[Mapping[str, Any]], now: float
+    ) -> Iterator[tuple[str, W]]:
+        """What ``_show`` has shown, by server."""
+        names = {field.name for field in dataclasses.fields(kind)} - {"begun"}
+        for entry in shown:
+            if entry["server"] in self._servers:
+                fields = {name: entry[name] for name in names}
+                yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
+
+    # Time
+
+    @contextlib.contextmanager
+    def _present(self) -> Iterator[float]:
+        """The lock, with all ended that is due by now."""
+        with self.baremetal.present(), self._lock:
+            now = self._clock()
+            due = [move for move in self._migrations.values() if move.due <= now]
+            for migration in sorted(due, key=lambda move: move.due):
+                self._end(migration)
+            for switch in [each for each in self._switches.values() if each.due <= now]:
+                del self._switches[switch.server]
+                self._change(switch.server, task_state=None, state=switch.state)
+            yield now
+
+    def _end(self, migration: _Migration) -> None:
+        uuid = migration.server
+        del self._migrations[uuid]
+        self.loads.keep(migration.due - self._began, self._servers.values())
+        self._ended.add(
+            uuid, migration.source, migration.destination, migration.due, not migration.fails
+        )
+        if migration.fails:
+            self._failed.add(uuid)
+            self._change(uuid, task_state=None)
+            return
+        if not migration.live:
+            migration.claim = room.size(self._servers[uuid])
+            self._unconfirmed[uuid] = migration
+            self._change(uuid, state="resized")
+        if migration.flavor:
+            self._change(uuid, **room.sized(self.flavor(migration.flavor)))
+        self._change(uuid, task_state=None, host=migration.destination)
+
+    def _switch(self, uuid: str, before: str, after: str, task_state: str) -> None:
+        with self._present() as now:
+            server = self.server(uuid)
+            if server.state != before or server.task_state is not None:
+                raise CloudRefused(f"Server {uuid} is {server.state}, not {before} and at rest.")
+            self._switches[uuid] = _Switch(uuid, after, now, self.scenario.switch_seconds)
+            self._change(uuid, task_state=task_state)
+
+    def _power(self, hostname: str, state: str) -> None:
+        """A host is up as long as its machine is on."""
+        host = self._hosts[hostname]
+        self._hosts[hostname] = dataclasses.replace(host, state="up" if state == "on" else "down")
+
+    def _begin(
+        self, server: Server, destination: str | None, live: bool, flavor: Flavor | None = None
+    ) -> None:
+        if server.task_state is not None:
+            raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
+        wanted = dataclasses.replace(server, **room.sized(flavor)) if flavor else server
+        target = self._target(wanted, destination, may_stay=flavor is not None)
+        self._failed.discard(server.uuid)
+        course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
+        self._migrations[server.uuid] = _Migration(
+            server.uuid,
+            live,
+            server.host,
+            target,
+            self._clock(),
+            course.seconds,
+            course.fails,
+            server.state,
+            room.size(wanted),
+            flavor.id if flavor else "",
+        )
+        self._change(server.uuid, task_state="migrating" if live else "resize_migrating")
+
+    def _change(self, uuid: str, **changes: Any) -> None:
+        self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
+        self._changed[uuid] = timeutils.utcnow()
+
+    def _show(self, work: _Migration | _Switch, now: float) -> dict[str, Any]:
+        shown = dataclasses.asdict(work)
+        elapsed = now - shown.pop("begun")
+        progress = min(1.0, elapsed / work.seconds) if work.seconds else 1.0
+        return {
+            **shown,
+            "name": self._servers[work.server].name,
+            "elapsed": round(elapsed, 3),
+            "progress": round(progress, 3),
+        }
+
+    # Capacity
+
+    def _target(self, server: Server, destination: str | None, may_stay: bool) -> str:
+        """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
+        taken = self._taken()
+        if may_stay and not room.refusal(server, self._hosts[server.host], taken):
+            return server.host
+        if destination is None:
+            fit = [
+                host
+                for host in self._hosts.values()
+                if host.hostname != server.host and not room.refusal(server, host, taken)
+            ]
+            if not fit:
+                raise CloudRefused(f"No host has room for server {server.uuid}.")
+            return max(fit, key=lambda host: room.left(host, taken)[1]).hostname
+        if destination == server.host:
+            raise CloudRefused(f"Server {server.uuid} is on host {destination} already.")
+        if destination not in self._hosts:
+            raise CloudRefused(f"Host {destination} was not found.")
+        refusal = room.refusal(server, self._hosts[destination], taken)
+        if refusal:
+            raise CloudRefused(refusal)
+        return destination
+
+    def _taken(self) -> dict[str, list[int]]:
+        """What servers, and the claims of migrations on their other host, take of each host."""
+        taken = {hostname: [0, 0, 0] for hostname in self._hosts}
+        claims = [
+            (server.host, room.size(server)) for server in self._servers.values() if server.host
+        ]
+        claims += [(move.destination, move.claim) for move in self._migrations.values()]
+        claims += [(move.source, move.claim) for move in self._unconfirmed.values()]
+        for hostname, claim in claims:
+            taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
+        return taken

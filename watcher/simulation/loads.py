@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How busy a simulated cloud is: as its servers are, wherever they have moved."""
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from watcher.cloud.compute import Host, Server
+from watcher.cloud.metrics import Window
+from watcher.simulation.scenario import Scenario
+from watcher.simulation.averages import LoadHistory, mean
+from watcher.common.errors import NotFound
+from watcher.conf.datasources import METRICS
+
+HOST_OWN_MEMORY_MB = 2048
+"""What a host itself uses."""
+
+
+class SimulatedLoads:
+    """The ``Metrics`` of a simulated cloud.  Any thread may call it."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        servers: Callable[[], Iterable[Server]],
+        elapsed: Callable[[], float],
+    ) -> None:
+        """*servers* gives the present ones, *elapsed* the seconds since the cloud began."""
+        self._scenario, self._servers, self._elapsed = scenario, servers, elapsed
+        self._shown = (
+            {} if scenario.loads_follow else {each.uuid: each.host for each in scenario.servers}
+        )
+        self._history = None
+        if scenario.metrics_average:
+            ends = [each.after_seconds + each.seconds for each in scenario.surges]
+            begins = [each.after_seconds for each in scenario.surges]
+            self._history = LoadHistory(scenario.metrics_average, [*begins, *ends])
+        usual = scenario.server_metrics.get("instance_cpu_usage", {})
+        self._own_cpu = self._own(
+            "host_cpu_usage", self._cpu_needed(usual, servers()), lambda host: host.vcpus, 0.0
+        )
+        self._own_ram = self._own(
+            "host_ram_usage",
+            self._ram_used(servers()),
+            lambda host: 1 / 1024,
+            float(HOST_OWN_MEMORY_MB),
+        )
+
+    name = "simulation"
+
+    def available(self, metric: str) -> bool:
+        return metric in METRICS
+
+    def host_metric(
+        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """The present values or those of ``metrics_average``, whatever *period* and *aggregate*."""
+        _check_known(name)
+        if name in ("host_cpu_usage", "host_ram_usage"):
+            loads = self._average_of_hosts(name) or self._of_hosts(name, self._servers())
+            return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
+        return _pick(self._scenario.host_metrics.get(name, {}), hosts, period)
+
+    def server_metric(
+        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
+    ) -> Mapping[str, float]:
+        """The present values or those of ``metrics_average``, whatever the *aggregate*."""
+        _check_known(name)
+        if name == "instance_cpu_usage":
+            return _pick(self._average_of_servers() or self.cpu_of_servers(), servers, period)
+        return _pick(self._scenario.server_metrics.get(name, {}), servers, period)
+
+    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
+        if self._history is None:
+            return now, now
+        elapsed = self._elapsed()
+        begin, end = self._history.window(elapsed)
+        return (
+            now - datetime.timedelta(seconds=elapsed - begin),
+            now - datetime.timedelta(seconds=elapsed - end),
+        )
+
+    def begin(self) -> None:
+        """Averages begin now: nobody knows what was before."""
+        if self._history is not None:
+            self._history.begin(self._elapsed())
+
+    def keep(self, until: float, servers: Iterable[Server]) -> None:
+        """Say where *servers* were up to so many seconds since the cloud began.
+
+        To be called before one of them changes its host or its size.
+        """
+        if self._history is not None:
+            present = list(servers)
+            self._history.add(until, lambda at: self._both_of_hosts(present, at))
+
+    def _average_of_hosts(self, name: str) -> dict[str, float]:
+        """Empty if there is no average, or no time yet for one."""
+        if self._history is None:
+            return {}
+        servers, elapsed = self._servers(), self._elapsed()
+        self.keep(elapsed, servers)
+        both = self._history.mean(*self._history.window(elapsed))
+        prefix = f"{name} "
+        return {key.removeprefix(prefix): both[key] for key in both if key.startswith(prefix)}
+
+    def _average_of_servers(self) -> dict[str, float]:
+        """The same of servers, whose use of the CPU does not depend on the host."""
+        if self._history is None:
+            return {}
+        pieces = self._history.pieces(*self._history.window(self._elapsed()))
+        return mean((end - start, self.cpu_of_servers(start)) for start, end in pieces)
+
+    def _both_of_hosts(self, servers: Sequence[Server], at: float) -> dict[str, float]:
+        return {
+            f"{name} {uuid}": value
+            for name in ("host_cpu_usage", "host_ram_usage")
+            for uuid, value in self._of_hosts(name, servers, at).items()
+        }
+
+    def cpu_of_servers(self, at: float | None = None) -> Mapping[str, float]:
+        """Server uuid to percent of its vCPUs, now or *at* so many seconds."""
+        usual = self._scenario.server_metrics.get("instance_cpu_usage", {})
+        elapsed = self._elapsed() if at is None else at
+        present = [
+            surge
+            for surge in self._scenario.surges
+            if surge.after_seconds <= elapsed < surge.after_seconds + surge.seconds
+        ]
+        if not present:
+            return usual
+        return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
+
+    def cpu_of_hosts(self) -> dict[str, float]:
+        """Host uuid to percent: what its servers and it itself need now, over its vCPUs."""
+        return self._of_hosts("host_cpu_usage", self._servers())
+
+    def _of_hosts(
+        self, name: str, servers: Iterable[Server], at: float | None = None
+    ) -> dict[str, float]:
+        """Host uuid to percent or KiB, now or *at* so many seconds."""
+        if name == "host_ram_usage":
+            used = self._ram_used(servers)
+            return {
+                host.uuid: (self._own_ram[host.hostname] + used[host.hostname]) * 1024
+                for host in self._scenario.hosts
+            }
+        needed = self._cpu_needed(self.cpu_of_servers(at), servers)
+        return {
+            host.uuid: min(
+                100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.vcpus
+            )
+            for host in self._scenario.hosts
+        }
+
+    def _cpu_needed(self, cpu: Mapping[str, float], servers: Iterable[Server]) -> dict[str, float]:
+        """Hostname to what its servers need, in percent of one vCPU."""
+        needed = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
+        for server in servers:
+            if host := self._shown.get(server.uuid, server.host):
+                needed[host] += server.vcpus * cpu.get(server.uuid, 0.0)
+        return needed
+
+    def _ram_used(self, servers: Iterable[Server]) -> dict[str, float]:
+        """Hostname to the MB that its servers use."""
+        ram = self._scenario.server_metrics.get("instance_ram_usage", {})
+        used = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
+        for server in servers:
+            if host := self._shown.get(server.uuid, server.host):
+                used[host] += ram.get(server.uuid, 0.0)
+        return used
+
+    def _own(
+        self,
+        metric: str,
+        servers: Mapping[str, float],
+        scale: Callable[[Host], float],
+        usual: float,
+    ) -> dict[str, float]:
+        """Hostname to what it uses itself: what was measured, less what its *servers* use.
+
+        The *usual* where nothing was measured.  One unit of *servers* is *scale* of the metric.
+        """
+        measured = self._scenario.host_metrics.get(metric, {})
+        return {
+            host.hostname: max(0.0, measured[host.uuid] * scale(host) - servers[host.hostname])
+            if host.uuid in measured
+            else usual
+            for host in self._scenario.hosts
+        }
+
+
+def _check_known(name: str) -> None:
+    if name not in METRICS:
+        raise NotFound(f"Metric {name} was not found.")
+
+
+def _pick(
+    values: Mapping[str, Any], resources: Sequence[Host] | Sequence[Server], period: int
+) -> dict[str, float]:
+    """The value of each resource that has one; of a value by period, the one for *period*."""
+    picked = {}
+    for resource in resources:
+        value = values.get(resource.uuid)
+        if isinstance(value, Mapping):
+            value = value.get(str(period))
+        if value is not None:
+            picked[resource.uuid] = value
+    return picked

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file that describes a simulated cloud, YAML or JSON.
+
+::
+
+    generate: {hosts: 40, servers: 600, seed: 7}
+    migration_seconds: 2
+    switch_seconds: 1
+    surges:
+      - {after_seconds: 5, hosts: [compute-0003], cpu: 95}
+    alarms:
+      - {name: hot, metric: host_cpu_usage, threshold: 80, audit: react}
+
+Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances``)
+list them one by one with the fields of ``cloud.compute``, and ``metrics`` has
+``host`` and ``instance``, each ``{uuid: {metric: value}}``.  A server's ``host`` is a
+hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics,
+``migration_seconds`` and ``migration_fails`` say how its migrations and resizes go;
+``switch_seconds`` is what every stop and start takes.  With ``metrics_average: {seconds:
+60, step: 10}`` the metrics of CPU and memory, and with them the alarms, are means over so
+many seconds, up to the last multiple of ``step``.  With ``loads_follow: false`` hosts
+are as busy as if no server had ever moved, which real metrics seem to say when they are
+taken of the wrong thing.  ``storage`` is described in
+``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from watcher.simulation import generator, baremetal as simulated_baremetal
+from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
+from watcher.simulation.averages import Average
+from watcher.common.errors import Invalid
+
+Values = dict[str, dict[str, Any]]
+"""Metric to resource uuid to value; a value by period is ``{"300": value}``."""
+
+_ALIASES = {"vcpu_reserved": "vcpus_reserved"}
+_KEYS = {
+    "generate",
+    "hosts",
+    "servers",
+    "instances",
+    "server_groups",
+    "flavors",
+    "metrics",
+    "metrics_average",
+    "loads_follow",
+    "migration_seconds",
+    "switch_seconds",
+    "surges",
+    "alarms",
+    "storage",
+    "meta",
+    "inputs",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """How the migrations of one server go."""
+
+    seconds: float
+    fails: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Surge:
+    """A time in which some servers need *cpu* percent of their vCPUs."""
+
+    after_seconds: float
+    cpu: float
+    servers: frozenset[str]
+    """Uuids.  The load stays with the server, wherever it moves."""
+    seconds: float = math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class AlarmRule:
+    """An alarm on a host metric: it fires while any host is beyond the threshold."""
+
+    name: str
+    threshold: float
+    audit: str
+    """Name or uuid of the audit whose webhook is posted to."""
+    metric: str = "host_cpu_usage"
+    comparison: str = "gt"
+    """``gt``, ``ge``, ``lt`` or ``le``."""
+    repeat_actions: bool = False
+    """Post at each evaluation while it fires, not only when it begins to."""
+    evaluation_seconds: float = 1.0
+    severity: str = "low"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A cloud as it begins, and what happens to it."""
+
+    hosts: list[Host]
+    servers: list[Server]
+    host_metrics: Values
+    server_metrics: Values
+    migration_seconds: float
+    courses: dict[str, Course]
+    """For servers whose migrations are special, by uuid."""
+    surges: list[Surge]
+    alarms: list[AlarmRule]
+    groups: list[ServerGroup] = dataclasses.field(default_factory=list)
+    flavors: list[Flavor] = dataclasses.field(default_factory=list)
+    storage: Mapping[str, Any] | None = None
+    """What ``simulated_storage`` reads; None: there is no block storage."""
+    machines: list[simulated_baremetal.Machine] = dataclasses.field(default_factory=list)
+    metrics_average: Average | None = None
+    """None: metrics are the present values."""
+    switch_seconds: float = 3.0
+    """How long a server takes to stop or to start."""
+    loads_follow: bool = True
+    """Whether the metrics of hosts follow the servers that move."""
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "Scenario":
+        """Invalid, with a sentence that names the field, if the file does not fit."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise Invalid(f"simulation: {path} cannot be read: {error.strerror}.") from error
+        try:
+            # YAML reads JSON too, but takes a minute for megabytes.
+            content = json.loads(text) if text.lstrip().startswith("{") else _yaml(text)
+        except (ValueError, yaml.YAMLError) as error:
+            raise Invalid(f"simulation: {path} is neither YAML nor JSON: {error}") from error
+        return cls.from_dict(content)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> "Scenario":
+        if not isinstance(content, Mapping):
+            raise Invalid("simulation: the file must be one mapping, with hosts and servers.")
+        refuse_unknown("simulation", content, _KEYS)
+        if "generate" in content:
+            content = _with_generated(content)
+        hosts = [_host(entry) for entry in content.get("hosts", ())]
+        names = {host.uuid: host.hostname for host in hosts}
+        names.update((host.hostname, host.hostname) for host in hosts)
+        metrics = content.get("metrics", {})
+        server_metrics = _by_metric(metrics.get("instance", {}))
+        seconds = float(content.get("migration_seconds", 10))
+        servers, courses = [], {}
+        for entry in [*content.get("instances", ()), *content.get("servers", ())]:
+            server = _server(entry, names, server_metrics)
+            servers.append(server)
+            if "migration_seconds" in entry or "migration_fails" in entry:
+                courses[server.uuid] = Course(
+                    float(entry.get("migration_seconds", seconds)),
+                    bool(entry.get("migration_fails", False)),
+                )
+        return cls(
+            hosts,
+            servers,
+            _by_metric(metrics.get("host", {})),
+            server_metrics,
+            seconds,
+            courses,
+            [_surge(entry, servers) for entry in content.get("surges", ())],
+            [made(AlarmRule, "alarms", entry) for entry in content.get("alarms", ())],
+            [made(ServerGroup, "server_groups", each) for each in content.get("server_groups", ())],
+            [made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
+            content.get("storage"),
+            [
+                simulated_baremetal.Machine.of_host(entry)
+                for entry in content.get("hosts", ())
+                if "power" in entry
+            ],
+            _average(content.get("metrics_average")),
+            float(content.get("switch_seconds", cls.switch_seconds)),
+            bool(content.get("loads_follow", True)),
+        )
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:
+    size = made(generator.Size, "generate", content["generate"])
+    hosts, servers = generator.generate(size)
+    return {
+        **content,
+        "hosts": [*hosts, *content.get("hosts", ())],
+        "servers": [*servers, *content.get("servers", ())],
+    }
+
+
+def _host(entry: Mapping[str, Any]) -> Host:
+    fields = {
+        _ALIASES.get(key, key): value
+        for key, value in entry.items()
+        if key not in simulated_baremetal.KEYS
+    }
+    fields.setdefault("uuid", uuid_of(fields.get("hostname", "")))
+    fields["aggregates"] = [_aggregate(each) for each in fields.get("aggregates", ())]
+    return made(Host, "hosts", fields)
+
+
+def _aggregate(entry: Any) -> Aggregate:
+    """``[id, name]`` and perhaps metadata, or a mapping."""
+    try:
+        return Aggregate(**entry) if isinstance(entry, Mapping) else Aggregate(*entry)
+    except TypeError as error:
+        raise Invalid(f"hosts: aggregate {entry} must have an id and a name.") from error
+
+
+def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Values) -> Server:
+    fields = {key: value for key, value in entry.items() if not key.startswith("migration_")}
+    fields.setdefault("uuid", uuid_of(fields.get("name", "")))
+    host = fields.get("host")
+    if host and host not in hostnames:
+        raise Invalid(f"servers: {fields['uuid']} is on host '{host}', which is not there.")
+    fields["host"] = hostnames.get(host or "", "")
+    for key, metric in (("cpu", "instance_cpu_usage"), ("ram", "instance_ram_usage")):
+        if key in fields:
+            metrics.setdefault(metric, {})[fields["uuid"]] = fields.pop(key)
+    fields["created"] = moment(fields.get("created"))
+    return made(Server, "servers", fields)
+
+
+def _average(entry: Any) -> Average | None:
+    if entry is None:
+        return None
+    average = made(Average, "metrics_average", entry)
+    if not (average.seconds > 0 and average.step >= 0):
+        raise Invalid("metrics_average: seconds must be above 0, and step not below.")
+    return average
+
+
+def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:
+    """A surge names servers, or hosts: then it means the servers that begin there."""
+    fields = dict(entry)
+    hosts = set(fields.pop("hosts", ()))
+    names = set(fields.get("servers", ()))
+    fields["servers"] = frozenset(
+        server.uuid
+        for server in servers
+        if server.state == "active"
+        and (server.host in hosts or server.uuid in names or server.name in names)
+    )
+    return made(Surge, "surges", fields)
+
+
+def _by_metric(resources: Mapping[str, Mapping[str, Any]]) -> Values:
+    values: Values = {}
+    for uuid, metrics in resources.items():
+        for metric, value in metrics.items():
+            values.setdefault(metric, {})[uuid] = value
+    return values

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+import queue
+from concurrent.futures import wait
+
+from watcher.common.errors import CloudUnavailable, ModelUnavailable
+from watcher.decision_engine.collectors.single_flight import Flights
+from watcher.tests.base import PATIENCE, TestCase
+
+
+class FlightsTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.begun, self.results = queue.Queue(), queue.Queue()
+        self.flights = Flights("compute", self.work)
+
+    def work(self):
+        self.begun.put("begun")
+        result = self.results.get(timeout=PATIENCE)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def test_those_who_wish_while_one_is_under_way_share_the_next(self):
+        first = self.flights.board()
+        self.begun.get(timeout=PATIENCE)
+        others = {self.flights.board() for _ in range(5)}
+        self.assertEqual(1, len(others))
+        self.assertTrue(self.begun.empty())
+        self.results.put("old")
+        self.results.put("new")
+        self.assertEqual("old", first.result(10))
+        self.assertEqual("new", others.pop().result(10))
+
+    def test_a_failure_is_told_to_all_and_does_not_last(self):
+        first = self.flights.board()
+        self.begun.get(timeout=PATIENCE)
+        second = self.flights.board()
+        self.results.put(CloudUnavailable("nova is away"))
+        self.results.put("model")
+        wait([first, second], 10)
+        self.assertIn("nova is away", str(first.exception()))
+        self.assertEqual("model", second.result())
+
+    def test_who_waits_for_too_long_is_refused_with_a_reason(self):
+        error = self.assertRaises(ModelUnavailable, self.flights.land, 0)
+        self.assertIn("compute model takes longer than 0 s", str(error))
+        self.results.put("model")
+
+    def test_a_timeout_of_the_work_itself_is_another(self):
+        self.results.put(TimeoutError("nova"))
+        error = self.assertRaises(TimeoutError, self.flights.land, 10)
+        self.assertEqual("nova", str(error))

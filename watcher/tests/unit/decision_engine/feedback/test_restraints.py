@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watcher import conf as watcher_conf
+from watcher.db.moves import EarlierMove
+from watcher.decision_engine.feedback import restraints
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
+from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model.whatif import WhatIf
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import clusters
+
+NOW = datetime.datetime(2026, 1, 1, 12)
+CONF = watcher_conf.load(config_files=[])
+AUDIT, OTHER, GOAL, OTHER_GOAL = 1, 2, 1, 2
+
+
+def move(
+    server: str,
+    minutes: float,
+    *,
+    succeeded: bool = True,
+    audit: int = AUDIT,
+    goal: int = GOAL,
+    source: str = "h1",
+    destination: str = "h2",
+) -> EarlierMove:
+    """A move that ended so many minutes ago."""
+    ended = NOW - datetime.timedelta(minutes=minutes)
+    return EarlierMove(
+        clusters.uid(server), source, destination, succeeded, ended, audit, goal, "no reason"
+    )
+
+
+class RestraintsTest(TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.model = ComputeModel.build(
+            [clusters.host("h1"), clusters.host("h2"), clusters.host("h3")],
+            [clusters.server("s1", "h1"), clusters.server("s2", "h2"), clusters.server("s3", "h2")],
+        )
+
+    def held(self, *moves: EarlierMove, bound: bool = True) -> dict[str, str]:
+        model = restraints.restrained(self.model, moves, AUDIT, GOAL, CONF, NOW, bound=bound)
+        names = {clusters.uid(name): name for name in ("s1", "s2", "s3")}
+        self.closed = dict(model.closed)
+        return {names[uuid]: reason for uuid, reason in model.held.items()}
+
+    def test_nothing_happened(self) -> None:
+        self.assertEqual({}, self.held())
+
+    def test_a_server_rests_after_a_move_of_a_plan_that_starts_on_its_own(self) -> None:
+        self.assertEqual({"s1": undone.RESTING}, self.held(move("s1", 59)))
+        self.assertEqual({}, self.held(move("s1", 61)))
+        self.assertEqual({}, self.held(move("s1", 1), bound=False))
+
+    def test_a_failed_server_waits_longer_after_each_failure(self) -> None:
+        failed = [move("s1", minutes, succeeded=False) for minutes in (100, 50, 16)]
+        self.assertEqual({}, self.held(failed[-1]))
+        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.held(*failed[1:]))
+        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.held(*failed, bound=False))
+        self.assertEqual({}, self.held(*failed, move("s1", 10), bound=False))
+
+    def test_a_failure_is_forgotten(self) -> None:
+        self.assertEqual(
+            {}, self.held(*[move("s1", 24 * 60 + n, succeeded=False) for n in range(9)])
+        )
+
+    def test_a_host_that_refused_two_servers_is_left_alone(self) -> None:
+        self.held(move("s1", 1, succeeded=False))
+        self.assertEqual({}, self.closed)
+        self.held(move("s1", 1, succeeded=False), move("s3", 1, succeeded=False))
+        self.assertEqual({"h2": undone.FAILED_BEFORE}, self.closed)
+
+    def test_what_an_audit_with_another_goal_did_is_left(self) -> None:
+        other = {"audit": OTHER, "goal": OTHER_GOAL}
+        self.assertEqual(
+            {"s2": undone.OTHER_AUDIT}, self.held(move("s2", 5 * 60, source="h3", **other))
+        )
+        self.assertEqual({"h3": undone.OTHER_AUDIT}, self.closed)
+        self.assertEqual({}, self.held(move("s2", 7 * 60, source="h3", **other)))
+        self.assertEqual({}, self.held(move("s2", 5 * 60, source="h3")))
+
+    def test_memory_that_is_left(self) -> None:
+        CONF.set_override("max_gib_per_hour", 10, group="optimization")
+        self.addCleanup(CONF.clear_override, "max_gib_per_hour", group="optimization")
+        size = self.model.servers[0].memory_mb
+        moves = [move("s1", 59), move("s2", 1, succeeded=False), move("s3", 61), move("gone", 1)]
+        bounds = restraints.bounds(self.model, moves, CONF, NOW)
+        self.assertEqual(10 * 1024 - 2 * size, bounds.memory_mb)
+
+    def test_a_plan_that_ignores_its_bounds_is_found_out(self) -> None:
+        model = restraints.restrained(
+            self.model, [move("s1", 1)], AUDIT, GOAL, CONF, NOW, bound=True
+        )
+        builder = SolutionBuilder()
+        for server in model.servers:
+            builder.migrate(server, model.hosts[2])
+        actions = builder.build().actions
+        size = self.model.servers[0].memory_mb
+        sentence = restraints.beyond(Bounds(memory_mb=2.5 * size), model, actions)
+        self.assertIn("1 servers that are to stay, such as s1", sentence)
+        self.assertIn("max_gib_per_hour", sentence)
+        self.assertEqual("", restraints.beyond(Bounds(memory_mb=3 * size), self.model, actions))
+
+    @given(st.lists(st.tuples(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 120)), max_size=9))
+    def test_no_server_that_rests_may_leave(self, moved: list[tuple[str, float]]) -> None:
+        moves = sorted((move(*each) for each in moved), key=lambda each: each.ended)
+        model = restraints.restrained(self.model, moves, AUDIT, GOAL, CONF, NOW, bound=True)
+        what_if = WhatIf(model)
+        for name, minutes in moved:
+            if minutes < 60:
+                index = model.server_index[clusters.uid(name)]
+                self.assertFalse(what_if.leavers[index])
+                self.assertEqual(undone.RESTING, what_if.why_not(index))

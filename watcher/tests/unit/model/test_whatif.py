@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.cloud.compute import Aggregate, ServerGroup
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
+from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model.whatif import Move, WhatIf
+from watcher.tests.base import TestCase
+from watcher.tests.unit.decision_engine import checker
+from watcher.tests.unit.decision_engine.clusters import host, server, uid
+
+
+def solution(model, moves):
+    builder = SolutionBuilder()
+    for server_, source, destination in moves:
+        one = dataclasses.replace(model.servers[server_], host=model.hosts[source].hostname)
+        builder.migrate(one, model.hosts[destination], "a test")
+    return builder.build()
+
+
+class WhatIfTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.hosts = [host("h1", 4), host("h2", 4), host("h3", 4)]
+        self.servers = [server("s1", "h1", 3), server("s2", "h2", 2), server("s3", "h2", 1)]
+
+    def test_room_goes_and_comes_with_servers(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
+        self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
+        self.assertEqual([False, False, True], what_if.servers_for(0).tolist())
+        what_if.move(0, 2)
+        self.assertEqual([4, 1, 1], what_if.free[:, 0].tolist())
+        self.assertEqual([False, True, True], what_if.servers_for(0).tolist())
+        self.assertEqual([2, 1, 1], what_if.placement.tolist())
+        self.assertEqual([Move(0, 0, 2)], what_if.moves)
+
+    def test_undone_moves_leave_no_trace(self):
+        model = ComputeModel.build(self.hosts, self.servers)
+        what_if, untouched = WhatIf(model), WhatIf(model)
+        what_if.move(0, 2)
+        what_if.move(1, 0)
+        what_if.undo(1)
+        self.assertEqual([Move(0, 0, 2)], what_if.moves)
+        what_if.undo(0)
+        for number in range(3):
+            self.assertEqual(
+                untouched.hosts_for(number).tolist(), what_if.hosts_for(number).tolist()
+            )
+
+    def test_bounds_end_what_is_possible(self):
+        model = ComputeModel.build(self.hosts, self.servers)
+        for bounds in (Bounds(actions=1), Bounds(memory_mb=100)):
+            what_if = WhatIf(model, bounds=bounds)
+            self.assertTrue(what_if.hosts_for(2).any())
+            what_if.move(0, 2)
+            self.assertFalse(what_if.hosts_for(2).any())
+            self.assertFalse(what_if.servers_for(0).any())
+            self.assertEqual(undone.BOUND, what_if.why_not(2))
+            what_if.undo(0)
+            self.assertTrue(what_if.servers_for(0).any())
+
+    def test_lifted_bounds_show_what_waits(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers), bounds=Bounds(actions=1))
+        self.assertTrue(what_if.is_bound())
+        what_if.move(0, 2)
+        what_if.bounds = Bounds()
+        self.assertFalse(what_if.is_bound())
+        self.assertTrue(what_if.hosts_for(2).any())
+        what_if.move(2, 2)
+        (waits,) = what_if.waiting(1)
+        self.assertEqual((undone.BOUND, ("s3",)), (waits.reason, waits.examples))
+
+    def test_why_each_server_stays(self):
+        zones = [dataclasses.replace(each, zone="one") for each in self.hosts]
+        zones.append(host("h4", 4, zone="two", status="disabled"))
+        self.servers += [
+            server("busy", "h1", 0, task_state="migrating"),
+            server("gone", "h1", 0, state="error"),
+            server("held", "h1", 0),
+            server("kept", "h1", 0),
+            server("large", "h1", 9),
+            server("locked", "h1", 0, locked=True),
+            server("pinned", "h1", 0, pinned_az="two"),
+            server("x-apart", "h1", 0),
+            server("y-apart", "h2", 0),
+            server("z-apart", "h3", 0),
+        ]
+        members = [uid(name) for name in ("x-apart", "y-apart", "z-apart")]
+        groups = [ServerGroup(uid("g"), "anti-affinity", members)]
+        model = ComputeModel.build(zones, self.servers, groups)
+        model = dataclasses.replace(model, held={uid("held"): undone.RESTING})
+        what_if = WhatIf(model)
+        what_if.keep([model.server_index[uid("kept")]], undone.NOT_MEASURED)
+        expected = {
+            "busy": undone.BUSY,
+            "gone": undone.STATE,
+            "held": undone.RESTING,
+            "kept": undone.NOT_MEASURED,
+            "large": undone.ROOM,
+            "locked": undone.LOCKED,
+            "pinned": undone.PLACE,
+            "s1": undone.NO_GAIN,
+            "x-apart": undone.GROUP,
+        }
+        for name, reason in expected.items():
+            self.assertEqual(reason, what_if.why_not(model.server_index[uid(name)]), name)
+        kinds = {each.reason: each.count for each in what_if.explain(range(len(model.servers)))}
+        self.assertEqual(3, kinds[undone.GROUP])
+
+    def test_something_measured_is_a_limit_as_well(self):
+        use = np.array([[1.0], [2.0], [3.0]])
+        room = np.array([[2.5], [0.0], [1.0]])
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers), use, room)
+        self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
+        self.assertFalse(what_if.hosts_for(2).any())
+        what_if.move(0, 2)
+        self.assertEqual([3.5, 0.0, 0.0], what_if.free[:, 3].tolist())
+        self.assertEqual([True, False, False], what_if.hosts_for(2).tolist())
+
+    def test_a_closed_host_takes_nothing(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
+        what_if.takers[2] = False
+        self.assertFalse(what_if.servers_for(2).any())
+        self.assertFalse(what_if.hosts_for(0).any())
+
+    def test_members_out_of_scope_hold_a_group_together(self):
+        group = ServerGroup(uid("g"), "affinity", [uid("s1"), uid("elsewhere")])
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers, [group]))
+        self.assertEqual([False, True, True], what_if.leavers.tolist())
+
+    def test_an_operator_that_is_not_understood_keeps_a_server_where_it_is(self):
+        aggregate = Aggregate(1, "a", {"cores": "8"})
+        hosts = [dataclasses.replace(each, aggregates=[aggregate]) for each in self.hosts]
+        for value, possible in (("8", True), (">= 4", False)):
+            specs = {"aggregate_instance_extra_specs:cores": value}
+            servers = [dataclasses.replace(self.servers[0], extra_specs=specs)]
+            what_if = WhatIf(ComputeModel.build(hosts, servers))
+            self.assertEqual(possible, what_if.hosts_for(0).any())
+
+    def test_each_rule_alone_keeps_a_server_where_it_is(self):
+        """s1 could go to h2, which has exactly the room it needs, but for one thing."""
+        source, target = host("h1", 4), host("h2", 5, memory_mb=300, disk_gb=3)
+        one, other = server("s1", "h1", 3, memory_mb=200, disk_gb=2), server("s2", "h2", 2)
+        ssd = {"aggregate_instance_extra_specs:disk": "ssd"}
+        closed = [Aggregate(1, "a", {"filter_tenant_id": "p9"})]
+        pair = [uid("s1"), uid("s2")]
+        for where, change in (
+            ("nowhere", {}),
+            ("group", {"policy": "anti-affinity"}),
+            ("group", {"policy": "affinity"}),
+            ("source", {"state": "down"}),
+            ("target", {"state": "down"}),
+            ("target", {"status": "disabled"}),
+            ("target", {"vcpus_reserved": 1}),
+            ("target", {"vcpus": 4}),
+            ("target", {"vcpu_ratio": 0.9}),
+            ("target", {"memory_mb_reserved": 1}),
+            ("target", {"memory_ratio": 0.9}),
+            ("target", {"disk_gb_reserved": 1}),
+            ("target", {"disk_ratio": 0.9}),
+            ("target", {"aggregates": closed}),
+            ("server", {"pinned_az": "elsewhere"}),
+            ("server", {"extra_specs": ssd}),
+            ("server", {"locked": True}),
+            ("server", {"task_state": "migrating"}),
+            ("server", {"state": "error"}),
+            ("excluded", {}),
+        ):
+            told = {where: change}
+            hosts = [
+                dataclasses.replace(source, **told.get("source", {})),
+                dataclasses.replace(target, **told.get("target", {})),
+            ]
+            servers = [dataclasses.replace(one, **told.get("server", {})), other]
+            policy = told.get("group", {}).get("policy", "soft-affinity")
+            model = ComputeModel.build(hosts, servers, [ServerGroup(uid("g"), policy, pair)])
+            movable = np.array([where != "excluded", True])
+            model = dataclasses.replace(model, movable=movable)
+            what_if, fine = WhatIf(model), where == "nowhere"
+            self.assertEqual(fine, bool(what_if.hosts_for(0)[1]), (where, change))
+            self.assertEqual(fine, bool(what_if.servers_for(1)[0]), (where, change))
+            found = checker.faults(solution(model, [Move(0, 0, 1)]), model)
+            self.assertEqual(fine, not found, (where, change))
+
+    def test_a_server_moves_once(self):
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
+        what_if.move(2, 2)
+        self.assertFalse(what_if.hosts_for(2).any())
+        self.assertFalse(what_if.servers_for(0)[2])
+
+    @settings(max_examples=40, deadline=None)
+    @given(checker.drawn_clusters(hosts=4, servers=8), st.data())
+    def test_it_allows_what_the_checker_allows_and_nothing_else(self, cluster, data):
+        model = cluster.model
+        what_if = WhatIf(model)
+        for _ in range(4):
+            possible = []
+            for one in range(len(model.servers)):
+                fit = what_if.hosts_for(one)
+                for there in range(len(model.hosts)):
+                    move = Move(one, int(what_if.placement[one]), there)
+                    found = checker.faults(solution(model, [*what_if.moves, move]), model)
+                    self.assertEqual(not found, fit[there], found)
+                    self.assertEqual(fit[there], what_if.servers_for(there)[one])
+                    if fit[there]:
+                        possible.append((one, there))
+            if not possible:
+                break
+            what_if.move(*data.draw(st.sampled_from(possible)))
+            if data.draw(st.integers(0, 3)) == 0:
+                what_if.undo(len(what_if.moves) - 1)
