@@ -25,7 +25,6 @@ from sqlalchemy.orm import Session
 from benchmarks import clusters
 from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.event import Event
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.common.webhook import Facts
@@ -40,6 +39,7 @@ from watcher.db.models import (
 )
 from watcher.db.session import Database
 from watcher.decision_engine.solution import PlannedAction
+from watcher.simulation.cloud import SimulatedCloud
 
 DEADLINE = 600
 ALARM = {

@@ -19,8 +19,8 @@ from keystoneauth1.session import Session
 
 from benchmarks import clusters
 from benchmarks.report import Figure, show
-from watcher.cmd import cloud
 from watcher import conf as watcher_conf
+from watcher.cmd import cloud
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.tests.emulated import keystone
 from watcher.tests.emulated.cloud import EmulatedCloud

@@ -13,8 +13,8 @@ from benchmarks import clusters
 from benchmarks.report import Figure
 from watcher.cloud.compute import Aggregate, Host, Server
 from watcher.decision_engine import data_model
-from watcher.model import scope
 from watcher.decision_engine.collectors.cluster import Cluster
+from watcher.model import scope
 
 BEGAN = datetime.datetime(2026, 1, 1)
 TIMES = 15

@@ -24,12 +24,12 @@ from typing import Any
 from benchmarks import clusters
 from benchmarks.core import _audit, _database, _write_plan
 from watcher import conf as watcher_conf
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.decision_engine.catalog import Catalog
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import PlannedAction, Solution
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model.compute import ComputeModel
+from watcher.simulation.cloud import SimulatedCloud
 
 SECONDS, MEBIBYTES = 2, 500
 """What a strategy may take on the largest cluster."""

@@ -21,17 +21,17 @@ from oslo_middleware import (
 from oslo_policy.policy import Enforcer
 
 from watcher import policies
-from watcher.api import auth, bodies, credentials, microversions, paths, wsgi
+from watcher.api import auth, bodies, microversions, paths, webhook_auth, wsgi
 from watcher.api.auth import Authenticated
 from watcher.api.controllers.root import Root
-from watcher.api.flood import Flood
 from watcher.api.microversions import Versioned
 from watcher.api.resource import Collaborators, Request
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.db.session import Database
 from watcher.notifications import Notifications
-from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.calls import Nobody, Questions
+from watcher.rpc.doorbell import Doorbell
 
 
 def build(
@@ -41,11 +41,11 @@ def build(
     applier: Doorbell,
     notifications: Notifications,
     questions: Questions | None = None,
-    flood: Flood | None = None,
+    unrecorded: UnrecordedEvents | None = None,
 ) -> Any:
     """A WSGI application of its own, however many there are in the process.
 
-    Whoever hands in *flood* may stop it, so that its last counts are written.
+    Whoever hands in *unrecorded* may stop it, so that its last counts are written.
     """
     _register(conf)
     policy = Enforcer(conf)
@@ -59,7 +59,7 @@ def build(
             applier,
             notifications,
             questions or Nobody(),
-            flood or Flood(database),
+            unrecorded or UnrecordedEvents(database),
         )
     )
     application = _short_cut(
@@ -109,7 +109,7 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
     return [
         # Around all that may answer without reading the body.  How large one may be is for
         # those who read it (bodies.read), because an alarm may be larger than a request.
-        bodies.Drained,
+        bodies.UnreadDiscarded,
         # Before anything can go wrong with the request, or write a secret down.
         lambda application: _named(application, conf),
         # Before everything that looks at the host, for the links in answers.  Without a proxy
@@ -135,7 +135,7 @@ def _named(application: Application, conf: cfg.ConfigOpts) -> Application:
     names, cross_origin = RequestId(application, conf), CORS(application, conf)
 
     def name(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        credentials.hide(environ)
+        webhook_auth.hide(environ)
         names.set_global_req_id(webob.Request(environ))
         environ[request_id.ENV_REQUEST_ID] = given = generate_request_id()
         header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, given)

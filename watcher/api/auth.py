@@ -8,7 +8,7 @@ from typing import Final
 from oslo_config import cfg
 from oslo_context.context import RequestContext
 
-from watcher.api import credentials
+from watcher.api import webhook_auth
 from watcher.api.wsgi import Application, Environ, StartResponse
 
 _ENVIRON: Final = "watcher.context"
@@ -39,7 +39,7 @@ def _taken_at_their_word(environ: Environ) -> None:
 class Authenticated:
     """Keystone for all but the public routes, whose requests never meet it.
 
-    A webhook asks for its own credential, if any, when its settings are known (Doorkeeper).
+    A webhook asks for its own credential, if any, when its settings are known (WebhookAuth).
     Identity headers of a public request mean nothing, whoever sent them.  Without
     ``enable_authentication`` callers are taken at their word, and one who says nothing of
     roles is the operator: that is how the service runs on one machine without a keystone.
@@ -61,7 +61,7 @@ class Authenticated:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if is_webhook(environ):
-            credentials.veil_tokens(environ)
+            webhook_auth.redact_tokens(environ)
         elif environ["PATH_INFO"] != "/":
             return self._identified(environ, start_response)
         environ[_ENVIRON] = RequestContext(request_id=environ.get("openstack.request_id"))

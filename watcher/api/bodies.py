@@ -62,7 +62,7 @@ class FewLarge:
             self._seats.release()
 
 
-class Drained:
+class UnreadDiscarded:
     """Takes the whole body of a request off the wire, whatever becomes of the request.
 
     A server that has to do it does it at once, in memory; one that does not cuts the connection

@@ -13,7 +13,7 @@ from webob import exc
 from watcher.common import errors
 from watcher.common.errors import WatcherError
 from watcher.db import faults
-from watcher.db.limits import LockWait
+from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from oslo_db.exception import DBConnectionError
 
-from watcher.db.limits import LockWait
+from watcher.db.timeouts import LockWait
 
 Q = TypeVar("Q")
 A = TypeVar("A")

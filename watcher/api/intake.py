@@ -13,8 +13,8 @@ from typing import Any, Final
 from oslo_config import cfg
 from oslo_db.exception import DBDeadlock, DBDuplicateEntry
 
-from watcher.api.flood import Flood
 from watcher.api.group_commit import GroupCommit
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import NotFound
 from watcher.common.event import Event
 from watcher.common.states import Decision
@@ -67,7 +67,9 @@ class Received:
 
 
 class Intake:
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, unrecorded: Flood) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, database: Database, unrecorded: UnrecordedEvents
+    ) -> None:
         self._conf, self._database, self._unrecorded = conf, database, unrecorded
         self._looks = GroupCommit(self._look)
         self._commits = GroupCommit(self._append)

@@ -26,12 +26,12 @@ from webob import Response
 
 from watcher.api import auth, bodies, microversions, paging
 from watcher.api.errors import MethodNotAllowed
-from watcher.api.flood import Flood
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, UnsupportedMediaType
 from watcher.db.session import Database
 from watcher.notifications import Notifications
-from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.calls import Questions
+from watcher.rpc.doorbell import Doorbell
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +51,7 @@ class Collaborators:
     applier: Doorbell
     notifications: Notifications
     questions: Questions
-    flood: Flood
+    unrecorded: UnrecordedEvents
 
 
 class Request(pecan.Request):

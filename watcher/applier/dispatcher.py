@@ -18,8 +18,8 @@ from watcher.common.jitter import jittered
 from watcher.common.states import PlanState
 from watcher.db import leases
 from watcher.db.claims import Lease
-from watcher.db.limits import LockWait
 from watcher.db.session import Database
+from watcher.db.timeouts import LockWait
 from watcher.db.unchanged import Unchanged
 from watcher.notifications import Notifications
 

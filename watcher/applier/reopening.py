@@ -19,8 +19,8 @@ from watcher.common.errors import CloudRefused, NotFound, WatcherError
 from watcher.common.states import PlanState
 from watcher.db import closings
 from watcher.db.closings import BY_HAND, SWITCH, Owner
+from watcher.db.plan_execution import Plan, Step
 from watcher.db.session import Database
-from watcher.db.workflow import Plan, Step
 
 LOG = log.getLogger(__name__)
 

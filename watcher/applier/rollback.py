@@ -3,11 +3,11 @@
 
 from collections.abc import Sequence
 
-from watcher.applier.gate import Gate
+from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.workflow import graph
-from watcher.db import workflow
-from watcher.db.workflow import Plan
+from watcher.db import plan_execution
+from watcher.db.plan_execution import Plan
 
 ROLLED_BACK = "What its actions had done was reverted, as far as each action tells."
 
@@ -19,18 +19,18 @@ class Rollback:
     goes on with the rest.
     """
 
-    def __init__(self, plan: Plan, gate: Gate, interrupts: Interrupts) -> None:
-        self._plan, self._gate, self._interrupts = plan, gate, interrupts
+    def __init__(self, plan: Plan, executor: ActionExecutor, interrupts: Interrupts) -> None:
+        self._plan, self._executor, self._interrupts = plan, executor, interrupts
 
     def run(self) -> Sequence[str]:
         """Return when all that can be is reverted, or when an interrupt comes.
 
         The answer is a sentence for the plan's users if there was anything to revert.
         """
-        if not self._gate.keeps_origins or self._interrupts.present:
+        if not self._executor.keeps_origins or self._interrupts.present:
             return ()
-        with self._gate.database.reader() as session:
-            origins = workflow.origins(session, self._plan.id)
+        with self._executor.database.reader() as session:
+            origins = plan_execution.origins(session, self._plan.id)
         steps = {step.uuid: step for step in self._plan.steps}
         for uuid in reversed(list(graph(self._plan).static_order())):
             step = steps[uuid]
@@ -38,5 +38,5 @@ class Rollback:
                 continue
             if self._interrupts.present:
                 break
-            self._gate.revert(self._plan, step, origins[step.id], self._interrupts)
+            self._executor.revert(self._plan, step, origins[step.id], self._interrupts)
         return (ROLLED_BACK,) if origins else ()

@@ -14,7 +14,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from watcher.applier.dispatcher import Dispatcher
-from watcher.applier.gate import Gate
+from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.reopening import PERIOD, Reopening
 from watcher.applier.rollback import Rollback
@@ -23,10 +23,10 @@ from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.states import ActionState, PlanState
 from watcher.common.ticker import Ticker
-from watcher.db import leases, services, workflow
+from watcher.db import leases, plan_execution, services
 from watcher.db.claims import Lease
+from watcher.db.plan_execution import End, Plan
 from watcher.db.session import Database
-from watcher.db.workflow import End, Plan
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell, Server
 
@@ -55,7 +55,7 @@ class Applier:
             host=conf.host,
             duration=datetime.timedelta(seconds=conf.lease_duration),
         )
-        self._gate = Gate(conf, database, cloud, notifications)
+        self._executor = ActionExecutor(conf, database, cloud, notifications)
         self._reopening = Reopening(database, cloud)
         self._sweep = Ticker("reopening", self._reopening.tick, lambda: PERIOD)
         self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out, notifications)
@@ -65,8 +65,10 @@ class Applier:
         )
 
     def start(self) -> None:
-        descriptions = self._gate.descriptions
-        self._database.write(lambda session: workflow.sync_descriptions(session, descriptions))
+        descriptions = self._executor.descriptions
+        self._database.write(
+            lambda session: plan_execution.sync_descriptions(session, descriptions)
+        )
         self._heartbeat.start()
         self.dispatcher.start()
         self._sweep.start()
@@ -93,7 +95,7 @@ class Applier:
         While the database does not answer, its errors get out of here; the plan is let go.
         """
         with self._database.reader() as session:
-            plan = workflow.load(session, plan_id, self._lease.engine)
+            plan = plan_execution.load(session, plan_id, self._lease.engine)
         LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
         self._tell_begin(plan)
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
@@ -120,20 +122,22 @@ class Applier:
     def _run(self, plan: Plan, interrupts: Interrupts) -> None:
         options = self._conf["watcher_workflow_engines.taskflow"]
         rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
-        Workflow(plan, self._gate, interrupts, options.max_workers, rule).run()
-        remarks = Rollback(plan, self._gate, interrupts).run()
+        Workflow(plan, self._executor, interrupts, options.max_workers, rule).run()
+        remarks = Rollback(plan, self._executor, interrupts).run()
         if interrupts.stopped:
             self._let_go(plan)
             return
         remarks = [*remarks, *self._reopen(plan)]
         now = timeutils.utcnow()
-        end = self._database.write(lambda session: workflow.finish(session, plan, now, *remarks))
+        end = self._database.write(
+            lambda session: plan_execution.finish(session, plan, now, *remarks)
+        )
         self._tell_end(plan, end)
 
     def _reopen(self, plan: Plan) -> Sequence[str]:
         """Before the end, so that whoever sees the end sees the hosts as they stay."""
         with self._database.reader() as session:
-            workflow.check_held(session, plan)
+            plan_execution.check_held(session, plan)
         return self._reopening.after(plan)
 
     def _fail(self, plan: Plan, error: Exception) -> None:
@@ -143,7 +147,7 @@ class Applier:
         try:
             remarks, now = self._reopen(plan), timeutils.utcnow()
             end = self._database.write(
-                lambda session: workflow.fail(session, plan, now, why, *remarks)
+                lambda session: plan_execution.fail(session, plan, now, why, *remarks)
             )
         except LostClaim as lost:
             LOG.warning("%s", lost)

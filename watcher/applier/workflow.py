@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from oslo_log import log
 
-from watcher.applier.gate import Gate
+from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState
-from watcher.db.workflow import Plan, Step
+from watcher.db.plan_execution import Plan, Step
 
 LOG = log.getLogger(__name__)
 
@@ -33,12 +33,12 @@ class Workflow:
     def __init__(
         self,
         plan: Plan,
-        gate: Gate,
+        executor: ActionExecutor,
         interrupts: Interrupts,
         max_workers: int,
         rule: str = ALWAYS,
     ) -> None:
-        self._plan, self._gate, self._interrupts = plan, gate, interrupts
+        self._plan, self._executor, self._interrupts = plan, executor, interrupts
         self._max_workers, self._rule = max_workers, rule
         self._steps = {step.uuid: step for step in plan.steps}
         self._ends: dict[str, str | None] = {}
@@ -80,7 +80,7 @@ class Workflow:
     def _work(self, step: Step) -> None:
         try:
             self._reports.put(
-                (step, self._gate.carry_out(self._plan, step, self._interrupts), None)
+                (step, self._executor.carry_out(self._plan, step, self._interrupts), None)
             )
         except Exception as error:  # for the thread that waits for the report
             self._reports.put((step, None, error))

@@ -20,11 +20,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from watcher import conf as watcher_conf
 from watcher import rpc
 from watcher.api import app
-from watcher.api.flood import Flood
 from watcher.api.server import Server
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.applier.service import Applier
 from watcher.cloud import Cloud
-from watcher.simulation import alarm_rules, cloud as simulated
 from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 from watcher.common.ticker import Ticker
@@ -32,8 +31,10 @@ from watcher.db import faults, migration
 from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
-from watcher.rpc.doorbell import Wake
 from watcher.rpc.calls import Calls
+from watcher.rpc.doorbell import Wake
+from watcher.simulation import alarm_rules
+from watcher.simulation import cloud as simulated
 
 LOG = log.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Services:
         self._applier = Applier(conf, database, cloud, decision_engine, notifications, transport)
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
-        self._flood = Flood(database)
+        self._unrecorded = UnrecordedEvents(database)
         self._api = Server(
             conf,
             (LOOPBACK, port),
@@ -91,7 +92,7 @@ class Services:
                 applier,
                 notifications,
                 Calls(conf, transport),
-                self._flood,
+                self._unrecorded,
             ),
         )
 
@@ -118,7 +119,7 @@ class Services:
 
     def stop(self) -> None:
         self._api.stop()
-        self._flood.stop()
+        self._unrecorded.stop()
         self._applier.stop()
         self._engine.stop()
         self._notifications.stop()

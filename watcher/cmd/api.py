@@ -50,7 +50,7 @@ class Process(cotyledon.Service):
                 self._server.ssl_adapter = PatientTLS(*_certificate(conf))
 
     def run(self) -> None:
-        from watcher.cmd import exposure
+        from watcher.cmd import open_webhooks
 
         with process.starting(self.name), self._lock:
             if self._stopping:
@@ -58,7 +58,7 @@ class Process(cotyledon.Service):
             self._server.prepare()
         LOG.info("The API listens on %s port %d", *self._server.bind_addr[:2])
         if self.worker_id == 0:
-            threading.Thread(target=exposure.warn, args=(self._conf,), daemon=True).start()
+            threading.Thread(target=open_webhooks.warn, args=(self._conf,), daemon=True).start()
         self._server.serve()
 
     def terminate(self) -> None:
@@ -72,14 +72,14 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
     """The WSGI application with its collaborators, and what to do when its process ends."""
     from watcher import rpc
     from watcher.api import app
-    from watcher.api.flood import Flood
+    from watcher.api.unrecorded import UnrecordedEvents
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
     from watcher.rpc.calls import Calls
 
     transport, database = rpc.transport(conf), Database(conf)
-    flood = Flood(database)
+    unrecorded = UnrecordedEvents(database)
     application = app.build(
         conf,
         database,
@@ -87,9 +87,9 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
         doorbell.applier(conf, transport),
         Notifications(conf, database),
         Calls(conf, transport),
-        flood,
+        unrecorded,
     )
-    return application, flood.stop
+    return application, unrecorded.stop
 
 
 def main() -> None:

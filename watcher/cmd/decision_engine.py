@@ -28,11 +28,11 @@ class Process(process.Process):
         )
 
     def run(self) -> None:
-        from watcher.cmd import exposure
+        from watcher.cmd import open_webhooks
 
         super().run()
         if not self.stopping.is_set():
-            exposure.warn(self.conf)
+            open_webhooks.warn(self.conf)
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from oslo_config import cfg
 
 from watcher.cmd import cloud as clouds
-from watcher.simulation import recording
 from watcher.common import logs
 from watcher.common.errors import WatcherError
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
+from watcher.simulation import recording
 
 PERIOD = 600
 """Seconds; what most strategies ask for is around it."""

@@ -11,7 +11,7 @@ from oslo_upgradecheck.upgradecheck import Code, Result
 
 from watcher import conf as watcher_conf
 from watcher.cloud.openstack.versions import nova_version
-from watcher.cmd import exposure, model_dump
+from watcher.cmd import model_dump, open_webhooks
 from watcher.common.errors import Invalid
 from watcher.db import migration
 from watcher.db.session import Database
@@ -54,7 +54,7 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     def _open_webhooks(self) -> Result:
-        sentence = exposure.warning(self._conf)
+        sentence = open_webhooks.warning(self._conf)
         return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
 
 

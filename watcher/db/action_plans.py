@@ -12,7 +12,7 @@ from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState, sources
 from watcher.db import counters, models, paging, starts
 from watcher.db.lookup import identified
-from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, Explanation, Strategy
+from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, PlanReasons, Strategy
 from watcher.db.paging import Page
 from watcher.db.transitions import move
 
@@ -117,7 +117,7 @@ def create(
     reasons = {action.uuid: action.reason for action in actions if action.reason}
     if summary or reasons:
         session.add(
-            Explanation(action_plan_id=plan.id, summary=dict(summary or {}), reasons=reasons)
+            PlanReasons(action_plan_id=plan.id, summary=dict(summary or {}), reasons=reasons)
         )
     return plan
 

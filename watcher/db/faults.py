@@ -10,7 +10,7 @@ from typing import Final
 
 from oslo_db import exception as db_exception
 
-from watcher.db.limits import LockWait, lock_wait
+from watcher.db.timeouts import LockWait, lock_wait
 
 
 class WrongSchema(db_exception.DBError):  # type: ignore[misc]

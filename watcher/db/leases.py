@@ -17,7 +17,7 @@ from watcher.common.states import PlanState
 from watcher.db import counters
 from watcher.db.claims import Lease
 from watcher.db.messages import cut
-from watcher.db.models import ActionPlan, ActionPlanLease, Explanation
+from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
 from watcher.db.transitions import move
 
 _IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
@@ -85,7 +85,7 @@ def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) 
 
 def left_undone(session: Session, plan_id: int) -> str | None:
     """What the strategy said that a plan leaves undone."""
-    explanation = session.get(Explanation, plan_id)
+    explanation = session.get(PlanReasons, plan_id)
     sentence = explanation and explanation.summary.get("undone", {}).get("sentence")
     return cut(sentence) if sentence else None
 

@@ -381,10 +381,10 @@ class ActionOrigin(Base):
     origin: Mapped[dict[str, Any]]
 
 
-class Explanation(Base):
+class PlanReasons(Base):
     """Why a plan is as it is, in its strategy's words.  Written once, with the plan."""
 
-    __tablename__ = "action_plan_explanations"
+    __tablename__ = "action_plan_reasons"
 
     action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
     summary: Mapped[dict[str, Any]]

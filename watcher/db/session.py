@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool.base import ResetStyle
 
 from watcher.common.jitter import jittered
-from watcher.db import faults, limits
+from watcher.db import faults, timeouts
 
 LOG = log.getLogger(__name__)
 T = TypeVar("T")
@@ -142,7 +142,7 @@ class Database:
     def _tune(self, engine: Engine) -> None:
         """Make each database behave as the claims expect."""
         engine.hide_parameters = True  # errors are logged, and parameters may be payloads
-        limits.limit(engine, self._call_timeout)
+        timeouts.limit(engine, self._call_timeout)
         # SQLAlchemy ends each transaction before it gives a connection back; to roll back once
         # more is a round trip that each alarm would pay for.
         engine.pool._reset_on_return = ResetStyle.reset_none
@@ -187,7 +187,7 @@ _CONNECT_TIMEOUTS = ("pymysql", "mysqldb", "psycopg2", "psycopg")
 
 
 def _completed(address: str, call_timeout: int) -> str:
-    url = limits.limited(make_url(address), call_timeout)
+    url = timeouts.limited(make_url(address), call_timeout)
     if url.get_backend_name() in ("mysql", "mariadb") and "charset" not in url.query:
         # Every character; oslo.db's choice stops at three bytes of UTF-8.
         url = url.update_query_dict({"charset": "utf8mb4"})

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import LostClaim
 from watcher.common.jitter import jittered
 from watcher.db import claims, inbox, runs
-from watcher.db.limits import LockWait
 from watcher.db.models import AuditRun
 from watcher.db.session import Database, Lost
+from watcher.db.timeouts import LockWait
 from watcher.db.unchanged import Unchanged
 
 LOG = log.getLogger(__name__)

@@ -15,16 +15,16 @@ from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
-from watcher.model import undone
-from watcher.model.bounds import UNBOUND, Bounds
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
+from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.undone import Undone
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.datasources.choice import Datasources
     from watcher.decision_engine.collectors.collectors import Collectors
+    from watcher.decision_engine.datasources.choice import Datasources
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
 

@@ -48,7 +48,7 @@ class Weight(Planner):
         limits = self.options.parallelization
         order = _Order(self.options.migrations_per_host)
         planned: list[PlannedAction] = []
-        gate: list[str] = []
+        barrier: list[str] = []
         for stage in _stages(self, solution):
             lanes = {
                 action.action_type: _Lanes(limits.get(action.action_type, 1)) for action in stage
@@ -57,11 +57,11 @@ class Weight(Planner):
                 key = str(uuid.uuid4())
                 ahead = lanes[action.action_type].join(key)
                 left = order.departures(action)
-                first = [ahead] if ahead else left or gate
+                first = [ahead] if ahead else left or barrier
                 planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
             ends = [end for each in lanes.values() for end in each.ends]
             # What waits for some of those before does not stand for all of them.
-            gate = [*gate, *ends] if any(map(_closes_late, stage)) else ends
+            barrier = [*barrier, *ends] if any(map(_closes_late, stage)) else ends
         return planned
 
 
@@ -91,16 +91,16 @@ class NodeResourceConsolidation(Planner):
     def plan(self, solution: Solution) -> Sequence[PlannedAction]:
         order = _Order(self.options.migrations_per_host)
         planned: list[PlannedAction] = []
-        gate: list[str] = []
+        barrier: list[str] = []
         for stage in self._stages(solution):
             ends: dict[str, str] = {}
             for action in stage:
                 key = str(uuid.uuid4())
                 chain = next(_text(action.input_parameters, "source_node"), key)
-                ahead = [ends[chain]] if chain in ends else gate
+                ahead = [ends[chain]] if chain in ends else barrier
                 ends[chain] = key
                 planned.append(_planned(key, action, [*ahead, *order.join(key, action)]))
-            gate = list(ends.values()) or gate
+            barrier = list(ends.values()) or barrier
         return planned
 
     def _stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:

@@ -21,15 +21,15 @@ from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.session import Database
-from watcher.decision_engine import efficacy, inputs, limits
+from watcher.decision_engine import efficacy, inputs, plan_limits
 from watcher.decision_engine import retries as again
-from watcher.model import undone
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.solution import PlannedAction, Solution, signed
 from watcher.decision_engine.strategies.base import Inputs
+from watcher.model import undone
 from watcher.model.undone import Undone
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
@@ -169,7 +169,7 @@ class Runner:
         oldest = timeutils.utcnow() - restraints.horizon(self._conf)
         with self._database.reader() as session:
             return inputs.Earlier(
-                moves.since(session, oldest), limits.actions_to_fit(session, audit.id)
+                moves.since(session, oldest), plan_limits.actions_to_fit(session, audit.id)
             )
 
     def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
@@ -326,7 +326,7 @@ def _held_back(
         return f"Not started automatically: {outcome.beyond}."
     if audit.audit_type != AuditType.EVENT:
         return None
-    return limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
+    return plan_limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
 
 
 def _first_state(audit: Audit, outcome: Outcome, held_back: str | None) -> str:

@@ -24,9 +24,9 @@ from watcher.db.session import Database
 from watcher.decision_engine import inputs
 from watcher.decision_engine import strategy_state as state
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.dispatcher import Dispatcher
-from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.feedback.reviewer import Reviewer
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint

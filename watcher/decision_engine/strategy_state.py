@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from watcher.common.errors import WatcherError
-from watcher.decision_engine.datasources.choice import Datasources, Report
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources, Report
 from watcher.decision_engine.strategies.base import Strategy
 
 AVAILABLE, MISSING = "available", "not available"

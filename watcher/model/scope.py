@@ -10,8 +10,8 @@ import numpy as np
 
 from watcher.cloud.compute import Host, Server
 from watcher.model.compute import ComputeModel
-from watcher.model.types import Bools
 from watcher.model.scope_rules import EVERYTHING, Entries, all_of, mask_of, names_of
+from watcher.model.types import Bools
 
 _MISSING = object()
 

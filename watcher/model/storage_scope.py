@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from watcher.cloud.block_storage import StorageNode, Volume
+from watcher.model.scope_rules import EVERYTHING, Entries, all_of, mask_of, names_of
 from watcher.model.storage import StorageModel
 from watcher.model.types import Bools
-from watcher.model.scope_rules import EVERYTHING, Entries, all_of, mask_of, names_of
 
 
 def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageModel:

@@ -12,9 +12,9 @@ from typing import Any
 
 from oslo_log import log
 
-from watcher.simulation.scenario import AlarmRule
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import Invalid
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import AlarmRule
 
 LOG = log.getLogger(__name__)
 

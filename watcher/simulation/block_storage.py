@@ -35,8 +35,8 @@ from watcher.cloud.block_storage import (
     VolumeChanges,
     VolumeType,
 )
-from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
 from watcher.common.errors import CloudRefused, Invalid, NotFound
+from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
 
 _KEYS = {"migration_seconds", "nodes", "pools", "types", "volumes"}
 _OWN = ("migration_seconds", "migration_fails", "has_snapshots")

@@ -22,14 +22,14 @@ from typing import Any, TypeVar
 from oslo_utils import timeutils
 
 from watcher.cloud import Cloud
-from watcher.simulation import room
 from watcher.cloud.compute import Flavor, Host, Migration, Server, ServerGroup
-from watcher.simulation.scenario import Course, Scenario
+from watcher.common.errors import CloudRefused, Invalid, NotFound
+from watcher.simulation import room
 from watcher.simulation.baremetal import SimulatedBaremetal
+from watcher.simulation.block_storage import SimulatedStorage
 from watcher.simulation.loads import SimulatedLoads
 from watcher.simulation.migrations import EndedMigrations
-from watcher.simulation.block_storage import SimulatedStorage
-from watcher.common.errors import CloudRefused, Invalid, NotFound
+from watcher.simulation.scenario import Course, Scenario
 
 
 @dataclasses.dataclass(slots=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.averages import LoadHistory, mean
 from watcher.common.errors import NotFound
 from watcher.conf.datasources import METRICS
+from watcher.simulation.averages import LoadHistory, mean
+from watcher.simulation.scenario import Scenario
 
 HOST_OWN_MEMORY_MB = 2048
 """What a host itself uses."""

@@ -33,11 +33,12 @@ from typing import Any
 
 import yaml
 
-from watcher.simulation import generator, baremetal as simulated_baremetal
 from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
-from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
-from watcher.simulation.averages import Average
 from watcher.common.errors import Invalid
+from watcher.simulation import baremetal as simulated_baremetal
+from watcher.simulation import generator
+from watcher.simulation.averages import Average
+from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
 
 Values = dict[str, dict[str, Any]]
 """Metric to resource uuid to value; a value by period is ``{"300": value}``."""

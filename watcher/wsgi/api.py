@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from watcher import conf as watcher_conf
-from watcher.cmd import api, exposure
+from watcher.cmd import api, open_webhooks
 from watcher.common import logs
 
 
@@ -20,7 +20,7 @@ def _application() -> Any:
     logs.setup(conf)
     wired, settle = api.wired(conf)
     atexit.register(settle)
-    exposure.warn(conf)
+    open_webhooks.warn(conf)
     return wired
 
 

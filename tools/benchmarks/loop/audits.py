@@ -18,10 +18,10 @@ from oslo_config import cfg
 from watcher import conf as watcher_conf
 from watcher.cloud.compute import Host, Server
 from watcher.decision_engine.catalog import Catalog
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Inputs
+from watcher.model.compute import ComputeModel
 
 from .carrying import Carrying
 from .readings import Readings, moment

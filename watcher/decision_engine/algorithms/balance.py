@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from watcher.decision_engine.algorithms.loads import Loads
+from watcher.decision_engine.algorithms.search import Distance, RandomChoice, plan
 from watcher.model.types import Bools, Floats, Ints
-from watcher.decision_engine.algorithms.search import Dice, Distance, plan
 from watcher.model.whatif import Move
 
 MARGIN = 0.99
@@ -73,7 +73,7 @@ class Balance:
 
     def go_on(self) -> None:
         """Make the moves that gain still, if the bounds were lifted, say."""
-        self._descend(Dice(0))
+        self._descend(RandomChoice(0))
 
     def uneven(self) -> list[int]:
         """The servers of the hosts that are above the mean of a metric that deviates too much."""
@@ -81,11 +81,11 @@ class Balance:
         mean = load.sum(axis=1, keepdims=True) / max(self._hosts, 1)
         return self._loads.servers_on(self._loads.hosts & (load > mean).any(axis=0))
 
-    def _descend(self, dice: Dice) -> None:
+    def _descend(self, rng: RandomChoice) -> None:
         moves = -1
         while moves < len(self._loads.whatif.moves):
             moves = len(self._loads.whatif.moves)
-            self._move_singly(dice)
+            self._move_singly(rng)
             while self.exceeded().any() and self._exchange():
                 pass
 
@@ -100,13 +100,13 @@ class Balance:
             float(over.sum()), max(0.0, cost - spare), float(self.weighted(deviations)) + cost
         )
 
-    def _move_singly(self, dice: Dice) -> None:
+    def _move_singly(self, rng: RandomChoice) -> None:
         """Make the moves that lower the weighted deviation, the best one first."""
         loads, wanted = self._loads, MARGIN * self.thresholds
         takers = loads.whatif.takers.copy()
         while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above(wanted):
             coldest = int(np.argmin(np.where(takers, self._slope(), np.inf)))
-            server = self._good_server(coldest, dice)
+            server = self._good_server(coldest, rng)
             if server is None:
                 takers[coldest] = False
                 continue
@@ -124,7 +124,7 @@ class Balance:
         slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
         return self.weighted(slope)
 
-    def _good_server(self, host: int, dice: Dice) -> int | None:
+    def _good_server(self, host: int, rng: RandomChoice) -> int | None:
         """A server that gains most by a move to *host*, or nearly so; None if none gains."""
         loads = self._loads
         after = self._after(
@@ -138,7 +138,7 @@ class Balance:
             return None
         after += self._costs
         after[~gains] = np.inf
-        number = dice.pick(count)
+        number = rng.pick(count)
         return int(np.argpartition(after, number)[number] if number else after.argmin())
 
     def _best_host(self, server: int) -> int:

@@ -4,11 +4,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from watcher.model import undone
 from watcher.decision_engine.algorithms.balance import Balance
 from watcher.decision_engine.algorithms.loads import Loads
-from watcher.model.types import Bools, Floats
 from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model import undone
+from watcher.model.types import Bools, Floats
 
 
 class Words(NamedTuple):

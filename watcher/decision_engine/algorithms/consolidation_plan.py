@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from watcher.cloud.compute import DISABLED
-from watcher.decision_engine.feedback import promises
-from watcher.model import undone
 from watcher.decision_engine.algorithms.consolidation import Order, Release, in_use, release
 from watcher.decision_engine.algorithms.headroom import Headroom, Switches
+from watcher.decision_engine.feedback import promises
+from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model import undone
 from watcher.model.compute import DISK, MEMORY, VCPU
 from watcher.model.types import Bools, Floats, Ints
-from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model.undone import Undone
 from watcher.model.whatif import WhatIf
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from watcher.decision_engine.algorithms.loads import Loads
+from watcher.decision_engine.algorithms.search import Distance, RandomChoice, plan
 from watcher.model.types import Bools, Floats
-from watcher.decision_engine.algorithms.search import Dice, Distance, plan
 from watcher.model.whatif import Move
 
 AT_THE_LIMIT = 1e-6
@@ -43,7 +43,7 @@ class Relief:
 
     def go_on(self) -> None:
         """Make the moves that help still, if the bounds were lifted, say."""
-        self._descend(Dice(0))
+        self._descend(RandomChoice(0))
 
     def stuck(self) -> list[int]:
         """The servers of the hosts at the limit or beyond."""
@@ -65,18 +65,18 @@ class Relief:
         uneven = float((load[self._loads.hosts] ** 2).sum())
         return Distance(excess(self._loads), unpaid, uneven + float(cost.sum()))
 
-    def _descend(self, dice: Dice) -> None:
+    def _descend(self, rng: RandomChoice) -> None:
         made = -1
         while made < len(self._loads.whatif.moves):  # a host that was relieved may take servers
             made = len(self._loads.whatif.moves)
-            self._relieve_each(dice)
+            self._relieve_each(rng)
 
-    def _relieve_each(self, dice: Dice) -> None:
+    def _relieve_each(self, rng: RandomChoice) -> None:
         hopeless: set[int] = set()
         while (hot := self._next(hopeless)) is not None:
-            steps = list(itertools.islice(self._steps(hot), dice.sides))
+            steps = list(itertools.islice(self._steps(hot), rng.choices))
             if steps:
-                self._loads.move(*steps[dice.pick(len(steps))])
+                self._loads.move(*steps[rng.pick(len(steps))])
             else:
                 hopeless.add(hot)
 

@@ -41,19 +41,19 @@ Steps = tuple[tuple[int, int], ...]
 """(server, destination) of moves, in order."""
 
 
-class Dice:
+class RandomChoice:
     """Which step to take: on the first attempt the best one, later one of the best."""
 
     def __init__(self, attempt: int) -> None:
-        self.sides = CHOICE if attempt else 1
+        self.choices = CHOICE if attempt else 1
         self._random = random.Random(attempt)
 
     def pick(self, count: int) -> int:
         """One of *count* steps, the best of which is number 0."""
-        return self._random.randrange(min(count, self.sides))
+        return self._random.randrange(min(count, self.choices))
 
 
-def plan(loads: Loads, distance: Measure, descend: Callable[[Dice], None]) -> list[Move]:
+def plan(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]) -> list[Move]:
     """The moves to where *distance* is 0, or as near as can be found within the bounds.
 
     On a small cluster the plan is exact: none comes nearer, with what is unpaid added, and
@@ -66,12 +66,14 @@ def plan(loads: Loads, distance: Measure, descend: Callable[[Dice], None]) -> li
     return _best_of_some(loads, distance, descend)
 
 
-def _best_of_some(loads: Loads, distance: Measure, descend: Callable[[Dice], None]) -> list[Move]:
+def _best_of_some(
+    loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]
+) -> list[Move]:
     ranks = []
     servers = max(1, int(loads.whatif.leavers.sum()))
     for attempt in range(1 + min(ATTEMPTS, TRIED // servers)):
         loads.undo(0)
-        descend(Dice(attempt))
+        descend(RandomChoice(attempt))
         moves = tuple((move.server, move.destination) for move in loads.whatif.moves)
         ranks.append(_rank(distance, moves))
         if distance().away == 0:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from watcher.decision_engine.strategies.base import Inputs
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.compute import ComputeModel
 from watcher.model.types import Floats, Ints
-from watcher.decision_engine.strategies.base import Inputs
 from watcher.model.undone import Undone
 from watcher.model.whatif import Move, WhatIf
 

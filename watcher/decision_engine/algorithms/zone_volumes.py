@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.block_storage import Volume
 from watcher.common.errors import NotFound
-from watcher.model import undone
 from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model import undone
 from watcher.model.undone import Undone
 
 if TYPE_CHECKING:

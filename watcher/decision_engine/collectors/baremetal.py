@@ -6,8 +6,8 @@ from concurrent.futures import Future
 from oslo_config import cfg
 
 from watcher.cloud import Cloud
+from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.model.baremetal import BaremetalModel
-from watcher.decision_engine.collectors.single_flight import Flights
 from watcher.rpc.listener import Notification
 
 
@@ -16,7 +16,7 @@ class BaremetalCollector:
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf, self._cloud = conf, cloud
-        self._flights: Flights[BaremetalModel] = Flights("baremetal", self._read)
+        self._flights: SingleFlight[BaremetalModel] = SingleFlight("baremetal", self._read)
 
     def snapshot(self) -> BaremetalModel:
         return self._flights.land(self._conf.collector.compute_resources_collector_timeout)

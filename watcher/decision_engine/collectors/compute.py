@@ -19,7 +19,7 @@ from watcher.common.errors import ModelUnavailable
 from watcher.conf.collectors import group
 from watcher.decision_engine.collectors import nova_notifications as nova
 from watcher.decision_engine.collectors.cluster import Cluster
-from watcher.decision_engine.collectors.single_flight import Flights
+from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.rpc.listener import Notification
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ComputeCollector:
         """When everything was last read; None: that has to be done now."""
         self._failed = False
         """Whether the last reading did."""
-        self._flights = Flights("compute", self._read)
+        self._flights = SingleFlight("compute", self._read)
 
     def snapshot(self) -> ComputeModel:
         self._flights.land(self._conf.collector.compute_resources_collector_timeout)

@@ -11,7 +11,7 @@ from watcher.common.errors import ModelUnavailable
 T = TypeVar("T")
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """Calls *work* for whoever boards, one call at a time, each in a thread of its own.
 
     A passenger's flight begins after boarding: what it brings is no older than

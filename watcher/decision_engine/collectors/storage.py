@@ -16,7 +16,7 @@ from oslo_utils import timeutils
 from watcher.cloud import Cloud
 from watcher.cloud.block_storage import BlockStorage, Pool, StorageNode, Volume, VolumeType
 from watcher.conf.collectors import group
-from watcher.decision_engine.collectors.single_flight import Flights
+from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.rpc.listener import Notification
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class StorageCollector:
         """When all of them were; None: that has to be done now."""
         self._gone, self._lock = set[str](), threading.Lock()
         """Volumes that were told to be deleted; no uuid is ever used again."""
-        self._flights: Flights[_Read] = Flights("storage", self._read)
+        self._flights: SingleFlight[_Read] = SingleFlight("storage", self._read)
 
     def snapshot(self) -> StorageModel:
         read = self._flights.land(self._conf.collector.compute_resources_collector_timeout)

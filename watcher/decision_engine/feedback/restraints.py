@@ -13,10 +13,10 @@ from typing import Any
 from oslo_config import cfg
 
 from watcher.db.moves import EarlierMove
+from watcher.decision_engine.solution import ProposedAction
 from watcher.model import undone
 from watcher.model.bounds import Bounds
 from watcher.model.compute import ComputeModel
-from watcher.decision_engine.solution import ProposedAction
 
 HOUR = datetime.timedelta(hours=1)
 

@@ -24,10 +24,10 @@ from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, AuditRun, Review
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
-from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
+from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.feedback.promises import HostLoads, Kept, Promise
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.notifications import Notifications

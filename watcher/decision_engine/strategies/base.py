@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oslo_config import cfg
 
-from watcher.model.bounds import Bounds
 from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
+from watcher.model.bounds import Bounds
 from watcher.model.undone import Undone
 
 if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs

@@ -8,10 +8,10 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from watcher.cloud.compute import Server
-from watcher.model import undone
 from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
 
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watcher.cloud.compute import MAINTAINING, Host
 from watcher.common.errors import Invalid, NotFound
-from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
 
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
 from watcher.cloud.compute import DISABLED, MAINTAINING, POWERED_OFF, Host
 from watcher.decision_engine.feedback import promises
-from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
 
 if TYPE_CHECKING:
     from watcher.model.baremetal import BaremetalModel

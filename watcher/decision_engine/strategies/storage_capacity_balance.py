@@ -8,13 +8,13 @@ from oslo_config import cfg
 
 from watcher.cloud.block_storage import Volume
 from watcher.common.errors import NotConfigured
-from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
 
 if TYPE_CHECKING:
-    from watcher.model.storage import StorageModel
     from watcher.decision_engine.algorithms.pool_balance import Move, PoolBalance
+    from watcher.model.storage import StorageModel
 
 
 class StorageCapacityBalance(Strategy):

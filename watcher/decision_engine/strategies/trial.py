@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from watcher.common import schemas
 from watcher.common.errors import MetricsUnavailable, ModelUnavailable, NotFound
-from watcher.model.bounds import UNBOUND, Bounds
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model.bounds import UNBOUND, Bounds
 
 if TYPE_CHECKING:
     from watcher.model.baremetal import BaremetalModel

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.feedback import promises
-from watcher.model import undone
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
 
 if TYPE_CHECKING:
     from watcher.decision_engine.algorithms.loads import Loads
-    from watcher.model.compute import ComputeModel
     from watcher.decision_engine.algorithms.relief import Relief
+    from watcher.model.compute import ComputeModel
     from watcher.model.whatif import Move
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"

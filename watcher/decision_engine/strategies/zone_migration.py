@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Server
 from watcher.common.errors import NotFound
-from watcher.model import undone
+from watcher.decision_engine.algorithms.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
 from watcher.model.undone import Undone
-from watcher.decision_engine.algorithms.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
 
 if TYPE_CHECKING:
     from watcher.model.whatif import WhatIf

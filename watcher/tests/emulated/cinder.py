@@ -8,8 +8,8 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from watcher.cloud.block_storage import Pool, Volume
-from watcher.simulation.block_storage import SimulatedStorage
 from watcher.common.errors import CloudRefused, NotFound
+from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests.emulated.keystone import answer
 
 MAX_LIMIT = 1000

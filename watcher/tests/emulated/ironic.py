@@ -7,8 +7,8 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from watcher.cloud.baremetal import BaremetalNode
-from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.common.errors import NotFound
+from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.tests.emulated.keystone import answer
 
 PAGE = 2

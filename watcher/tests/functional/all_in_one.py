@@ -12,11 +12,12 @@ import fixtures
 from sqlalchemy import select
 from watcherclient import client as watcherclient
 
-from watcher.simulation import alarm_rules, cloud as simulated
 from watcher.cmd import all_in_one
 from watcher.common.states import RunState
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
+from watcher.simulation import alarm_rules
+from watcher.simulation import cloud as simulated
 from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 ALARM = {

@@ -13,7 +13,7 @@ from watcher.applier.rollback import ROLLED_BACK
 from watcher.applier.service import Applier
 from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, models, reviews, workflow
+from watcher.db import leases, models, plan_execution, reviews
 from watcher.db.claims import Lease
 from watcher.tests.base import PATIENCE
 from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease
@@ -82,9 +82,9 @@ class ApplierStories(Story):
         row = self.add_plan(first)
         with self.database.writer() as session:
             summary = {"undone": {"sentence": said}}
-            session.add(models.Explanation(action_plan_id=row.id, summary=summary, reasons={}))
+            session.add(models.PlanReasons(action_plan_id=row.id, summary=summary, reasons={}))
         plan = self.carry_out(row)
-        self.assertEqual(f"{said} {workflow.SOME_SKIPPED}", plan.status_message)
+        self.assertEqual(f"{said} {plan_execution.SOME_SKIPPED}", plan.status_message)
 
     def test_a_skipped_action_satisfies_its_children(self) -> None:
         by_user = "Action skipped by user."
@@ -96,7 +96,7 @@ class ApplierStories(Story):
         row = self.add_plan(first, {**self.migration(1), "parents": [first["uuid"]]})
         plan = self.carry_out(row)
         self.assertEqual(
-            (PlanState.SUCCEEDED, workflow.SOME_SKIPPED), (plan.state, plan.status_message)
+            (PlanState.SUCCEEDED, plan_execution.SOME_SKIPPED), (plan.state, plan.status_message)
         )
         self.assertEqual([ActionState.SKIPPED, ActionState.SUCCEEDED], self.states_of(row))
         self.assertEqual(by_user, self.actions_of(row)[0].status_message)
@@ -279,7 +279,7 @@ class ApplierStories(Story):
     def test_a_plan_cancelled_when_all_is_done_is_cancelled(self) -> None:
         row = self.add_plan({})
         with mock.patch.object(
-            workflow, "finish", side_effect=self.after_cancel(row, workflow.finish)
+            plan_execution, "finish", side_effect=self.after_cancel(row, plan_execution.finish)
         ):
             self.assertEqual(PlanState.CANCELLED, self.carry_out(row).state)
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row))
@@ -376,11 +376,11 @@ class ApplierStories(Story):
                 now = NOW + 2 * number * DURATION
                 take = leases.take_over if number else leases.claim
                 self.assertTrue(take(session, row.id, holder, now))
-                plan = workflow.load(session, row.id, holder.engine)
+                plan = plan_execution.load(session, row.id, holder.engine)
                 self.assertEqual(2 if number else 1, plan.attempt)
                 step = next(step for step in plan.steps if step.id == action.id)
                 for state in (ActionState.ONGOING, ActionState.SUCCEEDED):
-                    self.assertIsNone(workflow.move_action(session, plan, step, state))
+                    self.assertIsNone(plan_execution.move_action(session, plan, step, state))
         applier = self.make()
         self.assertEqual(row.id, applier.dispatcher.claim(NOW + 8 * DURATION))
         applier.carry_out(row.id, Impatient(self))
@@ -392,7 +392,7 @@ class ApplierStories(Story):
         with self.database.writer() as session:
             leases.release(session, row.id, holder.engine)
             self.assertTrue(leases.take_over(session, row.id, lease(), NOW))
-            self.assertEqual(1, workflow.load(session, row.id, lease().engine).attempt)
+            self.assertEqual(1, plan_execution.load(session, row.id, lease().engine).attempt)
 
     def test_a_bug_fails_the_plan_with_a_sentence(self) -> None:
         row = self.add_plan({}, {"state": ActionState.ONGOING})
@@ -443,7 +443,7 @@ class ApplierStories(Story):
     def test_descriptions_follow_the_code(self) -> None:
         for text in ("Old.", "New."):
             with self.database.writer() as session:
-                workflow.sync_descriptions(session, {"nop": text})
+                plan_execution.sync_descriptions(session, {"nop": text})
         with self.database.reader() as session:
             self.assertEqual("New.", session.query(models.ActionDescription).one().description)
 

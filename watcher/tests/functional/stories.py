@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from watcher import conf as watcher_conf
 from watcher.api import app
-from watcher.api.flood import Flood
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import Unanswered
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.db import action_plans, audits, models, reviews, runs, services, strategies
@@ -73,7 +73,7 @@ class Api(GabbiFixture):
         with self.database.writer() as session:
             self.fill(session)
         self.decision_engine, self.applier = Bell(), Bell()
-        self.flood = Flood(self.database)
+        self.unrecorded = UnrecordedEvents(self.database)
         _current.append(
             app.build(
                 conf,
@@ -82,13 +82,13 @@ class Api(GabbiFixture):
                 self.applier,
                 Notifications(conf, self.database),
                 Answers(),
-                self.flood,
+                self.unrecorded,
             )
         )
 
     def stop_fixture(self) -> None:
         _current.pop()
-        self.flood.stop()
+        self.unrecorded.stop()
         self.database.dispose()
         self._directory.cleanup()
 
@@ -185,7 +185,7 @@ class Plans(Catalog):
         second = factories.action(session, plan, parents=[first.uuid])
         third = factories.action(session, plan, action_type="sleep", parents=[second.uuid])
         session.add(
-            models.Explanation(
+            models.PlanReasons(
                 action_plan_id=plan.id,
                 summary={"hosts in use": {"before": 2, "after": 1}},
                 reasons={first.uuid: "It is time to say hello."},
@@ -218,7 +218,7 @@ class Reviewed(Plans):
         due = factories.action_plan(session, audit, strategy, state=PlanState.SUCCEEDED)
         for plan in (done, due):
             summary = {"hosts in use": {"before": 9, "after": 5}, "gain": {"percent": 44.4}}
-            session.add(models.Explanation(action_plan_id=plan.id, summary=summary, reasons={}))
+            session.add(models.PlanReasons(action_plan_id=plan.id, summary=summary, reasons={}))
             reviews.add(session, plan.id, {"figure": "hosts in use", "before": 9, "after": 5}, 60)
             row = session.get_one(models.Review, plan.id)
             row.ended_at = datetime.datetime(2026, 1, 1, 10)

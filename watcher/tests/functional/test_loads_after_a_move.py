@@ -12,9 +12,9 @@ from watcher.common.errors import CloudRefused
 from watcher.db.models import Audit, AuditRun
 from watcher.decision_engine import inputs
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.inputs import Earlier
-from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.decision_engine.strategies.outlet_temperature import OutletTemperature
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization

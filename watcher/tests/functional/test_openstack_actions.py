@@ -3,12 +3,12 @@
 
 from typing import Any
 
-from watcher.cmd import cloud
 from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
 from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceState
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.actions.resize import Resize
 from watcher.applier.actions.stop import Stop
+from watcher.cmd import cloud
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import requests
 
-from watcher.cmd import cloud as clouds
 from watcher.cloud.openstack.maas import Maas
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
+from watcher.cmd import cloud as clouds
 from watcher.common.errors import CloudRefused, CloudUnavailable, Invalid, NotConfigured, NotFound
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 from watcher.tests.emulated import ironic, keystone
 from watcher.tests.emulated.server import EmulatedServer, Fault

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from watcher.cmd import cloud
 from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, ServerGroup
+from watcher.cmd import cloud
 from watcher.common.errors import (
     CloudRefused,
     CloudUnavailable,

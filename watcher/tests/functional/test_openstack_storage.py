@@ -6,14 +6,14 @@ import uuid as uuidlib
 from collections.abc import Callable
 from typing import Any
 
-from watcher.cmd import cloud as clouds
 from watcher.applier.actions.base import Tools
 from watcher.applier.actions.volume_migrate import VolumeMigrate
 from watcher.cloud.block_storage import Attachment
 from watcher.cloud.openstack import block_storage
-from watcher.simulation.block_storage import SimulatedStorage
+from watcher.cmd import cloud as clouds
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotConfigured, NotFound
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests import base
 from watcher.tests.emulated import cinder, keystone
 from watcher.tests.emulated.server import EmulatedServer, Fault

@@ -190,7 +190,7 @@ class TestStorm(WebhookTestCase):
         # A slow machine must not see the minute pass, nor the counts written by themselves.
         now = timeutils.utcnow()
         self.useFixture(fixtures.MonkeyPatch("oslo_utils.timeutils.utcnow", lambda: now))
-        self.useFixture(fixtures.MonkeyPatch("watcher.api.flood._PAUSE", 3600.0))
+        self.useFixture(fixtures.MonkeyPatch("watcher.api.unrecorded._PAUSE", 3600.0))
         for _ in range(60):
             self.assertIn("Location", self.post().headers)
 
@@ -202,9 +202,9 @@ class TestStorm(WebhookTestCase):
     def test_covered_events_are_counted_a_little_later(self):
         for _ in range(5):
             self.assertNotIn("Location", self.post().headers)
-        self.assertTrue(self.api.flood.flush())
+        self.assertTrue(self.api.unrecorded.flush())
         self.rows()
-        self.assertTrue(self.api.flood.flush())
+        self.assertTrue(self.api.unrecorded.flush())
         self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
         self.assertEqual([self.uuid], self.api.decision_engine.rung)
         self.assertEqual({"QUEUED": 1, "COALESCED": 64}, self.counted())
@@ -216,7 +216,7 @@ class TestStorm(WebhookTestCase):
         for _ in range(5):
             self.assertEqual(400, self.post().status_int)
         self.assertEqual("", log.output)
-        self.assertTrue(self.api.flood.flush())
+        self.assertTrue(self.api.unrecorded.flush())
         self.assertEqual(60, len(self.rows()[0]))
         counts = {"QUEUED": 1, "COALESCED": 59, "REJECTED audit_suspended": 5}
         self.assertEqual(counts, self.counted())
@@ -240,9 +240,9 @@ class TestStorm(WebhookTestCase):
             self.post()
         gone = db_exception.DBConnectionError("gone")
         with mock.patch.object(self.api.database, "write", side_effect=gone):
-            self.assertFalse(self.api.flood.flush())
+            self.assertFalse(self.api.unrecorded.flush())
         self.rows()
-        self.api.flood.stop()
+        self.api.unrecorded.stop()
         self.assertEqual([64], [run.coalesced_count for run in self.rows()[1]])
 
     def test_an_event_that_no_run_covers_queues_one(self):

@@ -25,7 +25,6 @@ from watcher.db import (
     runs,
     services,
 )
-from watcher.db.limits import LockWait
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -37,6 +36,7 @@ from watcher.db.models import (
     Webhook,
 )
 from watcher.db.paging import Page
+from watcher.db.timeouts import LockWait
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import factories
 from watcher.tests.base import PATIENCE

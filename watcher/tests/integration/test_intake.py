@@ -13,11 +13,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from watcher.api import app
-from watcher.api.flood import Flood
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, migration, runs
-from watcher.db.limits import LockWait
 from watcher.db.models import Audit, AuditEvent, AuditRun
+from watcher.db.timeouts import LockWait
 from watcher.notifications import Notifications
 from watcher.rpc.calls import Nobody
 from watcher.tests import factories
@@ -34,8 +34,8 @@ class IntakeStories:
         migration.create_schema(self.database)
         self.conf.set_override("enable_authentication", False)
         self.conf.set_override("max_recorded_per_minute", 5, group="webhooks")
-        self.flood = Flood(self.database)
-        self.addCleanup(self.flood.stop)
+        self.unrecorded = UnrecordedEvents(self.database)
+        self.addCleanup(self.unrecorded.stop)
         self.api = app.build(
             self.conf,
             self.database,
@@ -43,7 +43,7 @@ class IntakeStories:
             Bell(),
             Notifications(self.conf, self.database),
             Nobody(),
-            self.flood,
+            self.unrecorded,
         )
         with self.database.writer() as session:
             factories.audit(session, audit_type=AuditType.EVENT, name="a")
@@ -114,7 +114,7 @@ class IntakeStories:
             sent += SENDERS * ALARMS
             self.assertGreater(max(claimed), max(begun), "no run began after the last alarm")
         # Not flush: its thread may have the counts in hand.
-        self.flood.stop()
+        self.unrecorded.stop()
         with self.database.reader() as session:
             number, merged = session.execute(
                 select(func.count(AuditRun.id), func.sum(AuditRun.coalesced_count))

@@ -13,7 +13,7 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
 from watcher.api import app
-from watcher.api.flood import Flood
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditType, PlanState
 from watcher.db import action_plans, claims, migration, runs
 from watcher.db.models import Audit
@@ -48,10 +48,10 @@ class IsolationStories:
         self.api = self.built(self.impatient)
 
     def built(self, database: Database) -> app.Application:
-        flood = Flood(database)
-        self.addCleanup(flood.stop)
+        unrecorded = UnrecordedEvents(database)
+        self.addCleanup(unrecorded.stop)
         notifications = Notifications(self.conf, database)
-        return app.build(self.conf, database, Bell(), Bell(), notifications, Nobody(), flood)
+        return app.build(self.conf, database, Bell(), Bell(), notifications, Nobody(), unrecorded)
 
     def request(self, path: str, method: str = "GET") -> int:
         request = webob.Request.blank(path, method=method)

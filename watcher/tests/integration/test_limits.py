@@ -10,9 +10,9 @@ from oslo_db import exception as db_exception
 from sqlalchemy.orm import Session
 
 from watcher.db import migration
-from watcher.db.limits import LockWait
 from watcher.db.models import Audit, Goal
 from watcher.db.session import Database
+from watcher.db.timeouts import LockWait
 from watcher.tests import factories
 from watcher.tests.base import PATIENCE
 from watcher.tests.integration.freezing import Freezing

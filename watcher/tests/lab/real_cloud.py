@@ -5,8 +5,8 @@ import os
 
 import openstack
 
-from watcher.cmd import cloud
 from watcher.cloud.compute import Compute, Server
+from watcher.cmd import cloud
 from watcher.conf import clients
 from watcher.tests import base
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from watcher.cmd import cloud
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.gnocchi import Gnocchi
 from watcher.decision_engine.datasources.source import Tools
-from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 from watcher.tests.lab.real_cloud import RealCloudTestCase

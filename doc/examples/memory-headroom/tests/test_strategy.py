@@ -4,9 +4,9 @@ import unittest
 from memory_headroom.strategy import MemoryHeadroom
 
 from watcher.cloud.compute import Host, Server
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
+from watcher.model.compute import ComputeModel
 
 
 def solve(hosts: list[Host], servers: list[Server], headroom: float) -> Solution:

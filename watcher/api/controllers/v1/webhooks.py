@@ -13,10 +13,10 @@ from webob import Response
 from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
-from watcher.api.credentials import Doorkeeper
 from watcher.api.intake import Intake, Message, Received
 from watcher.api.render import naive
 from watcher.api.resource import Collaborators, Request, post, reply
+from watcher.api.webhook_auth import WebhookAuth
 from watcher.common import schemas
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
 from watcher.common.event import Event
@@ -37,9 +37,9 @@ _GROWTH = 3
 class Webhooks(WebhookSettings, WebhookHistory):
     def __init__(self, collaborators: Collaborators) -> None:
         super().__init__(collaborators)
-        self._doorkeeper = Doorkeeper(collaborators.conf, collaborators.policy)
-        self._unrecorded = collaborators.flood
-        self._intake = Intake(collaborators.conf, collaborators.database, collaborators.flood)
+        self._webhook_auth = WebhookAuth(collaborators.conf, collaborators.policy)
+        self._unrecorded = collaborators.unrecorded
+        self._intake = Intake(collaborators.conf, collaborators.database, collaborators.unrecorded)
 
     # aodh puts parameters for itself into the URL, such as aodh-alarm-ssl-verify, and sends them.
     @post("{audit_ident}", status=202, any_query=True)
@@ -53,13 +53,13 @@ class Webhooks(WebhookSettings, WebhookHistory):
         except Invalid:
             # What is wrong with a body is told to those who may come in, and counted.
             facts = self._facts(audit_ident, now)
-            self._doorkeeper.check(request, facts)
+            self._webhook_auth.check(request, facts)
             self._unrecorded.count(
                 facts.audit_uuid, parsers.GENERIC, Decision.REJECTED, "unreadable_body"
             )
             raise
         received = self._intake.receive(
-            Message(audit_ident, event, now), lambda facts: self._doorkeeper.check(request, facts)
+            Message(audit_ident, event, now), lambda facts: self._webhook_auth.check(request, facts)
         )
         _log(received, event)
         if received.decision == Decision.REJECTED:

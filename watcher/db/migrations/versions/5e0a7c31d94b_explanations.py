@@ -16,7 +16,7 @@ MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 def upgrade() -> None:
     op.create_table(
-        "action_plan_explanations",
+        "action_plan_reasons",
         sa.Column("action_plan_id", sa.Integer, sa.ForeignKey("action_plans.id"), primary_key=True),
         sa.Column("summary", LONG, nullable=False),
         sa.Column("reasons", LONG, nullable=False),
@@ -25,4 +25,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("action_plan_explanations")
+    op.drop_table("action_plan_reasons")

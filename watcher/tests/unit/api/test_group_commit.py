@@ -7,7 +7,7 @@ import fixtures
 from oslo_db.exception import DBConnectionError
 
 from watcher.api.group_commit import GroupCommit
-from watcher.db.limits import LockWait
+from watcher.db.timeouts import LockWait
 from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 

@@ -9,8 +9,8 @@ import fixtures
 from oslo_db.exception import DBDataError, DBDuplicateEntry
 from sqlalchemy import func, select
 
-from watcher.api.flood import Flood
 from watcher.api.intake import Intake, Message, Received
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import NotFound, Unauthorized
 from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision
@@ -37,9 +37,9 @@ class IntakeTestCase(DatabaseTestCase):
             strategy = factories.strategy(session, factories.goal(session), parameters_spec=spec)
             for name in "ab":
                 factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name=name)
-        self.flood = Flood(self.database)
-        self.addCleanup(self.flood.stop)
-        self.intake = Intake(self.conf, self.database, self.flood)
+        self.unrecorded = UnrecordedEvents(self.database)
+        self.addCleanup(self.unrecorded.stop)
+        self.intake = Intake(self.conf, self.database, self.unrecorded)
 
     def message(self, name: str = "a", **values: Any) -> Message:
         return Message(name, Event("generic", **values), NOW)
@@ -157,9 +157,9 @@ class StormTest(IntakeTestCase):
             received = self.post()
         self.assertEqual((Decision.COALESCED, None), (received.decision, received.event_uuid))
         self.assertEqual(3, len(self.rows()))
-        self.flood.flush()
+        self.unrecorded.flush()
         factories.take(self.database, 3)
-        self.flood.flush()
+        self.unrecorded.flush()
         self.assertEqual([9], self.coalesced())
 
     def test_so_does_the_run_that_waits(self) -> None:
@@ -169,7 +169,7 @@ class StormTest(IntakeTestCase):
         executed = statements(self.database)
         self.assertIsNone(self.post().event_uuid)
         self.assertEqual(["BEGIN", "SELECT"], [each.split()[0] for each in executed])
-        self.flood.flush()
+        self.unrecorded.flush()
         self.assertEqual([3], self.coalesced())
 
     def test_what_is_refused_fills_the_minute_too(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from watcher.api import bodies
-from watcher.api.flood import Flood
+from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import Unavailable
 from watcher.common.states import AuditType
 from watcher.db import counters
@@ -63,14 +63,14 @@ class StormTest(ApiTestCase):
 
     def test_a_body_that_is_refused_is_counted(self) -> None:
         written = threading.Event()
-        flush = Flood.flush
+        flush = UnrecordedEvents.flush
 
-        def spy(flood: Flood) -> bool:
-            done = flush(flood)
+        def spy(unrecorded: UnrecordedEvents) -> bool:
+            done = flush(unrecorded)
             written.set()
             return done
 
-        self.patch(Flood, "flush", spy)
+        self.patch(UnrecordedEvents, "flush", spy)
         for body in (b" " * (2 * 2**20 + 1), b"{"):
             self.assertEqual(400, self.request("/v1/webhooks/hot", "POST", body=body).status_int)
         self.assertTrue(written.wait(PATIENCE))

@@ -12,14 +12,14 @@ from watcher.applier.actions.resize import Resize
 from watcher.applier.actions.sleep import Sleep
 from watcher.applier.actions.stop import Stop
 from watcher.applier.interrupts import Interrupts
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, models, workflow
+from watcher.db import leases, models, plan_execution
 from watcher.db.claims import Lease
 from watcher.db.models import ActionPlan
 from watcher.db.session import Database
 from watcher.notifications import Notifications
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -112,14 +112,14 @@ class Story(base.TestCase):
                 factories.action(session, plan, **values)
         return plan
 
-    def hold(self, row: ActionPlan, by: Lease | None = None) -> workflow.Plan:
+    def hold(self, row: ActionPlan, by: Lease | None = None) -> plan_execution.Plan:
         """Claim a plan, or take it over, and load it."""
         holder = by or lease()
         with self.database.writer() as session:
             claimed = leases.claim(session, row.id, holder, NOW)
             if not claimed:
                 assert leases.take_over(session, row.id, holder, NOW + 2 * DURATION)
-            return workflow.load(session, row.id, holder.engine)
+            return plan_execution.load(session, row.id, holder.engine)
 
     def plan_of(self, row: ActionPlan) -> ActionPlan:
         with self.database.reader() as session:

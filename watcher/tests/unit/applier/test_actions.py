@@ -13,9 +13,9 @@ from watcher.applier.actions.resize import Resize
 from watcher.applier.actions.stop import Stop
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud.compute import Host, Server
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 UUID = "7a4f3c6e-21d0-4d0e-9a53-2f5c1f0f6a11"

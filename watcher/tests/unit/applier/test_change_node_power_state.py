@@ -8,9 +8,9 @@ from watcher.applier.actions.change_node_power_state import ChangeNodePowerState
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
 from watcher.cloud.compute import POWERED_OFF, Host, Server
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudUnavailable, NotFound
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 SIZE = {"vcpus": 8, "memory_mb": 8000, "disk_gb": 80}

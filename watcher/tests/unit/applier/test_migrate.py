@@ -7,9 +7,9 @@ from watcher.applier.actions.migrate import Migrate
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud import Cloud
 from watcher.cloud.compute import Server
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotConfigured, NotFound
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 UUID = "7a4f3c6e-21d0-4d0e-9a53-2f5c1f0f6a11"

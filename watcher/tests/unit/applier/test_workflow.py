@@ -11,7 +11,7 @@ from watcher.applier.interrupts import Cancelled, Interrupts, Stopped
 from watcher.applier.workflow import ANY, Workflow
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db.workflow import Plan, Step
+from watcher.db.plan_execution import Plan, Step
 from watcher.tests import base
 from watcher.tests.base import PATIENCE
 
@@ -33,7 +33,7 @@ def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> Pl
     return Plan(1, "plan", "audit", "dummy", PlanState.ONGOING, steps, "engine-1")
 
 
-class Gate:
+class ActionExecutor:
     """Notes which step began and ended when, and ends it as it is told."""
 
     def __init__(self, ends: dict[int, Any] | None = None) -> None:
@@ -60,9 +60,9 @@ class Gate:
         return [step for what, step in self.notes if what == "begin"]
 
 
-def run(plan: Plan, gate: Any, workers: int = 2, **options: Any) -> Interrupts:
+def run(plan: Plan, executor: Any, workers: int = 2, **options: Any) -> Interrupts:
     interrupts = Interrupts()
-    Workflow(plan, gate, interrupts, workers, **options).run()
+    Workflow(plan, executor, interrupts, workers, **options).run()
     return interrupts
 
 
@@ -89,21 +89,21 @@ class WorkflowTest(base.TestCase):
             number: data.draw(st.sampled_from(sorted(ActionState.OVER)))
             for number in range(len(parents))
         }
-        gate = Gate(ends)
+        executor = ActionExecutor(ends)
 
-        run(plan_of(parents), gate, workers)
+        run(plan_of(parents), executor, workers)
 
-        self.assertEqual(list(range(len(parents))), sorted(gate.begun))
+        self.assertEqual(list(range(len(parents))), sorted(executor.begun))
         for number, above in enumerate(parents):
-            begin = gate.notes.index(("begin", number))
+            begin = executor.notes.index(("begin", number))
             for parent in above:
-                self.assertLess(gate.notes.index(("end", parent)), begin)
-        self.assertLessEqual(gate.most_at_once, workers)
+                self.assertLess(executor.notes.index(("end", parent)), begin)
+        self.assertLessEqual(executor.most_at_once, workers)
 
     def test_steps_without_a_common_edge_go_in_parallel(self) -> None:
         meeting = threading.Barrier(2, timeout=PATIENCE)
 
-        class Meeting(Gate):
+        class Meeting(ActionExecutor):
             def carry_out(self, *args: Any) -> str | None:
                 meeting.wait()
                 return ActionState.SUCCEEDED
@@ -111,32 +111,32 @@ class WorkflowTest(base.TestCase):
         run(plan_of([set(), set()]), Meeting())
 
     def test_steps_that_wait_for_each_other(self) -> None:
-        error = self.assertRaises(Invalid, run, plan_of([{1}, {0}]), Gate())
+        error = self.assertRaises(Invalid, run, plan_of([{1}, {0}]), ActionExecutor())
         self.assertIn("wait for each other", str(error))
 
     def test_a_parent_of_another_plan_is_nobody_to_wait_for(self) -> None:
         plan = plan_of([set()])
         step = Step(9, "step", "nop", {}, ["of-another-plan"], ActionState.PENDING)
-        gate = Gate()
-        run(Plan(1, "p", "a", "s", PlanState.ONGOING, [*plan.steps, step], "e"), gate)
-        self.assertEqual([0, 9], sorted(gate.begun))
+        executor = ActionExecutor()
+        run(Plan(1, "p", "a", "s", PlanState.ONGOING, [*plan.steps, step], "e"), executor)
+        self.assertEqual([0, 9], sorted(executor.begun))
 
     def test_what_a_step_raises_gets_out_and_stops_the_others(self) -> None:
-        gate = Gate({0: KeyError("bug")})
+        executor = ActionExecutor({0: KeyError("bug")})
         interrupts = Interrupts()
-        workflow = Workflow(plan_of([set(), {0}]), gate, interrupts, 1)  # type: ignore[arg-type]
+        workflow = Workflow(plan_of([set(), {0}]), executor, interrupts, 1)  # type: ignore[arg-type]
         self.assertRaises(KeyError, workflow.run)
         self.assertTrue(interrupts.stopped)
-        self.assertEqual([0], gate.begun)
+        self.assertEqual([0], executor.begun)
 
     def test_any_spares_the_followers_of_a_success(self) -> None:
         parents: list[set[int]] = [set(), {0}, {1}, set(), {3}]
-        gate = Gate({3: ActionState.FAILED})
-        run(plan_of(parents), gate, rule=ANY)
-        self.assertEqual([0, 3, 4], sorted(gate.begun))
+        executor = ActionExecutor({3: ActionState.FAILED})
+        run(plan_of(parents), executor, rule=ANY)
+        self.assertEqual([0, 3, 4], sorted(executor.begun))
 
     def test_an_empty_plan(self) -> None:
-        run(plan_of([]), Gate())
+        run(plan_of([]), ActionExecutor())
 
 
 class InterruptsTest(base.TestCase):

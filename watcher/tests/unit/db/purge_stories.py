@@ -39,7 +39,7 @@ class PurgeStories:
         action = factories.action(session, plan)
         session.add(models.EfficacyIndicator(name="n", data=1.0, action_plan_id=plan.id))
         session.add(models.ActionPlanLease(action_plan_id=plan.id, engine="e", expires_at=NOW))
-        session.add(models.Explanation(action_plan_id=plan.id, summary={}, reasons={}))
+        session.add(models.PlanReasons(action_plan_id=plan.id, summary={}, reasons={}))
         reviews.add(session, plan.id, {}, 0)
         session.add(models.Webhook(audit_id=audit.id))
         event = factories.accepted(session, audit.id, NOW)

@@ -5,8 +5,8 @@ from sqlalchemy import func, select
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
-from watcher.db import action_plans, explanations
-from watcher.db.models import Action, ActionPlan, EfficacyIndicator, Explanation
+from watcher.db import action_plans, reasons
+from watcher.db.models import Action, ActionPlan, EfficacyIndicator, PlanReasons
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import base, factories
 
@@ -57,9 +57,9 @@ class TestCreate(base.DatabaseTestCase):
             indicators = session.scalars(
                 select(EfficacyIndicator).order_by(EfficacyIndicator.id)
             ).all()
-            reasons = explanations.of_actions(session, actions)
-            summaries = explanations.of_plans(session, [plan])
-        self.assertEqual({"u1": "A good reason."}, reasons)
+            texts = reasons.of_actions(session, actions)
+            summaries = reasons.of_plans(session, [plan])
+        self.assertEqual({"u1": "A good reason."}, texts)
         summary = {"hosts in use": {"before": 2, "after": 1}}
         self.assertEqual({plan_id: (summary, None)}, summaries)
         self.assertEqual(PlanState.RECOMMENDED, plan.state)
@@ -76,7 +76,7 @@ class TestCreate(base.DatabaseTestCase):
         self.create(state=PlanState.SUCCEEDED)
         with self.database.reader() as session:
             self.assertEqual(0, session.scalar(select(func.count(Action.id))))
-            self.assertEqual(0, session.scalar(select(func.count(Explanation.action_plan_id))))
+            self.assertEqual(0, session.scalar(select(func.count(PlanReasons.action_plan_id))))
             self.assertEqual(PlanState.SUCCEEDED, session.scalars(select(ActionPlan.state)).one())
 
     def test_only_recommended_plans_of_the_audit_are_replaced(self):

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
 from watcher.db import counters, retention
-from watcher.db.models import Action, ActionPlan, AuditEvent, AuditRun, Explanation
+from watcher.db.models import Action, ActionPlan, AuditEvent, AuditRun, PlanReasons
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -133,7 +133,7 @@ class ForgetRunsTest(base.DatabaseTestCase):
             )
             for _ in range(2):
                 factories.action(session, plan, state=ActionState.CANCELLED)
-            session.add(Explanation(action_plan_id=plan.id, summary={}, reasons={}))
+            session.add(PlanReasons(action_plan_id=plan.id, summary={}, reasons={}))
             if run is not None:
                 session.add(
                     AuditRun(

@@ -12,8 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from watcher.cloud.compute import Aggregate, Host, Server, ServerGroup
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import ProposedAction, Solution
+from watcher.model.compute import ComputeModel
 from watcher.tests.unit.decision_engine import clusters
 
 SPEC = "aggregate_instance_extra_specs:"

@@ -9,15 +9,15 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import NotFound
-from watcher.model import undone
-from watcher.model.bounds import UNBOUND, Bounds
-from watcher.model.baremetal import BaremetalModel
-from watcher.model.compute import ComputeModel
-from watcher.model.storage import StorageModel
 from watcher.decision_engine.scoring import DummyScorer, DummyScoringContainer
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
+from watcher.model.baremetal import BaremetalModel
+from watcher.model.bounds import UNBOUND, Bounds
+from watcher.model.compute import ComputeModel
+from watcher.model.storage import StorageModel
 
 
 def uid(name: str) -> str:

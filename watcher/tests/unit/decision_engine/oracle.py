@@ -7,8 +7,8 @@ Slow and plain: it tries each move after each other one, and asks ``checker`` ab
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from watcher.cloud.compute import Server
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.model.compute import ComputeModel
 from watcher.tests.unit.decision_engine import checker
 
 Place = Mapping[str, str]

@@ -10,11 +10,11 @@ from watcher.common import schemas
 from watcher.common.errors import Invalid
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import search
+from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
 from watcher.model import undone
 from watcher.model.bounds import Bounds
-from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.model.compute import ComputeModel
-from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle
 from watcher.tests.unit.decision_engine.clusters import host, server

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.algorithms import search
+from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
+from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.model import undone
 from watcher.model.bounds import Bounds
 from watcher.model.compute import ComputeModel
-from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
-from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle
 from watcher.tests.unit.decision_engine import test_workload_balance as balancing

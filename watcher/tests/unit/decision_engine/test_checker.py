@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 
 from watcher.cloud.compute import Aggregate, ServerGroup
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

@@ -6,14 +6,14 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.model import undone
-from watcher.model.bounds import Bounds
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
 )
 from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
 from watcher.model.undone import sentence
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters

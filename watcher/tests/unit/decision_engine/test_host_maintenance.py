@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from watcher.cloud.compute import ServerGroup
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
+from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
 from watcher.model import undone
 from watcher.model.compute import ComputeModel
-from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

@@ -2,15 +2,15 @@
 import datetime
 
 from watcher.cloud import Cloud
-from watcher.simulation.block_storage import SimulatedStorage
 from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
 from watcher.db import models
 from watcher.decision_engine import inputs
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 

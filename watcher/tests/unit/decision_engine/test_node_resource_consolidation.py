@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.goals import ServerConsolidation
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.planners import (
     NodeResourceConsolidation as NodeResourceConsolidationPlanner,
 )
@@ -15,6 +14,7 @@ from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
 )
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import host, server

@@ -5,8 +5,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.noisy_neighbor import NoisyNeighbor, priority
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

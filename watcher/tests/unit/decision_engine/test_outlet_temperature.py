@@ -5,8 +5,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.outlet_temperature import OutletTemperature
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server

@@ -11,9 +11,9 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Window
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

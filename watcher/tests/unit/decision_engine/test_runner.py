@@ -17,18 +17,18 @@ from watcher.db.models import (
     AuditEvent,
     AuditRun,
     EfficacyIndicator,
-    Explanation,
     Goal,
+    PlanReasons,
     Strategy,
     Webhook,
 )
-from watcher.model import undone
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.model import undone
 from watcher.model.undone import Undone
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
@@ -135,7 +135,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual((PlanState.SUCCEEDED, sentence), (plan.state, plan.status_message))
         self.assertEqual(sentence, self.reload(run).status_message)
         with self.database.reader() as session:
-            summary = session.get_one(Explanation, plan.id).summary
+            summary = session.get_one(PlanReasons, plan.id).summary
         self.assertEqual({"percent": 12.5}, summary["gain"])
         self.assertEqual(sentence, summary["undone"]["sentence"])
         self.assertEqual([5, 1], [each["count"] for each in summary["undone"]["kinds"]])

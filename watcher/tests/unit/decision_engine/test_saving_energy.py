@@ -3,11 +3,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.baremetal import BaremetalNode
-from watcher.model import undone
-from watcher.model.bounds import Bounds
-from watcher.model.baremetal import BaremetalModel
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.saving_energy import SavingEnergy
+from watcher.model import undone
+from watcher.model.baremetal import BaremetalModel
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

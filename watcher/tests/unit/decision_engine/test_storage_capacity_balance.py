@@ -9,9 +9,9 @@ from watcher.common import schemas
 from watcher.common.errors import Invalid, NotConfigured
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.strategies.storage_capacity_balance import StorageCapacityBalance
 from watcher.model.compute import ComputeModel
 from watcher.model.storage import StorageModel
-from watcher.decision_engine.strategies.storage_capacity_balance import StorageCapacityBalance
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

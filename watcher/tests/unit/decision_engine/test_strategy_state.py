@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.cloud import Cloud
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.decision_engine import strategy_state as state
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 from watcher.tests.emulated.prometheus import Prometheus
 from watcher.tests.emulated.server import EmulatedServer, Fault

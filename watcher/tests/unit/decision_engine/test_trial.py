@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.common.errors import MetricsUnavailable, ModelUnavailable, NotFound
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 

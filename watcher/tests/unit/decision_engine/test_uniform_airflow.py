@@ -4,8 +4,8 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.uniform_airflow import UniformAirflow
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from watcher.common import schemas
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.goals import ServerConsolidation
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server

@@ -11,8 +11,8 @@ from watcher.common.errors import Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import search
 from watcher.decision_engine.goals import WorkloadBalancing
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server

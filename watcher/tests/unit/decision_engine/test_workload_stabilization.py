@@ -12,8 +12,8 @@ from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import balance, search
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.goals import WorkloadBalancing
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server
@@ -289,7 +289,7 @@ class SchemaTest(TestCase):
             ("thresholds", {CPU: 1.1}),
             ("weights", {f"{CPU}_weight": -1}),
             ("periods", {"instance": 1.5}),
-            ("host_choice", "dice"),
+            ("host_choice", "rng"),
             ("retry_count", 0),
             ("granularity", -1),
         ):

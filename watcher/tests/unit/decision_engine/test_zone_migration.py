@@ -10,12 +10,12 @@ from watcher.cloud.block_storage import Attachment, Pool, StorageNode, Volume, V
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
 from watcher.decision_engine import efficacy
-from watcher.model import undone
 from watcher.decision_engine.algorithms import zone_volumes
 from watcher.decision_engine.goals import HardwareMaintenance
+from watcher.decision_engine.strategies.zone_migration import ZoneMigration
+from watcher.model import undone
 from watcher.model.compute import ComputeModel
 from watcher.model.storage import StorageModel
-from watcher.decision_engine.strategies.zone_migration import ZoneMigration
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.compute import Aggregate, ServerGroup
+from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model import undone
 from watcher.model.bounds import Bounds
 from watcher.model.compute import ComputeModel
-from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model.whatif import Move, WhatIf
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker

@@ -5,11 +5,11 @@ import queue
 import threading
 from typing import Any
 
+from watcher.common.errors import Invalid
 from watcher.simulation import alarm_rules
 from watcher.simulation.alarm_rules import Alarm, AlarmRules
-from watcher.simulation.scenario import Scenario
 from watcher.simulation.cloud import SimulatedCloud
-from watcher.common.errors import Invalid
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 

@@ -6,10 +6,10 @@ from unittest import mock
 
 from oslo_utils import timeutils
 
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import Invalid
 from watcher.decision_engine.feedback.recent_moves import HostLoads
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 from watcher.tests.unit.simulation.test_cloud import Clock, host, server
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import Invalid, NotConfigured, NotFound
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 SIZE = {"vcpus": 8, "memory_mb": 8000, "disk_gb": 80}

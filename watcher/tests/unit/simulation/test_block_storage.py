@@ -3,9 +3,9 @@ import os
 from typing import Any
 
 from watcher.cloud.block_storage import Pool, VolumeType
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudRefused, Invalid, NotConfigured, NotFound
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 SSD, HDD = "node@ssd#a", "node@hdd#b"

@@ -8,10 +8,10 @@ from unittest import mock
 from oslo_utils import timeutils
 
 from watcher.cmd import cloud as clouds
-from watcher.simulation.scenario import Scenario
+from watcher.common.errors import CloudRefused, Invalid, NotConfigured, NotFound
 from watcher.simulation.cloud import SimulatedCloud, example_file
 from watcher.simulation.loads import HOST_OWN_MEMORY_MB
-from watcher.common.errors import CloudRefused, Invalid, NotConfigured, NotFound
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 

@@ -2,10 +2,10 @@
 import json
 
 from watcher.cloud import Cloud
-from watcher.simulation import recording
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import CloudUnavailable, NotConfigured
+from watcher.simulation import recording
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests.base import TestCase
 
 SCENARIO = {

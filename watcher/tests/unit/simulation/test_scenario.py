@@ -3,10 +3,10 @@ import datetime
 import json
 import os
 
-from watcher.simulation import generator
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import example_file
 from watcher.common.errors import Invalid
+from watcher.simulation import generator
+from watcher.simulation.cloud import example_file
+from watcher.simulation.scenario import Scenario
 from watcher.tests import base
 
 HOST = {"hostname": "a", "vcpus": 4, "memory_mb": 4096, "disk_gb": 100}

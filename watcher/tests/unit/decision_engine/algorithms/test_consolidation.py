@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.decision_engine.algorithms import consolidation
-from watcher.model.compute import MEMORY, ComputeModel
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
 )
 from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
+from watcher.model.compute import MEMORY, ComputeModel
 from watcher.model.whatif import WhatIf
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters

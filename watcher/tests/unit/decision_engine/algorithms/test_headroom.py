@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from watcher.common.errors import Invalid
 from watcher.decision_engine.algorithms.headroom import Headroom
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
 )
 from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server

@@ -6,12 +6,12 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.model import undone
-from watcher.model.bounds import Bounds
-from watcher.model.compute import ComputeModel
 from watcher.decision_engine.strategies.noisy_neighbor import NoisyNeighbor
 from watcher.decision_engine.strategies.outlet_temperature import OutletTemperature
 from watcher.decision_engine.strategies.uniform_airflow import UniformAirflow
+from watcher.model import undone
+from watcher.model.bounds import Bounds
+from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 from watcher.tests.unit.decision_engine.clusters import Metrics, host, server

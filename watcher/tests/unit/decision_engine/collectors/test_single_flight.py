@@ -3,7 +3,7 @@ import queue
 from concurrent.futures import wait
 
 from watcher.common.errors import CloudUnavailable, ModelUnavailable
-from watcher.decision_engine.collectors.single_flight import Flights
+from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.tests.base import PATIENCE, TestCase
 
 
@@ -11,7 +11,7 @@ class FlightsTest(TestCase):
     def setUp(self):
         super().setUp()
         self.begun, self.results = queue.Queue(), queue.Queue()
-        self.flights = Flights("compute", self.work)
+        self.flights = SingleFlight("compute", self.work)
 
     def work(self):
         self.begun.put("begun")

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from watcher import conf as watcher_conf
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine.feedback import restraints
+from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model import undone
 from watcher.model.bounds import Bounds
 from watcher.model.compute import ComputeModel
-from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model.whatif import WhatIf
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import clusters

@@ -5,19 +5,19 @@ from oslo_utils import fixture as time_fixture
 from oslo_utils import timeutils
 from sqlalchemy import select
 
-from watcher.simulation.scenario import Scenario
-from watcher.simulation.cloud import SimulatedCloud
 from watcher.common.errors import MetricsUnavailable
 from watcher.common.states import ActionState, AuditType, PlanState
 from watcher.db import audits, claims, reviews, runs
 from watcher.db.models import Action, ActionPlan, Audit, Review, Strategy
-from watcher.decision_engine.feedback import reviewer
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
+from watcher.decision_engine.feedback import reviewer
 from watcher.decision_engine.feedback.reviewer import Reviewer
 from watcher.decision_engine.runner import Runner
 from watcher.notifications import Notifications
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import Scenario
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase
 from watcher.tests.unit.decision_engine.test_runner import LEASE, Ringing

@@ -49,12 +49,12 @@ def hide(environ: dict[str, Any]) -> None:
     environ[_SECRETS] = secrets
 
 
-def veil_tokens(environ: dict[str, Any]) -> None:
+def redact_tokens(environ: dict[str, Any]) -> None:
     """The same for keystone's tokens, once it is certain that this is the trigger."""
     environ[_TOKENS] = {name: environ.pop(name) for name in _TOKEN_HEADERS if name in environ}
 
 
-class Doorkeeper:
+class WebhookAuth:
     """Lets a request pass if it has what the webhook asks for."""
 
     def __init__(self, conf: cfg.ConfigOpts, policy: Enforcer) -> None:
@@ -70,7 +70,7 @@ class Doorkeeper:
         *lock* is the row of the webhook; an audit without one has the defaults.
         """
         if self._auth(lock) != credentials.KEYSTONE:
-            if not self.lets_in(request, lock):
+            if not self.permits(request, lock):
                 self._refuse(request, 'Bearer realm="watcher", Basic realm="watcher"')
         else:
             identity = self._identity(request)
@@ -80,7 +80,7 @@ class Doorkeeper:
                 LOG.warning("%s: refused, the policy %s forbids it", request.path_info, RULE)
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
-    def lets_in(self, request: webob.Request, lock: Lock | None) -> bool:
+    def permits(self, request: webob.Request, lock: Lock | None) -> bool:
         """Whether the request passes without a word from keystone, for which this does not ask."""
         auth = self._auth(lock)
         return auth == credentials.NONE or (

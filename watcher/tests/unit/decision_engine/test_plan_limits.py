@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.db.models import Webhook
-from watcher.decision_engine import limits
+from watcher.decision_engine import plan_limits
 from watcher.tests.base import TestCase
 
-FACTS = limits.Facts(actions=10, gain=25.0, started=2, open=False)
+FACTS = plan_limits.Facts(actions=10, gain=25.0, started=2, open=False)
 COUNTS = st.integers(0, 20)
 PERCENT = st.floats(0, 100, allow_nan=False)
 
 
 class LimitsTest(TestCase):
     def reached(self, webhook: Webhook, **facts: object) -> str | None:
-        return limits.reached(webhook, dataclasses.replace(FACTS, **facts))
+        return plan_limits.reached(webhook, dataclasses.replace(FACTS, **facts))
 
     def test_without_limits_everything_goes(self) -> None:
         self.assertIsNone(self.reached(Webhook(), actions=10**6, gain=None, started=10**6))
@@ -59,7 +59,7 @@ class LimitsTest(TestCase):
             min_efficacy=st.none() | PERCENT,
         ),
         st.builds(
-            limits.Facts,
+            plan_limits.Facts,
             actions=COUNTS,
             gain=st.none() | PERCENT,
             started=COUNTS,
@@ -67,8 +67,8 @@ class LimitsTest(TestCase):
         ),
     )
     def test_less_never_reaches_what_more_does_not(
-        self, webhook: Webhook, facts: limits.Facts
+        self, webhook: Webhook, facts: plan_limits.Facts
     ) -> None:
         calmer = dataclasses.replace(facts, actions=0, gain=100.0, started=0, open=False)
-        if limits.reached(webhook, facts) is None:
-            self.assertIsNone(limits.reached(webhook, calmer))
+        if plan_limits.reached(webhook, facts) is None:
+            self.assertIsNone(plan_limits.reached(webhook, calmer))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate: every action passes it, whatever its type and whoever wants it.
+"""The executor: every action passes it, whatever its type and whoever wants it.
 
 Here parameters are checked, state rows are written before and after each step, and
 what an action raises becomes the state and the sentence that users read.
@@ -15,15 +15,15 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
+from watcher.applier.concurrency import Limits
 from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
-from watcher.applier.limits import Limits
 from watcher.cloud import Cloud
 from watcher.common import plugins
 from watcher.common.errors import WatcherError
 from watcher.common.states import ActionState
-from watcher.db import workflow
+from watcher.db import plan_execution
+from watcher.db.plan_execution import Plan, Step
 from watcher.db.session import Database
-from watcher.db.workflow import Plan, Step
 from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
@@ -34,7 +34,7 @@ CHECK, EXECUTE, VERIFY, ABORT = "pre_condition", "execute", "post_condition", "a
 Wait = Callable[[float], None]
 
 
-class Gate:
+class ActionExecutor:
     """Carries out actions, for any number of threads at once."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Gate:
             except Exception as error:
                 message = f"Not reverted: {_reason(error)}"
                 _log_failure(f"{_name(plan, step)} was not reverted", error)
-        self.database.write(lambda session: workflow.settle(session, plan, step, message))
+        self.database.write(lambda session: plan_execution.settle(session, plan, step, message))
         LOG.info("%s: %s", _name(plan, step), message)
         self.notifications.action_updated(step.id, old_state=ActionState.SUCCEEDED)
 
@@ -105,7 +105,7 @@ class Gate:
             if step.state == ActionState.PENDING and interrupts.present:
                 return None
             try:
-                return _Passage(self, plan, step, interrupts).carry_out()
+                return _Execution(self, plan, step, interrupts).carry_out()
             except Stopped:
                 LOG.info("%s is left to whoever carries the plan on", _name(plan, step))
                 return None
@@ -133,11 +133,13 @@ class _MovedElsewhere(Exception):
         self.state = state
 
 
-class _Passage:
-    """One action on its way through the gate."""
+class _Execution:
+    """One action on its way through the executor."""
 
-    def __init__(self, gate: Gate, plan: Plan, step: Step, interrupts: Interrupts) -> None:
-        self._gate, self._plan, self._step, self._interrupts = gate, plan, step, interrupts
+    def __init__(
+        self, executor: ActionExecutor, plan: Plan, step: Step, interrupts: Interrupts
+    ) -> None:
+        self._executor, self._plan, self._step, self._interrupts = executor, plan, step, interrupts
         self._state = step.state
         self._watch = timeutils.StopWatch().start()
 
@@ -161,7 +163,7 @@ class _Passage:
             return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
         except Exception as error:
             return self._fail(CHECK, error)
-        self._move(ActionState.ONGOING, origin=origin if self._gate.keeps_origins else None)
+        self._move(ActionState.ONGOING, origin=origin if self._executor.keeps_origins else None)
         return self._execute(self._interrupts.wait, lambda action: action.execute())
 
     def _execute(self, wait: Wait, do: Callable[[Action], None]) -> str:
@@ -193,13 +195,13 @@ class _Passage:
         return self._execute(wait, lambda action: action.resume())
 
     def _make(self, wait: Wait) -> Action:
-        return self._gate.make(self._step, wait)
+        return self._executor.make(self._step, wait)
 
     def _fail(self, phase: str, error: Exception) -> str:
         _log_failure(f"{self} failed in {phase}", error)
         message = f"Action {self._step.uuid} failed in {phase}: {_reason(error)}"
         state = self._move(ActionState.FAILED, message)
-        told = self._gate.notifications
+        told = self._executor.notifications
         tell = told.action_cancel_failed if phase == ABORT else told.action_execution_failed
         tell(self._step.id, error=error)
         return state
@@ -209,8 +211,8 @@ class _Passage:
     ) -> str:
         """Write the action's new state: the one place where it changes."""
         plan, step = self._plan, self._step
-        elsewhere = self._gate.database.write(
-            lambda session: workflow.move_action(session, plan, step, target, message, origin)
+        elsewhere = self._executor.database.write(
+            lambda session: plan_execution.move_action(session, plan, step, target, message, origin)
         )
         if elsewhere is not None:
             raise _MovedElsewhere(elsewhere)
@@ -219,7 +221,7 @@ class _Passage:
         return target
 
     def _tell(self, state: str) -> None:
-        told, action_id = self._gate.notifications, self._step.id
+        told, action_id = self._executor.notifications, self._step.id
         told.action_updated(action_id, old_state=self._state)
         self._state = state
         if state == ActionState.ONGOING:

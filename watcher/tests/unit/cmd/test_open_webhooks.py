@@ -3,7 +3,7 @@
 
 import fixtures
 
-from watcher.cmd import exposure
+from watcher.cmd import open_webhooks
 from watcher.common.states import AuditState, AuditType
 from watcher.db.models import Webhook
 from watcher.tests import factories
@@ -24,7 +24,7 @@ class ExposureTestCase(DatabaseTestCase):
                 session.add(webhook)
 
     def warned(self) -> str | None:
-        return exposure.warning(self.conf)
+        return open_webhooks.warning(self.conf)
 
     def test_who_is_named(self) -> None:
         self.assertIsNone(self.warned())
@@ -52,14 +52,14 @@ class ExposureTestCase(DatabaseTestCase):
         self.assertNotIn("a10", sentence)
 
     def test_it_is_logged_once(self) -> None:
-        exposure.warn(self.conf)
+        open_webhooks.warn(self.conf)
         self.assertEqual("", self.log.output)
         self.add("100%s-open")
-        exposure.warn(self.conf)
+        open_webhooks.warn(self.conf)
         self.assertEqual(1, self.log.output.count("auto_trigger: 100%s-open;"))
 
     def test_a_database_that_fails_stops_nobody(self) -> None:
         with self.database.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE audits RENAME COLUMN auto_trigger TO other")
-        exposure.warn(self.conf)
+        open_webhooks.warn(self.conf)
         self.assertIn("Not known now", self.log.output)

@@ -8,7 +8,7 @@ from oslo_db import exception as db_errors
 from oslo_log import log
 from sqlalchemy.exc import SQLAlchemyError
 
-from watcher.db import exposed
+from watcher.db import open_webhooks
 from watcher.db.session import Database
 from watcher.webhooks import credentials
 
@@ -24,7 +24,7 @@ def warning(conf: cfg.ConfigOpts) -> str | None:
     database = Database(conf)
     try:
         with database.reader() as session:
-            names = exposed.audits(session, credentials.effective_auth(None, conf))
+            names = open_webhooks.audits(session, credentials.effective_auth(None, conf))
     finally:
         database.dispose()
     if not names:

@@ -8,7 +8,7 @@ import fixtures
 from oslo_config import cfg
 
 from watcher.applier.actions.base import Action
-from watcher.applier.gate import Gate
+from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.cloud.compute import Server
 from watcher.common.errors import LostClaim
@@ -55,7 +55,7 @@ class Odd(Action):
 class GateTest(Story, base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.gate = Gate(
+        self.executor = ActionExecutor(
             self.conf,
             self.database,
             self.cloud.cloud,
@@ -65,10 +65,10 @@ class GateTest(Story, base.DatabaseTestCase):
         self.interrupts: Interrupts = Impatient(self)
 
     def carry_out(self, values: Mapping[str, Any]) -> models.Action:
-        """The action's row after it has passed the gate."""
+        """The action's row after it has passed the executor."""
         row = self.add_plan(dict(values))
         plan = self.hold(row)
-        end = self.gate.carry_out(plan, plan.steps[0], self.interrupts)
+        end = self.executor.carry_out(plan, plan.steps[0], self.interrupts)
         action = self.actions_of(row)[0]
         if end is not None:
             self.assertEqual(end, action.state)
@@ -99,19 +99,21 @@ class GateTest(Story, base.DatabaseTestCase):
 
     def test_what_waits_for_a_place_stays_pending(self) -> None:
         self.conf.set_override("max_concurrent_actions", 1, group="watcher_applier")
-        gate = Gate(self.conf, self.database, self.cloud.cloud, self.notifications, TYPES)
+        executor = ActionExecutor(
+            self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
+        )
         row = self.add_plan(nop())
         plan = self.hold(row)
         for interrupt in (Interrupts.cancel, Interrupts.stop):
             interrupts = Interrupts()
-            with gate._limits.extra_place("nop"), ThreadPoolExecutor() as pool:
-                end = pool.submit(gate.carry_out, plan, plan.steps[0], interrupts)
-                base.wait_for(lambda: gate._limits._queue, "it waits")
+            with executor._limits.extra_place("nop"), ThreadPoolExecutor() as pool:
+                end = pool.submit(executor.carry_out, plan, plan.steps[0], interrupts)
+                base.wait_for(lambda: executor._limits._queue, "it waits")
                 self.assertEqual([ActionState.PENDING], self.states_of(row))
                 interrupt(interrupts)
                 self.assertIsNone(end.result(PATIENCE))
         self.assertEqual([ActionState.PENDING], self.states_of(row))
-        end = gate.carry_out(plan, plan.steps[0], Interrupts())
+        end = executor.carry_out(plan, plan.steps[0], Interrupts())
         self.assertEqual(ActionState.SUCCEEDED, end)
 
     def test_a_skip_says_that_it_was_automatic_and_why(self) -> None:
@@ -189,7 +191,7 @@ class GateTest(Story, base.DatabaseTestCase):
         row = self.add_plan(nop())
         plan = self.hold(row)
         self.set_state(self.actions_of(row)[0], ActionState.SKIPPED)
-        end = self.gate.carry_out(plan, plan.steps[0], self.interrupts)
+        end = self.executor.carry_out(plan, plan.steps[0], self.interrupts)
         self.assertEqual(ActionState.SKIPPED, end)
 
     def test_a_row_that_was_begun_meanwhile_is_resumed(self) -> None:
@@ -197,14 +199,14 @@ class GateTest(Story, base.DatabaseTestCase):
         plan = self.hold(row)
         self.set_state(self.actions_of(row)[0], ActionState.ONGOING)
         self.cloud.live_migrate(self.uuids[0], "b")
-        end = self.gate.carry_out(plan, plan.steps[0], self.interrupts)
+        end = self.executor.carry_out(plan, plan.steps[0], self.interrupts)
         self.assertEqual(ActionState.SUCCEEDED, end)
 
     def test_nothing_is_written_without_the_lease(self) -> None:
         row = self.add_plan(nop())
         plan = self.hold(row)
         self.hold(row, lease("engine-2"))
-        self.assertRaises(LostClaim, self.gate.carry_out, plan, plan.steps[0], self.interrupts)
+        self.assertRaises(LostClaim, self.executor.carry_out, plan, plan.steps[0], self.interrupts)
         self.assertEqual([ActionState.PENDING], self.states_of(row))
 
     def test_interrupted_before_it_begins(self) -> None:
@@ -253,8 +255,8 @@ class GateTest(Story, base.DatabaseTestCase):
         self.assertEqual(ActionState.CANCELLING, self.carry_out(self.migration()).state)
 
     def test_descriptions(self) -> None:
-        self.assertEqual("Misbehave.", self.gate.descriptions["odd"])
-        installed = Gate(self.conf, self.database, self.cloud.cloud, self.notifications)
+        self.assertEqual("Misbehave.", self.executor.descriptions["odd"])
+        installed = ActionExecutor(self.conf, self.database, self.cloud.cloud, self.notifications)
         self.assertTrue({"nop", "sleep", "migrate"} <= set(installed.descriptions))
 
 
@@ -310,17 +312,21 @@ class CrashTest(Story, base.DatabaseTestCase):
         """True if the action ended before the *moment* came."""
         row = self.add_plan(values)
         mortal = Mortal(self, moment)
-        gate = Gate(self.conf, mortal.database, self.cloud.cloud, self.notifications, TYPES)
+        executor = ActionExecutor(
+            self.conf, mortal.database, self.cloud.cloud, self.notifications, TYPES
+        )
         plan = self.hold(row)
         ended = False
         try:
-            gate.carry_out(plan, plan.steps[0], mortal)
+            executor.carry_out(plan, plan.steps[0], mortal)
             ended = True
         except Killed:
             self.pass_time(12)
             plan = self.hold(row, lease("engine-2"))
-            gate = Gate(self.conf, self.database, self.cloud.cloud, self.notifications, TYPES)
-            gate.carry_out(plan, plan.steps[0], Impatient(self))
+            executor = ActionExecutor(
+                self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
+            )
+            executor.carry_out(plan, plan.steps[0], Impatient(self))
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row), f"moment {moment}")
         return ended
 
@@ -334,8 +340,10 @@ class CrashTest(Story, base.DatabaseTestCase):
         plan = self.hold(row, lease("engine-2"))
         interrupts = Impatient(self)
         interrupts.cancel()
-        gate = Gate(self.conf, self.database, self.cloud.cloud, self.notifications, TYPES)
-        end = gate.carry_out(plan, plan.steps[0], interrupts)
+        executor = ActionExecutor(
+            self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
+        )
+        end = executor.carry_out(plan, plan.steps[0], interrupts)
 
         self.assertEqual(ActionState.CANCELLED, end)
         self.assertEqual("a", self.cloud.server(self.uuids[0]).host)

@@ -16,7 +16,7 @@ from keystonemiddleware import auth_token
 from oslo_context.context import RequestContext
 from sqlalchemy import select
 
-from watcher.api import credentials
+from watcher.api import webhook_auth
 from watcher.common.errors import Forbidden, Unauthorized
 from watcher.common.states import AuditType
 from watcher.db import models
@@ -36,7 +36,7 @@ class HideTestCase(TestCase):
     def hidden(self, path: str, **environ: Any) -> dict[str, Any]:
         """What the inner application and the server's access log see of a request."""
         request = webob.Request.blank(path, environ=environ, method="POST")
-        credentials.hide(request.environ)
+        webhook_auth.hide(request.environ)
         return dict(request.environ)
 
     def test_nothing_in_sight(self) -> None:
@@ -47,7 +47,7 @@ class HideTestCase(TestCase):
                 REQUEST_URI=f"{path}?a=1&token={SECRET}",
                 RAW_URI=f"{path}?a=1&token={SECRET}",
             )
-            self.assertEqual([SECRET, SECRET], seen.pop(credentials._SECRETS))
+            self.assertEqual([SECRET, SECRET], seen.pop(webhook_auth._SECRETS))
             self.assertNotIn(SECRET, str(seen))
             self.assertNotIn(BASIC, str(seen))
             self.assertEqual("a=1", seen["QUERY_STRING"])
@@ -65,18 +65,18 @@ class DoorkeeperTestCase(TestCase):
         super().setUp()
         self.conf.set_override("enable_authentication", False)
         self.policy = mock.Mock()
-        self.doorkeeper = credentials.Doorkeeper(self.conf, self.policy)
+        self.webhook_auth = webhook_auth.WebhookAuth(self.conf, self.policy)
 
     def check(self, webhook: Webhook | None, url: str = "/v1/webhooks/a", **environ: str) -> None:
         request = webob.Request.blank(url, environ=environ)
-        credentials.hide(request.environ)
-        self.doorkeeper.check(request, webhook)
+        webhook_auth.hide(request.environ)
+        self.webhook_auth.check(request, webhook)
 
     def test_an_open_webhook_asks_nothing(self) -> None:
         for webhook in (None, Webhook(), Webhook(auth="none", secret_hash=digest(SECRET))):
             self.check(webhook)
             self.check(webhook, "/v1/webhooks/a?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
-        self.assertNotIn("auth_token", str(self.doorkeeper._keystone))
+        self.assertNotIn("auth_token", str(self.webhook_auth._keystone))
 
     @given(HEADERS, HEADERS, HEADERS)
     def test_nothing_makes_it_fail_in_another_way(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import hypothesis
 from hypothesis import strategies as st
 
+from watcher.applier.concurrency import Limits
 from watcher.applier.interrupts import Interrupts
-from watcher.applier.limits import Limits
 from watcher.tests import base
 from watcher.tests.base import PATIENCE
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The counts of a flood: events that nobody wrote down, since there were too many.
+"""The counts of a unrecorded: events that nobody wrote down, since there were too many.
 
 Such an event costs no write of its own.  What is kept here until the next second is only
 how many there were; if the process dies, a number is too small and no alarm is lost.
@@ -39,7 +39,7 @@ class _Place(NamedTuple):
     event_id: int | None
 
 
-class Flood:
+class UnrecordedEvents:
     """Counts of events without a row, written once a second by a thread of its own."""
 
     def __init__(self, database: Database) -> None:
@@ -66,7 +66,7 @@ class Flood:
             if self._thread is None and not self._stopped.is_set():
                 # Not in the constructor: a thread does not survive the fork of a
                 # server that loads the application first.
-                self._thread = threading.Thread(target=self._loop, name="flood", daemon=True)
+                self._thread = threading.Thread(target=self._loop, name="unrecorded", daemon=True)
                 self._thread.start()
             self._changed.notify()
 

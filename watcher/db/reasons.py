@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
-from watcher.db.models import Action, ActionPlan, Explanation, Review
+from watcher.db.models import Action, ActionPlan, PlanReasons, Review
 
 
 def of_actions(session: Session, actions: Iterable[Action]) -> Mapping[str, str]:
@@ -17,7 +17,7 @@ def of_actions(session: Session, actions: Iterable[Action]) -> Mapping[str, str]
     """
     plan_ids = {action.action_plan_id for action in actions}
     found = session.scalars(
-        select(Explanation.reasons).where(Explanation.action_plan_id.in_(plan_ids))
+        select(PlanReasons.reasons).where(PlanReasons.action_plan_id.in_(plan_ids))
     )
     return {uuid: reason for reasons in found for uuid, reason in reasons.items()}
 
@@ -28,11 +28,11 @@ def of_plans(
     """Plan id to what the plan changes, and the review that is due or made of it, if one is,
     for those of *plans* that tell."""
     plan_ids = [plan.id for plan in plans]
-    ended = (Review.action_plan_id == Explanation.action_plan_id) & Review.ended_at.is_not(None)
+    ended = (Review.action_plan_id == PlanReasons.action_plan_id) & Review.ended_at.is_not(None)
     found = session.execute(
-        select(Explanation.action_plan_id, Explanation.summary, Review)
+        select(PlanReasons.action_plan_id, PlanReasons.summary, Review)
         .outerjoin(Review, ended)
-        .where(Explanation.action_plan_id.in_(plan_ids))
+        .where(PlanReasons.action_plan_id.in_(plan_ids))
         .options(defer(Review.promise, raiseload=True))  # long, and nothing for users
     )
     return {plan_id: (summary, review) for plan_id, summary, review in found}
