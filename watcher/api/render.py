@@ -6,12 +6,12 @@ from typing import Any
 
 
 def aware(time: datetime.datetime | None) -> str | None:
-    """A time of the record, with its zone: when a row was created, changed or deleted."""
+    """A time with its zone: when a row was created, changed or deleted, and all of webhooks."""
     return None if time is None else f"{time.isoformat()}+00:00"
 
 
 def naive(time: datetime.datetime | None) -> str | None:
-    """A time of the domain, UTC without saying so."""
+    """A time as clients of audits and plans know it, UTC without saying so."""
     return None if time is None else time.isoformat()
 
 

@@ -255,6 +255,7 @@ class Reacted(Plans):
         session.flush()
         waiting = runs.enqueue(session, audit.id, hour, hour + datetime.timedelta(hours=2))
         waiting.coalesced_count, waiting.wait_reason = 1, runs.PLAN_ONGOING
+        waiting.errors = [{"attempt": 1, "at": "2026-01-01T10:03:00", "error": "No metrics."}]
         events = [
             models.AuditEvent(
                 audit_id=audit.id,

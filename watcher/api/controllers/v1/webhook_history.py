@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from watcher.api import paging
-from watcher.api.render import naive, uuid_of
+from watcher.api.render import aware, uuid_of
 from watcher.api.resource import Request, Resource, get
 from watcher.api.types import Time
 from watcher.common.errors import Invalid
@@ -76,7 +76,7 @@ def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
     run = event.run
     return {
         "uuid": event.uuid,
-        "received_at": naive(event.received_at),
+        "received_at": aware(event.received_at),
         "source": event.source,
         "alarm_name": event.alarm_name,
         "alarm_id": event.alarm_id,
@@ -99,17 +99,17 @@ def _run(run: AuditRun) -> dict[str, Any]:
     return {
         "uuid": run.uuid,
         "state": run.state,
-        "not_before": naive(run.not_before),
+        "not_before": aware(run.not_before),
         "wait_reason": run.wait_reason,
         "attempt": run.attempt,
         "coalesced_count": run.coalesced_count,
         "parameters": run.parameters or {},
         # Which process of it is for the log.
         "engine": run.engine.partition(":")[0] if run.engine else None,
-        "created_at": naive(run.created_at),
-        "started_at": naive(run.started_at),
-        "finished_at": naive(run.finished_at),
+        "created_at": aware(run.created_at),
+        "started_at": aware(run.started_at),
+        "finished_at": aware(run.finished_at),
         "action_plan_uuid": uuid_of(run.action_plan),
         "status_message": run.status_message,
-        "errors": run.errors or [],
+        "errors": [{**error, "at": f"{error['at']}+00:00"} for error in run.errors or []],
     }

@@ -13,7 +13,7 @@ from webob import Response
 from watcher.api import paging, webhook_definition
 from watcher.api import patch as json_patch
 from watcher.api.patch import Operation
-from watcher.api.render import aware, naive, uuid_of
+from watcher.api.render import aware, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post, reply
 from watcher.db import history, webhook_settings
 from watcher.db.models import Audit, AuditRun, Webhook
@@ -90,7 +90,7 @@ class WebhookSettings(Resource):
         return {
             **self._settings(request, audit, webhook),
             "counts": history.counts(session, audit.id),
-            "next_run_not_before": naive(not_before),
+            "next_run_not_before": aware(not_before),
             "wait_reason": reason,
             "last_run": _last_run(history.last_run(session, audit.id)),
         }
@@ -119,8 +119,8 @@ def _last_run(run: AuditRun | None) -> dict[str, Any] | None:
     return {
         "uuid": run.uuid,
         "state": run.state,
-        "started_at": naive(run.started_at),
-        "finished_at": naive(run.finished_at),
+        "started_at": aware(run.started_at),
+        "finished_at": aware(run.finished_at),
         "action_plan_uuid": uuid_of(run.action_plan),
         "status_message": run.status_message,
     }

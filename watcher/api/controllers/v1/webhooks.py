@@ -14,7 +14,7 @@ from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
 from watcher.api.intake import Intake, Message, Received
-from watcher.api.render import naive
+from watcher.api.render import aware
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.api.webhook_auth import WebhookAuth
 from watcher.common import schemas
@@ -89,7 +89,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             "parameters": dict(verdict.parameters),
             "repeated": self._was_delivered(facts, event),
             "would_join": would_join,
-            "not_before": naive(self._not_before(facts, now)) if admitted else None,
+            "not_before": aware(self._not_before(facts, now)) if admitted else None,
         }
 
     def _not_before(self, facts: Facts, now: datetime.datetime) -> datetime.datetime | None:
