@@ -2,7 +2,7 @@
 """/v1/action_plans: what the runs of audits recommend, and what is done of it."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from oslo_utils import timeutils
@@ -19,10 +19,7 @@ from watcher.db import action_plans, reasons
 from watcher.db.models import ActionPlan, Review
 from watcher.db.paging import Page
 
-_FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
-    "audit_uuid": uuids.parameter("audit_uuid"),
-    "strategy": str,
-}
+_FILTERS: Final = {"audit_uuid": str, "strategy": str}
 
 _Summaries = Mapping[int, tuple[Mapping[str, Any], Review | None]]
 """Plan id to what the plan changes, and what it did."""
@@ -33,7 +30,7 @@ class ActionPlans(Resource):
     def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
         self.authorize(request, "action_plan:get_all")
         with self.database.reader() as session:
-            rows = action_plans.list_page(session, page, **filters)
+            rows = action_plans.list_page(session, page, **uuids.of_audit(session, filters))
             return paging.collection(
                 request, "action_plans", (_short(request, row) for row in rows), page
             )
@@ -42,7 +39,7 @@ class ActionPlans(Resource):
     def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
         self.authorize(request, "action_plan:detail")
         with self.database.reader() as session:
-            rows = action_plans.list_page(session, page, **filters)
+            rows = action_plans.list_page(session, page, **uuids.of_audit(session, filters))
             summaries = reasons.of_plans(session, rows)
             return paging.collection(
                 request, "action_plans", (_full(request, row, summaries) for row in rows), page

@@ -3,7 +3,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -21,9 +21,9 @@ from watcher.db import actions, reasons
 from watcher.db.models import Action
 from watcher.db.paging import Page
 
-_FILTERS: Final = {
+_FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
     "action_plan_uuid": uuids.parameter("action_plan_uuid"),
-    "audit_uuid": uuids.parameter("audit_uuid"),
+    "audit_uuid": str,
 }
 _CHANGEABLE: Final = ("state", "status_message")
 
@@ -55,7 +55,7 @@ class Actions(Resource):
         self.authorize(request, "action:get_all")
         _check(filters)
         with self.database.reader() as session:
-            rows = actions.list_page(session, page, **filters)
+            rows = actions.list_page(session, page, **uuids.of_audit(session, filters))
             return paging.collection(
                 request, "actions", (_short(request, row) for row in rows), page
             )
@@ -65,7 +65,7 @@ class Actions(Resource):
         self.authorize(request, "action:detail")
         _check(filters)
         with self.database.reader() as session:
-            rows = actions.list_page(session, page, **filters)
+            rows = actions.list_page(session, page, **uuids.of_audit(session, filters))
             texts = _Texts.of(session, rows)
             return paging.collection(
                 request, "actions", (_full(request, row, texts) for row in rows), page

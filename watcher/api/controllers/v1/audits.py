@@ -14,6 +14,7 @@ from watcher.api.audit_definition import Definition
 from watcher.api.patch import Operation
 from watcher.api.render import naive, record, related
 from watcher.api.resource import Request, Resource, created, delete, get, patch, post
+from watcher.common.states import AuditType
 from watcher.db import audits, lookup
 from watcher.db.models import Audit
 from watcher.db.paging import Page
@@ -108,11 +109,18 @@ def _short(request: Request, audit: Audit) -> dict[str, Any]:
         "scope": audit.scope,
         "auto_trigger": audit.auto_trigger,
         "next_run_time": naive(audit.next_run_time),
-        "links": paging.links(request, "audits", audit.uuid),
+        "links": [*paging.links(request, "audits", audit.uuid), *_webhook(request, audit)],
     }
     if request.version >= (1, 2):
         body["force"] = bool(audit.force)
     return body
+
+
+def _webhook(request: Request, audit: Audit) -> list[dict[str, str]]:
+    """Where alarms for an EVENT audit go.  A link, since clients of old expect certain fields."""
+    if audit.audit_type != AuditType.EVENT:
+        return []
+    return [{"href": f"{request.application_url}/v1/webhooks/{audit.uuid}", "rel": "webhook"}]
 
 
 def _full(request: Request, audit: Audit) -> dict[str, Any]:

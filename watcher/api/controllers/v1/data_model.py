@@ -3,7 +3,6 @@
 
 from typing import Any
 
-from watcher.api import uuids
 from watcher.api.resource import Request, Resource, get
 from watcher.common.errors import Invalid, NotAcceptable, NotFound
 from watcher.db import audits
@@ -34,12 +33,10 @@ class DataModel(Resource):
                     row.pop(field, None)
         return {"context": rows}
 
-    def _known(self, audit_uuid: str) -> str:
-        """The uuid of an audit that there is.  Invalid."""
-        uuid = uuids.require(audit_uuid, "audit_uuid")
+    def _known(self, ident: str) -> str:
+        """The uuid of the audit with that uuid or name.  Invalid if there is none."""
         with self.database.reader() as session:
             try:
-                audits.get(session, uuid)
+                return audits.get(session, ident).uuid or ""
             except NotFound as error:
                 raise Invalid(f"audit_uuid: {error}") from None
-        return uuid
