@@ -233,3 +233,11 @@ class Compute(Protocol):
     def start(self, uuid: str) -> None: ...
 
     def stop(self, uuid: str) -> None: ...
+
+    def shelve(self, uuid: str) -> None:
+        """Begin to shelve a server; ends in vm_state ``shelved`` or, when it has left its host,
+        ``shelved_offloaded``."""
+
+    def delete(self, uuid: str) -> None:
+        """Begin to delete a server.  It is gone at the end or, if the service keeps deleted
+        servers for a while, in vm_state ``soft-delete``."""

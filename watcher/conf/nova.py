@@ -13,7 +13,32 @@ OPTIONS = [
         "migration_interval",
         default=5.0,
         min=0.1,
-        help="Seconds between two looks at a server that an action works on.",
+        help="Seconds between two looks at a server that migrates, is resized or stopped.",
+    ),
+    cfg.IntOpt(
+        "delete_max_retries",
+        default=15,
+        min=1,
+        help="Looks at a server that is being deleted, before its action fails.",
+    ),
+    cfg.FloatOpt(
+        "delete_interval",
+        default=1.0,
+        min=0.1,
+        help="Seconds between two looks at a server that is being deleted.",
+    ),
+    cfg.IntOpt(
+        "shelve_max_retries",
+        default=15,
+        min=1,
+        help="Looks at a server that is being shelved, before its action fails. To shelve a "
+        "server copies its disk to the image service.",
+    ),
+    cfg.FloatOpt(
+        "shelve_interval",
+        default=1.0,
+        min=0.1,
+        help="Seconds between two looks at a server that is being shelved.",
     ),
     cfg.IntOpt(
         "http_retries",

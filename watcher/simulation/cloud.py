@@ -95,6 +95,7 @@ class SimulatedCloud:
         self._began = clock()
         self._hosts = {host.hostname: host for host in scenario.hosts}
         self._servers = {server.uuid: server for server in scenario.servers}
+        self._deleted: dict[str, Server] = {}
         self._migrations: dict[str, _Migration] = {}
         self._unconfirmed: dict[str, _Migration] = {}
         self._ended = EndedMigrations()
@@ -137,7 +138,8 @@ class SimulatedCloud:
 
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
         with self._present():
-            return [self._servers[uuid] for uuid, when in self._changed.items() if when > since]
+            known = {**self._deleted, **self._servers}
+            return [known[uuid] for uuid, when in self._changed.items() if when > since]
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
         with self._present() as now:
@@ -203,10 +205,21 @@ class SimulatedCloud:
             self._begin(server, None, live=False, flavor=flavor)
 
     def start(self, uuid: str) -> None:
-        self._switch(uuid, "stopped", "active", "powering-on")
+        self._switch(uuid, ("stopped",), "active", "powering-on")
 
     def stop(self, uuid: str) -> None:
-        self._switch(uuid, "active", "stopped", "powering-off")
+        self._switch(uuid, ("active",), "stopped", "powering-off")
+
+    def shelve(self, uuid: str) -> None:
+        self._switch(uuid, ("active", "paused", "stopped"), "shelved_offloaded", "shelving")
+
+    def delete(self, uuid: str) -> None:
+        with self._present() as now:
+            self.server(uuid)
+            for work in (self._migrations, self._unconfirmed):
+                work.pop(uuid, None)
+            self._switches[uuid] = _Switch(uuid, "deleted", now, self.scenario.switch_seconds)
+            self._change(uuid, task_state="deleting")
 
     def confirm_resize(self, uuid: str) -> None:
         with self._present():
@@ -340,8 +353,7 @@ class SimulatedCloud:
             for migration in sorted(due, key=lambda move: move.due):
                 self._end(migration)
             for switch in [each for each in self._switches.values() if each.due <= now]:
-                del self._switches[switch.server]
-                self._change(switch.server, task_state=None, state=switch.state)
+                self._end_switch(switch)
             yield now
 
     def _end(self, migration: _Migration) -> None:
@@ -363,13 +375,25 @@ class SimulatedCloud:
             self._change(uuid, **room.sized(self.flavor(migration.flavor)))
         self._change(uuid, task_state=None, host=migration.destination)
 
-    def _switch(self, uuid: str, before: str, after: str, task_state: str) -> None:
+    def _switch(self, uuid: str, before: Sequence[str], after: str, task_state: str) -> None:
         with self._present() as now:
             server = self.server(uuid)
-            if server.state != before or server.task_state is not None:
-                raise CloudRefused(f"Server {uuid} is {server.state}, not {before} and at rest.")
+            if server.state not in before or server.task_state is not None:
+                raise CloudRefused(
+                    f"Server {uuid} is {server.state}, not {' or '.join(before)} and at rest."
+                )
             self._switches[uuid] = _Switch(uuid, after, now, self.scenario.switch_seconds)
             self._change(uuid, task_state=task_state)
+
+    def _end_switch(self, switch: _Switch) -> None:
+        uuid = switch.server
+        del self._switches[uuid]
+        self._change(uuid, task_state=None, state=switch.state)
+        if switch.state in ("deleted", "shelved_offloaded"):
+            self.loads.keep(switch.due - self._began, self._servers.values())
+            self._change(uuid, host="")
+        if switch.state == "deleted":
+            self._deleted[uuid] = self._servers.pop(uuid)
 
     def _power(self, hostname: str, state: str) -> None:
         """A host is up as long as its machine is on."""

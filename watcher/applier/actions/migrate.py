@@ -128,7 +128,7 @@ class Migrate(ServerAction):
             self._confirm()
 
     def _give_up(self) -> None:
-        late = f"Server {self._uuid} did not migrate within {self._patience}"
+        late = f"Server {self._uuid} did not migrate within {self._time_limit}"
         if not self._live:
             raise ActionFailed(f"{late}; a cold migration cannot be aborted and goes on.")
         server = self._abort_live()

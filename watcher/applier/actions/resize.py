@@ -63,8 +63,8 @@ class Resize(ServerAction):
         server = self._await(lambda server: server.state == "resized")
         if server is None:
             raise ActionFailed(
-                f"Server {self._uuid} was not resized within {self._patience}; a resize cannot be "
-                f"aborted and goes on."
+                f"Server {self._uuid} was not resized within {self._time_limit}; a resize cannot "
+                "be aborted and goes on."
             )
         self._complete(server, self._flavor())
 

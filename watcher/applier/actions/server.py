@@ -18,7 +18,7 @@ SERVER: Final = {
 }
 """The schema of a parameter that names a server."""
 
-_PATIENCE: Final = 3
+_IDLE_LOOKS: Final = 3
 """Looks at an idle server before we believe that what was asked for is over, if none has
 shown it under way: the service may be slow to write down that it began."""
 
@@ -45,8 +45,14 @@ class ServerAction(Action):
         return looks
 
     @property
-    def _patience(self) -> str:
-        seconds = self._most_looks * self.tools.conf.nova.migration_interval
+    def _interval(self) -> float:
+        """Seconds between two looks."""
+        interval: float = self.tools.conf.nova.migration_interval
+        return interval
+
+    @property
+    def _time_limit(self) -> str:
+        seconds = self._most_looks * self._interval
         return f"{seconds:g} seconds"
 
     def _found(self) -> Server:
@@ -64,12 +70,12 @@ class ServerAction(Action):
             LOG.warning("Request for the %s of server %s: %s", self.wish, self._uuid, error)
 
     def _looks(self) -> Iterator[Server]:
-        """The server again and again, a pause before each look, as often as patience lasts.
+        """The server again and again, a pause before each look, at most ``_most_looks`` times.
 
         That the cloud does not answer a look fails nothing.
         """
         for _ in range(self._most_looks):
-            self.tools.wait(self.tools.conf.nova.migration_interval)
+            self.tools.wait(self._interval)
             try:
                 yield self._compute.server(self._uuid)
             except CloudUnavailable as error:
@@ -85,7 +91,7 @@ class ServerAction(Action):
                 begun = True
                 continue
             looks_idle += 1
-            if reached(server) or begun or looks_idle == _PATIENCE:
+            if reached(server) or begun or looks_idle == _IDLE_LOOKS:
                 return server
         return None
 
@@ -106,7 +112,7 @@ class ServerAction(Action):
         if not any(idle(server) and server.state != "resized" for server in self._looks()):
             raise ActionFailed(
                 f"The {self.wish} of server {self._uuid} was confirmed, without effect within "
-                f"{self._patience}."
+                f"{self._time_limit}."
             )
 
     def _refuse_error(self, server: Server) -> None:

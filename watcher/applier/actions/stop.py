@@ -69,8 +69,7 @@ class Stop(ServerAction):
     @property
     def _most_looks(self) -> int:
         timeout: int = self.tools.conf["watcher_actions.stop"].timeout
-        interval: float = self.tools.conf.nova.migration_interval
-        return math.ceil(timeout / interval)
+        return math.ceil(timeout / self._interval)
 
     def _reach(self, state: str, ask: Callable[[str], None]) -> None:
         """Bring the server to a state, unless it is in it or something is being done with it."""
@@ -81,6 +80,6 @@ class Stop(ServerAction):
             self._request(ask)
         end = self._await(lambda server: server.state == state)
         if end is None:
-            raise ActionFailed(f"Server {self._uuid} was not {state} within {self._patience}.")
+            raise ActionFailed(f"Server {self._uuid} was not {state} within {self._time_limit}.")
         if end.state != state:
             raise self._failed(f"should be {state} but is {end.state.upper()} on host {end.host}.")

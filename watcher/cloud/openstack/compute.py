@@ -171,6 +171,13 @@ class Nova:
     def stop(self, uuid: str) -> None:
         self._act(uuid, "os-stop")
 
+    def shelve(self, uuid: str) -> None:
+        self._act(uuid, "shelve")
+
+    @_understood
+    def delete(self, uuid: str) -> None:
+        self._nova.delete(_path("servers", uuid), _MINIMUM)
+
     @_understood
     def abort_live_migration(self, uuid: str) -> None:
         """One that runs rather than one that waits, which nova aborts from 2.65 on."""

@@ -302,10 +302,18 @@ class Nova:
         elif action == "confirmResize":
             self._mark(ident, "confirmed")
             self.touch(ident, **{"OS-EXT-STS:vm_state": "active"})
+        elif action == "shelve":
+            after = {"OS-EXT-STS:vm_state": "shelved_offloaded", "OS-EXT-SRV-ATTR:host": None}
+            self._begin(ident, "shelving", after)
         else:
             after = {"OS-EXT-STS:vm_state": "stopped" if action == "os-stop" else "active"}
             self._begin(ident, "powering-off" if action == "os-stop" else "powering-on", after)
         return Response(status=202)
+
+    def _delete(self, request: Request, ident: str) -> Response:
+        self._present(ident)
+        self._begin(ident, "deleting", {"status": "DELETED", "OS-EXT-STS:vm_state": "deleted"})
+        return Response(status=204)
 
     def _move(self, ident: str, action: str, host: str | None) -> None:
         here = self.all[ident]["OS-EXT-SRV-ATTR:host"]
@@ -375,6 +383,7 @@ _ALLOWED = {
     "confirmResize": ("resized",),
     "os-stop": ("active",),
     "os-start": ("stopped",),
+    "shelve": ("active", "paused", "stopped", "suspended"),
 }
 
 

@@ -15,6 +15,7 @@ URLS = Map(
         Rule("/v2.1/os-migrations", endpoint="all_migrations"),
         Rule("/v2.1/servers/detail", endpoint="servers"),
         Rule("/v2.1/servers/<ident>", endpoint="server", methods=["GET"]),
+        Rule("/v2.1/servers/<ident>", endpoint="delete", methods=["DELETE"]),
         Rule("/v2.1/servers/<ident>/action", endpoint="act", methods=["POST"]),
         Rule("/v2.1/servers/<ident>/migrations", endpoint="migrations"),
         Rule("/v2.1/servers/<ident>/migrations/<int:number>", endpoint="abort", methods=["DELETE"]),

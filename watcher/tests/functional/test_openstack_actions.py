@@ -5,10 +5,13 @@ from typing import Any
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
 from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceState
+from watcher.applier.actions.delete import Delete
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.actions.resize import Resize
+from watcher.applier.actions.shelve import Shelve
 from watcher.applier.actions.stop import Stop
 from watcher.cmd import cloud
+from watcher.common.errors import NotFound
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 
@@ -69,6 +72,25 @@ class ActionsTest(base.TestCase):
         self.do(Stop)
         self.assertEqual("stopped", self.after.state)
         self.assertEqual("active", self.cloud.compute.server(self.uuid).state)
+
+    def test_shelve(self) -> None:
+        action = self.make(Shelve)
+        self.assertIsNone(action.check())
+        action.execute()
+        server = self.cloud.compute.server(self.uuid)
+        self.assertEqual(("shelved_offloaded", ""), (server.state, server.host))
+        self.assertRaises(Skip, action.check)
+        self.nova.fails[self.uuid] = "Image service is away."
+        self.nova.touch(self.uuid, **{"OS-EXT-STS:vm_state": "active"})
+        self.assertIn("Image service", str(self.assertRaises(ActionFailed, action.execute)))
+
+    def test_delete(self) -> None:
+        action = self.make(Delete)
+        self.assertIsNone(action.check())
+        action.execute()
+        self.assertRaises(NotFound, self.cloud.compute.server, self.uuid)
+        action.resume()
+        self.assertRaises(Skip, action.check)
 
     def test_change_nova_service_state(self) -> None:
         kind = ChangeNovaServiceState

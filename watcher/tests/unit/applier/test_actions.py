@@ -80,6 +80,7 @@ class ActionTestCase(base.TestCase):
         self.cloud._change(UUID, **changes)
 
     def delete(self) -> None:
+        """Whoever wanted it gone."""
         self.cloud._servers.pop(UUID, None)
         self.cloud._switches.clear()
 

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Mapping
+from typing import Any, Final
+
+from watcher.applier.actions.base import ActionFailed, Skip
+from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.common.errors import NotFound
+
+_DELETED: Final = ("soft-delete", "deleted")
+
+
+class Delete(ServerAction):
+    """Deletes a server.  It cannot be brought back by Watcher."""
+
+    name = "delete"
+    description = "Delete a server."
+    wish = "deletion"
+    schema = {
+        "type": "object",
+        "properties": {"resource_id": SERVER},
+        "required": ["resource_id"],
+        "additionalProperties": False,
+    }
+
+    def check(self) -> Mapping[str, Any] | None:
+        if self._found().state in _DELETED:
+            raise Skip(f"Server {self._uuid} is deleted already.")
+        return None
+
+    def execute(self) -> None:
+        try:
+            if idle(self._compute.server(self._uuid)):
+                self._request(self._compute.delete)
+            self._await_deletion()
+        except NotFound:
+            return  # the server is gone, whoever deleted it
+
+    def resume(self) -> None:
+        self.execute()
+
+    def _await_deletion(self) -> None:
+        """NotFound when the server is gone.
+
+        A server in ERROR may be deleted as well, so that state alone does not end the wait.
+        """
+        begun = False
+        for server in self._looks():
+            if server.state in _DELETED:
+                return
+            if not idle(server):
+                begun = True
+            elif begun:
+                raise self._failed(f"should be deleted but is {server.state.upper()}.")
+        raise ActionFailed(f"Server {self._uuid} was not deleted within {self._time_limit}.")
+
+    @property
+    def _most_looks(self) -> int:
+        looks: int = self.tools.conf.nova.delete_max_retries
+        return looks
+
+    @property
+    def _interval(self) -> float:
+        interval: float = self.tools.conf.nova.delete_interval
+        return interval
