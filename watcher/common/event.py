@@ -14,6 +14,7 @@ class Event:
     kept of it, None for all.  ``resolved`` says that all
     of it tells of the end of alarms.  ``delivery`` is what the sender repeats when it
     sends the same message again, with its kind in front; None if there is no telling.
+    ``replay_of`` is the UUID of the stored event whose message this is, if an operator sent it.
     """
 
     source: str
@@ -28,3 +29,4 @@ class Event:
     request_id: str | None = None
     resolved: bool = False
     delivery: str | None = None
+    replay_of: str | None = None

@@ -85,6 +85,7 @@ def row(
         "payload": json.dumps(event.payload) if event.stored is None else event.stored,
         "parameters": dict(parameters or {}),
         "delivery_key": _key(event.delivery or "") if kept else None,
+        "replay_of": event.replay_of,
     }
 
 

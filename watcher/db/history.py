@@ -73,6 +73,17 @@ def runs_page(session: Session, audit_id: int, page: Page) -> list[AuditRun]:
     return paging.fetch(session, wanted, page, _RUN_KEYS, _WITH_PLAN)
 
 
+def run(session: Session, audit_id: int, uuid: str) -> AuditRun:
+    """One run of an audit with its plan.  NotFound."""
+    found = None
+    if is_uuid(uuid):
+        one = _RUNS.where(AuditRun.audit_id == audit_id, AuditRun.uuid == str(uuidlib.UUID(uuid)))
+        found = session.scalars(one.options(_WITH_PLAN)).first()
+    if found is None:
+        raise NotFound(f"There is no run {uuid[:63]} of this audit.")
+    return found
+
+
 def next_run(
     session: Session, audit: Audit, webhook: Webhook, now: datetime.datetime
 ) -> tuple[datetime.datetime | None, str | None]:

@@ -321,6 +321,8 @@ class AuditEvent(Base):
     delivery_key: Mapped[str | None] = mapped_column(String(64))
     """What the sender repeats when it sends the same message again, hashed."""
     deliveries: Mapped[int] = mapped_column(default=1)
+    replay_of: Mapped[str | None] = mapped_column(String(36))
+    """UUID of the event whose message an operator sent once more; it may be gone."""
 
     run: Mapped[AuditRun | None] = relationship(lazy="raise")
 

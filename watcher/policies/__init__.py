@@ -51,6 +51,12 @@ _OPERATIONS = {
         ("get", "GET", "/{ident}", "Show one {one}, what came to it and what became of that."),
         _UPDATE,
         ("preview", "POST", "/{ident}/preview", "Show what a message would do, without doing it."),
+        (
+            "replay",
+            "POST",
+            "/{ident}/events/{event_uuid}/replay",
+            "Let the message of an event trigger its audit once more.",
+        ),
     ),
 }
 _ALSO = {
@@ -58,6 +64,7 @@ _ALSO = {
         ("GET", "/{ident}/events"),
         ("GET", "/{ident}/events/{event_uuid}"),
         ("GET", "/{ident}/runs"),
+        ("GET", "/{ident}/runs/{run_uuid}"),
     ),
     "webhook:update": (("POST", "/{ident}/secret"), ("DELETE", "/{ident}/secret")),
 }

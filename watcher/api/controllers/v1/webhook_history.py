@@ -71,6 +71,13 @@ class WebhookHistory(Resource):
             items = map(_run, rows)
             return paging.collection(request, "runs", items, page, below=f"webhooks/{audit.uuid}/")
 
+    @get("{audit_ident}/runs/{run_uuid}")
+    def run(self, request: Request, audit_ident: str, run_uuid: str) -> dict[str, Any]:
+        self.authorize(request, "webhook:get")
+        with self.database.reader() as session:
+            audit, _webhook = webhook_settings.get(session, audit_ident)
+            return _run(history.run(session, audit.id, run_uuid))
+
 
 def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
     run = event.run
@@ -88,6 +95,7 @@ def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
         "decision": event.decision,
         "decision_reason": event.decision_reason,
         "deliveries": event.deliveries,
+        "replay_of": event.replay_of,
         "parameters": event.parameters or {},
         "run_uuid": run.uuid if run else None,
         "action_plan_uuid": uuid_of(run.action_plan) if run else None,

@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import json
 import logging
 from typing import Any
 
@@ -24,6 +25,7 @@ from watcher.common.states import Decision
 from watcher.common.webhook import Facts, due
 from watcher.db import events, history, webhook_settings, webhooks
 from watcher.db.lookup import is_uuid
+from watcher.db.models import AuditEvent
 from watcher.webhooks import admission, credentials, parsers, payloads
 
 LOG = log.getLogger(__name__)
@@ -61,12 +63,21 @@ class Webhooks(WebhookSettings, WebhookHistory):
         received = self._intake.receive(
             Message(audit_ident, event, now), lambda facts: self._webhook_auth.check(request, facts)
         )
-        _log(received, event)
-        if received.decision == Decision.REJECTED:
-            raise Invalid(received.sentence)
-        if received.news:
-            self.decision_engine.ring(received.facts.audit_uuid)
-        return _accepted(request, received)
+        return self._respond(request, received, event)
+
+    @post("{audit_ident}/events/{event_uuid}/replay", status=202)
+    def replay(self, request: Request, audit_ident: str, event_uuid: str) -> Response:
+        """The message of an event once more, under the settings of now: a new event.
+
+        Its sender was checked when it came, so this asks for the operator alone.
+        """
+        self.authorize(request, "webhook:replay")
+        now = timeutils.utcnow()
+        with self.database.reader() as session:
+            audit, _webhook = webhook_settings.get(session, audit_ident)
+            event = _replay(history.event(session, audit.id, event_uuid), request)
+        message = Message(audit.uuid or "", event, now)
+        return self._respond(request, self._intake.receive(message, lambda facts: None), event)
 
     @post("{audit_ident}/preview", any_query=True)
     def preview(self, request: Request, audit_ident: str) -> dict[str, Any]:
@@ -91,6 +102,14 @@ class Webhooks(WebhookSettings, WebhookHistory):
             "would_join": would_join,
             "not_before": aware(self._not_before(facts, now)) if admitted else None,
         }
+
+    def _respond(self, request: Request, received: Received, event: Event) -> Response:
+        _log(received, event)
+        if received.decision == Decision.REJECTED:
+            raise Invalid(received.sentence)
+        if received.news:
+            self.decision_engine.ring(received.facts.audit_uuid)
+        return _accepted(request, received)
 
     def _not_before(self, facts: Facts, now: datetime.datetime) -> datetime.datetime | None:
         with self.database.reader() as session:
@@ -125,8 +144,29 @@ class Webhooks(WebhookSettings, WebhookHistory):
 
 def _understood(event: Event) -> dict[str, Any]:
     shown = dataclasses.asdict(event)
-    del shown["stored"]
+    del shown["stored"], shown["replay_of"]
     return shown
+
+
+def _replay(row: AuditEvent, request: Request) -> Event:
+    """The event of a stored message.  Invalid if only the beginning of that was kept.
+
+    It is another delivery each time, unless the request for it says that it is the same.
+    """
+    payload = None if row.payload is None else json.loads(row.payload)
+    if isinstance(payload, dict) and payloads.CUT in payload:
+        raise Invalid(
+            "event: it cannot be replayed, for only the beginning of its message was kept; "
+            "[webhooks] max_stored_payload says how much is."
+        )
+    key = request.headers.get("Idempotency-Key")
+    return dataclasses.replace(
+        parsers.parse(payload, {}),
+        stored=row.payload,
+        request_id=row.request_id,
+        delivery=f"replay:{row.uuid}:{key}" if key else None,
+        replay_of=row.uuid,
+    )
 
 
 def _decoded(body: bytes) -> Any:

@@ -60,6 +60,9 @@ class StormTest(ApiTestCase):
         shown = self.request(path).json["payload"]
         self.assertEqual(GROUP["alerts"][0], shown["alerts"][0])
         self.assertIn("are kept", shown["watcher_cut"])
+        refused = self.request(f"{path}/replay", "POST")
+        self.assertEqual(400, refused.status_int)
+        self.assertIn("max_stored_payload", refused.text)
 
     def test_a_body_that_is_refused_is_counted(self) -> None:
         written = threading.Event()

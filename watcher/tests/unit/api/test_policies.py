@@ -51,8 +51,8 @@ class PairsTestCase(TestCase):
         self.assertEqual(rules().keys(), served)
 
     def test_as_many_as_agreed(self) -> None:
-        self.assertEqual(46, len(rules()))
-        self.assertEqual(44, len(list(policies.list_rules())))
+        self.assertEqual(48, len(rules()))
+        self.assertEqual(45, len(list(policies.list_rules())))
 
 
 class NobodyTestCase(KeystoneTestCase):
