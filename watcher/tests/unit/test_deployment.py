@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files below ``etc/`` and at the top with which Watcher is deployed."""
+
+import configparser
+import importlib.util
+import pathlib
+import re
+import runpy
+import shutil
+import subprocess
+from importlib.metadata import distribution
+
+import yaml
+
+from watcher import conf, rpc
+from watcher.tests import base
+
+ROOT = pathlib.Path(__file__).parents[3]
+PREFIX = "/opt/watcher/"
+
+
+class TestUnits(base.TestCase):
+    """Units of systemd."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.units = {}
+        for path in sorted((ROOT / "etc" / "systemd").glob("*.service")):
+            unit = configparser.ConfigParser(strict=True, interpolation=None)
+            unit.optionxform = str  # type: ignore[assignment,method-assign]
+            unit.read_string(path.read_text())
+            self.units[path.stem] = unit
+
+    def test_each_service_has_one(self) -> None:
+        scripts = {
+            point.name
+            for point in distribution("python-watcher").entry_points
+            if point.group == "console_scripts"
+        }
+        for name in ("watcher-api", "watcher-decision-engine", "watcher-applier"):
+            program = self.units[name]["Service"]["ExecStart"]
+            self.assertEqual(f"{PREFIX}bin/{name}", program)
+            self.assertIn(name, scripts)
+
+    def test_what_they_name_is_installed(self) -> None:
+        for unit in self.units.values():
+            for path in re.findall(f"{PREFIX}(etc/\\S+)", unit["Service"]["ExecStart"]):
+                self.assertTrue((ROOT / path).is_file(), path)
+
+    def test_a_stop_leaves_time_for_a_graceful_one(self) -> None:
+        for unit in self.units.values():
+            self.assertGreater(int(unit["Service"]["TimeoutStopSec"]), 60)
+
+    def test_systemd_takes_them(self) -> None:
+        analyze = shutil.which("systemd-analyze")
+        if analyze is None:
+            self.skipTest("systemd-analyze is not installed")
+        for path in sorted((ROOT / "etc" / "systemd").glob("*.service")):
+            command = [analyze, "verify", "--man=no", str(path)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            found = [line for line in done.stderr.splitlines() if path.name in line]
+            self.assertEqual([], [line for line in found if "is not executable" not in line])
+
+
+class TestServers(base.TestCase):
+    """Configurations of WSGI servers."""
+
+    def test_gunicorn(self) -> None:
+        settings = runpy.run_path(str(ROOT / "etc" / "gunicorn" / "watcher.conf.py"))
+        module, _, name = settings["wsgi_app"].partition(":")
+        self.assertEqual("application", name)
+        self.assertIsNotNone(importlib.util.find_spec(module))
+
+    def test_uwsgi(self) -> None:
+        parser = configparser.ConfigParser(inline_comment_prefixes=None, interpolation=None)
+        parser.read(ROOT / "etc" / "uwsgi" / "watcher.ini")
+        self.assertIsNotNone(importlib.util.find_spec(parser["uwsgi"]["module"]))
+
+
+class TestContainers(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+    def test_options_that_the_environment_sets_exist(self) -> None:
+        settings = conf.load(config_files=[])
+        rpc.transport(settings)  # registers its own
+        groups = ("DEFAULT", "DATABASE", "API", "METRICS", "WATCHER_DATASOURCES")
+        environment = self.compose["services"]["api"]["environment"]
+        for name in environment:
+            group, option = name.removeprefix("OS_").split("__")
+            if group in groups:
+                section = settings if group == "DEFAULT" else settings[group.lower()]
+                self.assertIn(option.lower(), section, name)
+            else:
+                self.assertIn(group, ("KEYSTONE_AUTHTOKEN", "WATCHER_CLIENTS_AUTH"))
+
+    def test_each_service_runs_a_program_of_ours(self) -> None:
+        scripts = {point.name for point in distribution("python-watcher").entry_points}
+        commands = {
+            each["command"][0]
+            for each in self.compose["services"].values()
+            if each.get("image") == "watcher"
+        }
+        self.assertLessEqual(commands, scripts)
+        self.assertIn("watcher-applier", commands)
