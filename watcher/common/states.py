@@ -21,6 +21,10 @@ def sources(table: Transitions, target: str) -> frozenset[str]:
     return frozenset(state for state, followers in table.items() if target in followers)
 
 
+DELETED: Final = "DELETED"
+"""The state of audits, action plans and actions that are soft-deleted."""
+
+
 class AuditType:
     ONESHOT: Final = "ONESHOT"
     CONTINUOUS: Final = "CONTINUOUS"
@@ -36,7 +40,7 @@ class AuditState:
     FAILED: Final = "FAILED"
     CANCELLED: Final = "CANCELLED"
     SUSPENDED: Final = "SUSPENDED"
-    DELETED: Final = "DELETED"
+    DELETED: Final = DELETED
 
     ALL: Final = (PENDING, ONGOING, SUCCEEDED, FAILED, CANCELLED, SUSPENDED, DELETED)
 
@@ -46,6 +50,15 @@ class AuditState:
         SUSPENDED=[ONGOING],
     )
     """What PATCH may do.  Progress (ONGOING, SUCCEEDED, FAILED) is the engine's to report."""
+
+    BY_ENGINE: Final = _table(
+        PENDING=[ONGOING, SUCCEEDED, CANCELLED],
+        ONGOING=[ONGOING, SUCCEEDED, FAILED, CANCELLED],
+        SUCCEEDED=[ONGOING, CANCELLED],
+        FAILED=[ONGOING, CANCELLED],
+        SUSPENDED=[CANCELLED],
+    )
+    """What runs make of their audits; CANCELLED, too, when a strategy is no longer installed."""
 
     DELETABLE: Final = frozenset({SUCCEEDED, FAILED, CANCELLED, SUSPENDED})
 
@@ -91,7 +104,7 @@ class PlanState:
     CANCELLING: Final = "CANCELLING"
     CANCELLED: Final = "CANCELLED"
     SUPERSEDED: Final = "SUPERSEDED"
-    DELETED: Final = "DELETED"
+    DELETED: Final = DELETED
 
     ALL: Final = (
         RECOMMENDED,
@@ -133,7 +146,7 @@ class ActionState:
     SKIPPED: Final = "SKIPPED"
     CANCELLING: Final = "CANCELLING"
     CANCELLED: Final = "CANCELLED"
-    DELETED: Final = "DELETED"
+    DELETED: Final = DELETED
 
     ALL: Final = (
         PENDING,

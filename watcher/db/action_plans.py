@@ -5,16 +5,16 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from watcher.common.errors import Invalid, NotFound
-from watcher.common.states import ActionState, PlanState, sources
+from watcher.common.states import ActionState, PlanState
 from watcher.db import counters, models, paging, starts
 from watcher.db.lookup import identified
 from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, PlanReasons, Strategy
 from watcher.db.paging import Page
-from watcher.db.transitions import move
+from watcher.db.transitions import move, soft_delete
 
 _WITH_RELATED = (
     select(ActionPlan)
@@ -132,32 +132,29 @@ def change_state(session: Session, plan: ActionPlan, state: str) -> None:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
     if state == PlanState.PENDING:
         starts.take_turn(session)
-    if not move(session, ActionPlan, plan.id, PlanState.BY_USER, state, ActionPlan.deleted == 0):
+    live = (ActionPlan.id == plan.id, ActionPlan.deleted == 0)
+    if not move(session, ActionPlan, PlanState.BY_USER, state, *live):
         plan = get(session, plan.uuid or "")
         allowed = ", ".join(sorted(PlanState.BY_USER.get(plan.state or "", ()))) or "none"
         raise Invalid(
             f"state: State transition not allowed: {plan.state} -> {state}; allowed: {allowed}."
         )
     if state == PlanState.CANCELLED:
-        session.execute(
-            update(Action)
-            .where(Action.action_plan_id == plan.id, Action.state == ActionState.PENDING)
-            .values(state=ActionState.CANCELLED)
-            .execution_options(synchronize_session=False)
-        )
+        cancel_actions(session, Action.action_plan_id == plan.id)
+
+
+def cancel_actions(session: Session, of_plans: ColumnElement[bool]) -> None:
+    """Cancel the actions of plans that never begin."""
+    waiting = Action.state == ActionState.PENDING
+    move(session, Action, ActionState.BY_ENGINE, ActionState.CANCELLED, waiting, of_plans)
 
 
 def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
     """Soft-delete a plan with its actions and indicators.  Invalid while it is under way."""
-    deletable = (ActionPlan.deleted == 0) & ActionPlan.state.in_(PlanState.DELETABLE)
+    deletable = ActionPlan.state.in_(PlanState.DELETABLE)
     with counters.preserved(session, ActionPlan.__table__, ActionPlan.id == plan.id):
-        deleted = session.execute(
-            update(ActionPlan)
-            .where(ActionPlan.id == plan.id, deletable)
-            .values(state=PlanState.DELETED, deleted=plan.id, deleted_at=now)
-            .execution_options(synchronize_session=False)
-        )
-    if deleted.rowcount != 1:  # type: ignore[attr-defined]
+        deleted = soft_delete(session, ActionPlan, now, ActionPlan.id == plan.id, deletable)
+    if not deleted:
         plan = get(session, plan.uuid or "")
         raise Invalid(
             f"Couldn't delete when state is '{plan.state}'; "
@@ -165,18 +162,8 @@ def delete(session: Session, plan: ActionPlan, now: datetime.datetime) -> None:
         )
     actions = Action.action_plan_id == plan.id
     with counters.preserved(session, Action.__table__, actions):
-        session.execute(
-            update(Action)
-            .where(actions, Action.deleted == 0)
-            .values(state=ActionState.DELETED, deleted=Action.id, deleted_at=now)
-            .execution_options(synchronize_session=False)
-        )
-    session.execute(
-        update(EfficacyIndicator)
-        .where(EfficacyIndicator.action_plan_id == plan.id, EfficacyIndicator.deleted == 0)
-        .values(deleted=EfficacyIndicator.id, deleted_at=now)
-        .execution_options(synchronize_session=False)
-    )
+        soft_delete(session, Action, now, actions)
+    soft_delete(session, EfficacyIndicator, now, EfficacyIndicator.action_plan_id == plan.id)
 
 
 def replace_recommended(
@@ -192,15 +179,19 @@ def expire(session: Session, before: datetime.datetime, now: datetime.datetime) 
 
 
 def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> Sequence[int]:
-    if PlanState.RECOMMENDED not in sources(PlanState.BY_ENGINE, state):
-        raise ValueError(f"A RECOMMENDED plan cannot become {state}")
     recommended = (ActionPlan.state == PlanState.RECOMMENDED) & (ActionPlan.deleted == 0)
     plan_ids = session.scalars(select(ActionPlan.id).where(recommended, condition)).all()
     return [
         plan_id
         for plan_id in plan_ids
         if move(
-            session, ActionPlan, plan_id, PlanState.BY_ENGINE, state, recommended, updated_at=now
+            session,
+            ActionPlan,
+            PlanState.BY_ENGINE,
+            state,
+            ActionPlan.id == plan_id,
+            recommended,
+            updated_at=now,
         )
     ]
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.errors import Conflict, Invalid, NotFound
@@ -12,7 +12,7 @@ from watcher.db import paging
 from watcher.db.messages import LENGTH
 from watcher.db.models import Action, ActionDescription, ActionPlan, Audit
 from watcher.db.paging import Page
-from watcher.db.transitions import move
+from watcher.db.transitions import move, update_rows
 
 _WITH_PLAN = select(Action).outerjoin(Action.action_plan).where(Action.deleted == 0)
 _PLAN = contains_eager(Action.action_plan).load_only(
@@ -61,12 +61,12 @@ def skip(session: Session, action: Action, reason: str | None) -> None:
     Conflict unless it is PENDING, in a plan that has not begun.
     """
     message = _message(reason)
-    if not _retell(session, action, message) and not move(
+    if not _change_reason(session, action, message) and not move(
         session,
         Action,
-        action.id,
         ActionState.BY_USER,
         ActionState.SKIPPED,
+        Action.id == action.id,
         exists().where(ActionPlan.id == Action.action_plan_id, ActionPlan.state.in_(_SKIPPABLE_IN)),
         Action.deleted == 0,
         status_message=message,
@@ -81,20 +81,15 @@ def skip(session: Session, action: Action, reason: str | None) -> None:
 
 def explain(session: Session, action: Action, reason: str | None) -> None:
     """Give the reason why a user skipped an action.  Conflict unless it is SKIPPED."""
-    if not _retell(session, action, _message(reason)):
+    if not _change_reason(session, action, _message(reason)):
         raise Conflict(
             f"status_message: can be given to actions that are SKIPPED; this one is {action.state}."
         )
 
 
-def _retell(session: Session, action: Action, message: str) -> bool:
-    retold = session.execute(
-        update(Action)
-        .where(Action.id == action.id, Action.state == ActionState.SKIPPED, Action.deleted == 0)
-        .values(status_message=message)
-        .execution_options(synchronize_session=False)
-    )
-    return retold.rowcount == 1  # type: ignore[attr-defined, no-any-return]
+def _change_reason(session: Session, action: Action, message: str) -> bool:
+    skipped = (Action.id == action.id, Action.state == ActionState.SKIPPED, Action.deleted == 0)
+    return update_rows(session, Action, *skipped, status_message=message) == 1
 
 
 def _message(reason: str | None) -> str:

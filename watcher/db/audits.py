@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common import schedule
@@ -15,7 +15,7 @@ from watcher.db import paging, reviews, runs
 from watcher.db.lookup import identified, related_to
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.paging import Page
-from watcher.db.transitions import move
+from watcher.db.transitions import move, soft_delete
 
 _WITH_RELATED = (
     select(Audit).outerjoin(Audit.goal).outerjoin(Audit.strategy).where(Audit.deleted == 0)
@@ -99,19 +99,14 @@ def change(
 
 def delete(session: Session, audit: Audit, now: datetime.datetime) -> None:
     """Soft-delete an audit; its name is free again.  Invalid while it may still run."""
-    deleted = session.execute(
-        update(Audit)
-        .where(Audit.id == audit.id, Audit.deleted == 0, Audit.state.in_(AuditState.DELETABLE))
-        .values(state=AuditState.DELETED, deleted=audit.id, deleted_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    if deleted.rowcount != 1:  # type: ignore[attr-defined]
+    deletable = Audit.state.in_(AuditState.DELETABLE)
+    if not soft_delete(session, Audit, now, Audit.id == audit.id, deletable):
         audit = get(session, audit.uuid or "")
         raise Invalid(
             f"Couldn't delete when state is '{audit.state}'; "
             f"allowed are {', '.join(sorted(AuditState.DELETABLE))}."
         )
-    runs.cancel_waiting(session, audit.id, now, "The audit is DELETED.")
+    runs.cancel_waiting(session, AuditRun.audit_id == audit.id, now, "The audit is DELETED.")
 
 
 def _trust(session: Session, audit: Audit) -> None:
@@ -133,14 +128,16 @@ def _check_name(session: Session, audit: Audit) -> None:
 def _change_state(session: Session, audit: Audit, state: str, now: datetime.datetime) -> None:
     if state not in AuditState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(AuditState.ALL)}.")
-    if not move(session, Audit, audit.id, AuditState.BY_USER, state, Audit.deleted == 0):
+    live = (Audit.id == audit.id, Audit.deleted == 0)
+    if not move(session, Audit, AuditState.BY_USER, state, *live):
         audit = get(session, audit.uuid or "")
         allowed = ", ".join(sorted(AuditState.BY_USER.get(audit.state or "", ()))) or "none"
         raise Invalid(
             f"state: State transition not allowed: {audit.state} -> {state}; allowed: {allowed}."
         )
     if state == AuditState.CANCELLED:
-        runs.cancel_waiting(session, audit.id, now, "The audit is CANCELLED.")
+        of_audit = AuditRun.audit_id == audit.id
+        runs.cancel_waiting(session, of_audit, now, "The audit is CANCELLED.")
     elif state == AuditState.ONGOING:
         _resume(session, audit, now)
 

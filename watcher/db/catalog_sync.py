@@ -10,12 +10,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
-from watcher.db import models
+from watcher.common.states import AuditState, AuditType, PlanState
+from watcher.db import action_plans, models, runs
 from watcher.db.models import Action, ActionPlan, Audit, AuditRun, AuditTemplate
+from watcher.db.transitions import move, update_rows
 
 Wanted = Mapping[str, Mapping[str, Any]]
 """Column values by name."""
@@ -47,11 +48,8 @@ def remove(session: Session, rows: Sequence[Named], now: datetime.datetime) -> N
             why = f"The strategy '{row.name}' is no longer installed."
             _cancel_audits(session, Audit.strategy_id == row.id, why, now)
             _cancel_plans(session, row.id, why)
-            session.execute(
-                update(AuditTemplate)
-                .where(AuditTemplate.strategy_id == row.id, AuditTemplate.deleted == 0)
-                .values(strategy_id=None)
-            )
+            of_it = (AuditTemplate.strategy_id == row.id, AuditTemplate.deleted == 0)
+            update_rows(session, AuditTemplate, *of_it, strategy_id=None)
     session.flush()
 
 
@@ -65,20 +63,15 @@ def _cancel_audits(
             Audit.audit_type == audit_type,
             Audit.state.not_in(AuditState.OVER[audit_type]),
         )
-        session.execute(
-            update(AuditRun)
-            .where(
-                AuditRun.audit_id.in_(select(Audit.id).where(*unfinished)),
-                AuditRun.state == RunState.QUEUED,
-            )
-            .values(state=RunState.CANCELLED, finished_at=now, status_message=why)
-            .execution_options(synchronize_session=False)
-        )
-        session.execute(
-            update(Audit)
-            .where(*unfinished)
-            .values(state=AuditState.CANCELLED, status_message=why)
-            .execution_options(synchronize_session=False)
+        of_them = AuditRun.audit_id.in_(select(Audit.id).where(*unfinished))
+        runs.cancel_waiting(session, of_them, now, why)
+        move(
+            session,
+            Audit,
+            AuditState.BY_ENGINE,
+            AuditState.CANCELLED,
+            *unfinished,
+            status_message=why,
         )
 
 
@@ -89,18 +82,14 @@ def _cancel_plans(session: Session, strategy_id: int, why: str) -> None:
         ActionPlan.deleted == 0,
         ActionPlan.state == PlanState.RECOMMENDED,
     )
-    session.execute(
-        update(Action)
-        .where(
-            Action.action_plan_id.in_(select(ActionPlan.id).where(*recommended)),
-            Action.state == ActionState.PENDING,
-        )
-        .values(state=ActionState.CANCELLED)
-        .execution_options(synchronize_session=False)
+    action_plans.cancel_actions(
+        session, Action.action_plan_id.in_(select(ActionPlan.id).where(*recommended))
     )
-    session.execute(
-        update(ActionPlan)
-        .where(*recommended)
-        .values(state=PlanState.CANCELLED, status_message=why)
-        .execution_options(synchronize_session=False)
+    move(
+        session,
+        ActionPlan,
+        PlanState.BY_ENGINE,
+        PlanState.CANCELLED,
+        *recommended,
+        status_message=why,
     )

@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.errors import LostClaim
@@ -20,7 +20,7 @@ from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import counters, inbox, runs
 from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
-from watcher.db.transitions import move
+from watcher.db.transitions import move, update_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +49,9 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     if not move(
         session,
         AuditRun,
-        run_id,
         RunState.BY_ENGINE,
         RunState.ONGOING,
+        AuditRun.id == run_id,
         runs.due_at(now),
         engine=lease.engine,
         lease_expires_at=now + lease.duration,
@@ -120,23 +120,18 @@ def take_over(
 
     None if another engine was faster, or the audit no longer runs.
     """
-    taken = session.execute(
-        update(AuditRun)
-        .where(
-            AuditRun.id == run_id,
-            AuditRun.state == RunState.ONGOING,
-            AuditRun.lease_expires_at < now if end is None else AuditRun.lease_expires_at == end,
-        )
-        .values(
-            engine=lease.engine,
-            lease_expires_at=now + lease.duration,
-            started_at=now,
-            attempt=AuditRun.attempt + 1,
-            deaths=AuditRun.deaths + 1,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    if taken.rowcount != 1:  # type: ignore[attr-defined]
+    if not update_rows(
+        session,
+        AuditRun,
+        AuditRun.id == run_id,
+        AuditRun.state == RunState.ONGOING,
+        AuditRun.lease_expires_at < now if end is None else AuditRun.lease_expires_at == end,
+        engine=lease.engine,
+        lease_expires_at=now + lease.duration,
+        started_at=now,
+        attempt=AuditRun.attempt + 1,
+        deaths=AuditRun.deaths + 1,
+    ):
         return None
     counters.add_take_over(session, counters.RUN)
     run, _ = _load(session, run_id)
@@ -146,15 +141,13 @@ def take_over(
 
 def extend(session: Session, run_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
     """Keep the claims on those runs for one more lease."""
-    session.execute(
-        update(AuditRun)
-        .where(
-            AuditRun.id.in_(run_ids),
-            AuditRun.state == RunState.ONGOING,
-            AuditRun.engine == lease.engine,
-        )
-        .values(lease_expires_at=now + lease.duration)
-        .execution_options(synchronize_session=False)
+    update_rows(
+        session,
+        AuditRun,
+        AuditRun.id.in_(run_ids),
+        AuditRun.state == RunState.ONGOING,
+        AuditRun.engine == lease.engine,
+        lease_expires_at=now + lease.duration,
     )
 
 
@@ -167,13 +160,8 @@ def settle(
     dropped, and the run has ended here: a suspended audit's goes back into the
     queue, any other's is CANCELLED.
     """
-    settled = session.execute(
-        update(Audit)
-        .where(Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)
-        .values(state=state, **values)
-        .execution_options(synchronize_session=False)
-    )
-    if settled.rowcount == 1:  # type: ignore[attr-defined]
+    ongoing = (Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)
+    if move(session, Audit, AuditState.BY_ENGINE, state, *ongoing, **values):
         return True
     _end_unwanted(session, run, now)
     return False
@@ -242,17 +230,15 @@ def put_back(
         return
     finish(session, run, RunState.CANCELLED, now, status_message, error=error)
     inbox.give_back(session, run)
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.id == successor.id)
-        .values(
-            attempt=attempt,
-            deaths=deaths,
-            errors=errors,
-            not_before=max(not_before, successor.not_before),
-            queued_at=now,
-        )
-        .execution_options(synchronize_session=False)
+    update_rows(
+        session,
+        AuditRun,
+        AuditRun.id == successor.id,
+        attempt=attempt,
+        deaths=deaths,
+        errors=errors,
+        not_before=max(not_before, successor.not_before),
+        queued_at=now,
     )
     runs.backdate(session, successor.id, run.created_at)
 
@@ -278,9 +264,9 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
     if not move(
         session,
         AuditRun,
-        run.id,
         RunState.BY_ENGINE,
         state,
+        AuditRun.id == run.id,
         AuditRun.engine == run.engine,
         AuditRun.attempt == run.attempt,  # the same engine may have claimed it anew
         **values,
@@ -330,34 +316,32 @@ def _start(
 ) -> AuditRun | None:
     """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
     audit = run.audit
+    runnable = (
+        Audit.id == audit.id,
+        Audit.deleted == 0,
+        Audit.state.in_(AuditState.RUNNABLE.get(audit.audit_type or "", ())),
+    )
     ended = _ended_by_now(session, audit, now)
     if ended:
         state, why = ended
-        session.execute(
-            update(Audit)
-            .where(Audit.id == audit.id, Audit.state.in_(_runnable(audit)))
-            .values(state=state, status_message=why)
-            .execution_options(synchronize_session=False)
-        )
+        move(session, Audit, AuditState.BY_ENGINE, state, *runnable, status_message=why)
         finish(session, run, RunState.CANCELLED, now, why)
         session.refresh(run, ["state"])
         return run
-    started = session.execute(
-        update(Audit)
-        .where(Audit.id == audit.id, Audit.deleted == 0, Audit.state.in_(_runnable(audit)))
-        .values(state=AuditState.ONGOING, hostname=lease.host, status_message=None)
-        .execution_options(synchronize_session=False)
-    )
-    if started.rowcount == 1:  # type: ignore[attr-defined]
+    if move(
+        session,
+        Audit,
+        AuditState.BY_ENGINE,
+        AuditState.ONGOING,
+        *runnable,
+        hostname=lease.host,
+        status_message=None,
+    ):
         if audit.audit_type == AuditType.EVENT:
             inbox.join(session, run)
         return run
     _end_unwanted(session, run, now)
     return None
-
-
-def _runnable(audit: Audit) -> frozenset[str]:
-    return AuditState.RUNNABLE.get(audit.audit_type or "", frozenset())
 
 
 def _ended_by_now(session: Session, audit: Audit, now: datetime.datetime) -> tuple[str, str] | None:

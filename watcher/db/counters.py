@@ -18,13 +18,11 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
     FromClause,
     case,
     func,
     insert,
     select,
-    update,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased
@@ -33,11 +31,10 @@ from sqlalchemy.sql.functions import FunctionElement
 from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
 from watcher.db import marks
 from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, Strategy, Tally
+from watcher.db.transitions import Queryable, update_rows
 
 Counts = collections.Counter[tuple[str, ...]]
 """How often, or how many milliseconds, by what is counted and its labels."""
-
-Queryable = Session | Connection
 
 EVENTS: Final = "events"
 """By source, decision and reason."""
@@ -220,10 +217,7 @@ def add(queryable: Queryable, counts: Counts) -> None:
         if value == 0:
             continue
         name = json.dumps(labels, ensure_ascii=False)
-        grown = queryable.execute(
-            update(Tally).where(Tally.name == name).values(value=Tally.value + value)
-        )
-        if grown.rowcount == 0:  # type: ignore[attr-defined]
+        if not update_rows(queryable, Tally, Tally.name == name, value=Tally.value + value):
             queryable.execute(insert(Tally).values(name=name, value=value))
 
 

@@ -30,6 +30,7 @@ from watcher.db import runs, webhooks
 from watcher.db.events import AUDIT_CANCELLED, same
 from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
 from watcher.db.session import Lost
+from watcher.db.transitions import update_rows
 
 _CHUNK: Final = 1000
 """Events that one statement names."""
@@ -102,12 +103,7 @@ def give_back(session: Session, run: AuditRun) -> None:
     ).all()
     if not decisions:
         return
-    session.execute(
-        update(AuditEvent)
-        .where(AuditEvent.run_id == run.id)
-        .values(run_id=None, inbox=run.audit_id)
-        .execution_options(synchronize_session=False)
-    )
+    update_rows(session, AuditEvent, AuditEvent.run_id == run.id, run_id=None, inbox=run.audit_id)
     runs.count_coalesced(session, run.id, (Decision.QUEUED in decisions) - len(decisions))
 
 
@@ -136,20 +132,17 @@ def _give(
     """Take events out of the inbox, for a run.  Lost if another engine has taken one of them."""
     for start in range(0, len(event_ids), _CHUNK):
         ids = event_ids[start : start + _CHUNK]
-        given = session.execute(
-            update(AuditEvent)
-            .where(AuditEvent.id.in_(ids), AuditEvent.inbox == audit_id)
-            .values(
-                run_id=run_id,
-                inbox=None,
-                decision=case(
-                    (AuditEvent.decision == Decision.ACCEPTED, decision),
-                    else_=AuditEvent.decision,
-                ),
-            )
-            .execution_options(synchronize_session=False)
+        undecided = AuditEvent.decision == Decision.ACCEPTED
+        given = update_rows(
+            session,
+            AuditEvent,
+            AuditEvent.id.in_(ids),
+            AuditEvent.inbox == audit_id,
+            run_id=run_id,
+            inbox=None,
+            decision=case((undecided, decision), else_=AuditEvent.decision),
         )
-        if given.rowcount != len(ids):  # type: ignore[attr-defined]
+        if given != len(ids):
             raise Lost
 
 

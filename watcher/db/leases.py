@@ -10,7 +10,7 @@ actions compares the holder, so a process that lost a plan cannot write it any m
 import datetime
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import PlanState
@@ -18,7 +18,7 @@ from watcher.db import counters
 from watcher.db.claims import Lease
 from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
-from watcher.db.transitions import move
+from watcher.db.transitions import move, update_rows
 
 _IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
 
@@ -70,9 +70,9 @@ def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) 
     claimed = move(
         session,
         ActionPlan,
-        plan_id,
         PlanState.BY_ENGINE,
         PlanState.ONGOING,
+        ActionPlan.id == plan_id,
         ActionPlan.deleted == 0,
         hostname=lease.host,
         # Why it was not started automatically is over; what it leaves undone is not.
@@ -80,7 +80,7 @@ def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) 
     )
     if claimed:
         _insert(session, plan_id, lease, now)
-    return claimed
+    return bool(claimed)
 
 
 def left_undone(session: Session, plan_id: int) -> str | None:
@@ -109,31 +109,20 @@ def take_over(
     if holder is None:
         _insert(session, plan_id, lease, now)
     else:
-        taken = session.execute(
-            update(ActionPlanLease)
-            .where(
-                ActionPlanLease.action_plan_id == plan_id,
-                ActionPlanLease.engine == holder,
-                ActionPlanLease.expires_at < now
-                if end is None
-                else ActionPlanLease.expires_at == end,
-            )
-            .values(
-                engine=lease.engine,
-                expires_at=now + lease.duration,
-                attempt=ActionPlanLease.attempt + 1,
-            )
-            .execution_options(synchronize_session=False)
-        )
-        if taken.rowcount != 1:  # type: ignore[attr-defined]
+        expires_at = ActionPlanLease.expires_at
+        if not update_rows(
+            session,
+            ActionPlanLease,
+            ActionPlanLease.action_plan_id == plan_id,
+            ActionPlanLease.engine == holder,
+            expires_at < now if end is None else expires_at == end,
+            engine=lease.engine,
+            expires_at=now + lease.duration,
+            attempt=ActionPlanLease.attempt + 1,
+        ):
             return False
-    named = session.execute(
-        update(ActionPlan)
-        .where(ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
-        .values(hostname=lease.host)
-        .execution_options(synchronize_session=False)
-    )
-    if named.rowcount == 1:  # type: ignore[attr-defined]
+    under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
+    if update_rows(session, ActionPlan, *under_way, hostname=lease.host):
         if holder is not None:
             counters.add_take_over(session, counters.ACTION_PLAN)
         return True
@@ -143,22 +132,14 @@ def take_over(
 
 def extend(session: Session, plan_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
     """Keep the claims on those plans for one more lease."""
-    session.execute(
-        update(ActionPlanLease)
-        .where(ActionPlanLease.action_plan_id.in_(plan_ids), ActionPlanLease.engine == lease.engine)
-        .values(expires_at=now + lease.duration)
-        .execution_options(synchronize_session=False)
-    )
+    held = (ActionPlanLease.action_plan_id.in_(plan_ids), ActionPlanLease.engine == lease.engine)
+    update_rows(session, ActionPlanLease, *held, expires_at=now + lease.duration)
 
 
 def progress(session: Session, plan_id: int, engine: str) -> None:
-    """An action of the plan has ended, so the plan is not what its appliers died of."""
-    session.execute(
-        update(ActionPlanLease)
-        .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
-        .values(attempt=1)
-        .execution_options(synchronize_session=False)
-    )
+    """Count attempts from 1 again: with an action ended, the plan is not why appliers die."""
+    held = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
+    update_rows(session, ActionPlanLease, *held, attempt=1)
 
 
 def release(session: Session, plan_id: int, engine: str) -> None:

@@ -11,12 +11,10 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, func, insert, select
 
 from watcher.db.models import Tally
-
-Queryable = Session | Connection
+from watcher.db.transitions import Queryable, update_rows
 
 MARK: Final = "counted_up_to"
 OPEN: Final = "open"
@@ -52,10 +50,7 @@ def locked(queryable: Queryable, table: str) -> Mark:
 
     DBDuplicateEntry if somebody else makes the first one at the same time.
     """
-    held = queryable.execute(
-        update(Tally).where(Tally.name == _mark(table)).values(value=Tally.value)
-    )
-    if held.rowcount == 0:  # type: ignore[attr-defined]
+    if not update_rows(queryable, Tally, Tally.name == _mark(table), value=Tally.value):
         queryable.execute(insert(Tally).values(name=_mark(table), value=0))
     rows = queryable.execute(
         select(Tally.name, Tally.value).where(
@@ -67,7 +62,7 @@ def locked(queryable: Queryable, table: str) -> Mark:
 
 def move(queryable: Queryable, table: str, old: Mark, new: Mark) -> None:
     """Replace a mark that is held."""
-    queryable.execute(update(Tally).where(Tally.name == _mark(table)).values(value=new.up_to))
+    update_rows(queryable, Tally, Tally.name == _mark(table), value=new.up_to)
     _close(queryable, table, old.open - new.open)
     if opened := sorted(new.open - old.open):
         rows = [{"name": _open(table, row_id), "value": 1} for row_id in opened]
@@ -77,12 +72,7 @@ def move(queryable: Queryable, table: str, old: Mark, new: Mark) -> None:
 def shorten(queryable: Queryable, table: str, column: Any) -> None:
     """Take a mark that is held back to the last row: SQLite gives its id to the next one again."""
     last = select(func.coalesce(func.max(column), 0)).scalar_subquery()
-    queryable.execute(
-        update(Tally)
-        .where(Tally.name == _mark(table), Tally.value > last)
-        .values(value=last)
-        .execution_options(synchronize_session=False)
-    )
+    update_rows(queryable, Tally, Tally.name == _mark(table), Tally.value > last, value=last)
 
 
 def _close(queryable: Queryable, table: str, ids: Collection[int]) -> None:

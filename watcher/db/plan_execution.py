@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
@@ -23,7 +23,7 @@ from watcher.db.models import (
     Audit,
     Strategy,
 )
-from watcher.db.transitions import move
+from watcher.db.transitions import move, update_rows
 
 SOME_SKIPPED = "At least one action of the plan was skipped."
 
@@ -115,8 +115,8 @@ def move_action(
     that it is in.  LostClaim if the plan is no longer held.
     """
     values = {} if message is None else {"status_message": cut(message)}
-    condition = leases.held(plan.id, plan.engine)
-    if move(session, Action, step.id, ActionState.BY_ENGINE, target, condition, **values):
+    held = (Action.id == step.id, leases.held(plan.id, plan.engine))
+    if move(session, Action, ActionState.BY_ENGINE, target, *held, **values):
         if plan.attempt > 1 and target in ActionState.OVER:
             leases.progress(session, plan.id, plan.engine)
         if origin is not None:
@@ -149,13 +149,8 @@ def settle(session: Session, plan: Plan, step: Step, message: str) -> None:
 
     LostClaim if the plan is no longer held.
     """
-    told = session.execute(
-        update(Action)
-        .where(Action.id == step.id, leases.held(plan.id, plan.engine))
-        .values(status_message=cut(message))
-        .execution_options(synchronize_session=False)
-    )
-    if told.rowcount != 1:  # type: ignore[attr-defined]
+    held = (Action.id == step.id, leases.held(plan.id, plan.engine))
+    if not update_rows(session, Action, *held, status_message=cut(message)):
         raise _lost(plan)
     session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == step.id))
     leases.progress(session, plan.id, plan.engine)
@@ -247,9 +242,9 @@ def sync_descriptions(session: Session, descriptions: Mapping[str, str]) -> None
 
 
 def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **values: Any) -> bool:
-    held = leases.held(plan.id, plan.engine)
-    return move(
-        session, ActionPlan, plan.id, PlanState.BY_ENGINE, target, held, *conditions, **values
+    held = (ActionPlan.id == plan.id, leases.held(plan.id, plan.engine))
+    return bool(
+        move(session, ActionPlan, PlanState.BY_ENGINE, target, *held, *conditions, **values)
     )
 
 
@@ -263,12 +258,8 @@ def _end_actions(
             (Action.action_plan_id == plan.id) & (Action.deleted == 0) & (Action.state == state)
         )
         ended[state] = session.scalars(select(Action.id).where(present)).all()
-        session.execute(
-            update(Action)
-            .where(present)
-            .values(state=target, status_message=why if target == ActionState.FAILED else None)
-            .execution_options(synchronize_session=False)
-        )
+        message = why if target == ActionState.FAILED else None
+        move(session, Action, ActionState.BY_ENGINE, target, present, status_message=message)
     return ended
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from watcher.common.states import AuditType, PlanState
 from watcher.db import counters, models
 from watcher.db.models import Action, ActionOrigin, ActionPlan, Audit, AuditEvent, AuditRun
+from watcher.db.transitions import update_rows
 
 BATCH = 1000
 
@@ -139,12 +140,7 @@ def forget_runs(session: Session, before: datetime.datetime) -> int:
         .limit(BATCH)
     ).all()
     if ids:
-        session.execute(
-            update(AuditEvent)
-            .where(AuditEvent.run_id.in_(ids))
-            .values(run_id=None)
-            .execution_options(synchronize_session=False)
-        )
+        update_rows(session, AuditEvent, AuditEvent.run_id.in_(ids), run_id=None)
         _delete(session, AuditRun, ids)
     return len(ids)
 

@@ -10,12 +10,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.states import ActionState, PlanState
 from watcher.db import counters
 from watcher.db.models import Action, ActionPlan, Audit, AuditRun, Review
+from watcher.db.transitions import update_rows
 
 HALF: Final = 0.5
 """Less than this share of a promise is a broken one."""
@@ -52,12 +53,9 @@ def plan_ended(session: Session, plan_id: int, state: str, now: datetime.datetim
         done &= Action.action_type == "migrate"
     elif state != PlanState.SUCCEEDED:
         return
-    session.execute(
-        update(Review)
-        .where(Review.action_plan_id == plan_id, exists().where(done))
-        .values(ended_at=now, due_at=now + datetime.timedelta(seconds=window_seconds))
-        .execution_options(synchronize_session=False)
-    )
+    due_at = now + datetime.timedelta(seconds=window_seconds)
+    to_review = (Review.action_plan_id == plan_id, exists().where(done))
+    update_rows(session, Review, *to_review, ended_at=now, due_at=due_at)
 
 
 def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
@@ -75,13 +73,8 @@ def claim(
 ) -> Review | None:
     """A due review with its plan, audit and strategy, for the caller alone as long as its lease
     lasts.  None if somebody else was faster."""
-    claimed = session.execute(
-        update(Review)
-        .where(Review.action_plan_id == plan_id, Review.due_at <= now)
-        .values(due_at=now + lease, attempt=Review.attempt + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if claimed.rowcount != 1:  # type: ignore[attr-defined]
+    due = (Review.action_plan_id == plan_id, Review.due_at <= now)
+    if not update_rows(session, Review, *due, due_at=now + lease, attempt=Review.attempt + 1):
         return None
     plan = joinedload(Review.action_plan)
     return session.scalars(
@@ -148,20 +141,10 @@ def distrust(session: Session, review: Review, number: int) -> bool:
     ).all()
     if not number or len(last) < number or any((kept or 0.0) >= HALF for kept in last):
         return False
-    taken = session.execute(
-        update(Audit)
-        .where(Audit.id == audit_id, Audit.deleted == 0, Audit.auto_trigger)
-        .values(auto_trigger=False, status_message=DISTRUSTED)
-        .execution_options(synchronize_session=False)
-    )
-    if taken.rowcount != 1:  # type: ignore[attr-defined]
+    trusted = (Audit.id == audit_id, Audit.deleted == 0, Audit.auto_trigger)
+    if not update_rows(session, Audit, *trusted, auto_trigger=False, status_message=DISTRUSTED):
         return False
-    session.execute(
-        update(Review)
-        .where(Review.action_plan_id == review.action_plan_id)
-        .values(distrusts=True)
-        .execution_options(synchronize_session=False)
-    )
+    update_rows(session, Review, Review.action_plan_id == review.action_plan_id, distrusts=True)
     return True
 
 
@@ -175,35 +158,21 @@ def restate(session: Session, audit_id: int) -> bool:
         .where(ActionPlan.id == Review.action_plan_id, ActionPlan.audit_id == Audit.id)
         .where(Review.distrusts)
     )
-    said = session.execute(
-        update(Audit)
-        .where(Audit.id == audit_id, Audit.auto_trigger.is_(False), found)
-        .values(status_message=DISTRUSTED)
-        .execution_options(synchronize_session=False)
-    )
-    return said.rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    distrusted = (Audit.id == audit_id, Audit.auto_trigger.is_(False), found)
+    return update_rows(session, Audit, *distrusted, status_message=DISTRUSTED) == 1
 
 
 def forgive(session: Session, audit_id: int) -> None:
     """Let all plans of an audit until now say nothing of it any more: somebody has looked."""
     of_audit = select(ActionPlan.id).where(ActionPlan.audit_id == audit_id)
-    session.execute(
-        update(Review)
-        .where(Review.action_plan_id.in_(of_audit))
-        .values(counts=False, distrusts=False)
-        .execution_options(synchronize_session=False)
-    )
+    reviewed = Review.action_plan_id.in_(of_audit)
+    update_rows(session, Review, reviewed, counts=False, distrusts=False)
 
 
 def _write(session: Session, review: Review, **values: Any) -> bool:
-    written = session.execute(
-        update(Review)
-        .where(
-            Review.action_plan_id == review.action_plan_id,
-            Review.attempt == review.attempt,
-            Review.reviewed_at.is_(None),
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
+    claimed = (
+        Review.action_plan_id == review.action_plan_id,
+        Review.attempt == review.attempt,
+        Review.reviewed_at.is_(None),
     )
-    return written.rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    return update_rows(session, Review, *claimed, **values) == 1

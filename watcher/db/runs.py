@@ -9,12 +9,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import models
 from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
+from watcher.db.transitions import move, update_rows
 
 PLAN_ONGOING: Final = "plan_ongoing"
 """Why a due run waits: the cloud is being changed by an action plan."""
@@ -65,44 +66,38 @@ def count_coalesced(
     session: Session, run_id: int, number: int, *condition: ColumnElement[bool]
 ) -> bool:
     """Count *number* more events on a run, if it meets the *condition*."""
-    counted = session.execute(
-        update(AuditRun)
-        .where(AuditRun.id == run_id, *condition)
-        .values(coalesced_count=AuditRun.coalesced_count + number)
-        .execution_options(synchronize_session=False)
-    )
-    return bool(counted.rowcount == 1)  # type: ignore[attr-defined]
+    total = AuditRun.coalesced_count + number
+    condition = (AuditRun.id == run_id, *condition)
+    return update_rows(session, AuditRun, *condition, coalesced_count=total) == 1
 
 
 def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
     """Let a run that was given older events count as waiting *since* the first of them."""
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.id == run_id, AuditRun.created_at > since)
-        .values(created_at=since)
-        .execution_options(synchronize_session=False)
-    )
+    younger = AuditRun.created_at > since
+    update_rows(session, AuditRun, AuditRun.id == run_id, younger, created_at=since)
 
 
 def reschedule(
     session: Session, audit_id: int, now: datetime.datetime, not_before: datetime.datetime
 ) -> None:
     """Move the waiting run of an audit, if any, to another time."""
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.audit_id == audit_id, AuditRun.state == RunState.QUEUED)
-        .values(not_before=not_before, queued_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    waiting = (AuditRun.audit_id == audit_id, AuditRun.state == RunState.QUEUED)
+    update_rows(session, AuditRun, *waiting, not_before=not_before, queued_at=now)
 
 
-def cancel_waiting(session: Session, audit_id: int, now: datetime.datetime, why: str) -> None:
-    """End the waiting run of an audit that will never run again."""
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.audit_id == audit_id, AuditRun.state == RunState.QUEUED)
-        .values(state=RunState.CANCELLED, finished_at=now, status_message=why)
-        .execution_options(synchronize_session=False)
+def cancel_waiting(
+    session: Session, of_audits: ColumnElement[bool], now: datetime.datetime, why: str
+) -> None:
+    """End the waiting runs of audits that will never run again."""
+    move(
+        session,
+        AuditRun,
+        RunState.BY_ENGINE,
+        RunState.CANCELLED,
+        of_audits,
+        AuditRun.state == RunState.QUEUED,
+        finished_at=now,
+        status_message=why,
     )
 
 
@@ -123,12 +118,8 @@ def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
 
 def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
     """Note on waiting runs that a plan under way is what they wait for."""
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
-        .values(wait_reason=PLAN_ONGOING)
-        .execution_options(synchronize_session=False)
-    )
+    waiting = (AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
+    update_rows(session, AuditRun, *waiting, wait_reason=PLAN_ONGOING)
 
 
 def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime | None:

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import NotFound
@@ -13,6 +13,7 @@ from watcher.db import paging
 from watcher.db.lookup import exactly
 from watcher.db.models import Service
 from watcher.db.paging import Page
+from watcher.db.transitions import update_rows
 
 _LISTED = select(Service).where(Service.deleted == 0)
 _KEYS = paging.sort_keys(Service)
@@ -21,13 +22,8 @@ _GREATEST_ID: Final = 2**31 - 1
 
 def beat(session: Session, name: str, host: str, now: datetime.datetime) -> None:
     """Say that service *name* on *host* lives.  Call it through ``Database.write``."""
-    seen = session.execute(
-        update(Service)
-        .where(Service.name == name, Service.host == host, Service.deleted == 0)
-        .values(last_seen_up=now)
-        .execution_options(synchronize_session=False)
-    )
-    if seen.rowcount == 0:  # type: ignore[attr-defined]
+    known = (Service.name == name, Service.host == host, Service.deleted == 0)
+    if not update_rows(session, Service, *known, last_seen_up=now):
         session.add(Service(name=name, host=host, last_seen_up=now))
         session.flush()
 

@@ -1,36 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one way a state column changes."""
+"""Compare and swap: rows change only as long as they meet a condition.
+
+``move`` and ``soft_delete`` are the only ways that a state changes.
+"""
 
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from sqlalchemy.orm import Session
 
 from watcher.common import states
-from watcher.db import models
 
-Stateful = models.Audit | models.AuditRun | models.ActionPlan | models.Action
+Queryable = Session | Connection
+
+
+def update_rows(session: Queryable, row: Any, *conditions: Any, **values: Any) -> int:
+    """Write *values* to the rows of a model that meet all *conditions*; the number of these rows.
+
+    For all columns but the state.
+    """
+    if "state" in values:
+        raise ValueError("A state changes only through move() and soft_delete().")
+    return _update(session, row, *conditions, **values)
 
 
 def move(
-    session: Session,
-    row: type[Stateful],
-    row_id: int,
+    session: Queryable,
+    row: Any,
     table: states.Transitions,
     target: str,
     *conditions: Any,
     **values: Any,
-) -> bool:
-    """Give a row the state *target* if *table* allows that from its present state.
+) -> int:
+    """Give the rows that meet all *conditions* the state *target*; the number of these rows.
 
-    *conditions* narrow the compare further, *values* are written along with the
-    state.  False when the row was not in a state that may become *target* (or no
-    longer met a condition): somebody else was faster, and nothing was written.
+    Rows in states from which *table* does not allow that stay as they are.  *values* are
+    written along with the state.  For a single row, 0 means that somebody else was faster.
     """
-    statement = (
-        update(row)
-        .where(row.id == row_id, row.state.in_(states.sources(table, target)), *conditions)
-        .values(state=target, **values)
-        .execution_options(synchronize_session=False)
+    allowed = row.state.in_(states.sources(table, target))
+    return _update(session, row, allowed, *conditions, state=target, **values)
+
+
+def soft_delete(session: Queryable, row: Any, now: Any, *conditions: Any) -> int:
+    """Soft-delete the rows that meet all *conditions* and are not deleted; how many these are."""
+    state = {"state": states.DELETED} if hasattr(row, "state") else {}
+    return _update(
+        session, row, row.deleted == 0, *conditions, deleted=row.id, deleted_at=now, **state
     )
-    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+
+
+def _update(session: Queryable, row: Any, *conditions: Any, **values: Any) -> int:
+    statement = update(row).where(*conditions).values(**values)
+    # No object in the session is brought up to date: that would be one more query.
+    done = session.execute(statement.execution_options(synchronize_session=False))
+    return done.rowcount  # type: ignore[attr-defined, no-any-return]

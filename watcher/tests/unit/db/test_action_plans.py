@@ -99,15 +99,13 @@ class TestCreate(base.DatabaseTestCase):
         )
 
     def test_a_recommended_plan_is_replaced_by_no_other_state(self):
+        plan = self.create()
         with self.database.writer() as session:
-            self.assertRaises(
-                ValueError,
-                action_plans.replace_recommended,
-                session,
-                self.audit_id,
-                PlanState.ONGOING,
-                NOW,
+            replaced = action_plans.replace_recommended(
+                session, self.audit_id, PlanState.ONGOING, NOW
             )
+        self.assertEqual([], replaced)
+        self.assertEqual({plan: PlanState.RECOMMENDED}, self.states())
 
     def test_old_recommended_plans_expire(self):
         old = self.create(now=NOW - datetime.timedelta(hours=25))

@@ -143,7 +143,7 @@ class TestChange(AuditsTestCase):
         audit = self.create(audit_type=AuditType.CONTINUOUS, interval="3600")
         self.put(AuditState.SUSPENDED)
         with self.database.writer() as session:
-            runs.cancel_waiting(session, audit.id, NOW, "lost")
+            runs.cancel_waiting(session, AuditRun.audit_id == audit.id, NOW, "lost")
         self.change(state=AuditState.ONGOING, now=NOW + HOUR)
         self.assertEqual([(RunState.CANCELLED, NOW), (RunState.QUEUED, NOW + HOUR)], self.runs())
 
