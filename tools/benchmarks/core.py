@@ -25,9 +25,8 @@ from sqlalchemy.orm import Session
 from benchmarks import clusters
 from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
-from watcher.common.event import Event
+from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
-from watcher.common.webhook import Facts
 from watcher.db import action_plans, events, migration, models
 from watcher.db.models import (
     Action,
@@ -147,8 +146,8 @@ def _rate(database: Database, audits: list[int]) -> float:
     with database.writer() as session:
         first = session.scalar(select(func.max(AuditRun.id))) or 0
         for audit in audits:
-            facts = Facts(audit, "", AuditType.EVENT, AuditState.PENDING)
-            event = Event("generic", payload=ALARM)
+            facts = WebhookFacts(audit, "", AuditType.EVENT, AuditState.PENDING)
+            event = AlarmMessage("generic", payload=ALARM)
             row = events.row(facts, event, timeutils.utcnow(), Decision.ACCEPTED)
             events.append(session.connection(), [row])
     mine = select(

@@ -30,8 +30,8 @@ from watcher.api.unrecorded import UnrecordedEvents
 from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.db.session import Database
 from watcher.notifications import Notifications
-from watcher.rpc.calls import Nobody, Questions
 from watcher.rpc.doorbell import Doorbell
+from watcher.rpc.engine_client import EngineClient, NoEngineClient
 
 
 def build(
@@ -40,7 +40,7 @@ def build(
     decision_engine: Doorbell,
     applier: Doorbell,
     notifications: Notifications,
-    questions: Questions | None = None,
+    engine_client: EngineClient | None = None,
     unrecorded: UnrecordedEvents | None = None,
 ) -> Any:
     """A WSGI application of its own, however many there are in the process.
@@ -58,7 +58,7 @@ def build(
             decision_engine,
             applier,
             notifications,
-            questions or Nobody(),
+            engine_client or NoEngineClient(),
             unrecorded or UnrecordedEvents(database),
         )
     )
@@ -109,7 +109,7 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
     return [
         # Around all that may answer without reading the body.  How large one may be is for
         # those who read it (bodies.read), because an alarm may be larger than a request.
-        bodies.UnreadDiscarded,
+        bodies.DiscardUnreadBody,
         # Before anything can go wrong with the request, or write a secret down.
         lambda application: _named(application, conf),
         # Before everything that looks at the host, for the links in answers.  Without a proxy
@@ -121,7 +121,7 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
         # Outside of all that raises.
         Versioned,
         # Before anybody reads a body.
-        lambda application: bodies.FewLarge(application, conf.api.threads),
+        lambda application: bodies.LargeBodyLimit(application, conf.api.threads),
         # Last, right before the controllers that ask who calls.
         lambda application: Authenticated(application, conf),
     ]
@@ -135,7 +135,7 @@ def _named(application: Application, conf: cfg.ConfigOpts) -> Application:
     names, cross_origin = RequestId(application, conf), CORS(application, conf)
 
     def name(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        webhook_auth.hide(environ)
+        webhook_auth.redact_secrets(environ)
         names.set_global_req_id(webob.Request(environ))
         environ[request_id.ENV_REQUEST_ID] = given = generate_request_id()
         header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, given)

@@ -30,7 +30,7 @@ def _identified(environ: Environ) -> None:
     environ[_ENVIRON] = RequestContext.from_environ(environ)
 
 
-def _taken_at_their_word(environ: Environ) -> None:
+def _identified_without_keystone(environ: Environ) -> None:
     _identified(environ)
     if "HTTP_X_ROLES" not in environ:
         context(environ).roles = ["admin"]
@@ -46,7 +46,7 @@ class Authenticated:
     """
 
     def __init__(self, application: Application, conf: cfg.ConfigOpts) -> None:
-        identify = _identified if conf.enable_authentication else _taken_at_their_word
+        identify = _identified if conf.enable_authentication else _identified_without_keystone
 
         def identified(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             identify(environ)

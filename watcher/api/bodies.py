@@ -32,7 +32,7 @@ _TURN: Final = 5.0
 _PIECE: Final = 64 * 1024
 
 
-class FewLarge:
+class LargeBodyLimit:
     """Lets few requests with large bodies in at a time, of *threads* that there are.
 
     A few others wait; more are told to come again, as each would keep a thread.
@@ -62,7 +62,7 @@ class FewLarge:
             self._seats.release()
 
 
-class UnreadDiscarded:
+class DiscardUnreadBody:
     """Takes the whole body of a request off the wire, whatever becomes of the request.
 
     A server that has to do it does it at once, in memory; one that does not cuts the connection

@@ -14,7 +14,7 @@ from watcher.db.timeouts import LockWait
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-PATIENCE: Final = 0.1
+MAX_WAIT: Final = 0.1
 """Seconds that a batch waits for the one before it."""
 
 _GATHERING: Final = 0.0003
@@ -29,15 +29,15 @@ class GroupCommit(Generic[Q, A]):
     alone waits for nobody; after a crowd a batch waits a moment for more of it.  Nobody gets an
     answer that was looked for before he asked.
 
-    A batch that has waited *patience* for the one before goes ahead: whatever holds that one
+    A batch that has waited *max_wait* for the one before goes ahead: whatever holds that one
     up does not hold up others.  When a batch fails, which may be the fault of one item, each
     is tried alone, in its own thread, unless the database is away for all.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Q]], Sequence[A]], patience: float = PATIENCE
+        self, work: Callable[[Sequence[Q]], Sequence[A]], max_wait: float = MAX_WAIT
     ) -> None:
-        self._work, self._patience = work, patience
+        self._work, self._max_wait = work, max_wait
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._next: _Batch[Q, A] | None = None
@@ -64,7 +64,7 @@ class GroupCommit(Generic[Q, A]):
     def _begin(self) -> threading.Lock:
         """Wait for the batch before, and close the next one; what to release at its end."""
         turn = self._turn
-        in_turn = turn.acquire(timeout=self._patience)
+        in_turn = turn.acquire(timeout=self._max_wait)
         if in_turn and self._crowd:
             # Those who have just been answered are about to ask again.
             time.sleep(_GATHERING)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The intake of events: look, decide, append.  One route for each of them.
+"""The intake of events: read, decide, append.  Every event takes this way.
 
-A look is one statement that locks nothing, and an event is one row that nobody else knows, so
-no other transaction can make an alarm wait.  What becomes of it is for the decision engine.
+The read is one statement without locks, and the event is a row that no other transaction
+refers to, so that no other transaction can delay an alarm.  The decision engine does the rest.
 """
 
 import dataclasses
@@ -13,115 +13,117 @@ from typing import Any, Final
 from oslo_config import cfg
 from oslo_db.exception import DBDeadlock, DBDuplicateEntry
 
-from watcher.api.group_commit import GroupCommit
+from watcher.api.group_commit import MAX_WAIT, GroupCommit
 from watcher.api.unrecorded import UnrecordedEvents
+from watcher.common.alarms import AlarmMessage, PendingRun, WebhookFacts
 from watcher.common.errors import NotFound
-from watcher.common.event import Event
 from watcher.common.states import Decision
-from watcher.common.webhook import Facts
-from watcher.db import events, webhooks
+from watcher.db import events, webhook_facts
 from watcher.db.session import Database
 from watcher.webhooks import admission
 from watcher.webhooks.admission import Verdict
 from watcher.webhooks.credentials import effective_auth
 
 _ATTEMPTS: Final = 5
-"""Looks for one event: another one with the same delivery may be appended in between."""
+"""For one event: another request may append the same delivery between the read and the INSERT."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Message:
-    """An event on its way to an audit."""
+class Delivery:
+    """A message on its way to an audit."""
 
-    ident: str
-    event: Event
-    now: datetime.datetime
+    audit_ident: str
+    message: AlarmMessage
+    received_at: datetime.datetime
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """What the database knows of a message's audit, and of its first delivery if there was one."""
+class Lookup:
+    """What the database has about a delivery: its audit, and the row of its first delivery."""
 
-    facts: Facts
+    facts: WebhookFacts
     first: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Received:
-    """What was decided about one event, and where that stands."""
+class Outcome:
+    """What was decided about one event, and its row."""
 
-    facts: Facts
+    facts: WebhookFacts
     decision: str
     reason: str | None = None
     sentence: str = ""
     event_uuid: str | None = None
-    """None if there is no row: the event was one too many in its minute."""
+    """None if the event has no row, because the rate limit was reached."""
     repeated: bool = False
-    """The sender had delivered it before."""
+    """Whether the sender had delivered it before."""
 
     @property
-    def news(self) -> bool:
-        """Whether an engine has something to do that it was not told of."""
-        first = not (self.repeated or self.facts.hints)
+    def needs_doorbell(self) -> bool:
+        """Whether this is the first event that waits, so that no doorbell has been rung yet."""
+        first = not (self.repeated or self.facts.pending_runs)
         return self.decision == Decision.ACCEPTED and first
 
 
 class Intake:
     def __init__(
-        self, conf: cfg.ConfigOpts, database: Database, unrecorded: UnrecordedEvents
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        unrecorded: UnrecordedEvents,
+        max_wait: float = MAX_WAIT,
     ) -> None:
         self._conf, self._database, self._unrecorded = conf, database, unrecorded
-        self._looks = GroupCommit(self._look)
-        self._commits = GroupCommit(self._append)
+        self._lookups = GroupCommit(self._look_up, max_wait)
+        self._commits = GroupCommit(self._append, max_wait)
 
-    def receive(self, message: Message, check: Callable[[Facts], None]) -> Received:
-        """Let *check* refuse the sender, decide, and commit what is to be written.  NotFound."""
+    def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> Outcome:
+        """Decide about a delivery and commit what is to be written.
+
+        *check* raises if the sender may not post here.  NotFound if there is no such audit.
+        """
         checked = False
         for attempts_left in reversed(range(_ATTEMPTS)):
-            look = self._looks.submit(message)
-            if look is None:
-                raise NotFound(f"There is no audit {message.ident}.")
+            lookup = self._lookups.submit(delivery)
+            if lookup is None:
+                raise NotFound(f"There is no audit {delivery.audit_ident}.")
+            facts, message = lookup.facts, delivery.message
             if not checked:
-                check(look.facts)
+                check(facts)
                 checked = True
-            if look.first is not None:
-                return self._repeat(look)
-            verdict = admission.decide(look.facts, message.event, message.now)
-            received = self._unwritten(look.facts, message.event, verdict)
-            if received is not None:
-                return received
-            row = events.row(
-                look.facts,
-                message.event,
-                message.now,
-                verdict.decision,
-                verdict.reason,
-                verdict.parameters,
-            )
+            if lookup.first is not None:
+                return self._count_repetition(lookup)
+            verdict = admission.decide(facts, message, delivery.received_at)
+            outcome = self._without_row(facts, message, verdict)
+            if outcome is not None:
+                return outcome
+            decided = (verdict.decision, verdict.reason, verdict.parameters)
+            row = events.row(facts, message, delivery.received_at, *decided)
             try:
                 self._commits.submit(row)
             except (DBDuplicateEntry, DBDeadlock):
                 if not attempts_left:
                     raise
             else:
-                return _received(look.facts, verdict, row["uuid"])
+                return _outcome(facts, verdict, row["uuid"])
         raise AssertionError("unreachable")
 
-    def _look(self, messages: Sequence[Message]) -> Sequence[Look | None]:
-        """What each is about; None where there is no such audit."""
-        idents = sorted({message.ident for message in messages})
-        latest = max(message.now for message in messages)
+    def _look_up(self, deliveries: Sequence[Delivery]) -> Sequence[Lookup | None]:
+        """One for each delivery; None where there is no such audit."""
+        idents = sorted({delivery.audit_ident for delivery in deliveries})
+        latest = max(delivery.received_at for delivery in deliveries)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
         with self._database.connection() as connection:
-            found = webhooks.facts_of_all(connection, idents, latest, auth, limit)
+            found = webhook_facts.read_all(connection, idents, latest, auth, limit)
             by_ident = dict(zip(idents, found, strict=True))
-            pairs = [(by_ident[message.ident], message.event) for message in messages]
+            pairs = [(by_ident[delivery.audit_ident], delivery.message) for delivery in deliveries]
             keys = [
-                None if facts is None else events.delivery(facts, event) for facts, event in pairs
+                None if facts is None else events.delivery_key(facts, message)
+                for facts, message in pairs
             ]
             first = events.known(connection, set(filter(None, keys)))
         return [
-            None if facts is None else Look(facts, key and first.get(key))
+            None if facts is None else Lookup(facts, key and first.get(key))
             for (facts, _), key in zip(pairs, keys, strict=True)
         ]
 
@@ -130,33 +132,37 @@ class Intake:
             events.append(connection, rows)
         return [None] * len(rows)
 
-    def _repeat(self, look: Look) -> Received:
-        """Count a delivery on its first event, apart from those that are new."""
-        first = look.first
+    def _count_repetition(self, lookup: Lookup) -> Outcome:
+        """Repetitions count on the row of the first delivery, and not as new events."""
+        facts, first = lookup.facts, lookup.first
         with self._database.connection(writes=True) as connection:
             events.repeat(connection, first.uuid)
-        return Received(
-            look.facts, first.decision, first.decision_reason, "", first.uuid, repeated=True
-        )
+        return Outcome(facts, first.decision, first.decision_reason, "", first.uuid, repeated=True)
 
-    def _unwritten(self, facts: Facts, event: Event, verdict: Verdict) -> Received | None:
-        """What becomes of an event that leaves no row but a count; None if it is to be written."""
+    def _without_row(
+        self, facts: WebhookFacts, message: AlarmMessage, verdict: Verdict
+    ) -> Outcome | None:
+        """The outcome for an event that is counted without a row; None if it gets a row."""
         if facts.full_until is None:
             return None
-        hint = None
+        run = None
         if verdict.decision == Decision.ACCEPTED:
-            hint = next(
-                (h for h in facts.hints if events.same(h.parameters, verdict.parameters)), None
-            )
-            if hint is None:
+            run = _covering(facts, verdict.parameters)
+            if run is None:
                 return None
             verdict = dataclasses.replace(verdict, decision=Decision.COALESCED)
-        received = _received(facts, verdict, None)
+        outcome = _outcome(facts, verdict, None)
         self._unrecorded.count(
-            facts.audit_uuid, event.source, received.decision, received.reason, hint
+            facts.audit_uuid, message.source, outcome.decision, outcome.reason, run
         )
-        return received
+        return outcome
 
 
-def _received(facts: Facts, verdict: Verdict, uuid: str | None) -> Received:
-    return Received(facts, verdict.decision, verdict.reason, verdict.sentence, uuid)
+def _covering(facts: WebhookFacts, parameters: Mapping[str, Any]) -> PendingRun | None:
+    """The pending run that an event with these parameters joins."""
+    runs = (run for run in facts.pending_runs if events.same(run.parameters, parameters))
+    return next(runs, None)
+
+
+def _outcome(facts: WebhookFacts, verdict: Verdict, uuid: str | None) -> Outcome:
+    return Outcome(facts, verdict.decision, verdict.reason, verdict.sentence, uuid)

@@ -42,7 +42,7 @@ def refusal(status: str) -> bytes:
     ).encode("ascii")
 
 
-class Received:
+class BufferedRequest:
     """What a worker reads a request from, in place of the socket."""
 
     def __init__(self, data: bytes) -> None:

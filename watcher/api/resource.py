@@ -30,8 +30,8 @@ from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, UnsupportedMediaType
 from watcher.db.session import Database
 from watcher.notifications import Notifications
-from watcher.rpc.calls import Questions
 from watcher.rpc.doorbell import Doorbell
+from watcher.rpc.engine_client import EngineClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +50,7 @@ class Collaborators:
     decision_engine: Doorbell
     applier: Doorbell
     notifications: Notifications
-    questions: Questions
+    engine_client: EngineClient
     unrecorded: UnrecordedEvents
 
 
@@ -144,7 +144,7 @@ class Resource:
         self.decision_engine = collaborators.decision_engine
         self.applier = collaborators.applier
         self.notifications = collaborators.notifications
-        self.questions = collaborators.questions
+        self.engine_client = collaborators.engine_client
         self._policy = collaborators.policy
 
     def __init_subclass__(cls) -> None:

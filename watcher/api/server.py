@@ -19,7 +19,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.api import bodies, receiving
-from watcher.api.receiving import Incoming, Received
+from watcher.api.receiving import BufferedRequest, Incoming
 
 LOG = log.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _LOOK: Final = 0.5
 """Seconds between two looks for requests whose time is over."""
 
 
-class Server(wsgi.Server):
+class ApiServer(wsgi.Server):
     """The API on a port of its own."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Server(wsgi.Server):
         self._receiver.stop()
 
 
-class PatientTLS(BuiltinSSLAdapter):
+class NonBlockingTLS(BuiltinSSLAdapter):
     """TLS whose handshake is a part of the request that nobody waits for."""
 
     def wrap(self, sock: socket.socket) -> tuple[Any, dict[str, Any]]:
@@ -124,7 +124,7 @@ class Receiver:
 
     def take(self, connection: Any) -> None:
         """Deliver the request of a connection at once if it is here, else when it is."""
-        rest = connection.rfile.rest() if isinstance(connection.rfile, Received) else b""
+        rest = connection.rfile.rest() if isinstance(connection.rfile, BufferedRequest) else b""
         connection.socket.settimeout(0)
         incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)
         if incoming.advance():
@@ -209,7 +209,7 @@ class Receiver:
         if incoming.broken:
             self._refuse(incoming, "400 Bad Request")
             return
-        connection.rfile = Received(incoming.data())
+        connection.rfile = BufferedRequest(incoming.data())
         connection.cut = incoming.cut
         server = connection.server
         connection.socket.settimeout(server.timeout)

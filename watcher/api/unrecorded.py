@@ -14,7 +14,7 @@ from oslo_log import log
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.common.webhook import Hint
+from watcher.common.alarms import PendingRun
 from watcher.db import counters, runs
 from watcher.db.models import AuditEvent
 from watcher.db.session import Database
@@ -56,13 +56,13 @@ class UnrecordedEvents:
         source: str,
         decision: str,
         reason: str | None,
-        hint: Hint | None = None,
+        pending_run: PendingRun | None = None,
     ) -> None:
-        """Count an event by what became of it, on the *hint* that covers it if one does."""
+        """Count an event by what became of it, on the *pending_run* that covers it if one does."""
         with self._changed:
             self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
-            if hint is not None:
-                self._joined[_Place(hint.run_id, hint.event_id)] += 1
+            if pending_run is not None:
+                self._joined[_Place(pending_run.run_id, pending_run.event_id)] += 1
             if self._thread is None and not self._stopped.is_set():
                 # Not in the constructor: a thread does not survive the fork of a
                 # server that loads the application first.

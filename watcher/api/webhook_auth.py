@@ -18,7 +18,7 @@ from webob import dec
 
 from watcher.common.errors import Forbidden, Unauthorized, Unavailable
 from watcher.webhooks import credentials
-from watcher.webhooks.credentials import Lock
+from watcher.webhooks.credentials import AuthSettings
 
 LOG = log.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _WHOLE_URLS: Final = ("REQUEST_URI", "RAW_URI")
 """Where servers keep the URL as it came; some write their access logs from it afterwards."""
 
 
-def hide(environ: dict[str, Any]) -> None:
+def redact_secrets(environ: dict[str, Any]) -> None:
     """Take secrets out of a request to a webhook, in the environment that the server holds, too.
 
     By a word of the path alone, because nobody has settled yet how a path is spelled.
@@ -62,15 +62,15 @@ class WebhookAuth:
         self._keystone: Any = None
         self._building = threading.Lock()
 
-    def check(self, request: webob.Request, lock: Lock | None) -> None:
+    def check(self, request: webob.Request, settings: AuthSettings | None) -> None:
         """Unauthorized, always with the same words; Unavailable if keystone does not answer.
 
         Forbidden for a token that keystone knows, and the policy does not allow this.
 
-        *lock* is the row of the webhook; an audit without one has the defaults.
+        *settings* is the row of the webhook; an audit without one has the defaults.
         """
-        if self._auth(lock) != credentials.KEYSTONE:
-            if not self.permits(request, lock):
+        if self._auth(settings) != credentials.KEYSTONE:
+            if not self.permits(request, settings):
                 self._refuse(request, 'Bearer realm="watcher", Basic realm="watcher"')
         else:
             identity = self._identity(request)
@@ -80,16 +80,16 @@ class WebhookAuth:
                 LOG.warning("%s: refused, the policy %s forbids it", request.path_info, RULE)
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
-    def permits(self, request: webob.Request, lock: Lock | None) -> bool:
+    def permits(self, request: webob.Request, settings: AuthSettings | None) -> bool:
         """Whether the request passes without a word from keystone, for which this does not ask."""
-        auth = self._auth(lock)
+        auth = self._auth(settings)
         return auth == credentials.NONE or (
             auth == credentials.SECRET
-            and credentials.opens(request.environ.get(_SECRETS, ()), lock)
+            and credentials.matches(request.environ.get(_SECRETS, ()), settings)
         )
 
-    def _auth(self, lock: Lock | None) -> str:
-        return credentials.effective_auth(lock.auth if lock else None, self._conf)
+    def _auth(self, settings: AuthSettings | None) -> str:
+        return credentials.effective_auth(settings.auth if settings else None, self._conf)
 
     def _refuse(self, request: webob.Request, challenge: str) -> NoReturn:
         LOG.warning("%s: refused, the credential is missing or not valid", request.path_info)

@@ -14,7 +14,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from watcher.applier.interrupts import Interrupts
-from watcher.common.jitter import jittered
+from watcher.common.periodic import jittered
 from watcher.common.states import PlanState
 from watcher.db import leases
 from watcher.db.claims import Lease

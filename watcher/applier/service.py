@@ -21,14 +21,15 @@ from watcher.applier.rollback import Rollback
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, WatcherError
+from watcher.common.periodic import Ticker
 from watcher.common.states import ActionState, PlanState
-from watcher.common.ticker import Ticker
 from watcher.db import leases, plan_execution, services
 from watcher.db.claims import Lease
 from watcher.db.plan_execution import End, Plan
 from watcher.db.session import Database
 from watcher.notifications import Notifications, ServiceMonitor
-from watcher.rpc.doorbell import Doorbell, Server
+from watcher.rpc.doorbell import Doorbell
+from watcher.rpc.server import RpcServer
 
 LOG = log.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Applier:
         self._sweep = Ticker("reopening", self._reopening.tick, lambda: PERIOD)
         self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out, notifications)
         self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
-        self._server = transport and Server(
+        self._server = transport and RpcServer(
             transport, conf.watcher_applier.conductor_topic, conf.host, _Endpoint(self.dispatcher)
         )
 

@@ -20,19 +20,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from watcher import conf as watcher_conf
 from watcher import rpc
 from watcher.api import app
-from watcher.api.server import Server
+from watcher.api.server import ApiServer
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.applier.service import Applier
 from watcher.cloud import Cloud
 from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
-from watcher.common.ticker import Ticker
+from watcher.common.periodic import Ticker
 from watcher.db import faults, migration
 from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
-from watcher.rpc.calls import Calls
-from watcher.rpc.doorbell import Wake
+from watcher.rpc.doorbell import LocalDoorbell
+from watcher.rpc.engine_client import RpcEngineClient
 from watcher.simulation import alarm_rules
 from watcher.simulation import cloud as simulated
 
@@ -73,7 +73,7 @@ class Services:
         transport = rpc.transport(conf, "fake://")
         self._database = database = Database(conf)
         migration.ensure(database)
-        decision_engine, applier = Wake(), Wake()
+        decision_engine, applier = LocalDoorbell(), LocalDoorbell()
         notifications = self._notifications = Notifications(conf, database)
         self._engine = DecisionEngine(
             conf, database, cloud, applier, notifications, transport, restart
@@ -82,7 +82,7 @@ class Services:
         decision_engine.connect(self._engine.wake)
         applier.connect(self._applier.wake)
         self._unrecorded = UnrecordedEvents(database)
-        self._api = Server(
+        self._api = ApiServer(
             conf,
             (LOOPBACK, port),
             app.build(
@@ -91,7 +91,7 @@ class Services:
                 decision_engine,
                 applier,
                 notifications,
-                Calls(conf, transport),
+                RpcEngineClient(conf, transport),
                 self._unrecorded,
             ),
         )

@@ -21,7 +21,7 @@ from watcher.common.errors import Invalid
 LOG = log.getLogger(__name__)
 
 
-class Process(cotyledon.Service):
+class ApiProcess(cotyledon.Service):
     """One of the processes that share the port; their parent restarts one that dies.
 
     What the work needs is imported here, so that the parent stays small.
@@ -31,15 +31,15 @@ class Process(cotyledon.Service):
 
     def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
-        from watcher.api.server import PatientTLS, Server
+        from watcher.api.server import ApiServer, NonBlockingTLS
 
         self._conf = conf
         self._stopping = False
         self._lock = threading.Lock()
         """A stop comes before the start or after it."""
         with process.starting(self.name):
-            application, self._settle = wired(conf)
-            self._server = Server(
+            application, self._close = wired(conf)
+            self._server = ApiServer(
                 conf,
                 (conf.api.host, conf.api.port),
                 application,
@@ -47,7 +47,7 @@ class Process(cotyledon.Service):
                 reuse_port=_processes(conf) > 1,
             )
             if conf.api.enable_ssl_api:
-                self._server.ssl_adapter = PatientTLS(*_certificate(conf))
+                self._server.ssl_adapter = NonBlockingTLS(*_certificate(conf))
 
     def run(self) -> None:
         from watcher.cmd import open_webhooks
@@ -65,7 +65,7 @@ class Process(cotyledon.Service):
         self._stopping = True
         with self._lock:
             self._server.stop()
-        self._settle()
+        self._close()
 
 
 def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
@@ -76,7 +76,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
-    from watcher.rpc.calls import Calls
+    from watcher.rpc.engine_client import RpcEngineClient
 
     transport, database = rpc.transport(conf), Database(conf)
     unrecorded = UnrecordedEvents(database)
@@ -86,7 +86,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
         doorbell.decision_engine(conf, transport),
         doorbell.applier(conf, transport),
         Notifications(conf, database),
-        Calls(conf, transport),
+        RpcEngineClient(conf, transport),
         unrecorded,
     )
     return application, unrecorded.stop
@@ -96,7 +96,7 @@ def main() -> None:
     conf = watcher_conf.load(sys.argv[1:])
     logs.setup(conf)
     _require_port(conf)
-    process.supervise(Process, conf, _processes(conf))
+    process.supervise(ApiProcess, conf, _processes(conf))
 
 
 def _processes(conf: cfg.ConfigOpts) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from watcher.notifications import Notifications
 
 
-class Process(process.Process):
+class ApplierProcess(process.ServiceProcess):
     name = "watcher-applier"
 
     def build(
@@ -27,4 +27,4 @@ class Process(process.Process):
 
 
 def main() -> None:
-    process.main(Process)
+    process.main(ApplierProcess)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from watcher.notifications import Notifications
 
 
-class Process(process.Process):
+class EngineProcess(process.ServiceProcess):
     name = "watcher-decision-engine"
 
     def build(
@@ -36,4 +36,4 @@ class Process(process.Process):
 
 
 def main() -> None:
-    process.main(Process)
+    process.main(EngineProcess)

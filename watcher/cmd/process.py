@@ -83,7 +83,7 @@ class Startable(Protocol):
     def stop(self) -> None: ...
 
 
-class Process(cotyledon.Service):
+class ServiceProcess(cotyledon.Service):
     """The process that works.
 
     What the work needs is imported here and in ``build``, so that the parent stays small.
@@ -133,7 +133,7 @@ class Process(cotyledon.Service):
         self._notifications.stop()
 
 
-def main(process: type[Process]) -> None:
+def main(process: type[ServiceProcess]) -> None:
     conf = watcher_conf.load(sys.argv[1:])
     try:
         nova_version(conf)  # here, as a process that dies of it would be started again for ever

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
-from watcher.common.event import Event
+from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.states import Decision
-from watcher.common.webhook import Facts
 from watcher.db import models
 from watcher.db.models import AuditEvent
 
 Parameters = Mapping[str, Any]
 
-Delivery = tuple[int, str]
+DeliveryKey = tuple[int, str]
 """An audit and a delivery key: what no two rows have in common."""
 
 AUDIT_CANCELLED: Final = "audit_cancelled"
@@ -31,11 +30,11 @@ def same(one: Parameters | None, other: Parameters | None) -> bool:
     )
 
 
-def delivery(facts: Facts, event: Event) -> Delivery | None:
-    return None if event.delivery is None else (facts.audit_id, _key(event.delivery))
+def delivery_key(facts: WebhookFacts, message: AlarmMessage) -> DeliveryKey | None:
+    return None if message.delivery is None else (facts.audit_id, _hash(message.delivery))
 
 
-def known(connection: Connection, deliveries: Collection[Delivery]) -> dict[Delivery, Any]:
+def known(connection: Connection, deliveries: Collection[DeliveryKey]) -> dict[DeliveryKey, Any]:
     """The first events of those deliveries that came before: uuid, decision and its reason."""
     if not deliveries:
         return {}
@@ -49,13 +48,13 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def repeat(connection: Connection, uuid: str) -> None:
-    """Count one more delivery of an event."""
+    """Count one more delivery of an message."""
     connection.execute(_REPEAT, {"of": uuid})
 
 
 def row(
-    facts: Facts,
-    event: Event,
+    facts: WebhookFacts,
+    message: AlarmMessage,
     now: datetime.datetime,
     decision: str,
     reason: str | None = None,
@@ -66,30 +65,30 @@ def row(
     One that is REJECTED may be delivered again when the reason is gone, so its delivery is
     not kept.
     """
-    kept = event.delivery is not None and decision != Decision.REJECTED
+    kept = message.delivery is not None and decision != Decision.REJECTED
     return {
         "uuid": models.new_uuid(),
         "audit_id": facts.audit_id,
         "inbox": facts.audit_id if decision == Decision.ACCEPTED else None,
         "received_at": now,
-        "source": event.source,
-        "alarm_name": event.alarm_name,
-        "alarm_id": event.alarm_id,
-        "severity": event.severity,
-        "previous_state": event.previous_state,
-        "current_state": event.current_state,
-        "reason": event.reason,
-        "request_id": event.request_id,
+        "source": message.source,
+        "alarm_name": message.alarm_name,
+        "alarm_id": message.alarm_id,
+        "severity": message.severity,
+        "previous_state": message.previous_state,
+        "current_state": message.current_state,
+        "reason": message.reason,
+        "request_id": message.request_id,
         "decision": decision,
         "decision_reason": reason,
-        "payload": json.dumps(event.payload) if event.stored is None else event.stored,
+        "payload": json.dumps(message.payload) if message.stored is None else message.stored,
         "parameters": dict(parameters or {}),
-        "delivery_key": _key(event.delivery or "") if kept else None,
-        "replay_of": event.replay_of,
+        "delivery_key": _hash(message.delivery or "") if kept else None,
+        "replay_of": message.replay_of,
     }
 
 
-def _key(delivery: str) -> str:
+def _hash(delivery: str) -> str:
     return hashlib.sha256(delivery.encode("utf-8", "replace")).hexdigest()
 
 

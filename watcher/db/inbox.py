@@ -24,9 +24,9 @@ from typing import Any, Final
 from sqlalchemy import Row, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
+from watcher.common.alarms import earliest_start
 from watcher.common.states import AuditState, Decision, RunState
-from watcher.common.webhook import due
-from watcher.db import runs, webhooks
+from watcher.db import runs, webhook_facts
 from watcher.db.events import AUDIT_CANCELLED, same
 from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
 from watcher.db.session import Lost
@@ -71,8 +71,8 @@ def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datet
     first = arrived[0]
     chosen = _like(arrived, first.parameters)
     received = min(first.received_at, now)  # the API's clock may be ahead, or have gone back
-    full_until = webhooks.full_until(session, audit_id, received, max_recorded, first.id)
-    not_before = due(received, audit.debounce or 0, full_until)
+    full_until = webhook_facts.full_until(session, audit_id, received, max_recorded, first.id)
+    not_before = earliest_start(received, audit.debounce or 0, full_until)
     run = runs.enqueue(session, audit_id, received, not_before, first.parameters)
     if first.decision == Decision.ACCEPTED:
         _give(session, audit_id, run.id, [first.id], Decision.QUEUED)

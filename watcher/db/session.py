@@ -29,7 +29,7 @@ from sqlalchemy import exc as sqlalchemy_exc
 from sqlalchemy.orm import Session
 from sqlalchemy.pool.base import ResetStyle
 
-from watcher.common.jitter import jittered
+from watcher.common.periodic import jittered
 from watcher.db import faults, timeouts
 
 LOG = log.getLogger(__name__)

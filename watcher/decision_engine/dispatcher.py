@@ -15,7 +15,7 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
-from watcher.common.jitter import jittered
+from watcher.common.periodic import jittered
 from watcher.db import claims, inbox, runs
 from watcher.db.models import AuditRun
 from watcher.db.session import Database, Lost

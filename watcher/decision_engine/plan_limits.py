@@ -18,7 +18,7 @@ HOUR: Final = datetime.timedelta(hours=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class PlanFacts:
     """What there is to know of a plan that would start on its own."""
 
     actions: int
@@ -42,7 +42,7 @@ def of_plan(
     found = session.scalar(select(Webhook).where(Webhook.audit_id == audit_id))
     webhook = found or Webhook()  # without a row: as configured, and without limits
     limited = webhook.max_plans_per_hour is not None
-    facts = Facts(
+    facts = PlanFacts(
         actions=actions,
         gain=gain,
         started=runs.plans_started(session, audit_id, now - HOUR) if limited else 0,
@@ -52,13 +52,13 @@ def of_plan(
     return reached(webhook, facts)
 
 
-def reached(webhook: Webhook, facts: Facts) -> str | None:
+def reached(webhook: Webhook, facts: PlanFacts) -> str | None:
     """Why the plan is not to be started on its own, in a sentence; None if it may be."""
     reasons = "; ".join(_reasons(webhook, facts))
     return f"Not started automatically: {reasons}." if reasons else None
 
 
-def _reasons(webhook: Webhook, facts: Facts) -> Iterator[str]:
+def _reasons(webhook: Webhook, facts: PlanFacts) -> Iterator[str]:
     if facts.open:
         yield "the webhook is open, and require_auth_for_auto_trigger is set"
     if webhook.max_actions is not None and facts.actions > webhook.max_actions:

@@ -7,7 +7,7 @@ from typing import Final
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from watcher.common.jitter import jittered
+from watcher.common.periodic import jittered
 from watcher.common.states import AuditState, AuditType
 from watcher.db import claims, runs, starts
 from watcher.db.messages import cut

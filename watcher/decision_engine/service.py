@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from watcher import rpc
 from watcher.cloud import Cloud
 from watcher.common.errors import NotFound, WatcherError
+from watcher.common.periodic import Ticker
 from watcher.common.states import PlanState
-from watcher.common.ticker import Ticker
 from watcher.db import action_plans, audits, claims, counters, retention, runs, services
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
@@ -31,8 +31,9 @@ from watcher.decision_engine.feedback.reviewer import Reviewer
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
-from watcher.rpc.doorbell import Doorbell, Server
-from watcher.rpc.listener import Listener
+from watcher.rpc.doorbell import Doorbell
+from watcher.rpc.listener import NotificationListener
+from watcher.rpc.server import RpcServer
 
 LOG = log.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class DecisionEngine:
             ),
             Ticker("counts", self._roll, lambda: _ROLL_PAUSE),
         )
-        self._server = transport and Server(
+        self._server = transport and RpcServer(
             transport,
             conf.watcher_decision_engine.conductor_topic,
             conf.host,
@@ -109,7 +110,7 @@ class DecisionEngine:
         )
 
         self._listener = (
-            Listener(conf, rpc.notification_transport(conf), self._collectors.hear)
+            NotificationListener(conf, rpc.notification_transport(conf), self._collectors.hear)
             if cloud.notifies
             else None
         )

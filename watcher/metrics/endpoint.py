@@ -17,7 +17,7 @@ from watcher.db.session import Database
 
 LOG = log.getLogger(__name__)
 
-_PATIENCE = 10
+_REQUEST_TIMEOUT = 10
 """Seconds that a client has for its request."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -108,12 +108,12 @@ def _shut(connection: socket.socket) -> None:
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _PATIENCE
+    timeout = _REQUEST_TIMEOUT
 
     def setup(self) -> None:
         super().setup()
         # The timeout is for each piece; a client that sends one now and then would outlast it.
-        self._limit = threading.Timer(_PATIENCE, _shut, (self.connection,))
+        self._limit = threading.Timer(_REQUEST_TIMEOUT, _shut, (self.connection,))
         self._limit.daemon = True
         self._limit.start()
 

@@ -21,12 +21,12 @@ from watcher.db.models import Action, ActionPlan, Audit, Review, Service
 from watcher.db.session import Database
 from watcher.notifications import payloads, rows
 from watcher.notifications.events import EVENTS, PRIORITIES
-from watcher.notifications.outbox import Message, Outbox
+from watcher.notifications.outbox import Notification, Outbox
 from watcher.notifications.payloads import Payload
 
 LOG = log.getLogger(__name__)
 
-_PATIENCE = 5.0
+_STOP_TIMEOUT = 5.0
 """Seconds that a stopping service gives the broker to take the last messages."""
 
 Row = TypeVar("Row")
@@ -67,7 +67,7 @@ class Notifications:
     def stop(self) -> None:
         """Send what is left, unless the broker takes too long."""
         if self._outbox is not None:
-            self._outbox.stop(_PATIENCE)
+            self._outbox.stop(_STOP_TIMEOUT)
 
     def audit_created(self, audit_id: int) -> None:
         self._audit("audit.create", audit_id)
@@ -236,7 +236,7 @@ class Notifications:
         try:
             with self._database.reader() as session:
                 for row in read(session):
-                    self._outbox.put(Message(priority, event_type, render(event.payload, row)))
+                    self._outbox.put(Notification(priority, event_type, render(event.payload, row)))
         except Exception:  # what is told about is done and committed; the caller goes on
             LOG.exception("Notification %s is lost", event_type)
 

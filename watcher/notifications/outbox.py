@@ -16,7 +16,7 @@ LIMIT = 10_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Message:
+class Notification:
     priority: str
     event_type: str
     payload: dict[str, Any]
@@ -31,13 +31,13 @@ class Outbox:
 
     def __init__(self, notifier: oslo_messaging.Notifier, limit: int = LIMIT) -> None:
         self._notifier = notifier
-        self._messages: deque[Message] = deque(maxlen=limit)
+        self._messages: deque[Notification] = deque(maxlen=limit)
         self._changed = threading.Condition()
         self._dropped = 0
         self._sending = self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Notification) -> None:
         with self._changed:
             if len(self._messages) == self._messages.maxlen:
                 if not self._dropped:
@@ -74,7 +74,7 @@ class Outbox:
             except Exception:  # whatever a driver raises, the sender lives on
                 LOG.exception("Notification %s is lost", message.event_type)
 
-    def _next(self) -> Message | None:
+    def _next(self) -> Notification | None:
         """The oldest message, when there is one; None when it is time to end."""
         with self._changed:
             self._sending = False

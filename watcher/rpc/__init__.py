@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bus contract: topics, methods and how they are called.
+"""The message bus: topics, methods and how they are called.
 
-The bus carries doorbells (casts with a UUID, which only wake a worker that would
-find the row by itself a little later) and questions (calls to the decision engine).
+The bus carries doorbells (casts with a UUID that make a worker look at the database at once)
+and calls to the decision engine whose answer the API waits for.
 """
 
 from watcher.common import native_threads  # noqa: F401  isort: skip
@@ -19,7 +19,7 @@ EXCHANGE = "watcher"
 
 
 def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.Transport:
-    """The transport of doorbells and questions: *url*, or ``[DEFAULT] transport_url``."""
+    """The transport of doorbells and calls: *url*, or ``[DEFAULT] transport_url``."""
     oslo_messaging.set_transport_defaults(control_exchange=EXCHANGE)
     _register(conf)
     return oslo_messaging.get_rpc_transport(conf, url=url, allowed_remote_exmods=[errors.__name__])
@@ -32,8 +32,8 @@ def notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
 
 
 def _register(conf: cfg.ConfigOpts) -> None:
-    """Options that each cast and call looks at: oslo.messaging registers them on the global
-    configuration alone.  Tracing came with release 18."""
+    """Register options that each cast and call reads: oslo.messaging registers them on the global
+    configuration only.  Tracing came with release 18."""
     for subject in ("metrics", "tracing"):
         group = f"oslo_messaging_{subject}"
         with contextlib.suppress(ModuleNotFoundError):

@@ -1,53 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doorbells: casts that nobody waits for and that may be lost.
+"""Doorbells: casts without an answer, which may be lost.
 
-What a service has to do stands in the database.  A doorbell only saves it the
-time until it would have looked by itself, so ringing never blocks and never
-fails, whatever the state of the broker.
+The work of a service is in the database.  A doorbell makes it look there at once, in place of
+at its next poll.  So ``ring`` never blocks and never fails, whatever the state of the broker.
 """
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 
-from watcher.common.jitter import jittered
+from watcher.rpc.server import VERSION, pause
 
 LOG = log.getLogger(__name__)
 
-VERSION = "1.0"
 _BACKLOG = 1000
-_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class Doorbell(Protocol):
-    """Tells a service that the row *uuid* wants it."""
+    """Makes a service look at the row *uuid*."""
 
     def ring(self, uuid: str) -> None: ...
 
 
-class Wake:
-    """The doorbell of a dispatcher in the same process."""
+class LocalDoorbell:
+    """The doorbell of a dispatcher in the same process; without one, its poll finds the row."""
 
     def __init__(self) -> None:
-        self._wake: Callable[[], None] = _nobody
+        self._wake: Callable[[], None] | None = None
 
     def connect(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 
     def ring(self, uuid: str) -> None:
-        self._wake()
+        if self._wake is not None:
+            self._wake()
 
 
-class Cast:
+class RpcDoorbell:
     """A doorbell over the message bus.
 
-    A thread of its own does the sending.  While the broker is away it keeps the
-    last UUIDs (each once) and tries again; more than that may go, because the
-    poll of the other side finds the rows.
+    A thread of its own sends.  While the broker is away it keeps the last 1000 UUIDs, each once,
+    and repeats them.  Older ones are dropped, because the poll of the other side finds the rows.
     """
 
     def __init__(
@@ -90,7 +87,7 @@ class Cast:
                 pending = list(self._pending)
             failures = 0 if self._send(pending, failures) else failures + 1
             if failures:
-                self._stopped.wait(jittered(_PAUSES[min(failures, len(_PAUSES)) - 1]))
+                self._stopped.wait(pause(failures))
 
     def _send(self, uuids: list[str], failures: int) -> bool:
         try:
@@ -98,7 +95,7 @@ class Cast:
                 self._client.cast({}, self._method, **{self._argument: uuid})
                 with self._changed:
                     self._pending.pop(uuid, None)
-        except Exception as error:  # whatever a driver raises, the sender lives on
+        except Exception as error:  # drivers raise errors of their own; the thread must not end
             if not failures:
                 LOG.warning("Doorbell %s cannot reach the broker: %s", self._method, error)
             return False
@@ -107,72 +104,13 @@ class Cast:
         return True
 
 
-def decision_engine(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> Cast:
-    """Rung with the UUID of an audit that has a run to execute."""
+def decision_engine(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> RpcDoorbell:
+    """Rung with the UUID of an audit that has an event in the inbox or a run in the queue."""
     topic = conf.watcher_decision_engine.conductor_topic
-    return Cast(transport, topic, "trigger_audit", "audit_uuid")
+    return RpcDoorbell(transport, topic, "trigger_audit", "audit_uuid")
 
 
-def applier(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> Cast:
+def applier(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> RpcDoorbell:
     """Rung with the UUID of an action plan that is PENDING."""
     topic = conf.watcher_applier.conductor_topic
-    return Cast(transport, topic, "launch_action_plan", "action_plan_uuid")
-
-
-def _nobody() -> None:
-    """Nobody lives here yet; the poll will find the row."""
-
-
-class Starting:
-    """Starts a server of messages in a thread, and keeps at it until the broker is there.
-
-    A broker that is away would otherwise hold up the start of the whole service.  *trouble*
-    is what is logged while it is.
-    """
-
-    def __init__(self, trouble: str, make: Callable[[], Any]) -> None:
-        self._trouble, self._make = trouble, make
-        self._server: Any = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._begin, name="rpc", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._server is not None:
-            self._server.stop()
-
-    def _begin(self) -> None:
-        failures = 0
-        while not self._stopped.is_set():
-            # A new one each time: one that failed to start takes itself for started.
-            server = self._make()
-            try:
-                server.start()
-            except Exception as error:  # whatever a driver raises, it is to work later
-                if not failures:
-                    LOG.warning("%s yet: %s", self._trouble, error)
-                failures += 1
-                self._stopped.wait(jittered(_PAUSES[min(failures, len(_PAUSES)) - 1]))
-            else:
-                if failures:
-                    LOG.info("%s: that is over", self._trouble)
-                self._server = server
-                return
-
-
-class Server(Starting):
-    """Answers the casts and calls of one topic with the methods of *endpoint*."""
-
-    def __init__(
-        self, transport: oslo_messaging.Transport, topic: str, host: str, endpoint: Any
-    ) -> None:
-        target = oslo_messaging.Target(topic=topic, server=host, version=VERSION)
-        super().__init__(
-            f"Nobody can ring for {topic}",
-            lambda: oslo_messaging.get_rpc_server(
-                transport, target, [endpoint], executor="threading"
-            ),
-        )
+    return RpcDoorbell(transport, topic, "launch_action_plan", "action_plan_uuid")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notifications of other services: what they tell the world of their doings."""
+"""Notifications that other services of the cloud send."""
 
 import dataclasses
 import datetime
@@ -11,14 +11,14 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_utils import timeutils
 
-from watcher.rpc.doorbell import Starting
+from watcher.rpc.server import BackgroundStart
 
 LOG = log.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Notification:
-    """What a service tells."""
+class CloudNotification:
+    """A notification of another service."""
 
     publisher_id: str
     """Such as ``nova-compute:host-1``."""
@@ -29,24 +29,24 @@ class Notification:
     """UTC, by the clock of the publisher."""
 
 
-class Listener:
-    """Has *hear* called with every notification of priority info on the configured topics.
+class NotificationListener:
+    """Calls *receive* with every notification of priority info on the configured topics.
 
-    Other consumers keep getting theirs: what is told to the engines of one host goes
-    through a queue of its own, which bears the name of the host.
+    Other consumers keep getting theirs, because the engines of a host read from a queue that is
+    named after the host.
     """
 
     def __init__(
         self,
         conf: cfg.ConfigOpts,
         transport: oslo_messaging.Transport,
-        hear: Callable[[Notification], None],
+        receive: Callable[[CloudNotification], None],
     ) -> None:
-        self._conf, self._transport, self._endpoint = conf, transport, _Endpoint(hear)
+        self._conf, self._transport, self._endpoint = conf, transport, NotificationEndpoint(receive)
         self._targets = [
             _target(topic) for topic in conf.watcher_decision_engine.notification_topics
         ]
-        self._starting = Starting("Notifications cannot be heard", self._listener)
+        self._starting = BackgroundStart("Notifications cannot be received", self._listener)
 
     def start(self) -> None:
         if self._targets:
@@ -65,9 +65,11 @@ class Listener:
         )
 
 
-class _Endpoint:
-    def __init__(self, hear: Callable[[Notification], None]) -> None:
-        self._hear = hear
+class NotificationEndpoint:
+    """What oslo.messaging calls: a method for each priority."""
+
+    def __init__(self, receive: Callable[[CloudNotification], None]) -> None:
+        self._receive = receive
 
     def info(
         self, context: Any, publisher_id: str, event_type: str, payload: Any, metadata: Any
@@ -76,13 +78,16 @@ class _Endpoint:
             sent = timeutils.normalize_time(timeutils.parse_isotime(metadata["timestamp"]))
         except (KeyError, TypeError, ValueError) as error:
             LOG.warning(
-                "A notification %s of %s tells no time: %r", event_type, publisher_id, error
+                "A notification %s of %s has no valid timestamp: %r",
+                event_type,
+                publisher_id,
+                error,
             )
             return
-        self._hear(Notification(publisher_id, event_type, payload, sent))
+        self._receive(CloudNotification(publisher_id, event_type, payload, sent))
 
 
 def _target(topic: str) -> oslo_messaging.Target:
-    """Of ``exchange.topic``, or of a topic in the default exchange."""
+    """The target of ``exchange.topic``, or of a topic in the default exchange."""
     exchange, dot, name = topic.partition(".")
     return oslo_messaging.Target(topic=name if dot else topic, exchange=exchange if dot else None)

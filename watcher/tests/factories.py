@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.common.event import Event
+from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.states import AuditState, AuditType, Decision
-from watcher.common.webhook import Facts
 from watcher.db import events, inbox, models
 from watcher.db.models import AuditEvent
 from watcher.db.session import Database
@@ -60,18 +59,18 @@ def action(session: Session, action_plan: models.ActionPlan, **values: Any) -> m
     return _added(session, models.Action(action_plan_id=action_plan.id, **values))
 
 
-def facts(audit_id: int = 1, **values: Any) -> Facts:
+def facts(audit_id: int = 1, **values: Any) -> WebhookFacts:
     values.setdefault("audit_uuid", "9a9b1e2c-0c5c-4a3e-8f5e-1a2b3c4d5e6f")
     values.setdefault("audit_type", AuditType.EVENT)
     values.setdefault("state", AuditState.PENDING)
-    return Facts(audit_id=audit_id, **values)
+    return WebhookFacts(audit_id=audit_id, **values)
 
 
 def accepted(
     session: Session,
     audit_id: int,
     now: datetime.datetime,
-    event: Event | None = None,
+    event: AlarmMessage | None = None,
     parameters: dict[str, Any] | None = None,
     max_recorded: int = 60,
 ) -> AuditEvent:
@@ -86,13 +85,13 @@ def appended(
     session: Session,
     audit_id: int,
     now: datetime.datetime,
-    event: Event | None = None,
+    event: AlarmMessage | None = None,
     parameters: dict[str, Any] | None = None,
     decision: str = Decision.ACCEPTED,
     reason: str | None = None,
 ) -> AuditEvent:
     """An event as the API writes it."""
-    event = event or Event(source="generic")
+    event = event or AlarmMessage(source="generic")
     row = events.row(facts(audit_id), event, now, decision, reason, parameters)
     events.append(session.connection(), [row])
     return session.scalars(select(AuditEvent).where(AuditEvent.uuid == row["uuid"])).one()

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from watcher.common import schemas
+from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import Invalid
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision
-from watcher.common.webhook import Facts
 from watcher.webhooks import credentials, expressions
 
 WRONG_TYPE: Final = "wrong_type"
@@ -43,45 +42,45 @@ class Verdict:
     """Strategy parameters that the event gives its run."""
 
 
-def decide(facts: Facts, event: Event, now: datetime.datetime) -> Verdict:
+def decide(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> Verdict:
     """Whether an audit takes an event *now*, and if not, the first reason against it."""
     try:
         for reason, applies in _RULES:
-            if sentence := applies(facts, event, now):
+            if sentence := applies(facts, message, now):
                 decision = Decision.IGNORED if reason in _IGNORED else Decision.REJECTED
                 return Verdict(decision, reason, sentence)
-        return Verdict(Decision.ACCEPTED, parameters=_parameters(facts, event))
+        return Verdict(Decision.ACCEPTED, parameters=_parameters(facts, message))
     except Invalid as error:
         return Verdict(Decision.REJECTED, BAD_PARAMETERS, str(error))
 
 
-_Rule = Callable[[Facts, Event, datetime.datetime], str]
+_Rule = Callable[[WebhookFacts, AlarmMessage, datetime.datetime], str]
 """The sentence if the rule is against the event, or nothing."""
 
 
-def _wrong_type(facts: Facts, event: Event, now: datetime.datetime) -> str:
+def _wrong_type(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
     if facts.audit_type == AuditType.EVENT:
         return ""
     return f"Only audits of the type EVENT can be triggered; this one is {facts.audit_type}."
 
 
-def _cancelled(facts: Facts, event: Event, now: datetime.datetime) -> str:
+def _cancelled(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
     if facts.state in (*AuditState.TRIGGERABLE, AuditState.SUSPENDED):
         return ""
     return f"An audit that is {facts.state} cannot be triggered."
 
 
-def _suspended(facts: Facts, event: Event, now: datetime.datetime) -> str:
+def _suspended(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
     if facts.state != AuditState.SUSPENDED:
         return ""
     return f"An audit that is {facts.state} cannot be triggered."
 
 
-def _paused(facts: Facts, event: Event, now: datetime.datetime) -> str:
+def _paused(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
     return "The webhook is paused." if facts.paused else ""
 
 
-def _outside_window(facts: Facts, event: Event, now: datetime.datetime) -> str:
+def _outside_window(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
     if facts.start_time and now < facts.start_time:
         return f"The audit begins at {facts.start_time} UTC."
     if facts.end_time and now >= facts.end_time:
@@ -89,12 +88,12 @@ def _outside_window(facts: Facts, event: Event, now: datetime.datetime) -> str:
     return ""
 
 
-def _resolved(facts: Facts, event: Event, now: datetime.datetime) -> str:
-    return "The message only tells that alarms are over." if event.resolved else ""
+def _resolved(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
+    return "The message only tells that alarms are over." if message.resolved else ""
 
 
-def _filtered(facts: Facts, event: Event, now: datetime.datetime) -> str:
-    if not facts.filter or expressions.holds(facts.filter, event.payload, "filter"):
+def _filtered(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
+    if not facts.filter or expressions.holds(facts.filter, message.payload, "filter"):
         return ""
     return "The filter of the webhook does not hold for this payload."
 
@@ -111,7 +110,7 @@ _RULES: Final[Iterable[tuple[str, _Rule]]] = (
 _IGNORED: Final = frozenset(REASONS[Decision.IGNORED])
 
 
-def _parameters(facts: Facts, event: Event) -> dict[str, Any]:
+def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
     """What the mapping takes from the payload; what the payload does not have is left out."""
     if not facts.mapping:
         return {}
@@ -119,7 +118,7 @@ def _parameters(facts: Facts, event: Event) -> dict[str, Any]:
         # The configured default may have changed since the mapping was set.
         raise Invalid("parameters: a webhook with auth none takes none from its events.")
     taken = {
-        name: expressions.value(expression, event.payload, f"parameters.{name}")
+        name: expressions.value(expression, message.payload, f"parameters.{name}")
         for name, expression in sorted(facts.mapping.items())
     }
     mapped = {name: value for name, value in taken.items() if value is not None}

@@ -25,7 +25,7 @@ _NO_HASH: Final = "-" * 64
 """Compared in place of a hash that is not there: it costs the same, and nothing equals it."""
 
 
-class Lock(Protocol):
+class AuthSettings(Protocol):
     """The settings of a webhook that matter here: its row, or anything like it."""
 
     @property
@@ -48,15 +48,15 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def opens(presented: Iterable[str], lock: Lock | None) -> bool:
+def matches(presented: Iterable[str], settings: AuthSettings | None) -> bool:
     """Whether a presented secret is the webhook's, or the one before during a rotation.
 
     Takes the same time whether there is a secret, a previous one, or neither, and
     whichever of them it is that matches.
     """
     known = (
-        (lock and lock.secret_hash) or _NO_HASH,
-        (lock and lock.previous_secret_hash) or _NO_HASH,
+        (settings and settings.secret_hash) or _NO_HASH,
+        (settings and settings.previous_secret_hash) or _NO_HASH,
     )
     digests = [digest(secret).encode() for secret in tuple(presented) or ("",)]
     matches = [

@@ -8,7 +8,7 @@ from oslo_config import cfg
 from watcher.cloud import Cloud
 from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.model.baremetal import BaremetalModel
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 
 
 class BaremetalCollector:
@@ -24,7 +24,7 @@ class BaremetalCollector:
     def sync(self) -> Future[BaremetalModel]:
         return self._flights.board()
 
-    def hear(self, notification: Notification) -> None:
+    def hear(self, notification: CloudNotification) -> None:
         """There is nothing that a snapshot would not read anyway."""
 
     def _read(self) -> BaremetalModel:

@@ -16,9 +16,9 @@ from watcher.cloud import Cloud
 from watcher.cloud.compute import Migration
 from watcher.common import plugins
 from watcher.common.errors import NotConfigured, WatcherError
-from watcher.common.ticker import Ticker
+from watcher.common.periodic import Ticker
 from watcher.conf.collectors import PERIOD, group
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 
 if TYPE_CHECKING:  # models bring NumPy, which an engine loads when a run wants one
     from watcher.model.baremetal import BaremetalModel
@@ -45,7 +45,7 @@ class Collector(Protocol):
     def sync(self) -> Future[Any]:
         """Read everything anew.  Does not wait for the end of it."""
 
-    def hear(self, notification: Notification) -> None:
+    def hear(self, notification: CloudNotification) -> None:
         """What one of the cloud's services tells.  Asks the cloud nothing.
 
         LookupError, TypeError or ValueError if it cannot be understood.
@@ -99,7 +99,7 @@ class Collectors:
         model: BaremetalModel = self._collector("baremetal").snapshot()
         return model
 
-    def hear(self, notification: Notification) -> None:
+    def hear(self, notification: CloudNotification) -> None:
         """Tell the collectors.  One that cannot understand it says so and goes on."""
         for name, collector in self._collectors.items():
             try:

@@ -20,7 +20,7 @@ from watcher.conf.collectors import group
 from watcher.decision_engine.collectors import nova_notifications as nova
 from watcher.decision_engine.collectors.cluster import Cluster
 from watcher.decision_engine.collectors.single_flight import SingleFlight
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
@@ -77,7 +77,7 @@ class ComputeCollector:
         self._all_read = None
         return self._flights.board()
 
-    def hear(self, notification: Notification) -> None:
+    def hear(self, notification: CloudNotification) -> None:
         extended = self._conf.compute_model.enable_extended_attributes
         # Were nova's clock ahead of ours, it would lie above readings that are younger.
         heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))

@@ -10,7 +10,7 @@ from oslo_utils import timeutils
 
 from watcher.cloud.compute import Server
 from watcher.decision_engine.collectors.cluster import GONE, Cluster
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 
 _PUBLISHER = "nova-"
 _COMPUTE = "nova-compute"
@@ -54,7 +54,7 @@ _SILENCE = datetime.timedelta(seconds=60)
 """nova's ``service_down_time``: a service that was not seen for longer is down."""
 
 
-def tell(cluster: Cluster, notification: Notification, extended: bool) -> None:
+def tell(cluster: Cluster, notification: CloudNotification, extended: bool) -> None:
     """Let *cluster* know what nova says; others' notifications it need not know.
 
     *extended* is whether readings bring the extra specs of flavors.  LookupError,

@@ -17,7 +17,7 @@ from watcher.cloud import Cloud
 from watcher.cloud.block_storage import BlockStorage, Pool, StorageNode, Volume, VolumeType
 from watcher.conf.collectors import group
 from watcher.decision_engine.collectors.single_flight import SingleFlight
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 
 if TYPE_CHECKING:
     from watcher.model.storage import StorageModel
@@ -70,7 +70,7 @@ class StorageCollector:
         self._all_read = None
         return self._flights.board()
 
-    def hear(self, notification: Notification) -> None:
+    def hear(self, notification: CloudNotification) -> None:
         if notification.event_type == "volume.delete.end":
             with self._lock:
                 self._gone.add(notification.payload["volume_id"])

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.common.errors import MetricsUnavailable
-from watcher.common.jitter import jittered
+from watcher.common.periodic import jittered
 
 LOG = log.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from watcher import rpc
-from watcher.cmd.api import Process
+from watcher.cmd.api import ApiProcess
 from watcher.common.states import AuditType
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase, wait_for
@@ -59,7 +59,7 @@ class ServerTestCase(DatabaseTestCase):
 
     def serve(self) -> str:
         """Start the server; its address."""
-        process = Process(0, self.conf)
+        process = ApiProcess(0, self.conf)
         thread = threading.Thread(target=process.run)
         thread.start()
         self.addCleanup(thread.join)

@@ -67,7 +67,7 @@ class EndpointTest(DatabaseTestCase):
 
     def test_a_client_that_takes_its_time_has_a_limit(self) -> None:
         self.patch(endpoint._Handler, "timeout", PATIENCE)
-        self.patch(endpoint, "_PATIENCE", 0.1)
+        self.patch(endpoint, "_REQUEST_TIMEOUT", 0.1)
         port = self.serve().port
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET /me")

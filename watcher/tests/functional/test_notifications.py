@@ -19,7 +19,7 @@ from watcher.db.models import ActionPlan, Audit, Strategy
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
-from watcher.rpc.doorbell import Wake
+from watcher.rpc.doorbell import LocalDoorbell
 from watcher.tests import base, factories
 
 """How long a busy machine is given for what takes a moment."""
@@ -97,7 +97,7 @@ class TestWholeFlow(HearingTestCase):
     def recommend(self, *actions: dict[str, Any]) -> Audit:
         """An audit that has run and found that *actions* are to be carried out."""
         audit = self.audit({"actions": actions})
-        rung, applier = threading.Event(), Wake()
+        rung, applier = threading.Event(), LocalDoorbell()
         applier.connect(rung.set)
         self.start(DecisionEngine(self.conf, self.database, Cloud(), applier, self.notifications))
         self.assertTrue(rung.wait(base.PATIENCE))
@@ -105,7 +105,7 @@ class TestWholeFlow(HearingTestCase):
 
     def carry_out(self) -> None:
         """What the applier does with the plan, to its end."""
-        self.start(Applier(self.conf, self.database, Cloud(), Wake(), self.notifications))
+        self.start(Applier(self.conf, self.database, Cloud(), LocalDoorbell(), self.notifications))
         self.assertTrue(self.notifications.ended.wait(base.PATIENCE))
 
     def audit(self, parameters: dict[str, Any]) -> Audit:
@@ -176,7 +176,9 @@ class TestWholeFlow(HearingTestCase):
             factories.action_plan(
                 session, audit, session.get_one(Strategy, audit.strategy_id), state="ONGOING"
             )
-        engine = DecisionEngine(self.conf, self.database, Cloud(), Wake(), self.notifications)
+        engine = DecisionEngine(
+            self.conf, self.database, Cloud(), LocalDoorbell(), self.notifications
+        )
         self.start(engine)
         self.assertTrue(self.notifications.audit_changed.wait(base.PATIENCE))
         self.assertEqual(
@@ -228,7 +230,9 @@ class TestRequests(HearingTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.conf.set_override("enable_authentication", False)
-        self.api = app.build(self.conf, self.database, Wake(), Wake(), self.notifications)
+        self.api = app.build(
+            self.conf, self.database, LocalDoorbell(), LocalDoorbell(), self.notifications
+        )
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         request = webob.Request.blank(f"/v1/{path}", method=method)

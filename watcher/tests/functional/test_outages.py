@@ -21,7 +21,7 @@ from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.decision_engine.strategies.actuator import Actuator
 from watcher.notifications import Notifications
-from watcher.rpc.doorbell import Wake
+from watcher.rpc.doorbell import LocalDoorbell
 from watcher.tests import base, factories
 
 GREETING = {"action_type": "nop", "input_parameters": {"message": "hello"}}
@@ -63,7 +63,7 @@ class OutageTest(base.DatabaseTestCase):
             self.conf.set_override("poll_interval", 1, group=group)
         self.conf.set_override("lease_duration", 3)
         self.engine_side, self.applier_side = Breakable(self.conf), Breakable(self.conf)
-        applier_bell, engine_bell = Wake(), Wake()
+        applier_bell, engine_bell = LocalDoorbell(), LocalDoorbell()
         self.engine = DecisionEngine(
             self.conf,
             self.engine_side,

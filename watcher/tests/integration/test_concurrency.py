@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
+from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import Conflict
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision, PlanState, RunState
 from watcher.db import (
     action_plans,
@@ -87,7 +87,12 @@ class ConcurrencyStories:
 
     def post(self, audit_id: int, now: datetime.datetime = NOW, **parameters: Any) -> None:
         row = events.row(
-            factories.facts(audit_id), Event("generic"), now, Decision.ACCEPTED, None, parameters
+            factories.facts(audit_id),
+            AlarmMessage("generic"),
+            now,
+            Decision.ACCEPTED,
+            None,
+            parameters,
         )
         with self.database.connection(writes=True) as connection:
             events.append(connection, [row])

@@ -7,13 +7,14 @@ from typing import Any
 from watcher import rpc
 from watcher.common.errors import Unavailable
 from watcher.rpc import doorbell
-from watcher.rpc.calls import Calls
+from watcher.rpc.engine_client import RpcEngineClient
+from watcher.rpc.server import RpcServer
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
 
 
-class Door:
-    """Hears the bell."""
+class Endpoint:
+    """Notes the UUIDs that arrive."""
 
     def __init__(self) -> None:
         self.heard: queue.Queue[str] = queue.Queue()
@@ -36,21 +37,23 @@ class DoorbellOverRabbitMQ(base.TestCase):
         self.addCleanup(transport.cleanup)
         return transport
 
-    def server(self, host: str) -> Door:
-        door = Door()
+    def server(self, host: str) -> Endpoint:
+        endpoint = Endpoint()
         topic = self.conf.watcher_decision_engine.conductor_topic
-        server = doorbell.Server(self.transport(), topic, host, door)
+        server = RpcServer(self.transport(), topic, host, endpoint)
         server.start()
         self.addCleanup(server.stop)
-        return door
+        return endpoint
 
-    def test_a_question_on_a_vhost_that_is_not_there(self) -> None:
+    def test_a_call_on_a_vhost_that_does_not_exist(self) -> None:
         transport = rpc.transport(self.conf, f"{self.url.rstrip('/')}/nowhere")
         self.addCleanup(transport.cleanup)
-        self.assertRaises(Unavailable, Calls(self.conf, transport).data_model, "compute", None)
+        self.assertRaises(
+            Unavailable, RpcEngineClient(self.conf, transport).data_model, "compute", None
+        )
 
     def test_a_cast_reaches_one_of_the_engines(self) -> None:
-        doors = [self.server("engine-1"), self.server("engine-2")]
+        endpoints = [self.server("engine-1"), self.server("engine-2")]
         bell = doorbell.decision_engine(self.conf, self.transport())
         self.addCleanup(bell.stop)
         wanted = {f"audit-{number}" for number in range(20)}
@@ -59,11 +62,11 @@ class DoorbellOverRabbitMQ(base.TestCase):
         while set(heard) != wanted and time.monotonic() < deadline:
             for uuid_ in wanted - set(heard):
                 bell.ring(uuid_)
-            for door in doors:
+            for endpoint in endpoints:
                 try:
-                    heard.append(door.heard.get(timeout=0.5))
+                    heard.append(endpoint.heard.get(timeout=0.5))
                     while True:
-                        heard.append(door.heard.get_nowait())
+                        heard.append(endpoint.heard.get_nowait())
                 except queue.Empty:
                     continue
         self.assertEqual(wanted, set(heard))

@@ -19,7 +19,7 @@ from watcher.db import claims, migration, runs
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.timeouts import LockWait
 from watcher.notifications import Notifications
-from watcher.rpc.calls import Nobody
+from watcher.rpc.engine_client import NoEngineClient
 from watcher.tests import factories
 from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
@@ -42,7 +42,7 @@ class IntakeStories:
             Bell(),
             Bell(),
             Notifications(self.conf, self.database),
-            Nobody(),
+            NoEngineClient(),
             self.unrecorded,
         )
         with self.database.writer() as session:

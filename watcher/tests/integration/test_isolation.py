@@ -21,7 +21,7 @@ from watcher.db.session import Database
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
-from watcher.rpc.calls import Nobody
+from watcher.rpc.engine_client import NoEngineClient
 from watcher.tests import factories
 from watcher.tests.base import PATIENCE
 from watcher.tests.functional.stories import Bell
@@ -51,7 +51,9 @@ class IsolationStories:
         unrecorded = UnrecordedEvents(database)
         self.addCleanup(unrecorded.stop)
         notifications = Notifications(self.conf, database)
-        return app.build(self.conf, database, Bell(), Bell(), notifications, Nobody(), unrecorded)
+        return app.build(
+            self.conf, database, Bell(), Bell(), notifications, NoEngineClient(), unrecorded
+        )
 
     def request(self, path: str, method: str = "GET") -> int:
         request = webob.Request.blank(path, method=method)

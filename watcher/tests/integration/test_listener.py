@@ -5,7 +5,7 @@ import kombu
 from oslo_messaging.notify import Notifier
 
 from watcher import rpc
-from watcher.rpc.listener import Listener, Notification
+from watcher.rpc.listener import CloudNotification, NotificationListener
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
 
@@ -31,10 +31,12 @@ class ListenerOverRabbitMQ(base.TestCase):
                 channel.queue_delete(queue)
             channel.exchange_delete(self.name)
 
-    def listen(self, number: int) -> list[Notification]:
-        heard: list[Notification] = []
+    def listen(self, number: int) -> list[CloudNotification]:
+        heard: list[CloudNotification] = []
         self.conf.set_override("host", f"{self.name}-{number}")
-        listener = Listener(self.conf, rpc.notification_transport(self.conf), heard.append)
+        listener = NotificationListener(
+            self.conf, rpc.notification_transport(self.conf), heard.append
+        )
         listener.start()
         self.addCleanup(listener.stop)
         base.wait_for(lambda: listener._starting._server, "the listener")

@@ -9,7 +9,7 @@ import oslo_messaging
 from watcher.cmd import cloud
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.model.compute import ComputeModel
-from watcher.rpc.listener import Listener
+from watcher.rpc.listener import NotificationListener
 from watcher.tests.base import wait_for
 from watcher.tests.lab.real_cloud import RealCloudTestCase
 
@@ -27,7 +27,7 @@ class ModelTest(RealCloudTestCase):
         self.collectors = Collectors(self.conf, self.cloud)
         transport = oslo_messaging.get_notification_transport(self.conf, url=url)
         self.conf.set_override("host", QUEUE)
-        listener = Listener(self.conf, transport, self.collectors.hear)
+        listener = NotificationListener(self.conf, transport, self.collectors.hear)
         listener.start()
         self.addCleanup(self.forget, url)
         self.addCleanup(listener.stop)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from watcher.common.event import Event
+from watcher.common.alarms import AlarmMessage
 from watcher.webhooks.parsers import alertmanager, aodh, cloudevents, grafana
 
 Parser = Callable[[Any, Mapping[str, str]], dict[str, Any] | None]
@@ -38,7 +38,7 @@ _LENGTHS = {
 }
 
 
-def parse(body: Any, headers: Mapping[str, str]) -> Event:
+def parse(body: Any, headers: Mapping[str, str]) -> AlarmMessage:
     """The event that a decoded body stands for.  Never fails: any JSON is an event."""
     lower = {name.lower(): value for name, value in headers.items()}
     source, facts = _read(body, lower)
@@ -46,7 +46,7 @@ def parse(body: Any, headers: Mapping[str, str]) -> Event:
     facts["request_id"] = lower.get("x-openstack-request-id")
     key = lower.get("idempotency-key")
     delivery = f"key:{key}" if key else facts.get("delivery")
-    return Event(
+    return AlarmMessage(
         source=source,
         payload=facts.get("payload", body),
         resolved=facts.get("resolved", False),

@@ -8,9 +8,9 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 from webob import Response
 
-from watcher.api import audit_definition, bodies, paging
+from watcher.api import audit_validation, bodies, paging
 from watcher.api import patch as json_patch
-from watcher.api.audit_definition import Definition
+from watcher.api.audit_validation import Definition
 from watcher.api.patch import Operation
 from watcher.api.render import naive, record, related
 from watcher.api.resource import Request, Resource, created, delete, get, patch, post
@@ -42,11 +42,11 @@ class Audits(Resource):
     @post(body=functools.partial(bodies.typed, Definition), status=201)
     def create(self, request: Request, body: Definition) -> Response:
         self.authorize(request, "audit:create")
-        audit_definition.check(body, request.version)
+        audit_validation.check(body, request.version)
         now = timeutils.utcnow()
 
         def write(session: Session) -> Audit:
-            new = audits.create(session, audit_definition.define(session, body, now), now)
+            new = audits.create(session, audit_validation.define(session, body, now), now)
             return audits.get(session, new.uuid or "")
 
         audit = self.database.write(write)
@@ -55,7 +55,7 @@ class Audits(Resource):
         return created(request, "audits", audit.uuid or "", _full(request, audit))
 
     @patch(
-        "{ident}", body=functools.partial(json_patch.parse, writable=audit_definition.CHANGEABLE)
+        "{ident}", body=functools.partial(json_patch.parse, writable=audit_validation.CHANGEABLE)
     )
     def update(self, request: Request, ident: str, body: list[Operation]) -> dict[str, Any]:
         self.authorize(request, "audit:update")
@@ -66,7 +66,7 @@ class Audits(Resource):
                 lookup.lock(session, Audit, ident)
             audit = audits.get(session, ident)
             old_state = audit.state
-            audits.change(session, audit, audit_definition.redefine(audit, body), now)
+            audits.change(session, audit, audit_validation.redefine(audit, body), now)
             return audits.get(session, audit.uuid or ""), old_state
 
         audit, old_state = self.database.write(write)

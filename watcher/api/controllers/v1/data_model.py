@@ -26,7 +26,7 @@ class DataModel(Resource):
             )
         self.authorize(request, "data_model:get_all")
         audit = audit_uuid and self._known(audit_uuid)
-        rows = self.questions.data_model(data_model_type, audit or None)
+        rows = self.engine_client.data_model(data_model_type, audit or None)
         if request.version < (1, 6):
             for row in rows:
                 for field in _LATER:

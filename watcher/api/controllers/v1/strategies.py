@@ -38,7 +38,7 @@ class Strategies(Resource):
         self.authorize(request, "strategy:state")
         with self.database.reader() as session:
             name = strategies.get(session, ident).name
-        requirements = self.questions.strategy_info(name)
+        requirements = self.engine_client.strategy_info(name)
         return [*requirements, {"type": "Name", "state": name, "mandatory": "", "comment": ""}]
 
     def _list(self, request: Request, page: Page, goal: str | None, form: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 from webob import Response
 
-from watcher.api import paging, webhook_definition
+from watcher.api import paging, webhook_validation
 from watcher.api import patch as json_patch
 from watcher.api.patch import Operation
 from watcher.api.render import aware, uuid_of
@@ -40,7 +40,7 @@ class WebhookSettings(Resource):
 
     @patch(
         "{audit_ident}",
-        body=functools.partial(json_patch.parse, writable=webhook_definition.CHANGEABLE),
+        body=functools.partial(json_patch.parse, writable=webhook_validation.CHANGEABLE),
     )
     def update(self, request: Request, audit_ident: str, body: list[Operation]) -> dict[str, Any]:
         """Runs that wait already wait on as they are."""
@@ -48,7 +48,7 @@ class WebhookSettings(Resource):
 
         def write(session: Session) -> dict[str, Any]:
             audit, webhook = webhook_settings.get_locked(session, audit_ident)
-            changes = webhook_definition.redefine(webhook, audit.strategy, body, self.conf)
+            changes = webhook_validation.redefine(webhook, audit.strategy, body, self.conf)
             for column, value in changes.items():
                 setattr(webhook, column, value)
             session.flush()
@@ -100,7 +100,7 @@ class WebhookSettings(Resource):
             "audit_uuid": audit.uuid,
             "audit_name": audit.name,
             "url": f"{request.application_url}/v1/webhooks/{audit.uuid}",
-            **webhook_definition.document(webhook),
+            **webhook_validation.document(webhook),
             "auth": credentials.effective_auth(webhook.auth, self.conf),
             "auth_is_default": webhook.auth is None,
             "secret": {

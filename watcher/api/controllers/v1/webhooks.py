@@ -14,19 +14,18 @@ from webob import Response
 from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
-from watcher.api.intake import Intake, Message, Received
+from watcher.api.intake import Delivery, Intake, Outcome
 from watcher.api.render import aware
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.api.webhook_auth import WebhookAuth
 from watcher.common import schemas
+from watcher.common.alarms import AlarmMessage, WebhookFacts, earliest_start
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
-from watcher.common.event import Event
 from watcher.common.states import Decision
-from watcher.common.webhook import Facts, due
-from watcher.db import events, history, webhook_settings, webhooks
+from watcher.db import events, history, webhook_facts, webhook_settings
 from watcher.db.lookup import is_uuid
 from watcher.db.models import AuditEvent
-from watcher.webhooks import admission, credentials, parsers, payloads
+from watcher.webhooks import admission, credentials, parsers, truncation
 
 LOG = log.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             raise NotFound(f"There is no audit {audit_ident}.")
         now = timeutils.utcnow()
         try:
-            event = self._event(request)
+            message = self._message(request)
         except Invalid:
             # What is wrong with a body is told to those who may come in, and counted.
             facts = self._facts(audit_ident, now)
@@ -60,10 +59,11 @@ class Webhooks(WebhookSettings, WebhookHistory):
                 facts.audit_uuid, parsers.GENERIC, Decision.REJECTED, "unreadable_body"
             )
             raise
-        received = self._intake.receive(
-            Message(audit_ident, event, now), lambda facts: self._webhook_auth.check(request, facts)
+        outcome = self._intake.receive(
+            Delivery(audit_ident, message, now),
+            lambda facts: self._webhook_auth.check(request, facts),
         )
-        return self._respond(request, received, event)
+        return self._respond(request, outcome, message)
 
     @post("{audit_ident}/events/{event_uuid}/replay", status=202)
     def replay(self, request: Request, audit_ident: str, event_uuid: str) -> Response:
@@ -75,9 +75,9 @@ class Webhooks(WebhookSettings, WebhookHistory):
         now = timeutils.utcnow()
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
-            event = _replay(history.event(session, audit.id, event_uuid), request)
-        message = Message(audit.uuid or "", event, now)
-        return self._respond(request, self._intake.receive(message, lambda facts: None), event)
+            message = _replay(history.event(session, audit.id, event_uuid), request)
+        delivery = Delivery(audit.uuid or "", message, now)
+        return self._respond(request, self._intake.receive(delivery, lambda facts: None), message)
 
     @post("{audit_ident}/preview", any_query=True)
     def preview(self, request: Request, audit_ident: str) -> dict[str, Any]:
@@ -85,76 +85,76 @@ class Webhooks(WebhookSettings, WebhookHistory):
         self.authorize(request, "webhook:preview")
         now = timeutils.utcnow()
         facts = self._facts(audit_ident, now)
-        event = self._event(request)
-        verdict = admission.decide(facts, event, now)
+        message = self._message(request)
+        verdict = admission.decide(facts, message, now)
         admitted = verdict.decision == Decision.ACCEPTED
         would_join = admitted and any(
-            events.same(hint.parameters, verdict.parameters) for hint in facts.hints
+            events.same(run.parameters, verdict.parameters) for run in facts.pending_runs
         )
         foreseen = Decision.COALESCED if would_join else Decision.QUEUED
         return {
             "decision": foreseen if admitted else verdict.decision,
             "reason": verdict.reason,
             "sentence": verdict.sentence,
-            "event": _understood(event),
+            "event": _shown(message),
             "parameters": dict(verdict.parameters),
-            "repeated": self._was_delivered(facts, event),
+            "repeated": self._was_delivered(facts, message),
             "would_join": would_join,
             "not_before": aware(self._not_before(facts, now)) if admitted else None,
         }
 
-    def _respond(self, request: Request, received: Received, event: Event) -> Response:
-        _log(received, event)
-        if received.decision == Decision.REJECTED:
-            raise Invalid(received.sentence)
-        if received.news:
-            self.decision_engine.ring(received.facts.audit_uuid)
-        return _accepted(request, received)
+    def _respond(self, request: Request, outcome: Outcome, message: AlarmMessage) -> Response:
+        _log(outcome, message)
+        if outcome.decision == Decision.REJECTED:
+            raise Invalid(outcome.sentence)
+        if outcome.needs_doorbell:
+            self.decision_engine.ring(outcome.facts.audit_uuid)
+        return _accepted(request, outcome)
 
-    def _not_before(self, facts: Facts, now: datetime.datetime) -> datetime.datetime | None:
+    def _not_before(self, facts: WebhookFacts, now: datetime.datetime) -> datetime.datetime | None:
         with self.database.reader() as session:
             audit, webhook = webhook_settings.get(session, facts.audit_uuid)
             not_before, _reason = history.next_run(session, audit, webhook, now)
-        if not facts.hints and not_before is not None:
-            return max(not_before, due(now, facts.debounce, facts.full_until))
+        if not facts.pending_runs and not_before is not None:
+            return max(not_before, earliest_start(now, facts.debounce, facts.full_until))
         return not_before
 
-    def _facts(self, ident: str, now: datetime.datetime) -> Facts:
+    def _facts(self, ident: str, now: datetime.datetime) -> WebhookFacts:
         auth = credentials.effective_auth(None, self.conf)
         with self.database.reader() as session:
             limit = self.conf.webhooks.max_recorded_per_minute
-            return webhooks.facts(session, ident, now, auth, limit)
+            return webhook_facts.read(session, ident, now, auth, limit)
 
-    def _event(self, request: Request) -> Event:
+    def _message(self, request: Request) -> AlarmMessage:
         try:
             body = bodies.read(request, self.conf.webhooks.max_body_size)
         except BodyTooLarge as error:
             raise Invalid(str(error)) from None
-        event = parsers.parse(_decoded(body), request.headers)
+        message = parsers.parse(_decoded(body), request.headers)
         most = self.conf.webhooks.max_stored_payload
         if len(body) * _GROWTH <= most:
-            return event
-        return dataclasses.replace(event, stored=payloads.kept(event.payload, most))
+            return message
+        return dataclasses.replace(message, stored=truncation.truncated(message.payload, most))
 
-    def _was_delivered(self, facts: Facts, event: Event) -> bool:
-        delivery = events.delivery(facts, event)
+    def _was_delivered(self, facts: WebhookFacts, message: AlarmMessage) -> bool:
+        key = events.delivery_key(facts, message)
         with self.database.connection() as connection:
-            return bool(events.known(connection, {delivery} if delivery else ()))
+            return bool(events.known(connection, {key} if key else ()))
 
 
-def _understood(event: Event) -> dict[str, Any]:
-    shown = dataclasses.asdict(event)
+def _shown(message: AlarmMessage) -> dict[str, Any]:
+    shown = dataclasses.asdict(message)
     del shown["stored"], shown["replay_of"]
     return shown
 
 
-def _replay(row: AuditEvent, request: Request) -> Event:
+def _replay(row: AuditEvent, request: Request) -> AlarmMessage:
     """The event of a stored message.  Invalid if only the beginning of that was kept.
 
     It is another delivery each time, unless the request for it says that it is the same.
     """
     payload = None if row.payload is None else json.loads(row.payload)
-    if isinstance(payload, dict) and payloads.CUT in payload:
+    if isinstance(payload, dict) and truncation.CUT in payload:
         raise Invalid(
             "event: it cannot be replayed, for only the beginning of its message was kept; "
             "[webhooks] max_stored_payload says how much is."
@@ -177,24 +177,24 @@ def _decoded(body: bytes) -> Any:
     return value
 
 
-def _accepted(request: Request, received: Received) -> Response:
+def _accepted(request: Request, outcome: Outcome) -> Response:
     response = reply(None, 202)
-    if received.event_uuid is not None:
-        below = f"{received.facts.audit_uuid}/events/{received.event_uuid}"
+    if outcome.event_uuid is not None:
+        below = f"{outcome.facts.audit_uuid}/events/{outcome.event_uuid}"
         response.location = f"{request.application_url}/v1/webhooks/{below}"
     return response
 
 
-def _log(received: Received, event: Event) -> None:
+def _log(outcome: Outcome, message: AlarmMessage) -> None:
     # Those without a row are told with their number, by who counts them.
     LOG.log(
-        logging.DEBUG if received.event_uuid is None else logging.INFO,
+        logging.DEBUG if outcome.event_uuid is None else logging.INFO,
         "Event %s: %s%s%s, audit %s, source %s, request %s",
-        received.event_uuid or "(not recorded)",
-        received.decision,
-        f" ({received.reason})" if received.reason else "",
-        ", delivered again" if received.repeated else "",
-        received.facts.audit_uuid,
-        event.source,
-        event.request_id,
+        outcome.event_uuid or "(not recorded)",
+        outcome.decision,
+        f" ({outcome.reason})" if outcome.reason else "",
+        ", delivered again" if outcome.repeated else "",
+        outcome.facts.audit_uuid,
+        message.source,
+        message.request_id,
     )

@@ -71,7 +71,7 @@ class ReadTestCase(TestCase):
 class DrainedTestCase(TestCase):
     def test_what_nobody_read_is_taken_off_the_wire_in_pieces(self) -> None:
         stream = Stream(10 * 2**20)
-        application = bodies.UnreadDiscarded(webob.Response("refused", status=401))
+        application = bodies.DiscardUnreadBody(webob.Response("refused", status=401))
         for request in (with_length(stream, 10 * 2**20), chunked(Stream(2**20))):
             self.assertEqual(401, request.get_response(application).status_int)
         self.assertEqual(0, stream.left)
@@ -79,13 +79,13 @@ class DrainedTestCase(TestCase):
 
     def test_there_is_an_end_to_patience(self) -> None:
         stream = Stream(10 * bodies.GREATEST)
-        chunked(stream).get_response(bodies.UnreadDiscarded(webob.Response()))
+        chunked(stream).get_response(bodies.DiscardUnreadBody(webob.Response()))
         self.assertEqual(bodies.GREATEST, stream.taken)
 
     def test_a_client_that_hangs_up_is_no_error(self) -> None:
         request = with_length(Stream(5), 10)
         self.assertEqual(
-            200, request.get_response(bodies.UnreadDiscarded(webob.Response())).status_int
+            200, request.get_response(bodies.DiscardUnreadBody(webob.Response())).status_int
         )
 
 

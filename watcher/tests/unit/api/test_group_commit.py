@@ -12,13 +12,13 @@ from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 
 class Batches(TestCase):
-    patience = PATIENCE
+    max_wait = PATIENCE
 
     def setUp(self) -> None:
         super().setUp()
         self.batches: list[list[object]] = []
         self.go_on = threading.Event()
-        self.group: GroupCommit[object, int] = GroupCommit(self.work, self.patience)
+        self.group: GroupCommit[object, int] = GroupCommit(self.work, self.max_wait)
         self.pool = ThreadPoolExecutor(30)
         self.addCleanup(self.pool.shutdown)
         self.addCleanup(self.go_on.set)
@@ -110,7 +110,7 @@ class GroupCommitTest(Batches):
 class HangingBatchTest(Batches):
     """A batch that does not end holds up no other one."""
 
-    patience = 0.01
+    max_wait = 0.01
 
     def wait_for(self, items: Sequence[object]) -> None:
         if "busy" in items:

@@ -9,12 +9,11 @@ import fixtures
 from oslo_db.exception import DBDataError, DBDuplicateEntry
 from sqlalchemy import func, select
 
-from watcher.api.intake import Intake, Message, Received
+from watcher.api.intake import Delivery, Intake, Outcome
 from watcher.api.unrecorded import UnrecordedEvents
+from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import NotFound, Unauthorized
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision
-from watcher.common.webhook import Facts
 from watcher.db import events
 from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
 from watcher.tests import factories
@@ -24,7 +23,7 @@ NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 REPEATED = {"delivery": "key:1"}
 
 
-def pass_all(facts: Facts) -> None:
+def pass_all(facts: WebhookFacts) -> None:
     """Nobody is asked for anything."""
 
 
@@ -41,13 +40,13 @@ class IntakeTestCase(DatabaseTestCase):
         self.addCleanup(self.unrecorded.stop)
         self.intake = Intake(self.conf, self.database, self.unrecorded)
 
-    def message(self, name: str = "a", **values: Any) -> Message:
-        return Message(name, Event("generic", **values), NOW)
+    def delivery(self, name: str = "a", **values: Any) -> Delivery:
+        return Delivery(name, AlarmMessage("generic", **values), NOW)
 
     def post(
-        self, name: str = "a", check: Callable[[Facts], None] = pass_all, **values: Any
-    ) -> Received:
-        return self.intake.receive(self.message(name, **values), check)
+        self, name: str = "a", check: Callable[[WebhookFacts], None] = pass_all, **values: Any
+    ) -> Outcome:
+        return self.intake.receive(self.delivery(name, **values), check)
 
     def rows(self) -> list[AuditEvent]:
         with self.database.reader() as session:
@@ -61,11 +60,11 @@ class IntakeTestCase(DatabaseTestCase):
 
 class ReceiveTest(IntakeTestCase):
     def test_an_event_is_accepted_and_nothing_else_is_written(self) -> None:
-        received = self.post("b")
+        outcome = self.post("b")
         [row] = self.rows()
         self.assertEqual(
             (Decision.ACCEPTED, row.uuid, row.audit_id, row.audit_id),
-            (received.decision, received.event_uuid, received.facts.audit_id, row.inbox),
+            (outcome.decision, outcome.event_uuid, outcome.facts.audit_id, row.inbox),
         )
         with self.database.reader() as session:
             self.assertEqual(0, session.scalar(select(func.count(AuditRun.id))))
@@ -81,12 +80,12 @@ class ReceiveTest(IntakeTestCase):
             )
 
     def test_an_engine_is_rung_for_when_nothing_waits_yet(self) -> None:
-        self.assertEqual([True, False], [self.post().news for _ in range(2)])
+        self.assertEqual([True, False], [self.post().needs_doorbell for _ in range(2)])
         factories.take(self.database)
-        self.assertFalse(self.post().news)
+        self.assertFalse(self.post().needs_doorbell)
 
     def test_who_is_not_let_in_leaves_nothing(self) -> None:
-        def check(facts: Facts) -> None:
+        def check(facts: WebhookFacts) -> None:
             raise Unauthorized("no", "Basic")
 
         self.assertRaises(Unauthorized, self.post, check=check)
@@ -115,7 +114,7 @@ class RepetitionTest(IntakeTestCase):
 
     def test_one_that_comes_at_the_same_time_does_too(self) -> None:
         append = events.append
-        others = [self.message(**REPEATED)]
+        others = [self.delivery(**REPEATED)]
 
         def late(connection: Any, rows: Any) -> None:
             if others:
@@ -125,7 +124,7 @@ class RepetitionTest(IntakeTestCase):
             append(connection, rows)
 
         self.useFixture(fixtures.MockPatchObject(events, "append", late))
-        self.intake._commits._patience = 0
+        self.intake = Intake(self.conf, self.database, self.unrecorded, max_wait=0)
         self.assertTrue(self.post(**REPEATED).repeated)
         self.assertEqual([2], [row.deliveries for row in self.rows()])
 
@@ -154,8 +153,8 @@ class RepetitionTest(IntakeTestCase):
 class StormTest(IntakeTestCase):
     def test_what_waits_in_the_inbox_covers_what_comes(self) -> None:
         for _ in range(10):
-            received = self.post()
-        self.assertEqual((Decision.COALESCED, None), (received.decision, received.event_uuid))
+            outcome = self.post()
+        self.assertEqual((Decision.COALESCED, None), (outcome.decision, outcome.event_uuid))
         self.assertEqual(3, len(self.rows()))
         self.unrecorded.flush()
         factories.take(self.database, 3)

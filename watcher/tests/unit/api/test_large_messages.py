@@ -83,7 +83,7 @@ class StormTest(ApiTestCase):
         self.assertEqual(2, counts[key])
 
 
-class FewLargeTest(TestCase):
+class LargeBodyLimitTest(TestCase):
     def test_some_work_some_wait_and_the_others_come_again(self) -> None:
         working, go_on = threading.Semaphore(0), threading.Event()
 
@@ -92,7 +92,7 @@ class FewLargeTest(TestCase):
             go_on.wait(PATIENCE)
             return []
 
-        few = bodies.FewLarge(application, threads=4)
+        few = bodies.LargeBodyLimit(application, threads=4)
         large = {"CONTENT_LENGTH": str(bodies.LARGE + 1)}
         threads = [threading.Thread(target=few, args=(large, None)) for _ in range(2)]
         self.addCleanup(lambda: [thread.join() for thread in threads])

@@ -36,7 +36,7 @@ class HideTestCase(TestCase):
     def hidden(self, path: str, **environ: Any) -> dict[str, Any]:
         """What the inner application and the server's access log see of a request."""
         request = webob.Request.blank(path, environ=environ, method="POST")
-        webhook_auth.hide(request.environ)
+        webhook_auth.redact_secrets(request.environ)
         return dict(request.environ)
 
     def test_nothing_in_sight(self) -> None:
@@ -69,7 +69,7 @@ class DoorkeeperTestCase(TestCase):
 
     def check(self, webhook: Webhook | None, url: str = "/v1/webhooks/a", **environ: str) -> None:
         request = webob.Request.blank(url, environ=environ)
-        webhook_auth.hide(request.environ)
+        webhook_auth.redact_secrets(request.environ)
         self.webhook_auth.check(request, webhook)
 
     def test_an_open_webhook_asks_nothing(self) -> None:

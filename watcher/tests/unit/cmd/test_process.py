@@ -16,5 +16,5 @@ class TestMain(base.TestCase):
             file.write("[nova]\napi_version = 2.55\n")
         argv = ["watcher-applier", "--config-file", path]
         self.useFixture(fixtures.MonkeyPatch("sys.argv", argv))
-        error = self.assertRaises(SystemExit, process.main, process.Process)
+        error = self.assertRaises(SystemExit, process.main, process.ServiceProcess)
         self.assertIn("[nova] api_version is 2.55", str(error))

@@ -5,8 +5,8 @@ import dataclasses
 import datetime
 from typing import Any
 
+from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import NotFound
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, history, models, runs, webhook_settings
 from watcher.db.claims import Lease
@@ -172,7 +172,10 @@ class HistoryStories:
             for number in range(6):
                 moment = NOW + number // 2 * SECOND  # two at a time
                 factories.accepted(
-                    session, self.audit_id, moment, Event(source="aodh", alarm_name=str(number))
+                    session,
+                    self.audit_id,
+                    moment,
+                    AlarmMessage(source="aodh", alarm_name=str(number)),
                 )
         for descending in (True, False):
             page, names = Page(2, None, "received_at", descending), []
@@ -187,7 +190,7 @@ class HistoryStories:
         self.accept(None, None)
         with self.database.writer() as session:
             later = NOW + SECOND
-            factories.accepted(session, self.audit_id, later, Event(source="aodh"))
+            factories.accepted(session, self.audit_id, later, AlarmMessage(source="aodh"))
         page = Page(10)
         with self.database.reader() as session:
             for number, filters in (

@@ -19,11 +19,10 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import Invalid, LostClaim
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.common.webhook import Facts
-from watcher.db import audits, claims, events, models, runs, webhooks
+from watcher.db import audits, claims, events, models, runs, webhook_facts
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
 from watcher.tests import base, factories
@@ -71,7 +70,7 @@ class Queue(RuleBasedStateMachine):
     def begin(self) -> None:
         self.now = BEGINNING
         self.alarms: list[Alarm] = []
-        self.requests: list[tuple[Facts, datetime.datetime]] = []
+        self.requests: list[tuple[WebhookFacts, datetime.datetime]] = []
         self.claims: list[Claim] = []
         with self.database.writer() as session:
             goal = factories.goal(session)
@@ -230,14 +229,14 @@ class Queue(RuleBasedStateMachine):
 
     # How these are done
 
-    def facts(self, audit_id: int) -> Facts:
+    def facts(self, audit_id: int) -> WebhookFacts:
         with self.database.reader() as session:
             uuid = session.get_one(Audit, audit_id).uuid or ""
-            return webhooks.facts(session, uuid, self.now, "none", CAP)
+            return webhook_facts.read(session, uuid, self.now, "none", CAP)
 
     def let_in(
         self,
-        facts: Facts,
+        facts: WebhookFacts,
         parameters: dict[str, int],
         delivery: str | None,
         began: datetime.datetime,
@@ -245,16 +244,16 @@ class Queue(RuleBasedStateMachine):
         """What the API does with an event."""
         if facts.state not in AuditState.TRIGGERABLE:
             return
-        event = Event(source="generic", delivery=delivery)
-        key = events.delivery(facts, event)
+        event = AlarmMessage(source="generic", delivery=delivery)
+        key = events.delivery_key(facts, event)
         with self.database.connection(writes=True) as connection:
             first = events.known(connection, {key} if key else ())
             if first:
                 events.repeat(connection, first[key].uuid)
                 return
             uuid = None
-            hints = [hint.parameters for hint in facts.hints]
-            if facts.full_until is None or parameters not in hints:
+            pending_runs = [pending_run.parameters for pending_run in facts.pending_runs]
+            if facts.full_until is None or parameters not in pending_runs:
                 row = events.row(facts, event, began, Decision.ACCEPTED, None, parameters)
                 events.append(connection, [row])
                 uuid = row["uuid"]

@@ -3,8 +3,8 @@ import datetime
 
 from sqlalchemy import select
 
+from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import LostClaim
-from watcher.common.event import Event
 from watcher.common.states import AuditType, Decision, RunState
 from watcher.db import claims, runs
 from watcher.db.models import AuditEvent, AuditRun
@@ -88,7 +88,7 @@ class RunsTest(base.DatabaseTestCase):
 
 class EventsTest(base.DatabaseTestCase):
     def test_events_that_come_while_a_run_waits_join_it(self) -> None:
-        event = Event(
+        event = AlarmMessage(
             source="aodh",
             payload={"severity": "low", "reason_data": [1, "\U0001f525"]},
             alarm_name="hot",

@@ -8,7 +8,7 @@ from watcher.db.models import Webhook
 from watcher.decision_engine import plan_limits
 from watcher.tests.base import TestCase
 
-FACTS = plan_limits.Facts(actions=10, gain=25.0, started=2, open=False)
+FACTS = plan_limits.PlanFacts(actions=10, gain=25.0, started=2, open=False)
 COUNTS = st.integers(0, 20)
 PERCENT = st.floats(0, 100, allow_nan=False)
 
@@ -59,7 +59,7 @@ class LimitsTest(TestCase):
             min_efficacy=st.none() | PERCENT,
         ),
         st.builds(
-            plan_limits.Facts,
+            plan_limits.PlanFacts,
             actions=COUNTS,
             gain=st.none() | PERCENT,
             started=COUNTS,
@@ -67,7 +67,7 @@ class LimitsTest(TestCase):
         ),
     )
     def test_less_never_reaches_what_more_does_not(
-        self, webhook: Webhook, facts: plan_limits.Facts
+        self, webhook: Webhook, facts: plan_limits.PlanFacts
     ) -> None:
         calmer = dataclasses.replace(facts, actions=0, gain=100.0, started=0, open=False)
         if plan_limits.reached(webhook, facts) is None:

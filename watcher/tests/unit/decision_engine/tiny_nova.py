@@ -10,7 +10,7 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.decision_engine.collectors.cluster import GONE
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 from watcher.tests.unit.decision_engine.clusters import host, uid
 
 RECORDED = json.loads(
@@ -22,9 +22,9 @@ BEGIN = datetime.datetime(2026, 1, 1)
 _TEMPLATES = {message["event_type"]: message for message in RECORDED}
 
 
-def heard(message: dict[str, Any]) -> Notification:
+def heard(message: dict[str, Any]) -> CloudNotification:
     """A recorded message as the listener hands it on."""
-    return Notification(
+    return CloudNotification(
         message["publisher_id"],
         message["event_type"],
         message["payload"],
@@ -40,7 +40,7 @@ class TinyNova:
         self.hosts = {f"h{number}": host(f"h{number}") for number in range(hosts)}
         self.servers: dict[str, Server] = {}
         self.changed: dict[str, datetime.datetime] = {}
-        self.told: list[Notification] = []
+        self.told: list[CloudNotification] = []
 
     def changed_servers(self, since: datetime.datetime) -> list[Server]:
         return [self.servers[uuid] for uuid, when in self.changed.items() if when >= since]

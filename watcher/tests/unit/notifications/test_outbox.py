@@ -5,7 +5,7 @@ import threading
 from typing import Any
 from unittest import mock
 
-from watcher.notifications.outbox import Message, Outbox
+from watcher.notifications.outbox import Notification, Outbox
 from watcher.tests import base
 
 """How long a test that hangs is given."""
@@ -44,13 +44,13 @@ class TestOutbox(base.TestCase):
 
     def put(self, outbox: Outbox, *event_types: str) -> None:
         for event_type in event_types:
-            outbox.put(Message("info", event_type, {}))
+            outbox.put(Notification("info", event_type, {}))
 
     def test_messages_go_out_in_their_order_and_with_their_priority(self) -> None:
         self.broker.gate.set()
         outbox = self.outbox()
         self.put(outbox, "a", "b")
-        outbox.put(Message("error", "c", {}))
+        outbox.put(Notification("error", "c", {}))
         self.assertTrue(outbox.flush(base.PATIENCE))
         self.assertEqual([("info", "a"), ("info", "b"), ("error", "c")], self.broker.taken)
 

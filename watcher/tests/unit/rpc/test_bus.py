@@ -8,7 +8,8 @@ import oslo_messaging
 from watcher import rpc
 from watcher.common.errors import ModelUnavailable, Unanswered
 from watcher.rpc import doorbell
-from watcher.rpc.calls import Calls
+from watcher.rpc.engine_client import RpcEngineClient
+from watcher.rpc.server import RpcServer
 from watcher.tests.base import PATIENCE, TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
@@ -45,7 +46,7 @@ class BusTest(TestCase):
         self.endpoint = Endpoint()
 
     def serve(self, topic: str) -> None:
-        server = doorbell.Server(self.transport, topic, "engine-1", self.endpoint)
+        server = RpcServer(self.transport, topic, "engine-1", self.endpoint)
         server.start()
         self.addCleanup(server.stop)
 
@@ -61,22 +62,22 @@ class BusTest(TestCase):
             {self.endpoint.rung.get(timeout=PATIENCE), self.endpoint.rung.get(timeout=PATIENCE)},
         )
 
-    def test_a_question(self) -> None:
+    def test_a_call(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
-        self.assertEqual(NEEDS, Calls(self.conf, self.transport).strategy_info("dummy"))
+        self.assertEqual(NEEDS, RpcEngineClient(self.conf, self.transport).strategy_info("dummy"))
 
     def test_a_data_model_and_why_there_is_none(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
-        calls = Calls(self.conf, self.transport)
-        self.assertEqual([{"node_uuid": "a-uuid"}], calls.data_model("compute", "a-uuid"))
-        error = self.assertRaises(ModelUnavailable, calls.data_model, "compute", None)
+        client = RpcEngineClient(self.conf, self.transport)
+        self.assertEqual([{"node_uuid": "a-uuid"}], client.data_model("compute", "a-uuid"))
+        error = self.assertRaises(ModelUnavailable, client.data_model, "compute", None)
         self.assertEqual("nova is away", str(error))
 
-    def test_a_question_that_nobody_answers(self) -> None:
-        self.conf.set_override("conductor_topic", "nobody", group="watcher_decision_engine")
-        calls = Calls(self.conf, self.transport)
+    def test_a_call_without_an_answer(self) -> None:
+        self.conf.set_override("conductor_topic", "unused", group="watcher_decision_engine")
+        client = RpcEngineClient(self.conf, self.transport)
         self.conf.set_override("rpc_response_timeout", 1)
-        error = self.assertRaises(Unanswered, calls.strategy_info, "dummy")
+        error = self.assertRaises(Unanswered, client.strategy_info, "dummy")
         self.assertIn("watcher-decision-engine", str(error))
 
     def test_a_server_that_cannot_start_tries_again(self) -> None:

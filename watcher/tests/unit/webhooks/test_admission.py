@@ -5,20 +5,20 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.common.event import Event
+from watcher.common.alarms import AlarmMessage
 from watcher.common.states import AuditState, AuditType, Decision
 from watcher.tests import base, factories
 from watcher.webhooks import admission
 
 NOW = datetime.datetime(2026, 3, 1, 12, 0, 0)
 HOUR = datetime.timedelta(hours=1)
-EVENT = Event(source="generic", payload={"host": "compute-1", "load": 3})
+EVENT = AlarmMessage(source="generic", payload={"host": "compute-1", "load": 3})
 SCHEMA = {"properties": {"node": {"type": "string"}, "period": {"type": "number", "default": 5}}}
 MAPPED = {"auth": "secret", "schema": SCHEMA, "mapping": {"node": "host"}}
 
 
-def decide(event=EVENT, **values):
-    return admission.decide(factories.facts(**values), event, NOW)
+def decide(message=EVENT, **values):
+    return admission.decide(factories.facts(**values), message, NOW)
 
 
 def outcome(event=EVENT, **values):
@@ -57,7 +57,7 @@ class TestDecide(base.TestCase):
         self.assertEqual((Decision.IGNORED, "paused"), outcome(paused=True))
 
     def test_what_is_over_needs_no_run(self):
-        resolved = Event(source="alertmanager", resolved=True)
+        resolved = AlarmMessage(source="alertmanager", resolved=True)
         self.assertEqual((Decision.IGNORED, "resolved"), outcome(resolved))
 
     def test_the_filter(self):
@@ -77,16 +77,18 @@ class TestParameters(base.TestCase):
         self.assertEqual({"node": "compute-1"}, decide(**MAPPED).parameters)
 
     def test_what_the_payload_does_not_have_is_left_to_the_audit(self):
-        self.assertEqual({}, decide(Event(source="generic", payload={}), **MAPPED).parameters)
+        self.assertEqual(
+            {}, decide(AlarmMessage(source="generic", payload={}), **MAPPED).parameters
+        )
 
     def test_they_must_fit_the_strategy_together_with_those_of_the_audit(self):
-        number = Event(source="generic", payload={"host": 5})
+        number = AlarmMessage(source="generic", payload={"host": 5})
         verdict = decide(number, **MAPPED)
         self.assertEqual("bad_parameters", verdict.reason)
         self.assertIn("parameters.node", verdict.sentence)
         strict = SCHEMA | {"required": ["period", "node"]}
         values = MAPPED | {"schema": strict, "own_parameters": {"node": "compute-9"}}
-        self.assertEqual({}, decide(Event(source="generic"), **values).parameters)
+        self.assertEqual({}, decide(AlarmMessage(source="generic"), **values).parameters)
 
     def test_a_strategy_that_takes_none_gets_none(self):
         self.assertEqual("bad_parameters", decide(**MAPPED | {"schema": {}}).reason)
@@ -129,7 +131,7 @@ class TestAllThereIs(base.TestCase):
         # A state is one or the other.
         for reason in sorted(reasons, key=list(OVER).index, reverse=True):
             values.update(OVER[reason])
-        verdict = decide(Event(source="generic", resolved="resolved" in reasons), **values)
+        verdict = decide(AlarmMessage(source="generic", resolved="resolved" in reasons), **values)
         mapped_nothing = reasons <= {"bad_parameters"}
         expected = None if mapped_nothing else min(reasons, key=list(OVER).index)
         self.assertEqual(expected, verdict.reason)
@@ -138,7 +140,7 @@ class TestAllThereIs(base.TestCase):
     @settings(deadline=None)
     def test_it_decides_whatever_comes(self, payload, filter_, mapped):
         verdict = decide(
-            Event(source="generic", payload=payload),
+            AlarmMessage(source="generic", payload=payload),
             auth="secret",
             filter=filter_,
             schema={"properties": {"node": {}}},

@@ -16,7 +16,7 @@ SECRETS = st.text(min_size=1).map(lambda text: text.strip()).filter(bool)
 
 
 @dataclasses.dataclass(frozen=True)
-class Lock:
+class AuthSettings:
     secret_hash: str | None = None
     previous_secret_hash: str | None = None
     auth: str | None = None
@@ -56,23 +56,29 @@ class OpensTestCase(base.TestCase):
             self.assertEqual(
                 (before, during, after),
                 (
-                    credentials.opens(presented, Lock(old)),
-                    credentials.opens(presented, Lock(new, old)),
-                    credentials.opens(presented, Lock(new)),
+                    credentials.matches(presented, AuthSettings(old)),
+                    credentials.matches(presented, AuthSettings(new, old)),
+                    credentials.matches(presented, AuthSettings(new)),
                 ),
                 presented,
             )
 
     def test_where_there_is_no_secret_none_fits(self) -> None:
         for presented in ([], [""], ["-" * 64], ["None"], ["x", "y"]):
-            self.assertFalse(credentials.opens(presented, Lock()), presented)
-            self.assertFalse(credentials.opens(presented, None), presented)
+            self.assertFalse(credentials.matches(presented, AuthSettings()), presented)
+            self.assertFalse(credentials.matches(presented, None), presented)
 
     def test_the_same_work_whatever_the_cause(self) -> None:
         digest = credentials.digest("right")
-        locks = (None, Lock(), Lock(digest), Lock(None, digest), Lock(digest, digest))
+        known = (
+            None,
+            AuthSettings(),
+            AuthSettings(digest),
+            AuthSettings(None, digest),
+            AuthSettings(digest, digest),
+        )
         for presented in ([], ["wrong"], ["right"]):
-            for lock in locks:
+            for settings in known:
                 with (
                     mock.patch.object(
                         credentials.hmac, "compare_digest", wraps=credentials.hmac.compare_digest
@@ -81,7 +87,7 @@ class OpensTestCase(base.TestCase):
                         credentials.hashlib, "sha256", wraps=credentials.hashlib.sha256
                     ) as hashed,
                 ):
-                    credentials.opens(presented, lock)
+                    credentials.matches(presented, settings)
                 sizes = {len(text) for call in compared.call_args_list for text in call.args}
                 self.assertEqual(
                     (2, {64}, 1), (compared.call_count, sizes, hashed.call_count), presented
@@ -89,10 +95,10 @@ class OpensTestCase(base.TestCase):
 
     @given(SECRETS, SECRETS)
     def test_a_secret_opens_its_own_lock_alone(self, secret: str, other: str) -> None:
-        lock = Lock(credentials.digest(secret))
-        self.assertTrue(credentials.opens([secret], lock))
+        settings = AuthSettings(credentials.digest(secret))
+        self.assertTrue(credentials.matches([secret], settings))
         if other.encode("utf-8", "replace") != secret.encode("utf-8", "replace"):
-            self.assertFalse(credentials.opens([other], lock))
+            self.assertFalse(credentials.matches([other], settings))
 
 
 class AuthorizationTestCase(base.TestCase):
@@ -118,7 +124,7 @@ class AuthorizationTestCase(base.TestCase):
     def test_no_header_makes_it_fail(self, header: str) -> None:
         for scheme in ("", "Bearer ", "Basic "):
             secrets = credentials.from_authorization(scheme + header)
-            self.assertFalse(credentials.opens(secrets, Lock()))
+            self.assertFalse(credentials.matches(secrets, AuthSettings()))
 
 
 class QueryTestCase(base.TestCase):

@@ -4,7 +4,7 @@ import dataclasses
 import hypothesis
 from hypothesis import strategies as st
 
-from watcher.common.event import Event
+from watcher.common.alarms import AlarmMessage
 from watcher.tests import base
 from watcher.tests.unit.webhooks import messages
 from watcher.webhooks import parsers
@@ -68,7 +68,7 @@ HEADERS = st.dictionaries(
 class TestParse(base.TestCase):
     def test_anything_else_is_generic(self):
         for body in (None, [], "x", 5, True, {}, {"alarm_id": 1}, [messages.AODH]):
-            self.assertEqual(Event(source="generic", payload=body), parsers.parse(body, {}))
+            self.assertEqual(AlarmMessage(source="generic", payload=body), parsers.parse(body, {}))
 
     def test_odd_types_are_kept_as_the_json_that_they_were(self):
         odd = {"severity": {"level": 3}, "reason": None, "current": True}
@@ -111,7 +111,7 @@ class TestParse(base.TestCase):
 class TestAodh(base.TestCase):
     def test_an_alarm(self):
         self.assertEqual(
-            Event(
+            AlarmMessage(
                 source="aodh",
                 payload=messages.AODH,
                 alarm_name="host-runs-hot",
@@ -141,7 +141,7 @@ class TestAlertmanager(base.TestCase):
     def test_a_group(self):
         body = messages.ALERTMANAGER
         self.assertEqual(
-            Event(
+            AlarmMessage(
                 source="alertmanager",
                 payload=body,
                 alarm_name="HostHot",
@@ -197,7 +197,7 @@ class TestGrafana(base.TestCase):
     def test_a_group(self):
         body = messages.GRAFANA
         self.assertEqual(
-            Event(
+            AlarmMessage(
                 source="grafana",
                 payload=body,
                 alarm_name="Host CPU",
@@ -220,7 +220,7 @@ class TestGrafana(base.TestCase):
     def test_the_older_alerts(self):
         event = parsers.parse(messages.OLDER_GRAFANA, {})
         self.assertEqual(
-            Event(
+            AlarmMessage(
                 source="grafana",
                 payload=messages.OLDER_GRAFANA,
                 alarm_name="Host runs hot",
@@ -237,7 +237,7 @@ class TestCloudEvents(base.TestCase):
     def test_structured(self):
         body = messages.CLOUDEVENT
         self.assertEqual(
-            Event(
+            AlarmMessage(
                 source="cloudevents",
                 payload=body,
                 alarm_name="org.example.host.hot",

@@ -15,7 +15,7 @@ from watcher.common.errors import CloudUnavailable, ModelUnavailable, NotConfigu
 from watcher.conf.collectors import group
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.collectors.compute import OVERLAP, TRUSTED, ComputeCollector
-from watcher.rpc.listener import Listener, Notification
+from watcher.rpc.listener import CloudNotification, NotificationEndpoint, NotificationListener
 from watcher.tests.base import TestCase, wait_for
 from watcher.tests.unit.decision_engine.clusters import uid
 from watcher.tests.unit.decision_engine.tiny_nova import BEGIN, RECORDED, TinyNova
@@ -249,7 +249,7 @@ class CollectorsTest(TestCase):
         logged = self.useFixture(fixtures.FakeLogger())
         kept = Collectors(self.conf, Cloud(Compute(Nova())))
         for payload in ({}, None, {"nova_object.data": {"state": "active", "uuid": 1}}):
-            kept.hear(Notification("nova-compute:h1", "instance.create.end", payload, BEGIN))
+            kept.hear(CloudNotification("nova-compute:h1", "instance.create.end", payload, BEGIN))
         self.assertEqual(3, logged.output.count("instance.create.end of nova-compute:h1"))
 
 
@@ -264,7 +264,7 @@ class ListenerTest(TestCase):
         self.heard = []
 
     def listen(self):
-        listener = Listener(self.conf, self.transport, self.heard.append)
+        listener = NotificationListener(self.conf, self.transport, self.heard.append)
         listener.start()
         self.addCleanup(listener.stop)
 
@@ -289,11 +289,13 @@ class ListenerTest(TestCase):
 
     def test_what_was_sent_at_no_known_time_is_named_and_dropped(self):
         logged = self.useFixture(fixtures.FakeLogger())
-        endpoint = Listener(self.conf, self.transport, self.heard.append)._endpoint
+        endpoint = NotificationEndpoint(self.heard.append)
         for metadata in ({}, {"timestamp": None}, {"timestamp": "at noon"}):
             endpoint.info({}, "nova-compute:h1", "instance.update", {}, metadata)
         self.assertEqual([], self.heard)
-        self.assertEqual(3, logged.output.count("instance.update of nova-compute:h1 tells no time"))
+        self.assertEqual(
+            3, logged.output.count("instance.update of nova-compute:h1 has no valid timestamp")
+        )
 
     def test_the_engine_moves_what_nova_moved(self):
         nova = Nova()
@@ -301,7 +303,7 @@ class ListenerTest(TestCase):
         kept.compute()
         message = copy.deepcopy(RECORDED[1])  # live_migration_post_dest.end
         message["payload"]["nova_object.data"].update(uuid=uid("s1"), host="h2")
-        listener = Listener(self.conf, self.transport, kept.hear)
+        listener = NotificationListener(self.conf, self.transport, kept.hear)
         listener.start()
         self.addCleanup(listener.stop)
         self.tell(message)

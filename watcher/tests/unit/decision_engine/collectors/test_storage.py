@@ -12,7 +12,7 @@ from watcher.common.errors import CloudUnavailable
 from watcher.decision_engine.collectors import storage as storage_collector
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.collectors.storage import StorageCollector
-from watcher.rpc.listener import Notification
+from watcher.rpc.listener import CloudNotification
 from watcher.tests.base import TestCase
 
 POOLS = ("node@a#p", "node@b#p")
@@ -40,7 +40,7 @@ class TinyCinder:
 
     def notification(self, uuid):
         payload = {"volume_id": uuid, "status": "deleting", "tenant_id": "p"}
-        return Notification("volume.node@a", "volume.delete.end", payload, self.now)
+        return CloudNotification("volume.node@a", "volume.delete.end", payload, self.now)
 
     # BlockStorage
 
@@ -124,13 +124,13 @@ class StorageCollectorTest(TestCase):
     def test_other_notifications_are_let_pass(self):
         payload = {"volume_id": "v1"}
         self.collector.hear(
-            Notification("volume.node@a", "volume.update.end", payload, self.cinder.now)
+            CloudNotification("volume.node@a", "volume.update.end", payload, self.cinder.now)
         )
         self.assertEqual(3, len(self.seen()[0]))
         self.assertRaises(
             LookupError,
             self.collector.hear,
-            Notification("volume.node@a", "volume.delete.end", {}, self.cinder.now),
+            CloudNotification("volume.node@a", "volume.delete.end", {}, self.cinder.now),
         )
 
     def test_all_are_listed_where_changes_are_not_told_or_would_save_nothing(self):

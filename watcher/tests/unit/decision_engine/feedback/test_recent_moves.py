@@ -156,7 +156,7 @@ class HostLoadsTest(TestCase):
         values = self.made().metric("host_outlet_temp", HOSTS, 30, "mean", 601)
         self.assertEqual([uid("h3")], list(values), "it is no older than a granule")
 
-    def test_present_values_are_taken_at_their_word(self) -> None:
+    def test_present_values_are_identified_without_keystone(self) -> None:
         source = Windowed(**self.source.values)
         source.length = 0
         self.source, self.migrations = source, [moved("s1", "h1", "h2", -1)]

@@ -11,7 +11,7 @@ _LARGEST_CHARACTER: Final = len("\\ud83d\\udd25")
 """Of one character in JSON."""
 
 
-def kept(payload: Any, most: int) -> str:
+def truncated(payload: Any, most: int) -> str:
     """JSON of at most *most* bytes: the payload, or as much of its beginning as fits.
 
     Of a payload that is cut an object has one more key, and anything else is in an object.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.tests.base import TestCase
-from watcher.webhooks import payloads
+from watcher.webhooks import truncation
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -17,12 +17,12 @@ JSON = st.recursive(
 class KeptTest(TestCase):
     def test_all_of_what_fits(self) -> None:
         for payload in (None, {"a": [1, "ä"]}, [], "x"):
-            self.assertEqual(payload, json.loads(payloads.kept(payload, 100)))
+            self.assertEqual(payload, json.loads(truncation.truncated(payload, 100)))
 
     def test_the_beginning_of_a_group_of_alerts(self) -> None:
         alert = {"status": "firing", "labels": {"host": "compute-1", "text": "x" * 400}}
         group = {"version": "4", "status": "firing", "alerts": [alert] * 600, "receiver": "w"}
-        text = payloads.kept(group, 65536)
+        text = truncation.truncated(group, 65536)
         self.assertLessEqual(len(text), 65536)
         self.assertGreater(len(text), 60000)
         cut = json.loads(text)
@@ -31,14 +31,14 @@ class KeptTest(TestCase):
         self.assertEqual(f"... and {601 - len(cut['alerts'])} more", cut["alerts"][-1])
 
     def test_what_is_no_object(self) -> None:
-        cut = json.loads(payloads.kept("x" * 5000, 1024))
+        cut = json.loads(truncation.truncated("x" * 5000, 1024))
         self.assertTrue(cut["payload"].endswith("x..."))
-        cut = json.loads(payloads.kept(list(range(5000)), 1024))
+        cut = json.loads(truncation.truncated(list(range(5000)), 1024))
         self.assertEqual([0, 1, 2], cut["payload"][:3])
 
     @given(JSON, st.integers(1024, 2048), st.text(min_size=2000))
     def test_it_is_json_and_fits(self, payload: Any, most: int, text: str) -> None:
         for each in (payload, {"first": text, "then": payload}, [payload, text, payload]):
-            kept = payloads.kept(each, most)
+            kept = truncation.truncated(each, most)
             json.loads(kept)
             self.assertLessEqual(len(kept), most)

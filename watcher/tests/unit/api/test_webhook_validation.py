@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher import conf as watcher_conf
-from watcher.api import patch, types, webhook_definition
+from watcher.api import patch, types, webhook_validation
 from watcher.common.errors import Invalid
 from watcher.db.models import Strategy, Webhook
 from watcher.tests.base import TestCase
@@ -22,7 +22,7 @@ VALUES = st.one_of(
     st.text(max_size=5),
 )
 PATHS = st.sampled_from(
-    [f"/{name}" for name in webhook_definition.CHANGEABLE]
+    [f"/{name}" for name in webhook_validation.CHANGEABLE]
     + ["/limits/max_actions", "/limits/min_efficacy", "/limits/x", "/parameters/para1"]
     + ["/auth/x", "/note/0"]
 )
@@ -39,8 +39,8 @@ def webhook(**values: Any) -> Webhook:
 
 
 def redefine(row: Webhook, body: Any, strategy: Strategy | None = STRATEGY) -> None:
-    operations = patch.parse(body, webhook_definition.CHANGEABLE)
-    for column, value in webhook_definition.redefine(row, strategy, operations, CONF).items():
+    operations = patch.parse(body, webhook_validation.CHANGEABLE)
+    for column, value in webhook_validation.redefine(row, strategy, operations, CONF).items():
         setattr(row, column, value)
 
 
@@ -51,12 +51,12 @@ class RedefineTestCase(TestCase):
     ) -> None:
         row = webhook(secret_hash="0" * 64 if has_secret else None)
         for body in bodies:
-            before = webhook_definition.document(row)
+            before = webhook_validation.document(row)
             try:
                 redefine(row, body, strategy)
             except Invalid as error:
                 self.assertIn(": ", str(error))
-                self.assertEqual(before, webhook_definition.document(row))
+                self.assertEqual(before, webhook_validation.document(row))
             self.make_sense(row, strategy)
 
     def make_sense(self, row: Webhook, strategy: Strategy | None) -> None:
@@ -80,7 +80,7 @@ class RedefineTestCase(TestCase):
         conf = watcher_conf.load([], [])
         conf.set_override("default_auth", "keystone", group="webhooks")
         operations = [patch.Operation("add", "/filter", "x")]
-        values = webhook_definition.redefine(webhook(), STRATEGY, operations, conf)
+        values = webhook_validation.redefine(webhook(), STRATEGY, operations, conf)
         self.assertEqual({"filter": "x"}, values)
 
     def test_other_settings_of_one_that_the_configuration_opened(self) -> None:

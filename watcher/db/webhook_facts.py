@@ -8,35 +8,35 @@ from typing import Any, Final
 from sqlalchemy import Connection, Executable, Row, and_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
+from watcher.common.alarms import PendingRun, WebhookFacts
 from watcher.common.errors import NotFound
 from watcher.common.states import RunState
-from watcher.common.webhook import Facts, Hint
 from watcher.db.lookup import canonical_uuid, exactly
 from watcher.db.models import Audit, AuditEvent, AuditRun, Strategy, Webhook
 
 MINUTE: Final = datetime.timedelta(minutes=1)
 
 
-def facts(
+def read(
     session: Session, ident: str, now: datetime.datetime, default_auth: str, max_recorded: int
-) -> Facts:
+) -> WebhookFacts:
     """What decides about an event that reaches the audit with that uuid or name.  NotFound.
 
     *max_recorded* is the number of events that are recorded in a minute.
     """
-    (found,) = facts_of_all(session.connection(), [ident], now, default_auth, max_recorded)
+    (found,) = read_all(session.connection(), [ident], now, default_auth, max_recorded)
     if found is None:
         raise NotFound(f"There is no audit {ident}.")
     return found
 
 
-def facts_of_all(
+def read_all(
     connection: Connection,
     idents: Sequence[str],
     now: datetime.datetime,
     default_auth: str,
     max_recorded: int,
-) -> list[Facts | None]:
+) -> list[WebhookFacts | None]:
     """The facts of each; None where there is no audit.  UUIDs are looked up all at once."""
     when = {"since": now - MINUTE, "last": max_recorded - 1}
     uuids = [canonical_uuid(ident) for ident in idents]
@@ -44,7 +44,7 @@ def facts_of_all(
     if wanted := sorted({uuid for uuid in uuids if uuid is not None}):
         rows = connection.execute(_BY_UUID, {"idents": wanted, **when})
         by_uuid = {row.audit_uuid: row for row in rows}
-    found: list[Facts | None] = []
+    found: list[WebhookFacts | None] = []
     for ident, uuid in zip(idents, uuids, strict=True):
         if uuid is None:
             # Each alone: it is for the database to say which names are the same.
@@ -76,7 +76,7 @@ def full_until(
 
 def _of_row(
     connection: Connection, row: Row[Any], default_auth: str, now: datetime.datetime
-) -> Facts:
+) -> WebhookFacts:
     values: dict[str, Any] = dict(row._mapping)
     oldest = values.pop("oldest")
     run_id, of_run = values.pop("waiting_id"), values.pop("waiting_parameters")
@@ -97,13 +97,15 @@ def _of_row(
             each.id: each.parameters
             for each in connection.execute(_IN_INBOX, {"audit_id": row.audit_id})
         }
-    hints = [Hint(parameters or {}, event_id=id_) for id_, parameters in in_inbox.items()]
+    pending_runs = [
+        PendingRun(parameters or {}, event_id=id_) for id_, parameters in in_inbox.items()
+    ]
     if run_id is not None:
-        hints.insert(0, Hint(of_run or {}, run_id=run_id))
-    return Facts(**values, hints=hints)
+        pending_runs.insert(0, PendingRun(of_run or {}, run_id=run_id))
+    return WebhookFacts(**values, pending_runs=pending_runs)
 
 
-def _facts(condition: Any) -> Executable:
+def _statement(condition: Any) -> Executable:
     oldest = (
         select(AuditEvent.received_at)
         .where(AuditEvent.audit_id == Audit.id, AuditEvent.received_at > bindparam("since"))
@@ -143,8 +145,8 @@ def _facts(condition: Any) -> Executable:
 
 
 # Every request asks these, and to build them takes longer than to answer them.
-_BY_UUID = _facts(Audit.uuid.in_(bindparam("idents", expanding=True)))
-_BY_NAME = _facts(exactly(Audit.name, bindparam("ident")))
+_BY_UUID = _statement(Audit.uuid.in_(bindparam("idents", expanding=True)))
+_BY_NAME = _statement(exactly(Audit.name, bindparam("ident")))
 _IN_INBOX = select(AuditEvent.id, AuditEvent.parameters).where(
     AuditEvent.inbox == bindparam("audit_id")
 )

@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Something that a service does every so many seconds."""
+"""Work that a service repeats, and pauses that differ a little between processes."""
 
+import random
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from oslo_log import log
 
-from watcher.common.jitter import jittered
-
 LOG = log.getLogger(__name__)
+
+SHARE: Final = 0.1
+
+
+def jittered(seconds: float) -> float:
+    """*seconds*, up to a tenth more or less, so that processes that wait for the same thing do
+    not all come back at the same moment."""
+    return seconds * random.uniform(1 - SHARE, 1 + SHARE)
 
 
 class Ticker:
     """Calls *work* at once and then about every *seconds* in a thread, until stopped.
 
-    A failure is logged and does not end it: the next call may succeed.
+    An exception of *work* is logged, and the next call follows as planned.
     """
 
     def __init__(self, name: str, work: Callable[[], None], seconds: Callable[[], float]) -> None:

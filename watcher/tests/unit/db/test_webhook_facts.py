@@ -3,10 +3,10 @@
 
 import datetime
 
+from watcher.common.alarms import PendingRun, WebhookFacts
 from watcher.common.errors import NotFound
 from watcher.common.states import AuditType
-from watcher.common.webhook import Facts, Hint
-from watcher.db import events, models, webhooks
+from watcher.db import events, models, webhook_facts
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -20,9 +20,9 @@ class FactsTest(base.DatabaseTestCase):
             audit = factories.audit(session, audit_type=AuditType.EVENT, name="a")
             self.audit_id, self.uuid = audit.id, audit.uuid or ""
 
-    def facts(self, now: datetime.datetime = NOW, cap: int = 3, ident: str = "a") -> Facts:
+    def facts(self, now: datetime.datetime = NOW, cap: int = 3, ident: str = "a") -> WebhookFacts:
         with self.database.reader() as session:
-            return webhooks.facts(session, ident, now, "none", cap)
+            return webhook_facts.read(session, ident, now, "none", cap)
 
     def post(self, now: datetime.datetime = NOW, **parameters: str) -> int:
         with self.database.writer() as session:
@@ -33,7 +33,7 @@ class FactsTest(base.DatabaseTestCase):
             facts = self.facts(ident=ident)
             self.assertEqual((self.audit_id, self.uuid), (facts.audit_id, facts.audit_uuid))
             self.assertEqual(("none", 0, False), (facts.auth, facts.debounce, facts.paused))
-            self.assertEqual(([], None), (facts.hints, facts.full_until))
+            self.assertEqual(([], None), (facts.pending_runs, facts.full_until))
 
     def test_there_is_no_such_audit(self) -> None:
         for ident in (str(self.audit_id), "b", models.new_uuid()):
@@ -68,26 +68,28 @@ class FactsTest(base.DatabaseTestCase):
 
     def test_the_event_that_waits_and_then_its_run(self) -> None:
         event_id = self.post()
-        self.assertEqual([Hint({}, event_id=event_id)], self.facts().hints)
+        self.assertEqual([PendingRun({}, event_id=event_id)], self.facts().pending_runs)
         factories.take(self.database)
-        [hint] = self.facts().hints
-        self.assertEqual(({}, None), (hint.parameters, hint.event_id))
-        self.assertIsNotNone(hint.run_id)
+        [pending_run] = self.facts().pending_runs
+        self.assertEqual(({}, None), (pending_run.parameters, pending_run.event_id))
+        self.assertIsNotNone(pending_run.run_id)
 
     def test_where_it_is_full_all_that_wait_with_their_parameters(self) -> None:
         with self.database.writer() as session:
             session.add(models.Webhook(audit_id=self.audit_id, parameters={"node": "host"}))
         for node in "ab":
             self.post(node=node)
-        self.assertEqual(1, len(self.facts().hints))
+        self.assertEqual(1, len(self.facts().pending_runs))
         self.post(node="c")
-        self.assertEqual(["a", "b", "c"], sorted(h.parameters["node"] for h in self.facts().hints))
+        self.assertEqual(
+            ["a", "b", "c"], sorted(h.parameters["node"] for h in self.facts().pending_runs)
+        )
 
     def test_many_at_once(self) -> None:
         self.post()
         idents = ["nobody", self.uuid, "a", self.uuid.upper()]
         with self.database.reader() as session:
-            found = webhooks.facts_of_all(session.connection(), idents, NOW, "none", 60)
+            found = webhook_facts.read_all(session.connection(), idents, NOW, "none", 60)
         self.assertEqual([None, *[self.facts(cap=60)] * 3], found)
 
     def test_one_is_not_true(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions: calls to the decision engine whose answer somebody waits for."""
+"""Calls to the decision engine whose answer the API waits for."""
 
 from typing import Any, Protocol
 
@@ -7,28 +7,28 @@ import oslo_messaging
 from oslo_config import cfg
 
 from watcher.common.errors import Unanswered, Unavailable, WatcherError
-from watcher.rpc.doorbell import VERSION
+from watcher.rpc.server import VERSION
 
 
-class Questions(Protocol):
-    """What may be asked of a decision engine."""
+class EngineClient(Protocol):
+    """What the API can ask a decision engine."""
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
-        """What a strategy needs and whether it is there, a requirement an item.
+        """The requirements of a strategy and whether each is met.
 
-        Unanswered when no decision engine answers in time, Unavailable when none can be asked.
+        Unanswered if no decision engine answers in time, Unavailable if none can be reached.
         """
 
     def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
-        """The rows of a data model, within the scope of the *audit* with that uuid, if given.
+        """The rows of a data model, within the scope of the audit with the uuid *audit*, if given.
 
-        As ``strategy_info``, and Unavailable as well when the engine has no model that is
-        complete and fresh.
+        Unanswered and Unavailable as for ``strategy_info``, and Unavailable if the engine has no
+        model that is complete and fresh.
         """
 
 
-class Calls:
-    """Questions over the message bus."""
+class RpcEngineClient:
+    """Calls over the message bus."""
 
     def __init__(self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> None:
         topic = conf.watcher_decision_engine.conductor_topic
@@ -37,16 +37,16 @@ class Calls:
         )
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
-        answer: list[dict[str, Any]] = self._ask("get_strategy_info", strategy_name=strategy_name)
+        answer: list[dict[str, Any]] = self._call("get_strategy_info", strategy_name=strategy_name)
         return answer
 
     def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
-        answer: dict[str, list[dict[str, Any]]] = self._ask(
+        answer: dict[str, list[dict[str, Any]]] = self._call(
             "get_data_model_info", data_model_type=data_model_type, audit=audit
         )
         return answer["context"]
 
-    def _ask(self, method: str, **arguments: Any) -> Any:
+    def _call(self, method: str, **arguments: Any) -> Any:
         try:
             return self._client.call({}, method, **arguments)
         except oslo_messaging.MessagingTimeout as error:
@@ -54,20 +54,20 @@ class Calls:
                 "The decision engine does not answer now; check that watcher-decision-engine runs."
             ) from error
         except WatcherError as error:
-            raise _own(error) from error
-        except Exception as error:  # whatever a driver raises, as for a vhost that is not there
+            raise _without_traceback(error) from error
+        except Exception as error:  # drivers raise errors of their own, as for a missing vhost
             raise Unavailable("The message bus cannot be reached now; try again later.") from error
 
 
-def _own(remote: WatcherError) -> WatcherError:
-    """What the engine raised, without the traceback that the bus has added to its sentence."""
+def _without_traceback(remote: WatcherError) -> WatcherError:
+    """The error that the engine raised; the bus has added a traceback to its message."""
     kind = next(kind for kind in type(remote).__mro__ if kind.__module__ == WatcherError.__module__)
     own: WatcherError = kind(*remote.args)
     return own
 
 
-class Nobody:
-    """For an API that runs without a decision engine to ask."""
+class NoEngineClient:
+    """For an API without a message bus."""
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
         raise Unavailable("This API has no decision engine to ask.")
