@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 project = "Watcher release notes"
 project_copyright = "the Watcher contributors"
-extensions = ["reno.sphinxext"]
-html_theme = "alabaster"
+extensions = ["openstackdocstheme", "reno.sphinxext"]
+html_theme = "openstackdocs"
+html_theme_options = {"show_other_versions": False}
+openstackdocs_auto_name = False
 html_show_sourcelink = False
+html_static_path = ["../../doc/source/_static"]
+html_css_files = ["tables.css"]
