@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a plan breaks a rule of the cloud in any order of actions that its graph allows.
+
+An action begins when its parents have ended; the graph bounds nothing else.  Orders are not
+tried, the worst of them is computed.  What has begun and ended at one moment is a set of events
+that is closed under what comes before.  The most that a host may hold is the maximum weight of
+such a set, where the begin of a move to it adds what the server takes, and the end of a move from
+it gives that back: the project selection problem, a maximum flow.  The most moves under way at
+once are the width of their order, by Dilworth a maximum matching.  Moves that must not overlap
+have to be a chain, and so have one order only.
+
+It knows hosts, servers and groups as the cloud shows them, and nothing that plans are made with.
+All actions are taken to succeed.
+"""
+
+import dataclasses
+import graphlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.model.graphs import ancestors, maximum_flow
+
+SERVER, CLOUD, GRAPH = "server", "cloud", "graph"
+"""Kinds of faults: a server cannot be moved as it is; it is not where the plan expects it, or its
+destination cannot take it; actions may run together that must not, whatever the cloud is like."""
+
+_PARAMETERS: Final = ("resource_id", "source_node", "destination_node", "migration_type")
+_STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
+_UNITS: Final = ("vCPUs", "MiB", "GB")
+_SPEC: Final = "aggregate_instance_extra_specs:"
+_TENANTS: Final = "filter_tenant_id"
+
+
+class Task(NamedTuple):
+    """An action of a plan."""
+
+    uuid: str
+    action_type: str
+    parameters: Mapping[str, Any]
+    parents: Sequence[str]
+
+
+class Fault(NamedTuple):
+    """A rule that an action breaks in one order at least."""
+
+    uuid: str
+    """Of the action; where several break a rule together, of one that is listed last."""
+    kind: str
+    """SERVER, CLOUD or GRAPH"""
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The cloud: hosts by hostname, servers by uuid, and their groups."""
+
+    hosts: Mapping[str, Host]
+    servers: Mapping[str, Server]
+    groups: Sequence[ServerGroup] = ()
+    excluded: Collection[str] = ()
+    """Uuids of servers that the plan must not move."""
+
+
+class _Move(NamedTuple):
+    number: int
+    uuid: str
+    kind: str
+    server: Server
+    source: str
+    destination: str
+    """Empty: the scheduler chooses it."""
+
+
+def unproven(tasks: Sequence[Task]) -> frozenset[str]:
+    """Uuids of the moves whose destination the scheduler chooses: nothing proves that there is
+    one, nor that it does not need the room that another move is to take."""
+    moves = (task for task in tasks if task.action_type == "migrate")
+    return frozenset(task.uuid for task in moves if not task.parameters.get("destination_node"))
+
+
+def faults(tasks: Sequence[Task], cluster: Cluster, per_host: int | None = None) -> list[Fault]:
+    """What is wrong with a plan, in the order of its actions; nothing if it is safe.
+
+    At most *per_host* moves may be under way from and to one host.  Actions of types other than
+    ``migrate`` and ``change_nova_service_state`` only take part in the order.
+    """
+    try:
+        check = _Check(tasks, cluster)
+    except graphlib.CycleError as error:
+        return [Fault(error.args[1][0], GRAPH, "It waits for itself.")]
+    check.hosts()
+    check.groups()
+    check.room()
+    if per_host is not None:
+        check.crowds(per_host)
+    return [fault for _, fault in sorted(check.found)]
+
+
+class _Check:
+    """One plan on one cluster."""
+
+    def __init__(self, tasks: Sequence[Task], cluster: Cluster) -> None:
+        self.found: list[tuple[int, Fault]] = []
+        self._tasks, self._cluster = tasks, cluster
+        self._before = ancestors({task.uuid: task.parents for task in tasks})
+        self._from, self._to, self._moves = (defaultdict[str, list[_Move]](list) for _ in range(3))
+        for move in self._all_moves():
+            self._moves[move.server.uuid].append(move)
+        for uuid, moves in self._moves.items():
+            self._moves[uuid] = [*self._walk_server(moves)]
+            for move in self._moves[uuid]:
+                self._from[move.source].append(move)
+                self._to[move.destination].append(move)
+        self._to.pop("", None)
+
+    def hosts(self) -> None:
+        """Destinations are up and enabled, and are what their servers are bound to."""
+        switches, hosts = self._switches(), self._cluster.hosts
+        keys = {key for host in hosts.values() for each in host.aggregates for key in each.metadata}
+        for name, moves in self._to.items():
+            host = hosts.get(name)
+            for move in moves:
+                if host is None or host.state != "up":
+                    self._report(move, CLOUD, f"Host {name} {'is down' if host else 'is unknown'}.")
+                elif not self._is_enabled(host, move.number, switches[name]):
+                    self._report(move, CLOUD, f"Host {name} is or may be disabled then.")
+                elif why := _misplaced(move.server, host, keys):
+                    self._report(move, CLOUD, f"Host {name} {why}.")
+
+    def groups(self) -> None:
+        """Members of a group move one after the other, as the policy wants it."""
+        for group in self._cluster.groups if self._moves else ():
+            if group.policy in ("affinity", "anti-affinity"):
+                moves = [move for uuid in group.members for move in self._moves.get(uuid, ())]
+                self._walk_group(group, self._chain(moves, "another server of its group"))
+
+    def room(self) -> None:
+        """No host holds more than it can, with both ends held while a server moves."""
+        used = {name: [0, 0, 0] for name in self._to if name in self._cluster.hosts}
+        for server in self._cluster.servers.values():
+            if server.host in used:
+                for unit, amount in enumerate(_demand(server)):
+                    used[server.host][unit] += amount
+        for name, amounts in used.items():
+            sizes = _capacity(self._cluster.hosts[name])
+            for unit, amount in enumerate(amounts):
+                self._check_room(name, unit, amount, sizes[unit])
+
+    def crowds(self, most: int) -> None:
+        """No more than so many moves are under way from and to one host."""
+        for name in {**self._from, **self._to}:
+            moves = [*self._from.get(name, ()), *self._to.get(name, ())]
+            ones = [1] * len(moves)
+            width = len(moves) - maximum_flow(ones, ones, self._leavers(moves, moves))[0]
+            if width > most:
+                what = f"{width} moves from or to host {name} may run at once, of {most} at most."
+                self._report(max(moves), GRAPH, what)
+
+    def _all_moves(self) -> Iterator[_Move]:
+        for number, task in enumerate(self._tasks):
+            if task.action_type == "migrate":
+                values = (str(task.parameters.get(name) or "") for name in _PARAMETERS)
+                ident, source, destination, kind = values
+                server = self._cluster.servers.get(ident)
+                if server is None:
+                    fault = Fault(task.uuid, CLOUD, f"Server {ident} was not found.")
+                    self.found.append((number, fault))
+                else:
+                    yield _Move(number, task.uuid, kind, server, source, destination)
+
+    def _walk_server(self, moves: Sequence[_Move]) -> Iterator[_Move]:
+        """The moves of one server from where it is; those that are not are reported."""
+        where = moves[0].server.host
+        for move in self._chain(moves, "the same server"):
+            source = self._cluster.hosts.get(move.source)
+            if where and move.source != where:
+                what = f"The server is expected on host {move.source} but is on {where}."
+                self._report(move, CLOUD, what)
+            elif move.destination == move.source:
+                self._report(move, CLOUD, f"The server is on host {move.source} already.")
+            elif source is not None and source.state != "up":
+                self._report(move, CLOUD, f"Host {move.source}, which it leaves, is down.")
+            elif why := self._hindrance(move):
+                self._report(move, SERVER, why)
+            else:
+                where = move.destination
+                yield move
+
+    def _hindrance(self, move: _Move) -> str | None:
+        server = move.server
+        if server.uuid in self._cluster.excluded:
+            return "The audit's scope excludes the server."
+        if server.locked or server.task_state is not None:
+            return f"The server is {server.task_state or 'locked'}."
+        if server.state not in _STATES.get(move.kind, (server.state,)):
+            return f"The server is {server.state}, in which it does not migrate {move.kind}."
+        return None
+
+    def _switches(self) -> Mapping[str, list[tuple[int, str]]]:
+        """Hostname to the actions that enable or disable it."""
+        names = {host.uuid: name for name, host in self._cluster.hosts.items()}
+        switches: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for number, task in enumerate(self._tasks):
+            if task.action_type == "change_nova_service_state":
+                ident = task.parameters.get("resource_name") or task.parameters.get("resource_id")
+                state = str(task.parameters.get("state"))
+                switches[names.get(str(ident), str(ident))].append((number, state))
+        return switches
+
+    def _is_enabled(self, host: Host, at: int, switches: Sequence[tuple[int, str]]) -> bool:
+        """Whether it is, in every order, when action *at* begins."""
+        enables = [n for n, state in switches if state == "enabled" and self._before[at] >> n & 1]
+        return (host.status == "enabled" or bool(enables)) and all(
+            self._before[n] >> at & 1 or any(self._before[each] >> n & 1 for each in enables)
+            for n, state in switches
+            if state == "disabled"
+        )
+
+    def _walk_group(self, group: ServerGroup, chain: Sequence[_Move]) -> None:
+        known = self._cluster.servers
+        where = {uuid: known[uuid].host if uuid in known else "" for uuid in group.members}
+        for move in chain:
+            end = move.destination
+            others = [host for uuid, host in where.items() if uuid != move.server.uuid]
+            there = others.count(end) if end else 0
+            if group.policy == "affinity" and end and there < len(others):
+                self._report(move, CLOUD, "The server would leave others of its group.")
+            elif group.policy == "anti-affinity" and there >= group.max_server_per_host:
+                what = f"Host {end} would have one server too many of group {group.uuid}."
+                self._report(move, CLOUD, what)
+            where[move.server.uuid] = end
+
+    def _check_room(self, name: str, unit: int, used: int, size: float) -> None:
+        arrivals = [move for move in self._to[name] if _demand(move.server)[unit]]
+        takes = [_demand(move.server)[unit] for move in arrivals]
+        if used + sum(takes) <= size:
+            return
+        departures = self._from.get(name, [])
+        gives = [_demand(move.server)[unit] for move in departures]
+        needs = self._leavers(departures, arrivals)
+        most, together = 0, set[int]()
+        # One that is too full as it is has to come right before whatever arrives first.
+        for gone in [set[int]()] if used <= size else needs:
+            flow, reached = maximum_flow(takes, gives, [each - gone for each in needs])
+            held = used - sum(gives[each] for each in gone) + sum(takes) - flow
+            if held > most:
+                most, together = held, reached
+        excess = most - size
+        for move, takes_ in sorted(((arrivals[n], takes[n]) for n in together), reverse=True):
+            if excess > 0:
+                what = f"Host {name} would hold {most} {_UNITS[unit]}, and can hold {size:g}."
+                self._report(move, CLOUD, what)
+            excess -= takes_
+
+    def _leavers(self, ones: Sequence[_Move], others: Sequence[_Move]) -> list[set[int]]:
+        """For each of *others* which of *ones*, by index, are over before it begins."""
+        numbers = [one.number for one in ones]
+        masks = [self._before[other.number] for other in others]
+        return [{index for index, n in enumerate(numbers) if mask >> n & 1} for mask in masks]
+
+    def _chain(self, moves: Sequence[_Move], what: str) -> list[_Move]:
+        """*moves* in their one order; those that may run together with another are reported."""
+        chain: list[_Move] = []
+        for move in sorted(moves, key=lambda each: (self._before[each.number].bit_count(), each)):
+            if chain and not self._before[move.number] >> chain[-1].number & 1:
+                self._report(move, GRAPH, f"It may run at the same time as the move of {what}.")
+            else:
+                chain.append(move)
+        return chain
+
+    def _report(self, move: _Move, kind: str, sentence: str) -> None:
+        self.found.append((move.number, Fault(move.uuid, kind, sentence)))
+
+
+def _demand(server: Server) -> tuple[int, int, int]:
+    return server.vcpus, server.memory_mb, server.disk_gb
+
+
+def _capacity(host: Host) -> tuple[float, float, float]:
+    vcpus = (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio
+    memory = (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio
+    return vcpus, memory, (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio
+
+
+def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
+    """Why a server may not be on a host, whatever room it has; *keys* are those of aggregates."""
+    if server.pinned_az and server.pinned_az != host.zone:
+        return f"is not in zone {server.pinned_az}"
+    has: dict[str, set[str]] = defaultdict(set)
+    for key, value in (pair for each in host.aggregates for pair in each.metadata.items()):
+        has[_TENANTS if key.startswith(_TENANTS) else key] |= {*map(str.strip, value.split(","))}
+    if has[_TENANTS] and server.project_id not in has[_TENANTS]:
+        return "is reserved to other projects"
+    for spec, value in server.extra_specs.items():
+        if spec.startswith(_SPEC) or spec in keys:
+            name, wanted = spec.removeprefix(_SPEC), {*map(str.strip, value.split("<or>"))}
+            if not has[name] & (wanted - {""} if value.startswith("<or>") else {value}):
+                return f"is in no aggregate with {name} {value}"
+    return None
