@@ -12,12 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
 from watcher.decision_engine.solution import PlannedAction, ProposedAction, Solution
 
 
 class Planner:
-    """Base of all planners."""
+    """Base of all planners: stages of a solution's actions, one after the other.
+
+    An action waits for the one before it in its lane, or for the stage before; and for those of
+    the same resource, those that share a host with it (some at once), those that leave the host
+    that it goes to, and those of its server's group, whose members never move at the same time.
+    """
 
     name: ClassVar[str]
 
@@ -25,60 +31,56 @@ class Planner:
         """*options* is the group ``[watcher_planners.<name>]`` of the configuration."""
         self.options = options
 
-    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
-        """The solution's actions in the order in which they are listed.
+    def stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
+        """The actions in the order in which they are listed: those of greater weight first.
 
         Invalid for a type of action that the planner does not know.
         """
-        raise NotImplementedError
+        return _by_weight(self, solution)
 
+    def lane(self, action: ProposedAction) -> tuple[str, int] | None:
+        """The lanes that an action shares with others of its stage, by a name, and how many there
+        are.  None: it waits for no lane, and no later stage waits for it."""
+        return None
 
-class Weight(Planner):
-    """Type after type, by weight; within a type as the solution says, some at once.
-
-    An action starts when all actions of greater weight are over.  Types of equal
-    weight are one stage: they run side by side, each within its own limit.  A host that
-    is to be disabled ``only_if_empty`` is so when its servers have left; one that has none
-    already, when all migrations are over.
-    """
-
-    name = "weight"
-
-    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
-        limits = self.options.parallelization
-        order = _Order(self.options.migrations_per_host)
+    def plan(
+        self, solution: Solution, groups: Sequence[ServerGroup] = ()
+    ) -> Sequence[PlannedAction]:
+        """The solution's actions with what they wait for; *groups* are those of the cloud."""
+        order = _Order(self.options.migrations_per_host, groups)
         planned: list[PlannedAction] = []
         barrier: list[str] = []
-        for stage in _stages(self, solution):
-            lanes = {
-                action.action_type: _Lanes(limits.get(action.action_type, 1)) for action in stage
-            }
+        for stage in self.stages(solution):
+            lanes: dict[str, _Lanes] = {}
             for action in stage:
-                key = str(uuid.uuid4())
-                ahead = lanes[action.action_type].join(key)
+                key, lane = str(uuid.uuid4()), self.lane(action)
+                ahead = lane and lanes.setdefault(lane[0], _Lanes(lane[1])).join(key)
                 left = order.departures(action)
                 first = [ahead] if ahead else left or barrier
                 planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
             ends = [end for each in lanes.values() for end in each.ends]
             # What waits for some of those before does not stand for all of them.
-            barrier = [*barrier, *ends] if any(map(_closes_late, stage)) else ends
+            barrier = [*barrier, *ends] if any(map(_closes_late, stage)) else ends or barrier
         return planned
+
+
+class Weight(Planner):
+    """Type after type, by weight; within a type as the solution says, some at once.
+
+    Types of equal weight are one stage.  A host that is to be disabled ``only_if_empty`` is so
+    when its servers have left; one that has none already, when all migrations are over.
+    """
+
+    name = "weight"
+
+    def lane(self, action: ProposedAction) -> tuple[str, int]:
+        return action.action_type, self.options.parallelization.get(action.action_type, 1)
 
 
 class WorkloadStabilization(Planner):
     """As many at once as hosts bear: actions wait only where they share a host or a resource."""
 
     name = "workload_stabilization"
-
-    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
-        order = _Order(self.options.migrations_per_host)
-        planned: list[PlannedAction] = []
-        for stage in _stages(self, solution):
-            for action in stage:
-                key = str(uuid.uuid4())
-                parents = [*order.departures(action), *order.join(key, action)]
-                planned.append(_planned(key, action, parents))
-        return planned
 
 
 class NodeResourceConsolidation(Planner):
@@ -88,22 +90,10 @@ class NodeResourceConsolidation(Planner):
 
     name = "node_resource_consolidation"
 
-    def plan(self, solution: Solution) -> Sequence[PlannedAction]:
-        order = _Order(self.options.migrations_per_host)
-        planned: list[PlannedAction] = []
-        barrier: list[str] = []
-        for stage in self._stages(solution):
-            ends: dict[str, str] = {}
-            for action in stage:
-                key = str(uuid.uuid4())
-                chain = next(_text(action.input_parameters, "source_node"), key)
-                ahead = [ends[chain]] if chain in ends else barrier
-                ends[chain] = key
-                planned.append(_planned(key, action, [*ahead, *order.join(key, action)]))
-            barrier = list(ends.values()) or barrier
-        return planned
+    def lane(self, action: ProposedAction) -> tuple[str, int]:
+        return next(_text(action.input_parameters, "source_node"), str(id(action))), 1
 
-    def _stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
+    def stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
         first: list[ProposedAction] = []
         migrations: list[ProposedAction] = []
         last: list[ProposedAction] = []
@@ -191,18 +181,25 @@ class _Host:
 class _Order:
     """What actions owe to the order of the solution, by the hosts and resources they touch."""
 
-    def __init__(self, per_host: int) -> None:
+    def __init__(self, per_host: int, groups: Sequence[ServerGroup]) -> None:
         self._hosts: dict[str, _Host] = defaultdict(lambda: _Host(per_host))
-        self._resources: dict[str, str] = {}
+        self._last: dict[str, str] = {}
+        self._groups = {
+            uuid: group.uuid
+            for group in groups
+            if group.policy in ("affinity", "anti-affinity")
+            for uuid in group.members
+        }
 
     def join(self, key: str, action: ProposedAction) -> list[str]:
         """The actions that this one has to wait for."""
         parameters = action.input_parameters
         parents: list[str] = []
         for resource in _text(parameters, "resource_id"):
-            if resource in self._resources:
-                parents.append(self._resources[resource])
-            self._resources[resource] = key
+            for each in (resource, self._groups.get(resource, "")):
+                parents += filter(None, [self._last.get(each)])
+                if each:
+                    self._last[each] = key
         for host in _text(parameters, "source_node"):
             parents.extend(self._hosts[host].leave(key))
         for host in _text(parameters, "destination_node"):
@@ -226,7 +223,7 @@ def _closes_late(action: ProposedAction) -> bool:
     return action.input_parameters.get("only_if_empty") is True
 
 
-def _stages(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
+def _by_weight(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
     """Actions by weight, the greatest first; within a weight in the solution's order.
 
     What disables a host only if it is empty comes next to the migrations, those hosts first

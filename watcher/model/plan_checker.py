@@ -247,12 +247,11 @@ class _Check:
             held = used - sum(gives[each] for each in gone) + sum(takes) - flow
             if held > most:
                 most, together = held, reached
-        excess = most - size
-        for move, takes_ in sorted(((arrivals[n], takes[n]) for n in together), reverse=True):
+        what, excess = f"would hold {most} {_UNITS[unit]}, and can hold {size:g}", most - size
+        for move, amount in sorted(((arrivals[n], takes[n]) for n in together), reverse=True):
             if excess > 0:
-                what = f"Host {name} would hold {most} {_UNITS[unit]}, and can hold {size:g}."
-                self._report(move, CLOUD, what)
-            excess -= takes_
+                self._report(move, CLOUD, f"Host {name} {what}.")
+            excess -= amount
 
     def _leavers(self, ones: Sequence[_Move], others: Sequence[_Move]) -> list[set[int]]:
         """For each of *others* which of *ones*, by index, are over before it begins."""

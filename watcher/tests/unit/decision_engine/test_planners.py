@@ -2,9 +2,10 @@
 import types
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
 from watcher.decision_engine.planners import (
     NodeResourceConsolidation,
@@ -12,8 +13,11 @@ from watcher.decision_engine.planners import (
     WorkloadStabilization,
 )
 from watcher.decision_engine.solution import SolutionBuilder
+from watcher.model import plan_checker
+from watcher.model.plan_checker import Cluster, Task
+from watcher.model.whatif import WhatIf
 from watcher.tests.base import TestCase
-from watcher.tests.unit.decision_engine import clusters
+from watcher.tests.unit.decision_engine import checker, clusters
 
 HOSTS = st.sampled_from("abcd")
 
@@ -344,6 +348,48 @@ class NodeResourceConsolidationTest(TestCase):
         for number, (source, _) in enumerate(pairs):
             earlier = {n for n, (other, _) in enumerate(pairs[:number]) if other == source}
             self.assertLessEqual(earlier, before[number])
+
+
+class ProvenTest(TestCase):
+    """What is right as a sequence is right in every order that the plan allows."""
+
+    PLANNERS = (Weight, WorkloadStabilization, NodeResourceConsolidation)
+
+    @given(checker.drawn_clusters(hosts=4, servers=12), st.randoms(use_true_random=False))
+    @settings(max_examples=60, deadline=None)
+    def test_plans_are_safe(self, cluster, chance):
+        model = cluster.model
+        what_if, builder = WhatIf(model), SolutionBuilder()
+        for _ in range(8):
+            server = chance.randrange(len(model.servers)) if model.servers else 0
+            hosts = what_if.hosts_for(server).nonzero()[0].tolist() if model.servers else []
+            if hosts:
+                to = chance.choice(hosts)
+                builder.migrate(model.servers[server], model.hosts[to])
+                what_if.move(server, to)
+        cloud = Cluster(
+            {each.hostname: each for each in model.hosts},
+            {each.uuid: each for each in model.servers},
+            model.groups,
+        )
+        for planner in self.PLANNERS:
+            planned = planner(options(parallelization={"migrate": 9})).plan(
+                builder.build(), model.groups
+            )
+            tasks = [
+                Task(each.uuid, each.action_type, each.input_parameters, each.parents)
+                for each in planned
+            ]
+            self.assertEqual([], plan_checker.faults(tasks, cloud, 2), planner)
+
+    def test_members_of_a_group_wait_for_each_other(self):
+        steps = [move(number, f"from-{number}", f"to-{number}") for number in range(3)]
+        groups = [ServerGroup("g", "anti-affinity", ["server-0", "server-2", "gone"])]
+        soft = [ServerGroup("g", "soft-anti-affinity", ["server-0", "server-1"])]
+        for planner in self.PLANNERS:
+            made = planner(options(parallelization={"migrate": 9}))
+            planned = made.plan(solution(*steps), [*groups, *soft])
+            self.assertEqual([[], [], [0]], [parents for _, parents in shape(planned)])
 
 
 class OptionsTest(TestCase):

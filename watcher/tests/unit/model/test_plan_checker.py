@@ -356,7 +356,7 @@ class FaultsTest(TestCase):
 
     def test_hosts(self) -> None:
         move = migrate("1", "a", "x", "z")
-        for host, change, words in (
+        for name, change, words in (
             ("z", {"state": "down"}, "Host z is down"),
             ("z", {"status": "disabled"}, "Host z is or may be disabled"),
             ("x", {"state": "down"}, "Host x, which it leaves, is down"),
@@ -364,7 +364,7 @@ class FaultsTest(TestCase):
         ):
             with self.subTest(words):
                 before = self.cloud
-                self.change(host, **change)
+                self.change(name, **change)
                 ((uuid, kind, sentence),) = self.check(move)
                 self.assertEqual(("1", CLOUD), (uuid, kind))
                 self.assertIn(words, sentence)
