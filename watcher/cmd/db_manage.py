@@ -43,21 +43,22 @@ def create_schema(database: Database, options: cfg.ConfigOpts) -> None:
 def purge_rows(database: Database, options: cfg.ConfigOpts) -> None:
     """Show what would go, ask, and remove it."""
     selection, most = _selection(database, options), options.max_number
-    with purge.Purge(database) as rows:
-        counts = rows.select(selection)
-        total = sum(counts.values())
-        if most is not None and total > most:
-            print(f"{total} rows may go, more than {most}.")
-            if not _agreed(options, f"Purge only goals that go completely within {most} rows?"):
-                return
-            counts = rows.select(rows.within(selection, most))
-            total = sum(counts.values())
-        print(_table(counts))
-        if options.dry_run or not total:
+    with database.reader() as session:
+        found = purge.find(session, selection)
+    total = sum(map(len, found.values()))
+    if most is not None and total > most:
+        print(f"{total} rows may go, more than {most}.")
+        if not _agreed(options, f"Purge only goals that go completely within {most} rows?"):
             return
-        if _agreed(options, f"Remove these {total} rows for good?"):
-            rows.remove()
-            print(f"{total} rows removed.")
+        with database.reader() as session:
+            found = purge.find(session, purge.within(session, selection, most))
+        total = sum(map(len, found.values()))
+    print(_table({table.name: len(ids) for table, ids in found.items()}))
+    if options.dry_run or not total:
+        return
+    if _agreed(options, f"Remove these {total} rows for good?"):
+        purge.remove(database, found)
+        print(f"{total} rows removed.")
 
 
 def _selection(database: Database, options: cfg.ConfigOpts) -> purge.Selection:

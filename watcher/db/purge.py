@@ -1,33 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removing for good what was deleted, with everything that hangs on it.
+"""Removing for good what was deleted, with everything that belongs to it.
 
-A purge first notes the ids of the rows that go in temporary tables, a statement a table
-from goals down to actions, and then removes these rows in batches from the bottom up.
-No row is loaded, and what the foreign keys need is right by construction: a row goes
-when its parent goes.
+``find`` looks up the ids of the rows that go, from goals down to actions, and ``remove``
+deletes these rows in batches from the bottom up.  A row goes when its parent goes, so that
+the foreign keys hold by construction.  Only ids are loaded: a million take some 40 MB.
 """
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from oslo_db import api as db_api
-from oslo_db.exception import DBDuplicateEntry
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     FromClause,
-    Integer,
-    MetaData,
     Table,
     and_,
     delete,
     exists,
-    func,
-    insert,
     or_,
     select,
     update,
@@ -40,6 +32,9 @@ from watcher.db.lookup import exactly
 from watcher.db.session import Database
 
 BATCH = 1000
+
+Found = Mapping[Table, Sequence[int]]
+"""Ids of the rows that go, by their table, parents first."""
 
 _TABLES = models.Base.metadata.tables
 _PURGED = [
@@ -54,17 +49,6 @@ _PURGED = [
     )
 ]
 """Parents before children.  Rows of other tables go with the one of these they belong to."""
-
-_notes = MetaData()
-_DOOMED = {
-    table: Table(
-        f"doomed_{table.name}",
-        _notes,
-        Column("id", Integer, primary_key=True, autoincrement=False),
-        prefixes=["TEMPORARY"],
-    )
-    for table in _PURGED
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,118 +77,86 @@ def deleted_goals(session: Session, ident: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-class Purge:
-    """One purge, on a connection of its own for as long as its ``with`` lasts."""
-
-    def __init__(self, database: Database) -> None:
-        self._connection = database.engine.connect()
-
-    def __enter__(self) -> "Purge":
-        # A detached connection is closed and not pooled, and its temporary tables go
-        # with it.
-        self._connection.detach()
-        with self._connection.begin():
-            _notes.create_all(self._connection, checkfirst=False)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._connection.close()
-
-    def select(self, selection: Selection) -> dict[str, int]:
-        """Note the rows that go; how many, by table."""
-        with self._connection.begin():
-            for table in _PURGED:
-                self._connection.execute(delete(_DOOMED[table]))
-            for table in _PURGED:
-                self._connection.execute(
-                    insert(_DOOMED[table]).from_select(["id"], _doom(table, selection))
-                )
-            return {table.name: self._count(table) for table in _PURGED}
-
-    def within(self, selection: Selection, most: int) -> Selection:
-        """Narrow a selection to goals that go completely without exceeding *most* rows."""
-        goals = _TABLES["goals"]
-        with self._connection.begin():
-            ids = self._connection.scalars(select(goals.c.id).order_by(goals.c.id)).all()
-        chosen: list[int] = []
-        for goal_id in selection.goal_ids or ids:
-            group = dataclasses.replace(selection, goal_ids=(goal_id,))
-            size = sum(self.select(group).values())
-            if 0 < size <= most:
-                chosen.append(goal_id)
-                most -= size
-        return dataclasses.replace(selection, goal_ids=tuple(chosen))
-
-    def remove(self) -> None:
-        """Delete the noted rows, and what belongs to them, in transactions of a bearable size."""
-        for table in reversed(models.Base.metadata.sorted_tables):
-            if table in _DOOMED:
-                self._in_batches(table, table.c.id, _DOOMED[table], delete(table))
-                continue
-            for column, owner in _references(table):
-                change: Any = (
-                    update(table).values({column: None}) if column.nullable else delete(table)
-                )
-                self._in_batches(table, column, _DOOMED[owner], change)
-                if "of" in column.info:  # what came while its owner was removed, or after that
-                    self._remove_orphans(table, column, owner)
-
-    def _count(self, table: Table) -> int:
-        return self._connection.scalar(select(func.count()).select_from(_DOOMED[table])) or 0
-
-    def _remove_orphans(self, table: Table, column: Column[Any], owner: Table) -> None:
-        known = exists(select(owner.c.id).where(owner.c.id == column))
-        self._change(table, ~known, delete(table))
-
-    def _in_batches(
-        self, table: Table, column: ColumnElement[Any], doomed: Table, change: Any
-    ) -> None:
-        self._change(table, column.in_(select(doomed.c.id)), change)
-
-    def _change(self, table: Table, wanted: ColumnElement[bool], change: Any) -> None:
-        (key,) = table.primary_key.columns
-        last = 0
-        while True:
-            with self._connection.begin():
-                keys = self._connection.scalars(
-                    select(key).where(key > last, wanted).order_by(key).limit(BATCH)
-                ).all()
-            if not keys:
-                return
-            _commit(self._connection, table, key.in_(keys), change)
-            last = keys[-1]
+def find(session: Session, selection: Selection) -> Found:
+    """The rows that go."""
+    found: dict[Table, Sequence[int]] = {}
+    for table in _PURGED:
+        reasons = [_own_reason(table, selection)]
+        for column, parent in _references(table):
+            reasons += [column.in_(ids) for ids in _batches(found[parent])]
+        spared = [] if selection.orphans else [~_alive(table, table)]
+        ids: set[int] = set()
+        for reason in reasons:
+            ids.update(session.scalars(select(table.c.id).where(reason, *spared)))
+        found[table] = sorted(ids)
+    return found
 
 
-@db_api.wrap_db_retry(  # type: ignore[untyped-decorator]
-    max_retries=5,
-    retry_on_deadlock=True,
-    exception_checker=lambda error: isinstance(error, DBDuplicateEntry),
-)
-def _commit(connection: Connection, table: Table, rows: ColumnElement[bool], change: Any) -> None:
-    with connection.begin(), counters.preserved(connection, table, rows):
-        connection.execute(change.where(rows))
+def within(session: Session, selection: Selection, most: int) -> Selection:
+    """Narrow a selection to goals that go completely without exceeding *most* rows."""
+    goals = _TABLES["goals"].c.id
+    chosen: list[int] = []
+    for goal_id in selection.goal_ids or session.scalars(select(goals).order_by(goals)).all():
+        group = dataclasses.replace(selection, goal_ids=(goal_id,))
+        size = sum(map(len, find(session, group).values()))
+        if 0 < size <= most:
+            chosen.append(goal_id)
+            most -= size
+    return dataclasses.replace(selection, goal_ids=tuple(chosen))
 
 
-def _doom(table: Table, selection: Selection) -> Any:
-    """Ids of the rows of a table that go, once those of its parents are noted."""
+def remove(database: Database, found: Found) -> None:
+    """Delete rows, and what belongs to them, a transaction for each ``BATCH`` of them."""
+    for table in reversed(models.Base.metadata.sorted_tables):
+        if table in found:
+            for ids in _batches(found[table]):
+                _change(database, table, table.c.id.in_(ids), delete(table))
+            continue
+        for column, owner in _references(table):
+            change: Any = update(table).values({column: None}) if column.nullable else delete(table)
+            for ids in _batches(found[owner]):
+                _change(database, table, column.in_(ids), change)
+            if "of" in column.info:  # what came while its owner was removed, or after that
+                known = exists(select(owner.c.id).where(owner.c.id == column))
+                _change(database, table, ~known, delete(table))
+
+
+def _change(database: Database, table: Table, wanted: ColumnElement[bool], change: Any) -> None:
+    """Delete or update the *wanted* rows, however many these are."""
+    (key,) = table.primary_key.columns
+    last = 0
+    while True:
+        with database.reader() as session:
+            following = select(key).where(key > last, wanted).order_by(key).limit(BATCH)
+            keys = session.scalars(following).all()
+        if not keys:
+            return
+        database.write(partial(_commit, table=table, rows=key.in_(keys), change=change))
+        last = keys[-1]
+
+
+def _commit(session: Session, table: Table, rows: ColumnElement[bool], change: Any) -> None:
+    with counters.preserved(session, table, rows):
+        session.execute(change.where(rows))
+
+
+def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _own_reason(table: Table, selection: Selection) -> ColumnElement[bool]:
+    """Whether a row goes, whatever becomes of its parents."""
     deleted: list[ColumnElement[bool]] = [table.c.deleted_at.is_not(None)]
     if selection.deleted_before is not None:
         deleted.append(table.c.deleted_at < selection.deleted_before)
     if selection.goal_ids is not None:
         deleted.append(_goal_of(table).in_(selection.goal_ids))
     reasons = [and_(*deleted)]
-    for column, parent in _references(table):
-        reasons.append(column.in_(select(_DOOMED[parent].c.id)))
-        if selection.orphans and selection.goal_ids is None:
+    if selection.orphans and selection.goal_ids is None:
+        for column, parent in _references(table):
             present = exists(select(parent.c.id).where(parent.c.id == column))
             reasons.append(and_(column.is_not(None), ~present))
-    doomed = select(table.c.id).where(or_(*reasons))
-    return doomed if selection.orphans else doomed.where(~_alive(table, table))
+    return or_(*reasons)
 
 
 def _alive(table: Table, row: FromClause) -> ColumnElement[bool]:
@@ -243,7 +195,7 @@ def _goal_of(table: Table) -> ColumnElement[int]:
 def _references(table: Table) -> Iterator[tuple[Column[Any], Table]]:
     """The columns of a table that point to a purged table, with that table."""
     for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
-        if key.column.table in _DOOMED:
+        if key.column.table in _PURGED:
             yield key.parent, key.column.table
     for column in table.columns:
         if "of" in column.info:

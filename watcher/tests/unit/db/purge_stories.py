@@ -55,10 +55,10 @@ class PurgeStories:
         }
 
     def purged(self, *selection: Any) -> dict[str, int]:
-        with purge.Purge(self.database) as rows:
-            counts = rows.select(Selection(*selection))
-            rows.remove()
-        return {name: count for name, count in counts.items() if count}
+        with self.database.reader() as session:
+            found = purge.find(session, Selection(*selection))
+        purge.remove(self.database, found)
+        return {table.name: len(ids) for table, ids in found.items() if ids}
 
     def left(self) -> dict[str, int]:
         with self.database.reader() as session:
@@ -173,12 +173,12 @@ class PurgeStories:
                 self.gone(family["goals"])
                 for _ in range(extra):
                     factories.action(session, family["action_plans"])
-        with purge.Purge(self.database) as rows:
-            narrowed = rows.within(Selection(), 12)
+        with self.database.reader() as session:
+            narrowed = purge.within(session, Selection(), 12)
             self.assertEqual(2, len(narrowed.goal_ids))
-            self.assertEqual(12, sum(rows.select(narrowed).values()))
-            narrowed = rows.within(Selection(), 5)
-            self.assertEqual(0, sum(rows.select(narrowed).values()))
+            self.assertEqual(12, sum(map(len, purge.find(session, narrowed).values())))
+            narrowed = purge.within(session, Selection(), 5)
+            self.assertEqual(0, sum(map(len, purge.find(session, narrowed).values())))
 
     def test_the_run_of_a_living_audit_forgets_a_purged_plan(self) -> None:
         with self.database.writer() as session:

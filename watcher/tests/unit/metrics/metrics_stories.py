@@ -18,8 +18,7 @@ from watcher.common.states import (
     PlanState,
     RunState,
 )
-from watcher.db import action_plans, claims, counters, leases, marks, models, runs, services
-from watcher.db.purge import Purge, Selection
+from watcher.db import action_plans, claims, counters, leases, marks, models, purge, runs, services
 from watcher.metrics.collector import DatabaseCollector
 from watcher.tests import factories
 from watcher.tests.base import TestCase
@@ -282,17 +281,13 @@ class MetricsStories(TestCase):
         with self.database.writer() as session:
             action_plans.delete(session, session.get_one(models.ActionPlan, plan.id), NOW)
         self.assertEqual(before, self.values(*self.COUNTED))
-        with Purge(self.database) as purge:
-            self.assertEqual(1, purge.select(Selection())["action_plans"])
-            purge.remove()
+        self.purge()
         # The run of the living audit has forgotten which strategy it was.
         self.assertEqual(before, self.values(*self.COUNTED))
         with self.database.writer() as session:
             gone = session.get_one(models.Audit, audit.id)
             gone.deleted, gone.deleted_at = gone.id, NOW
-        with Purge(self.database) as purge:
-            purge.select(Selection())
-            purge.remove()
+        self.purge()
         self.assertEqual(before, self.values(*self.COUNTED))
         with self.database.writer() as session:
             factories.action(
@@ -308,6 +303,11 @@ class MetricsStories(TestCase):
         after = self.values(*self.COUNTED)
         name = 'watcher_actions_total{result="FAILED",type="migrate"}'
         self.assertEqual(before | {name: before[name] + 1}, after)
+
+    def purge(self) -> None:
+        with self.database.reader() as session:
+            found = purge.find(session, purge.Selection())
+        purge.remove(self.database, found)
 
     def roll(self) -> None:
         later = NOW + datetime.timedelta(hours=2)
@@ -346,9 +346,7 @@ class MetricsStories(TestCase):
         with self.database.writer() as session:
             for audit in session.scalars(select(models.Audit)):
                 audit.deleted, audit.deleted_at = audit.id, NOW
-        with Purge(self.database) as purge:
-            purge.select(Selection())
-            purge.remove()
+        self.purge()
         self.roll()
         self.assertEqual(
             {key: value for key, value in after.items() if "queue" not in key},
