@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, contains_eager
 from watcher.common.errors import Conflict, Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
 from watcher.db import paging
-from watcher.db.messages import LENGTH
 from watcher.db.models import Action, ActionDescription, ActionPlan, Audit
+from watcher.db.models.base import MESSAGE_LENGTH
 from watcher.db.paging import Page
 from watcher.db.transitions import move, update_rows
 
@@ -96,7 +96,7 @@ def _message(reason: str | None) -> str:
     if not reason:
         return SKIPPED_BY_USER
     message = f"{SKIPPED_BY_USER} Reason: {reason}"
-    if len(message) > LENGTH:
-        allowed = LENGTH - len(message) + len(reason)
+    if len(message) > MESSAGE_LENGTH:
+        allowed = MESSAGE_LENGTH - len(message) + len(reason)
         raise Invalid(f"status_message: is longer than the {allowed} characters that are allowed.")
     return message

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session, joinedload
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import counters, inbox, runs
-from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
+from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
 

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from watcher.common.states import PlanState
 from watcher.db import counters
 from watcher.db.claims import Lease
-from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
+from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
 _IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import ExecutableOption
 
 from watcher.common.errors import Invalid, NotFound
-from watcher.db.columns import JsonDict, JsonList
+from watcher.db.models.base import JsonDict, JsonList
 
 R = TypeVar("R")
 Keys = Mapping[str, SQLColumnExpression[Any]]

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, reviews
-from watcher.db.messages import cut
 from watcher.db.models import (
     Action,
     ActionDescription,
@@ -23,6 +22,7 @@ from watcher.db.models import (
     Audit,
     Strategy,
 )
+from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
 SOME_SKIPPED = "At least one action of the plan was skipped."

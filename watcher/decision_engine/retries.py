@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from watcher.common.periodic import jittered
 from watcher.common.states import AuditState, AuditType
 from watcher.db import claims, runs, starts
-from watcher.db.messages import cut
 from watcher.db.models import AuditRun
+from watcher.db.models.base import cut
 
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
 """Seconds between two attempts, however many there have been; an hour without an alarm."""

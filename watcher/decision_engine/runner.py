@@ -18,8 +18,8 @@ from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, reviews, runs
-from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
+from watcher.db.models.base import cut
 from watcher.db.session import Database
 from watcher.decision_engine import efficacy, inputs, plan_limits
 from watcher.decision_engine import retries as again

@@ -20,8 +20,8 @@ from watcher.cloud.metrics import Metrics
 from watcher.common.errors import NotFound, WatcherError
 from watcher.common.states import ActionState
 from watcher.db import reviews
-from watcher.db.messages import cut
 from watcher.db.models import ActionPlan, AuditRun, Review
+from watcher.db.models.base import cut
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
 from watcher.decision_engine.catalog import Catalog

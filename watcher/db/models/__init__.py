@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables, and at the same time the objects that the services work with.
+
+``audit_runs``, ``audit_events``, ``webhooks``, ``tallies`` and the tables that say more of
+action plans are ours alone; the others are those that existing installations have.
+"""
+
+from watcher.db.models.action_plans import (
+    Action,
+    ActionOrigin,
+    ActionPlan,
+    ActionPlanLease,
+    EfficacyIndicator,
+    PlanReasons,
+    Review,
+)
+from watcher.db.models.audits import Audit, AuditTemplate, Webhook
+from watcher.db.models.base import Base, SoftDeleted, new_uuid
+from watcher.db.models.catalog import (
+    ActionDescription,
+    Goal,
+    ScoringEngine,
+    Service,
+    Strategy,
+    Tally,
+)
+from watcher.db.models.runs import AuditEvent, AuditRun
+
+__all__ = (
+    "Action",
+    "ActionDescription",
+    "ActionOrigin",
+    "ActionPlan",
+    "ActionPlanLease",
+    "Audit",
+    "AuditEvent",
+    "AuditRun",
+    "AuditTemplate",
+    "Base",
+    "EfficacyIndicator",
+    "Goal",
+    "PlanReasons",
+    "Review",
+    "ScoringEngine",
+    "Service",
+    "SoftDeleted",
+    "Strategy",
+    "Tally",
+    "Webhook",
+    "new_uuid",
+)

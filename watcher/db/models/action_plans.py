@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action plans with all that is known of them."""
+
+import datetime
+from typing import Any
+
+from sqlalchemy import Float, ForeignKey, Index, Numeric, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from watcher.common import states
+from watcher.db.models.audits import Audit
+from watcher.db.models.base import Base, Precise, SoftDeleted, new_uuid
+from watcher.db.models.catalog import Strategy
+
+
+class ActionPlan(SoftDeleted, Base):
+    __tablename__ = "action_plans"
+    __table_args__ = (
+        UniqueConstraint("uuid", name="uniq_action_plans0uuid"),
+        Index("idx_action_plans_state", "state"),
+        Index("idx_action_plans_audit_id_state", "audit_id", "state"),
+        Index("idx_action_plans_updated_at", "updated_at"),
+        Index(
+            "idx_action_plans_unstarted",
+            "hostname",
+            "state",
+            "created_at",
+            mysql_length={"hostname": 4},
+            mariadb_length={"hostname": 4},
+        ),
+    )
+
+    uuid: Mapped[str | None] = mapped_column(String(36), default=new_uuid)
+    audit_id: Mapped[int] = mapped_column(ForeignKey("audits.id"))
+    strategy_id: Mapped[int] = mapped_column(ForeignKey("strategies.id"), index=True)
+    state: Mapped[str | None] = mapped_column(String(20), default=states.PlanState.RECOMMENDED)
+    global_efficacy: Mapped[list[Any] | None]
+    hostname: Mapped[str | None] = mapped_column(String(255))
+    status_message: Mapped[str | None] = mapped_column(String(255))
+
+    audit: Mapped[Audit] = relationship(lazy="raise")
+    strategy: Mapped[Strategy] = relationship(lazy="raise")
+    indicators: Mapped[list["EfficacyIndicator"]] = relationship(
+        lazy="raise", order_by="EfficacyIndicator.id"
+    )
+
+
+class Action(SoftDeleted, Base):
+    __tablename__ = "actions"
+    __table_args__ = (
+        UniqueConstraint("uuid", name="uniq_actions0uuid"),
+        Index("idx_actions_action_plan_id_state", "action_plan_id", "state"),
+    )
+
+    uuid: Mapped[str] = mapped_column(String(36), default=new_uuid)
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"))
+    action_type: Mapped[str] = mapped_column(String(255))
+    input_parameters: Mapped[dict[str, Any] | None]
+    state: Mapped[str | None] = mapped_column(String(20), default=states.ActionState.PENDING)
+    parents: Mapped[list[Any] | None]
+    status_message: Mapped[str | None] = mapped_column(String(255))
+
+    action_plan: Mapped[ActionPlan] = relationship(lazy="raise")
+
+
+class EfficacyIndicator(SoftDeleted, Base):
+    __tablename__ = "efficacy_indicators"
+    __table_args__ = (UniqueConstraint("uuid", name="uniq_efficacy_indicators0uuid"),)
+
+    uuid: Mapped[str | None] = mapped_column(String(36), default=new_uuid)
+    name: Mapped[str | None] = mapped_column(String(63))
+    description: Mapped[str | None] = mapped_column(String(255))
+    unit: Mapped[str | None] = mapped_column(String(63))
+    value: Mapped[Any | None] = mapped_column(Numeric())
+    data: Mapped[float | None] = mapped_column(Float())
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), index=True)
+
+    @property
+    def number(self) -> float | None:
+        """The value; old rows have it in ``value`` alone."""
+        if self.data is not None:
+            return self.data
+        return float(self.value) if self.value is not None else None
+
+
+class ActionPlanLease(Base):
+    """Which applier process carries a plan out, and until when that holds."""
+
+    __tablename__ = "action_plan_leases"
+
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
+    engine: Mapped[str] = mapped_column(String(255))
+    expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
+    attempt: Mapped[int] = mapped_column(default=1)
+    """Which holder this is since an action of the plan ended; more than one means deaths."""
+
+
+class ActionOrigin(Base):
+    """What its action must know to be reverted, from before it began until its plan ends.
+
+    Written if plans that fail are rolled back, removed when the action is reverted.
+    """
+
+    __tablename__ = "action_origins"
+
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), primary_key=True)
+    origin: Mapped[dict[str, Any]]
+
+
+class PlanReasons(Base):
+    """Why a plan is as it is, in its strategy's words.  Written once, with the plan."""
+
+    __tablename__ = "action_plan_reasons"
+
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
+    summary: Mapped[dict[str, Any]]
+    """What the plan changes: ``{name: {"before": number, "after": number}}``."""
+    reasons: Mapped[dict[str, Any]]
+    """Action uuid to a sentence."""
+
+
+class Review(Base):
+    """What a plan has promised, and what it did: measured when its window has passed.
+
+    Written with the plan.  It is due once the plan has ended, and no more once it is made.
+    """
+
+    __tablename__ = "action_plan_reviews"
+
+    action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
+    promise: Mapped[dict[str, Any]]
+    window_seconds: Mapped[int]
+    """Seconds from the end of the plan until measured values tell of what it did."""
+    ended_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
+    due_at: Mapped[datetime.datetime | None] = mapped_column(Precise, index=True)
+    """When an engine is to look next; who claims the review moves it on, which is a lease."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    reviewed_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
+    realised: Mapped[dict[str, Any]]
+    """Figure of the summary to its value afterwards."""
+    kept: Mapped[float | None] = mapped_column(Float())
+    """The share of the promise that came true, 1 for all of it; None if it cannot be told."""
+    message: Mapped[str | None] = mapped_column(String(255))
+    counts: Mapped[bool] = mapped_column(default=True)
+    """Whether it tells for or against its audit; not what somebody has looked at."""
+    distrusts: Mapped[bool] = mapped_column(default=False)
+    """Whether it is the one that took auto_trigger from its audit."""
+
+    action_plan: Mapped[ActionPlan] = relationship(lazy="raise")
+
+    @property
+    def percent_kept(self) -> float | None:
+        """As users are told it."""
+        return None if self.kept is None else round(100 * self.kept, 1)
