@@ -89,6 +89,7 @@ def make(
         now=now,
         seed=uuid.UUID(run.uuid).int,
         compute_model=compute_model,
+        cloud=cloud,
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         bounds=bounds,

@@ -21,7 +21,7 @@ from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.models.base import cut
 from watcher.db.session import Database
-from watcher.decision_engine import efficacy, inputs, plan_limits
+from watcher.decision_engine import efficacy, inputs, plan_limits, proof
 from watcher.decision_engine import retries as again
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
@@ -148,7 +148,8 @@ class Runner:
                 self._catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
         with self._notifications.audit_planner(audit.id):
-            actions = self._catalog.planner(strategy.planner).plan(solution)
+            actions = proof.plan(strategy, solution, given, self._catalog.planner(strategy.planner))
+        unproven = proof.unproven(strategy, actions)
         kinds = [*given.remarks, *solution.undone]
         left = undone.sentence(solution.unmet, kinds)
         return Outcome(
@@ -156,7 +157,7 @@ class Runner:
             actions,
             global_efficacy,
             indicators,
-            _summary(solution, left, kinds, given.failed_moves),
+            _summary(solution, unproven, left, kinds, given.failed_moves),
             solution.gain,
             left,
             _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
@@ -283,6 +284,7 @@ def _beyond(given: Inputs, solution: Solution) -> str:
 
 def _summary(
     solution: Solution,
+    unproven: int,
     left: str,
     kinds: Sequence[Undone],
     failed_moves: Sequence[Mapping[str, Any]],
@@ -293,6 +295,8 @@ def _summary(
         summary["failed_moves"] = list(failed_moves)
     if solution.gain is not None:
         summary["gain"] = {"percent": solution.gain}
+    if unproven:
+        summary["unproven"] = {"actions": unproven}
     if left:
         summary["undone"] = {"sentence": left, "kinds": [each.as_json() for each in kinds]}
     return summary

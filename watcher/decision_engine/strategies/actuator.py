@@ -10,6 +10,7 @@ class Actuator(Strategy):
     display_name = "Actuator"
     goal = "unclassified"
     optimizes = False
+    checked = False
     schema = {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "type": "object",

@@ -39,6 +39,8 @@ class Inputs:
     compute_model: Callable[[], ComputeModel]
     """The snapshot with the audit's scope applied; of a strategy that optimizes also with
     what earlier plans forbid.  ModelUnavailable."""
+    cloud: Callable[[], ComputeModel]
+    """The snapshot without the scope, which finished plans are checked on.  ModelUnavailable."""
     storage_model: Callable[[], StorageModel]
     """The snapshot with the audit's scope applied.  ModelUnavailable."""
     baremetal_model: Callable[[], BaremetalModel]
@@ -80,6 +82,9 @@ class Strategy:
     optimizes: ClassVar[bool] = True
     """Whether it makes good better, and so keeps within bounds; False for what somebody
     asks for, whatever it costs."""
+    checked: ClassVar[bool] = True
+    """Whether a plan that breaks a rule of the cloud fails the run; False where the parameters
+    or the strategy say the actions word for word."""
     chosen_by_goal: ClassVar[bool] = True
     """Whether an audit that names its goal and no strategy may get it."""
     options: ClassVar[tuple[cfg.Opt, ...]] = ()

@@ -13,6 +13,7 @@ class DummyWithResize(Strategy):
     display_name = "Dummy strategy with resize"
     goal = "dummy"
     optimizes = False
+    checked = False
     schema = Dummy.schema
 
     def execute(self, inputs: Inputs) -> Solution:

@@ -54,6 +54,7 @@ def inputs(
             if held
             else _given("compute", compute)
         ),
+        cloud=lambda: _given("compute", compute),
         storage_model=lambda: _given("storage", storage),
         baremetal_model=lambda: _given("bare metal", baremetal),
         bounds=lambda: bounds,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from watcher.common import plugins
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine import efficacy
+from watcher.decision_engine import efficacy, proof
+from watcher.decision_engine.catalog import Catalog
 from watcher.model.baremetal import BaremetalModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
@@ -45,18 +46,18 @@ def parameters(cluster):
     }
 
 
-def execute(strategy, cluster, seed=1):
-    baremetal = BaremetalModel(tuple(node(each.hostname) for each in cluster.hosts), True)
-    return strategy().execute(
-        clusters.inputs(
-            strategy,
-            cluster.model,
-            cluster.measured,
-            seed=seed,
-            baremetal=baremetal,
-            **parameters(cluster).get(strategy.name, {}),
-        )
+def inputs(strategy, cluster):
+    return clusters.inputs(
+        strategy,
+        cluster.model,
+        cluster.measured,
+        baremetal=BaremetalModel(tuple(node(each.hostname) for each in cluster.hosts), True),
+        **parameters(cluster).get(strategy.name, {}),
     )
+
+
+def execute(strategy, cluster):
+    return strategy().execute(inputs(strategy, cluster))
 
 
 @st.composite
@@ -89,8 +90,8 @@ class EveryStrategyTest(TestCase):
         shuffled = dataclasses.replace(
             cluster, **{kind: list(getattr(cluster, kind)) for kind in ("hosts", "servers")}
         )
-        goals = plugins.load("watcher_goals")
-        for name, strategy in sorted(plugins.load("watcher_strategies").items()):
+        catalog = Catalog(self.conf)
+        for name, strategy in catalog.strategies.items():
             if name in RECIPES | {"storage_capacity_balance"}:
                 continue
             try:
@@ -101,7 +102,10 @@ class EveryStrategyTest(TestCase):
             self.assertEqual((name, []), (name, checker.faults(solution, cluster.model)))
             if name in CONSOLIDATION:
                 self.assertEqual([], checker.half_emptied(solution, cluster.model))
-            efficacy.compute(goals[strategy.goal], solution.indicators)
+            efficacy.compute(catalog.goals[strategy.goal], solution.indicators)
+            proof.plan(
+                strategy, solution, inputs(strategy, cluster), catalog.planner(strategy.planner)
+            )
             self.check_explained(solution)
             self.assertEqual(solution, execute(strategy, cluster))
             # Parameters follow the order of hosts, which has to stay the same then.

@@ -26,13 +26,15 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.runner import Runner
-from watcher.decision_engine.solution import ProposedAction, Solution
+from watcher.decision_engine.solution import ProposedAction, Solution, SolutionBuilder
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.model import undone
+from watcher.model.compute import ComputeModel
 from watcher.model.undone import Undone
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
 from watcher.tests.emulated.server import EmulatedServer, Fault
+from watcher.tests.unit.decision_engine import clusters
 
 LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
 
@@ -139,6 +141,44 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual({"percent": 12.5}, summary["gain"])
         self.assertEqual(sentence, summary["undone"]["sentence"])
         self.assertEqual([5, 1], [each["count"] for each in summary["undone"]["kinds"]])
+
+    def test_a_plan_that_breaks_a_rule_fails_the_run_and_is_not_written(self) -> None:
+        hosts = [clusters.host("h1"), clusters.host("h2", state="down")]
+        one = clusters.server("s1", "h1")
+        builder = SolutionBuilder()
+        builder.migrate(one, hosts[1])
+        solution = builder.build()
+        model = ComputeModel.build(hosts, [one])
+        audit = self.audit(auto_trigger=True)
+        run = self.claim(audit)
+        with (
+            mock.patch.object(Dummy, "execute", return_value=solution),
+            mock.patch.object(Collectors, "compute", return_value=model),
+        ):
+            self.runner.run(run)
+        run = self.reload(run)
+        self.assertEqual((RunState.FAILED, []), (run.state, self.plans()))
+        self.assertIn(
+            "action 1 of 1, migrate s1 from h1 to h2: Host h2 is down", run.status_message
+        )
+        self.assertEqual(AuditState.FAILED, self.reload(audit).state)
+
+    def test_moves_that_nobody_has_proven_are_counted(self) -> None:
+        builder = SolutionBuilder()
+        for name in ("s1", "s2"):
+            builder.migrate(clusters.server(name, "h1"), None)
+        servers = [clusters.server(name, "h1") for name in ("s1", "s2")]
+        model = ComputeModel.build([clusters.host("h1")], servers)
+        run = self.claim(self.audit())
+        with (
+            mock.patch.object(Dummy, "execute", return_value=builder.build()),
+            mock.patch.object(Collectors, "compute", return_value=model),
+        ):
+            self.runner.run(run)
+        (plan,) = self.plans()
+        with self.database.reader() as session:
+            summary = session.get_one(PlanReasons, plan.id).summary
+        self.assertEqual({"unproven": {"actions": 2}}, summary)
 
     def test_auto_trigger_hands_the_plan_to_the_applier(self) -> None:
         self.runner.run(self.claim(self.audit(auto_trigger=True)))

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a solution to a plan that breaks no rule of the cloud, in any order that it allows."""
+
+from collections.abc import Sequence
+from itertools import compress
+
+from watcher.common.errors import Invalid
+from watcher.decision_engine.planners import Planner
+from watcher.decision_engine.solution import PlannedAction, Solution
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import plan_checker
+from watcher.model.plan_checker import Cluster, Fault, Task
+
+
+def plan(
+    strategy: type[Strategy], solution: Solution, inputs: Inputs, planner: Planner
+) -> Sequence[PlannedAction]:
+    """The plan for a solution.
+
+    Invalid, with the action that is at fault, for one that breaks a rule: the strategy or the
+    planner is wrong then, and would be again at the next attempt.
+    """
+    moves = (action for action in solution.actions if action.action_type == "migrate")
+    if not (strategy.checked and any(moves)):
+        return planner.plan(solution)
+    cloud, scoped = inputs.cloud(), inputs.compute_model()
+    actions = planner.plan(solution, cloud.groups)
+    movable = {server.uuid for server in compress(scoped.servers, scoped.movable)}
+    cluster = Cluster(
+        {host.hostname: host for host in cloud.hosts},
+        {server.uuid: server for server in cloud.servers},
+        cloud.groups,
+        {server.uuid for server in cloud.servers} - movable,
+    )
+    per_host = getattr(planner.options, "migrations_per_host", None)
+    faults = plan_checker.faults(_tasks(actions), cluster, per_host)
+    if faults:
+        raise Invalid(_sentence(strategy, actions, faults))
+    return actions
+
+
+def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:
+    """How many moves nobody has proven, as the scheduler chooses the destination."""
+    return len(plan_checker.unproven(_tasks(actions))) if strategy.checked else 0
+
+
+def _tasks(actions: Sequence[PlannedAction]) -> list[Task]:
+    return [
+        Task(each.uuid, each.action_type, each.input_parameters, each.parents) for each in actions
+    ]
+
+
+def _sentence(
+    strategy: type[Strategy], actions: Sequence[PlannedAction], faults: Sequence[Fault]
+) -> str:
+    fault = faults[0]
+    number = next(index for index, each in enumerate(actions, 1) if each.uuid == fault.uuid)
+    action = actions[number - 1]
+    what = action.input_parameters
+    server = what.get("resource_name") or what.get("resource_id")
+    where = f"from {what.get('source_node')} to {what.get('destination_node') or 'any host'}"
+    return (
+        f"Strategy {strategy.name} made a plan that breaks a rule, in action {number} of "
+        f"{len(actions)}, {action.action_type} {server} {where}: {fault.sentence}"
+        f"{f' It has {len(faults)} faults in all.' if len(faults) > 1 else ''}"
+    )
