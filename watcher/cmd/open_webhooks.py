@@ -8,7 +8,7 @@ from oslo_db import exception as db_errors
 from oslo_log import log
 from sqlalchemy.exc import SQLAlchemyError
 
-from watcher.db import open_webhooks
+from watcher.db import webhook_settings
 from watcher.db.session import Database
 from watcher.webhooks import credentials
 
@@ -24,7 +24,9 @@ def warning(conf: cfg.ConfigOpts) -> str | None:
     database = Database(conf)
     try:
         with database.reader() as session:
-            names = open_webhooks.audits(session, credentials.effective_auth(None, conf))
+            names = webhook_settings.open_and_acting(
+                session, credentials.effective_auth(None, conf)
+            )
     finally:
         database.dispose()
     if not names:

@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action plans: what a run of an audit recommends, with its actions and indicators."""
 
+import collections
 import datetime
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, insert, select
-from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy.orm import Session, contains_eager, defer, selectinload
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
-from watcher.db import counters, models, paging, starts
+from watcher.db import counters, models, paging
 from watcher.db.lookup import identified
-from watcher.db.models import Action, ActionPlan, Audit, EfficacyIndicator, PlanReasons, Strategy
+from watcher.db.models import (
+    Action,
+    ActionPlan,
+    Audit,
+    EfficacyIndicator,
+    PlanReasons,
+    Review,
+    Strategy,
+)
 from watcher.db.paging import Page
 from watcher.db.transitions import move, soft_delete
 
@@ -35,6 +44,12 @@ _KEYS = paging.sort_keys(
     strategy_uuid=Strategy.uuid,
     strategy_name=Strategy.name,
 )
+
+
+_CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
+
+_TURNS: Final = ("plan_turns",)
+"""A count that everybody writes who is about to make a plan PENDING, as a lock for all of them."""
 
 
 class Planned(Protocol):
@@ -131,7 +146,7 @@ def change_state(session: Session, plan: ActionPlan, state: str) -> None:
     if state not in PlanState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
     if state == PlanState.PENDING:
-        starts.take_turn(session)
+        take_turn(session)
     live = (ActionPlan.id == plan.id, ActionPlan.deleted == 0)
     if not move(session, ActionPlan, PlanState.BY_USER, state, *live):
         plan = get(session, plan.uuid or "")
@@ -194,6 +209,64 @@ def _retire(session: Session, state: str, now: datetime.datetime, condition: Any
             updated_at=now,
         )
     ]
+
+
+def take_turn(session: Session) -> None:
+    """Let nobody else decide about the start of a plan until this transaction ends.
+
+    There is one cloud, and each plan changes it.  The lock comes before all others that the
+    transaction takes; so who holds it waits for nobody who waits for it.
+    """
+    counters.add(session, collections.Counter({_TURNS: 1}))
+
+
+def rival(session: Session, since: datetime.datetime) -> str | None:
+    """The uuid of a plan that is under way, or that an applier has had in hand *since* then.
+
+    A plan that was made from an older state of the cloud would meet what that one has changed.
+    """
+    under_way = session.scalar(
+        select(ActionPlan.uuid)
+        .where(ActionPlan.state.in_(PlanState.UNDER_WAY), ActionPlan.deleted == 0)
+        .limit(1)
+    )
+    if under_way:
+        return under_way
+    return session.scalar(
+        select(ActionPlan.uuid)
+        .where(
+            ActionPlan.updated_at >= since.replace(microsecond=0),  # as MySQL keeps it
+            ActionPlan.state.in_(_CARRIED_OUT),
+            ActionPlan.hostname.is_not(None),
+        )
+        .limit(1)
+    )
+
+
+def is_under_way(session: Session, plan_uuid: str) -> bool:
+    return bool(
+        session.scalar(
+            select(ActionPlan.id).where(
+                ActionPlan.uuid == plan_uuid, ActionPlan.state.in_(PlanState.UNDER_WAY)
+            )
+        )
+    )
+
+
+def summaries(
+    session: Session, plans: Iterable[ActionPlan]
+) -> Mapping[int, tuple[Mapping[str, Any], Review | None]]:
+    """Plan id to what the plan changes, and the review that is due or made of it, if one is,
+    for those of *plans* that tell."""
+    plan_ids = [plan.id for plan in plans]
+    ended = (Review.action_plan_id == PlanReasons.action_plan_id) & Review.ended_at.is_not(None)
+    found = session.execute(
+        select(PlanReasons.action_plan_id, PlanReasons.summary, Review)
+        .outerjoin(Review, ended)
+        .where(PlanReasons.action_plan_id.in_(plan_ids))
+        .options(defer(Review.promise, raiseload=True))  # long, and nothing for users
+    )
+    return {plan_id: (summary, review) for plan_id, summary, review in found}
 
 
 def _action_row(plan_id: int, action: Planned, now: datetime.datetime) -> dict[str, Any]:

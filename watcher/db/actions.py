@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actions: the steps of an action plan."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, contains_eager
 from watcher.common.errors import Conflict, Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
 from watcher.db import paging
-from watcher.db.models import Action, ActionDescription, ActionPlan, Audit
+from watcher.db.models import Action, ActionDescription, ActionPlan, Audit, PlanReasons
 from watcher.db.models.base import MESSAGE_LENGTH
 from watcher.db.paging import Page
 from watcher.db.transitions import move, update_rows
@@ -53,6 +53,18 @@ def descriptions(session: Session) -> Mapping[str, str]:
     """What each action type does, by its name."""
     rows = select(ActionDescription.action_type, ActionDescription.description)
     return dict(session.execute(rows.where(ActionDescription.deleted == 0)).all())
+
+
+def reasons(session: Session, actions: Iterable[Action]) -> Mapping[str, str]:
+    """Action uuid to its reason, for those of *actions* that have one.
+
+    Other actions of the same plans may be among them.
+    """
+    plan_ids = {action.action_plan_id for action in actions}
+    found = session.scalars(
+        select(PlanReasons.reasons).where(PlanReasons.action_plan_id.in_(plan_ids))
+    )
+    return {uuid: reason for reasons in found for uuid, reason in reasons.items()}
 
 
 def skip(session: Session, action: Action, reason: str | None) -> None:

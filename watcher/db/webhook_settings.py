@@ -3,11 +3,11 @@
 
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.errors import NotFound
-from watcher.common.states import AuditType
+from watcher.common.states import AuditState, AuditType
 from watcher.db import paging
 from watcher.db.lookup import identified
 from watcher.db.models import Audit, Webhook
@@ -47,6 +47,32 @@ def list_page(session: Session, page: Page) -> list[tuple[Audit, Webhook]]:
     found = select(Webhook).where(Webhook.audit_id.in_([audit.id for audit in audits]))
     webhooks = {webhook.audit_id: webhook for webhook in session.scalars(found)}
     return [(audit, webhooks.get(audit.id) or _defaults(audit)) for audit in audits]
+
+
+def open_and_acting(session: Session, default_auth: str) -> list[str]:
+    """Names of live EVENT audits with auto_trigger and a webhook that asks for no credential,
+    oldest first: anybody can make them act on the cloud.
+
+    *default_auth* is what webhooks without an own ``auth`` ask for.  The schema may be that of
+    the former service, before an upgrade: then all webhooks have the default, and the names
+    are UUIDs.
+    """
+    inspector = inspect(session.connection())
+    wanted = select(Audit.uuid).where(
+        Audit.deleted == 0,
+        Audit.audit_type == AuditType.EVENT,
+        Audit.auto_trigger.is_(True),
+        Audit.state.not_in(AuditState.OVER[AuditType.EVENT]),
+    )
+    if inspector.has_table(Webhook.__tablename__):
+        wanted = (
+            wanted.with_only_columns(func.coalesce(Audit.name, Audit.uuid))
+            .outerjoin(Webhook, Webhook.audit_id == Audit.id)
+            .where(func.coalesce(Webhook.auth, default_auth) == "none")
+        )
+    elif default_auth != "none" or not inspector.has_table(Audit.__tablename__):
+        return []
+    return [str(name) for name in session.scalars(wanted.order_by(Audit.id))]
 
 
 def _defaults(audit: Audit) -> Webhook:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.periodic import jittered
 from watcher.common.states import AuditState, AuditType
-from watcher.db import claims, runs, starts
+from watcher.db import action_plans, claims, runs
 from watcher.db.models import AuditRun
 from watcher.db.models.base import cut
 
@@ -46,8 +46,8 @@ def rival(session: Session, run: AuditRun) -> str | None:
 
     Of runs that end at once one finds none: the others wait here until its plan is written.
     """
-    starts.take_turn(session)
-    return starts.rival(session, run.started_at) if run.started_at else None
+    action_plans.take_turn(session)
+    return action_plans.rival(session, run.started_at) if run.started_at else None
 
 
 def repeat(
@@ -58,7 +58,7 @@ def repeat(
     False if it is not to: it would not wait, or others have been faster too often; then a
     person decides about its plan.
     """
-    under_way = starts.is_under_way(session, rival)
+    under_way = action_plans.is_under_way(session, rival)
     waits = runs.waits_for_plans(run.audit) or not under_way
     lost = sum(each["error"].startswith(_CHANGED) for each in run.errors or ())
     if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:

@@ -15,7 +15,7 @@ from watcher.api.render import naive, record, related, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post
 from watcher.common.errors import Invalid
 from watcher.common.states import PlanState
-from watcher.db import action_plans, reasons
+from watcher.db import action_plans
 from watcher.db.models import ActionPlan, Review
 from watcher.db.paging import Page
 
@@ -40,7 +40,7 @@ class ActionPlans(Resource):
         self.authorize(request, "action_plan:detail")
         with self.database.reader() as session:
             rows = action_plans.list_page(session, page, **uuids.of_audit(session, filters))
-            summaries = reasons.of_plans(session, rows)
+            summaries = action_plans.summaries(session, rows)
             return paging.collection(
                 request, "action_plans", (_full(request, row, summaries) for row in rows), page
             )
@@ -50,7 +50,7 @@ class ActionPlans(Resource):
         self.authorize(request, "action_plan:get")
         with self.database.reader() as session:
             plan = action_plans.get(session, _uuid(uuid))
-            return _full(request, plan, reasons.of_plans(session, [plan]))
+            return _full(request, plan, action_plans.summaries(session, [plan]))
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=("state",)))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class ActionPlans(Resource):
             old_state = plan.state
             action_plans.change_state(session, plan, state)
             plan = action_plans.get(session, _uuid(uuid))
-            return plan, old_state, reasons.of_plans(session, [plan])
+            return plan, old_state, action_plans.summaries(session, [plan])
 
         plan, old_state, summaries = self.database.write(write)
         if state == PlanState.CANCELLED:

@@ -17,7 +17,7 @@ from watcher.api.resource import Request, Resource, get, patch
 from watcher.api.types import Text
 from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState
-from watcher.db import actions, reasons
+from watcher.db import actions
 from watcher.db.models import Action
 from watcher.db.paging import Page
 
@@ -46,7 +46,7 @@ class _Texts:
 
     @classmethod
     def of(cls, session: Session, rows: Sequence[Action]) -> "_Texts":
-        return cls(actions.descriptions(session), reasons.of_actions(session, rows))
+        return cls(actions.descriptions(session), actions.reasons(session, rows))
 
 
 class Actions(Resource):

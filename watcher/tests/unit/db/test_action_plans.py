@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
-from watcher.db import action_plans, reasons
+from watcher.db import action_plans, actions
 from watcher.db.models import Action, ActionPlan, EfficacyIndicator, PlanReasons
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import base, factories
@@ -53,22 +53,22 @@ class TestCreate(base.DatabaseTestCase):
         )
         with self.database.reader() as session:
             plan = session.scalars(select(ActionPlan).where(ActionPlan.id == plan_id)).one()
-            actions = session.scalars(select(Action).order_by(Action.id)).all()
+            rows = session.scalars(select(Action).order_by(Action.id)).all()
             indicators = session.scalars(
                 select(EfficacyIndicator).order_by(EfficacyIndicator.id)
             ).all()
-            texts = reasons.of_actions(session, actions)
-            summaries = reasons.of_plans(session, [plan])
+            texts = actions.reasons(session, rows)
+            summaries = action_plans.summaries(session, [plan])
         self.assertEqual({"u1": "A good reason."}, texts)
         summary = {"hosts in use": {"before": 2, "after": 1}}
         self.assertEqual({plan_id: (summary, None)}, summaries)
         self.assertEqual(PlanState.RECOMMENDED, plan.state)
         self.assertEqual(NOW, plan.created_at)
         self.assertEqual([{"name": "ratio", "value": 50.0}], plan.global_efficacy)
-        self.assertEqual(["u1", "u2"], [action.uuid for action in actions])
-        self.assertEqual(["u1"], actions[1].parents)
-        self.assertEqual({"duration": 3.2}, actions[1].input_parameters)
-        self.assertEqual({ActionState.PENDING}, {action.state for action in actions})
+        self.assertEqual(["u1", "u2"], [action.uuid for action in rows])
+        self.assertEqual(["u1"], rows[1].parents)
+        self.assertEqual({"duration": 3.2}, rows[1].input_parameters)
+        self.assertEqual({ActionState.PENDING}, {action.state for action in rows})
         self.assertEqual([2.0, 0.25], [indicator.number for indicator in indicators])
         self.assertEqual(2, len({indicator.uuid for indicator in indicators}))
 
