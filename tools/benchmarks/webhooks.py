@@ -32,7 +32,7 @@ from watcher.db.session import Database
 
 CLIENTS = 16
 _TURNS = 3
-_BODY = json.dumps(core.ALARM).encode()
+BODY = json.dumps(core.ALARM).encode()
 _TODAY_RATE, _TODAY_P99 = 200, 99
 """The best that the service of today was seen to do; it stores nothing."""
 
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         if arguments.only and arguments.only not in part.__name__:
             continue
         print(f"... {part.__name__}", flush=True)
-        with tempfile.TemporaryDirectory() as directory, _database(arguments.database) as url:
+        with tempfile.TemporaryDirectory() as directory, new_database(arguments.database) as url:
             figures += part(Path(directory), url, arguments)
     show(figures)
     return 0
@@ -109,7 +109,7 @@ def _door(directory: Path, url: str, broker: str, seconds: float, when: str) -> 
             for _ in range(_TURNS):
                 raws.append(load.sql(connection, recorded, **how))
                 before = _worked(server)
-                accepted.append(load.http(address, paths, _BODY, **how))
+                accepted.append(load.http(address, paths, BODY, **how))
                 worked += _worked(server) - before
         _empty(database)
         raw, ours = load.pooled(raws), load.pooled(accepted)
@@ -191,7 +191,7 @@ def _of_one(statements: load.Statements) -> load.Statements:
 
 
 def _post(application: Any, path: str) -> None:
-    request = webob.Request.blank(path, method="POST", body=_BODY)
+    request = webob.Request.blank(path, method="POST", body=BODY)
     request.content_type = "application/json"
     answer = request.get_response(application)
     if answer.status_code != 202:
@@ -245,7 +245,7 @@ def _plain(url: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _database(server: str) -> Iterator[str]:
+def new_database(server: str) -> Iterator[str]:
     """The URL of a new database, for as long as it is needed."""
     name = f"watcher_bench_{secrets.token_hex(4)}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
