@@ -101,12 +101,12 @@ class Dispatcher:
     def claim(self, now: datetime.datetime) -> int | None:
         """The id of the next plan for this applier: an abandoned one first."""
         with self._database.reader() as session:
-            abandoned = leases.abandoned(session, now, _CANDIDATES)
+            released = leases.released(session, _CANDIDATES)
+            lapsed = self._unchanged.ends(leases.of_all(session))
             pending = leases.pending(session, _CANDIDATES)
-            far_off = self._unchanged.ends(leases.far_off(session, now, self._lease))
         candidates: list[tuple[_Claim, int]] = [
-            *((leases.take_over, plan_id) for plan_id in abandoned),
-            *((partial(leases.take_over, end=end), plan_id) for plan_id, end in far_off.items()),
+            *((leases.take_over, plan_id) for plan_id in released),
+            *((partial(leases.take_over, end=end), plan_id) for plan_id, end in lapsed.items()),
             *((leases.claim, plan_id) for plan_id in pending),
         ]
         for claim, plan_id in candidates:

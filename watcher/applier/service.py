@@ -3,8 +3,9 @@
 
 import datetime
 import os
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import oslo_messaging
@@ -47,6 +48,7 @@ class Applier:
         decision_engine: Doorbell,
         notifications: Notifications,
         transport: oslo_messaging.Transport | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._conf, self._database = conf, database
         self._decision_engine, self._notifications = decision_engine, notifications
@@ -59,7 +61,9 @@ class Applier:
         self._executor = ActionExecutor(conf, database, cloud, notifications)
         self._reopening = Reopening(database, cloud)
         self._sweep = Ticker("reopening", self._reopening.tick, lambda: PERIOD)
-        self.dispatcher = Dispatcher(conf, database, self._lease, self.carry_out, notifications)
+        self.dispatcher = Dispatcher(
+            conf, database, self._lease, self.carry_out, notifications, clock
+        )
         self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
         self._server = transport and RpcServer(
             transport, conf.watcher_applier.conductor_topic, conf.host, _Endpoint(self.dispatcher)

@@ -29,7 +29,7 @@ OPTIONS = [
         min=3,
         help="Seconds for which an engine's claim on a run or an action plan holds without a "
         "heartbeat. When it has lapsed another engine takes over. The heartbeat comes three "
-        "times as often. The clocks of the nodes must agree to much less than this.",
+        "times as often.",
     ),
     cfg.StrOpt(
         "notification_level",

@@ -2,7 +2,7 @@
 """Claims: which engine executes a run, and how the run ends.
 
 A claim is a lease.  It names the engine process that holds it, the heartbeat
-extends it, and after it has lapsed any engine may take the run over.  Every
+extends it, and after it has lapsed (``db.unchanged``) any engine may take the run over.  Every
 write of a claimed run compares the holder, so an engine that lost its lease
 cannot write anything any more.
 """
@@ -71,52 +71,27 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     return _start(session, run, lease, now)
 
 
-def lapsed(
-    session: Session,
-    now: datetime.datetime,
-    limit: int,
-    engine: str,
-    dropped: Collection[int] = (),
-) -> Sequence[int]:
-    """Ids of ONGOING runs whose engine has not been heard of for a whole lease.
-
-    Left out are those of *engine* itself, but for those that it *dropped*: a heartbeat that
-    comes late means that it was busy, not that it is dead.
-    """
-    return session.scalars(
-        select(AuditRun.id)
-        .where(
-            AuditRun.slot == RunState.ONGOING,
-            AuditRun.lease_expires_at < now,
-            (AuditRun.engine != engine) | AuditRun.id.in_(sorted(dropped)),
-        )
-        .order_by(AuditRun.lease_expires_at)
-        .limit(limit)
-    ).all()
-
-
-def far_off(
-    session: Session, now: datetime.datetime, lease: Lease, dropped: Collection[int] = ()
+def of_others(
+    session: Session, engine: str, dropped: Collection[int] = ()
 ) -> Sequence[tuple[int, datetime.datetime]]:
-    """Ids of ONGOING runs of other engines, and the end of claims that no clock can judge."""
+    """Ids of the ONGOING runs of other engines than *engine*, and when each claim ends.
+
+    With those that it *dropped* itself: a heartbeat of its own that comes late means that it
+    was busy, not that it is dead.
+    """
     rows = session.execute(
         select(AuditRun.id, AuditRun.lease_expires_at).where(
             AuditRun.slot == RunState.ONGOING,
-            AuditRun.lease_expires_at > now + 2 * lease.duration,
-            (AuditRun.engine != lease.engine) | AuditRun.id.in_(sorted(dropped)),
+            (AuditRun.engine != engine) | AuditRun.id.in_(sorted(dropped)),
         )
     )
     return [(run_id, end) for run_id, end in rows if end is not None]
 
 
 def take_over(
-    session: Session,
-    run_id: int,
-    lease: Lease,
-    now: datetime.datetime,
-    end: datetime.datetime | None = None,
+    session: Session, run_id: int, lease: Lease, now: datetime.datetime, end: datetime.datetime
 ) -> AuditRun | None:
-    """Claim a lapsed run, or one whose claim still has this *end*.
+    """Claim a run of another engine, if its claim still has this *end*.
 
     None if another engine was faster, or the audit no longer runs.
     """
@@ -125,7 +100,7 @@ def take_over(
         AuditRun,
         AuditRun.id == run_id,
         AuditRun.state == RunState.ONGOING,
-        AuditRun.lease_expires_at < now if end is None else AuditRun.lease_expires_at == end,
+        AuditRun.lease_expires_at == end,
         engine=lease.engine,
         lease_expires_at=now + lease.duration,
         started_at=now,

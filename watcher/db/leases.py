@@ -2,7 +2,7 @@
 """Which applier process carries out which action plan.
 
 A plan under way has a lease row.  It names the process, whose heartbeat extends it.
-A plan whose lease has lapsed, or that has none because its process stopped in good
+A plan whose lease has lapsed (``db.unchanged``), or that has none because its process stopped in good
 order, belongs to whoever takes it over first.  Every write of a plan or of its
 actions compares the holder, so a process that lost a plan cannot write it any more.
 """
@@ -33,34 +33,27 @@ def pending(session: Session, limit: int) -> Sequence[int]:
     ).all()
 
 
-def abandoned(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
-    """Ids of plans under way that no living applier holds."""
+def released(session: Session, limit: int) -> Sequence[int]:
+    """Ids of plans under way that no applier holds."""
     return session.scalars(
         select(ActionPlan.id)
         .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
         .where(
             ActionPlan.state.in_(_IN_HAND),
             ActionPlan.deleted == 0,
-            ActionPlanLease.expires_at.is_(None) | (ActionPlanLease.expires_at < now),
+            ActionPlanLease.action_plan_id.is_(None),
         )
         .order_by(ActionPlan.id)
         .limit(limit)
     ).all()
 
 
-def far_off(
-    session: Session, now: datetime.datetime, lease: Lease
-) -> Sequence[tuple[int, datetime.datetime]]:
-    """Ids of plans under way of other appliers, and the end of leases that no clock can judge."""
+def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
+    """Ids of plans under way that some applier holds, and when each lease ends."""
     rows = session.execute(
         select(ActionPlanLease.action_plan_id, ActionPlanLease.expires_at)
         .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
-        .where(
-            ActionPlan.state.in_(_IN_HAND),
-            ActionPlan.deleted == 0,
-            ActionPlanLease.expires_at > now + 2 * lease.duration,
-            ActionPlanLease.engine != lease.engine,
-        )
+        .where(ActionPlan.state.in_(_IN_HAND), ActionPlan.deleted == 0)
     )
     return [(plan_id, end) for plan_id, end in rows]
 
@@ -97,11 +90,9 @@ def take_over(
     now: datetime.datetime,
     end: datetime.datetime | None = None,
 ) -> bool:
-    """Claim a plan that nobody holds, or whose lease still has this *end*.
+    """Claim a plan whose lease still has this *end*; None for one that nobody holds.
 
-    False if another applier was faster.
-
-    DBDuplicateEntry (at flush) means the same.
+    False if another applier was faster.  DBDuplicateEntry (at flush) means the same.
     """
     holder = session.scalar(
         select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
@@ -109,13 +100,12 @@ def take_over(
     if holder is None:
         _insert(session, plan_id, lease, now)
     else:
-        expires_at = ActionPlanLease.expires_at
         if not update_rows(
             session,
             ActionPlanLease,
             ActionPlanLease.action_plan_id == plan_id,
             ActionPlanLease.engine == holder,
-            expires_at < now if end is None else expires_at == end,
+            ActionPlanLease.expires_at == end,
             engine=lease.engine,
             expires_at=now + lease.duration,
             attempt=ActionPlanLease.attempt + 1,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims that no clock can judge: the one that set their end was ahead, or ours has gone back.
+"""Which claims have lapsed, whatever the clocks of the nodes show.
 
-Such a claim has lapsed when it has not been extended for as long as it holds, by the time that
-goes by here.
+Each heartbeat of who holds a claim changes its end.  A claim has lapsed when it has not been
+changed for as long as it holds, by the time that goes by here: to compare its end with the
+clock of another node would take it from a process that lives, if that clock is ahead.
 """
 
 import datetime

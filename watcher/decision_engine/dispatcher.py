@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from oslo_config import cfg
@@ -27,8 +27,8 @@ LOG = log.getLogger(__name__)
 _CANDIDATES = 16
 """Due runs to look at for one claim: other engines look at the same ones."""
 
-_RESCUE_PAUSE = datetime.timedelta(seconds=1)
-"""Between two looks for lapsed runs: engines die rarely, runs become due all the time."""
+_RESCUE_PAUSE = 1.0
+"""Seconds between two looks for lapsed runs: engines die rarely, runs become due all the time."""
 
 
 _LOCKED_PAUSE = 1.0
@@ -87,7 +87,7 @@ class Dispatcher:
         self._lost: set[Held] = set()
         self._dropped: set[int] = set()
         """Runs that their worker left to their lease, as it could not write how they ended."""
-        self._rescued_at: datetime.datetime | None = None
+        self._next_rescue = clock()
         self._unchanged = Unchanged(lease.duration, clock)
         self._taking = threading.Lock()
         self._locked = False
@@ -167,9 +167,13 @@ class Dispatcher:
         while True:
             self._take_events(now)
             with self._database.reader() as session:
-                lapsed = self._lapsed(session, now)
+                lapsed = self._lapsed(session)
                 due = runs.due(session, now, _CANDIDATES)
-            for claim, run_id in (*lapsed, *((claims.claim, run_id) for run_id in due)):
+            candidates: list[tuple[_Claim, int]] = [
+                *((partial(claims.take_over, end=end), run_id) for run_id, end in lapsed.items()),
+                *((claims.claim, run_id) for run_id in due),
+            ]
+            for claim, run_id in candidates:
                 run = self._try(claim, run_id, now)
                 if run is not None:
                     return run
@@ -195,20 +199,16 @@ class Dispatcher:
         limit = self._webhooks.max_recorded_per_minute
         self._database.write(lambda session: inbox.take(session, audit_id, limit, now))
 
-    def _lapsed(self, session: Session, now: datetime.datetime) -> Sequence[tuple[_Claim, int]]:
-        last = self._rescued_at
-        if last is not None and last <= now < last + _RESCUE_PAUSE:  # not if the clock went back
-            return ()
-        dropped = self._dropped
-        lapsed = claims.lapsed(session, now, _CANDIDATES, self._lease.engine, dropped)
-        if len(lapsed) <= 1:
-            self._rescued_at = now
+    def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
+        """Runs of engines that have died, and the end of the claim on each."""
+        if self._clock() < self._next_rescue:
+            return {}
         with self._lock:
-            far_off = self._unchanged.ends(claims.far_off(session, now, self._lease, dropped))
-        return (
-            *((claims.take_over, run_id) for run_id in lapsed),
-            *((partial(claims.take_over, end=end), run_id) for run_id, end in far_off.items()),
-        )
+            claimed = claims.of_others(session, self._lease.engine, self._dropped)
+            lapsed = self._unchanged.ends(claimed)
+        if len(lapsed) <= 1:
+            self._next_rescue = self._clock() + _RESCUE_PAUSE
+        return lapsed
 
     def _try(self, claim: _Claim, run_id: int, now: datetime.datetime) -> AuditRun | None:
         try:

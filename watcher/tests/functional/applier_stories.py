@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Appliers at work: any database, one simulated cloud, real threads."""
 
+import datetime
 import threading
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 from oslo_db import exception as db_exception
+from sqlalchemy.orm import Session
 
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.rollback import ROLLED_BACK
@@ -37,7 +39,14 @@ class ApplierStories(Story):
 
     def make(self, host: str = "engine-1") -> Applier:
         self.conf.set_override("host", host)
-        return Applier(self.conf, self.database, self.cloud.cloud, self.bell, self.notifications)
+        return Applier(
+            self.conf,
+            self.database,
+            self.cloud.cloud,
+            self.bell,
+            self.notifications,
+            clock=lambda: self.seconds,
+        )
 
     def carry_out(
         self, row: models.ActionPlan, interrupts: Interrupts | None = None
@@ -340,15 +349,28 @@ class ApplierStories(Story):
             last = lease(f"engine-{number}")
             with self.database.writer() as session:
                 now = NOW + 2 * number * DURATION
-                take = leases.take_over if number else leases.claim
-                self.assertTrue(take(session, row.id, last, now))
+                self.assertTrue(self.take(session, row, last, now))
         return last
+
+    def take(
+        self, session: Session, row: models.ActionPlan, by: Lease, now: datetime.datetime
+    ) -> bool:
+        """Claim a plan that is PENDING, or take it over from who has died."""
+        end = dict(leases.of_all(session)).get(row.id)
+        if end is None:
+            return leases.claim(session, row.id, by, now)
+        return leases.take_over(session, row.id, by, now, end)
 
     def carry_on(self, row: models.ActionPlan, times: int) -> models.ActionPlan:
         """The plan after another applier had it, which found so many dead ones before it."""
-        applier = self.make()
         self.let_die(row, times)
-        self.assertEqual(row.id, applier.dispatcher.claim(NOW + 2 * times * DURATION))
+        return self.carry_out_of_dead(row)
+
+    def carry_out_of_dead(self, row: models.ActionPlan) -> models.ActionPlan:
+        applier = self.make()
+        self.assertIsNone(applier.dispatcher.claim(NOW))
+        self.seconds += DURATION.total_seconds()
+        self.assertEqual(row.id, applier.dispatcher.claim(NOW))
         applier.carry_out(row.id, Impatient(self))
         return self.plan_of(row)
 
@@ -374,17 +396,13 @@ class ApplierStories(Story):
             holder = lease(f"engine-{number}")
             with self.database.writer() as session:
                 now = NOW + 2 * number * DURATION
-                take = leases.take_over if number else leases.claim
-                self.assertTrue(take(session, row.id, holder, now))
+                self.assertTrue(self.take(session, row, holder, now))
                 plan = plan_execution.load(session, row.id, holder.engine)
                 self.assertEqual(2 if number else 1, plan.attempt)
                 step = next(step for step in plan.steps if step.id == action.id)
                 for state in (ActionState.ONGOING, ActionState.SUCCEEDED):
                     self.assertIsNone(plan_execution.move_action(session, plan, step, state))
-        applier = self.make()
-        self.assertEqual(row.id, applier.dispatcher.claim(NOW + 8 * DURATION))
-        applier.carry_out(row.id, Impatient(self))
-        self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
+        self.assertEqual(PlanState.SUCCEEDED, self.carry_out_of_dead(row).state)
 
     def test_an_applier_that_stops_in_good_order_is_no_death(self) -> None:
         row = self.add_plan({})

@@ -214,7 +214,9 @@ class ConcurrencyStories:
         first = self.claim_one(99)
         taken = self.at_once(
             lambda number: self.database.write(
-                lambda session: claims.take_over(session, first.id, self.lease(number), LATER)
+                lambda session: claims.take_over(
+                    session, first.id, self.lease(number), LATER, first.lease_expires_at
+                )
             )
         )
         (winner,) = [run for run in taken if run is not None]
@@ -318,11 +320,14 @@ class ConcurrencyStories:
             plan_id = self.add_plan(PlanState.PENDING)
             with self.database.writer() as session:
                 leases.claim(session, plan_id, self.lease(99), NOW)
+                end = NOW + self.lease(99).duration if held else None
                 if not held:
                     leases.release(session, plan_id, "engine-99")
             taken = self.at_once(
-                lambda number, plan_id=plan_id: self.database.write(
-                    lambda session: leases.take_over(session, plan_id, self.lease(number), LATER)
+                lambda number, plan_id=plan_id, end=end: self.database.write(
+                    lambda session: leases.take_over(
+                        session, plan_id, self.lease(number), LATER, end
+                    )
                 )
             )
             self.assertEqual(1, taken.count(True), held)

@@ -57,7 +57,7 @@ class Story(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.now = 0.0
+        self.now = self.seconds = 0.0
         self.notifications = Notifications(self.conf, self.database)
         self.uuids = [models.new_uuid() for _ in range(4)]
         servers = [
@@ -118,7 +118,9 @@ class Story(base.TestCase):
         with self.database.writer() as session:
             claimed = leases.claim(session, row.id, holder, NOW)
             if not claimed:
-                assert leases.take_over(session, row.id, holder, NOW + 2 * DURATION)
+                assert leases.take_over(
+                    session, row.id, holder, NOW + 2 * DURATION, dict(leases.of_all(session)).get(row.id)
+                )
             return plan_execution.load(session, row.id, holder.engine)
 
     def plan_of(self, row: ActionPlan) -> ActionPlan:

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime
 from collections.abc import Callable
+from functools import partial
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import audits, claims, events, models, runs, webhook_facts
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
+from watcher.db.unchanged import Unchanged
 from watcher.tests import base, factories
 
 BEGINNING = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -72,6 +74,12 @@ class Queue(RuleBasedStateMachine):
         self.alarms: list[Alarm] = []
         self.requests: list[tuple[WebhookFacts, datetime.datetime]] = []
         self.claims: list[Claim] = []
+        self.unchanged = {
+            engine: Unchanged(
+                self.lease(engine).duration, lambda: (self.now - BEGINNING).total_seconds()
+            )
+            for engine in ENGINES
+        }
         with self.database.writer() as session:
             goal = factories.goal(session)
             self.audits = [
@@ -129,9 +137,9 @@ class Queue(RuleBasedStateMachine):
     @rule(engine=st.sampled_from(ENGINES))
     def take_over(self, engine: str) -> None:
         with self.database.reader() as session:
-            ids = claims.lapsed(session, self.now, 10, engine)
-        for run_id in ids[:1]:
-            self.hold(claims.take_over, run_id, engine)
+            lapsed = self.unchanged[engine].ends(claims.of_others(session, engine))
+        for run_id, end in list(lapsed.items())[:1]:
+            self.hold(partial(claims.take_over, end=end), run_id, engine)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())

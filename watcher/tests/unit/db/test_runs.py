@@ -38,7 +38,9 @@ class RunsTest(base.DatabaseTestCase):
         first = self.claim(self.queue())
         later = NOW + MINUTE
         second = self.database.write(
-            lambda session: claims.take_over(session, first.id, LEASE, later)
+            lambda session: claims.take_over(
+                session, first.id, LEASE, later, first.lease_expires_at
+            )
         )
 
         def finish(run: AuditRun) -> None:

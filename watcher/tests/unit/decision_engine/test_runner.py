@@ -394,7 +394,11 @@ class RunnerTest(base.DatabaseTestCase):
         with self.database.writer() as session:
             self.assertIsNotNone(
                 claims.take_over(
-                    session, run.id, claims.Lease("other", "engine-2", LEASE.duration), later
+                    session,
+                    run.id,
+                    claims.Lease("other", "engine-2", LEASE.duration),
+                    later,
+                    run.lease_expires_at,
                 )
             )
 
@@ -412,7 +416,7 @@ class RunnerTest(base.DatabaseTestCase):
         with self.database.writer() as session:
             for lapse in (1, 2):
                 later = timeutils.utcnow() + LEASE.duration * 2 * lapse
-                run = claims.take_over(session, run.id, LEASE, later)
+                run = claims.take_over(session, run.id, LEASE, later, run.lease_expires_at)
 
         self.runner.run(run)
 
@@ -467,7 +471,8 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner.run(self.claim(audit))
         run = self.claim(audit)
         with self.database.writer() as session:
-            run = claims.take_over(session, run.id, LEASE, timeutils.utcnow() + LEASE.duration * 2)
+            later = timeutils.utcnow() + LEASE.duration * 2
+            run = claims.take_over(session, run.id, LEASE, later, run.lease_expires_at)
         self.assertEqual((4, 1), (run.attempt, run.deaths))
         self.runner.run(run)
         run = self.reload(run)

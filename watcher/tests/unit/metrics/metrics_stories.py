@@ -386,10 +386,12 @@ class MetricsStories(TestCase):
         for later in (40, 80):
             with self.database.writer() as session:
                 now = NOW + later * SECOND
-                claims.take_over(session, run.id, lease, now)
-                self.assertIsNone(claims.take_over(session, run.id, lease, now))
-                self.assertTrue(leases.take_over(session, plan.id, lease, now))
-                self.assertFalse(leases.take_over(session, plan.id, lease, now))
+                ((run_id, of_run),) = claims.of_others(session, "")
+                ((plan_id, of_plan),) = leases.of_all(session)
+                claims.take_over(session, run_id, lease, now, of_run)
+                self.assertIsNone(claims.take_over(session, run_id, lease, now, of_run))
+                self.assertTrue(leases.take_over(session, plan_id, lease, now, of_plan))
+                self.assertFalse(leases.take_over(session, plan_id, lease, now, of_plan))
         with self.database.writer() as session:
             # Nobody died: it was let go.
             leases.release(session, plan.id, lease.engine)
