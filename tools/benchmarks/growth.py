@@ -13,7 +13,6 @@ import hashlib
 import itertools
 import os
 import statistics
-import sys
 import tempfile
 import time
 import uuid
@@ -30,9 +29,9 @@ from benchmarks.report import Figure, show
 from watcher import conf as watcher_conf
 from watcher.cmd import api
 from watcher.common.states import AuditState, AuditType, RunState
-from watcher.db import audits, claims, counters, migration, models, moves, retention
+from watcher.db import audits, claims, counters, migration, models, moves, purge, retention
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
-from watcher.db.purge import Purge, Selection
+from watcher.db.purge import Selection
 from watcher.db.session import Database
 from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.metrics.collector import DatabaseCollector
@@ -128,7 +127,6 @@ def _figure(what: str, call: Call, turns: int, few: Side, many: Side) -> Figure:
     times: dict[int, list[float]] = {few.rows: [], many.rows: []}
     for turn in range(turns + 1):
         for side in (few, many):
-            # What a call changes is undone or prepared anew by the call itself.
             begin = time.perf_counter()
             call(side)
             if turn:
@@ -159,7 +157,11 @@ def _calls() -> Iterator[tuple[str, Call, int]]:
         ("actions", f"actions?{page}"),
         ("actions of a plan", f"actions?{page}&action_plan_uuid={_uuid('plan', 5)}"),
     ):
-        yield f"list: {name}", lambda side, path=path: side.get(path.format(middle=side.middle)), _TURNS * 2
+        yield (
+            f"list: {name}",
+            lambda side, path=path: side.get(path.format(middle=side.middle)),
+            _TURNS * 2,
+        )
     yield "look for what to forget", lambda side: _forget(side, 30, 90), _TURNS
     yield "forget events, runs and plans", _forget_some, 3
     yield "purge of an audit", _purge, 3
@@ -212,9 +214,9 @@ def _purge(side: Side) -> None:
             sa.select(Audit).where(Audit.deleted == 0).order_by(Audit.id.desc()).limit(1)
         ).one()
         audits.delete(session, audit, side.now - 2 * _HOUR)
-    with Purge(side.unbounded) as purge:
-        purge.select(selection)
-        purge.remove()
+    with side.unbounded.reader() as session:
+        found = purge.find(session, selection)
+    purge.remove(side.unbounded, found)
 
 
 def _uuid(kind: str, number: int) -> str:

@@ -2,9 +2,9 @@
 """Which applier process carries out which action plan.
 
 A plan under way has a lease row.  It names the process, whose heartbeat extends it.
-A plan whose lease has lapsed (``db.unchanged``), or that has none because its process stopped in good
-order, belongs to whoever takes it over first.  Every write of a plan or of its
-actions compares the holder, so a process that lost a plan cannot write it any more.
+A plan whose lease has lapsed (``db.unchanged``), or that has none because its process
+stopped in good order, belongs to whoever takes it over first.  Every write of a plan or
+of its actions compares the holder, so a process that lost a plan cannot write it any more.
 """
 
 import datetime
@@ -99,18 +99,17 @@ def take_over(
     )
     if holder is None:
         _insert(session, plan_id, lease, now)
-    else:
-        if not update_rows(
-            session,
-            ActionPlanLease,
-            ActionPlanLease.action_plan_id == plan_id,
-            ActionPlanLease.engine == holder,
-            ActionPlanLease.expires_at == end,
-            engine=lease.engine,
-            expires_at=now + lease.duration,
-            attempt=ActionPlanLease.attempt + 1,
-        ):
-            return False
+    elif not update_rows(
+        session,
+        ActionPlanLease,
+        ActionPlanLease.action_plan_id == plan_id,
+        ActionPlanLease.engine == holder,
+        ActionPlanLease.expires_at == end,
+        engine=lease.engine,
+        expires_at=now + lease.duration,
+        attempt=ActionPlanLease.attempt + 1,
+    ):
+        return False
     under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
     if update_rows(session, ActionPlan, *under_way, hostname=lease.host):
         if holder is not None:

@@ -119,7 +119,11 @@ class Story(base.TestCase):
             claimed = leases.claim(session, row.id, holder, NOW)
             if not claimed:
                 assert leases.take_over(
-                    session, row.id, holder, NOW + 2 * DURATION, dict(leases.of_all(session)).get(row.id)
+                    session,
+                    row.id,
+                    holder,
+                    NOW + 2 * DURATION,
+                    dict(leases.of_all(session)).get(row.id),
                 )
             return plan_execution.load(session, row.id, holder.engine)
 

@@ -329,9 +329,7 @@ class CooldownTest(ClaimsTest):
         with self.database.writer() as session:
             session.scalars(select(Webhook).filter_by(audit_id=self.audit.id)).one().cooldown = 999
         with self.database.writer() as session:
-            taken = claims.take_over(
-                session, run.id, LEASE, NOW + 2 * MINUTE, run.lease_expires_at
-            )
+            taken = claims.take_over(session, run.id, LEASE, NOW + 2 * MINUTE, run.lease_expires_at)
         self.assertEqual(2, taken.attempt)
 
     def test_what_it_waits_for_next_is_told_then(self) -> None:
