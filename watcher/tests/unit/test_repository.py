@@ -86,6 +86,12 @@ class TestDocumentation(base.TestCase):
         page = (ROOT / "doc/source/cli/index.rst").read_text()
         self.assertEqual(set(), {name for name in commands if f"``{name}" not in page})
 
+    def test_every_command_of_the_client_has_its_paragraph(self) -> None:
+        points = re.findall(r"^optimize_(\w+) =", (ROOT / "client/pyproject.toml").read_text(), re.M)
+        page = (ROOT / "doc/source/cli/client.rst").read_text()
+        missing = {name for name in points if f"``{name.replace('_', ' ')}" not in page}
+        self.assertEqual((15, set()), (len(points), missing))
+
     def test_every_operation_is_in_the_reference(self) -> None:
         pages = (path.read_text() for path in (ROOT / "api-ref/source").glob("*.rst"))
         reference = _anonymous("".join(pages))
