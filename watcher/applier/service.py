@@ -24,7 +24,7 @@ from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.periodic import Ticker
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, plan_execution, services
+from watcher.db import action_plans, leases, plan_execution, services
 from watcher.db.claims import Lease
 from watcher.db.plan_execution import End, Plan
 from watcher.db.session import Database
@@ -60,7 +60,7 @@ class Applier:
         )
         self._executor = ActionExecutor(conf, database, cloud, notifications)
         self._reopening = Reopening(database, cloud)
-        self._sweep = Ticker("reopening", self._reopening.tick, lambda: PERIOD)
+        self._sweep = Ticker("sweep", self._tidy_up, lambda: PERIOD)
         self.dispatcher = Dispatcher(
             conf, database, self._lease, self.carry_out, notifications, clock
         )
@@ -74,6 +74,7 @@ class Applier:
         self._database.write(
             lambda session: plan_execution.sync_descriptions(session, descriptions)
         )
+        self._cancel_overdue()
         self._heartbeat.start()
         self.dispatcher.start()
         self._sweep.start()
@@ -93,6 +94,24 @@ class Applier:
     def wake(self) -> None:
         """Look for plans now."""
         self.dispatcher.wake()
+
+    def _tidy_up(self) -> None:
+        self._cancel_overdue()
+        self._reopening.tick()
+
+    def _cancel_overdue(self) -> None:
+        """Cancel the plans that have waited so long that they are out of date."""
+        hours = self._conf.watcher_applier.max_pending_hours
+        if not hours:
+            return
+        now = timeutils.utcnow()
+        before = now - datetime.timedelta(hours=hours)
+        cancelled = self._database.write(
+            lambda session: action_plans.cancel_overdue(session, before, now)
+        )
+        for plan_id in cancelled:
+            LOG.warning("Action plan %d is CANCELLED: it was PENDING for too long", plan_id)
+            self._notifications.action_plan_updated(plan_id, old_state=PlanState.PENDING)
 
     def carry_out(self, plan_id: int, interrupts: Interrupts) -> None:
         """Carry out a claimed plan, to its end or to an interrupt.

@@ -19,6 +19,14 @@ OPTIONS = [
         help="Seconds after which the applier looks for PENDING plans when nobody rings.",
     ),
     cfg.IntOpt(
+        "max_pending_hours",
+        default=24,
+        min=0,
+        mutable=True,
+        help="Hours after which a PENDING plan that no applier has begun is CANCELLED, as after "
+        "an outage or in a database that was taken over; 0 carries out plans of any age.",
+    ),
+    cfg.IntOpt(
         "max_attempts",
         default=5,
         min=1,

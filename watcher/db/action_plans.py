@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session, contains_eager, defer, selectinload
 
 from watcher.common.errors import Invalid, NotFound
@@ -191,6 +191,35 @@ def replace_recommended(
 def expire(session: Session, before: datetime.datetime, now: datetime.datetime) -> Sequence[int]:
     """Make the RECOMMENDED plans from *before* a time SUPERSEDED; their ids."""
     return _retire(session, PlanState.SUPERSEDED, now, ActionPlan.created_at < before)
+
+
+def cancel_overdue(
+    session: Session, before: datetime.datetime, now: datetime.datetime
+) -> Sequence[int]:
+    """Cancel the plans that wait for an applier since *before* a time; their ids.
+
+    The cloud that they were made for is not the one of today.
+    """
+    since = func.coalesce(ActionPlan.updated_at, ActionPlan.created_at)
+    overdue = (ActionPlan.state == PlanState.PENDING) & (ActionPlan.deleted == 0) & (since < before)
+    plans = session.execute(select(ActionPlan.id, since.label("since")).where(overdue)).all()
+    cancelled = [
+        plan.id
+        for plan in plans
+        if move(
+            session,
+            ActionPlan,
+            PlanState.BY_ENGINE,
+            PlanState.CANCELLED,
+            ActionPlan.id == plan.id,
+            overdue,
+            updated_at=now,
+            status_message=f"No applier began it since {plan.since:%Y-%m-%d %H:%M} UTC; the cloud "
+            "may have changed since then. Start the audit again for a plan of today.",
+        )
+    ]
+    cancel_actions(session, Action.action_plan_id.in_(cancelled))
+    return cancelled
 
 
 def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> Sequence[int]:

@@ -12,9 +12,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from watcher.common import schedule
+from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import models
 from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
+from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
 PLAN_ONGOING: Final = "plan_ongoing"
@@ -167,11 +170,12 @@ def waits_for_plans(audit: Audit) -> bool:
 
 
 def adopt(session: Session, now: datetime.datetime) -> int:
-    """Queue runs for audits that should have one and do not; the number of them.
+    """Queue runs for audits that should have one and do not; the number of these runs.
 
     Such audits come from the service that used this database before: CONTINUOUS
     ones that a scheduler kept in its own table, ONESHOT ones whose message is lost,
-    and EVENT ones that hang in ONGOING.
+    and EVENT ones that hang in ONGOING.  CONTINUOUS ones whose interval cannot be read are
+    CANCELLED, with a sentence.
     """
     forlorn = session.scalars(
         select(Audit).where(
@@ -184,10 +188,42 @@ def adopt(session: Session, now: datetime.datetime) -> int:
             ~exists().where(AuditRun.audit_id == Audit.id, AuditRun.slot.is_not(None)),
         )
     ).all()
+    adopted = 0
     for audit in forlorn:
-        earliest = max(now, audit.next_run_time or now, audit.start_time or now)
-        enqueue(session, audit.id, now, earliest)
-    return len(forlorn)
+        try:
+            earliest = _adopted_time(audit, now)
+        except Invalid as error:
+            _refuse(session, audit, now, f"{error} Create the audit anew.")
+        else:
+            enqueue(session, audit.id, now, earliest)
+            adopted += 1
+    return adopted
+
+
+def _adopted_time(audit: Audit, now: datetime.datetime) -> datetime.datetime:
+    """When an audit of before runs: by cron at its next time, which may not be known.
+
+    Invalid for an interval that is none.
+    """
+    earliest = max(now, audit.next_run_time or now, audit.start_time or now)
+    if audit.audit_type != AuditType.CONTINUOUS:
+        return earliest
+    schedule.validate(audit.interval or "")
+    if earliest == audit.next_run_time:
+        return earliest
+    return schedule.first_run(audit.interval or "", earliest, None)
+
+
+def _refuse(session: Session, audit: Audit, now: datetime.datetime, sentence: str) -> None:
+    move(
+        session,
+        Audit,
+        AuditState.BY_ENGINE,
+        AuditState.CANCELLED,
+        Audit.id == audit.id,
+        status_message=cut(sentence),
+        updated_at=now,
+    )
 
 
 def is_due(now: Any, ahead: Any) -> ColumnElement[bool]:

@@ -79,6 +79,33 @@ class TestCreate(base.DatabaseTestCase):
             self.assertEqual(0, session.scalar(select(func.count(PlanReasons.action_plan_id))))
             self.assertEqual(PlanState.SUCCEEDED, session.scalars(select(ActionPlan.state)).one())
 
+    def test_plans_that_waited_for_too_long_are_cancelled(self):
+        day = datetime.timedelta(days=1)
+        old, young = self.create(state=PlanState.PENDING), self.create(state=PlanState.PENDING)
+        recommended = self.create()
+        with self.database.writer() as session:
+            session.get(ActionPlan, young).updated_at = NOW + day
+            factories.action(
+                session, session.get(ActionPlan, old), state=ActionState.PENDING, parents=[]
+            )
+        with self.database.writer() as session:
+            later = NOW + day + datetime.timedelta(minutes=1)
+            self.assertEqual([old], action_plans.cancel_overdue(session, later - day, later))
+            self.assertEqual([], action_plans.cancel_overdue(session, later - day, later))
+        self.assertEqual(
+            {
+                old: PlanState.CANCELLED,
+                young: PlanState.PENDING,
+                recommended: PlanState.RECOMMENDED,
+            },
+            self.states(),
+        )
+        with self.database.reader() as session:
+            message = session.get(ActionPlan, old).status_message
+            self.assertIn(f"since {NOW:%Y-%m-%d %H:%M} UTC", message)
+            states = session.scalars(select(Action.state).where(Action.action_plan_id == old))
+            self.assertEqual({ActionState.CANCELLED}, set(states))
+
     def test_only_recommended_plans_of_the_audit_are_replaced(self):
         recommended, pending = self.create(), self.create(state=PlanState.PENDING)
         with self.database.writer() as session:

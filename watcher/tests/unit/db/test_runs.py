@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import LostClaim
-from watcher.common.states import AuditType, Decision, RunState
+from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, runs
 from watcher.db.models import AuditEvent, AuditRun
 from watcher.tests import base, factories
@@ -65,6 +65,34 @@ class RunsTest(base.DatabaseTestCase):
             self.assertEqual(3, runs.adopt(session, NOW))
             times = session.scalars(select(AuditRun.not_before).order_by(AuditRun.audit_id))
             self.assertEqual([NOW + MINUTE, NOW + MINUTE, NOW], times.all())
+
+    def test_an_adopted_audit_with_cron_waits_for_its_next_time(self) -> None:
+        """NOW is 12:00; the former service had run it, or missed its time."""
+        midnight = datetime.datetime.combine(NOW.date(), datetime.time()) + 24 * 60 * MINUTE
+        with self.database.writer() as session:
+            for next_run in (None, NOW - MINUTE, midnight):
+                factories.audit(
+                    session,
+                    audit_type=AuditType.CONTINUOUS,
+                    state=AuditState.ONGOING,
+                    interval="0 0 * * *",
+                    next_run_time=next_run,
+                )
+            self.assertEqual(3, runs.adopt(session, NOW))
+            times = session.scalars(select(AuditRun.not_before)).all()
+            self.assertEqual([midnight] * 3, times)
+
+    def test_an_interval_that_cannot_be_read_ends_an_adopted_audit(self) -> None:
+        with self.database.writer() as session:
+            for state in (AuditState.PENDING, AuditState.ONGOING):
+                audit = factories.audit(
+                    session, audit_type=AuditType.CONTINUOUS, state=state, interval="every day"
+                )
+                self.assertEqual(0, runs.adopt(session, NOW))
+                session.refresh(audit)
+                self.assertEqual(AuditState.CANCELLED, audit.state)
+                self.assertIn("interval: 'every day' is neither", audit.status_message or "")
+            self.assertEqual([], session.scalars(select(AuditRun)).all())
 
     def test_a_run_put_back_beside_a_younger_one_leaves_it_its_events(self) -> None:
         with self.database.writer() as session:

@@ -390,6 +390,7 @@ class AdoptTest(base.DatabaseTestCase):
                     session,
                     audit_type=AuditType.CONTINUOUS,
                     state=AuditState.ONGOING,
+                    interval="7200",
                     next_run_time=later,
                 ),
                 factories.audit(session, audit_type=AuditType.EVENT, state=AuditState.ONGOING),
