@@ -87,7 +87,9 @@ class TestDocumentation(base.TestCase):
         self.assertEqual(set(), {name for name in commands if f"``{name}" not in page})
 
     def test_every_command_of_the_client_has_its_paragraph(self) -> None:
-        points = re.findall(r"^optimize_(\w+) =", (ROOT / "client/pyproject.toml").read_text(), re.M)
+        points = re.findall(
+            r"^optimize_(\w+) =", (ROOT / "client/pyproject.toml").read_text(), re.M
+        )
         page = (ROOT / "doc/source/cli/client.rst").read_text()
         missing = {name for name in points if f"``{name.replace('_', ' ')}" not in page}
         self.assertEqual((15, set()), (len(points), missing))
