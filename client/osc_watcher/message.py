@@ -44,7 +44,9 @@ def _body(parsed_args: argparse.Namespace) -> bytes:
 
 
 def _headers(parsed_args: argparse.Namespace) -> dict[str, str]:
-    return dict(commands.pair(text, "<name: value>", ":") for text in parsed_args.headers)
+    """By names in one spelling, so that each stands for the client's own."""
+    given = (commands.pair(text, "<name: value>", ":") for text in parsed_args.headers)
+    return {name.title(): value for name, value in given}
 
 
 class PreviewMessage(commands.ShowOne):
@@ -95,7 +97,7 @@ class TriggerWebhook(commands.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        headers = {**event.once(), **_headers(parsed_args)}
+        headers = _headers(parsed_args)
         if parsed_args.secret:
             headers["Authorization"] = f"Bearer {parsed_args.secret}"
         answer, _ = self.api.send(

@@ -90,20 +90,18 @@ class MessageTest(CommandTestCase):
         self.assertIn("alarm.json.bak", missing)
 
     def test_headers(self) -> None:
-        self.body("--secret", "s3", "--header", "ce-id: 17:a", "--header", "Idempotency-Key: k")
+        self.body("--secret", "s3", "--header", "ce-id: 17:a", "--header", "content-type: a/b")
         headers = self.trigger.last_request.headers
         self.assertEqual(
-            ("Bearer s3", "17:a", "k"),
-            (headers["Authorization"], headers["ce-id"], headers["Idempotency-Key"]),
+            ("Bearer s3", "17:a", "a/b"),
+            (headers["Authorization"], headers["ce-id"], headers["Content-Type"]),
         )
         self.assertIn("<name: value>", self.refused("webhook", "trigger", "hot", "--header", "x"))
 
-    def test_a_header_a_command_makes_repetitions_known(self) -> None:
-        keys = set()
-        for _ in range(2):
-            self.body()
-            keys.add(self.trigger.last_request.headers["Idempotency-Key"])
-        self.assertEqual(2, len(keys))
+    def test_who_may_trigger_and_not_look(self) -> None:
+        self.refuse("GET", f"/v1/webhooks/{AUDIT}/events/{EVENT}", 403, "webhook:get")
+        shown = self.shown("webhook", "trigger", "hot")
+        self.assertEqual((EVENT, None), (shown["UUID"], shown["Decision"]))
 
     def test_refused(self) -> None:
         self.refuse("POST", "/v1/webhooks/hot", 401, "The credential is missing or not valid.")
