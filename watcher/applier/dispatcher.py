@@ -94,7 +94,7 @@ class Dispatcher:
             state = states.get(plan_id)
             if state == PlanState.CANCELLING:
                 if interrupts.cancel():
-                    self._notifications.action_plan_cancel_started(plan_id)
+                    self._notifications.send("action_plan.cancel.start", plan_id)
             elif state != PlanState.ONGOING:
                 interrupts.stop()
 

@@ -91,7 +91,7 @@ class ActionExecutor:
                 _log_failure(f"{_name(plan, step)} was not reverted", error)
         self.database.write(lambda session: plan_execution.settle(session, plan, step, message))
         LOG.info("%s: %s", _name(plan, step), message)
-        self.notifications.action_updated(step.id, old_state=ActionState.SUCCEEDED)
+        self.notifications.send("action.update", step.id, old_state=ActionState.SUCCEEDED)
 
     def _place(self, step: Step, interrupts: Interrupts) -> AbstractContextManager[Any]:
         if step.state in ActionState.OVER:
@@ -123,6 +123,15 @@ class ActionExecutor:
             )
         _validate(action_type.schema, step.parameters)
         return action_type(step.parameters, Tools(self._cloud, self._conf, wait))
+
+
+_NOTIFICATIONS = {
+    ActionState.ONGOING: "action.execution.start",
+    ActionState.SUCCEEDED: "action.execution.end",
+    ActionState.CANCELLING: "action.cancel.start",
+    ActionState.CANCELLED: "action.cancel.end",
+}
+"""What a new state is announced by, beside the update."""
 
 
 class _MovedElsewhere(Exception):
@@ -201,9 +210,8 @@ class _Execution:
         _log_failure(f"{self} failed in {phase}", error)
         message = f"Action {self._step.uuid} failed in {phase}: {_reason(error)}"
         state = self._move(ActionState.FAILED, message)
-        told = self._executor.notifications
-        tell = told.action_cancel_failed if phase == ABORT else told.action_execution_failed
-        tell(self._step.id, error=error)
+        event_type = "action.cancel.error" if phase == ABORT else "action.execution.error"
+        self._executor.notifications.send(event_type, self._step.id, error=error)
         return state
 
     def _move(
@@ -217,21 +225,15 @@ class _Execution:
         if elsewhere is not None:
             raise _MovedElsewhere(elsewhere)
         LOG.info("%s is %s after %.3f s", self, target, self._watch.elapsed())
-        self._tell(target)
+        self._notify(target)
         return target
 
-    def _tell(self, state: str) -> None:
-        told, action_id = self._executor.notifications, self._step.id
-        told.action_updated(action_id, old_state=self._state)
+    def _notify(self, state: str) -> None:
+        notifications, action_id = self._executor.notifications, self._step.id
+        notifications.send("action.update", action_id, old_state=self._state)
         self._state = state
-        if state == ActionState.ONGOING:
-            told.action_execution_started(action_id)
-        elif state == ActionState.SUCCEEDED:
-            told.action_execution_ended(action_id)
-        elif state == ActionState.CANCELLING:
-            told.action_cancel_started(action_id)
-        elif state == ActionState.CANCELLED:
-            told.action_cancel_ended(action_id)
+        if state in _NOTIFICATIONS:
+            notifications.send(_NOTIFICATIONS[state], action_id)
 
     def __str__(self) -> str:
         return _name(self._plan, self._step)

@@ -123,7 +123,7 @@ class Applier:
         LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
         self._tell_begin(plan)
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
-            self._notifications.action_plan_cancel_started(plan.id)
+            self._notifications.send("action_plan.cancel.start", plan.id)
         try:
             self._refuse_endless(plan)
             self._run(plan, interrupts)
@@ -156,7 +156,7 @@ class Applier:
         end = self._database.write(
             lambda session: plan_execution.finish(session, plan, now, *remarks)
         )
-        self._tell_end(plan, end)
+        self._notify_of_end(plan, end)
 
     def _reopen(self, plan: Plan) -> Sequence[str]:
         """Before the end, so that whoever sees the end sees the hosts as they stay."""
@@ -176,7 +176,7 @@ class Applier:
         except LostClaim as lost:
             LOG.warning("%s", lost)
         else:
-            self._tell_end(plan, end, error)
+            self._notify_of_end(plan, end, error)
 
     def _let_go(self, plan: Plan) -> None:
         self._database.write(lambda session: leases.release(session, plan.id, plan.engine))
@@ -188,36 +188,36 @@ class Applier:
         if plan.state == PlanState.ONGOING and untouched.issuperset(
             step.state for step in plan.steps
         ):
-            self._notifications.action_plan_updated(plan.id, old_state=PlanState.PENDING)
-            self._notifications.action_plan_execution_started(plan.id)
+            self._notifications.send("action_plan.update", plan.id, old_state=PlanState.PENDING)
+            self._notifications.send("action_plan.execution.start", plan.id)
 
-    def _tell_end(self, plan: Plan, end: End, error: Exception | None = None) -> None:
+    def _notify_of_end(self, plan: Plan, end: End, error: Exception | None = None) -> None:
         LOG.info("End action plan %s: %s", plan.uuid, end.state)
-        told = self._notifications
-        self._tell_actions(end, error)
-        told.action_plan_updated(plan.id, old_state=end.old_state)
+        notifications = self._notifications
+        self._notify_of_actions(end, error)
+        notifications.send("action_plan.update", plan.id, old_state=end.old_state)
         if end.state == PlanState.SUCCEEDED:
-            told.action_plan_execution_ended(plan.id)
+            notifications.send("action_plan.execution.end", plan.id)
         elif end.state == PlanState.CANCELLED:
-            told.action_plan_cancel_ended(plan.id)
+            notifications.send("action_plan.cancel.end", plan.id)
         elif end.old_state == PlanState.CANCELLING:
-            told.action_plan_cancel_failed(plan.id, error)
+            notifications.send("action_plan.cancel.error", plan.id, error=error)
         else:
-            told.action_plan_execution_failed(plan.id, error)
+            notifications.send("action_plan.execution.error", plan.id, error=error)
         # Runs of this or another audit may wait for the end of the plan.
         self._decision_engine.ring(plan.audit_uuid)
 
-    def _tell_actions(self, end: End, error: Exception | None) -> None:
+    def _notify_of_actions(self, end: End, error: Exception | None) -> None:
         """What became of actions that ended with their plan."""
-        told = self._notifications
+        notifications = self._notifications
         for old_state, action_ids in end.actions.items():
             if old_state == ActionState.PENDING:
-                told.action_cancel_started(*action_ids)
-                told.action_updated(*action_ids, old_state=old_state)
-                told.action_cancel_ended(*action_ids)
+                notifications.send("action.cancel.start", *action_ids)
+                notifications.send("action.update", *action_ids, old_state=old_state)
+                notifications.send("action.cancel.end", *action_ids)
             else:
-                told.action_updated(*action_ids, old_state=old_state)
-                told.action_execution_failed(*action_ids, error=error)
+                notifications.send("action.update", *action_ids, old_state=old_state)
+                notifications.send("action.execution.error", *action_ids, error=error)
 
     def _beat(self) -> None:
         now = timeutils.utcnow()

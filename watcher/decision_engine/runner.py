@@ -95,7 +95,7 @@ class Runner:
         context = f"run {run.uuid} of audit {run.audit.uuid}"
         if run.state != RunState.ONGOING:  # its claim has ended it, and the audit
             LOG.info("Did not begin %s", context)
-            self._notifications.audit_updated(run.audit_id, old_state=run.audit.state)
+            self._notifications.send("audit.update", run.audit_id, old_state=run.audit.state)
             return
         LOG.info("Begin %s, attempt %d", context, run.attempt)
         began = time.monotonic()
@@ -118,7 +118,7 @@ class Runner:
         message = f"The run took longer than max_run_seconds, {seconds} s."
         LOG.error("Failed run %s of audit %s: %s", run.uuid, run.audit.uuid, message)
         if self._database.write(lambda session: _give_up(session, run, now, message)):
-            self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
+            self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
     def _refuse_endless(self, run: AuditRun) -> None:
         """A run that was taken over again and again is what kills the engines."""
@@ -128,11 +128,11 @@ class Runner:
     def _compute(self, run: AuditRun) -> Outcome:
         audit = run.audit
         if audit.state != AuditState.ONGOING:  # before the claim, that is
-            self._notifications.audit_updated(audit.id, old_state=audit.state)
+            self._notifications.send("audit.update", audit.id, old_state=audit.state)
         strategy = self._catalog.strategy_for(
             audit.goal.name, audit.strategy.name if audit.strategy else None
         )
-        with self._notifications.audit_strategy(audit.id):
+        with self._notifications.phase("audit.strategy", audit.id):
             given = inputs.make(
                 strategy,
                 run,
@@ -147,7 +147,7 @@ class Runner:
             global_efficacy, indicators = efficacy.compute(
                 self._catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
-        with self._notifications.audit_planner(audit.id):
+        with self._notifications.phase("audit.planner", audit.id):
             actions = proof.plan(strategy, solution, given, self._catalog.planner(strategy.planner))
         unproven = proof.unproven(strategy, actions)
         kinds = [*given.remarks, *solution.undone]
@@ -190,17 +190,19 @@ class Runner:
         )
         if plan.status_message:
             LOG.warning("Action plan %s of %s: %s", plan.uuid, context, plan.status_message)
-        self._tell(run.audit, written)
+        self._notify(run.audit, written)
         if plan.state == PlanState.PENDING:
             self._applier.ring(plan.uuid or "")
 
-    def _tell(self, audit: Audit, written: Written) -> None:
-        """Who else is told of what a run wrote."""
-        told = self._notifications
-        told.action_plan_updated(*written.replaced, old_state=PlanState.RECOMMENDED)
-        told.action_plan_created(written.plan.id)
+    def _notify(self, audit: Audit, written: Written) -> None:
+        """Send what a run wrote."""
+        notifications = self._notifications
+        notifications.send("action_plan.update", *written.replaced, old_state=PlanState.RECOMMENDED)
+        notifications.plan_created(written.plan.id)
         goes_on = audit.audit_type == AuditType.CONTINUOUS
-        told.audit_updated(audit.id, old_state=None if goes_on else AuditState.ONGOING)
+        notifications.send(
+            "audit.update", audit.id, old_state=None if goes_on else AuditState.ONGOING
+        )
 
     def _fail(self, run: AuditRun, error: Exception, context: str) -> None:
         now = timeutils.utcnow()
@@ -214,9 +216,9 @@ class Runner:
         if passing and again.may_retry(run, now, self._conf):
             later = now + again.pause(run, self._conf)
             if self._database.write(lambda session: _retry(session, run, now, later, message)):
-                self._notifications.audit_updated(run.audit_id)
+                self._notifications.send("audit.update", run.audit_id)
         elif self._database.write(lambda session: _give_up(session, run, now, message)):
-            self._notifications.audit_updated(run.audit_id, old_state=AuditState.ONGOING)
+            self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
 
 def _write(

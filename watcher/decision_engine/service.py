@@ -200,7 +200,9 @@ class DecisionEngine:
             expired = self._database.write(
                 lambda session: action_plans.expire(session, before, now)
             )
-            self._notifications.action_plan_updated(*expired, old_state=PlanState.RECOMMENDED)
+            self._notifications.send(
+                "action_plan.update", *expired, old_state=PlanState.RECOMMENDED
+            )
 
 
 class _Endpoint:

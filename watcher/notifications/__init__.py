@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What we tell the world: versioned notifications, after the fact and at no one's cost."""
+"""Versioned notifications about audits, action plans, actions and services."""
 
 from watcher.common import native_threads  # noqa: F401  isort: skip
 

@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices when a service fails or comes back, on any node."""
+"""Notifications about services that fail or come back, on any node."""
 
 import datetime
 
 from oslo_config import cfg
+from sqlalchemy import Select, select
 
 from watcher.common.states import ServiceState
 from watcher.db.models import Service
 from watcher.db.services import is_active
 from watcher.db.session import Database
-from watcher.notifications import rows
 from watcher.notifications.notifications import Notifications
+
+
+def _services(name: str) -> Select[Service]:
+    """One row a host."""
+    return select(Service).where(Service.name == name, Service.deleted == 0).order_by(Service.host)
 
 
 class ServiceMonitor:
     """Watches the services of one name, from each of them.
 
-    All of them look, one tells: the first by host name of those that are ACTIVE
-    and were so at the last look.  Then whoever just failed, or just came back with
-    no memory of having been away, is never the one that everybody relies on.
+    All of them look, and one sends: the first by host name of those that are ACTIVE now and at
+    the last look.  So it is never a service that has just failed, nor one that has just
+    restarted and does not know the earlier states.
     """
 
     def __init__(
@@ -33,7 +38,7 @@ class ServiceMonitor:
         if not self._notifications.enabled:
             return
         with self._database.reader() as session:
-            services = rows.services(session, self._name)
+            services = session.scalars(_services(self._name)).all()
         known, self._known = self._known, {row.host: self._state(row, now) for row in services}
         steady = [
             host

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One method for each thing that may be told, called after the commit that made it true.
+"""Notifications to consumers on the message bus, after the commit that they report.
 
-No method waits for the broker or fails its caller, and while nobody listens (no
-driver, or a ``notification_level`` above the event's) none reads anything.
+``send`` does not wait for the broker and does not fail its caller.  While an event type is not
+sent (no driver, or a ``notification_level`` above its priority), nothing is read for it.
 """
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import oslo_messaging
 from oslo_config import cfg
@@ -16,29 +16,30 @@ from oslo_log import log
 from sqlalchemy.orm import Session
 
 from watcher import rpc
+from watcher.common.errors import NotFound
 from watcher.common.states import ActionState, ServiceState
-from watcher.db.models import Action, ActionPlan, Audit, Review, Service
+from watcher.db.models import Action, Service
 from watcher.db.session import Database
 from watcher.notifications import payloads, rows
-from watcher.notifications.events import EVENTS, PRIORITIES
+from watcher.notifications.event_types import EVENT_TYPES, PRIORITIES
 from watcher.notifications.outbox import Notification, Outbox
 from watcher.notifications.payloads import Payload
 
 LOG = log.getLogger(__name__)
 
-_STOP_TIMEOUT = 5.0
+_STOP_TIMEOUT: Final = 5.0
 """Seconds that a stopping service gives the broker to take the last messages."""
 
-Row = TypeVar("Row")
-Extra = Callable[[Any], dict[str, Any]]
+Read = Callable[[Session], Iterable[Any]]
+Render = Callable[[Session, Any], Payload]
 
 
 class Notifications:
-    """Tells consumers on the message bus about audits, plans, actions and services.
+    """Sends the notifications of ``EVENT_TYPES``.
 
-    Rows are named by their id and read again, in one statement, so that a payload
-    says what was committed.  Without a driver in ``[oslo_messaging_notifications]``,
-    the default, every method is a no-op.
+    Rows are named by their id and read again, in one statement, so that a payload shows what
+    was committed.  Without a driver in ``[oslo_messaging_notifications]``, the default, nothing
+    is sent.
     """
 
     def __init__(
@@ -69,194 +70,110 @@ class Notifications:
         if self._outbox is not None:
             self._outbox.stop(_STOP_TIMEOUT)
 
-    def audit_created(self, audit_id: int) -> None:
-        self._audit("audit.create", audit_id)
+    def send(
+        self,
+        event_type: str,
+        *ids: int,
+        old_state: str | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        """Send one notification for each of the audits, action plans or actions *ids*.
 
-    def audit_updated(self, audit_id: int, old_state: str | None = None) -> None:
-        """*old_state* only if the state is what changed."""
-        self._audit("audit.update", audit_id, _moved("AuditStateUpdatePayload", old_state))
+        *old_state* is for updates of the state, *error* for what failed by itself; an action
+        plan that failed by its actions has none.
+        """
+        kind = event_type.partition(".")[0]
 
-    def audit_deleted(self, audit_id: int) -> None:
-        self._audit("audit.delete", audit_id)
+        def read(session: Session) -> Iterable[Any]:
+            found = rows.by_id(session, kind, ids)
+            if not found:
+                raise NotFound(f"There is no {kind} {ids}.")
+            return found
 
-    def audit_strategy(self, audit_id: int) -> AbstractContextManager[None]:
-        """Tells of the start of what is done inside, and of its end or error."""
-        return self._audit_phase("audit.strategy", audit_id)
-
-    def audit_planner(self, audit_id: int) -> AbstractContextManager[None]:
-        """Tells of the start of what is done inside, and of its end or error."""
-        return self._audit_phase("audit.planner", audit_id)
-
-    def action_plan_created(self, plan_id: int) -> None:
-        """The plan, then each of its actions."""
-        self._plans("action_plan.create", [plan_id])
-        self._tell_actions("action.create", lambda session: rows.actions_of(session, plan_id))
-
-    def action_plan_updated(self, *plan_ids: int, old_state: str | None = None) -> None:
-        extra = _moved("ActionPlanStateUpdatePayload", old_state)
-        self._plans("action_plan.update", plan_ids, extra)
-
-    def action_plan_reviewed(self, plan_id: int) -> None:
-        """The plan, with what it promised and what it did."""
-
-        def read(session: Session) -> Iterable[tuple[ActionPlan, Review]]:
-            (plan,) = rows.action_plans(session, [plan_id])
-            return [(plan, rows.review(session, plan_id))]
-
-        self._tell(
-            "action_plan.review",
-            read,
-            lambda name, both: payloads.action_plan(
-                name, both[0], {"review": payloads.review(both[1])}
-            ),
-        )
-
-    def action_plan_deleted(self, plan_id: int) -> None:
-        """Each action, then the plan."""
-        self._tell_actions("action.delete", lambda session: rows.actions_of(session, plan_id))
-        self._plans("action_plan.delete", [plan_id])
-
-    def action_plan_execution_started(self, plan_id: int) -> None:
-        self._plans("action_plan.execution.start", [plan_id], _fault(None))
-
-    def action_plan_execution_ended(self, plan_id: int) -> None:
-        self._plans("action_plan.execution.end", [plan_id], _fault(None))
-
-    def action_plan_execution_failed(self, plan_id: int, error: Exception | None = None) -> None:
-        """*error* if the engine failed; none if an action did, which told its own."""
-        self._plans("action_plan.execution.error", [plan_id], _fault(error))
-
-    def action_plan_cancel_started(self, plan_id: int) -> None:
-        self._plans("action_plan.cancel.start", [plan_id], _fault(None))
-
-    def action_plan_cancel_ended(self, plan_id: int) -> None:
-        self._plans("action_plan.cancel.end", [plan_id], _fault(None))
-
-    def action_plan_cancel_failed(self, plan_id: int, error: Exception | None = None) -> None:
-        self._plans("action_plan.cancel.error", [plan_id], _fault(error))
-
-    def action_updated(self, *action_ids: int, old_state: str | None = None) -> None:
-        extra = _moved("ActionStateUpdatePayload", old_state)
-        self._actions("action.update", action_ids, extra)
-
-    def actions_cancelled(self, plan_id: int) -> None:
-        """The actions of a plan that was cancelled before it began."""
-        self._tell_actions(
-            "action.update",
-            lambda session: rows.cancelled_actions_of(session, plan_id),
-            _moved("ActionStateUpdatePayload", ActionState.PENDING),
-        )
-
-    def action_execution_started(self, *action_ids: int) -> None:
-        self._actions("action.execution.start", action_ids, _fault(None))
-
-    def action_execution_ended(self, *action_ids: int) -> None:
-        self._actions("action.execution.end", action_ids, _fault(None))
-
-    def action_execution_failed(self, *action_ids: int, error: Exception | None) -> None:
-        self._actions("action.execution.error", action_ids, _fault(error))
-
-    def action_cancel_started(self, *action_ids: int) -> None:
-        self._actions("action.cancel.start", action_ids, _fault(None))
-
-    def action_cancel_ended(self, *action_ids: int) -> None:
-        self._actions("action.cancel.end", action_ids, _fault(None))
-
-    def action_cancel_failed(self, *action_ids: int, error: Exception | None) -> None:
-        self._actions("action.cancel.error", action_ids, _fault(error))
-
-    def service_updated(self, service: Service, old_state: str, state: str) -> None:
-        self._tell(
-            "service.update",
-            lambda session: [service],
-            lambda name, row: payloads.service_update(row, old_state, state),
-            priority="warning" if state == ServiceState.FAILED else None,
-        )
-
-    def _audit(self, event_type: str, audit_id: int, extra: Extra | None = None) -> None:
-        self._tell(
-            event_type,
-            lambda session: [rows.audit(session, audit_id)],
-            lambda name, row: payloads.audit(name, row, extra(row) if extra else {}),
-        )
+        if ids:
+            self._send(event_type, ids, read, _renderer(event_type, old_state, error))
 
     @contextmanager
-    def _audit_phase(self, phase: str, audit_id: int) -> Iterator[None]:
-        self._audit(f"{phase}.start", audit_id, _fault(None))
+    def phase(self, event_type: str, audit_id: int) -> Iterator[None]:
+        """Send the start of what is done inside, and its end or error."""
+        self.send(f"{event_type}.start", audit_id)
         try:
             yield
         except Exception as error:
-            self._audit(f"{phase}.error", audit_id, _fault(error))
+            self.send(f"{event_type}.error", audit_id, error=error)
             raise
-        self._audit(f"{phase}.end", audit_id, _fault(None))
+        self.send(f"{event_type}.end", audit_id)
 
-    def _plans(
-        self, event_type: str, plan_ids: Collection[int], extra: Extra | None = None
+    def plan_created(self, plan_id: int) -> None:
+        """The plan, then each of its actions."""
+        self.send("action_plan.create", plan_id)
+        self._send_actions("action.create", plan_id)
+
+    def plan_deleted(self, plan_id: int) -> None:
+        """Each action, then the plan."""
+        self._send_actions("action.delete", plan_id)
+        self.send("action_plan.delete", plan_id)
+
+    def actions_cancelled(self, plan_id: int) -> None:
+        """The actions of a plan that was cancelled before it began."""
+        cancelled = Action.state == ActionState.CANCELLED
+        self._send_actions("action.update", plan_id, cancelled, old_state=ActionState.PENDING)
+
+    def service_updated(self, service: Service, old_state: str, state: str) -> None:
+        self._send(
+            "service.update",
+            service.host,
+            lambda session: [service],
+            lambda session, row: payloads.service_update(row, old_state, state),
+            priority="warning" if state == ServiceState.FAILED else None,
+        )
+
+    def _send_actions(
+        self, event_type: str, plan_id: int, *conditions: Any, old_state: str | None = None
     ) -> None:
-        if plan_ids:
-            self._tell(
-                event_type,
-                lambda session: rows.action_plans(session, plan_ids),
-                lambda name, row: payloads.action_plan(name, row, extra(row) if extra else {}),
-            )
+        self._send(
+            event_type,
+            f"plan {plan_id}",
+            lambda session: rows.actions(session, Action.action_plan_id == plan_id, *conditions),
+            _renderer(event_type, old_state, None),
+        )
 
-    def _actions(self, event_type: str, action_ids: Collection[int], extra: Extra) -> None:
-        if action_ids:
-            self._tell_actions(event_type, lambda session: rows.actions(session, action_ids), extra)
-
-    def _tell_actions(
+    def _send(
         self,
         event_type: str,
-        read: Callable[[Session], Iterable[Action]],
-        extra: Extra | None = None,
-    ) -> None:
-        plans: dict[int, Payload] = {}
-
-        def render(name: str, row: Action) -> Payload:
-            # Thousands of actions of one plan wait in the outbox with one copy of it.
-            if row.action_plan_id not in plans:
-                plans[row.action_plan_id] = payloads.terse_action_plan(row.action_plan)
-            return payloads.action(
-                name, row, plans[row.action_plan_id], extra(row) if extra else {}
-            )
-
-        self._tell(event_type, read, render)
-
-    def _tell(
-        self,
-        event_type: str,
-        read: Callable[[Session], Iterable[Row]],
-        render: Callable[[str, Row], Payload],
+        about: object,
+        read: Read,
+        render: Render,
         priority: str | None = None,
     ) -> None:
-        event = EVENTS[event_type]
-        priority = priority or event.priority
+        """*about* names the rows in the log."""
+        priority = priority or EVENT_TYPES[event_type].priority
         if self._outbox is None or priority not in self._wanted:
             return
         try:
             with self._database.reader() as session:
                 for row in read(session):
-                    self._outbox.put(Notification(priority, event_type, render(event.payload, row)))
-        except Exception:  # what is told about is done and committed; the caller goes on
-            LOG.exception("Notification %s is lost", event_type)
+                    self._outbox.put(Notification(priority, event_type, render(session, row)))
+        except Exception:  # what it reports is committed, so the caller must go on
+            LOG.exception("Notification %s about %s is lost", event_type, about)
+
+
+def _renderer(event_type: str, old_state: str | None, error: Exception | None) -> Render:
+    plans: dict[int, Payload] = {}
+    """So that thousands of actions of a plan share one copy of it in the outbox."""
+
+    def render(session: Session, row: Any) -> Payload:
+        extra = payloads.extra(session, event_type, row, old_state, error)
+        return payloads.render(event_type, row, extra, plans)
+
+    return render
 
 
 def _retry(conf: cfg.ConfigOpts) -> int:
     """How often a message is tried again.
 
-    The default, -1, stands for no end to it, but where there was no connection yet
-    kombu takes it for not at all.
+    The default, -1, stands for no limit, but kombu takes it for no retry at all where there was
+    no connection yet.
     """
     retry: int = conf.oslo_messaging_notifications.retry
     return sys.maxsize if retry < 0 else retry
-
-
-def _moved(name: str, old_state: str | None) -> Extra:
-    def extra(row: Audit | ActionPlan | Action) -> dict[str, Any]:
-        return {"state_update": payloads.state_update(name, old_state, row)}
-
-    return extra
-
-
-def _fault(error: Exception | None) -> Extra:
-    return lambda row: {"fault": payloads.exception(error) if error else None}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages on their way to the broker, which may be away for any time."""
+"""Notifications that wait for the broker."""
 
 import dataclasses
 import threading
@@ -23,10 +23,9 @@ class Notification:
 
 
 class Outbox:
-    """Sends messages in their order, from a thread of its own.
+    """Sends messages in their order, from a thread of its own, which alone waits for the broker.
 
-    Nobody waits for the broker: it is the thread that does, inside of
-    oslo.messaging.  What comes on top of *limit* pushes the oldest out.
+    Beyond *limit* messages the oldest are dropped.
     """
 
     def __init__(self, notifier: oslo_messaging.Notifier, limit: int = LIMIT) -> None:
@@ -59,7 +58,7 @@ class Outbox:
             return self._changed.wait_for(lambda: not self._messages and not self._sending, seconds)
 
     def stop(self, seconds: float) -> None:
-        """Send what is left, as far as that goes within *seconds*."""
+        """Send what can be sent within *seconds*."""
         if not self.flush(seconds):
             LOG.warning("%d notifications were not sent", len(self._messages))
         with self._changed:
@@ -71,7 +70,7 @@ class Outbox:
             try:
                 send = getattr(self._notifier, message.priority)
                 send({}, message.event_type, message.payload)
-            except Exception:  # whatever a driver raises, the sender lives on
+            except Exception:  # drivers raise errors of their own; the thread must not end
                 LOG.exception("Notification %s is lost", message.event_type)
 
     def _next(self) -> Notification | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bodies of notifications: from rows to what stands on the wire.
+"""The bodies of notifications: from rows to versioned objects.
 
 Consumers know each object by its name and version, so a field that is added,
 dropped or changed needs a new version here.  Rows come from ``rows``, with all
@@ -10,16 +10,10 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.db.models import (
-    Action,
-    ActionPlan,
-    Audit,
-    Goal,
-    Review,
-    Service,
-    SoftDeleted,
-    Strategy,
-)
+from sqlalchemy.orm import Session
+
+from watcher.db.models import Action, ActionPlan, Audit, Review, Service
+from watcher.notifications.event_types import EVENT_TYPES, FAULT, REVIEW, STATE_UPDATE
 
 Payload = dict[str, Any]
 
@@ -53,62 +47,51 @@ VERSIONS = {
 }
 
 
-def audit(name: str, row: Audit, extra: Mapping[str, Any]) -> Payload:
-    """The object *name* about an audit; *extra* are the fields that only this one has."""
-    return _object(
-        name,
-        **_audit(row),
-        goal=_goal(row.goal),
-        strategy=_strategy(row.strategy) if row.strategy else None,
-        **extra,
-    )
+def render(
+    event_type: str, row: Any, extra: Mapping[str, Any], plans: dict[int, Payload]
+) -> Payload:
+    """The object of *event_type* about a row.
+
+    *plans* keeps the objects of action plans by id, for the next action of the same plan.
+    """
+    name = EVENT_TYPES[event_type].payload
+    if isinstance(row, Audit):
+        strategy = _strategy(row.strategy) if row.strategy else None
+        return _object(name, **_audit(row), goal=_goal(row.goal), strategy=strategy, **extra)
+    if isinstance(row, ActionPlan):
+        audit = _object("TerseAuditPayload", **_audit(row.audit))
+        strategy = _strategy(row.strategy)
+        return _object(name, **_action_plan(row), audit=audit, strategy=strategy, **extra)
+    if row.action_plan_id not in plans:
+        plan = _action_plan(row.action_plan)
+        plans[row.action_plan_id] = _object("TerseActionPlanPayload", **plan)
+    return _object(name, **_action(row), action_plan=plans[row.action_plan_id], **extra)
 
 
-def action_plan(name: str, row: ActionPlan, extra: Mapping[str, Any]) -> Payload:
-    """The object *name* about an action plan."""
-    return _object(
-        name,
-        **_action_plan(row),
-        audit=_object("TerseAuditPayload", **_audit(row.audit)),
-        strategy=_strategy(row.strategy),
-        **extra,
-    )
-
-
-def terse_action_plan(row: ActionPlan) -> Payload:
-    """What every notification about an action says of its plan."""
-    return _object("TerseActionPlanPayload", **_action_plan(row))
-
-
-def action(name: str, row: Action, plan: Payload, extra: Mapping[str, Any]) -> Payload:
-    """The object *name* about an action of the plan *plan* (see ``terse_action_plan``)."""
-    return _object(
-        name,
-        uuid=row.uuid,
-        action_type=row.action_type,
-        input_parameters=row.input_parameters or {},
-        state=row.state,
-        parents=row.parents or [],
-        action_plan_uuid=row.action_plan.uuid,
-        action_plan=plan,
-        status_message=row.status_message,
-        **_times(row),
-        **extra,
-    )
+def extra(
+    session: Session, event_type: str, row: Any, old_state: str | None, error: Exception | None
+) -> dict[str, Any]:
+    """The field that an object has beside those of its row."""
+    payload, field, _priority = EVENT_TYPES[event_type]
+    if field == STATE_UPDATE:
+        return {field: _state_update(payload.replace("Update", "StateUpdate"), old_state, row)}
+    if field == FAULT:
+        return {field: _exception(error) if error else None}
+    return {field: _review(session.get_one(Review, row.id))} if field == REVIEW else {}
 
 
 def service_update(row: Service, old_state: str, state: str) -> Payload:
     return _object(
         "ServiceUpdatePayload",
-        sevice_host=row.host,  # spelled so by every consumer there is
+        sevice_host=row.host,  # consumers expect this spelling
         name=row.name,
         last_seen_up=_time(row.last_seen_up),
         status_update=_object("ServiceStatusUpdatePayload", old_state=old_state, state=state),
     )
 
 
-def state_update(name: str, old_state: str | None, row: Audit | ActionPlan | Action) -> Payload:
-    """From which state to which, all null if the row was changed in other ways."""
+def _state_update(name: str, old_state: str | None, row: Any) -> Payload:
+    """The old and new state, all null if the row was changed in other ways."""
     moved = old_state is not None
     return _object(
         name,
@@ -118,21 +101,20 @@ def state_update(name: str, old_state: str | None, row: Audit | ActionPlan | Act
     )
 
 
-def review(row: Review) -> Payload:
-    """What a plan promised and what it did; ``kept`` in percent, null if it cannot be told."""
+def _review(row: Review) -> Payload:
+    """What a plan promised and what it did; ``kept`` in percent, null if it is not known."""
+    figure = row.promise["figure"]
     return _object(
         "ReviewPayload",
-        figure=row.promise["figure"],
-        before=row.promise["before"],
-        after=row.promise["after"],
-        realised=row.realised.get(row.promise["figure"]),
+        **{name: row.promise[name] for name in ("figure", "before", "after")},
+        realised=row.realised.get(figure),
         kept=row.percent_kept,
         message=row.message,
         reviewed_at=_time(row.reviewed_at),
     )
 
 
-def exception(error: BaseException) -> Payload:
+def _exception(error: BaseException) -> Payload:
     """The error and the function that raised it."""
     module = function = "unknown"
     traceback = error.__traceback__
@@ -149,63 +131,47 @@ def exception(error: BaseException) -> Payload:
     )
 
 
-def _goal(row: Goal) -> Payload:
-    return _object(
-        "GoalPayload",
-        uuid=row.uuid,
-        name=row.name,
-        display_name=row.display_name,
-        efficacy_specification=row.efficacy_specification,
-        **_times(row),
-    )
+def _goal(row: Any) -> Payload:
+    return _object("GoalPayload", **_fields(row, "name display_name efficacy_specification"))
 
 
-def _strategy(row: Strategy) -> Payload:
-    return _object(
-        "StrategyPayload",
-        uuid=row.uuid,
-        name=row.name,
-        display_name=row.display_name,
-        parameters_spec=row.parameters_spec,
-        **_times(row),
-    )
+def _strategy(row: Any) -> Payload:
+    return _object("StrategyPayload", **_fields(row, "name display_name parameters_spec"))
 
 
 def _audit(row: Audit) -> dict[str, Any]:
     return {
-        "uuid": row.uuid,
-        "name": row.name,
-        "audit_type": row.audit_type,
-        "state": row.state,
-        "parameters": row.parameters,
-        "interval": row.interval,
-        "scope": row.scope,
+        **_fields(
+            row, "name audit_type state parameters interval scope auto_trigger status_message"
+        ),
         "goal_uuid": row.goal.uuid,
         "strategy_uuid": row.strategy.uuid if row.strategy else None,
-        "auto_trigger": row.auto_trigger,
         "next_run_time": _time(row.next_run_time),
-        "status_message": row.status_message,
-        **_times(row),
     }
 
 
 def _action_plan(row: ActionPlan) -> dict[str, Any]:
     return {
-        "uuid": row.uuid,
-        "state": row.state,
-        "global_efficacy": row.global_efficacy,
+        **_fields(row, "state global_efficacy status_message"),
         "audit_uuid": row.audit.uuid,
         "strategy_uuid": row.strategy.uuid,
-        "status_message": row.status_message,
-        **_times(row),
     }
 
 
-def _times(row: SoftDeleted) -> dict[str, str | None]:
+def _action(row: Action) -> dict[str, Any]:
     return {
-        "created_at": _time(row.created_at),
-        "updated_at": _time(row.updated_at),
-        "deleted_at": _time(row.deleted_at),
+        **_fields(row, "action_type state status_message"),
+        "input_parameters": row.input_parameters or {},
+        "parents": row.parents or [],
+        "action_plan_uuid": row.action_plan.uuid,
+    }
+
+
+def _fields(row: Any, names: str) -> dict[str, Any]:
+    """The columns *names* of a row as they are, its UUID, and when it was written."""
+    return {
+        **{name: getattr(row, name) for name in ("uuid", *names.split())},
+        **{name: _time(getattr(row, name)) for name in ("created_at", "updated_at", "deleted_at")},
     }
 
 

@@ -216,10 +216,10 @@ class Reviewer:
             LOG.warning("Another engine reviews action plan %s by now", plan.uuid)
             return
         LOG.info("Review of action plan %s: %s", plan.uuid, found.message)
-        self._notifications.action_plan_reviewed(plan.id)
+        self._notifications.send("action_plan.review", plan.id)
         if distrusted:
             LOG.warning("Audit %s: %s", plan.audit.uuid, reviews.DISTRUSTED)
-            self._notifications.audit_updated(plan.audit_id)
+            self._notifications.send("audit.update", plan.audit_id)
 
 
 _ENDS = ("source_node", "destination_node")

@@ -2,6 +2,7 @@
 """What consumers hear of an audit from its creation to the end of its plan."""
 
 import collections
+import re
 import threading
 from typing import Any
 
@@ -44,28 +45,19 @@ HELLO = {"action_type": "nop", "input_parameters": {"message": "hello"}}
 HELLO_AGAIN = {"action_type": "nop", "input_parameters": {"message": "hello again"}}
 
 
-class Listener(Notifications):
-    """Lets a test wait for what is told last."""
+class Observed(Notifications):
+    """Lets a test wait for the last notifications of an audit and of a plan."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.ended, self.audit_changed = threading.Event(), threading.Event()
 
-    def audit_updated(self, audit_id: int, old_state: str | None = None) -> None:
-        super().audit_updated(audit_id, old_state)
-        self.audit_changed.set()
-
-    def action_plan_execution_ended(self, plan_id: int) -> None:
-        super().action_plan_execution_ended(plan_id)
-        self.ended.set()
-
-    def action_plan_execution_failed(self, plan_id: int, error: Exception | None = None) -> None:
-        super().action_plan_execution_failed(plan_id, error)
-        self.ended.set()
-
-    def action_plan_cancel_ended(self, plan_id: int) -> None:
-        super().action_plan_cancel_ended(plan_id)
-        self.ended.set()
+    def send(self, event_type: str, *ids: int, **values: Any) -> None:
+        super().send(event_type, *ids, **values)
+        if event_type == "audit.update":
+            self.audit_changed.set()
+        elif re.fullmatch(r"action_plan\.(execution\.(end|error)|cancel\.end)", event_type):
+            self.ended.set()
 
 
 class HearingTestCase(base.DatabaseTestCase):
@@ -76,7 +68,7 @@ class HearingTestCase(base.DatabaseTestCase):
             config.write(CONFIG)
         self.conf(["--config-file", path], default_config_files=[])
         _impl_test.reset()
-        self.notifications = Listener(self.conf, self.database)
+        self.notifications = Observed(self.conf, self.database)
 
     def heard(self) -> dict[str, list[tuple[str, str | None]]]:
         """What was told of each object, by its UUID: event type and, of updates, the old state."""
@@ -124,7 +116,7 @@ class TestWholeFlow(HearingTestCase):
                 auto_trigger=True,
             )
             audits.create(session, audit, now)
-        self.notifications.audit_created(audit.id)
+        self.notifications.send("audit.create", audit.id)
         return audit
 
     def plan(self) -> ActionPlan:

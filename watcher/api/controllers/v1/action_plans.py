@@ -74,7 +74,7 @@ class ActionPlans(Resource):
             action_plans.delete(session, plan, now)
             return plan.id
 
-        self.notifications.action_plan_deleted(self.database.write(write))
+        self.notifications.plan_deleted(self.database.write(write))
 
     def _change(self, request: Request, uuid: str, state: str) -> dict[str, Any]:
         def write(session: Session) -> tuple[ActionPlan, str | None, _Summaries]:
@@ -87,7 +87,7 @@ class ActionPlans(Resource):
         plan, old_state, summaries = self.database.write(write)
         if state == PlanState.CANCELLED:
             self.notifications.actions_cancelled(plan.id)
-        self.notifications.action_plan_updated(plan.id, old_state=old_state)
+        self.notifications.send("action_plan.update", plan.id, old_state=old_state)
         if state == PlanState.CANCELLED:
             # A run may have waited for this plan to be out of the way.
             self.decision_engine.ring(plan.audit.uuid or "")

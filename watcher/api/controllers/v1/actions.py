@@ -95,7 +95,9 @@ class Actions(Resource):
         action, old_state, texts = self.database.write(write)
         if wanted:
             moved = action.state != old_state
-            self.notifications.action_updated(action.id, old_state=old_state if moved else None)
+            self.notifications.send(
+                "action.update", action.id, old_state=old_state if moved else None
+            )
         return _full(request, action, texts)
 
 

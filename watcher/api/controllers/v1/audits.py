@@ -50,7 +50,7 @@ class Audits(Resource):
             return audits.get(session, new.uuid or "")
 
         audit = self.database.write(write)
-        self.notifications.audit_created(audit.id)
+        self.notifications.send("audit.create", audit.id)
         self.decision_engine.ring(audit.uuid or "")
         return created(request, "audits", audit.uuid or "", _full(request, audit))
 
@@ -72,7 +72,9 @@ class Audits(Resource):
         audit, old_state = self.database.write(write)
         if body:
             moved = audit.state != old_state
-            self.notifications.audit_updated(audit.id, old_state if moved else None)
+            self.notifications.send(
+                "audit.update", audit.id, old_state=old_state if moved else None
+            )
             # A run may be due earlier now, or again.
             self.decision_engine.ring(audit.uuid or "")
         return _full(request, audit)
@@ -87,7 +89,7 @@ class Audits(Resource):
             audits.delete(session, audit, now)
             return audit.id
 
-        self.notifications.audit_deleted(self.database.write(write))
+        self.notifications.send("audit.delete", self.database.write(write))
 
     def _list(
         self, request: Request, page: Page, form: Any, filters: dict[str, str]

@@ -10,7 +10,7 @@ from oslo_messaging.notify import _impl_test
 from watcher.common.states import ActionState, AuditState, PlanState, ServiceState
 from watcher.db import models, reviews
 from watcher.notifications import Notifications
-from watcher.notifications.events import EVENTS
+from watcher.notifications.event_types import EVENT_TYPES
 from watcher.tests import base, factories
 
 TIMES = {"created_at", "updated_at", "deleted_at"}
@@ -130,31 +130,34 @@ class TestWire(NotificationsTestCase):
     def tell_everything(self, notifications: Notifications) -> None:
         error = ValueError("no")
         audit, plan, action = self.audit.id, self.plan.id, self.actions[0].id
-        notifications.audit_created(audit)
-        notifications.audit_updated(audit, old_state=AuditState.ONGOING)
-        notifications.audit_deleted(audit)
-        for phase in (notifications.audit_strategy, notifications.audit_planner):
-            with phase(audit):
+        notifications.send("audit.create", audit)
+        notifications.send("audit.update", audit, old_state=AuditState.ONGOING)
+        notifications.send("audit.delete", audit)
+        for phase in ("audit.strategy", "audit.planner"):
+            with notifications.phase(phase, audit):
                 pass
-            with self.assertRaisesRegex(ValueError, "no"), phase(audit):
+            with (
+                self.assertRaisesRegex(ValueError, "no"),
+                notifications.phase(phase, audit),
+            ):
                 raise error
-        notifications.action_plan_created(plan)
-        notifications.action_plan_updated(plan, old_state=PlanState.RECOMMENDED)
-        notifications.action_plan_reviewed(plan)
-        notifications.action_plan_deleted(plan)
-        notifications.action_plan_execution_started(plan)
-        notifications.action_plan_execution_ended(plan)
-        notifications.action_plan_execution_failed(plan, error)
-        notifications.action_plan_cancel_started(plan)
-        notifications.action_plan_cancel_ended(plan)
-        notifications.action_plan_cancel_failed(plan, error)
-        notifications.action_updated(action, old_state=ActionState.PENDING)
-        notifications.action_execution_started(action)
-        notifications.action_execution_ended(action)
-        notifications.action_execution_failed(action, error=error)
-        notifications.action_cancel_started(action)
-        notifications.action_cancel_ended(action)
-        notifications.action_cancel_failed(action, error=error)
+        notifications.plan_created(plan)
+        notifications.send("action_plan.update", plan, old_state=PlanState.RECOMMENDED)
+        notifications.send("action_plan.review", plan)
+        notifications.plan_deleted(plan)
+        notifications.send("action_plan.execution.start", plan)
+        notifications.send("action_plan.execution.end", plan)
+        notifications.send("action_plan.execution.error", plan, error=error)
+        notifications.send("action_plan.cancel.start", plan)
+        notifications.send("action_plan.cancel.end", plan)
+        notifications.send("action_plan.cancel.error", plan, error=error)
+        notifications.send("action.update", action, old_state=ActionState.PENDING)
+        notifications.send("action.execution.start", action)
+        notifications.send("action.execution.end", action)
+        notifications.send("action.execution.error", action, error=error)
+        notifications.send("action.cancel.start", action)
+        notifications.send("action.cancel.end", action)
+        notifications.send("action.cancel.error", action, error=error)
         notifications.service_updated(
             models.Service(name="watcher-applier", host="b"),
             ServiceState.ACTIVE,
@@ -169,7 +172,7 @@ class TestWire(NotificationsTestCase):
         for message in messages:
             objects = list(_objects(message["payload"]))
             self.assertEqual(
-                EVENTS[message["event_type"]].payload, objects[0]["watcher_object.name"]
+                EVENT_TYPES[message["event_type"]].payload, objects[0]["watcher_object.name"]
             )
             for item in objects:
                 name = item["watcher_object.name"]
@@ -185,7 +188,7 @@ class TestWire(NotificationsTestCase):
                 )
                 self.assertEqual(4, len(item))
         self.assertEqual(set(OBJECTS), seen)
-        self.assertEqual(set(EVENTS), {message["event_type"] for message in messages})
+        self.assertEqual(set(EVENT_TYPES), {message["event_type"] for message in messages})
 
     def test_an_error_has_the_priority_error(self) -> None:
         notifications = self.start()
@@ -200,7 +203,7 @@ class TestWire(NotificationsTestCase):
 
 class TestPayloads(NotificationsTestCase):
     def test_an_audit_names_its_goal_and_strategy(self) -> None:
-        data = self.payload(lambda notifications: notifications.audit_created(self.audit.id))
+        data = self.payload(lambda notifications: notifications.send("audit.create", self.audit.id))
         goal = data["goal"]["watcher_object.data"]
         strategy = data["strategy"]["watcher_object.data"]
         self.assertEqual(
@@ -217,7 +220,7 @@ class TestPayloads(NotificationsTestCase):
     def test_an_audit_without_strategy(self) -> None:
         with self.database.writer() as session:
             audit_id = factories.audit(session).id
-        data = self.payload(lambda notifications: notifications.audit_created(audit_id))
+        data = self.payload(lambda notifications: notifications.send("audit.create", audit_id))
         self.assertIsNone(data["strategy"])
         self.assertIsNone(data["strategy_uuid"])
 
@@ -226,8 +229,8 @@ class TestPayloads(NotificationsTestCase):
             audit = session.get_one(models.Audit, self.audit.id)
             audit.state, audit.status_message = AuditState.FAILED, "The cloud said no."
         data = self.payload(
-            lambda notifications: notifications.audit_updated(
-                self.audit.id, old_state=AuditState.ONGOING
+            lambda notifications: notifications.send(
+                "audit.update", self.audit.id, old_state=AuditState.ONGOING
             )
         )
         self.assertEqual(
@@ -240,7 +243,9 @@ class TestPayloads(NotificationsTestCase):
         )
 
     def test_another_update_tells_no_state(self) -> None:
-        data = self.payload(lambda notifications: notifications.action_plan_updated(self.plan.id))
+        data = self.payload(
+            lambda notifications: notifications.send("action_plan.update", self.plan.id)
+        )
         self.assertEqual(
             {"old_state": None, "state": None, "status_message": None},
             data["state_update"]["watcher_object.data"],
@@ -250,7 +255,9 @@ class TestPayloads(NotificationsTestCase):
         with self.database.writer() as session:
             row = session.get_one(models.Review, self.plan.id)
             row.kept, row.realised, row.message = 0.25, {"f": 1.75}, "A quarter."
-        data = self.payload(lambda notifications: notifications.action_plan_reviewed(self.plan.id))
+        data = self.payload(
+            lambda notifications: notifications.send("action_plan.review", self.plan.id)
+        )
         self.assertEqual(
             {
                 "figure": "f",
@@ -272,7 +279,7 @@ class TestPayloads(NotificationsTestCase):
             try:
                 fail()
             except KeyError as error:
-                notifications.action_execution_failed(self.actions[0].id, error=error)
+                notifications.send("action.execution.error", self.actions[0].id, error=error)
 
         self.assertEqual(
             {
@@ -286,15 +293,15 @@ class TestPayloads(NotificationsTestCase):
 
     def test_a_plan_failed_by_its_actions_has_no_fault(self) -> None:
         data = self.payload(
-            lambda notifications: notifications.action_plan_execution_failed(self.plan.id)
+            lambda notifications: notifications.send("action_plan.execution.error", self.plan.id)
         )
         self.assertIsNone(data["fault"])
 
     def test_a_plan_is_created_before_its_actions_and_deleted_after_them(self) -> None:
         created, deleted = ["action.create"] * 3, ["action.delete"] * 3
         notifications = self.start()
-        notifications.action_plan_created(self.plan.id)
-        notifications.action_plan_deleted(self.plan.id)
+        notifications.plan_created(self.plan.id)
+        notifications.plan_deleted(self.plan.id)
         messages = self.sent(notifications)
         self.assertEqual(
             ["action_plan.create", *created, *deleted, "action_plan.delete"],
@@ -316,14 +323,14 @@ class TestPayloads(NotificationsTestCase):
         with self.database.writer() as session:
             audit = session.get_one(models.Audit, self.audit.id)
             audit.deleted, audit.deleted_at = audit.id, audit.created_at
-        data = self.payload(lambda notifications: notifications.audit_deleted(self.audit.id))
+        data = self.payload(lambda notifications: notifications.send("audit.delete", self.audit.id))
         self.assertEqual(data["created_at"], data["deleted_at"])
 
     def test_no_rows_no_message(self) -> None:
         notifications = self.start()
         statements = base.statements(self.database)
-        notifications.action_updated()
-        notifications.action_plan_updated()
+        notifications.send("action.update")
+        notifications.send("action_plan.update")
         self.assertEqual([], self.sent(notifications))
         self.assertEqual([], statements)
 
@@ -340,9 +347,9 @@ class TestCost(NotificationsTestCase):
     def test_a_message_costs_one_statement_whatever_it_is_about(self) -> None:
         notifications = self.start()
         for tell in (
-            lambda: notifications.audit_updated(self.audit.id),
-            lambda: notifications.action_plan_updated(self.plan.id),
-            lambda: notifications.action_updated(*(action.id for action in self.actions)),
+            lambda: notifications.send("audit.update", self.audit.id),
+            lambda: notifications.send("action_plan.update", self.plan.id),
+            lambda: notifications.send("action.update", *(action.id for action in self.actions)),
         ):
             statements = base.statements(self.database)
             tell()
@@ -366,8 +373,10 @@ class TestCost(NotificationsTestCase):
     def test_a_notification_that_cannot_be_made_fails_nobody(self) -> None:
         notifications = self.start()
         with mock.patch("watcher.notifications.notifications.LOG") as logger:
-            notifications.audit_updated(-1)
-        logger.exception.assert_called_once_with("Notification %s is lost", "audit.update")
+            notifications.send("audit.update", -1)
+        logger.exception.assert_called_once_with(
+            "Notification %s about %s is lost", "audit.update", (-1,)
+        )
         self.assertEqual([], self.sent(notifications))
 
 

@@ -4,7 +4,7 @@
 import pathlib
 import re
 
-from watcher.notifications.events import EVENTS
+from watcher.notifications.event_types import EVENT_TYPES
 from watcher.notifications.payloads import VERSIONS
 from watcher.tests import base
 
@@ -16,7 +16,7 @@ class TestPage(base.TestCase):
         rows = re.findall(r"^``(\S+)``\s+(\w+Payload) ([\d.]+)\s+(\w+) ", PAGE.read_text(), re.M)
         code = {
             (event_type, event.payload, VERSIONS[event.payload], event.priority)
-            for event_type, event in EVENTS.items()
+            for event_type, event in EVENT_TYPES.items()
         }
         code.add(("service.update", "ServiceUpdatePayload", "1.0", "warning"))
         self.assertEqual(code, set(rows))
