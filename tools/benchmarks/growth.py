@@ -287,18 +287,18 @@ _FILLED = (
         CASE WHEN MOD(n, 50) = 1 THEN 'CANCELLED' WHEN MOD(n, 12) = 5 THEN 'FAILED'
             ELSE 'SUCCEEDED' END,
         {_ended(90)}, {_ended(90)}, {_ended(90)} - INTERVAL 3 SECOND,
-        {_ended(90)} - INTERVAL 2 SECOND, {_ended(90)}, MOD(n, 5) = 0, 1, 'engine',
+        {_ended(90)} - INTERVAL 2 SECOND, {_ended(90)}, MOD(n DIV 100, 5) = 0, 1, 'engine',
         IF(MOD(n, 10) = 0, {_PLAN}, NULL), '{{{{}}}}', MOD(n, 20) = 0
     {_NUMBERS}""",
     f"""
     INSERT INTO audit_events (id, uuid, audit_id, run_id, received_at, source, alarm_name,
         severity, previous_state, current_state, request_id, decision, decision_reason, payload,
         parameters, deliveries)
-    SELECT n, {_uuid_of("event", "n")}, {_AUDIT}, IF(MOD(n, 10) = 3, NULL, n), {_ended(30)},
-        ELT(1 + MOD(n, 3), 'aodh', 'alertmanager', 'generic'), 'busy-host', 'low', 'ok', 'alarm',
+    SELECT n, {_uuid_of("event", "n")}, {_AUDIT}, IF(MOD(n DIV 100, 10) = 3, NULL, n), {_ended(30)},
+        ELT(1 + MOD(n DIV 100, 3), 'aodh', 'alertmanager', 'generic'), 'busy-host', 'low', 'ok', 'alarm',
         CONCAT('req-', n),
-        CASE MOD(n, 10) WHEN 3 THEN 'REJECTED' WHEN 5 THEN 'COALESCED' ELSE 'QUEUED' END,
-        IF(MOD(n, 10) = 3, 'paused', NULL), '{{payload}}', '{{{{}}}}', 1
+        CASE MOD(n DIV 100, 10) WHEN 3 THEN 'REJECTED' WHEN 5 THEN 'COALESCED' ELSE 'QUEUED' END,
+        IF(MOD(n DIV 100, 10) = 3, 'paused', NULL), '{{payload}}', '{{{{}}}}', 1
     {_NUMBERS}""",
 )
 

@@ -81,9 +81,11 @@ def find(session: Session, selection: Selection) -> Found:
     """The rows that go."""
     found: dict[Table, Sequence[int]] = {}
     for table in _PURGED:
-        reasons = [_own_reason(table, selection)]
+        reasons = [_deleted(table, selection)]
         for column, parent in _references(table):
             reasons += [column.in_(ids) for ids in _batches(found[parent])]
+            if selection.orphans and selection.goal_ids is None:
+                reasons += [column.in_(ids) for ids in _batches(_missing(session, column, parent))]
         spared = [] if selection.orphans else [~_alive(table, table)]
         ids: set[int] = set()
         for reason in reasons:
@@ -117,8 +119,10 @@ def remove(database: Database, found: Found) -> None:
             for ids in _batches(found[owner]):
                 _change(database, table, column.in_(ids), change)
             if "of" in column.info:  # what came while its owner was removed, or after that
-                known = exists(select(owner.c.id).where(owner.c.id == column))
-                _change(database, table, ~known, delete(table))
+                with database.reader() as session:
+                    missing = _missing(session, column, owner)
+                for ids in _batches(missing):
+                    _change(database, table, column.in_(ids), delete(table))
 
 
 def _change(database: Database, table: Table, wanted: ColumnElement[bool], change: Any) -> None:
@@ -144,19 +148,22 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
 
 
-def _own_reason(table: Table, selection: Selection) -> ColumnElement[bool]:
-    """Whether a row goes, whatever becomes of its parents."""
+def _missing(session: Session, column: Column[Any], owner: Table) -> Sequence[int]:
+    """The values of a reference that are ids of no row."""
+    # Each of them once, for which an index need not be read as a whole.
+    values = select(column.label("id")).where(column.is_not(None)).distinct().subquery()
+    known = exists(select(owner.c.id).where(owner.c.id == values.c.id))
+    return session.scalars(select(values.c.id).where(~known)).all()
+
+
+def _deleted(table: Table, selection: Selection) -> ColumnElement[bool]:
+    """Whether a row was deleted itself."""
     deleted: list[ColumnElement[bool]] = [table.c.deleted_at.is_not(None)]
     if selection.deleted_before is not None:
         deleted.append(table.c.deleted_at < selection.deleted_before)
     if selection.goal_ids is not None:
         deleted.append(_goal_of(table).in_(selection.goal_ids))
-    reasons = [and_(*deleted)]
-    if selection.orphans and selection.goal_ids is None:
-        for column, parent in _references(table):
-            present = exists(select(parent.c.id).where(parent.c.id == column))
-            reasons.append(and_(column.is_not(None), ~present))
-    return or_(*reasons)
+    return and_(*deleted)
 
 
 def _alive(table: Table, row: FromClause) -> ColumnElement[bool]:

@@ -20,6 +20,7 @@ class ActionPlan(SoftDeleted, Base):
         Index("idx_action_plans_state", "state"),
         Index("idx_action_plans_audit_id_state", "audit_id", "state"),
         Index("idx_action_plans_updated_at", "updated_at"),
+        Index("idx_action_plans_deleted_at", "deleted_at"),
         Index(
             "idx_action_plans_unstarted",
             "hostname",
@@ -50,6 +51,7 @@ class Action(SoftDeleted, Base):
     __table_args__ = (
         UniqueConstraint("uuid", name="uniq_actions0uuid"),
         Index("idx_actions_action_plan_id_state", "action_plan_id", "state"),
+        Index("idx_actions_deleted_at", "deleted_at"),
     )
 
     uuid: Mapped[str] = mapped_column(String(36), default=new_uuid)

@@ -27,6 +27,7 @@ class AuditRun(Base):
         Index("idx_audit_runs_slot_not_before", "slot", "not_before", "id"),
         Index("idx_audit_runs_slot_lease", "slot", "lease_expires_at"),
         Index("idx_audit_runs_finished_at", "finished_at"),
+        Index("idx_audit_runs_audit_id_id", "audit_id", "id", "coalesced_count"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -73,7 +74,8 @@ class AuditEvent(Base):
         UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
         Index("idx_audit_events_inbox", "inbox", "id"),
-        Index("idx_audit_events_decision", "source", "decision", "decision_reason"),
+        # Holds all that an audit's events are counted by; the rows are in too many places to be read.
+        Index("idx_audit_events_audit_id_decision", "audit_id", "decision", "run_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
