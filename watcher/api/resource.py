@@ -30,6 +30,7 @@ from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import Forbidden, Invalid, NotAcceptable, NotFound, UnsupportedMediaType
 from watcher.db.session import Database
 from watcher.notifications import Notifications
+from watcher.policies import target
 from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.engine_client import EngineClient
 
@@ -157,7 +158,7 @@ class Resource:
 
     def authorize(self, request: Request, rule: str) -> None:
         """Forbidden unless the caller satisfies the policy *rule*."""
-        if not self._policy.authorize(rule, {}, request.identity):
+        if not self._policy.authorize(rule, target(request.identity), request.identity):
             raise Forbidden(f"Policy does not allow {rule} to this user.")
 
     @pecan.expose()

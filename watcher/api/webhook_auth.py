@@ -17,6 +17,7 @@ from oslo_policy.policy import Enforcer
 from webob import dec
 
 from watcher.common.errors import Forbidden, Unauthorized, Unavailable
+from watcher.policies import target
 from watcher.webhooks import credentials
 from watcher.webhooks.credentials import AuthSettings
 
@@ -76,7 +77,7 @@ class WebhookAuth:
             identity = self._identity(request)
             if identity is None:
                 self._refuse(request, self._keystone_challenge())
-            if not self._policy.authorize(RULE, {}, identity):
+            if not self._policy.authorize(RULE, target(identity), identity):
                 LOG.warning("%s: refused, the policy %s forbids it", request.path_info, RULE)
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 

@@ -2,7 +2,7 @@
 """watcher-status: whether an upgrade can go ahead, and what the cloud looks like."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -11,7 +11,7 @@ from oslo_upgradecheck.upgradecheck import Code, Result
 
 from watcher import conf as watcher_conf
 from watcher.cloud.openstack.versions import nova_version
-from watcher.cmd import model_dump, open_webhooks
+from watcher.cmd import configuration, model_dump, open_webhooks
 from watcher.common.errors import Invalid
 from watcher.db import migration
 from watcher.db.session import Database
@@ -30,6 +30,8 @@ class Checks(upgradecheck.UpgradeCommands):
             ),
             ("Database Schema", Checks._schema),
             ("Open Webhooks", Checks._open_webhooks),
+            ("Configuration Options", Checks._options),
+            ("Policies", Checks._policies),
         )
 
     def _nova_version(self) -> Result:
@@ -56,6 +58,21 @@ class Checks(upgradecheck.UpgradeCommands):
     def _open_webhooks(self) -> Result:
         sentence = open_webhooks.warning(self._conf)
         return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
+
+    def _options(self) -> Result:
+        names = configuration.unknown(self._conf)
+        sentences = list(configuration.changed(self._conf))
+        if names:
+            found = configuration.sentence(names)
+            sentences.insert(0, f"Nothing reads these {len(names)} options: {found}.")
+        return _warning(sentences)
+
+    def _policies(self) -> Result:
+        return _warning(configuration.policies_that_fail(self._conf))
+
+
+def _warning(sentences: Sequence[str]) -> Result:
+    return Result(Code.WARNING, " ".join(sentences)) if sentences else Result(Code.SUCCESS)
 
 
 def main() -> int:

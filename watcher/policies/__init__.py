@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 
+from oslo_context.context import RequestContext
 from oslo_policy.policy import DocumentedRuleDefault, RuleDefault
 
 ADMIN = "rule:admin_api"
@@ -71,6 +72,16 @@ _ALSO = {
 """What else a rule guards."""
 _PLURALS = {"data_model": "data_model", "strategy": "strategies"}
 _CHECKS = {"webhook:trigger": ADMIN_OR_SERVICE}
+
+
+TARGET = ("project_id", "user_id")
+"""What a rule may compare with, such as ``project_id:%(project_id)s``: the caller's own, as no
+row of Watcher belongs to a project."""
+
+
+def target(caller: RequestContext) -> dict[str, str | None]:
+    """The target of all rules for *caller*."""
+    return {name: getattr(caller, name) for name in TARGET}
 
 
 def list_rules() -> Iterator[RuleDefault]:

@@ -2,9 +2,13 @@
 """Every route has a policy, and every policy a route."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
+
+import fixtures
+from oslo_policy import opts as policy_opts
 
 from watcher import policies
 from watcher.api.controllers.v1.root import V1
@@ -79,3 +83,17 @@ class DeniedTestCase(ApiTestCase):
             )
             self.assertEqual(403, response.status_int, f"{method} {path}: {response.text}")
             self.assertIn(rules()[method, path], response.text)
+
+
+class PolicyFileTestCase(ApiTestCase):
+    def configure(self) -> None:
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, "policy.yaml")
+        with open(path, "w") as file:
+            file.write('"goal:get_all": "project_id:%(project_id)s and user_id:%(user_id)s"\n')
+        policy_opts.set_defaults(self.conf, path)
+
+    def test_a_rule_compares_with_the_caller(self) -> None:
+        member = {"X-Roles": "member"}
+        identity = {"X-Project-Id": "p", "X-User-Id": "u"}
+        self.assertEqual(200, self.request("/v1/goals", headers=member | identity).status_int)
+        self.assertEqual(403, self.request("/v1/audits", headers=member | identity).status_int)
