@@ -111,7 +111,7 @@ class Applier:
         )
         for plan_id in cancelled:
             LOG.warning("Action plan %d is CANCELLED: it was PENDING for too long", plan_id)
-            self._notifications.action_plan_updated(plan_id, old_state=PlanState.PENDING)
+            self._notifications.send("action_plan.update", plan_id, old_state=PlanState.PENDING)
 
     def carry_out(self, plan_id: int, interrupts: Interrupts) -> None:
         """Carry out a claimed plan, to its end or to an interrupt.

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all resources that are read from the database have in common."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+from watcher.api import paging
+from watcher.api.resource import Request, Resource, get
+from watcher.db.paging import Page
+
+
+class ReadResource(Resource):
+    """A resource with a list, a list with all fields, and single items.
+
+    A subclass says how its rows are read and shown.
+    """
+
+    singular: ClassVar[str]
+    """As its policy rules begin."""
+    plural: ClassVar[str]
+    """As in its URL and in the body of a list."""
+    filters: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
+    """Query parameters of both lists, and what reads them; they become arguments of ``page``."""
+    key: ClassVar[str] = "uuid"
+    """The field that the marker of a list names."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        lists = (ReadResource.get_all, ReadResource.detail)
+        cls.routes = tuple(
+            dataclasses.replace(route, query=cls.filters) if route.handler in lists else route
+            for route in cls.routes
+        )
+
+    one: Callable[..., Any]
+    """The row that a UUID or name identifies.  NotFound."""
+    page: Callable[..., Sequence[Any]]
+    """The rows of a page."""
+
+    def short(self, request: Request, row: Any) -> dict[str, Any]:
+        """What lists show of a row."""
+        raise NotImplementedError
+
+    def full(self, request: Request, session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """All fields of rows."""
+        raise NotImplementedError
+
+    @get(paged=True)
+    def get_all(self, request: Request, page: Page, **filters: Any) -> dict[str, Any]:
+        self.authorize(request, f"{self.singular}:get_all")
+        with self.database.reader() as session:
+            items = [self.short(request, row) for row in self.page(session, page, **filters)]
+            return paging.collection(request, self.plural, items, page, self.key)
+
+    @get("detail", paged=True)
+    def detail(self, request: Request, page: Page, **filters: Any) -> dict[str, Any]:
+        self.authorize(request, f"{self.singular}:detail")
+        with self.database.reader() as session:
+            items = self.full(request, session, self.page(session, page, **filters))
+            return paging.collection(request, self.plural, items, page, self.key)
+
+    @get("{ident}")
+    def get_one(self, request: Request, ident: str) -> dict[str, Any]:
+        self.authorize(request, f"{self.singular}:get")
+        with self.database.reader() as session:
+            (item,) = self.full(request, session, [self.one(session, ident)])
+            return item
