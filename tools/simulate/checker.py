@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges a simulation by rules of its own: it knows nothing of the code that ran."""
+
+import collections
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tools.simulate.history import Seen
+from tools.simulate.judge import OVER, UNDER_WAY, Judge, Rules
+
+Row = Mapping[str, Any]
+
+
+class Host(NamedTuple):
+    name: str
+    reason: str | None
+    """Why it is closed; None: it is open."""
+    servers: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The tables at the end."""
+
+    audits: Sequence[Row]
+    runs: Sequence[Row]
+    plans: Sequence[Row]
+    actions: Sequence[Row]
+    events: Sequence[Row]
+
+    @classmethod
+    def read(cls, ask: Callable[[str], list[tuple[Any, ...]]]) -> "Rows":
+        def table(name: str, columns: str) -> list[Row]:
+            names = columns.split()
+            found = ask(f"SELECT {', '.join(names)} FROM {name} ORDER BY id")
+            return [dict(zip(names, row, strict=True)) for row in found]
+
+        return cls(
+            table("audits", "id uuid state"),
+            table("audit_runs", "id audit_id state action_plan_id parameters status_message"),
+            table("action_plans", "id uuid state"),
+            table("actions", "id action_plan_id input_parameters state"),
+            table("audit_events", "id decision inbox"),
+        )
+
+
+def waits(rows: Rows) -> list[str]:
+    """What has not come to an end."""
+    found = [f"Run {row['id']} is {row['state']}." for row in rows.runs if row["state"] not in OVER]
+    found += [
+        f"Plan {row['id']} is {row['state']}." for row in rows.plans if row["state"] in UNDER_WAY
+    ]
+    over = {row["id"] for row in rows.plans if row["state"] in OVER - {"SUPERSEDED"}}
+    found += [
+        f"Plan {row['action_plan_id']} is over, and its action {row['id']} is {row['state']}."
+        for row in rows.actions
+        if row["state"] not in OVER and row["action_plan_id"] in over
+    ]
+    found += [
+        f"Event {row['id']} is in the inbox."
+        for row in rows.events
+        if row["inbox"] is not None or row["decision"] == "ACCEPTED"
+    ]
+    found += [
+        f"Audit {row['id']} is {row['state']}." for row in rows.audits if row["state"] == "ONGOING"
+    ]
+    return found
+
+
+def closed(rows: Rows, hosts: Sequence[Host]) -> list[str]:
+    """Hosts that are closed and should not be."""
+    opened = collections.defaultdict(set)
+    uuids = {row["id"]: row["uuid"] for row in rows.plans}
+    for action in rows.actions:
+        parameters = json.loads(action["input_parameters"])
+        if parameters.get("state") == "enabled" and action["state"] != "SKIPPED":
+            opened[uuids[action["action_plan_id"]]].add(parameters["resource_name"])
+    found = []
+    for host in hosts:
+        if host.reason and host.name in opened[host.reason.rpartition(" ")[2]]:
+            found.append(f"Host {host.name} was closed for a while and still is: {host.reason}.")
+        elif host.reason and host.servers:
+            found.append(f"Host {host.name} is closed, not empty and so of no use: {host.reason}.")
+    return found
+
+
+def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rules) -> list[str]:
+    """Sentences that say what was violated; none if nothing was."""
+    judge = Judge(rules)
+    for seen in history:
+        judge.hear(seen)
+    return [
+        *judge.found,
+        *waits(rows),
+        *closed(rows, hosts),
+        *_unheard(history, rows, judge.looked),
+        *_homeless(rows),
+    ]
+
+
+def _unheard(history: Sequence[Seen], rows: Rows, looked: Mapping[int, float]) -> Sequence[str]:
+    """Alarms that were taken and that no run looked at the cloud for, or that nobody answered."""
+    posts: dict[str, Seen] = {}
+    answered: dict[str, str] = {}
+    for seen in history:
+        if seen.what == "post":
+            posts.setdefault(seen.facts[0], seen)
+        elif seen.what in ("202", "declined"):
+            answered[seen.facts[0]] = seen.what
+    audits = {row["uuid"]: row for row in rows.audits}
+    found = []
+    for key, post in posts.items():
+        audit, level = audits[post.facts[1]], post.facts[2]
+        covers = functools.partial(_covers, audit["id"], level, looked, post.at)
+        if key not in answered:
+            found.append(f"The alarm {key} was never answered.")
+        elif (answered[key], audit["state"]) == ("202", "CANCELLED"):
+            continue  # nothing more was to be done for it
+        elif answered[key] == "202" and not any(map(covers, rows.runs)):
+            found.append(
+                f"No run of audit {audit['id']} with level {level} looked at the cloud after the "
+                f"alarm {key}, posted at {post.at:.3f}."
+            )
+    return found
+
+
+def _covers(
+    audit: int, level: Any, looked: Mapping[int, float], posted_at: float, run: Row
+) -> bool:
+    over = run["state"] == "SUCCEEDED" or (
+        run["state"] == "FAILED" and "max_run_seconds" in (run["status_message"] or "")
+    )
+    parameters = json.loads(run["parameters"] or "{}")
+    return (
+        over
+        and run["audit_id"] == audit
+        and parameters.get("level") == level
+        and looked.get(run["id"], -1.0) >= posted_at
+    )
+
+
+def _homeless(rows: Rows) -> list[str]:
+    """Plans that no run, or more than one, has written."""
+    writers = collections.Counter(row["action_plan_id"] for row in rows.runs)
+    return [
+        f"Plan {row['id']} is of {writers[row['id']]} runs."
+        for row in rows.plans
+        if writers[row["id"]] != 1
+    ]

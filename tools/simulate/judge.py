@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goes through a history, and says of each thing that was seen whether it may be.
+
+A *claim* of a run begins when a process makes it ONGOING or takes it over, and ends when the run
+leaves that state or somebody else takes it over; that of a plan is its lease.  A process that
+stood still for longer than its claim holds may go on for a moment, but it may write nothing:
+what it does counts as long as the claim is its own.
+"""
+
+import dataclasses
+import datetime
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tools.simulate.history import Seen
+
+OVER = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED", "SKIPPED"})
+UNDER_WAY = frozenset({"PENDING", "ONGOING", "CANCELLING"})
+
+_NOTICE = 15.0
+"""Seconds within which a process notices that a plan is no longer its own."""
+
+Row = Mapping[str, Any] | None
+Key = tuple[str, int]
+"""``run`` or ``plan``, and its id."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    epoch: datetime.datetime
+    """What the true clock said when the history begins."""
+    clocks_agree: bool
+    ahead: float
+    """By how much clocks differ from the true one, at most, in seconds."""
+
+
+@dataclasses.dataclass
+class _Claim:
+    number: int
+    holder: str
+    end: float
+    """As its holder wrote it down, in seconds of the history."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hand:
+    """What a process carries out, with the claim that it does so by."""
+
+    who: str
+    key: Key
+    owner: Any
+    """The audit of a run."""
+    claim: int | None
+
+
+class Judge:
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.found: list[str] = []
+        self.looked: dict[int, float] = {}
+        """When a run that ended well looked at the cloud, by its id."""
+        self._claims: dict[Key, _Claim] = {}
+        self._numbers = itertools.count(1)
+        self._hands: list[_Hand] = []
+        self._states: dict[tuple[str, int], str] = {}
+        self._audits: dict[int, int] = {}
+        """Audit by run."""
+        self._looks: dict[tuple[str, int], float] = {}
+        """By process and run."""
+        self._uuids: dict[int, int] = {}
+        """Runs by their uuid as a number."""
+        self._ends_of_plans: list[float] = []
+        self._moving: dict[str, bool] = {}
+        """Servers under way, and whether who asked for it had the plan."""
+        self._arrived: set[tuple[Any, str]] = set()
+        self._asked: dict[str, Any] = {}
+        """Server to the plan that had it moved last."""
+        self._excused: dict[str, float] = {}
+        """Until when a process may not have noticed that it lost a plan."""
+
+    def hear(self, seen: Seen) -> None:
+        rule = getattr(self, "_see_" + seen.what.replace(" ", "_"), None)
+        if rule is not None:
+            rule(seen, *seen.facts)
+
+    def _say(self, seen: Seen, sentence: str) -> None:
+        self.found.append(f"At {seen.at:.3f}: {sentence}")
+
+    # Processes
+
+    def _see_dies(self, seen: Seen, name: str, where: str) -> None:
+        self._hands = [hand for hand in self._hands if hand.who != name]
+
+    def _see_crash(self, seen: Seen, kind: str, error: Any) -> None:
+        self._say(seen, f"A thread of {seen.who} ended with {kind}: {error}")
+
+    def _see_freezes(self, seen: Seen, name: str, seconds: float) -> None:
+        self._excuse(name, seen.at + seconds)
+
+    def _see_no_database(self, seen: Seen, until: float) -> None:
+        self._excuse("", until)
+
+    def _see_no_cloud(self, seen: Seen, until: float) -> None:
+        self._excuse("", until)
+
+    def _excuse(self, name: str, until: float) -> None:
+        self._excused[name] = max(self._excused.get(name, 0.0), until + _NOTICE)
+
+    # Claims
+
+    def _claim(self, seen: Seen, key: Key, end: str) -> None:
+        self._claims[key] = _Claim(next(self._numbers), seen.who, self._moment(end))
+
+    def _extend(self, seen: Seen, key: Key, end: str) -> None:
+        if self._holds(seen, key):
+            self._claims[key].end = self._moment(end)
+
+    def _take_over(self, seen: Seen, key: Key, end: str) -> None:
+        before = self._claims.get(key)
+        self._claim(seen, key, end)
+        if before is None:
+            return
+        self._excuse(before.holder, seen.at)
+        if before.holder == seen.who:
+            if any(hand.claim == before.number for hand in self._hands):
+                self._say(seen, f"{seen.who} takes over {_name(key)}, which it has in hand.")
+        elif self._rules.clocks_agree:
+            early = before.end - 2 * self._rules.ahead - seen.at
+            if early > 0.001:
+                self._say(
+                    seen,
+                    f"{seen.who} takes {_name(key)} over from {before.holder} {early:.3f} seconds "
+                    f"before the claim ends.",
+                )
+
+    def _end_claim(self, seen: Seen, key: Key) -> None:
+        if self._holds(seen, key):
+            self._excuse(seen.who, seen.at)
+        self._claims.pop(key, None)
+
+    def _holds(self, seen: Seen, key: Key) -> bool:
+        claim = self._claims.get(key)
+        if claim is not None and claim.holder == seen.who:
+            return True
+        holder = claim.holder if claim else "nobody"
+        self._say(seen, f"{seen.who} writes {_name(key)}, which is in the hands of {holder}.")
+        return False
+
+    def _moment(self, end: str) -> float:
+        return (datetime.datetime.fromisoformat(end) - self._rules.epoch).total_seconds()
+
+    def _begin(self, seen: Seen, key: Key, owner: Any) -> None:
+        claim = self._claims.get(key)
+        own = claim.number if claim is not None and claim.holder == seen.who else None
+        for hand in self._hands:
+            theirs = self._claims.get(hand.key)
+            if hand.owner == owner and theirs is not None and theirs.number == hand.claim:
+                self._say(
+                    seen,
+                    f"{seen.who} begins {_name(key)} while {hand.who} carries out "
+                    f"{_name(hand.key)} of the same {owner[0]}.",
+                )
+        self._hands.append(_Hand(seen.who, key, owner, own))
+
+    def _end(self, seen: Seen, key: Key) -> None:
+        for hand in self._hands:
+            if hand.who == seen.who and hand.key == key:
+                self._hands.remove(hand)
+                return
+
+    def _follow(self, seen: Seen, key: tuple[str, int], old: Row, new: Row) -> None:
+        """What is over stays so."""
+        if old and new and old["state"] in OVER - {new["state"]} and new["state"] != "DELETED":
+            self._say(seen, f"{_name(key)} was {old['state']} and is {new['state']}.")
+        if new is None:
+            self._states.pop(key, None)
+        else:
+            self._states[key] = new["state"]
+
+    # Runs
+
+    def _see_audit_runs(self, seen: Seen, run: int, old: Row, new: Row) -> None:
+        key = ("run", run)
+        self._follow(seen, key, old, new)
+        if new is None:
+            return
+        self._audits[run] = new["audit_id"]
+        self._uuids[int(new["uuid"].replace("-", ""), 16)] = run
+        was, now = old and old["state"], new["state"]
+        if now == "ONGOING" and was != "ONGOING":
+            self._claim(seen, key, new["lease_expires_at"])
+            self._refuse_second_run(seen, run)
+        elif now == "ONGOING" and old and old["attempt"] != new["attempt"]:
+            self._take_over(seen, key, new["lease_expires_at"])
+        elif now == "ONGOING":
+            self._extend(seen, key, new["lease_expires_at"])
+        elif was == "ONGOING":
+            if now in ("SUCCEEDED", "FAILED"):
+                self.looked[run] = self._looks.get((seen.who, run), -1.0)
+            self._end_claim(seen, key)
+
+    def _refuse_second_run(self, seen: Seen, run: int) -> None:
+        for (kind, other), state in self._states.items():
+            if (
+                kind == "run"
+                and other != run
+                and state == "ONGOING"
+                and self._audits[other] == self._audits[run]
+            ):
+                self._say(
+                    seen, f"Audit {self._audits[run]} has the runs {other} and {run} ONGOING."
+                )
+
+    def _see_run_begins(self, seen: Seen, run: int, audit: int) -> None:
+        self._begin(seen, ("run", run), ("audit", audit))
+
+    def _see_run_ends(self, seen: Seen, run: int, audit: int) -> None:
+        self._end(seen, ("run", run))
+
+    def _see_look(self, seen: Seen, audit: str, seed: int, level: Any) -> None:
+        self._looks[seen.who, self._uuids[seed]] = seen.at
+
+    # Plans
+
+    def _see_action_plans(self, seen: Seen, plan: int, old: Row, new: Row) -> None:
+        key = ("plan", plan)
+        self._follow(seen, key, old, new)
+        if new is None:
+            return
+        was, now = old and old["state"], new["state"]
+        if now == "PENDING" and was != "PENDING":
+            self._refuse_second_plan(seen, plan, new["audit_id"])
+        if was in ("ONGOING", "CANCELLING") and now in OVER:
+            self._holds(seen, key)
+            self._ends_of_plans.append(seen.at)
+
+    def _refuse_second_plan(self, seen: Seen, plan: int, audit: int) -> None:
+        for (kind, other), state in self._states.items():
+            if kind == "plan" and other != plan and state in UNDER_WAY:
+                self._say(seen, f"Plan {plan} is to start while plan {other} is {state}.")
+        looks = [
+            self._looks.get((hand.who, hand.key[1]), seen.at)
+            for hand in self._hands
+            if hand.who == seen.who and hand.owner == ("audit", audit)
+        ]
+        last_end = max(self._ends_of_plans, default=-1.0)
+        if looks and self._rules.clocks_agree and max(looks) < last_end - 2 * self._rules.ahead:
+            self._say(
+                seen,
+                f"Plan {plan} is to start on a look from {max(looks):.3f}, before a plan ended "
+                f"at {last_end:.3f}.",
+            )
+
+    def _see_action_plan_leases(self, seen: Seen, plan: int, old: Row, new: Row) -> None:
+        key = ("plan", plan)
+        if new is None:
+            self._end_claim(seen, key)
+        elif old is None:
+            self._claim(seen, key, new["expires_at"])
+        elif old["engine"] != new["engine"]:
+            self._take_over(seen, key, new["expires_at"])
+        else:
+            self._extend(seen, key, new["expires_at"])
+
+    def _see_actions(self, seen: Seen, action: int, old: Row, new: Row) -> None:
+        self._follow(seen, ("action", action), old, new)
+        if old and new and old["state"] in ("ONGOING", "CANCELLING"):
+            self._holds(seen, ("plan", new["action_plan_id"]))
+
+    def _see_plan_begins(self, seen: Seen, plan: int) -> None:
+        self._begin(seen, ("plan", plan), ("plan", plan))
+
+    def _see_plan_ends(self, seen: Seen, plan: int) -> None:
+        self._end(seen, ("plan", plan))
+
+    # The cloud
+
+    def _see_request(
+        self, seen: Seen, plan: Any, name: str, arguments: Sequence[Any], busy: bool
+    ) -> None:
+        own = self._may_ask(seen, plan, name)
+        if name != "live_migrate":
+            return
+        server = arguments[0]
+        if (plan, server) in self._arrived:
+            self._say(seen, f"Plan {plan} has server {server} moved once more.")
+        self._moving[server], self._asked[server] = own, plan
+
+    def _see_refused(
+        self, seen: Seen, plan: Any, name: str, arguments: Sequence[Any], busy: bool, why: str
+    ) -> None:
+        own = self._may_ask(seen, plan, name)
+        if busy and own and self._moving.get(arguments[0]):
+            self._say(seen, f"{seen.who} asks for a second migration of server {arguments[0]}.")
+
+    def _see_moved(self, seen: Seen, server: str, destination: str, end: str) -> None:
+        self._moving.pop(server, None)
+        if end == "arrives":
+            self._arrived.add((self._asked.get(server), server))
+
+    def _may_ask(self, seen: Seen, plan: Any, name: str) -> bool:
+        """Whether the process has the plan that it asks for."""
+        if plan is None:
+            return False
+        claim = self._claims.get(("plan", plan))
+        if claim is not None and claim.holder == seen.who:
+            return True
+        noticed = max(self._excused.get(seen.who, 0.0), self._excused.get("", 0.0))
+        if seen.at > noticed:
+            self._say(seen, f"{seen.who} still asks for {name} for plan {plan}, which it lost.")
+        return False
+
+
+def _name(key: tuple[str, int]) -> str:
+    return f"{key[0]} {key[1]}"

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who uses the services: alarm services that post again until they are answered, and users."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from oslo_db.exception import DBError
+from oslo_utils import timeutils
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tools.simulate.schedule import Process
+from tools.simulate.world import World
+from watcher.api.intake import Message
+from watcher.common.errors import WatcherError
+from watcher.common.event import Event
+from watcher.common.states import AuditState, AuditType, Decision, PlanState
+from watcher.db import action_plans, audits
+from watcher.db.models import ActionPlan, Audit, Goal, Strategy, Webhook, new_uuid
+
+AUDITS = 3
+_COVERED = (Decision.ACCEPTED, Decision.QUEUED, Decision.COALESCED)
+
+
+def create_audits(world: World) -> list[str]:
+    """EVENT audits whose plans start by themselves; their uuids."""
+    choice, now = world.choice, timeutils.utcnow()
+    uuids = [new_uuid() for _ in range(AUDITS)]
+    with world.stage.databases["api1"].writer() as session:
+        goal, strategy = (
+            session.scalars(select(Goal)).one(),
+            session.scalars(select(Strategy)).one(),
+        )
+        for uuid in uuids:
+            audit = Audit(
+                uuid=uuid,
+                name=uuid,
+                audit_type=AuditType.EVENT,
+                goal_id=goal.id,
+                strategy_id=strategy.id,
+                auto_trigger=True,
+            )
+            audits.create(session, audit, now)
+            webhook = session.scalars(select(Webhook).where(Webhook.audit_id == audit.id)).one()
+            webhook.auth = "secret"
+            webhook.parameters = {"level": "level"}
+            webhook.debounce = choice.choice((0, 0, 5))
+            webhook.cooldown = choice.choice((0, 0, 20))
+    return uuids
+
+
+class Sender:
+    def __init__(self, world: World, audit: str) -> None:
+        self._world, self._audit = world, audit
+        self._level = world.choice.choice((None, 1, 2))
+        self._key = new_uuid()
+
+    def post(self) -> None:
+        """Send an alarm until there is an answer."""
+        world = self._world
+        while True:
+            process = world.some("api")
+            if process is not None:
+                world.see("post", self._key, self._audit, self._level)
+                try:
+                    received = world.in_process(process, functools.partial(self._receive, process))
+                except (DBError, TimeoutError) as error:
+                    world.see("no answer", self._key, type(error).__name__)
+                else:
+                    covered = received.decision in _COVERED
+                    world.see("202" if covered else "declined", self._key, received.decision)
+                    return
+            world.schedule.block(world.choice.uniform(1, 10))
+
+    def _receive(self, process: Process) -> Any:
+        payload = {} if self._level is None else {"level": self._level}
+        event = Event(source="generic", payload=payload, delivery=self._key)
+        message = Message(self._audit, event, timeutils.utcnow())
+        received = process.service.receive(message, lambda facts: None)
+        if received.news:
+            self._world.bell.ring(self._audit)
+        return received
+
+
+class User:
+    """Does one thing to an audit or a plan, and takes it back if that is to be."""
+
+    def __init__(self, world: World, audits: list[str]) -> None:
+        self._world, self._audits = world, audits
+
+    def act(self) -> None:
+        choice = self._world.choice
+        what = choice.choice(
+            (self._suspend, self._suspend, self._cancel_plan, self._cancel_plan, self._cancel)
+        )
+        what(choice.choice(self._audits))
+
+    def _suspend(self, audit: str) -> None:
+        self._set(audit, AuditState.SUSPENDED)
+        self._world.schedule.block(self._world.choice.uniform(0, 60))
+        while not self._set(audit, AuditState.ONGOING):
+            self._world.schedule.block(5.0)
+
+    def _cancel(self, audit: str) -> None:
+        self._set(audit, AuditState.CANCELLED)
+
+    def _set(self, audit: str, state: str) -> bool:
+        """Whether that is done, or cannot be done any more."""
+
+        def work(session: Session) -> None:
+            row = audits.get(session, audit)
+            audits.change(session, row, {"state": state}, timeutils.utcnow())
+
+        return self._do(f"{state} {audit}", work)
+
+    def _cancel_plan(self, _: str) -> None:
+        def work(session: Session) -> None:
+            under_way = ActionPlan.state.in_((PlanState.PENDING, PlanState.ONGOING))
+            plan = session.scalars(select(ActionPlan).where(under_way)).first()
+            if plan is not None:
+                pending = plan.state == PlanState.PENDING
+                state = PlanState.CANCELLED if pending else PlanState.CANCELLING
+                action_plans.change_state(session, plan, state)
+
+        self._do("cancels a plan", work)
+
+    def _do(self, what: str, work: Callable[[Session], None]) -> bool:
+        world = self._world
+        process = world.some("api")
+        if process is None:
+            return False
+        database = world.stage.databases[process.name.partition(".")[0]]
+        try:
+            world.in_process(process, lambda: database.write(work))
+        except (DBError, TimeoutError):
+            return False
+        except WatcherError:
+            return True
+        world.see("user", what)
+        return True

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One seed from its beginning to the judgement of the checker."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tools.simulate import checker, threads
+from tools.simulate.history import History
+from tools.simulate.people import Sender, User, create_audits
+from tools.simulate.stage import Stage
+from tools.simulate.trouble import Trouble
+from tools.simulate.world import World, watched
+
+QUIET = 1000.0
+"""Seconds in which all has to come to rest when nothing goes wrong any more."""
+
+_LOOK = 10.0
+"""Seconds between two looks whether it has."""
+
+_MOST_STEPS = 60
+"""Steps of a process until it dies, at most, from when that is decided."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What came of a seed."""
+
+    seed: int
+    trouble: Trouble
+    seconds: float
+    """Virtual ones."""
+    history: History
+    violations: list[str]
+
+
+def simulate(stage: Stage, seed: int) -> Found:
+    world = World(stage, seed)
+    with watched(world):
+        audits = create_audits(world)
+        for slot in world.slots:
+            world.start(slot)
+        for at, work in _agenda(world, audits):
+            world.schedule.spawn(None, _later(world, at, work))
+        world.schedule.run(world.trouble.active)
+        _calm(world)
+        end = world.schedule.now + QUIET
+        while world.schedule.now < end and not _rests(world):
+            world.schedule.run(world.schedule.now + _LOOK)
+        for process in world.processes.values():
+            world.schedule.kill(process)
+        world.schedule.end()
+    rows = checker.Rows.read(world.store.rows)
+    rules = checker.Rules(threads.EPOCH, world.trouble.clocks_agree, world.trouble.ahead)
+    violations = checker.check(world.history.all, rows, _hosts(world), rules)
+    return Found(seed, world.trouble, world.schedule.now, world.history, violations)
+
+
+def _later(world: World, at: float, work: Callable[[], Any]) -> Callable[[], Any]:
+    def run() -> None:
+        world.schedule.block(at)
+        work()
+
+    return run
+
+
+def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[], Any]]]:
+    """When what happens."""
+    trouble, choice = world.trouble, world.choice
+
+    def times(number: int) -> Iterator[float]:
+        for _ in range(number):
+            yield choice.uniform(0, trouble.active)
+
+    for at in times(trouble.alarms):
+        yield at, Sender(world, choice.choice(audits)).post
+    for at in times(trouble.users):
+        yield at, User(world, audits).act
+    for number, work in (
+        (trouble.deaths, _doom),
+        (trouble.stops, _stop),
+        (trouble.freezes, _freeze),
+        (trouble.clock_changes, _set_clock),
+        (trouble.outages, _lose_database),
+        (trouble.cloud_outages, _lose_cloud),
+    ):
+        for at in times(number):
+            yield at, functools.partial(work, world)
+
+
+def _doom(world: World) -> None:
+    process = world.processes[world.choice.choice(world.slots)]
+    process.steps_left = world.choice.randrange(_MOST_STEPS)
+
+
+def _stop(world: World) -> None:
+    world.stop(world.processes[world.choice.choice(world.slots[2:])])
+
+
+def _freeze(world: World) -> None:
+    process, seconds = (
+        world.processes[world.choice.choice(world.slots)],
+        world.choice.uniform(1, 300),
+    )
+    process.frozen_until = world.schedule.now + seconds
+    world.see("freezes", process.name, seconds)
+
+
+def _set_clock(world: World) -> None:
+    slot = world.choice.choice(world.slots)
+    world.clocks[slot].ahead = world.skew()
+    world.see("clock", slot, f"{world.clocks[slot].ahead:+.3f}")
+
+
+def _lose_database(world: World) -> None:
+    world.away_until = world.schedule.now + world.choice.uniform(1, 60)
+    world.see("no database", world.away_until)
+
+
+def _lose_cloud(world: World) -> None:
+    world.cloud_away_until = world.schedule.now + world.choice.uniform(1, 100)
+    world.see("no cloud", world.cloud_away_until)
+
+
+def _calm(world: World) -> None:
+    """Nothing more goes wrong; what has gone wrong stays so."""
+    world.quiet = True
+    world.away_until = world.cloud_away_until = 0.0
+    for process in world.processes.values():
+        process.steps_left, process.frozen_until = None, 0.0
+    world.see("quiet")
+
+
+def _rests(world: World) -> bool:
+    if world.history.open_posts():
+        return False
+    rows = checker.Rows.read(world.store.rows)
+    return not checker.waits(rows) and not checker.closed(rows, _hosts(world))
+
+
+def _hosts(world: World) -> list[checker.Host]:
+    servers = [server.host for server in world.network.inner.servers()]
+    return [
+        checker.Host(host.hostname, host.disabled_reason, servers.count(host.hostname))
+        for host in world.network.inner.hosts()
+    ]

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services of one seed, each in processes that may die, and their database and cloud."""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from tools.simulate import store, threads
+from tools.simulate.cloud import Network, scenario
+from tools.simulate.history import History
+from tools.simulate.plugins import Shuffling
+from tools.simulate.schedule import Clock, Killed, Process, Schedule, Task
+from tools.simulate.stage import MAX_RUN, SLOTS, Stage
+from tools.simulate.trouble import Trouble
+from watcher.api.intake import Intake
+from watcher.api.unrecorded import UnrecordedEvents
+from watcher.applier.service import Applier
+from watcher.common.errors import CloudUnavailable
+from watcher.decision_engine.runner import Runner
+from watcher.decision_engine.service import DecisionEngine
+from watcher.notifications import Notifications
+from watcher.simulation.cloud import SimulatedCloud
+
+_RESTART = (1.0, 20.0)
+"""Seconds until a process that has ended is started again."""
+
+_STOPPED = 120.0
+"""Seconds after which a process that is asked to stop is killed."""
+
+
+class World:
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self.stage = stage
+        self.choice = choice = random.Random(seed)
+        random.seed(seed)
+        self.trouble = Trouble.of(choice)
+        self.schedule = Schedule(random.Random(choice.random()))
+        self.schedule.crashed = self._crashed
+        threads.use(self.schedule)
+        self.history = History()
+        self.quiet = False
+        self.away_until = self.cloud_away_until = 0.0
+        self.processes: dict[str, Process] = {}
+        self.clocks = {slot: Clock(self.skew()) for slot in (*SLOTS, "cloud")}
+        self._chance = random.Random(choice.random())
+        self.slots = [slot for slot in SLOTS if slot != "engine3" or self.trouble.engines == 3]
+        self._lives = dict.fromkeys(self.slots, 0)
+        self.bell = Bell(self, "engine")
+        self.store = stage.store
+        self.store.begin(self.trouble.serial, self.see, self._step)
+        inner = SimulatedCloud(scenario(choice), clock=lambda: self.schedule.now)
+        self.network = Network(self.schedule, self.clocks["cloud"], inner, self._step, self.see)
+        for conf in stage.confs.values():
+            most = self.trouble.max_recorded
+            conf.set_override("max_recorded_per_minute", most, group="webhooks")
+
+    def see(self, what: str, *facts: Any) -> None:
+        process = self.schedule.process
+        self.history.add(self.schedule.now, process.name if process else "", what, *facts)
+
+    def skew(self) -> float:
+        return self.choice.uniform(-self.trouble.ahead, self.trouble.ahead)
+
+    def spawn(self, work: Callable[[], Any]) -> Task:
+        """Let something happen that no process of the services does."""
+        return self.schedule.spawn(None, work)
+
+    # What goes wrong at a step
+
+    def _step(self, where: str) -> None:
+        process = self.schedule.process
+        if process is None:
+            return
+        if not process.alive:
+            raise Killed
+        if process.steps_left is not None:
+            process.steps_left -= 1
+            if process.steps_left < 0:
+                self.die(process, where)
+        if where in ("statement", "commit") and self.schedule.now < self.away_until:
+            raise store.away()
+        if where == "call" and self.schedule.now < self.cloud_away_until:
+            raise CloudUnavailable("The cloud does not answer.")
+        if not self.quiet:
+            self._fail(where)
+        if where not in ("locked", "commit") and self._chance.random() < self.trouble.change:
+            self.schedule.block(self._delay())
+
+    def _fail(self, where: str) -> None:
+        trouble, chance = self.trouble, self._chance.random
+        if where == "locked" and not trouble.serial and chance() < trouble.deadlock:
+            raise store.deadlock()
+        if where in ("commit", "committed") and chance() < trouble.lost_answer:
+            self.see("lost answer", where)
+            raise store.away()
+        if where == "call" and chance() < trouble.unavailable:
+            raise CloudUnavailable("The cloud does not answer.")
+        if where == "called" and chance() < trouble.lost_answer:
+            self.see("lost answer", where)
+            raise CloudUnavailable("The answer of the cloud is lost.")
+
+    def _delay(self) -> float:
+        most = 0.01 if self.quiet else self._chance.choice((0.0, 0.0, 0.01, 0.01, 0.3, 3.0))
+        return self._chance.random() * most
+
+    def die(self, process: Process, where: str) -> None:
+        self.see("dies", process.name, where)
+        self.schedule.kill(process)
+
+    def _crashed(self, task: Task, error: Exception) -> None:
+        self.see("crash", type(error).__name__, error)
+
+    # Processes
+
+    def start(self, slot: str) -> None:
+        """Start the process of a node, and start it again whenever it has ended."""
+        self._lives[slot] += 1
+        process = Process(f"{slot}.{self._lives[slot]}", slot.rstrip("123"), self.clocks[slot])
+        self.processes[slot] = process
+        self.see("starts", process.name)
+        self.schedule.spawn(process, lambda: self._boot(slot, process))
+        self.spawn(lambda: self._supervise(slot, process))
+
+    def _supervise(self, slot: str, process: Process) -> None:
+        while process.alive:
+            self.schedule.block(1.0)
+        self.schedule.block(self.choice.uniform(*_RESTART))
+        self.start(slot)
+
+    def _boot(self, slot: str, process: Process) -> None:
+        database = self.stage.databases[slot]
+        database.wait(threads.Event())  # type: ignore[arg-type]
+        process.service = self._make(slot, process)
+        try:
+            if process.kind != "api":
+                process.service.start()
+        except Exception as error:
+            self.die(process, f"start: {error!r}")
+
+    def _make(self, slot: str, process: Process) -> Any:
+        conf, database = self.stage.confs[slot], self.stage.databases[slot]
+        if process.kind == "api":
+            return Intake(conf, database, UnrecordedEvents(database))
+        told, cloud = Notifications(conf, database), self.network.cloud
+        if process.kind == "applier":
+            return Applier(conf, database, cloud, self.bell, told)
+        bell = Bell(self, "applier")
+        return DecisionEngine(
+            conf, database, cloud, bell, told, restart=lambda: self.die(process, "restart")
+        )
+
+    def stop(self, process: Process) -> None:
+        """Ask a process to end, as SIGTERM does."""
+        self.see("stops", process.name)
+
+        def work() -> None:
+            process.service.stop()
+            self.die(process, "stopped")
+
+        if process.service is None or process.kind == "api":
+            process.steps_left = 0
+            return
+        self.schedule.spawn(process, work)
+        self.schedule.block(_STOPPED)
+        if process.alive:
+            self.see("dies", process.name, "does not stop")
+            self.schedule.kill(process)
+
+    def some(self, kind: str) -> Process | None:
+        """A process of a kind that is ready to work."""
+        ready = [
+            process
+            for process in self.processes.values()
+            if process.kind == kind and process.alive and process.service
+        ]
+        return self.choice.choice(ready) if ready else None
+
+    def in_process(self, process: Process, work: Callable[[], Any]) -> Any:
+        """Let a task of a process do *work*, and wait for what comes of it.
+
+        TimeoutError if that takes too long, or if the process dies.
+        """
+        answer = threads.Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(work())
+            except Exception as error:
+                if process.alive:
+                    answer.set_exception(error)
+
+        self.schedule.spawn(process, run)
+        return answer.result(30.0)
+
+
+class Bell:
+    """The broker: a doorbell that one of the other side's processes hears, or none."""
+
+    def __init__(self, world: World, kind: str) -> None:
+        self._world, self._kind = world, kind
+
+    def ring(self, uuid: str) -> None:
+        world = self._world
+        if world.choice.random() < world.trouble.drop:
+            return
+
+        def deliver() -> None:
+            world.schedule.block(world.choice.random() * 0.1)
+            process = world.some(self._kind)
+            if process is not None:
+                world.schedule.spawn(process, process.service.wake)
+
+        world.spawn(deliver)
+
+
+@contextlib.contextmanager
+def watched(world: World) -> Iterator[None]:
+    """Let the world see runs and plans begin and end."""
+    run, carry_out = Runner.run, Applier.carry_out
+
+    def seen_run(self: Any, run_row: Any) -> None:
+        world.see("run begins", run_row.id, run_row.audit_id)
+        try:
+            run(self, run_row)
+        finally:
+            world.see("run ends", run_row.id, run_row.audit_id)
+
+    def seen_plan(self: Any, plan_id: int, interrupts: Any) -> None:
+        task = world.schedule.task()
+        assert task is not None
+        task.labels["plan"] = plan_id
+        world.see("plan begins", plan_id)
+        try:
+            carry_out(self, plan_id, interrupts)
+        finally:
+            world.see("plan ends", plan_id)
+            del task.labels["plan"]
+
+    def think() -> None:
+        too_long = not world.quiet and world.choice.random() < world.trouble.long_run
+        threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * 10)
+
+    with contextlib.ExitStack() as stack:
+        for owner, name, value in (
+            (Runner, "run", seen_run),
+            (Applier, "carry_out", seen_plan),
+            (Shuffling, "seen", staticmethod(world.see)),
+            (Shuffling, "think", staticmethod(think)),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, value, create=True))
+        yield
