@@ -17,6 +17,7 @@ from oslo_utils import timeutils
 from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.recheck import recheck
 from watcher.applier.reopening import PERIOD, Reopening
 from watcher.applier.rollback import Rollback
 from watcher.applier.workflow import ALWAYS, Workflow
@@ -50,7 +51,7 @@ class Applier:
         transport: oslo_messaging.Transport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._conf, self._database = conf, database
+        self._conf, self._database, self._cloud = conf, database, cloud
         self._decision_engine, self._notifications = decision_engine, notifications
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._lease = Lease(
@@ -126,7 +127,7 @@ class Applier:
             self._notifications.send("action_plan.cancel.start", plan.id)
         try:
             self._refuse_endless(plan)
-            self._run(plan, interrupts)
+            self._run(self._rechecked(plan), interrupts)
         except LostClaim as lost:
             LOG.warning("%s", lost)
         except (db_exception.DBConnectionError, db_exception.DBDeadlock):
@@ -142,6 +143,12 @@ class Applier:
                 "The applier that carried the plan out died, "
                 f"{plan.attempt - 1} times in a row without getting on."
             )
+
+    def _rechecked(self, plan: Plan) -> Plan:
+        compute = self._cloud.compute_service
+        if compute is None or plan.state != PlanState.ONGOING:
+            return plan
+        return recheck(plan, compute, self._database, self._notifications)
 
     def _run(self, plan: Plan, interrupts: Interrupts) -> None:
         options = self._conf["watcher_workflow_engines.taskflow"]

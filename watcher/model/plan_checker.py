@@ -176,8 +176,8 @@ class _Check:
         for move in self._chain(moves, "the same server"):
             source = self._cluster.hosts.get(move.source)
             if where and move.source != where:
-                what = f"The server is expected on host {move.source} but is on {where}."
-                self._report(move, CLOUD, what)
+                what = f"is expected on host {move.source} but is on {where}"
+                self._report(move, CLOUD, f"Server {move.server.uuid} {what}.")
             elif move.destination == move.source:
                 self._report(move, CLOUD, f"The server is on host {move.source} already.")
             elif source is not None and source.state != "up":

@@ -17,6 +17,7 @@ from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
 from watcher.db import leases, models, plan_execution, reviews
 from watcher.db.claims import Lease
+from watcher.db.closings import BY_HAND
 from watcher.tests.base import PATIENCE
 from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease
 
@@ -79,7 +80,8 @@ class ApplierStories(Story):
 
     def test_a_failed_action_does_not_stop_the_others(self) -> None:
         first = {**self.migration(0, destination_node="x"), "uuid": models.new_uuid()}
-        row = self.add_plan(first, {**self.migration(1), "parents": [first["uuid"]]})
+        second = {**self.migration(1), "parents": [first["uuid"]]}
+        row = self.add_plan(first, second, strategy=BY_HAND)
         plan = self.carry_out(row)
         self.assertEqual(PlanState.FAILED, plan.state)
         self.assertEqual([ActionState.FAILED, ActionState.SUCCEEDED], self.states_of(row))
@@ -172,6 +174,7 @@ class ApplierStories(Story):
                 for step, uuid, before in zip(steps, uuids, [None, *uuids], strict=False)
             ),
             {},
+            strategy=BY_HAND,
         )
 
     def check_rolled_back(self, row: models.ActionPlan) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.db import models
-from watcher.tests.functional import applier_stories, reopening_stories
+from watcher.tests.functional import applier_stories, recheck_stories, reopening_stories
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 from watcher.tests.unit.applier import dispatcher_stories
 
@@ -36,6 +36,18 @@ class ReopeningOnMariaDB(reopening_stories.ReopeningStories, MariaDBTestCase):
 
 
 class ReopeningOnPostgreSQL(reopening_stories.ReopeningStories, PostgreSQLTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        models.Base.metadata.create_all(self.database.engine)
+
+
+class RecheckOnMariaDB(recheck_stories.RecheckStories, MariaDBTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        models.Base.metadata.create_all(self.database.engine)
+
+
+class RecheckOnPostgreSQL(recheck_stories.RecheckStories, PostgreSQLTestCase):
     def setUp(self) -> None:
         super().setUp()
         models.Base.metadata.create_all(self.database.engine)

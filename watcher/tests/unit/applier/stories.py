@@ -101,12 +101,15 @@ class Story(base.TestCase):
             },
         }
 
-    def add_plan(self, *actions: dict[str, Any], state: str = PlanState.PENDING) -> ActionPlan:
+    def add_plan(
+        self, *actions: dict[str, Any], state: str = PlanState.PENDING, strategy: str = ""
+    ) -> ActionPlan:
+        """A plan of a strategy of that name, or of any; one by hand is not checked again."""
         with self.database.writer() as session:
             goal = factories.goal(session)
-            strategy = factories.strategy(session, goal)
-            audit = factories.audit(session, goal, strategy)
-            plan: ActionPlan = factories.action_plan(session, audit, strategy, state=state)
+            row = factories.strategy(session, goal, **({"name": strategy} if strategy else {}))
+            audit = factories.audit(session, goal, row)
+            plan: ActionPlan = factories.action_plan(session, audit, row, state=state)
             for values in actions:
                 values.setdefault("state", ActionState.PENDING)
                 factories.action(session, plan, **values)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before a plan begins, its moves are checked against the cloud as it is by now.
+
+What has gone stale is SKIPPED with its reason, and so is what needed the room that a skipped
+move would have freed.  A plan whose actions are in each other's way whatever the cloud is like
+is refused.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from oslo_log import log
+from sqlalchemy.orm import Session
+
+from watcher.cloud.compute import Compute, Host, Server
+from watcher.common.errors import Conflict, NotFound, WatcherError
+from watcher.common.states import ActionState
+from watcher.db import plan_execution
+from watcher.db.closings import BY_HAND
+from watcher.db.plan_execution import Plan, Step
+from watcher.db.session import Database
+from watcher.model import plan_checker
+from watcher.model.plan_checker import CLOUD, GRAPH, Cluster, Task
+from watcher.notifications import Notifications
+
+LOG = log.getLogger(__name__)
+
+_AT_ONCE = 8
+"""Requests to the cloud."""
+
+
+def recheck(plan: Plan, compute: Compute, database: Database, notifications: Notifications) -> Plan:
+    """The plan without what cannot be done any more, which its rows say.
+
+    Only of a plan of which nothing has been done.  Conflict if it is refused; LostClaim if it
+    is no longer held.  If the cloud does not answer, the plan stays as it is: each action looks
+    at its own server and host before it begins.
+    """
+    tasks = [_task(step) for step in plan.steps]
+    untouched = all(step.state in (ActionState.PENDING, ActionState.SKIPPED) for step in plan.steps)
+    if plan.strategy == BY_HAND or not untouched or not any(map(_moves, tasks)):
+        return plan
+    try:
+        stale = stale_tasks(tasks, read(tasks, compute))
+    except Conflict:
+        raise
+    except WatcherError as error:
+        LOG.warning("Action plan %s begins unchecked: %s", plan.uuid, error)
+        return plan
+    steps = {step.uuid: step for step in plan.steps if step.uuid in stale}
+    database.write(lambda session: _skip(session, plan, steps.values(), stale))
+    notifications.action_updated(
+        *(step.id for step in steps.values()), old_state=ActionState.PENDING
+    )
+    for uuid, why in stale.items():
+        LOG.warning("Action %s of plan %s is skipped: %s", uuid, plan.uuid, why)
+    left = [
+        dataclasses.replace(step, state=ActionState.SKIPPED) if step.uuid in stale else step
+        for step in plan.steps
+    ]
+    return dataclasses.replace(plan, steps=left)
+
+
+def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
+    """What the moves of a plan touch, and no more: their destinations, the servers on these and
+    on the hosts that they leave, and all groups."""
+    moves = [task.parameters for task in tasks if _moves(task)]
+    uuids, begins, ends = (
+        {str(move.get(name) or "") for move in moves} - {""}
+        for name in ("resource_id", "source_node", "destination_node")
+    )
+    with ThreadPoolExecutor(_AT_ONCE, "recheck") as pool:
+        groups = pool.submit(compute.server_groups)
+        hosts = pool.map(lambda name: _host(compute, name), sorted(ends))
+        rows = pool.map(compute.servers_on, sorted(ends | begins))
+        servers = {server.uuid: server for each in rows for server in each}
+        elsewhere = sorted(uuids - servers.keys())
+        others = pool.map(lambda uuid: _server(compute, uuid), elsewhere)
+        servers |= {server.uuid: server for server in others if server}
+        found = {host.hostname: host for host in hosts if host}
+        return Cluster(found, servers, groups.result())
+
+
+def stale_tasks(tasks: Sequence[Task], cluster: Cluster) -> Mapping[str, str]:
+    """Uuid to why it cannot be done, of what the cloud has overtaken.  Conflict for a plan that
+    no cloud could carry out."""
+    stale: dict[str, str] = {}
+    while True:
+        left = [_without(task) if task.uuid in stale else task for task in tasks]
+        faults = plan_checker.faults(left, cluster)
+        refused = next((fault for fault in faults if fault.kind == GRAPH), None)
+        if refused:
+            raise Conflict(f"The plan is refused: action {refused.uuid}: {refused.sentence}")
+        # Whether a server may be moved as it is, its action sees when its turn has come.
+        more = {fault.uuid: fault.sentence for fault in reversed(faults) if fault.kind == CLOUD}
+        if not more:
+            return stale
+        stale |= more
+
+
+def _host(compute: Compute, name: str) -> Host | None:
+    try:
+        return compute.host(name)
+    except NotFound:
+        return None
+
+
+def _server(compute: Compute, uuid: str) -> Server | None:
+    try:
+        return compute.server(uuid)
+    except NotFound:
+        return None
+
+
+def _skip(session: Session, plan: Plan, steps: Iterable[Step], why: Mapping[str, str]) -> None:
+    for step in steps:
+        message = f"Action skipped automatically: {why[step.uuid]}"
+        plan_execution.move_action(session, plan, step, ActionState.SKIPPED, message)
+
+
+def _task(step: Step) -> Task:
+    task = Task(step.uuid, step.action_type, step.parameters, step.parents)
+    return task if step.state == ActionState.PENDING else _without(task)
+
+
+def _without(task: Task) -> Task:
+    """One that is not done, and still keeps those after it waiting for those before it."""
+    return task._replace(action_type="")
+
+
+def _moves(task: Task) -> bool:
+    return task.action_type == "migrate"
