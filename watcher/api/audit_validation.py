@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from wsme import types as wtypes
 
 from watcher.api import bodies, patch
+from watcher.api.fields import naive
 from watcher.api.microversions import Version
 from watcher.api.patch import Operation
-from watcher.api.render import naive
 from watcher.api.types import Boolean, List, Object, Text, Time
 from watcher.common import schedule, schemas
 from watcher.common.errors import Invalid, NotAcceptable, NotFound
 from watcher.common.states import AuditType
-from watcher.db import audit_templates, goals, strategies
+from watcher.db import audit_templates, installed
 from watcher.db.lookup import is_uuid
 from watcher.db.models import Audit, AuditTemplate, Strategy
 
@@ -92,10 +92,10 @@ def define(session: Session, definition: Definition, now: datetime.datetime) -> 
     or strategy.
     """
     template = _template(session, _given(definition, "audit_template_uuid"))
-    goal = template.goal if template else goals.get(session, definition.goal)
+    goal = template.goal if template else installed.goal(session, definition.goal)
     strategy = template.strategy if template else None
     if _given(definition, "strategy"):
-        strategy = strategies.get(session, definition.strategy)
+        strategy = installed.strategy(session, definition.strategy)
     if strategy is not None and strategy.goal_id != goal.id:
         raise Invalid(f"strategy: {strategy.name} does not serve the goal {goal.name}.")
     parameters = dict(template.default_parameters or {}) if template else {}

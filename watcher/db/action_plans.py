@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session, contains_eager, defer, selectinload
 
-from watcher.common.errors import Invalid, NotFound
+from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db import counters, models, paging
+from watcher.db import counters, lookup, models, paging
 from watcher.db.lookup import identified
 from watcher.db.models import (
     Action,
@@ -74,10 +74,9 @@ class Planned(Protocol):
 def get(session: Session, uuid: str) -> ActionPlan:
     """The live plan with that uuid, with its audit, strategy and indicators.  NotFound."""
     wanted = _WITH_RELATED.where(ActionPlan.uuid == uuid).options(*_RELATED)
-    plan = session.scalars(wanted.execution_options(populate_existing=True)).first()
-    if plan is None:
-        raise NotFound(f"There is no action plan {uuid}.")
-    return plan
+    return lookup.first(
+        session, wanted.execution_options(populate_existing=True), f"action plan {uuid}"
+    )
 
 
 def list_page(

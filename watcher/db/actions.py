@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
 
-from watcher.common.errors import Conflict, Invalid, NotFound
+from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db import paging
+from watcher.db import lookup, paging
 from watcher.db.models import Action, ActionDescription, ActionPlan, Audit, PlanReasons
 from watcher.db.models.base import MESSAGE_LENGTH
 from watcher.db.paging import Page
@@ -27,10 +27,7 @@ _SKIPPABLE_IN = (PlanState.RECOMMENDED, PlanState.PENDING)
 def get(session: Session, uuid: str) -> Action:
     """The live action with that uuid, its plan with it.  NotFound."""
     wanted = _WITH_PLAN.where(Action.uuid == uuid).options(_PLAN)
-    action = session.scalars(wanted.execution_options(populate_existing=True)).first()
-    if action is None:
-        raise NotFound(f"There is no action {uuid}.")
-    return action
+    return lookup.first(session, wanted.execution_options(populate_existing=True), f"action {uuid}")
 
 
 def list_page(

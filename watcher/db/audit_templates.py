@@ -6,8 +6,8 @@ import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
 
-from watcher.common.errors import Conflict, NotFound
-from watcher.db import paging
+from watcher.common.errors import Conflict
+from watcher.db import lookup, paging
 from watcher.db.lookup import identified, related_to
 from watcher.db.models import AuditTemplate, Goal, Strategy
 from watcher.db.paging import Page
@@ -35,10 +35,7 @@ _KEYS = paging.sort_keys(
 def get(session: Session, ident: str) -> AuditTemplate:
     """The template with a UUID or name, its goal and strategy with it.  NotFound."""
     wanted = _WITH_RELATED.where(identified(AuditTemplate, ident)).options(*_RELATED)
-    template = session.scalars(wanted).first()
-    if template is None:
-        raise NotFound(f"There is no audit template {ident}.")
-    return template
+    return lookup.first(session, wanted, f"audit template {ident}")
 
 
 def list_page(

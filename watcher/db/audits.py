@@ -9,9 +9,9 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common import schedule
-from watcher.common.errors import Conflict, Invalid, NotFound
+from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import AuditState, AuditType
-from watcher.db import paging, reviews, runs
+from watcher.db import lookup, paging, reviews, runs
 from watcher.db.lookup import identified, related_to
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.paging import Page
@@ -41,10 +41,7 @@ def get(session: Session, ident: str) -> Audit:
     wanted = _WITH_RELATED.where(identified(Audit, ident)).options(
         contains_eager(Audit.goal), contains_eager(Audit.strategy)
     )
-    audit = session.scalars(wanted.execution_options(populate_existing=True)).first()
-    if audit is None:
-        raise NotFound(f"There is no audit {ident}.")
-    return audit
+    return lookup.first(session, wanted.execution_options(populate_existing=True), f"audit {ident}")
 
 
 def list_page(

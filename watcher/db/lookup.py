@@ -10,6 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
+from watcher.common.errors import NotFound
 from watcher.db.models import Goal, Strategy
 
 R = TypeVar("R")
@@ -62,6 +63,14 @@ def identified(row: Any, ident: str) -> ColumnElement[bool]:
         exactly(row.name, ident) if canonical is None else row.uuid == canonical
     )
     return and_(row.deleted == 0, condition)
+
+
+def first(session: Session, wanted: Select[R], what: str) -> R:
+    """The first row of *wanted*.  NotFound names *what* it is."""
+    row = session.scalars(wanted).first()
+    if row is None:
+        raise NotFound(f"There is no {what}.")
+    return row
 
 
 def related_to(wanted: Select[R], goal: str | None, strategy: str | None) -> Select[R]:

@@ -75,11 +75,11 @@ def fetch(
         ).first()
         if found is None:
             raise NotFound(f"marker: there is no {str(page.marker)[:63]} in this list.")
-        wanted = wanted.where(_after(session, key, row_id, found, page.descending))
+        wanted = wanted.where(follows(session, key, row_id, found, page.descending))
     return list(session.scalars(wanted.limit(page.limit).options(*options)))
 
 
-def _after(
+def follows(
     session: Session,
     key: SQLColumnExpression[Any],
     row_id: SQLColumnExpression[int],

@@ -8,8 +8,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from watcher.common.errors import NotFound
-from watcher.db import paging
+from watcher.db import lookup, paging
 from watcher.db.lookup import exactly
 from watcher.db.models import Service
 from watcher.db.paging import Page
@@ -33,10 +32,7 @@ def get(session: Session, ident: str) -> Service:
     service_id = _id(ident)
     condition = exactly(Service.name, ident) if service_id is None else Service.id == service_id
     latest = _LISTED.where(condition).order_by(Service.last_seen_up.desc(), Service.id).limit(1)
-    service = session.scalars(latest).first()
-    if service is None:
-        raise NotFound(f"There is no service {ident}.")
-    return service
+    return lookup.first(session, latest, f"service {ident}")
 
 
 def list_page(session: Session, page: Page) -> list[Service]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from watcher.common import plugins
 from watcher.common.errors import NotFound
 from watcher.conf.datasources import DATASOURCES_OF_STRATEGY
-from watcher.db import catalog_sync, models
+from watcher.db import installed, models
 from watcher.decision_engine.goals import Goal
 from watcher.decision_engine.planners import Planner
 from watcher.decision_engine.scoring import ScoringEngine
@@ -65,25 +65,25 @@ class Catalog:
         A plug-in that is installed but does not load keeps its row as it is: what is
         broken today may be mended tomorrow, and its audits should still be there.
         """
-        goals = catalog_sync.write(session, models.Goal, _each(self.goals, _goal_values))
-        strategies = catalog_sync.write(
+        goals = installed.write(session, models.Goal, _each(self.goals, _goal_values))
+        strategies = installed.write(
             session,
             models.Strategy,
             _each(self.strategies, lambda each: _strategy_values(each, goals[each.goal].id)),
         )
-        engines = catalog_sync.write(
+        engines = installed.write(
             session, models.ScoringEngine, _each(self.scoring_engines, _scoring_engine_values)
         )
         gone = _others(goals, plugins.names("watcher_goals"))
         homeless = {goal.id for goal in gone}
         kept = plugins.names("watcher_strategies")
         kept -= {name for name, row in strategies.items() if row.goal_id in homeless}
-        catalog_sync.remove(session, _others(strategies, kept), now)
-        catalog_sync.remove(session, gone, now)
-        catalog_sync.remove(session, _others(engines, self.scoring_engines), now)
+        installed.remove(session, _others(strategies, kept), now)
+        installed.remove(session, gone, now)
+        installed.remove(session, _others(engines, self.scoring_engines), now)
 
 
-def _each(plugs: Mapping[str, P], values: Callable[[P], dict[str, Any]]) -> catalog_sync.Wanted:
+def _each(plugs: Mapping[str, P], values: Callable[[P], dict[str, Any]]) -> installed.Wanted:
     return {name: values(plug) for name, plug in plugs.items()}
 
 

@@ -22,7 +22,7 @@ from watcher.api import app
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.errors import Unanswered
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
-from watcher.db import action_plans, audits, models, reviews, runs, services, strategies
+from watcher.db import action_plans, audits, installed, models, reviews, runs, services
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.tests import factories
@@ -173,7 +173,7 @@ class Plans(Catalog):
 
     def fill(self, session: Session) -> None:
         super().fill(session)
-        strategy = strategies.get(session, "dummy")
+        strategy = installed.strategy(session, "dummy")
         audit = factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name="a")
         other = factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name="b")
         plan = factories.action_plan(
@@ -213,7 +213,7 @@ class Reviewed(Plans):
         super().fill(session)
         audit = audits.get(session, "b")
         audit.status_message = reviews.DISTRUSTED
-        strategy = strategies.get(session, "dummy")
+        strategy = installed.strategy(session, "dummy")
         done = action_plans.get(session, os.environ["SUCCEEDED_PLAN"])
         due = factories.action_plan(session, audit, strategy, state=PlanState.SUCCEEDED)
         for plan in (done, due):
@@ -289,7 +289,7 @@ class Templates(Catalog):
 
     def fill(self, session: Session) -> None:
         super().fill(session)
-        strategy = strategies.get(session, "dummy")
+        strategy = installed.strategy(session, "dummy")
         template = models.AuditTemplate(
             name="at1",
             goal_id=strategy.goal_id,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from watcher.common.states import AuditType
-from watcher.db import strategies
+from watcher.db import installed
 from watcher.db.models import AuditEvent, AuditRun, Webhook
 from watcher.tests import base, factories
 from watcher.tests.functional import stories
@@ -109,7 +109,7 @@ class TestFuzz(base.TestCase):
             for name, settings in WEBHOOKS.items():
                 audit = factories.audit(
                     session,
-                    strategy=strategies.get(session, "dummy"),
+                    strategy=installed.strategy(session, "dummy"),
                     name=name,
                     audit_type=AuditType.EVENT,
                 )

@@ -2,17 +2,18 @@
 """/v1/action_plans: what the runs of audits recommend, and what is done of it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
-from watcher.api import bodies, paging, uuids
+from watcher.api import bodies, fields, paging
 from watcher.api import patch as json_patch
+from watcher.api.controllers.v1.read import ReadResource
+from watcher.api.fields import naive, record, related, uuid_of
 from watcher.api.patch import Operation
-from watcher.api.render import naive, record, related, uuid_of
-from watcher.api.resource import Request, Resource, delete, get, patch, post
+from watcher.api.resource import Request, delete, patch, post
 from watcher.common.errors import Invalid
 from watcher.common.states import PlanState
 from watcher.db import action_plans
@@ -25,32 +26,24 @@ _Summaries = Mapping[int, tuple[Mapping[str, Any], Review | None]]
 """Plan id to what the plan changes, and what it did."""
 
 
-class ActionPlans(Resource):
-    @get(query=_FILTERS, paged=True)
-    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "action_plan:get_all")
-        with self.database.reader() as session:
-            rows = action_plans.list_page(session, page, **uuids.of_audit(session, filters))
-            return paging.collection(
-                request, "action_plans", (_short(request, row) for row in rows), page
-            )
+class ActionPlans(ReadResource):
+    singular, plural = "action_plan", "action_plans"
+    filters = _FILTERS
 
-    @get("detail", query=_FILTERS, paged=True)
-    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "action_plan:detail")
-        with self.database.reader() as session:
-            rows = action_plans.list_page(session, page, **uuids.of_audit(session, filters))
-            summaries = action_plans.summaries(session, rows)
-            return paging.collection(
-                request, "action_plans", (_full(request, row, summaries) for row in rows), page
-            )
+    def one(self, session: Session, ident: str) -> ActionPlan:
+        return action_plans.get(session, _uuid(ident))
 
-    @get("{uuid}")
-    def get_one(self, request: Request, uuid: str) -> dict[str, Any]:
-        self.authorize(request, "action_plan:get")
-        with self.database.reader() as session:
-            plan = action_plans.get(session, _uuid(uuid))
-            return _full(request, plan, action_plans.summaries(session, [plan]))
+    def page(self, session: Session, page: Page, **filters: str) -> list[ActionPlan]:
+        return action_plans.list_page(session, page, **fields.of_audit(session, filters))
+
+    def short(self, request: Request, row: ActionPlan) -> dict[str, Any]:
+        return _short(request, row)
+
+    def full(
+        self, request: Request, session: Session, rows: Sequence[ActionPlan]
+    ) -> list[dict[str, Any]]:
+        summaries = action_plans.summaries(session, rows)
+        return [_full(request, row, summaries) for row in rows]
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=("state",)))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -97,7 +90,7 @@ class ActionPlans(Resource):
 
 
 def _uuid(text: str) -> str:
-    return uuids.require(text, "action plan")
+    return fields.require_uuid(text, "action plan")
 
 
 def _state(operations: list[Operation]) -> str:

@@ -9,11 +9,12 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 from wsme.types import Base
 
-from watcher.api import bodies, paging, uuids
+from watcher.api import bodies, fields, paging
 from watcher.api import patch as json_patch
+from watcher.api.controllers.v1.read import ReadResource
+from watcher.api.fields import record, uuid_of
 from watcher.api.patch import Operation
-from watcher.api.render import record, uuid_of
-from watcher.api.resource import Request, Resource, get, patch
+from watcher.api.resource import Request, patch
 from watcher.api.types import Text
 from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState
@@ -22,7 +23,7 @@ from watcher.db.models import Action
 from watcher.db.paging import Page
 
 _FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
-    "action_plan_uuid": uuids.parameter("action_plan_uuid"),
+    "action_plan_uuid": fields.uuid_parameter("action_plan_uuid"),
     "audit_uuid": str,
 }
 _CHANGEABLE: Final = ("state", "status_message")
@@ -49,34 +50,26 @@ class _Texts:
         return cls(actions.descriptions(session), actions.reasons(session, rows))
 
 
-class Actions(Resource):
-    @get(query=_FILTERS, paged=True)
-    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "action:get_all")
-        _check(filters)
-        with self.database.reader() as session:
-            rows = actions.list_page(session, page, **uuids.of_audit(session, filters))
-            return paging.collection(
-                request, "actions", (_short(request, row) for row in rows), page
-            )
+class Actions(ReadResource):
+    singular, plural = "action", "actions"
+    filters = _FILTERS
 
-    @get("detail", query=_FILTERS, paged=True)
-    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "action:detail")
-        _check(filters)
-        with self.database.reader() as session:
-            rows = actions.list_page(session, page, **uuids.of_audit(session, filters))
-            texts = _Texts.of(session, rows)
-            return paging.collection(
-                request, "actions", (_full(request, row, texts) for row in rows), page
-            )
+    def one(self, session: Session, ident: str) -> Action:
+        return actions.get(session, _uuid(ident))
 
-    @get("{uuid}")
-    def get_one(self, request: Request, uuid: str) -> dict[str, Any]:
-        self.authorize(request, "action:get")
-        with self.database.reader() as session:
-            action = actions.get(session, _uuid(uuid))
-            return _full(request, action, _Texts.of(session, [action]))
+    def page(self, session: Session, page: Page, **filters: str) -> list[Action]:
+        if len(filters) > 1:
+            raise Invalid("action_plan_uuid, audit_uuid: only one of them may be given.")
+        return actions.list_page(session, page, **fields.of_audit(session, filters))
+
+    def short(self, request: Request, row: Action) -> dict[str, Any]:
+        return _short(request, row)
+
+    def full(
+        self, request: Request, session: Session, rows: Sequence[Action]
+    ) -> list[dict[str, Any]]:
+        texts = _Texts.of(session, rows)
+        return [_full(request, row, texts) for row in rows]
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=_CHANGEABLE))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -101,13 +94,8 @@ class Actions(Resource):
         return _full(request, action, texts)
 
 
-def _check(filters: Mapping[str, str]) -> None:
-    if len(filters) > 1:
-        raise Invalid("action_plan_uuid, audit_uuid: only one of them may be given.")
-
-
 def _uuid(text: str) -> str:
-    return uuids.require(text, "action")
+    return fields.require_uuid(text, "action")
 
 
 def _wanted(operations: list[Operation]) -> dict[str, Any]:

@@ -11,17 +11,17 @@ from wsme.types import Base, Unset, wsattr
 
 from watcher.api import bodies, paging
 from watcher.api import patch as json_patch
+from watcher.api.controllers.v1.read import ReadResource
+from watcher.api.fields import record, related
 from watcher.api.microversions import Version
 from watcher.api.patch import Operation
-from watcher.api.render import record, related
-from watcher.api.resource import Request, Resource, created, delete, get, patch, post
+from watcher.api.resource import Request, created, delete, patch, post
 from watcher.api.types import List, Object, Text
 from watcher.common import schemas
 from watcher.common.errors import Conflict, Invalid, NotAcceptable, NotFound
-from watcher.db import audit_templates, goals, lookup, strategies
+from watcher.db import audit_templates, installed, lookup
 from watcher.db.lookup import is_uuid
 from watcher.db.models import AuditTemplate, Goal, Strategy
-from watcher.db.paging import Page
 
 _FILTERS: Final = {"goal": str, "strategy": str}
 _WITH_PARAMETERS: Final = (1, 7)
@@ -48,22 +48,18 @@ _CHANGEABLE: Final = (
 )
 
 
-class AuditTemplates(Resource):
-    @get(query=_FILTERS, paged=True)
-    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "audit_template:get_all")
-        return self._list(request, page, filters, _short)
+class AuditTemplates(ReadResource):
+    singular, plural = "audit_template", "audit_templates"
+    filters = _FILTERS
+    one, page = staticmethod(audit_templates.get), staticmethod(audit_templates.list_page)
 
-    @get("detail", query=_FILTERS, paged=True)
-    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "audit_template:detail")
-        return self._list(request, page, filters, _full)
+    def short(self, request: Request, row: AuditTemplate) -> dict[str, Any]:
+        return _short(request, row)
 
-    @get("{ident}")
-    def get_one(self, request: Request, ident: str) -> dict[str, Any]:
-        self.authorize(request, "audit_template:get")
-        with self.database.reader() as session:
-            return _full(request, audit_templates.get(session, ident))
+    def full(
+        self, request: Request, session: Session, rows: Sequence[AuditTemplate]
+    ) -> list[dict[str, Any]]:
+        return [_full(request, row) for row in rows]
 
     @post(body=lambda body: _checked(bodies.typed(Definition, body)))
     def create(self, request: Request, body: Definition) -> Response:
@@ -105,15 +101,6 @@ class AuditTemplates(Resource):
             audit_templates.delete(session, audit_templates.get(session, ident), now)
 
         self.database.write(write)
-
-    def _list(
-        self, request: Request, page: Page, filters: dict[str, str], form: Any
-    ) -> dict[str, Any]:
-        with self.database.reader() as session:
-            rows = audit_templates.list_page(session, page, **filters)
-            return paging.collection(
-                request, "audit_templates", (form(request, row) for row in rows), page
-            )
 
 
 def _require_parameters(version: Version) -> None:
@@ -178,7 +165,7 @@ def _define(
 
 def _goal(session: Session, ident: str) -> Goal:
     try:
-        goal = goals.get(session, ident)
+        goal = installed.goal(session, ident)
     except NotFound:
         goal = None
     # Only GET takes a name in any case.
@@ -189,7 +176,7 @@ def _goal(session: Session, ident: str) -> Goal:
 
 def _strategy(session: Session, ident: str | None) -> Strategy | None:
     try:
-        return strategies.get(session, ident) if ident is not None else None
+        return installed.strategy(session, ident) if ident is not None else None
     except NotFound as error:
         raise Invalid(f"strategy: there is no strategy {ident}.") from error
 

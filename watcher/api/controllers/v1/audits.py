@@ -2,6 +2,7 @@
 """/v1/audits: what Watcher is asked to look after."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Final
 
 from oslo_utils import timeutils
@@ -11,33 +12,29 @@ from webob import Response
 from watcher.api import audit_validation, bodies, paging
 from watcher.api import patch as json_patch
 from watcher.api.audit_validation import Definition
+from watcher.api.controllers.v1.read import ReadResource
+from watcher.api.fields import naive, record, related
 from watcher.api.patch import Operation
-from watcher.api.render import naive, record, related
-from watcher.api.resource import Request, Resource, created, delete, get, patch, post
+from watcher.api.resource import Request, created, delete, patch, post
 from watcher.common.states import AuditType
 from watcher.db import audits, lookup
 from watcher.db.models import Audit
-from watcher.db.paging import Page
 
 _FILTERS: Final = {"goal": str, "strategy": str}
 
 
-class Audits(Resource):
-    @get(query=_FILTERS, paged=True)
-    def get_all(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "audit:get_all")
-        return self._list(request, page, _short, filters)
+class Audits(ReadResource):
+    singular, plural = "audit", "audits"
+    filters = _FILTERS
+    one, page = staticmethod(audits.get), staticmethod(audits.list_page)
 
-    @get("detail", query=_FILTERS, paged=True)
-    def detail(self, request: Request, page: Page, **filters: str) -> dict[str, Any]:
-        self.authorize(request, "audit:detail")
-        return self._list(request, page, _full, filters)
+    def short(self, request: Request, row: Audit) -> dict[str, Any]:
+        return _short(request, row)
 
-    @get("{ident}")
-    def get_one(self, request: Request, ident: str) -> dict[str, Any]:
-        self.authorize(request, "audit:get")
-        with self.database.reader() as session:
-            return _full(request, audits.get(session, ident))
+    def full(
+        self, request: Request, session: Session, rows: Sequence[Audit]
+    ) -> list[dict[str, Any]]:
+        return [_full(request, row) for row in rows]
 
     @post(body=functools.partial(bodies.typed, Definition), status=201)
     def create(self, request: Request, body: Definition) -> Response:
@@ -90,13 +87,6 @@ class Audits(Resource):
             return audit.id
 
         self.notifications.send("audit.delete", self.database.write(write))
-
-    def _list(
-        self, request: Request, page: Page, form: Any, filters: dict[str, str]
-    ) -> dict[str, Any]:
-        with self.database.reader() as session:
-            rows = audits.list_page(session, page, **filters)
-            return paging.collection(request, "audits", (form(request, row) for row in rows), page)
 
 
 def _short(request: Request, audit: Audit) -> dict[str, Any]:

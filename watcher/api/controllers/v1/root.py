@@ -7,11 +7,9 @@ from watcher.api.controllers.v1.action_plans import ActionPlans
 from watcher.api.controllers.v1.actions import Actions
 from watcher.api.controllers.v1.audit_templates import AuditTemplates
 from watcher.api.controllers.v1.audits import Audits
+from watcher.api.controllers.v1.catalog import Goals, ScoringEngines, Strategies
 from watcher.api.controllers.v1.data_model import DataModel
-from watcher.api.controllers.v1.goals import Goals
-from watcher.api.controllers.v1.scoring_engines import ScoringEngines
 from watcher.api.controllers.v1.services import Services
-from watcher.api.controllers.v1.strategies import Strategies
 from watcher.api.controllers.v1.webhooks import Webhooks
 from watcher.api.resource import Collaborators, Request, Resource, get
 

@@ -1,58 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/services: the decision engines and appliers, and which of them live."""
+"""/v1/services: the decision engines and appliers, and which of them are alive."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_utils import timeutils
+from sqlalchemy.orm import Session
 
 from watcher.api import paging
-from watcher.api.render import naive, record
-from watcher.api.resource import Request, Resource, get
+from watcher.api.controllers.v1.read import ReadResource
+from watcher.api.fields import naive, record
+from watcher.api.resource import Request
 from watcher.db import services
 from watcher.db.models import Service
-from watcher.db.paging import Page
 
 
-class Services(Resource):
+class Services(ReadResource):
+    singular, plural, key = "service", "services", "id"
     marker = staticmethod(paging.id_marker)
+    one, page = staticmethod(services.get), staticmethod(services.list_page)
 
-    @get(paged=True)
-    def get_all(self, request: Request, page: Page) -> dict[str, Any]:
-        self.authorize(request, "service:get_all")
-        return self._list(request, page, self._short)
-
-    @get("detail", paged=True)
-    def detail(self, request: Request, page: Page) -> dict[str, Any]:
-        self.authorize(request, "service:detail")
-        return self._list(request, page, self._full)
-
-    @get("{ident}")
-    def get_one(self, request: Request, ident: str) -> dict[str, Any]:
-        self.authorize(request, "service:get")
-        with self.database.reader() as session:
-            return self._full(request, services.get(session, ident))
-
-    def _list(self, request: Request, page: Page, form: Any) -> dict[str, Any]:
-        with self.database.reader() as session:
-            rows = services.list_page(session, page)
-            items = [form(request, row) for row in rows]
-        return paging.collection(request, "services", items, page, key="id")
-
-    def _short(self, request: Request, service: Service) -> dict[str, Any]:
+    def short(self, request: Request, row: Service) -> dict[str, Any]:
         down_time = datetime.timedelta(seconds=self.conf.service_down_time)
-        active = services.is_active(service, down_time, timeutils.utcnow())
+        active = services.is_active(row, down_time, timeutils.utcnow())
         return {
-            "id": service.id,
-            "name": service.name,
-            "host": service.host,
+            "id": row.id,
+            "name": row.name,
+            "host": row.host,
             "status": "ACTIVE" if active else "FAILED",
-            "links": paging.links(request, "services", service.id),
+            "links": paging.links(request, self.plural, row.id),
         }
 
-    def _full(self, request: Request, service: Service) -> dict[str, Any]:
-        return {
-            **self._short(request, service),
-            "last_seen_up": naive(service.last_seen_up),
-            **record(service),
-        }
+    def full(
+        self, request: Request, session: Session, rows: Sequence[Service]
+    ) -> list[dict[str, Any]]:
+        return [
+            {**self.short(request, row), "last_seen_up": naive(row.last_seen_up), **record(row)}
+            for row in rows
+        ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from watcher.api import paging
-from watcher.api.render import aware, uuid_of
+from watcher.api.fields import aware, uuid_of
 from watcher.api.resource import Request, Resource, get
 from watcher.api.types import Time
 from watcher.common.errors import Invalid

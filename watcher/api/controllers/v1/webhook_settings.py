@@ -12,8 +12,8 @@ from webob import Response
 
 from watcher.api import paging, webhook_validation
 from watcher.api import patch as json_patch
+from watcher.api.fields import aware, uuid_of
 from watcher.api.patch import Operation
-from watcher.api.render import aware, uuid_of
 from watcher.api.resource import Request, Resource, delete, get, patch, post, reply
 from watcher.db import history, webhook_settings
 from watcher.db.models import Audit, AuditRun, Webhook

@@ -14,8 +14,8 @@ from webob import Response
 from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
+from watcher.api.fields import aware
 from watcher.api.intake import Delivery, Intake, Outcome
-from watcher.api.render import aware
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.api.webhook_auth import WebhookAuth
 from watcher.common import schemas

@@ -8,9 +8,10 @@ from oslo_db import exception as db_errors
 from webob import exc
 
 from watcher.api import app, errors
+from watcher.api.controllers.v1.catalog import Goals
 from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
 from watcher.common.states import AuditType
-from watcher.db import events, faults, goals
+from watcher.db import events, faults
 from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.base import TestCase, statements
@@ -43,7 +44,7 @@ class ErrorsTestCase(TestCase):
 
 class AppTestCase(ApiTestCase):
     def test_what_nobody_expected_tells_nothing(self) -> None:
-        with mock.patch.object(goals, "list_page", side_effect=RuntimeError("secret")):
+        with mock.patch.object(Goals, "page", side_effect=RuntimeError("secret")):
             response = self.request("/v1/goals")
         self.assertEqual(500, response.status_int)
         self.assertNotIn("secret", response.text)

@@ -13,11 +13,9 @@ from watcher.db import (
     actions,
     audit_templates,
     audits,
-    goals,
+    installed,
     paging,
-    scoring_engines,
     services,
-    strategies,
 )
 from watcher.db.models import AuditTemplate, ScoringEngine, Service
 from watcher.db.paging import Page
@@ -87,15 +85,15 @@ class FetchTestCase(DatabaseTestCase):
 class KeysTestCase(DatabaseTestCase):
     """Whatever type a sort key has, there is a page after the first one."""
 
-    RESOURCES = (
-        goals,
-        strategies,
-        audit_templates,
-        audits,
-        action_plans,
-        actions,
-        scoring_engines,
-        services,
+    LISTS = (
+        installed.goals,
+        installed.strategies,
+        audit_templates.list_page,
+        audits.list_page,
+        action_plans.list_page,
+        actions.list_page,
+        installed.scoring_engines,
+        services.list_page,
     )
 
     def setUp(self) -> None:
@@ -117,16 +115,21 @@ class KeysTestCase(DatabaseTestCase):
                 )
 
     def test_all_of_them(self) -> None:
-        for resource in self.RESOURCES:
-            for key in resource._KEYS:
+        for list_page in self.LISTS:
+            for key in self._keys(list_page):
                 for descending in (False, True):
                     with self.database.reader() as session:
-                        first, second = resource.list_page(
+                        first, second = list_page(
                             session, Page(9, sort_key=key, descending=descending)
                         )
-                        marker = first.id if resource is services else first.uuid
-                        after = resource.list_page(session, Page(9, marker, key, descending))
-                        self.assertEqual([second], after, (resource, key, descending))
+                        marker = first.id if isinstance(first, Service) else first.uuid
+                        after = list_page(session, Page(9, marker, key, descending))
+                        self.assertEqual([second], after, (list_page, key, descending))
+
+    def _keys(self, list_page: Any) -> list[str]:
+        with self.database.reader() as session:
+            error = self.assertRaises(Invalid, list_page, session, Page(9, sort_key="?"))
+        return str(error).partition("one of ")[2].rstrip(".").split(", ")
 
 
 class NullsTestCase(TestCase):
@@ -155,6 +158,6 @@ class NullsTestCase(TestCase):
     def _after(self, dialect: str, value: str | None, descending: bool) -> Any:
         session = mock.Mock()
         session.get_bind.return_value.dialect.name = dialect
-        return paging._after(
+        return paging.follows(
             session, ScoringEngine.description, ScoringEngine.id, (value, 5), descending
         )

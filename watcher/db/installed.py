@@ -1,27 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of goals, strategies and scoring engines, kept as the engines know them.
+"""The rows of the goals, strategies and scoring engines that are installed.
 
-Rows are matched by name and updated in place, so that whoever refers to one keeps
-it.  Call these through ``Database.write``: when engines start at the same time, the
-second one finds the rows of the first.
+The decision engine writes them when it starts, and the API reads them.  Rows are matched by name
+and updated in place, so that references to them stay valid.  Call ``write`` and ``remove``
+through ``Database.write``: when engines start at the same time, the second one finds the rows of
+the first.
 """
 
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.states import AuditState, AuditType, PlanState
-from watcher.db import action_plans, models, runs
-from watcher.db.models import Action, ActionPlan, Audit, AuditRun, AuditTemplate
+from watcher.db import action_plans, lookup, models, paging, runs
+from watcher.db.lookup import identified, is_uuid
+from watcher.db.models import (
+    Action,
+    ActionPlan,
+    Audit,
+    AuditRun,
+    AuditTemplate,
+    Goal,
+    ScoringEngine,
+    Strategy,
+)
+from watcher.db.paging import Page
 from watcher.db.transitions import move, update_rows
 
 Wanted = Mapping[str, Mapping[str, Any]]
 """Column values by name."""
 
-Named = TypeVar("Named", models.Goal, models.Strategy, models.ScoringEngine)
+Named = TypeVar("Named", Goal, Strategy, ScoringEngine)
+
+
+_GOALS = select(Goal).where(Goal.deleted == 0)
+_STRATEGIES = select(Strategy).outerjoin(Strategy.goal).where(Strategy.deleted == 0)
+_ENGINES = select(ScoringEngine).where(ScoringEngine.deleted == 0)
+_GOAL = contains_eager(Strategy.goal).load_only(Goal.uuid, Goal.name, Goal.deleted)
+_GOAL_KEYS = paging.sort_keys(Goal)
+_STRATEGY_KEYS = paging.sort_keys(Strategy, goal_uuid=Goal.uuid, goal_name=Goal.name)
+_ENGINE_KEYS = paging.sort_keys(ScoringEngine)
+
+
+def goal(session: Session, ident: str) -> Goal:
+    """The goal with a UUID, or with a name in any case.  NotFound."""
+    if is_uuid(ident):
+        wanted = _GOALS.where(identified(Goal, ident))
+    else:
+        alike = func.lower(Goal.name) == ident.lower()
+        wanted = _GOALS.where(alike).order_by(Goal.name != ident).limit(1)
+    return lookup.first(session, wanted, f"goal {ident}")
+
+
+def goals(session: Session, page: Page) -> list[Goal]:
+    return paging.fetch(session, _GOALS, page, _GOAL_KEYS)
+
+
+def strategy(session: Session, ident: str) -> Strategy:
+    """The strategy with a UUID or name, and its goal.  NotFound."""
+    wanted = _STRATEGIES.where(identified(Strategy, ident)).options(_GOAL)
+    return lookup.first(session, wanted, f"strategy {ident}")
+
+
+def strategies(session: Session, page: Page, goal: str | None = None) -> list[Strategy]:
+    """A page of all strategies, or of those of the goal with a UUID or name."""
+    listed = _STRATEGIES if goal is None else _STRATEGIES.where(identified(Goal, goal))
+    return paging.fetch(session, listed, page, _STRATEGY_KEYS, _GOAL)
+
+
+def scoring_engine(session: Session, ident: str) -> ScoringEngine:
+    """The scoring engine with a UUID or name.  NotFound."""
+    wanted = _ENGINES.where(identified(ScoringEngine, ident))
+    return lookup.first(session, wanted, f"scoring engine {ident}")
+
+
+def scoring_engines(session: Session, page: Page) -> list[ScoringEngine]:
+    return paging.fetch(session, _ENGINES, page, _ENGINE_KEYS)
 
 
 def write(session: Session, table: type[Named], wanted: Wanted) -> dict[str, Named]:
@@ -41,10 +98,10 @@ def remove(session: Session, rows: Sequence[Named], now: datetime.datetime) -> N
     """Soft-delete rows of plug-ins that are gone, and end what can go on no more."""
     for row in rows:
         row.deleted, row.deleted_at = row.id, now
-        if isinstance(row, models.Goal):
+        if isinstance(row, Goal):
             why = f"The goal '{row.name}' is no longer installed."
             _cancel_audits(session, Audit.goal_id == row.id, why, now)
-        elif isinstance(row, models.Strategy):
+        elif isinstance(row, Strategy):
             why = f"The strategy '{row.name}' is no longer installed."
             _cancel_audits(session, Audit.strategy_id == row.id, why, now)
             _cancel_plans(session, row.id, why)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1/goals, /v1/strategies and /v1/scoring_engines: the plug-ins that are installed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from watcher.api import paging
+from watcher.api.controllers.v1.read import ReadResource
+from watcher.api.fields import record, related
+from watcher.api.resource import Request, get
+from watcher.db import installed
+from watcher.db.models import Goal, ScoringEngine, Strategy
+
+
+class Goals(ReadResource):
+    singular, plural = "goal", "goals"
+    marker = staticmethod(str)
+    one, page = staticmethod(installed.goal), staticmethod(installed.goals)
+
+    def short(self, request: Request, row: Goal) -> dict[str, Any]:
+        return {
+            "uuid": row.uuid,
+            "name": row.name,
+            "display_name": row.display_name,
+            "efficacy_specification": row.efficacy_specification,
+            "links": paging.links(request, self.plural, row.uuid),
+        }
+
+    def full(
+        self, request: Request, session: Session, rows: Sequence[Goal]
+    ) -> list[dict[str, Any]]:
+        return [{**self.short(request, row), **record(row)} for row in rows]
+
+
+class Strategies(ReadResource):
+    singular, plural = "strategy", "strategies"
+    filters = {"goal": str}
+    marker = staticmethod(str)
+    one, page = staticmethod(installed.strategy), staticmethod(installed.strategies)
+
+    @get("{ident}/state")
+    def state(self, request: Request, ident: str) -> list[dict[str, Any]]:
+        """The requirements of the strategy and whether the decision engine finds them met."""
+        self.authorize(request, "strategy:state")
+        with self.database.reader() as session:
+            name = installed.strategy(session, ident).name
+        requirements = self.engine_client.strategy_info(name)
+        return [*requirements, {"type": "Name", "state": name, "mandatory": "", "comment": ""}]
+
+    def short(self, request: Request, row: Strategy) -> dict[str, Any]:
+        return {
+            "uuid": row.uuid,
+            "name": row.name,
+            "display_name": row.display_name,
+            **related("goal", row.goal),
+            "links": paging.links(request, self.plural, row.uuid),
+        }
+
+    def full(
+        self, request: Request, session: Session, rows: Sequence[Strategy]
+    ) -> list[dict[str, Any]]:
+        return [
+            {**self.short(request, row), "parameters_spec": row.parameters_spec or {}}
+            for row in rows
+        ]
+
+
+class ScoringEngines(ReadResource):
+    singular, plural = "scoring_engine", "scoring_engines"
+    marker = staticmethod(str)
+    one, page = staticmethod(installed.scoring_engine), staticmethod(installed.scoring_engines)
+
+    def short(self, request: Request, row: ScoringEngine) -> dict[str, Any]:
+        return {
+            "uuid": row.uuid,
+            "name": row.name,
+            "description": row.description,
+            "links": paging.links(request, self.plural, row.uuid),
+        }
+
+    def full(
+        self, request: Request, session: Session, rows: Sequence[ScoringEngine]
+    ) -> list[dict[str, Any]]:
+        return [{**self.short(request, row), "metainfo": row.metainfo} for row in rows]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fields are spelled: UUIDs in requests, and what rows hold in responses."""
+
+import datetime
+import functools
+import uuid as uuidlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from watcher.common.errors import Invalid, NotFound
+from watcher.db import audits
+from watcher.db.lookup import is_uuid
+
+
+def aware(time: datetime.datetime | None) -> str | None:
+    """A time with its zone: when a row was created, changed or deleted, and all of webhooks."""
+    return None if time is None else f"{time.isoformat()}+00:00"
+
+
+def naive(time: datetime.datetime | None) -> str | None:
+    """A time as clients of audits and plans know it, UTC without saying so."""
+    return None if time is None else time.isoformat()
+
+
+def record(row: Any) -> dict[str, str | None]:
+    """The times of the record of a row."""
+    return {
+        "created_at": aware(row.created_at),
+        "updated_at": aware(row.updated_at),
+        "deleted_at": aware(row.deleted_at),
+    }
+
+
+def related(name: str, row: Any) -> dict[str, str | None]:
+    """UUID and name of a related row, null when there is none or it is deleted."""
+    uuid = uuid_of(row)
+    return {f"{name}_uuid": uuid, f"{name}_name": row.name if uuid else None}
+
+
+def uuid_of(row: Any) -> str | None:
+    """UUID of a related row, null when there is none or it is deleted."""
+    return row.uuid if row is not None and not row.deleted else None
+
+
+def require_uuid(text: str, field: str) -> str:
+    """*text* as the database spells it.  Invalid if it is no uuid."""
+    if not is_uuid(text):
+        raise Invalid(f"{field}: '{text[:60]}' is not a uuid.")
+    return str(uuidlib.UUID(text))
+
+
+def uuid_parameter(name: str) -> Callable[[str], str]:
+    """What reads a query parameter that is a uuid."""
+    return functools.partial(require_uuid, field=name)
+
+
+def of_audit(session: Session, filters: Mapping[str, str]) -> dict[str, str]:
+    """*filters* with the uuid of the audit that ``audit_uuid`` means, by its uuid or its name.
+
+    An audit with that uuid need not be there: plans outlive theirs.  Invalid for a name that no
+    audit has.
+    """
+    ident = filters.get("audit_uuid")
+    if ident is None:
+        return {**filters}
+    if is_uuid(ident):
+        return {**filters, "audit_uuid": require_uuid(ident, "audit_uuid")}
+    try:
+        return {**filters, "audit_uuid": audits.get(session, ident).uuid or ""}
+    except NotFound:
+        raise Invalid(f"audit_uuid: there is no audit '{ident[:63]}'.") from None
