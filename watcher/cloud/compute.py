@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from oslo_utils import uuidutils
 
+from watcher.cloud.needs import NOTHING, Needs
+
 DISABLED = "watcher_disabled"
 """Why Watcher closes a host (disables it) that has nothing to do, or while servers move."""
 MAINTAINING = "watcher_maintaining"
@@ -41,6 +43,42 @@ def closing(reason: str | None) -> Closing | None:
     return Closing(word, plan or None)
 
 
+RESOURCES = ("vcpus", "memory_mb", "disk_gb", "pcpus")
+"""What hosts have and servers take, in this order: shared vCPUs, MiB, GB, dedicated CPUs."""
+
+
+class Units(NamedTuple):
+    """The amounts of a resource that placement gives to one server."""
+
+    least: int = 1
+    most: int | None = None
+    """None: as much as the host has in all."""
+    step: int = 1
+    """Amounts are multiples of it."""
+
+
+class Inventory(NamedTuple):
+    """What a host has of one resource."""
+
+    total: int
+    reserved: int
+    ratio: float
+    units: Units
+    used: int
+    """By all that placement knows: servers of other sorts, migrations and reservations, too.
+    0 where nobody tells."""
+
+    @property
+    def capacity(self) -> float:
+        return (self.total - self.reserved) * self.ratio
+
+    def allows(self, amount: float) -> bool:
+        """Whether one server may have so much; there may be no room for it still."""
+        most = self.total if self.units.most is None else self.units.most
+        fits = self.units.least <= amount <= most and amount % self.units.step == 0
+        return amount == 0 or fits
+
+
 class Aggregate(NamedTuple):
     """A host aggregate, as each of its hosts knows it."""
 
@@ -71,6 +109,9 @@ class Flavor:
     disk_gb: int
 
 
+_USUAL = Units()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Host:
     """A compute host with its inventory: whole amounts, before ratio and reserve."""
@@ -93,6 +134,33 @@ class Host:
     disabled_reason: str | None = None
     zone: str = ""
     aggregates: Sequence[Aggregate] = ()
+    pcpus: int = 0
+    """CPUs for servers that have them to themselves; *vcpus* are beside these."""
+    pcpus_reserved: int = 0
+    units: Mapping[str, Units] = dataclasses.field(default_factory=dict)
+    """By a name of ``RESOURCES``; those that are not the usual ones."""
+    used: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """By a name of ``RESOURCES``, what all consumers use as placement knows it."""
+    traits: frozenset[str] = frozenset()
+
+    @property
+    def cpus(self) -> int:
+        """All that its servers can keep busy."""
+        return self.vcpus + self.pcpus
+
+    @property
+    def inventories(self) -> tuple[Inventory, ...]:
+        """In the order of ``RESOURCES``."""
+        amounts = (
+            (self.vcpus, self.vcpus_reserved, self.vcpu_ratio),
+            (self.memory_mb, self.memory_mb_reserved, self.memory_ratio),
+            (self.disk_gb, self.disk_gb_reserved, self.disk_ratio),
+            (self.pcpus, self.pcpus_reserved, 1.0),
+        )
+        return tuple(
+            Inventory(*each, self.units.get(name, _USUAL), self.used.get(name, 0))
+            for name, each in zip(RESOURCES, amounts, strict=True)
+        )
 
     @property
     def available(self) -> bool:
@@ -141,6 +209,16 @@ class Server:
     """Of its flavor."""
     pinned_az: str = ""
     """The availability zone that it was asked to be in; empty: any, or not known."""
+    zone: str = ""
+    """The availability zone that it is to stay in, as nobody knows whether it was asked to be
+    there; empty: none."""
+    needs: Needs = NOTHING
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """What it takes of its host, in the order of ``RESOURCES``."""
+        pcpus = self.needs.pcpus
+        return self.vcpus - pcpus, self.memory_mb, self.disk_gb, pcpus
 
     @property
     def migration(self) -> str | None:
@@ -201,6 +279,9 @@ class Compute(Protocol):
     def host(self, hostname: str) -> Host: ...
 
     def server(self, uuid: str) -> Server: ...
+
+    def has_candidate(self, server: Server, hostname: str) -> bool:
+        """Whether placement has room on a host for all that a server needs."""
 
     def failure(self, uuid: str) -> str | None:
         """Why the last thing that was done with a server failed, in the service's words and

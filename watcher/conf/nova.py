@@ -60,7 +60,7 @@ OPTIONS = [
         deprecated_group="nova_client",
         regex=r"^2\.\d+$",
         help="The microversion of nova's API that may be relied on, at least 2.56. Nova itself is "
-        "asked what it has; from 2.96 on, servers show the availability zone they are pinned to.",
+        "asked what it has, and used as it is.",
     ),
 ]
 
@@ -68,9 +68,15 @@ MODEL_OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "enable_extended_attributes",
         default=False,
-        help="Whether servers of the model have their flavor's extra specs and, with [nova] "
-        "api_version 2.96 or later, the availability zone that they are pinned to. Strategies "
-        "then keep to the rules that depend on these.",
+        help="Whether the data model of the API shows the extra specs of flavors and the "
+        "availability zones that servers are pinned to. Strategies keep to these in any case.",
+    ),
+    cfg.BoolOpt(
+        "stay_in_zone",
+        default=True,
+        help="Whether servers stay in their availability zone where nova does not show if they "
+        "were asked to be there, as it does from microversion 2.96 on. A destination that an "
+        "audit names counts more.",
     ),
 ]
 

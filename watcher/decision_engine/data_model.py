@@ -9,8 +9,11 @@ from watcher.model.compute import ComputeModel
 Row = dict[str, Any]
 
 
-def rows(model: ComputeModel) -> list[Row]:
-    """By host and then server, each by uuid; a host without servers has a row as well."""
+def rows(model: ComputeModel, extended: bool) -> list[Row]:
+    """By host and then server, each by uuid; a host without servers has a row as well.
+
+    *extended* are the extra specs of flavors and the zones that servers are pinned to.
+    """
     order = model.placement.argsort(kind="stable").tolist()
     on: dict[int, list[int]] = {}
     for server in order:
@@ -20,7 +23,9 @@ def rows(model: ComputeModel) -> list[Row]:
     for position, host in enumerate(model.hosts):
         node = _node(host)
         servers = on.get(position, ())
-        shown += [{**node, **_server(model.servers[each], movable[each])} for each in servers]
+        shown += [
+            {**node, **_server(model.servers[each], movable[each], extended)} for each in servers
+        ]
         if not servers:
             shown.append(node)
     return shown
@@ -45,7 +50,7 @@ def _node(host: Host) -> Row:
     }
 
 
-def _server(server: Server, movable: bool) -> Row:
+def _server(server: Server, movable: bool, extended: bool) -> Row:
     return {
         "server_uuid": server.uuid,
         "server_watcher_exclude": not movable,
@@ -57,6 +62,6 @@ def _server(server: Server, movable: bool) -> Row:
         "server_metadata": dict(server.metadata),
         "server_project_id": server.project_id,
         "server_locked": server.locked,
-        "server_pinned_az": server.pinned_az,
-        "server_flavor_extra_specs": dict(server.extra_specs),
+        "server_pinned_az": server.pinned_az if extended else "",
+        "server_flavor_extra_specs": dict(server.extra_specs) if extended else {},
     }

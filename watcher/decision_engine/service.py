@@ -105,7 +105,12 @@ class DecisionEngine:
             conf.watcher_decision_engine.conductor_topic,
             conf.host,
             _Endpoint(
-                database, self._dispatcher, self._catalog, self._datasources, self._collectors
+                database,
+                self._dispatcher,
+                self._catalog,
+                self._datasources,
+                self._collectors,
+                conf.compute_model.enable_extended_attributes,
             ),
         )
 
@@ -215,8 +220,11 @@ class _Endpoint:
         catalog: Catalog,
         datasources: Datasources,
         collectors: Collectors,
+        extended: bool,
     ) -> None:
+        """*extended* is whether the compute model is shown with extra specs and pinned zones."""
         self._database, self._dispatcher, self._catalog = database, dispatcher, catalog
+        self._extended = extended
         self._datasources, self._collectors = datasources, collectors
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
@@ -242,4 +250,4 @@ class _Endpoint:
         if audit is not None:
             with self._database.reader() as session:
                 model = inputs.in_scope(model, audits.get(session, audit))
-        return {"context": data_model.rows(model)}
+        return {"context": data_model.rows(model, self._extended)}

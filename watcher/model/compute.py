@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from watcher.cloud.compute import DISABLED, Host, Server, ServerGroup
+from watcher.cloud.compute import DISABLED, RESOURCES, Host, Server, ServerGroup
 from watcher.model.placement import PlacementRules
 from watcher.model.types import Bools, Floats, Ints
 
-VCPU, MEMORY, DISK = 0, 1, 2
-"""Columns of ``capacity`` and ``demand``: vCPUs, MiB, GB."""
+VCPU, MEMORY, DISK, PCPU = 0, 1, 2, 3
+"""Columns of ``capacity`` and ``demand``: shared vCPUs, MiB, GB, dedicated CPUs."""
 
 _uuid = attrgetter("uuid")
 
@@ -27,7 +27,7 @@ Array = TypeVar("Array", Floats, Ints, Bools)
 class ComputeModel:
     """A cluster at one moment.  Immutable: a what-if copies ``placement`` alone.
 
-    With H hosts and V servers, and R = vCPU, memory MiB, disk GB:
+    With H hosts and V servers, and R = shared vCPUs, memory MiB, disk GB, dedicated CPUs:
 
     ``capacity``   float [H, R], (total - reserved) x allocation ratio
     ``demand``     float [V, R], what the flavors ask for
@@ -110,6 +110,14 @@ class ComputeModel:
             tuple(groups),
         )
 
+    def free_to_leave_zones(self) -> "ComputeModel":
+        """The same, but that servers may leave the zones that they may have been asked to be in:
+        for destinations that a person names."""
+        servers = [
+            dataclasses.replace(each, zone="") if each.zone else each for each in self.servers
+        ]
+        return dataclasses.replace(self, servers=tuple(servers))
+
     def _position(self, uuid: str) -> int | None:
         """The index of a server; for a few of them, ``server_index`` is not worth its making."""
         position = bisect_left(self.servers, uuid, key=_uuid)
@@ -129,7 +137,7 @@ class ComputeModel:
     @cached_property
     def rules(self) -> PlacementRules:
         """Where servers may be, apart from room."""
-        return PlacementRules.of(self.hosts, self.servers, self.groups)
+        return PlacementRules.of(self.hosts, self.servers, self.groups, self.demand)
 
     @cached_property
     def available(self) -> Bools:
@@ -148,6 +156,19 @@ class ComputeModel:
         used = np.zeros_like(self.capacity)
         np.add.at(used, where, self.demand)
         return used
+
+    @cached_property
+    def others(self) -> Floats:
+        """float [H, R]: what placement holds of each host for others than its servers, such as
+        a server that is under way to it, or one that can still go back."""
+        used = np.array(
+            [[host.used.get(name, 0) for name in RESOURCES] for host in self.hosts], np.float64
+        )
+        return np.maximum(used.reshape(self.capacity.shape) - self.used(), 0)
+
+    def free(self, placement: Ints | None = None) -> Floats:
+        """float [H, R]: what is left of each host, with *placement* instead of today's."""
+        return self.capacity - self.others - self.used(placement)
 
 
 def _index(hosts: Sequence[Host]) -> dict[str, int]:
@@ -169,20 +190,13 @@ def _merged(
 
 
 def _capacity(hosts: Sequence[Host]) -> Floats:
-    rows = [
-        (
-            (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio,
-            (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio,
-            (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio,
-        )
-        for host in hosts
-    ]
-    return np.array(rows, dtype=np.float64).reshape(len(hosts), 3)
+    rows = [[each.capacity for each in host.inventories] for host in hosts]
+    return np.array(rows, dtype=np.float64).reshape(len(hosts), len(RESOURCES))
 
 
 def _demand(servers: Sequence[Server]) -> Floats:
-    rows = [(server.vcpus, server.memory_mb, server.disk_gb) for server in servers]
-    return np.array(rows, dtype=np.float64).reshape(len(servers), 3)
+    rows = [server.amounts for server in servers]
+    return np.array(rows, dtype=np.float64).reshape(len(servers), len(RESOURCES))
 
 
 def _placement(servers: Sequence[Server], index: Mapping[str, int]) -> Ints:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where servers may be, apart from room: zones, aggregates and server groups."""
+"""Where servers may be, apart from room: zones, aggregates, traits, units and server groups."""
+
+from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from watcher.cloud.compute import Host, Server, ServerGroup
-from watcher.model.types import Bools, Ints
+from watcher.cloud.compute import Host, Inventory, Server, ServerGroup
+from watcher.cloud.needs import Needs
+from watcher.model.types import Bools, Floats, Ints
 
 _SPEC = "aggregate_instance_extra_specs:"
 """Extra specs with this scope are what nova's AggregateInstanceExtraSpecsFilter reads.
@@ -20,8 +24,10 @@ _TENANTS = "filter_tenant_id"
 """Metadata keys that begin so are what nova's AggregateMultiTenancyIsolation reads."""
 _EITHER = "<or>"
 
-_Kind = tuple[str, str, frozenset[tuple[str, str]]]
-"""Zone, project and extra specs: what decides where a server may be."""
+_Kind = tuple[str, str, frozenset[tuple[str, str]], Needs]
+"""Zone, project, extra specs and needs: what decides where a server may be, but for its size."""
+
+_WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,39 +35,99 @@ class PlacementRules:
     """The rules of a cluster with H hosts, V servers, K kinds of them and G groups.
 
     ``kind``      int [V], servers of one kind may be on the same hosts
-    ``allowed``   bool [K, H], by zone and aggregates
+    ``allowed``   bool [K, H], by zone, aggregates, traits and the amounts of one server
+    ``size``      int [V], servers of one size ask for amounts that the same hosts give
+    ``fits``      bool [S, H], whether a host gives so much to one server; part of ``allowed``
+    ``unjudged``  bool [K], whether only nova can tell if a host takes such a server
     ``bound``     bool [V], kept together with others: they cannot be moved one by one
-    ``group``     int [V], the group whose members are kept apart, or G for none
+    ``group``     int [V], the group whose members are kept apart, or wish to be apart or
+                  together, or G for none
     ``limit``     int [G], how many members of a group one host may have
+    ``wish``      int [G + 1], 1 if members wish to be apart, -1 if together, else 0
     """
 
     kind: Ints
     allowed: Bools
+    size: Ints
+    fits: Bools
+    unjudged: Bools
     bound: Bools
     group: Ints
     limit: Ints
+    wish: Ints
 
     @classmethod
     def of(
-        cls, hosts: Sequence[Host], servers: Sequence[Server], groups: Sequence[ServerGroup]
-    ) -> "PlacementRules":
-        places = [_Place.of(host) for host in hosts]
-        projects = {project for place in places for project in place.projects}
-        keys = {key for place in places for key in place.metadata}
-        kinds: dict[_Kind, int] = {}
-        kind = [kinds.setdefault(_kind(each, projects, keys), len(kinds)) for each in servers]
+        cls,
+        hosts: Sequence[Host],
+        servers: Sequence[Server],
+        groups: Sequence[ServerGroup],
+        demand: Floats,
+    ) -> PlacementRules:
+        at, places = _places(hosts, servers)
+        kind, kinds = _kinds(places, servers)
+        size, fits = _fits(hosts, demand)
+        both, number = np.unique(kind * len(fits) + size, return_inverse=True)
+        one, other = np.divmod(both, max(len(fits), 1))
+        unjudged = np.array([bool(each[3].unjudged) for each in kinds], dtype=np.bool_)
         index = {server.uuid: position for position, server in enumerate(servers)}
         together = [group for group in groups if group.policy == "affinity"]
-        apart = [group for group in groups if group.policy == "anti-affinity"]
+        apart = [group for group in groups if group.policy in ("anti-affinity", *_WISHES)]
         return cls(
-            kind=np.array(kind, dtype=np.int64),
-            allowed=np.array(
-                [[place.allows(each) for place in places] for each in kinds], dtype=np.bool_
-            ).reshape(len(kinds), len(hosts)),
+            kind=number,
+            allowed=_allowed(places, at, kinds)[one] & fits[other],
+            size=size,
+            fits=fits,
+            unjudged=unjudged[one],
             bound=_bound(together, index),
             group=_group(apart, index),
-            limit=np.array([group.max_server_per_host for group in apart], dtype=np.int64),
+            limit=np.array([_limit(group) for group in apart], dtype=np.int64),
+            wish=np.array([*(_WISHES.get(group.policy, 0) for group in apart), 0], np.int64),
         )
+
+
+def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, list[_Kind]]:
+    """int [V], and the kinds that it is an index of."""
+    projects = {project for place in places for project in place.projects}
+    keys = {key for place in places for key in place.metadata}
+    kinds: dict[_Kind, int] = {}
+    seen: dict[tuple[str, str, int, int], int] = {}
+    numbers = []
+    for each in servers:
+        zone = each.pinned_az or each.zone
+        project = each.project_id if each.project_id in projects else ""
+        # Servers of one flavor share the objects that say what it asks for.
+        known = zone, project, id(each.extra_specs), id(each.needs)
+        number = seen.get(known)
+        if number is None:
+            kind = zone, project, _specs(each, keys), each.needs
+            number = seen[known] = kinds.setdefault(kind, len(kinds))
+        numbers.append(number)
+    return np.array(numbers, dtype=np.int64), list(kinds)
+
+
+def _allowed(places: Sequence[_Place], at: Ints, kinds: Sequence[_Kind]) -> Bools:
+    """bool [K, H]; *at* is the place of each host, as hosts that are alike are looked at once."""
+    allowed = [[place.allows(each) for place in places] for each in kinds]
+    return np.array(allowed, dtype=np.bool_).reshape(len(kinds), len(places))[:, at]
+
+
+def _fits(hosts: Sequence[Host], demand: Floats) -> tuple[Ints, Bools]:
+    """int [V] and bool [S, H]: servers by the hosts of which one server may have so much."""
+    kinds: dict[tuple[Any, ...], int] = {}
+    inventories = [host.inventories for host in hosts]
+    limits = [tuple((each.units, each.total) for each in row) for row in inventories]
+    at = np.array([kinds.setdefault(each, len(kinds)) for each in limits], dtype=np.int64)
+    rows = [inventories[each] for each in np.unique(at, return_index=True)[1].tolist()]
+    sizes: dict[tuple[float, ...], int] = {}
+    size = [sizes.setdefault(tuple(each), len(sizes)) for each in demand.tolist()]
+    fits: dict[tuple[bool, ...], int] = {}
+    number = [
+        fits.setdefault(tuple(all(map(Inventory.allows, row, each)) for row in rows), len(fits))
+        for each in sizes
+    ]
+    table = np.array(list(fits), dtype=np.bool_).reshape(len(fits), len(rows))
+    return np.array(number, dtype=np.int64)[size], table[:, at]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +139,10 @@ class _Place:
     """Of its aggregates; a value may be a list with commas."""
     projects: frozenset[str]
     """The projects that its aggregates are reserved to; none: to nobody."""
+    traits: frozenset[str]
 
     @classmethod
-    def of(cls, host: Host) -> "_Place":
+    def of(cls, host: Host) -> _Place:
         metadata: dict[str, set[str]] = defaultdict(set)
         projects: set[str] = set()
         for aggregate in host.aggregates:
@@ -83,25 +150,42 @@ class _Place:
                 metadata[key] |= _split(value)
                 if key.startswith(_TENANTS):
                     projects |= _split(value)
-        return cls(host.zone, metadata, frozenset(projects))
+        return cls(host.zone, metadata, frozenset(projects), host.traits)
 
     def allows(self, kind: _Kind) -> bool:
-        zone, project, specs = kind
+        zone, project, specs, needs = kind
         if zone and zone != self.zone:
             return False
         if self.projects and project not in self.projects:
             return False
+        if not needs.required <= self.traits or needs.forbidden & self.traits:
+            return False
         return all(_wanted(value) & self.metadata.get(key, set()) for key, value in specs)
 
 
-def _kind(server: Server, projects: set[str], keys: set[str]) -> _Kind:
-    specs = frozenset(
+def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, list[_Place]]:
+    """int [H], and the places that it is an index of."""
+    needs = {id(each.needs): each.needs for each in servers}.values()
+    traits = frozenset[str]().union(*(each.required | each.forbidden for each in needs))
+    known: dict[tuple[Any, ...], int] = {}
+    places: list[_Place] = []
+    at = []
+    for host in hosts:
+        aggregates = ((each.id, tuple(each.metadata.items())) for each in host.aggregates)
+        key = host.zone, tuple(aggregates), host.traits & traits
+        if key not in known:
+            known[key] = len(places)
+            places.append(_Place.of(host))
+        at.append(known[key])
+    return np.array(at, dtype=np.int64), places
+
+
+def _specs(server: Server, keys: set[str]) -> frozenset[tuple[str, str]]:
+    return frozenset(
         (key.removeprefix(_SPEC), value)
         for key, value in server.extra_specs.items()
         if key.startswith(_SPEC) or key in keys
     )
-    project = server.project_id if server.project_id in projects else ""
-    return server.pinned_az, project, specs
 
 
 def _wanted(value: str) -> set[str]:
@@ -125,6 +209,11 @@ def _bound(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
         if len(group.members) > 1:
             bound[[index[uuid] for uuid in group.members if uuid in index]] = True
     return bound
+
+
+def _limit(group: ServerGroup) -> int:
+    soft = group.policy in _WISHES
+    return np.iinfo(np.int64).max if soft else group.max_server_per_host
 
 
 def _group(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Ints:

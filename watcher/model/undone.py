@@ -25,6 +25,7 @@ NO_HOST: Final = "no_host"
 PLACE: Final = "place"
 GROUP: Final = "group"
 ROOM: Final = "room"
+UNJUDGED: Final = "unjudged"
 LIMIT: Final = "limit"
 WHOLE_HOST: Final = "whole_host"
 BOUND: Final = "bound"
@@ -45,9 +46,10 @@ REASONS: Final[Mapping[str, str]] = {
     NOT_MEASURED: "without a measured load",
     OPTED_OUT: "not to be optimized, by their metadata",
     NO_HOST: "without another host that takes servers",
-    PLACE: "bound to a zone or an aggregate without another host that takes servers",
+    PLACE: "bound to a zone, an aggregate or traits without another host that takes servers",
     GROUP: "kept apart from a member of their group on every other host",
     ROOM: "too large for the room on any other host",
+    UNJUDGED: "in need of what only nova and placement can judge, which have no host for them",
     LIMIT: "too much for the load of any other host",
     WHOLE_HOST: "on a host that cannot be emptied as a whole",
     BOUND: "left for the next run by the limits of the webhook or of [optimization]",

@@ -26,10 +26,11 @@ class WhatIf:
     """A cluster with some moves made, in an order that never breaks a rule.
 
     A host takes a server only if it is a taker, has room for it (capacity, with ratios
-    and reserve), is in the zone and the aggregates that the server is bound to, and has
-    no more of the server's group than the group allows.  A server leaves its host once
-    at most, and only if nothing holds it there and the host is up.  With H hosts, V
-    servers, and R resources, the three of the model first:
+    and reserve), is in the zone and the aggregates that the server is bound to, has the
+    traits that it needs, gives so much to one server, and has no more of the server's group
+    than the group allows.  Of servers that only nova can judge it takes one.  A server leaves
+    its host once at most, and only if nothing holds it there and the host is up.  With H
+    hosts, V servers, and R resources, those of the model first:
 
     ``placement``  int [V], host of each server, as of the moves made
     ``demand``     float [V, R], what each server takes
@@ -69,7 +70,7 @@ class WhatIf:
         self.model, self._rules, self.bounds = model, model.rules, bounds
         self._copied, self.other_actions = 0.0, 0
         self.placement = model.placement.copy()
-        free = model.capacity - model.used()
+        free = model.free()
         if use is None or room is None:
             self.demand = model.demand
         else:
@@ -86,16 +87,21 @@ class WhatIf:
         np.add.at(self._members, (self._rules.group, self.placement), 1)
         # The last row counts those without a group, and is never full.
         self._limit = np.append(self._rules.limit, np.iinfo(np.int64).max)
+        self._unjudged: Bools = self._rules.unjudged[self._rules.kind]
+        self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
 
     def hosts_for(self, server: int) -> Bools:
         """bool [H]: the hosts that could take *server* now, its own not among them."""
         if not self.leavers[server] or not self._is_within_bounds(server):
             return np.zeros(len(self.takers), dtype=np.bool_)
         fit: Bools = self.takers & self._rules.allowed[self._rules.kind[server]]
-        for demand, free in zip(self.demand[server], self._free, strict=True):
-            fit &= demand <= free
+        for demand, free in zip(self.demand[server].tolist(), self._free, strict=True):
+            if demand > 0:  # what a server does not need may be short
+                fit &= demand <= free
         group = self._rules.group[server]
         fit &= self._members[group] < self._limit[group]
+        if self._unjudged[server]:
+            fit &= self._judged(server)
         fit[self.placement[server]] = False
         return fit
 
@@ -106,10 +112,12 @@ class WhatIf:
         fit: Bools = self.leavers & (self.placement != host)
         if self.bounds.memory_mb < np.inf:
             fit &= self.demand[:, MEMORY] <= self.bounds.memory_mb - self._copied
-        for demand, free in zip(self._demand, self._free[:, host], strict=True):
-            fit &= demand <= free
+        for demand, free in zip(self._demand, self._free[:, host].tolist(), strict=True):
+            fit &= demand <= max(free, 0.0)
         fit &= self._rules.allowed[self._rules.kind, host]
         fit &= (self._members[:, host] < self._limit)[self._rules.group]
+        if self._arrived[host]:
+            fit &= ~self._unjudged
         return fit
 
     def move(self, server: int, destination: int) -> None:
@@ -117,6 +125,7 @@ class WhatIf:
         source = int(self.placement[server])
         self._shift(server, source, destination)
         self._copied += self.demand[server, MEMORY]
+        self._arrived[destination] += self._unjudged[server]
         self.leavers[server] = False
         self.moves.append(Move(server, source, destination))
 
@@ -126,6 +135,7 @@ class WhatIf:
             server, source, destination = self.moves.pop()
             self._shift(server, destination, source)
             self._copied -= self.demand[server, MEMORY]
+            self._arrived[destination] -= self._unjudged[server]
             self.leavers[server] = True
 
     def keep(self, servers: Bools | Ints | Sequence[int], reason: str) -> None:
@@ -164,11 +174,16 @@ class WhatIf:
         fit = self.takers.copy()
         fit[self.placement[server]] = False
         group = self._rules.group[server]
+        fits = self._rules.fits[self._rules.size[server]]
         for rule, reason in (
             (fit, undone.NO_HOST),
-            (self._rules.allowed[self._rules.kind[server]], undone.PLACE),
+            (self._rules.allowed[self._rules.kind[server]] | ~fits, undone.PLACE),
             (self._members[group] < self._limit[group], undone.GROUP),
-            ((self.demand[server][:, None] <= self._free).all(axis=0), undone.ROOM),
+            (
+                fits & (self.demand[server][:, None] <= np.maximum(self._free, 0)).all(axis=0),
+                undone.ROOM,
+            ),
+            (self._judged(server), undone.UNJUDGED),
         ):
             fit = fit & rule
             if not fit.any():
@@ -208,6 +223,15 @@ class WhatIf:
     def _is_within_bounds(self, server: int) -> bool:
         memory = self._copied + self.demand[server, MEMORY]
         return bool(self.actions_left() >= 1 and memory <= self.bounds.memory_mb)
+
+    def _judged(self, server: int) -> Bools:
+        """bool [H]: hosts of which is known, as far as that can be, whether they take *server*.
+
+        Of one that only nova can judge placement is asked later, with things as they are now:
+        that holds for the first such server that comes to a host.
+        """
+        judged: Bools = (self._arrived == 0) | ~self._unjudged[server]
+        return judged
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]

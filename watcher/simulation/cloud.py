@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from oslo_utils import timeutils
 
 from watcher.cloud import Cloud
-from watcher.cloud.compute import Flavor, Host, Migration, Server, ServerGroup
+from watcher.cloud.compute import RESOURCES, Flavor, Host, Migration, Server, ServerGroup
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 from watcher.simulation import room
 from watcher.simulation.baremetal import SimulatedBaremetal
@@ -44,8 +44,8 @@ class _Migration:
     state_before: str
     """The server's, to which a cold migration returns when it is confirmed."""
     claim: list[int]
-    """vCPUs, MB and GB that it takes of its other host: of the destination while it is
-    under way, of the source until it is confirmed."""
+    """In the order of ``RESOURCES``, what it takes of its other host: of the destination while
+    it is under way, of the source until it is confirmed."""
     flavor: str = ""
     """Of a resize: the id of the new one."""
 
@@ -70,6 +70,8 @@ class _Switch:
 
 
 W = TypeVar("W", _Migration, _Switch)
+
+_NOTHING = [0] * len(RESOURCES)
 
 
 def example_file() -> str:
@@ -96,6 +98,7 @@ class SimulatedCloud:
         self._hosts = {host.hostname: host for host in scenario.hosts}
         self._servers = {server.uuid: server for server in scenario.servers}
         self._deleted: dict[str, Server] = {}
+        self._others = _others(scenario)
         self._migrations: dict[str, _Migration] = {}
         self._unconfirmed: dict[str, _Migration] = {}
         self._ended = EndedMigrations()
@@ -126,8 +129,17 @@ class SimulatedCloud:
     # Compute
 
     def hosts(self) -> Sequence[Host]:
+        """Each with what is used of it, where that is more than its servers use."""
         with self._present():
-            return list(self._hosts.values())
+            if not (self._others or self._migrations or self._unconfirmed):
+                return list(self._hosts.values())
+            taken = self._taken()
+            return [
+                dataclasses.replace(
+                    host, used=dict(zip(RESOURCES, taken[host.hostname], strict=True))
+                )
+                for host in self._hosts.values()
+            ]
 
     def servers(self) -> Sequence[Server]:
         with self._present():
@@ -166,6 +178,10 @@ class SimulatedCloud:
         if server is None:
             raise NotFound(f"Server {uuid} was not found.")
         return server
+
+    def has_candidate(self, server: Server, hostname: str) -> bool:
+        with self._present():
+            return not room.refusal(server, self.host(hostname), self._taken())
 
     def failure(self, uuid: str) -> str | None:
         with self._present():
@@ -339,7 +355,9 @@ class SimulatedCloud:
         names = {field.name for field in dataclasses.fields(kind)} - {"begun"}
         for entry in shown:
             if entry["server"] in self._servers:
-                fields = {name: entry[name] for name in names}
+                fields: dict[str, Any] = {name: entry[name] for name in names}
+                if "claim" in fields:  # one that was saved before there were dedicated CPUs
+                    fields["claim"] = [*fields["claim"], *_NOTHING][: len(_NOTHING)]
                 yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
     # Time
@@ -465,7 +483,7 @@ class SimulatedCloud:
 
     def _taken(self) -> dict[str, list[int]]:
         """What servers, and the claims of migrations on their other host, take of each host."""
-        taken = {hostname: [0, 0, 0] for hostname in self._hosts}
+        taken = {name: list(self._others.get(name, _NOTHING)) for name in self._hosts}
         claims = [
             (server.host, room.size(server)) for server in self._servers.values() if server.host
         ]
@@ -474,3 +492,16 @@ class SimulatedCloud:
         for hostname, claim in claims:
             taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
         return taken
+
+
+def _others(scenario: Scenario) -> dict[str, list[int]]:
+    """Hostname to what is used of a host from the beginning beyond what its servers use."""
+    used = {host.hostname: host.used for host in scenario.hosts if host.used}
+    others = {
+        name: [amounts.get(resource, 0) for resource in RESOURCES] for name, amounts in used.items()
+    }
+    for server in scenario.servers:
+        if server.host in others:
+            pairs = zip(others[server.host], room.size(server), strict=True)
+            others[server.host] = [rest - amount for rest, amount in pairs]
+    return {name: [max(0, each) for each in amounts] for name, amounts in others.items()}

@@ -37,7 +37,7 @@ class SimulatedLoads:
             self._history = LoadHistory(scenario.metrics_average, [*begins, *ends])
         usual = scenario.server_metrics.get("instance_cpu_usage", {})
         self._own_cpu = self._own(
-            "host_cpu_usage", self._cpu_needed(usual, servers()), lambda host: host.vcpus, 0.0
+            "host_cpu_usage", self._cpu_needed(usual, servers()), lambda host: host.cpus, 0.0
         )
         self._own_ram = self._own(
             "host_ram_usage",
@@ -148,7 +148,7 @@ class SimulatedLoads:
         needed = self._cpu_needed(self.cpu_of_servers(at), servers)
         return {
             host.uuid: min(
-                100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.vcpus
+                100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.cpus
             )
             for host in self._scenario.hosts
         }

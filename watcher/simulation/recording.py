@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud import Cloud
-from watcher.cloud.compute import Host
+from watcher.cloud.compute import Host, Units
 from watcher.cloud.metrics import Metrics
+from watcher.cloud.needs import NOTHING
 from watcher.common.errors import NotConfigured
 from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
@@ -123,8 +124,20 @@ def _machine(host: Host, power: Mapping[str, str]) -> dict[str, str]:
 def _fields(value: Any) -> dict[str, Any]:
     """The fields of a dataclass, as JSON can hold them; those that are empty are left out."""
     fields = dataclasses.asdict(value)
-    return {name: _plain(each) for name, each in fields.items() if each not in (None, "", (), {})}
+    if fields.get("needs") == dataclasses.asdict(NOTHING):
+        del fields["needs"]
+    return {
+        name: _plain(each)
+        for name, each in fields.items()
+        if each not in (None, "", (), {}, frozenset())
+    }
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime.datetime) else value
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, Units):
+        return value._asdict()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return sorted(value) if isinstance(value, frozenset) else value

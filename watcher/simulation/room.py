@@ -6,12 +6,12 @@ from typing import Any
 
 from watcher.cloud.compute import Flavor, Host, Server
 
-_RESOURCES = ("vCPUs", "MB of memory", "GB of disk")
+_NAMES = ("vCPUs", "MB of memory", "GB of disk", "dedicated CPUs")
 
 
 def size(server: Server) -> list[int]:
-    """vCPUs, MB and GB."""
-    return [server.vcpus, server.memory_mb, server.disk_gb]
+    """In the order of ``RESOURCES``, as all amounts here."""
+    return list(server.amounts)
 
 
 def sized(flavor: Flavor) -> dict[str, Any]:
@@ -24,22 +24,25 @@ def sized(flavor: Flavor) -> dict[str, Any]:
     }
 
 
-def left(host: Host, taken: Mapping[str, list[int]]) -> tuple[float, float, float]:
-    """vCPUs, MB and GB; *taken* is the same by hostname."""
-    vcpus, memory_mb, disk_gb = taken[host.hostname]
-    return (
-        (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio - vcpus,
-        (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio - memory_mb,
-        (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio - disk_gb,
-    )
+def left(host: Host, taken: Mapping[str, list[int]]) -> list[float]:
+    """*taken* is by hostname."""
+    pairs = zip(host.inventories, taken[host.hostname], strict=True)
+    return [inventory.capacity - amount for inventory, amount in pairs]
 
 
 def refusal(server: Server, host: Host, taken: Mapping[str, list[int]]) -> str | None:
     """Why *host* cannot take *server*; None if it can."""
     if not host.available:
         return f"Host {host.hostname} is {host.status} and {host.state}; it takes no servers."
-    for name, amount, room in zip(_RESOURCES, size(server), left(host, taken), strict=True):
-        if amount > room:
+    lacking = (server.needs.required - host.traits) | (server.needs.forbidden & host.traits)
+    if lacking:
+        names = ", ".join(sorted(lacking))
+        return f"Server {server.uuid} and host {host.hostname} do not agree on traits: {names}."
+    rooms = zip(_NAMES, size(server), host.inventories, left(host, taken), strict=True)
+    for name, amount, inventory, room in rooms:
+        if not inventory.allows(amount):
+            return f"Host {host.hostname} gives no server {amount} {name}, as {server.uuid} needs."
+        if amount and amount > room:
             return (
                 f"Server {server.uuid} needs {amount} {name}, "
                 f"but host {host.hostname} has {room:g} left."

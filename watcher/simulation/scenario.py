@@ -12,7 +12,8 @@
       - {name: hot, metric: host_cpu_usage, threshold: 80, audit: react}
 
 Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances``)
-list them one by one with the fields of ``cloud.compute``, and ``metrics`` has
+list them one by one with the fields of ``cloud.compute`` (what servers need beside
+amounts is in their ``extra_specs`` and ``image_properties``), and ``metrics`` has
 ``host`` and ``instance``, each ``{uuid: {metric: value}}``.  A server's ``host`` is a
 hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics,
 ``migration_seconds`` and ``migration_fails`` say how its migrations and resizes go;
@@ -33,7 +34,16 @@ from typing import Any
 
 import yaml
 
-from watcher.cloud.compute import Aggregate, Flavor, Host, Server, ServerGroup
+from watcher.cloud.compute import (
+    RESOURCES,
+    Aggregate,
+    Flavor,
+    Host,
+    Server,
+    ServerGroup,
+    Units,
+)
+from watcher.cloud.needs import Needs
 from watcher.common.errors import Invalid
 from watcher.simulation import baremetal as simulated_baremetal
 from watcher.simulation import generator
@@ -205,8 +215,20 @@ def _host(entry: Mapping[str, Any]) -> Host:
         if key not in simulated_baremetal.KEYS
     }
     fields.setdefault("uuid", uuid_of(fields.get("hostname", "")))
+    units = fields.get("units", {})
+    refuse_unknown("hosts: units", units, set(RESOURCES))
+    fields["units"] = {name: _units(each) for name, each in units.items()}
+    refuse_unknown("hosts: used", fields.get("used", {}), set(RESOURCES))
+    fields["traits"] = frozenset(fields.get("traits", ()))
     fields["aggregates"] = [_aggregate(each) for each in fields.get("aggregates", ())]
     return made(Host, "hosts", fields)
+
+
+def _units(entry: Any) -> Units:
+    try:
+        return Units(**entry)
+    except TypeError as error:
+        raise Invalid(f"hosts: units {entry} must have least, most or step.") from error
 
 
 def _aggregate(entry: Any) -> Aggregate:
@@ -228,7 +250,21 @@ def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Val
         if key in fields:
             metrics.setdefault(metric, {})[fields["uuid"]] = fields.pop(key)
     fields["created"] = moment(fields.get("created"))
-    return made(Server, "servers", fields)
+    properties, needs = fields.pop("image_properties", {}), fields.pop("needs", None)
+    server = made(Server, "servers", fields)
+    if needs is None:
+        known = Needs.of(server.vcpus, server.extra_specs, properties)
+    else:
+        known = made(Needs, "servers: needs", {key: _fixed(needs[key]) for key in needs})
+    return dataclasses.replace(server, needs=known)
+
+
+def _fixed(value: Any) -> Any:
+    """The lists of what a server needs, as they are compared."""
+    if not isinstance(value, list):
+        return value
+    pairs = value and isinstance(value[0], list)
+    return tuple(map(tuple, value)) if pairs else frozenset(value)
 
 
 def _average(entry: Any) -> Average | None:

@@ -13,9 +13,8 @@ from oslo_log import log
 from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, Server, ServerGroup
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.placement import Inventories, Placement
+from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
 from watcher.cloud.openstack.service import Json, Service
-from watcher.cloud.openstack.versions import nova_version
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
 
 LOG = log.getLogger(__name__)
@@ -28,10 +27,11 @@ _DOWN_CELLS = "2.69"
 _DETAILS = "2.84"
 """From here on nova tells why what it did with a server failed."""
 _PINNED_ZONE = "2.96"
+_IMAGES = "2.98"
+"""From here on servers show the properties of their images."""
 # Later ones ask each host for its uptime.
 _HYPERVISORS = "2.53"
 _SERVICES = {"binary": "nova-compute"}
-_NEEDED = ("VCPU", "MEMORY_MB")
 
 _understood = understood("nova")
 
@@ -42,8 +42,7 @@ class Nova:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._nova = Service(conf, "nova")
         self._placement = Placement(conf)
-        self._extended: bool = conf.compute_model.enable_extended_attributes
-        self._pinned = self._extended and nova_version(conf) >= (2, 96)
+        self._stay_in_zone: bool = conf.compute_model.stay_in_zone
         self._hypervisors: Mapping[str, str] = {}
         """Hostname to uuid, as of the last list."""
 
@@ -59,10 +58,10 @@ class Nova:
         hypervisors = self._list_hypervisors()
         zones = self._zones()
         aggregates = self._aggregates()
-        inventories = self._placement.inventories([row["id"] for row in hypervisors])
+        providers = self._placement.providers([row["id"] for row in hypervisors])
         complete = []
         for row in hypervisors:
-            missing = [name for name in _NEEDED if name not in inventories.get(row["id"], {})]
+            missing = providers.get(row["id"], UNKNOWN).missing
             if missing:
                 LOG.warning(
                     "Host %s is left out: placement has no inventory of its %s.",
@@ -72,7 +71,7 @@ class Nova:
             else:
                 complete.append(row)
         return nova_json.read(
-            complete, lambda row: _host(row, inventories[row["id"]], zones, aggregates)
+            complete, lambda row: _host(row, providers[row["id"]], zones, aggregates)
         )
 
     def servers(self) -> Sequence[Server]:
@@ -116,13 +115,11 @@ class Nova:
     @_understood
     def host(self, hostname: str) -> Host:
         hypervisor = self._hypervisor(hostname)
-        inventories = self._placement.of(hypervisor["id"])
-        if any(name not in inventories for name in _NEEDED):
+        provider = self._placement.of(hypervisor["id"])
+        if provider.missing:
             raise CloudUnavailable(f"Placement has no inventory of host {hostname}.")
         zones, aggregates = self._zones(host=hostname), self._aggregates()
-        return nova_json.read([hypervisor], lambda row: _host(row, inventories, zones, aggregates))[
-            0
-        ]
+        return nova_json.read([hypervisor], lambda row: _host(row, provider, zones, aggregates))[0]
 
     @_understood
     def server(self, uuid: str) -> Server:
@@ -139,6 +136,11 @@ class Nova:
         if not rows:
             raise NotFound(f"Flavor {ident} was not found.")
         return nova_json.read(rows, nova_json.flavor)[0]
+
+    @_understood
+    def has_candidate(self, server: Server, hostname: str) -> bool:
+        uuid = self._hypervisors.get(hostname) or self._hypervisor(hostname)["id"]
+        return self._placement.has_candidate(server, uuid)
 
     def failure(self, uuid: str) -> str | None:
         version = _DETAILS if self._nova.supports(_DETAILS) else _MINIMUM
@@ -208,7 +210,9 @@ class Nova:
 
     def _read_servers(self, rows: Iterable[Json]) -> list[Server]:
         """A page at a time: the JSON of all takes many times the memory of the servers."""
-        return nova_json.read(map(_shown, rows), lambda row: nova_json.server(row, self._extended))
+        return nova_json.read(
+            map(_shown, rows), lambda row: nova_json.server(row, self._stay_in_zone)
+        )
 
     def _migration(self, row: Json, since: datetime.datetime) -> Migration:
         migration = nova_json.migration(row)
@@ -226,9 +230,8 @@ class Nova:
         return nova_json.launched(answer["server"])
 
     def _server_version(self) -> str:
-        if self._pinned:
-            return _PINNED_ZONE
-        return _DOWN_CELLS if self._nova.supports(_DOWN_CELLS) else _MINIMUM
+        versions = (_IMAGES, _PINNED_ZONE, _DOWN_CELLS)
+        return next(filter(self._nova.supports, versions), _MINIMUM)
 
     def _list_hypervisors(self) -> list[Json]:
         rows = self._nova.rows("/os-hypervisors/detail", "hypervisors", _HYPERVISORS)
@@ -310,11 +313,11 @@ def _path(collection: str, ident: str) -> str:
 
 def _host(
     row: Json,
-    inventories: Inventories,
+    provider: Provider,
     zones: Mapping[str, str],
     aggregates: Mapping[str, Sequence[Aggregate]],
 ) -> Host:
     hostname = row["service"]["host"]
     return nova_json.host(
-        row, inventories, zones.get(hostname, ""), tuple(aggregates.get(hostname, ()))
+        row, provider, zones.get(hostname, ""), tuple(aggregates.get(hostname, ()))
     )

@@ -7,14 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sys import intern
 from typing import TypeVar
 
-from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, Server, ServerGroup
+from watcher.cloud.compute import (
+    Aggregate,
+    Flavor,
+    Host,
+    Migration,
+    Server,
+    ServerGroup,
+    Units,
+)
+from watcher.cloud.needs import Needs
 from watcher.cloud.openstack.errors import one_line, understood
-from watcher.cloud.openstack.placement import Inventories
+from watcher.cloud.openstack.placement import Provider
 from watcher.cloud.openstack.service import Json
 
 T = TypeVar("T")
 
 _NO_SPECS: Mapping[str, str] = {}
+_SPECS: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+_CLASSES = {"vcpus": "VCPU", "memory_mb": "MEMORY_MB", "disk_gb": "DISK_GB", "pcpus": "PCPU"}
+_NONE: Json = {"total": 0, "reserved": 0, "allocation_ratio": 1.0}
 
 _ARRIVED = {"completed", "done", "finished", "confirming", "confirmed"}
 """In these states of a migration the server is where it was to go; ``done`` is an evacuation's,
@@ -31,16 +43,20 @@ def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
     return made
 
 
-def server(row: Json, extended: bool) -> Server:
-    """*extended* are the flavor's extra specs and the pinned availability zone."""
+def server(row: Json, stay_in_zone: bool) -> Server:
+    """Where nova does not show whether it is pinned to its zone, it is bound to that if servers
+    are to *stay_in_zone*."""
     flavor = row["flavor"]
+    image = row["image"] or {}
+    bound = stay_in_zone and "pinned_availability_zone" not in row
+    specs = _shared(flavor.get("extra_specs") or {})
     return Server(
         uuid=row["id"],
         name=row["name"],
         host=intern(row["OS-EXT-SRV-ATTR:host"] or ""),
         vcpus=flavor["vcpus"],
         memory_mb=flavor["ram"],
-        disk_gb=_disk_gb(flavor, root=bool(row["image"])),
+        disk_gb=_disk_gb(flavor, root=bool(image)),
         state=intern(row["OS-EXT-STS:vm_state"]),
         task_state=row["OS-EXT-STS:task_state"],
         project_id=intern(row["tenant_id"]),
@@ -48,9 +64,16 @@ def server(row: Json, extended: bool) -> Server:
         created=_time(row["created"]),
         locked=row["locked"],
         flavor=intern(flavor["original_name"]),
-        extra_specs=flavor.get("extra_specs", _NO_SPECS) if extended else _NO_SPECS,
-        pinned_az=(row.get("pinned_availability_zone") or "") if extended else "",
+        extra_specs=specs,
+        pinned_az=intern(row.get("pinned_availability_zone") or ""),
+        zone=intern(row["OS-EXT-AZ:availability_zone"] or "") if bound else "",
+        needs=Needs.of(flavor["vcpus"], specs, image.get("properties")),
     )
+
+
+def _shared(specs: Json) -> Mapping[str, str]:
+    """One object for all servers of a flavor: it may be large."""
+    return _SPECS.setdefault(tuple(sorted(specs.items())), specs) if specs else _NO_SPECS
 
 
 def failed_action(row: Json) -> str | None:
@@ -124,20 +147,18 @@ def server_group(row: Json) -> ServerGroup:
 
 def host(
     hypervisor: Json,
-    inventories: Inventories,
+    provider: Provider,
     zone: str,
     aggregates: Sequence[Aggregate],
 ) -> Host:
-    """A host with what placement holds for it, VCPU and MEMORY_MB at least.
+    """A host with what placement holds for it: MEMORY_MB, and VCPU or PCPU, at least.
 
     Without DISK_GB there (the disk is shared, say) it is what the hypervisor shows.
     """
-    vcpu, memory = inventories["VCPU"], inventories["MEMORY_MB"]
-    disk = inventories.get("DISK_GB") or {
-        "total": hypervisor["local_gb"],
-        "reserved": 0,
-        "allocation_ratio": 1.0,
-    }
+    inventories = provider.inventories
+    vcpu, memory = inventories.get("VCPU", _NONE), inventories["MEMORY_MB"]
+    pcpu = inventories.get("PCPU", _NONE)
+    disk = inventories.get("DISK_GB") or _NONE | {"total": hypervisor["local_gb"]}
     return Host(
         uuid=hypervisor["id"],
         hostname=intern(hypervisor["service"]["host"]),
@@ -155,6 +176,21 @@ def host(
         disabled_reason=hypervisor["service"]["disabled_reason"],
         zone=zone,
         aggregates=aggregates,
+        pcpus=pcpu["total"],
+        pcpus_reserved=pcpu["reserved"],
+        units={
+            name: _units(inventories[each])
+            for name, each in _CLASSES.items()
+            if each in inventories
+        },
+        used={name: provider.usages.get(each, 0) for name, each in _CLASSES.items()},
+        traits=provider.traits,
+    )
+
+
+def _units(inventory: Json) -> Units:
+    return Units(
+        inventory.get("min_unit", 1), inventory.get("max_unit"), inventory.get("step_size", 1)
     )
 
 

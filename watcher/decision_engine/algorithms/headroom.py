@@ -72,7 +72,7 @@ class Headroom:
             for host in (model.asleep & occupied).nonzero()[0].tolist()
         }
         spare = [*closable, *sleepers]
-        free = model.capacity - model.used(placement)
+        free = model.free(placement)
         chosen, full = self._for_boots(free, service, spare)
         kept = {host: chosen[host] for host in spare if host in chosen}
         short = self._reserve - int((service & ~occupied).sum()) - len(kept)

@@ -103,7 +103,7 @@ class Cluster:
         """Whether no reading is needed to know how things are.
 
         No notification tells the inventory of a new host, or the zone that a new server
-        is pinned to.
+        is pinned to and what its image needs.
         """
         new = {uuid for uuid, (_, server) in self._told_servers.items() if server}
         known = self._hosts.keys() | self._elsewhere
@@ -165,7 +165,10 @@ class Cluster:
             return read
         if told[1] is None or read is None:
             return told[1]
-        return dataclasses.replace(told[1], pinned_az=read.pinned_az)
+        now = dataclasses.replace(told[1], pinned_az=read.pinned_az, zone=read.zone)
+        if now.flavor == read.flavor:  # and the image, too, is the one that was read
+            now = dataclasses.replace(now, needs=read.needs)
+        return now
 
     def _present_hosts(self) -> list[Host]:
         hosts = dict(self._hosts)

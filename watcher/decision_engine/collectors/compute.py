@@ -78,11 +78,10 @@ class ComputeCollector:
         return self._flights.board()
 
     def hear(self, notification: CloudNotification) -> None:
-        extended = self._conf.compute_model.enable_extended_attributes
         # Were nova's clock ahead of ours, it would lie above readings that are younger.
         heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
         with self._lock:
-            nova.tell(self._cluster, heard, extended)
+            nova.tell(self._cluster, heard)
 
     def _model(self) -> ComputeModel:
         with self._lock:

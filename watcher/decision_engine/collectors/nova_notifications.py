@@ -9,6 +9,7 @@ from typing import Any
 from oslo_utils import timeutils
 
 from watcher.cloud.compute import Server
+from watcher.cloud.needs import Needs
 from watcher.decision_engine.collectors.cluster import GONE, Cluster
 from watcher.rpc.listener import CloudNotification
 
@@ -54,11 +55,10 @@ _SILENCE = datetime.timedelta(seconds=60)
 """nova's ``service_down_time``: a service that was not seen for longer is down."""
 
 
-def tell(cluster: Cluster, notification: CloudNotification, extended: bool) -> None:
+def tell(cluster: Cluster, notification: CloudNotification) -> None:
     """Let *cluster* know what nova says; others' notifications it need not know.
 
-    *extended* is whether readings bring the extra specs of flavors.  LookupError,
-    TypeError, ValueError or AttributeError if that is not as nova says it.
+    LookupError, TypeError, ValueError or AttributeError if that is not as nova says it.
     """
     event = notification.event_type
     if not notification.publisher_id.startswith(_PUBLISHER):
@@ -66,7 +66,7 @@ def tell(cluster: Cluster, notification: CloudNotification, extended: bool) -> N
     if event in _SERVER_EVENTS:
         data = _data(notification.payload)
         gone = data["state"] in GONE or event.endswith("delete.end")
-        known = None if gone else server(data, extended)
+        known = None if gone else server(data)
         cluster.tell_server(notification.sent, data["uuid"], known)
     elif event.startswith("service."):
         data = _data(notification.payload)
@@ -76,9 +76,11 @@ def tell(cluster: Cluster, notification: CloudNotification, extended: bool) -> N
             cluster.tell_host(notification.sent, data["host"], changes)
 
 
-def server(data: Mapping[str, Any], extended: bool) -> Server:
-    """The server of the data of an InstancePayload, apart from the zone it is pinned to."""
+def server(data: Mapping[str, Any]) -> Server:
+    """The server of the data of an InstancePayload, apart from its zone and from what its image
+    needs."""
     flavor = _data(data["flavor"])
+    extra_specs = flavor.get("extra_specs") or {}
     disk = flavor["root_gb"] if data["image_uuid"] else 0  # a volume is not on the host's disk
     return Server(
         uuid=data["uuid"],
@@ -94,7 +96,8 @@ def server(data: Mapping[str, Any], extended: bool) -> Server:
         created=_time(data["created_at"]),
         locked=data.get("locked", False),
         flavor=flavor["name"],
-        extra_specs=(flavor.get("extra_specs") or {}) if extended else {},
+        extra_specs=extra_specs,
+        needs=Needs.of(flavor["vcpus"], extra_specs),
     )
 
 

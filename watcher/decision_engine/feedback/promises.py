@@ -196,7 +196,7 @@ def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
     """What a server that uses so much, in the unit of its metric, takes of a host, in percent."""
     if memory:
         return 100 * use / (host.memory_mb or 1)
-    return use * server.vcpus / (host.vcpus or 1)
+    return use * server.vcpus / (host.cpus or 1)
 
 
 def by_themselves(

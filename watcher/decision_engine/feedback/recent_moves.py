@@ -39,7 +39,7 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "host_cpu_usage": Part(
-        "instance_cpu_usage", lambda value, server, host: value * server.vcpus / host.vcpus
+        "instance_cpu_usage", lambda value, server, host: value * server.vcpus / host.cpus
     ),
     "host_ram_usage": Part("instance_ram_usage", lambda value, server, host: value * 1024),
 }

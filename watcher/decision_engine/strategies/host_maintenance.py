@@ -69,7 +69,7 @@ class HostMaintenance(Strategy):
             backup = _host(model, parameters, "backup_node")
         if host == backup:
             raise Invalid("backup_node: it must be another host than maintenance_node.")
-        what_if, solution = WhatIf(model), SolutionBuilder()
+        what_if, solution = WhatIf(model.free_to_leave_zones()), SolutionBuilder()
         steps = _steps(what_if, host, backup, parameters)
         _propose_states(solution, model, host, steps)
         for step in steps:

@@ -99,7 +99,7 @@ class _Pools(NamedTuple):
     """Machines by what they are for now."""
 
     used: list[_Machine]
-    """With servers."""
+    """With servers, or with room that is held for some."""
     free: list[_Machine]
     """On, for the scheduler to use."""
     closed: list[_Machine]
@@ -118,7 +118,10 @@ class _Step(NamedTuple):
 
 def _pools(compute: ComputeModel, baremetal: BaremetalModel) -> _Pools:
     hosts = hosts_of(baremetal.nodes, compute.hosts)
-    occupied = {compute.hosts[index].uuid for index in set(compute.placement.tolist())}
+    # A server that is under way to a host, or may go back to it, is on another one still.
+    occupied = {compute.hosts[index].uuid for index in compute.placement.tolist()}
+    others = compute.others.sum(axis=1).tolist()
+    occupied |= {host.uuid for host, held in zip(compute.hosts, others, strict=True) if held}
     pools = _Pools([], [], [], [])
     for node in baremetal.nodes:
         host = hosts.get(node.uuid)

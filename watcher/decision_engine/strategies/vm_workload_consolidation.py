@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from watcher.model.types import Floats
     from watcher.model.whatif import WhatIf
 
-CPU = 3
+CPU = 4
 """The column of the use of vCPUs in a what-if, beside what flavors ask for."""
 FULLY_BUSY = 100.0
 TOO_BUSY = "Hosts use more CPU than they have, and no other host has room"
@@ -104,7 +104,7 @@ def _kept_free(inputs: Inputs, model: ComputeModel) -> Floats:
     """float [H]: vCPUs of each host that the plan does not fill."""
     import numpy as np
 
-    vcpus = np.array([host.vcpus for host in model.hosts], dtype=np.float64)
+    vcpus = np.array([host.cpus for host in model.hosts], dtype=np.float64)
     kept_free: Floats = (1 - inputs.parameters["target_utilization"]) * vcpus
     return kept_free
 
@@ -144,7 +144,7 @@ def _propose_relief(
             server,
             destination,
             f"{server.host} is at {_percent(source, before[move.source]):.0f} % CPU, this server "
-            f"uses {what_if.demand[move.server, CPU]:.1f} of its {source.vcpus} vCPUs; "
+            f"uses {what_if.demand[move.server, CPU]:.1f} of its {source.cpus} vCPUs; "
             f"{destination.hostname} has room",
         )
 
@@ -165,7 +165,7 @@ def _summarize(
 
 def _percent(host: Host, free: float) -> float:
     """Of its vCPUs, what is used or reserved."""
-    return float(100 * (1 - free / host.vcpus)) if host.vcpus else 0.0
+    return float(100 * (1 - free / host.cpus)) if host.cpus else 0.0
 
 
 def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
@@ -176,10 +176,10 @@ def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
     used = np.zeros((len(model.hosts), 3))
     np.add.at(used, model.placement, use)
     whole = _table(
-        (host.vcpus, host.memory_mb, host.disk_gb * host.disk_ratio) for host in model.hosts
+        (host.cpus, host.memory_mb, host.disk_gb * host.disk_ratio) for host in model.hosts
     )
     reserved = _table(
-        (host.vcpus_reserved, host.memory_mb_reserved, host.disk_gb_reserved)
+        (host.vcpus_reserved + host.pcpus_reserved, host.memory_mb_reserved, host.disk_gb_reserved)
         for host in model.hosts
     )
     # What a host needs for itself is reserved for it, or is what it shows beyond the use
@@ -214,7 +214,7 @@ def _host_use(inputs: Inputs, model: ComputeModel) -> Floats:
     cpu = inputs.host_metric("host_cpu_usage", model.hosts, **_window(inputs))
     memory = inputs.host_metric("host_ram_usage", model.hosts, **_window(inputs))
     return _table(
-        (cpu.get(host.uuid, 0) * host.vcpus / 100, memory.get(host.uuid, 0) / 1024, 0)
+        (cpu.get(host.uuid, 0) * host.cpus / 100, memory.get(host.uuid, 0) / 1024, 0)
         for host in model.hosts
     )
 

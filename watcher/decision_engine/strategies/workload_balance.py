@@ -166,7 +166,7 @@ def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
 
 
 def _size(inputs: Inputs, host: Host) -> int:
-    return host.vcpus if inputs.parameters["metrics"] == CPU else host.memory_mb
+    return host.cpus if inputs.parameters["metrics"] == CPU else host.memory_mb
 
 
 def _figures(loads: Loads) -> dict[str, float]:

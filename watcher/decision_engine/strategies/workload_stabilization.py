@@ -205,7 +205,7 @@ def _promise(
 
 def _size(metric: str, host: Host) -> int:
     """What a load of 1 is on *host*: its vCPUs, or its memory in MiB."""
-    return host.vcpus if metric == CPU else host.memory_mb
+    return host.cpus if metric == CPU else host.memory_mb
 
 
 def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float | None]:
@@ -221,7 +221,7 @@ def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float 
     )
     # Measured are per cent of the vCPUs, or KiB.
     return [
-        _times(measured.get(host.uuid), host.vcpus / 100 if metric == CPU else 1 / 1024)
+        _times(measured.get(host.uuid), host.cpus / 100 if metric == CPU else 1 / 1024)
         for host in hosts
     ]
 

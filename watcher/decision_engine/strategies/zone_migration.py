@@ -111,7 +111,7 @@ class ZoneMigration(Strategy):
         parameters, model = inputs.parameters, inputs.compute_model()
         solution = SolutionBuilder()
         quota = Quota(parameters["parallel_total"])
-        servers = _Servers(WhatIf(model), parameters, quota, solution)
+        servers = _Servers(WhatIf(model.free_to_leave_zones()), parameters, quota, solution)
         volumes = Volumes(
             inputs.storage_model() if parameters.get("storage_pools") else None,
             model,

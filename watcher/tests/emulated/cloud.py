@@ -18,7 +18,8 @@ class EmulatedCloud(fixtures.Fixture):
 
     def __init__(self) -> None:
         super().__init__()
-        self.nova, self.placement, self.keystone = Nova(), Placement(), keystone.Keystone()
+        self.placement, self.keystone = Placement(), keystone.Keystone()
+        self.nova = Nova(placement=self.placement)
         self.server = EmulatedServer(
             DispatcherMiddleware(
                 self.keystone, {"/compute": self.nova, "/placement": self.placement}

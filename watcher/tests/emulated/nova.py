@@ -12,8 +12,17 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
-from watcher.tests.emulated.nova_rows import BESIDES, Row, embedded, migration, moment
+from watcher.tests.emulated.nova_rows import (
+    BESIDES,
+    Row,
+    asked_of_placement,
+    embedded,
+    migration,
+    moment,
+    shown,
+)
 from watcher.tests.emulated.nova_urls import URLS
+from watcher.tests.emulated.placement import Placement
 
 _STATUS = {
     "active": "ACTIVE",
@@ -40,8 +49,14 @@ class Nova:
     look at it, and is over at the look after, unless ``hold`` has its uuid.
     """
 
-    def __init__(self, page: int = 1000, newest: str = "2.100") -> None:
+    def __init__(
+        self, page: int = 1000, newest: str = "2.100", placement: Placement | None = None
+    ) -> None:
+        """With a *placement*, servers get no host that it refuses."""
         self.page, self.newest = page, newest
+        self.placement = placement or Placement()
+        self.refused: list[str] = []
+        """Why servers did not get the hosts that were asked for."""
         self.lock = threading.RLock()
         self.hypervisors: dict[str, Row] = {}
         self.compute_services: dict[str, Row] = {}
@@ -53,6 +68,10 @@ class Nova:
         self.hold: set[str] = set()
         self.tasks: dict[str, Row] = {}
         """Server uuid to what it will be once its task is over, with ``looks`` left."""
+        self.holds: dict[str, str] = {}
+        """Server uuid to the host that it can go back to."""
+        self.uuids: dict[str, str] = {}
+        """Name of a host to the uuid of its hypervisor."""
         self.running: dict[str, Row] = {}
         """Server uuid to its live migration."""
         self.migrations: list[Row] = []
@@ -62,7 +81,7 @@ class Nova:
         """Server uuid to why what it does comes to nothing."""
         self.log: dict[str, list[Row]] = {}
         """Server uuid to its instance actions, the newest first."""
-        self._rendered: dict[str, bytes] = {}
+        self._rendered: dict[tuple[str, tuple[int, ...]], bytes] = {}
 
     # State
 
@@ -80,6 +99,7 @@ class Nova:
             **more,
         }
         self.hypervisors[row["id"]] = row
+        self.uuids[name] = row["id"]
         self.compute_services[service["id"]] = service | {
             "binary": "nova-compute",
             "zone": zone,
@@ -129,9 +149,24 @@ class Nova:
         with self.lock:
             row = self.all[ident]
             row.update(changes)
+            if "OS-EXT-STS:vm_state" in changes and row["OS-EXT-STS:vm_state"] != "resized":
+                self.holds.pop(ident, None)
             row["status"] = _STATUS.get(row["OS-EXT-STS:vm_state"], "BUILD")
             row["updated"] = _now()
-            self._rendered.pop(ident, None)
+            for version in _SHOWN:
+                self._rendered.pop((ident, version), None)
+            self._claim(ident)
+
+    def _claim(self, ident: str) -> None:
+        """Let placement know what a server has: of its host, and of one that it can go to or
+        back to."""
+        row, task = self.all[ident], self.tasks.get(ident)
+        names = {row.get("OS-EXT-SRV-ATTR:host"), (task or {}).get("holds"), self.holds.get(ident)}
+        if row["OS-EXT-STS:vm_state"] == "deleted":
+            names = set()
+        uuids = {self.uuids[name] for name in names if name in self.uuids}
+        amounts, _, extra = asked_of_placement(row)
+        self.placement.allocate(ident, {uuid: amounts | extra for uuid in uuids})
 
     def delete(self, ident: str) -> None:
         self.touch(ident, **{"OS-EXT-STS:vm_state": "deleted"})
@@ -212,7 +247,7 @@ class Nova:
             task["looks"] -= 1
             if task["looks"] < 0:
                 self.finish(ident)
-        return answer({"server": row})
+        return answer({"server": shown(row, _asked(request))})
 
     def finish(self, ident: str) -> None:
         """End a server's task."""
@@ -224,6 +259,8 @@ class Nova:
             self._mark(ident, "error")
             event = {"event": "conductor", "result": "Error", "details": self.fails[ident]}
             self.log[ident][0] |= {"message": "Error", "events": [event]}
+        if task["holds"] and task["after"].get("OS-EXT-STS:vm_state") == "resized":
+            self.holds[ident] = self.all[ident]["OS-EXT-SRV-ATTR:host"]
         self.touch(ident, **{"OS-EXT-STS:task_state": None} | task["after"])
 
     def _mark(self, ident: str, status: str | None) -> None:
@@ -319,32 +356,52 @@ class Nova:
         here = self.all[ident]["OS-EXT-SRV-ATTR:host"]
         names = [row["service"]["host"] for row in self.hypervisors.values()]
         if host is None:
-            host = next(name for name in names if name != here)
+            host = next((name for name in names if not self._refusal(ident, name)), here)
         if host not in names:
             raise Refusal(400, f"Compute host {host} could not be found.")
-        if host == here:
+        if refusal := self._refusal(ident, host):
+            self.refused.append(f"{self.all[ident]['name']} to {host}: {refusal}")
             raise Refusal(400, "No valid host was found.")
         after = {"OS-EXT-SRV-ATTR:host": host}
         if action == "migrate":
             after |= {"OS-EXT-STS:vm_state": "resized"}
-            self._begin(ident, "resize_migrating", after, "finished")
+            self._begin(ident, "resize_migrating", after, "finished", host)
             self._migrates(ident, "migration", here, host)
         else:
-            self._begin(ident, "migrating", after, "completed")
+            self._begin(ident, "migrating", after, "completed", host)
             self.running[ident] = self._migrates(ident, "live-migration", here, host)
+
+    def _refusal(self, ident: str, host: str) -> str | None:
+        """Why the scheduler does not give a server a host."""
+        row, hypervisor = self.all[ident], self.hypervisors[self.uuids[host]]
+        if host == row["OS-EXT-SRV-ATTR:host"]:
+            return "it is there already"
+        if (hypervisor["state"], hypervisor["status"]) != ("up", "enabled"):
+            return "it takes no servers"
+        zones = {each["host"]: each["zone"] for each in self.compute_services.values()}
+        if row["pinned_availability_zone"] not in (None, zones[host]):
+            return "it is in another zone"
+        return self.placement.refusal(self.uuids[host], *asked_of_placement(row))
 
     def _migrates(self, ident: str, kind: str, source: str, destination: str) -> Row:
         row = migration(len(self.migrations) + 1, ident, kind, source, destination)
         self.migrations.insert(0, row)
         return row
 
-    def _begin(self, ident: str, task_state: str, after: Row, migrated: str | None = None) -> None:
+    def _begin(
+        self,
+        ident: str,
+        task_state: str,
+        after: Row,
+        migrated: str | None = None,
+        destination: str | None = None,
+    ) -> None:
         """*migrated* is the status of its migration once that is over."""
+        self.tasks[ident] = {"looks": 1, "after": after, "migrated": migrated, "holds": destination}
         self.touch(ident, **{"OS-EXT-STS:task_state": task_state})
         name = f"req-{len(self.log.setdefault(ident, []))}"
         begun = {"action": task_state, "request_id": name, "message": None, "events": []}
         self.log[ident].insert(0, begun)
-        self.tasks[ident] = {"looks": 1, "after": after, "migrated": migrated}
 
     # Pages
 
@@ -361,7 +418,10 @@ class Nova:
         links = b"[]"
         if len(chosen) == self.page:
             links = b'[{"rel": "next", "href": "%s"}]' % request.base_url.encode()
-        body = b",".join(self._render(row) if key == "servers" else _dumps(row) for row in chosen)
+        version = max(each for each in _SHOWN if each <= _asked(request))
+        body = b",".join(
+            self._render(row, version) if key == "servers" else _dumps(row) for row in chosen
+        )
         name = key.encode()
         return Response(
             b'{"%s": [%s], "%s_links": %s}' % (name, body, name, links),
@@ -369,11 +429,15 @@ class Nova:
             headers={"x-openstack-request-id": "req-emulated"},
         )
 
-    def _render(self, row: Row) -> bytes:
-        rendered = self._rendered.get(row["id"])
+    def _render(self, row: Row, version: tuple[int, ...]) -> bytes:
+        rendered = self._rendered.get((row["id"], version))
         if rendered is None:
-            rendered = self._rendered[row["id"]] = _dumps(row)
+            rendered = self._rendered[row["id"], version] = _dumps(shown(row, version))
         return rendered
+
+
+_SHOWN = ((2, 1), (2, 96), (2, 98))
+"""From these microversions on servers are shown in another way."""
 
 
 _ALLOWED = {
@@ -385,6 +449,10 @@ _ALLOWED = {
     "os-start": ("stopped",),
     "shelve": ("active", "paused", "stopped", "suspended"),
 }
+
+
+def _asked(request: Request) -> tuple[int, ...]:
+    return _version(request.headers.get("OpenStack-API-Version", "compute 2.1").split()[1])
 
 
 def _marker(row: Row) -> str:

@@ -54,6 +54,7 @@ BESIDES: Row = {
     "OS-DCF:diskConfig": "MANUAL",
     "OS-SRV-USG:launched_at": "2026-01-02T03:04:05.000000",
     "OS-SRV-USG:terminated_at": None,
+    "pinned_availability_zone": None,
 }
 
 
@@ -68,6 +69,41 @@ def embedded(flavor: Row) -> Row:
         "swap": flavor["swap"] or 0,
         "extra_specs": flavor.get("extra_specs", {}),
     }
+
+
+def shown(row: Row, version: tuple[int, ...]) -> Row:
+    """What a microversion shows of a server."""
+    hidden = set() if version >= (2, 96) else {"pinned_availability_zone"}
+    row = {key: value for key, value in row.items() if key not in hidden}
+    if version < (2, 98) and row["image"]:
+        row["image"] = {"id": row["image"]["id"]}
+    return row
+
+
+def asked_of_placement(row: Row) -> tuple[dict[str, int], list[str], dict[str, int]]:
+    """Amounts of the host itself, traits, and amounts of it or of a provider below it."""
+    flavor, image = row["flavor"], row["image"] or {}
+    properties = image.get("properties", {})
+    specs = flavor["extra_specs"]
+    policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")
+    disk = (flavor["disk"] if image else 0) + flavor["ephemeral"] - (-flavor["swap"] // 1024)
+    amounts = {
+        "PCPU" if policy == "dedicated" else "VCPU": flavor["vcpus"],
+        "MEMORY_MB": flavor["ram"],
+        "DISK_GB": disk,
+    }
+    wanted = {**properties, **specs}
+    traits = [
+        ("!" if value == "forbidden" else "") + name.removeprefix("trait:")
+        for name, value in wanted.items()
+        if name.startswith("trait:")
+    ]
+    extra = {
+        name.partition(":")[2]: int(value)
+        for name, value in specs.items()
+        if name.startswith("resources")
+    }
+    return amounts, traits, extra
 
 
 def migration(number: int, server: str, kind: str, source: str, destination: str | None) -> Row:

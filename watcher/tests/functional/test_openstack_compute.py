@@ -8,7 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, ServerGroup
+from watcher.cloud.compute import (
+    RESOURCES,
+    Aggregate,
+    Flavor,
+    Host,
+    Migration,
+    ServerGroup,
+    Units,
+)
 from watcher.cmd import cloud
 from watcher.common.errors import (
     CloudRefused,
@@ -19,6 +27,7 @@ from watcher.common.errors import (
     WatcherError,
 )
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.model.compute import ComputeModel
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.placement import inventory
@@ -69,7 +78,11 @@ class TestHosts(ComputeTestCase):
             disabled_reason=None,
             zone="east",
             aggregates=(Aggregate(7, "ssd", {"disk": "fast"}),),
-        )
+            units={name: Units(1, most) for name, most in (
+                ("vcpus", 8), ("memory_mb", 32768), ("disk_gb", 160)
+            )},
+            used=dict.fromkeys(RESOURCES, 0),
+        )  # fmt: skip
         self.assertEqual([expected], self.compute.hosts())
         self.assertEqual(expected, self.compute.host("one"))
 
@@ -118,12 +131,43 @@ class TestHosts(ComputeTestCase):
         }
         self.assertEqual(fixed, self.calls(self.compute.hosts))
         self.placement.put(uuids[1], {"VCPU": inventory(99), "MEMORY_MB": inventory(9)})
-        changed = f"GET /placement/resource_providers/{uuids[1]}/inventories"
-        self.assertEqual(fixed | {changed: 1}, self.calls(self.compute.hosts))
+        provider = f"GET /placement/resource_providers/{uuids[1]}"
+        changed = dict.fromkeys(
+            (f"{provider}/{each}" for each in ("inventories", "usages", "traits")), 1
+        )
+        self.assertEqual(fixed | changed, self.calls(self.compute.hosts))
         self.assertEqual(99, self.compute.host("two").vcpus)
         self.placement.delete(uuids[0])
         self.assertEqual(fixed, self.calls(self.compute.hosts))
         self.assertEqual(["two", "three"], [host.hostname for host in self.compute.hosts()])
+
+    def test_one_server_gets_what_placement_gives_to_one(self) -> None:
+        uuid = self.nova.add_host("one")
+        units = {"min_unit": 2, "max_unit": 16, "step_size": 2}
+        vcpu = inventory(8, ratio=4.0) | units
+        self.placement.put(uuid, {"VCPU": vcpu, "MEMORY_MB": inventory(1024)})
+        (host,) = self.compute.hosts()
+        self.assertEqual(Units(2, 16, 2), host.units["vcpus"])
+        fit = [amount for amount in range(20) if host.inventories[0].allows(amount)]
+        self.assertEqual([0, 2, 4, 6, 8, 10, 12, 14, 16], fit)
+
+    def test_a_host_of_which_all_cpus_are_dedicated(self) -> None:
+        uuid = self.nova.add_host("one")
+        has = {"PCPU": inventory(8, 2), "MEMORY_MB": inventory(1024)}
+        self.placement.put(uuid, has, {"FAST"})
+        (host,) = self.compute.hosts()
+        self.assertEqual((0, 8, 2, 8), (host.vcpus, host.pcpus, host.pcpus_reserved, host.cpus))
+        self.assertEqual({"FAST"}, host.traits)
+
+    def test_what_others_use_of_a_host(self) -> None:
+        uuid = self.emulated.add_host("one", vcpus=8)
+        flavor = self.nova.add_flavor("small", 2, 2048, 10)
+        self.nova.add_server("a", "one", flavor)
+        self.placement.allocate("a reservation", {uuid: {"VCPU": 5, "MEMORY_MB": 512}})
+        (host,) = self.compute.hosts()
+        self.assertEqual({"vcpus": 7, "memory_mb": 2560, "disk_gb": 10, "pcpus": 0}, host.used)
+        model = ComputeModel.build([host], self.compute.servers())
+        self.assertEqual([[5, 512, 0, 0]], model.others.tolist())
 
     def test_pages(self) -> None:
         self.nova.page = 2
@@ -138,7 +182,7 @@ class TestHosts(ComputeTestCase):
         self.assertEqual("compute1", self.compute.host("compute1").hostname)
         self.assertRaises(NotFound, self.compute.host, "compute")
         asked = self.calls(lambda: self.compute.host("compute1"))
-        self.assertEqual(4, sum(asked.values()), "hypervisor, service, aggregates, inventory")
+        self.assertEqual(6, sum(asked.values()), "hypervisor, service, aggregates, placement's 3")
 
     def test_a_host_that_came_back_with_another_uuid(self) -> None:
         old = self.emulated.add_host("one")
@@ -190,16 +234,33 @@ class TestServers(ComputeTestCase):
         self.add(host=None)
         self.assertEqual("", self.compute.servers()[0].host)
 
-    def test_extended_attributes(self) -> None:
-        self.conf.set_override("enable_extended_attributes", True, group="compute_model")
-        self.conf.set_override("api_version", "2.96", group="nova")
-        self.reconnect()
-        self.flavor["extra_specs"] = {"hw:cpu_policy": "dedicated"}
+    def test_a_pin_is_read_where_nova_shows_it(self) -> None:
         self.add(pinned_availability_zone="east")
         self.add(pinned_availability_zone=None)
         pinned, free = self.compute.servers()
-        self.assertEqual({"hw:cpu_policy": "dedicated"}, pinned.extra_specs)
-        self.assertEqual(("east", ""), (pinned.pinned_az, free.pinned_az))
+        self.assertEqual(("east", "", ""), (pinned.pinned_az, pinned.zone, free.zone))
+        self.assertEqual("", free.pinned_az)
+
+    def test_where_nova_shows_no_pins_servers_stay_in_their_zone(self) -> None:
+        self.nova.newest = "2.95"
+        self.add(**{"OS-EXT-AZ:availability_zone": "east"})
+        (server,) = self.compute.servers()
+        self.assertEqual(("", "east"), (server.pinned_az, server.zone))
+        self.assertEqual(server, self.compute.server(server.uuid))
+        self.conf.set_override("stay_in_zone", False, group="compute_model")
+        self.reconnect()
+        self.assertEqual("", self.compute.servers()[0].zone)
+
+    def test_what_flavors_and_images_need(self) -> None:
+        self.flavor["extra_specs"] = {"hw:cpu_policy": "dedicated", "trait:FAST": "required"}
+        self.add(image={"id": "image", "properties": {"trait:OLD": "forbidden"}})
+        server = self.compute.servers()[0]
+        self.assertEqual({"hw:cpu_policy": "dedicated", "trait:FAST": "required"}, (
+            server.extra_specs
+        ))  # fmt: skip
+        self.assertEqual((0, 2048, 17, 2), server.amounts)
+        self.assertEqual(({"FAST"}, {"OLD"}), (server.needs.required, server.needs.forbidden))
+        self.assertEqual(("hw:cpu_policy",), server.needs.unjudged)
 
     def test_pages(self) -> None:
         self.nova.page = 2
@@ -624,3 +685,29 @@ class TestConnection(ComputeTestCase):
 
     def test_nothing_is_asked_before_the_first_use(self) -> None:
         self.assertEqual([], self.emulated.server.requests)
+
+
+class TestCandidates(ComputeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = self.emulated.add_host("one")
+        self.emulated.add_host("two")
+        self.placement.put("gpu", {"VGPU": inventory(1)}, below=self.host)
+        flavor = self.nova.add_flavor("gpu", 2, 2048, 10)
+        flavor["extra_specs"] = {"resources:VGPU": "1", "trait:FAST": "forbidden"}
+        self.nova.add_server("a", "two", flavor)
+        (self.server,) = self.compute.servers()
+
+    def test_placement_is_asked_for_all_that_a_server_needs(self) -> None:
+        self.assertEqual(("resources:VGPU",), self.server.needs.unjudged)
+        self.assertTrue(self.compute.has_candidate(self.server, "one"))
+        self.assertFalse(self.compute.has_candidate(self.server, "two"), "it has no VGPU")
+        self.placement.allocate("another", {"gpu": {"VGPU": 1}})
+        self.assertFalse(self.compute.has_candidate(self.server, "one"))
+
+    def test_traits(self) -> None:
+        self.placement.traits[self.host] = {"FAST"}
+        self.assertFalse(self.compute.has_candidate(self.server, "one"))
+
+    def test_an_unknown_host(self) -> None:
+        self.assertRaises(NotFound, self.compute.has_candidate, self.server, "three")

@@ -35,7 +35,7 @@ NUMBERS = {
 }
 OTHERS = {
     "collector": {"collector_plugins": ["compute", "storage"]},
-    "compute_model": {"enable_extended_attributes": False},
+    "compute_model": {"enable_extended_attributes": False, "stay_in_zone": True},
     "watcher_decision_engine": {
         "notification_topics": ["nova.versioned_notifications", "openstack.notifications"],
         "metric_map_path": "/etc/watcher/metric_map.yaml",

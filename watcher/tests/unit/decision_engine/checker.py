@@ -7,11 +7,13 @@ strategies use: it looks at hosts, servers and groups alone, as the cloud shows 
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import strategies as st
 
-from watcher.cloud.compute import Aggregate, Host, Server, ServerGroup
+from watcher.cloud.compute import Aggregate, Host, Server, ServerGroup, Units
+from watcher.cloud.needs import NOTHING, Needs
 from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.model.compute import ComputeModel
 from watcher.tests.unit.decision_engine import clusters
@@ -22,6 +24,18 @@ SPECS = [
     {f"{SPEC}disk": "ssd"},
     {f"{SPEC}disk": "<or> ssd <or> hdd"},
     {"disk": "hdd", "hw:cpu_policy": "shared"},
+]
+
+
+UNITS = [
+    {"vcpus": Units(most=2)},
+    {"memory_mb": Units(step=1000), "disk_gb": Units(least=2)},
+]
+NEEDS = [
+    Needs(pcpus=1),
+    Needs(required=frozenset({"FAST"})),
+    Needs(forbidden=frozenset({"OLD"})),
+    Needs(unjudged=("hw:mem_page_size",)),
 ]
 
 
@@ -60,6 +74,9 @@ class _Walk:
             if not movable
         }
         self.moved: set[str] = set()
+        self.judged: set[str] = set()
+        """Hosts that took a server that only nova can judge."""
+        self.others = {host.hostname: _others(host, model.servers) for host in model.hosts}
         # Planners may put all changes of a service before all migrations.
         self.closed = {
             action.input_parameters["resource_name"]
@@ -151,12 +168,19 @@ class _Walk:
             if each.host == hostname and each.uuid != server.uuid
         ]
         self._check_groups(server, neighbours)
-        self._check_room(host, [*neighbours, server])
+        self._check_room(host, neighbours, server)
+        if server.needs.unjudged and hostname in self.judged:
+            self.found.append(f"{hostname} takes two servers that only nova can judge")
+        elif server.needs.unjudged:
+            self.judged.add(hostname)
         return True
 
     def _check_place(self, server: Server, host: Host) -> None:
-        if server.pinned_az and server.pinned_az != host.zone:
-            self.found.append(f"{server.name} must be in {server.pinned_az}")
+        zone = server.pinned_az or server.zone
+        if zone and zone != host.zone:
+            self.found.append(f"{server.name} must be in {zone}")
+        if server.needs.required - host.traits or server.needs.forbidden & host.traits:
+            self.found.append(f"{host.hostname} has not the traits that {server.name} needs")
         metadata, tenants = collections.defaultdict(set), set()
         for aggregate in host.aggregates:
             for key, value in aggregate.metadata.items():
@@ -183,23 +207,44 @@ class _Walk:
                 if len(there) >= group.max_server_per_host:
                     self.found.append(f"{server.name} is too close to its group")
 
-    def _check_room(self, host: Host, servers: list[Server]) -> None:
-        for used, size in (
-            (
-                sum(each.vcpus for each in servers),
-                (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio,
-            ),
-            (
-                sum(each.memory_mb for each in servers),
-                (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio,
-            ),
-            (
-                sum(each.disk_gb for each in servers),
-                (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio,
-            ),
-        ):
-            if used > size:
-                self.found.append(f"{host.hostname} has {size} and would hold {used}")
+    def _check_room(self, host: Host, neighbours: list[Server], server: Server) -> None:
+        for name, size in capacities(host).items():
+            wanted = amount(server, name)
+            used = sum(amount(each, name) for each in neighbours) + self.others[host.hostname][name]
+            if wanted and used + wanted > size:
+                self.found.append(
+                    f"{host.hostname} has {size} {name} and would hold {used + wanted}"
+                )
+            units = host.units.get(name, Units())
+            most = getattr(host, name) if units.most is None else units.most
+            if wanted and (wanted < units.least or wanted > most or wanted % units.step):
+                self.found.append(f"{host.hostname} gives no server {wanted} {name}")
+
+
+def capacities(host: Host) -> dict[str, float]:
+    return {
+        "vcpus": (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio,
+        "memory_mb": (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio,
+        "disk_gb": (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio,
+        "pcpus": host.pcpus - host.pcpus_reserved,
+    }
+
+
+def amount(server: Server, name: str) -> int:
+    if name == "pcpus":
+        return server.needs.pcpus
+    if name == "vcpus":
+        return server.vcpus - server.needs.pcpus
+    return getattr(server, name)
+
+
+def _others(host: Host, servers: Sequence[Server]) -> dict[str, int]:
+    """What of a host is used by what is none of its servers."""
+    here = [each for each in servers if each.host == host.hostname]
+    return {
+        name: max(0, host.used.get(name, 0) - sum(amount(each, name) for each in here))
+        for name in capacities(host)
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,6 +309,10 @@ def _host(draw, number: int) -> Host:
         disabled_reason=draw(st.sampled_from(reasons)) if status == "disabled" else None,
         state=draw(st.sampled_from(["up"] * 7 + ["down"])),
         zone=draw(st.sampled_from(["az1", "az2"])),
+        pcpus=draw(st.sampled_from([0, 0, 0, 4])),
+        units=draw(st.sampled_from([{}] * 4 + UNITS)),
+        used=draw(st.sampled_from([{}] * 4 + [{"vcpus": 8}, {"memory_mb": 4000, "pcpus": 2}])),
+        traits=frozenset(draw(st.sampled_from([(), ("FAST",), ("FAST", "OLD")]))),
         aggregates=draw(
             st.lists(
                 st.sampled_from(
@@ -292,6 +341,8 @@ def _server(draw, number: int, hostname: str) -> Server:
         locked=draw(rare),
         project_id=draw(st.sampled_from(["p1", "p2", "p3"])),
         pinned_az=draw(st.sampled_from([""] * 5 + ["az1", "az2"])),
+        zone=draw(st.sampled_from([""] * 9 + ["az1"])),
+        needs=draw(st.sampled_from([NOTHING] * 6 + NEEDS)),
         extra_specs=draw(st.sampled_from([{}] * 5 + SPECS)),
     )
 
@@ -318,7 +369,7 @@ def _values(draw, hosts: list[Host], servers: list[Server]) -> dict[str, dict[st
         host.hostname: sum(
             one.vcpus * cpu[one.name] for one in servers if one.host == host.hostname
         )
-        / host.vcpus
+        / host.cpus
         + extra
         for host in hosts
     }

@@ -109,7 +109,7 @@ def deviations(cluster, place):
             np.std(
                 [
                     sum(
-                        getattr(one, asked)
+                        checker.amount(one, asked)
                         for one in cluster.servers
                         if place[one.name] == each.hostname
                     )

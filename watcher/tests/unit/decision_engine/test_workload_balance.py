@@ -193,7 +193,7 @@ def percent(cluster, host, place):
         for one in cluster.servers
         if place[one.name] == host.hostname
     )
-    return busy / host.vcpus
+    return busy / host.cpus
 
 
 def excess(cluster, threshold, place):

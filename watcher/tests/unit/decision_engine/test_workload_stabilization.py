@@ -28,7 +28,7 @@ def load(hosts, servers, cpu):
             each.hostname: sum(
                 cpu.get(one.name, 0) * one.vcpus for one in servers if one.host == each.hostname
             )
-            / each.vcpus
+            / each.cpus
             for each in hosts
         },
         instance_cpu_usage=cpu,
@@ -302,7 +302,7 @@ class SchemaTest(TestCase):
 def use(cluster, host, place):
     """Busy vCPUs of a host when servers are where *place* says."""
     cpu = cluster.values[CPU]
-    vcpus = cluster.values["host_cpu_usage"][host.hostname] / 100 * host.vcpus
+    vcpus = cluster.values["host_cpu_usage"][host.hostname] / 100 * host.cpus
     for one in cluster.servers:
         arrived = (place[one.name] == host.hostname) - (one.host == host.hostname)
         vcpus += arrived * cpu.get(one.name, 0) / 100 * one.vcpus
@@ -311,7 +311,7 @@ def use(cluster, host, place):
 
 def deviation(cluster, place):
     hosts = [each for each in cluster.hosts if each.available]
-    loads = [use(cluster, each, place) / each.vcpus for each in hosts]
+    loads = [use(cluster, each, place) / each.cpus for each in hosts]
     return np.std(loads) if loads else 0.0
 
 
@@ -323,7 +323,7 @@ def measured_hosts(cluster):
             for one in cluster.servers
             if one.host == each.hostname
         )
-        / each.vcpus
+        / each.cpus
         for each in cluster.hosts
     }
     return dataclasses.replace(cluster, values=cluster.values | {"host_cpu_usage": busy})

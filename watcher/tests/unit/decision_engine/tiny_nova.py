@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.cloud.compute import Host, Server
+from watcher.cloud.needs import Needs
 from watcher.decision_engine.collectors.cluster import GONE
 from watcher.rpc.listener import CloudNotification
 from watcher.tests.unit.decision_engine.clusters import host, uid
@@ -17,6 +18,8 @@ RECORDED = json.loads(
     (Path(__file__).parents[2] / "data" / "nova" / "life-of-a-server.json").read_text()
 )
 """All that nova 33 said of one server from its creation to its deletion, on four hosts."""
+
+SPECS = {"hw:cpu_policy": "dedicated"}
 
 BEGIN = datetime.datetime(2026, 1, 1)
 _TEMPLATES = {message["event_type"]: message for message in RECORDED}
@@ -60,7 +63,8 @@ class TinyNova:
                 project_id="p1",
                 created=BEGIN,
                 flavor="small",
-                extra_specs={"hw:cpu_policy": "dedicated"},
+                extra_specs=SPECS,
+                needs=Needs.of(2, SPECS),
                 pinned_az=pinned_az,
             )
             self._become(new, "instance.create.end")
@@ -74,7 +78,13 @@ class TinyNova:
         self._change(name, "instance.resize_confirm.end", state="active")
 
     def resize(self, name: str, vcpus: int) -> None:
-        self._change(name, "instance.resize_finish.end", vcpus=vcpus, flavor=f"of-{vcpus}")
+        self._change(
+            name,
+            "instance.resize_finish.end",
+            vcpus=vcpus,
+            flavor=f"of-{vcpus}",
+            needs=Needs.of(vcpus, SPECS),
+        )
 
     def rename(self, name: str, metadata: dict[str, str]) -> None:
         self._change(name, "instance.update", name=f"{name}-new", metadata=metadata)

@@ -120,7 +120,7 @@ class WhatIfTest(TestCase):
         self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
         self.assertFalse(what_if.hosts_for(2).any())
         what_if.move(0, 2)
-        self.assertEqual([3.5, 0.0, 0.0], what_if.free[:, 3].tolist())
+        self.assertEqual([3.5, 0.0, 0.0], what_if.free[:, 4].tolist())
         self.assertEqual([True, False, False], what_if.hosts_for(2).tolist())
 
     def test_a_closed_host_takes_nothing(self):

@@ -74,14 +74,14 @@ class NotificationsTest(TestCase):
         do(cloud, meanwhile)  # while the reading is under way
         early = data.draw(st.integers(0, len(cloud.told)))
         for notification in cloud.told[:early]:
-            nova.tell(cluster, notification, True)
+            nova.tell(cluster, notification)
         cluster.read_all(began, hosts, cloud.live_servers(), ())
         if data.draw(st.booleans()):
             cluster.model()
         do(cloud, after)
         late = [*range(early, len(cloud.told))]
         for number in data.draw(st.permutations(late + late[:3])):  # some of them come twice
-            nova.tell(cluster, cloud.told[number], True)
+            nova.tell(cluster, cloud.told[number])
         if cluster.complete:
             self.check(cluster, cloud)
         since = began - datetime.timedelta(seconds=1)
@@ -114,7 +114,7 @@ class RecordedTest(TestCase):
         cluster.read_all(messages[0].sent, hosts, [], ())
         seen = []
         for message in messages:
-            nova.tell(cluster, message, True)
+            nova.tell(cluster, message)
             now = [(each.host, each.state, each.task_state) for each in cluster.model().servers]
             if now not in seen[-1:]:
                 seen.append(now)
@@ -147,7 +147,7 @@ class RecordedTest(TestCase):
                 created=datetime.datetime(2026, 11, 22, 11, 22, 27),
                 flavor="lab.small",
             ),
-            nova.server(data, True),
+            nova.server(data),
         )
 
     def test_a_service_that_was_not_seen_for_long_is_down(self):
@@ -169,7 +169,7 @@ class RecordedTest(TestCase):
             {"event_type": "instance.create.start"},
             {"event_type": "keypair.create.end"},
         ):
-            nova.tell(cluster, dataclasses.replace(message, payload={}, **other), True)
+            nova.tell(cluster, dataclasses.replace(message, payload={}, **other))
         cluster.read_all(BEGIN, [host("h1")], [], ())
         self.assertTrue(cluster.complete)
 

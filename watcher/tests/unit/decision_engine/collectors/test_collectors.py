@@ -66,7 +66,6 @@ class ComputeCollectorTest(TestCase):
     def setUp(self):
         super().setUp()
         self.nova = Nova()
-        self.conf.set_override("enable_extended_attributes", True, group="compute_model")
         cloud = Cloud(Compute(self.nova), notifies=True)
         self.collector = ComputeCollector(self.conf, cloud, lambda: self.nova.now)
 
@@ -163,14 +162,6 @@ class ComputeCollectorTest(TestCase):
         del self.nova.changed[uid("s1")]  # as nova-manage db archive_deleted_rows does
         self.later(1)
         self.assertEqual({"s2": "h2"}, self.where())
-
-    def test_what_is_not_read_is_not_heard_either(self):
-        self.where()
-        self.conf.set_override("enable_extended_attributes", False, group="compute_model")
-        self.nova.live_migrate("s1", "h2")
-        self.collector.hear(self.nova.told[-1])
-        specs = {each.name: each.extra_specs for each in self.collector.recent().servers}
-        self.assertEqual({}, specs["s1"])
 
     def test_who_looks_later_has_it_read(self):
         self.where()
