@@ -9,12 +9,12 @@ from oslo_db.exception import DBError
 from oslo_utils import timeutils
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from watcher.common.event import Event
 
 from tools.simulate.schedule import Process
 from tools.simulate.world import World
 from watcher.api.intake import Message
 from watcher.common.errors import WatcherError
-from watcher.common.event import Event
 from watcher.common.states import AuditState, AuditType, Decision, PlanState
 from watcher.db import action_plans, audits
 from watcher.db.models import ActionPlan, Audit, Goal, Strategy, Webhook, new_uuid

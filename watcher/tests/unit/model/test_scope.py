@@ -111,7 +111,7 @@ class ScopeTest(TestCase):
             [{"compute": [{"exclude": [{"compute_nodes": [{"name": "h1"}]}]}]}],
         )
         self.assertEqual([0, 1, 1], model.placement.tolist())
-        self.assertEqual((2, 3), model.capacity.shape)
+        self.assertEqual((2, 4), model.capacity.shape)
         self.assertEqual((3, 3), model.demand.shape)
         self.assertEqual({"h2": 0, "h3": 1}, model.host_index)
 
