@@ -28,7 +28,7 @@ destination cannot take it; actions may run together that must not, whatever the
 
 _PARAMETERS: Final = ("resource_id", "source_node", "destination_node", "migration_type")
 _STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
-_UNITS: Final = ("vCPUs", "MiB", "GB")
+_UNITS: Final = ("vCPUs", "MiB", "GB", "dedicated CPUs")
 _SPEC: Final = "aggregate_instance_extra_specs:"
 _TENANTS: Final = "filter_tenant_id"
 
@@ -138,15 +138,15 @@ class _Check:
 
     def room(self) -> None:
         """No host holds more than it can, with both ends held while a server moves."""
-        used = {name: [0, 0, 0] for name in self._to if name in self._cluster.hosts}
+        used = {name: [0] * len(_UNITS) for name in self._to if name in self._cluster.hosts}
         for server in self._cluster.servers.values():
             if server.host in used:
-                for unit, amount in enumerate(_demand(server)):
+                for unit, amount in enumerate(server.amounts):
                     used[server.host][unit] += amount
         for name, amounts in used.items():
-            sizes = _capacity(self._cluster.hosts[name])
-            for unit, amount in enumerate(amounts):
-                self._check_room(name, unit, amount, sizes[unit])
+            for unit, has in enumerate(self._cluster.hosts[name].inventories):
+                # Placement also counts what is none of the servers.
+                self._check_room(name, unit, max(amounts[unit], has.used), has.capacity)
 
     def crowds(self, most: int) -> None:
         """No more than so many moves are under way from and to one host."""
@@ -233,12 +233,12 @@ class _Check:
             where[move.server.uuid] = end
 
     def _check_room(self, name: str, unit: int, used: int, size: float) -> None:
-        arrivals = [move for move in self._to[name] if _demand(move.server)[unit]]
-        takes = [_demand(move.server)[unit] for move in arrivals]
+        arrivals = [move for move in self._to[name] if move.server.amounts[unit]]
+        takes = [move.server.amounts[unit] for move in arrivals]
         if used + sum(takes) <= size:
             return
         departures = self._from.get(name, [])
-        gives = [_demand(move.server)[unit] for move in departures]
+        gives = [move.server.amounts[unit] for move in departures]
         needs = self._leavers(departures, arrivals)
         most, together = 0, set[int]()
         # One that is too full as it is has to come right before whatever arrives first.
@@ -273,20 +273,15 @@ class _Check:
         self.found.append((move.number, Fault(move.uuid, kind, sentence)))
 
 
-def _demand(server: Server) -> tuple[int, int, int]:
-    return server.vcpus, server.memory_mb, server.disk_gb
-
-
-def _capacity(host: Host) -> tuple[float, float, float]:
-    vcpus = (host.vcpus - host.vcpus_reserved) * host.vcpu_ratio
-    memory = (host.memory_mb - host.memory_mb_reserved) * host.memory_ratio
-    return vcpus, memory, (host.disk_gb - host.disk_gb_reserved) * host.disk_ratio
-
-
 def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
     """Why a server may not be on a host, whatever room it has; *keys* are those of aggregates."""
     if server.pinned_az and server.pinned_az != host.zone:
         return f"is not in zone {server.pinned_az}"
+    if lacking := (server.needs.required - host.traits) | (server.needs.forbidden & host.traits):
+        return f"does not fit what the server needs of trait {min(lacking)}"
+    for unit, amount, has in zip(_UNITS, server.amounts, host.inventories, strict=True):
+        if not has.allows(amount):
+            return f"gives no server {amount} {unit}"
     has: dict[str, set[str]] = defaultdict(set)
     for key, value in (pair for each in host.aggregates for pair in each.metadata.items()):
         has[_TENANTS if key.startswith(_TENANTS) else key] |= {*map(str.strip, value.split(","))}

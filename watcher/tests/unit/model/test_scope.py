@@ -112,7 +112,7 @@ class ScopeTest(TestCase):
         )
         self.assertEqual([0, 1, 1], model.placement.tolist())
         self.assertEqual((2, 4), model.capacity.shape)
-        self.assertEqual((3, 3), model.demand.shape)
+        self.assertEqual((3, 4), model.demand.shape)
         self.assertEqual({"h2": 0, "h3": 1}, model.host_index)
 
     @given(st.sets(st.sampled_from(["h1", "h2", "h3"])))
