@@ -62,13 +62,7 @@ def _percent(gain: Mapping[str, Any] | None) -> str:
 
 
 def _undone(undone: Mapping[str, Any] | None) -> str:
-    if not undone:
-        return "nothing"
-    kinds = (
-        f"    {kind['count']} {kind['things']}: {kind['text']} ({', '.join(kind['examples'])})"
-        for kind in undone["kinds"]
-    )
-    return "\n".join([undone["sentence"], *kinds])
+    return undone["sentence"] if undone else "nothing"
 
 
 def _failed(moves: Sequence[Mapping[str, Any]] | None) -> str:

@@ -12,7 +12,7 @@ from osc_watcher.commands import Field, pairs
 def _secret(value: Mapping[str, bool] | None) -> str:
     if not value or not value["set"]:
         return "none"
-    return "set, and the one before is valid" if value["rotating"] else "set"
+    return "rotating" if value["rotating"] else "set"
 
 
 _SHORT = (

@@ -89,7 +89,7 @@ class ExplainTest(CommandTestCase):
             "highest load, %: 93.97 -> 59.68, realised 61",
             "hosts in use: 40 -> 31",
             "12.35 %",
-            "    3 servers: locked (a, b)",
+            "1 of 4 hosts stays at 80 % CPU or above: 3 servers stay: 3 locked (a, b).",
             "db-7: 2 failures, tried again 2026-01-01T11:00:00: No room.",
             "Kept 96%.",
             "migrate db-1: compute-1 -> compute-2, FAILED",

@@ -66,7 +66,7 @@ class ShowTest(CommandTestCase):
         for given, word in (
             ({"set": False, "rotating": False}, "none"),
             ({"set": True, "rotating": False}, "set"),
-            ({"set": True, "rotating": True}, "the one before is valid"),
+            ({"set": True, "rotating": True}, "rotating"),
         ):
             self.serve("GET", "/v1/webhooks/hot", webhook(secret=given))
             self.assertIn(word, self.printed("webhook", "show", "hot", "-c", "Secret"))
