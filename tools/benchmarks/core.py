@@ -276,7 +276,7 @@ class Stack:
         self.database.dispose()
 
     def request(self, method: str, path: str, body: Any = None) -> bytes:
-        headers = {"OpenStack-API-Version": "infra-optim 1.7"}
+        headers = {"OpenStack-API-Version": "infra-optim latest"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         self._connection.request(method, path, body and json.dumps(body), headers)

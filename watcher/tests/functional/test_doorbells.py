@@ -12,7 +12,7 @@ from watcher.db.models import Audit, AuditRun, Webhook
 from watcher.tests import base
 from watcher.tests.functional import stories
 
-HEADERS = {"OpenStack-API-Version": "infra-optim 1.7"}
+HEADERS = {"OpenStack-API-Version": "infra-optim latest"}
 
 
 class DoorbellTestCase(base.TestCase):

@@ -6,7 +6,13 @@ from typing import Any
 
 from gabbi import driver
 
+from watcher.api import microversions
 from watcher.tests.functional import stories
+
+MAJOR, MINOR = microversions.MAXIMUM
+os.environ["MAXIMUM_VERSION"] = f"{MAJOR}.{MINOR}"
+os.environ["NEXT_VERSION"] = f"{MAJOR}.{MINOR + 1}"
+"""Stories that are about neither name the version that they are about."""
 
 
 def load_tests(loader: Any, tests: Any, pattern: Any) -> Any:

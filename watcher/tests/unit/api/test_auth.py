@@ -3,6 +3,7 @@
 
 from keystonemiddleware import fixture, opts
 
+from watcher.api import microversions
 from watcher.common.states import AuditType
 from watcher.tests import factories
 from watcher.tests.unit.api.fakes import ApiTestCase
@@ -52,7 +53,10 @@ class WithKeystoneTestCase(KeystoneTestCase):
         self.assertEqual(401, response.status_int)
         self.assertIn("WWW-Authenticate", response.headers)
         self.assertEqual("application/json", response.content_type)
-        self.assertEqual("1.7", response.headers["OpenStack-API-Maximum-Version"])
+        self.assertEqual(
+            microversions.text(microversions.MAXIMUM),
+            response.headers["OpenStack-API-Maximum-Version"],
+        )
 
     def test_identity_comes_from_the_token_alone(self) -> None:
         self.assertEqual(401, self.request("/v1/goals", headers=SPOOFED).status_int)

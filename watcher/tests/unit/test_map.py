@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The architecture page names what exists, and log lines name what they are about."""
+
+import ast
+import functools
+import pathlib
+import re
+from collections.abc import Iterator
+
+import watcher
+from watcher.tests import base
+
+SOURCES = pathlib.Path(watcher.__file__).parent
+PAGE = SOURCES.parent / "doc" / "source" / "contributor" / "architecture.rst"
+OUTSIDE = {
+    "alembic",
+    "lint-imports",
+    "pecan",
+    "setup.cfg",
+    "tox -e lint",
+}
+"""Words that are not in the code of Watcher."""
+
+KNOWN = {"audit", "audit_id", "run", "run_id", "plan", "plan_id", "step", "row"}
+"""Names of parameters that are an audit, a run, a plan or an action, or the id of one."""
+NAMING = {*KNOWN, "context", "lost"}
+"""What a log line names them by; ``context`` and ``lost`` are texts with their ids."""
+
+
+def _modules() -> Iterator[pathlib.Path]:
+    for path in sorted(SOURCES.rglob("*.py")):
+        if "tests" not in path.relative_to(SOURCES).parts:
+            yield path
+
+
+@functools.cache
+def _words() -> frozenset[str]:
+    """All words of the code, the names of modules, and the options and tables."""
+    words = {path.stem for path in _modules()}
+    for path in _modules():
+        words.update(re.findall(r"\w+", path.read_text()))
+    return frozenset(words)
+
+
+@functools.cache
+def _paths() -> frozenset[str]:
+    """Every file and folder of the code, and every end of its path."""
+    ends = set()
+    for path in [*SOURCES.rglob("*/"), *SOURCES.rglob("*.py")]:
+        parts = path.relative_to(SOURCES).parts
+        ends |= {"/".join(parts[first:]) for first in range(len(parts))}
+    return frozenset(ends)
+
+
+def _exists(name: str) -> bool:
+    if name in OUTSIDE:
+        return True
+    if name.endswith((".py", "/")):
+        return name.strip("/") in _paths() or (SOURCES.parent / name).exists()
+    return all(word in _words() for word in re.findall(r"\w+", name))
+
+
+def _rows() -> list[str]:
+    """Each row of "To change X, do Y" on one line."""
+    table = PAGE.read_text().partition("To change X, do Y")[2].partition("Wiring\n")[0]
+    body = re.split(r"^=+  =+\n", table, flags=re.MULTILINE)[2]
+    rows: list[str] = []
+    for line in body.splitlines():
+        if line.startswith(" "):
+            rows[-1] += f" {line.strip()}"
+        else:
+            rows.append(line)
+    return rows
+
+
+class ArchitectureTest(base.TestCase):
+    def test_what_the_page_names_exists(self) -> None:
+        names = re.findall(r"``([^`]+)``", PAGE.read_text())
+        names = [name for name in names if not re.search(r"[ {]|^GET|^POST", name)]
+        self.assertGreater(len(names), 100)
+        self.assertEqual([], [name for name in names if not _exists(name)])
+
+    def test_every_package_has_its_floor(self) -> None:
+        floors = PAGE.read_text().partition("The floors\n")[2].partition("One alarm")[0]
+        packages = {path.parent.name for path in SOURCES.glob("*/__init__.py")} - {"tests"}
+        self.assertEqual(packages, packages & set(re.findall(r"``(\w+)``", floors)))
+
+    def test_every_row_of_what_to_change_names_a_place(self) -> None:
+        rows = _rows()
+        self.assertGreater(len(rows), 15)
+        for row in rows:
+            places = re.findall(r"``([\w/]+(?:\.py|/)|setup\.cfg)``", row)
+            self.assertTrue(places and all(map(_exists, places)), row)
+
+
+class LogTest(base.TestCase):
+    """A function that knows an audit, a run or a plan names it in what it logs."""
+
+    def test_lines_carry_ids(self) -> None:
+        checked, anonymous = 0, []
+        for path in _modules():
+            for function in ast.walk(ast.parse(path.read_text())):
+                if isinstance(function, ast.FunctionDef) and _parameters(function) & KNOWN:
+                    calls = list(_log_calls(function))
+                    checked += len(calls)
+                    anonymous += [
+                        f"{path.relative_to(SOURCES)}:{call.lineno}"
+                        for call in calls
+                        if not _names(call) & NAMING
+                    ]
+        self.assertGreater(checked, 20)
+        self.assertEqual([], anonymous)
+
+
+def _parameters(function: ast.FunctionDef) -> set[str]:
+    return {argument.arg for argument in function.args.args}
+
+
+def _log_calls(function: ast.FunctionDef) -> Iterator[ast.Call]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("LOG."):
+            yield node
+
+
+def _names(call: ast.Call) -> set[str]:
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    nodes = (node for argument in arguments for node in ast.walk(argument))
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
