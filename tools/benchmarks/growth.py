@@ -30,10 +30,11 @@ from watcher import conf as watcher_conf
 from watcher.cmd import api
 from watcher.common.states import AuditState, AuditType, RunState
 from watcher.db import audits, claims, counters, migration, models, moves, purge, retention
+from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.purge import Selection
 from watcher.db.session import Database
-from watcher.decision_engine.dispatcher import Dispatcher
+from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.metrics.collector import DatabaseCollector
 
 _FEW = 10_000
@@ -92,8 +93,8 @@ class Side:
         self.conf = watcher_conf.load([], [str(configuration)])
         self.database, self.unbounded = Database(self.conf), Database(self.conf, bounded=False)
         self.application, self._settle = api.wired(self.conf)
-        lease = claims.Lease("growth", "growth", datetime.timedelta(minutes=1))
-        self.dispatcher = Dispatcher(self.conf, self.database, lease, lambda run: None)
+        lease = Holder("growth", "growth", datetime.timedelta(minutes=1))
+        self.dispatcher = RunDispatcher(self.conf, self.database, lease, lambda run: None)
         self.metrics = DatabaseCollector(self.conf, self.database)
         self.now = timeutils.utcnow()
         self.middle = _uuid("event", 13 + rows // 200 * 100)
@@ -181,7 +182,7 @@ def _claim(side: Side) -> None:
     now = timeutils.utcnow()
     while run := side.dispatcher.claim(now):
         with side.database.writer() as session:
-            claims.settle(session, run, AuditState.SUCCEEDED, now)
+            claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
             claims.finish(session, run, RunState.SUCCEEDED, now)
 
 
@@ -295,7 +296,8 @@ _FILLED = (
         severity, previous_state, current_state, request_id, decision, decision_reason, payload,
         parameters, deliveries)
     SELECT n, {_uuid_of("event", "n")}, {_AUDIT}, IF(MOD(n DIV 100, 10) = 3, NULL, n), {_ended(30)},
-        ELT(1 + MOD(n DIV 100, 3), 'aodh', 'alertmanager', 'generic'), 'busy-host', 'low', 'ok', 'alarm',
+        ELT(1 + MOD(n DIV 100, 3), 'aodh', 'alertmanager', 'generic'),
+        'busy-host', 'low', 'ok', 'alarm',
         CONCAT('req-', n),
         CASE MOD(n DIV 100, 10) WHEN 3 THEN 'REJECTED' WHEN 5 THEN 'COALESCED' ELSE 'QUEUED' END,
         IF(MOD(n DIV 100, 10) = 3, 'paused', NULL), '{{payload}}', '{{{{}}}}', 1

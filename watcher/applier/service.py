@@ -2,9 +2,7 @@
 """The applier: heartbeat, dispatcher, doorbell server, and one plan from claim to end."""
 
 import datetime
-import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,9 +12,9 @@ from oslo_db import exception as db_exception
 from oslo_log import log
 from oslo_utils import timeutils
 
-from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.applier.recheck import recheck
 from watcher.applier.reopening import PERIOD, Reopening
 from watcher.applier.rollback import Rollback
@@ -25,8 +23,8 @@ from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, WatcherError
 from watcher.common.periodic import Ticker
 from watcher.common.states import ActionState, PlanState
-from watcher.db import action_plans, leases, plan_execution, services
-from watcher.db.claims import Lease
+from watcher.db import action_plans, plan_claims, plan_execution, services
+from watcher.db.leases import Holder
 from watcher.db.plan_execution import End, Plan
 from watcher.db.session import Database
 from watcher.notifications import Notifications, ServiceMonitor
@@ -54,16 +52,12 @@ class Applier:
         self._conf, self._database, self._cloud = conf, database, cloud
         self._decision_engine, self._notifications = decision_engine, notifications
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
-        self._lease = Lease(
-            engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
-            host=conf.host,
-            duration=datetime.timedelta(seconds=conf.lease_duration),
-        )
+        self._holder = Holder.this_process(conf)
         self._executor = ActionExecutor(conf, database, cloud, notifications)
         self._reopening = Reopening(database, cloud)
         self._sweep = Ticker("sweep", self._tidy_up, lambda: PERIOD)
-        self.dispatcher = Dispatcher(
-            conf, database, self._lease, self.carry_out, notifications, clock
+        self.dispatcher = PlanDispatcher(
+            conf, database, self._holder, self.carry_out, notifications, clock
         )
         self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
         self._server = transport and RpcServer(
@@ -81,7 +75,7 @@ class Applier:
         self._sweep.start()
         if self._server:
             self._server.start()
-        LOG.info("Applier %s is ready", self._lease.engine)
+        LOG.info("Applier %s is ready", self._holder.engine)
 
     def stop(self) -> None:
         """Let go of what is under way: whoever takes it over looks at the cloud."""
@@ -90,7 +84,7 @@ class Applier:
         self.dispatcher.stop()
         self._sweep.stop()
         self._heartbeat.stop()
-        LOG.info("Applier %s has stopped", self._lease.engine)
+        LOG.info("Applier %s has stopped", self._holder.engine)
 
     def wake(self) -> None:
         """Look for plans now."""
@@ -120,7 +114,7 @@ class Applier:
         While the database does not answer, its errors get out of here; the plan is let go.
         """
         with self._database.reader() as session:
-            plan = plan_execution.load(session, plan_id, self._lease.engine)
+            plan = plan_execution.load(session, plan_id, self._holder.engine)
         LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
         self._tell_begin(plan)
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
@@ -186,7 +180,7 @@ class Applier:
             self._notify_of_end(plan, end, error)
 
     def _let_go(self, plan: Plan) -> None:
-        self._database.write(lambda session: leases.release(session, plan.id, plan.engine))
+        self._database.write(lambda session: plan_claims.release(session, plan.id, plan.engine))
         LOG.info("Action plan %s is let go", plan.uuid)
 
     def _tell_begin(self, plan: Plan) -> None:
@@ -236,7 +230,7 @@ class Applier:
 class _Endpoint:
     """What the message bus may ask of an applier."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: PlanDispatcher) -> None:
         self._dispatcher = dispatcher
 
     def launch_action_plan(self, context: Any, action_plan_uuid: str) -> str:

@@ -1,13 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims: which engine executes a run, and how the run ends.
+"""Claims of runs: which engine executes a run, and how the run ends (see ``db.leases``)."""
 
-A claim is a lease.  It names the engine process that holds it, the heartbeat
-extends it, and after it has lapsed (``db.unchanged``) any engine may take the run over.  Every
-write of a claimed run compares the holder, so an engine that lost its lease
-cannot write anything any more.
-"""
-
-import dataclasses
 import datetime
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -17,34 +10,28 @@ from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import counters, inbox, runs
+from watcher.db import counters, inbox, leases, runs
+from watcher.db.leases import Holder
 from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
 from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
 
-@dataclasses.dataclass(frozen=True)
-class Lease:
-    """Who claims, and for how long a claim holds without a heartbeat."""
-
-    engine: str
-    host: str
-    duration: datetime.timedelta
-
-
-def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -> AuditRun | None:
+def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime) -> AuditRun | None:
     """Make a due run ONGOING, its audit with it, for this engine alone.
 
     It takes all events of its parameters out of the inbox that have come until then.
 
-    None if another engine was faster, even if the run waits again since, for a
-    later time.  None also if a plan went under way since the run was looked at, or its
-    webhook's cooldown is not over; then it waits for that.
-    None also if somebody ended the audit; then the run ends here.  If it
-    is the claim that ends both of them, as the audit has no more time or no right to
-    run now, the run is CANCELLED.  Its ``audit`` is as it was before the claim in all
-    cases.  DBDuplicateEntry (at flush) if another run of the audit became ONGOING
-    meanwhile.
+    The answer is None
+
+    * if another engine was faster, even if the run waits again for a later time;
+    * if a plan went under way meanwhile, or the cooldown of the webhook is not over: then the
+      run waits for that;
+    * if somebody has ended the audit: then the run ends here.
+
+    The run is CANCELLED if the claim itself ends the audit, whose end time has passed, or
+    which must not run now.  The ``audit`` of the run is as it was before the claim.
+    DBDuplicateEntry (at flush) if another run of the audit became ONGOING meanwhile.
     """
     if not move(
         session,
@@ -53,8 +40,7 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
         RunState.ONGOING,
         AuditRun.id == run_id,
         runs.due_at(now),
-        engine=lease.engine,
-        lease_expires_at=now + lease.duration,
+        **holder.lease(now),
         started_at=now,
         attempt=AuditRun.attempt + 1,
         wait_reason=None,
@@ -68,7 +54,7 @@ def claim(session: Session, run_id: int, lease: Lease, now: datetime.datetime) -
     if ready_at and ready_at > now:
         _postpone(session, run, ready_at, runs.COOLDOWN, now)
         return None
-    return _start(session, run, lease, now)
+    return _start(session, run, holder, now)
 
 
 def of_others(
@@ -89,7 +75,7 @@ def of_others(
 
 
 def take_over(
-    session: Session, run_id: int, lease: Lease, now: datetime.datetime, end: datetime.datetime
+    session: Session, run_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> AuditRun | None:
     """Claim a run of another engine, if its claim still has this *end*.
 
@@ -101,8 +87,7 @@ def take_over(
         AuditRun.id == run_id,
         AuditRun.state == RunState.ONGOING,
         AuditRun.lease_expires_at == end,
-        engine=lease.engine,
-        lease_expires_at=now + lease.duration,
+        **holder.lease(now),
         started_at=now,
         attempt=AuditRun.attempt + 1,
         deaths=AuditRun.deaths + 1,
@@ -111,22 +96,17 @@ def take_over(
     counters.add_take_over(session, counters.RUN)
     run, _ = _load(session, run_id)
     run.errors = with_error(run, now, "Its decision engine died.", run.attempt - 1)
-    return _start(session, run, lease, now)
+    return _start(session, run, holder, now)
 
 
-def extend(session: Session, run_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
-    """Keep the claims on those runs for one more lease."""
-    update_rows(
-        session,
-        AuditRun,
-        AuditRun.id.in_(run_ids),
-        AuditRun.state == RunState.ONGOING,
-        AuditRun.engine == lease.engine,
-        lease_expires_at=now + lease.duration,
-    )
+def extend(
+    session: Session, run_ids: Collection[int], holder: Holder, now: datetime.datetime
+) -> None:
+    """Extend the leases of *holder* on those runs."""
+    leases.extend(session, AuditRun.id, run_ids, holder, now, AuditRun.state == RunState.ONGOING)
 
 
-def settle(
+def leave_audit(
     session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any
 ) -> bool:
     """Give the audit of a claimed run the state that the run leaves it in.
@@ -231,7 +211,7 @@ def with_error(
 
 def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:
     """Let another engine have a claimed run at once.  LostClaim if it is no longer this one's."""
-    if settle(session, run, AuditState.ONGOING, now):
+    if leave_audit(session, run, AuditState.ONGOING, now):
         put_back(session, run, now, now, None, counted=False)
 
 
@@ -287,7 +267,7 @@ def _load(session: Session, run_id: int) -> tuple[AuditRun, Webhook | None]:
 
 
 def _start(
-    session: Session, run: AuditRun, lease: Lease, now: datetime.datetime
+    session: Session, run: AuditRun, holder: Holder, now: datetime.datetime
 ) -> AuditRun | None:
     """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
     audit = run.audit
@@ -309,7 +289,7 @@ def _start(
         AuditState.BY_ENGINE,
         AuditState.ONGOING,
         *runnable,
-        hostname=lease.host,
+        hostname=holder.host,
         status_message=None,
     ):
         if audit.audit_type == AuditType.EVENT:

@@ -1,166 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which applier process carries out which action plan.
+"""Leases: which process has a claimed run or plan in hand, and when others may take it over.
 
-A plan under way has a lease row.  It names the process, whose heartbeat extends it.
-A plan whose lease has lapsed (``db.unchanged``), or that has none because its process
-stopped in good order, belongs to whoever takes it over first.  Every write of a plan or
-of its actions compares the holder, so a process that lost a plan cannot write it any more.
+A claim names the process that holds it and is a lease, which the heartbeat extends.  When it
+has lapsed, any process may take it over.  Every write of a claimed row compares the holder,
+so a process that has lost its claim writes nothing any more.
 """
 
+import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+import os
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, select
+from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from watcher.common.states import PlanState
-from watcher.db import counters
-from watcher.db.claims import Lease
-from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
-from watcher.db.models.base import cut
-from watcher.db.transitions import move, update_rows
-
-_IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
+from watcher.db.transitions import update_rows
 
 
-def pending(session: Session, limit: int) -> Sequence[int]:
-    """Ids of plans that wait for an applier, oldest first."""
-    return session.scalars(
-        select(ActionPlan.id)
-        .where(ActionPlan.state == PlanState.PENDING, ActionPlan.deleted == 0)
-        .order_by(ActionPlan.id)
-        .limit(limit)
-    ).all()
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """A process that claims rows, and how long its claims hold without a heartbeat."""
 
+    engine: str
+    host: str
+    duration: datetime.timedelta
 
-def released(session: Session, limit: int) -> Sequence[int]:
-    """Ids of plans under way that no applier holds."""
-    return session.scalars(
-        select(ActionPlan.id)
-        .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
-        .where(
-            ActionPlan.state.in_(_IN_HAND),
-            ActionPlan.deleted == 0,
-            ActionPlanLease.action_plan_id.is_(None),
+    @classmethod
+    def this_process(cls, conf: cfg.ConfigOpts) -> "Holder":
+        return cls(
+            engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            host=conf.host,
+            duration=datetime.timedelta(seconds=conf.lease_duration),
         )
-        .order_by(ActionPlan.id)
-        .limit(limit)
-    ).all()
+
+    def lease(self, now: datetime.datetime) -> dict[str, Any]:
+        """The columns of a lease of this process, as it begins or is extended."""
+        return {"engine": self.engine, "lease_expires_at": now + self.duration}
 
 
-def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
-    """Ids of plans under way that some applier holds, and when each lease ends."""
-    rows = session.execute(
-        select(ActionPlanLease.action_plan_id, ActionPlanLease.expires_at)
-        .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
-        .where(ActionPlan.state.in_(_IN_HAND), ActionPlan.deleted == 0)
-    )
-    return [(plan_id, end) for plan_id, end in rows]
-
-
-def claim(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> bool:
-    """Make a PENDING plan ONGOING, for this process alone.  False if it was not PENDING."""
-    claimed = move(
-        session,
-        ActionPlan,
-        PlanState.BY_ENGINE,
-        PlanState.ONGOING,
-        ActionPlan.id == plan_id,
-        ActionPlan.deleted == 0,
-        hostname=lease.host,
-        # Why it was not started automatically is over; what it leaves undone is not.
-        status_message=left_undone(session, plan_id),
-    )
-    if claimed:
-        _insert(session, plan_id, lease, now)
-    return bool(claimed)
-
-
-def left_undone(session: Session, plan_id: int) -> str | None:
-    """What the strategy said that a plan leaves undone."""
-    explanation = session.get(PlanReasons, plan_id)
-    sentence = explanation and explanation.summary.get("undone", {}).get("sentence")
-    return cut(sentence) if sentence else None
-
-
-def take_over(
+def extend(
     session: Session,
-    plan_id: int,
-    lease: Lease,
+    key: Any,
+    ids: Collection[int],
+    holder: Holder,
     now: datetime.datetime,
-    end: datetime.datetime | None = None,
-) -> bool:
-    """Claim a plan whose lease still has this *end*; None for one that nobody holds.
+    *conditions: Any,
+) -> None:
+    """Extend the leases that *holder* has on rows, by the column that is their *key*."""
+    held = (key.in_(ids), key.class_.engine == holder.engine, *conditions)
+    update_rows(session, key.class_, *held, **holder.lease(now))
 
-    False if another applier was faster.  DBDuplicateEntry (at flush) means the same.
+
+class Watch:
+    """Tells which leases have lapsed, whatever the clocks of the nodes show.
+
+    Each heartbeat changes the end of a lease.  A lease has lapsed when its end has stayed the
+    same for as long as it holds, by the time that goes by here: to compare the end with the
+    clock of another node would take the row from a process that lives, if that clock is ahead.
+    For one thread at a time.
     """
-    holder = session.scalar(
-        select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
-    )
-    if holder is None:
-        _insert(session, plan_id, lease, now)
-    elif not update_rows(
-        session,
-        ActionPlanLease,
-        ActionPlanLease.action_plan_id == plan_id,
-        ActionPlanLease.engine == holder,
-        ActionPlanLease.expires_at == end,
-        engine=lease.engine,
-        expires_at=now + lease.duration,
-        attempt=ActionPlanLease.attempt + 1,
-    ):
-        return False
-    under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
-    if update_rows(session, ActionPlan, *under_way, hostname=lease.host):
-        if holder is not None:
-            counters.add_take_over(session, counters.ACTION_PLAN)
-        return True
-    release(session, plan_id, lease.engine)
-    return False
 
+    def __init__(
+        self, duration: datetime.timedelta, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds, self._clock = duration.total_seconds(), clock
+        self._seen: dict[int, tuple[datetime.datetime, float]] = {}
 
-def extend(session: Session, plan_ids: Sequence[int], lease: Lease, now: datetime.datetime) -> None:
-    """Keep the claims on those plans for one more lease."""
-    held = (ActionPlanLease.action_plan_id.in_(plan_ids), ActionPlanLease.engine == lease.engine)
-    update_rows(session, ActionPlanLease, *held, expires_at=now + lease.duration)
-
-
-def progress(session: Session, plan_id: int, engine: str) -> None:
-    """Count attempts from 1 again: with an action ended, the plan is not why appliers die."""
-    held = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
-    update_rows(session, ActionPlanLease, *held, attempt=1)
-
-
-def release(session: Session, plan_id: int, engine: str) -> None:
-    """Let go of a plan; whatever is left of it, any applier may take over at once."""
-    session.execute(
-        delete(ActionPlanLease)
-        .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def held_states(session: Session, plan_ids: Sequence[int], engine: str) -> Mapping[int, str]:
-    """Plan id to state, of those plans that *engine* still holds."""
-    rows = session.execute(
-        select(ActionPlan.id, ActionPlan.state)
-        .join(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
-        .where(ActionPlan.id.in_(plan_ids), ActionPlanLease.engine == engine)
-    )
-    return {plan_id: state or "" for plan_id, state in rows}
-
-
-def held(plan_id: int, engine: str) -> ColumnElement[bool]:
-    """The condition under which *engine* may write the plan and its actions."""
-    return exists().where(
-        ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine
-    )
-
-
-def _insert(session: Session, plan_id: int, lease: Lease, now: datetime.datetime) -> None:
-    session.add(
-        ActionPlanLease(
-            action_plan_id=plan_id, engine=lease.engine, expires_at=now + lease.duration
-        )
-    )
-    session.flush()
+    def lapsed(
+        self, leases: Iterable[tuple[int, datetime.datetime]]
+    ) -> Mapping[int, datetime.datetime]:
+        """Those of all present *leases* that have lapsed; id to their end."""
+        now = self._clock()
+        seen = {}
+        for row_id, end in leases:
+            before = self._seen.get(row_id)
+            seen[row_id] = before if before is not None and before[0] == end else (end, now)
+        self._seen = seen
+        return {
+            row_id: end for row_id, (end, since) in seen.items() if now - since >= self._seconds
+        }

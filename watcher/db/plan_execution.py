@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, reviews
+from watcher.db import plan_claims, reviews
 from watcher.db.models import (
     Action,
     ActionDescription,
@@ -115,10 +115,10 @@ def move_action(
     that it is in.  LostClaim if the plan is no longer held.
     """
     values = {} if message is None else {"status_message": cut(message)}
-    held = (Action.id == step.id, leases.held(plan.id, plan.engine))
+    held = (Action.id == step.id, plan_claims.held(plan.id, plan.engine))
     if move(session, Action, ActionState.BY_ENGINE, target, *held, **values):
         if plan.attempt > 1 and target in ActionState.OVER:
-            leases.progress(session, plan.id, plan.engine)
+            plan_claims.progress(session, plan.id, plan.engine)
         if origin is not None:
             session.add(ActionOrigin(action_id=step.id, origin=dict(origin)))
         return None
@@ -128,7 +128,7 @@ def move_action(
 
 def check_held(session: Session, plan: Plan) -> None:
     """LostClaim if the plan is no longer held."""
-    if not leases.held_states(session, [plan.id], plan.engine):
+    if not plan_claims.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)
 
 
@@ -149,11 +149,11 @@ def settle(session: Session, plan: Plan, step: Step, message: str) -> None:
 
     LostClaim if the plan is no longer held.
     """
-    held = (Action.id == step.id, leases.held(plan.id, plan.engine))
+    held = (Action.id == step.id, plan_claims.held(plan.id, plan.engine))
     if not update_rows(session, Action, *held, status_message=cut(message)):
         raise _lost(plan)
     session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == step.id))
-    leases.progress(session, plan.id, plan.engine)
+    plan_claims.progress(session, plan.id, plan.engine)
 
 
 def finish(session: Session, plan: Plan, now: datetime.datetime, *remarks: str) -> End:
@@ -204,7 +204,7 @@ def fail(session: Session, plan: Plan, now: datetime.datetime, why: str, *remark
     Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
     they end.
     """
-    old_state = leases.held_states(session, [plan.id], plan.engine).get(plan.id, "")
+    old_state = plan_claims.held_states(session, [plan.id], plan.engine).get(plan.id, "")
     message = with_remarks(session, plan, *remarks, why)
     if not _move_plan(session, plan, PlanState.FAILED, status_message=message):
         raise _lost(plan)
@@ -242,7 +242,7 @@ def sync_descriptions(session: Session, descriptions: Mapping[str, str]) -> None
 
 
 def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **values: Any) -> bool:
-    held = (ActionPlan.id == plan.id, leases.held(plan.id, plan.engine))
+    held = (ActionPlan.id == plan.id, plan_claims.held(plan.id, plan.engine))
     return bool(
         move(session, ActionPlan, PlanState.BY_ENGINE, target, *held, *conditions, **values)
     )
@@ -271,7 +271,7 @@ def _let_go(session: Session, plan: Plan) -> None:
         .where(ActionOrigin.action_id.in_(of_plan))
         .execution_options(synchronize_session=False)
     )
-    leases.release(session, plan.id, plan.engine)
+    plan_claims.release(session, plan.id, plan.engine)
 
 
 def _lost(plan: Plan) -> LostClaim:

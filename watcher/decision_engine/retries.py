@@ -64,7 +64,7 @@ def repeat(
     if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:
         return False
     why = f"{_CHANGED} {rival}; the run is repeated."
-    if claims.settle(session, run, AuditState.ONGOING, now, status_message=cut(why)):
+    if claims.leave_audit(session, run, AuditState.ONGOING, now, status_message=cut(why)):
         # Ends of plans are kept to the second: sooner, the run would find the same plan again.
         claims.put_back(session, run, now, now + _SECOND, cut(why), error=why)
     return True

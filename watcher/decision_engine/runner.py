@@ -237,7 +237,7 @@ def _write(
     if audit.audit_type == AuditType.CONTINUOUS:
         wanted = _schedule_next(session, run, now)
     else:
-        wanted = claims.settle(session, run, AuditState.SUCCEEDED, now)
+        wanted = claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
     if not wanted:
         return None
     replaced: Sequence[int] = ()
@@ -347,8 +347,8 @@ def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> b
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
     except Invalid:  # its cron expression names no more times
-        return claims.settle(session, run, AuditState.SUCCEEDED, now)
-    if not claims.settle(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
+        return claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
+    if not claims.leave_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False
     if audit.end_time is not None:
         next_run_time = min(next_run_time, audit.end_time)
@@ -367,7 +367,7 @@ def _retry(
     """Let the run wait for its next attempt.  False if nobody wants it any more."""
     error = message
     message = cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
-    if not claims.settle(session, run, AuditState.ONGOING, now, status_message=message):
+    if not claims.leave_audit(session, run, AuditState.ONGOING, now, status_message=message):
         return False
     claims.put_back(session, run, now, not_before, message, error=error)
     return True
@@ -375,7 +375,7 @@ def _retry(
 
 def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
     """Write that the run failed.  False if nobody wants to know any more."""
-    if not claims.settle(session, run, AuditState.FAILED, now, status_message=cut(message)):
+    if not claims.leave_audit(session, run, AuditState.FAILED, now, status_message=cut(message)):
         return False
     claims.finish(session, run, RunState.FAILED, now, status_message=cut(message), error=message)
     return True

@@ -2,9 +2,7 @@
 """The decision engine: catalogue, heartbeat, dispatcher, reviewer, doorbell server, metrics."""
 
 import datetime
-import os
 import threading
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -19,15 +17,16 @@ from watcher.cloud import Cloud
 from watcher.common.errors import NotFound, WatcherError
 from watcher.common.periodic import Ticker
 from watcher.common.states import PlanState
-from watcher.db import action_plans, audits, claims, counters, retention, runs, services
+from watcher.db import action_plans, audits, counters, retention, runs, services
+from watcher.db.leases import Holder
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
 from watcher.decision_engine import strategy_state as state
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.choice import Datasources
-from watcher.decision_engine.dispatcher import Dispatcher
 from watcher.decision_engine.feedback.reviewer import Reviewer
+from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
@@ -60,11 +59,7 @@ class DecisionEngine:
         self._conf, self._database = conf, database
         self._notifications = notifications
         self._stopping = threading.Event()
-        self._lease = claims.Lease(
-            engine=f"{conf.host}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
-            host=conf.host,
-            duration=datetime.timedelta(seconds=conf.lease_duration),
-        )
+        self._holder = Holder.this_process(conf)
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._catalog = Catalog(conf)
         self.metrics = Endpoint(conf, database)
@@ -79,8 +74,8 @@ class DecisionEngine:
             applier,
             notifications,
         )
-        self._dispatcher = Dispatcher(
-            conf, database, self._lease, runner.run, runner.expire, restart
+        self.dispatcher = RunDispatcher(
+            conf, database, self._holder, runner.run, runner.expire, restart
         )
         self._reviewer = Reviewer(
             conf,
@@ -106,7 +101,7 @@ class DecisionEngine:
             conf.host,
             _Endpoint(
                 database,
-                self._dispatcher,
+                self.dispatcher,
                 self._catalog,
                 self._datasources,
                 self._collectors,
@@ -131,33 +126,34 @@ class DecisionEngine:
         self._collectors.start()
         if self._listener:
             self._listener.start()
-        self._dispatcher.start()
+        self.dispatcher.start()
         if self._server:
             self._server.start()
         self.metrics.start()
-        LOG.info("Decision engine %s is ready", self._lease.engine)
+        LOG.info("Decision engine %s is ready", self._holder.engine)
 
     def stop(self) -> None:
+        self._stopping.set()
         self._reviewer.stop()
         if self._server:
             self._server.stop()
         self._datasources.stop()
         if self._listener:
             self._listener.stop()
-        self._dispatcher.stop()
+        self.dispatcher.stop()
         self._collectors.stop()
         for ticker in self._tickers:
             ticker.stop()
         self.metrics.stop()
-        LOG.info("Decision engine %s has stopped", self._lease.engine)
+        LOG.info("Decision engine %s has stopped", self._holder.engine)
 
     def wake(self) -> None:
         """Look for due runs now."""
-        self._dispatcher.wake()
+        self.dispatcher.wake()
 
     def _beat(self) -> None:
         now = timeutils.utcnow()
-        self._dispatcher.beat(now)  # before anything that may take its time, or fail
+        self.dispatcher.beat(now)  # before anything that may take its time, or fail
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
         self._monitor.look(now)
 
@@ -216,7 +212,7 @@ class _Endpoint:
     def __init__(
         self,
         database: Database,
-        dispatcher: Dispatcher,
+        dispatcher: RunDispatcher,
         catalog: Catalog,
         datasources: Datasources,
         collectors: Collectors,

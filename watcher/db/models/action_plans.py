@@ -92,7 +92,7 @@ class ActionPlanLease(Base):
 
     action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
     engine: Mapped[str] = mapped_column(String(255))
-    expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
+    lease_expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
     attempt: Mapped[int] = mapped_column(default=1)
     """Which holder this is since an action of the plan ended; more than one means deaths."""
 

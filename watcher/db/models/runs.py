@@ -74,7 +74,7 @@ class AuditEvent(Base):
         UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
         Index("idx_audit_events_inbox", "inbox", "id"),
-        # Holds all that an audit's events are counted by; the rows are in too many places to be read.
+        # Has all that events are counted by, as their rows are in too many places to be read.
         Index("idx_audit_events_audit_id_decision", "audit_id", "decision", "run_id"),
     )
 

@@ -15,9 +15,9 @@ from watcher.applier.rollback import ROLLED_BACK
 from watcher.applier.service import Applier
 from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, models, plan_execution, reviews
-from watcher.db.claims import Lease
+from watcher.db import models, plan_claims, plan_execution, reviews
 from watcher.db.closings import BY_HAND
+from watcher.db.leases import Holder
 from watcher.tests.base import PATIENCE
 from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease
 
@@ -346,7 +346,7 @@ class ApplierStories(Story):
         again.assert_not_called()
         self.assertEqual("b", self.cloud.server(self.uuids[0]).host)
 
-    def let_die(self, row: models.ActionPlan, times: int) -> Lease:
+    def let_die(self, row: models.ActionPlan, times: int) -> Holder:
         """So many appliers begin with the plan and are never heard of again; the last of them."""
         for number in range(times):
             last = lease(f"engine-{number}")
@@ -356,13 +356,13 @@ class ApplierStories(Story):
         return last
 
     def take(
-        self, session: Session, row: models.ActionPlan, by: Lease, now: datetime.datetime
+        self, session: Session, row: models.ActionPlan, by: Holder, now: datetime.datetime
     ) -> bool:
         """Claim a plan that is PENDING, or take it over from who has died."""
-        end = dict(leases.of_all(session)).get(row.id)
+        end = dict(plan_claims.of_all(session)).get(row.id)
         if end is None:
-            return leases.claim(session, row.id, by, now)
-        return leases.take_over(session, row.id, by, now, end)
+            return plan_claims.claim(session, row.id, by, now)
+        return plan_claims.take_over(session, row.id, by, now, end)
 
     def carry_on(self, row: models.ActionPlan, times: int) -> models.ActionPlan:
         """The plan after another applier had it, which found so many dead ones before it."""
@@ -411,8 +411,8 @@ class ApplierStories(Story):
         row = self.add_plan({})
         holder = self.let_die(row, 3)
         with self.database.writer() as session:
-            leases.release(session, row.id, holder.engine)
-            self.assertTrue(leases.take_over(session, row.id, lease(), NOW))
+            plan_claims.release(session, row.id, holder.engine)
+            self.assertTrue(plan_claims.take_over(session, row.id, lease(), NOW))
             self.assertEqual(1, plan_execution.load(session, row.id, lease().engine).attempt)
 
     def test_a_bug_fails_the_plan_with_a_sentence(self) -> None:

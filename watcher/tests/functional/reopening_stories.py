@@ -11,7 +11,7 @@ from watcher.applier.service import Applier
 from watcher.cloud.compute import DISABLED, FORMER_REASON, MAINTAINING
 from watcher.common.errors import CloudRefused, CloudUnavailable
 from watcher.common.states import ActionState, PlanState
-from watcher.db import action_plans, leases, models
+from watcher.db import action_plans, models, plan_claims
 from watcher.tests import factories
 from watcher.tests.unit.applier.stories import NOW, Impatient, Story, lease
 
@@ -199,8 +199,8 @@ class ReopeningStories(Story):
     def test_an_applier_that_dies_and_a_user_who_cancels(self) -> None:
         row = self.for_a_while()
         with self.database.writer() as session:
-            leases.claim(session, row.id, lease("dead"), NOW)
-            leases.release(session, row.id, lease("dead").engine)
+            plan_claims.claim(session, row.id, lease("dead"), NOW)
+            plan_claims.release(session, row.id, lease("dead").engine)
         self.cloud.disable("a", f"{DISABLED} {PLAN}")
         self.set_state(self.actions_of(row)[0], ActionState.SUCCEEDED)
         self.set_state(row, PlanState.CANCELLING)

@@ -19,12 +19,13 @@ from watcher.db import (
     audits,
     claims,
     events,
-    leases,
     migration,
     paging,
+    plan_claims,
     runs,
     services,
 )
+from watcher.db.leases import Holder
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -70,8 +71,8 @@ class ConcurrencyStories:
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(begin, range(threads)))
 
-    def lease(self, number: int) -> claims.Lease:
-        return claims.Lease(f"engine-{number}", f"host-{number}", DURATION)
+    def lease(self, number: int) -> Holder:
+        return Holder(f"engine-{number}", f"host-{number}", DURATION)
 
     def add_audits(self, number: int, **values: Any) -> list[int]:
         values.setdefault("audit_type", AuditType.EVENT)
@@ -119,7 +120,7 @@ class ConcurrencyStories:
 
     def finish(self, run: AuditRun) -> None:
         def work(session: Any) -> None:
-            if claims.settle(session, run, AuditState.SUCCEEDED, NOW):
+            if claims.leave_audit(session, run, AuditState.SUCCEEDED, NOW):
                 claims.finish(session, run, RunState.SUCCEEDED, NOW)
 
         self.database.write(work)
@@ -310,7 +311,7 @@ class ConcurrencyStories:
         plan_id = self.add_plan(PlanState.PENDING)
         claimed = self.at_once(
             lambda number: self.database.write(
-                lambda session: leases.claim(session, plan_id, self.lease(number), NOW)
+                lambda session: plan_claims.claim(session, plan_id, self.lease(number), NOW)
             )
         )
         self.assertEqual(1, claimed.count(True))
@@ -319,13 +320,13 @@ class ConcurrencyStories:
         for held in (True, False):
             plan_id = self.add_plan(PlanState.PENDING)
             with self.database.writer() as session:
-                leases.claim(session, plan_id, self.lease(99), NOW)
+                plan_claims.claim(session, plan_id, self.lease(99), NOW)
                 end = NOW + self.lease(99).duration if held else None
                 if not held:
-                    leases.release(session, plan_id, "engine-99")
+                    plan_claims.release(session, plan_id, "engine-99")
             taken = self.at_once(
                 lambda number, plan_id=plan_id, end=end: self.database.write(
-                    lambda session: leases.take_over(
+                    lambda session: plan_claims.take_over(
                         session, plan_id, self.lease(number), LATER, end
                     )
                 )

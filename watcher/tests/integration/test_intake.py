@@ -16,6 +16,7 @@ from watcher.api import app
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, migration, runs
+from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.timeouts import LockWait
 from watcher.notifications import Notifications
@@ -24,7 +25,7 @@ from watcher.tests import factories
 from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 
-LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 SENDERS, BURSTS, ALARMS = 4, 15, 8
 
 
@@ -72,7 +73,7 @@ class IntakeStories:
 
         def begin(session: Session) -> AuditRun | None:
             ids = runs.due(session, later, 1)
-            return claims.claim(session, ids[0], LEASE, later) if ids else None
+            return claims.claim(session, ids[0], HOLDER, later) if ids else None
 
         run = self.database.write(begin)
         if run is None:
@@ -80,7 +81,7 @@ class IntakeStories:
         claimed = time.monotonic()
 
         def end(session: Session) -> None:
-            if claims.settle(session, run, AuditState.SUCCEEDED, later):
+            if claims.leave_audit(session, run, AuditState.SUCCEEDED, later):
                 claims.finish(session, run, RunState.SUCCEEDED, later)
 
         self.database.write(end)

@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 from watcher.api import app
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditType, PlanState
-from watcher.db import action_plans, claims, migration, runs
+from watcher.db import action_plans, migration, runs
+from watcher.db.leases import Holder
 from watcher.db.models import Audit
 from watcher.db.session import Database
-from watcher.decision_engine.dispatcher import Dispatcher
+from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
 from watcher.rpc.engine_client import NoEngineClient
@@ -28,7 +29,7 @@ from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.freezing import Freezing
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 
-LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 
 
 class IsolationStories:
@@ -104,7 +105,7 @@ class IsolationStories:
     def test_an_engine_leaves_the_audit_alone_that_is_held(self) -> None:
         for name in "ab":
             self.post(name)
-        engine = Dispatcher(self.conf, self.impatient, LEASE, lambda run: None)
+        engine = RunDispatcher(self.conf, self.impatient, HOLDER, lambda run: None)
         with self.held():
             run = engine.claim(timeutils.utcnow())
             self.assertEqual("b", run.audit.name)

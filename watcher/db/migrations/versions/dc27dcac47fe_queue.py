@@ -41,7 +41,7 @@ def upgrade() -> None:
             primary_key=True,
         ),
         sa.Column("engine", sa.String(255), nullable=False),
-        sa.Column("expires_at", PRECISE, nullable=False, index=True),
+        sa.Column("lease_expires_at", PRECISE, nullable=False, index=True),
         sa.Column("attempt", sa.Integer, nullable=False),
         **MYSQL,
     )

@@ -4,15 +4,14 @@
 import datetime
 import queue
 import threading
-from unittest import mock
 
 from oslo_db import exception as db_exception
 
-from watcher.applier.dispatcher import Dispatcher
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.common.states import PlanState
-from watcher.db import leases
-from watcher.db.claims import Lease
+from watcher.db import plan_claims
+from watcher.db.leases import Holder
 from watcher.tests.base import PATIENCE
 from watcher.tests.unit.applier.stories import DURATION, NOW, Story, lease
 
@@ -27,8 +26,8 @@ class DispatcherStories(Story):
         self.addCleanup(self.go_on.set)
         self.dispatcher = self.make()
 
-    def make(self, by: Lease | None = None) -> Dispatcher:
-        dispatcher = Dispatcher(
+    def make(self, by: Holder | None = None) -> PlanDispatcher:
+        dispatcher = PlanDispatcher(
             self.conf,
             self.database,
             by or lease(),
@@ -57,7 +56,7 @@ class DispatcherStories(Story):
             self.add_plan()
         claimed: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-        def claim_all(dispatcher: Dispatcher) -> None:
+        def claim_all(dispatcher: PlanDispatcher) -> None:
             while (plan_id := dispatcher.claim(NOW)) is not None:
                 claimed.put(plan_id)
 
@@ -87,7 +86,7 @@ class DispatcherStories(Story):
                 self.assertEqual("engine-2", self.plan_of(plan).hostname)
                 self.set_state(plan, PlanState.SUCCEEDED)
                 with self.database.writer() as session:
-                    leases.release(session, plan.id, lease("engine-2").engine)
+                    plan_claims.release(session, plan.id, lease("engine-2").engine)
 
     def test_a_heartbeat_keeps_the_plans_in_hand(self) -> None:
         plan = self.add_plan()
@@ -135,14 +134,14 @@ class DispatcherStories(Story):
                 self.hold(plan)
             end = NOW + DURATION if held else None
             with self.database.writer() as session:
-                self.assertTrue(leases.take_over(session, plan.id, lease("a"), later, end))
+                self.assertTrue(plan_claims.take_over(session, plan.id, lease("a"), later, end))
             with self.database.writer() as session:
-                self.assertFalse(leases.take_over(session, plan.id, lease("b"), later, end))
+                self.assertFalse(plan_claims.take_over(session, plan.id, lease("b"), later, end))
 
     def test_a_plan_that_ended_meanwhile_is_not_taken_over(self) -> None:
         plan = self.add_plan(state=PlanState.SUCCEEDED)
         with self.database.writer() as session:
-            self.assertFalse(leases.take_over(session, plan.id, lease(), NOW))
+            self.assertFalse(plan_claims.take_over(session, plan.id, lease(), NOW))
         self.assertEqual([], self.leases())
 
     def test_no_more_plans_at_once_than_workers(self) -> None:
@@ -235,8 +234,9 @@ class DispatcherStories(Story):
 
     def test_who_ends_a_plan_makes_room_before_it_wakes_for_the_next(self) -> None:
         in_hand: queue.SimpleQueue[int] = queue.SimpleQueue()
-        wake = mock.Mock(set=lambda: in_hand.put(len(self.dispatcher._plans_in_hand())))
-        self.dispatcher._wake = wake
+        self.dispatcher.wake = lambda: in_hand.put(  # type: ignore[method-assign]
+            len(self.dispatcher.in_hand)
+        )
         self.add_plan()
         self.go_on.set()
         self.dispatcher.look(NOW)
@@ -247,12 +247,12 @@ class DispatcherStories(Story):
             self.begun.put((plan_id, interrupts))
             raise db_exception.DBConnectionError
 
-        dispatcher = Dispatcher(self.conf, self.database, lease(), fail, self.notifications)
+        dispatcher = PlanDispatcher(self.conf, self.database, lease(), fail, self.notifications)
         self.add_plan()
         self.add_plan()
         dispatcher.look(NOW)
         self.begun.get(timeout=PATIENCE)
-        while dispatcher._plans_in_hand():
+        while dispatcher.in_hand:
             pass
         dispatcher.look(NOW)
         self.begun.get(timeout=PATIENCE)

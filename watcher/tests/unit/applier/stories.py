@@ -13,8 +13,8 @@ from watcher.applier.actions.sleep import Sleep
 from watcher.applier.actions.stop import Stop
 from watcher.applier.interrupts import Interrupts
 from watcher.common.states import ActionState, PlanState
-from watcher.db import leases, models, plan_execution
-from watcher.db.claims import Lease
+from watcher.db import models, plan_claims, plan_execution
+from watcher.db.leases import Holder
 from watcher.db.models import ActionPlan
 from watcher.db.session import Database
 from watcher.notifications import Notifications
@@ -30,8 +30,8 @@ TYPES: dict[str, type[Action]] = {
 SIZE = {"vcpus": 8, "memory_mb": 8000, "disk_gb": 80}
 
 
-def lease(name: str = "engine-1") -> Lease:
-    return Lease(f"{name}:1:a", name, DURATION)
+def lease(name: str = "engine-1") -> Holder:
+    return Holder(f"{name}:1:a", name, DURATION)
 
 
 class Impatient(Interrupts):
@@ -115,18 +115,18 @@ class Story(base.TestCase):
                 factories.action(session, plan, **values)
         return plan
 
-    def hold(self, row: ActionPlan, by: Lease | None = None) -> plan_execution.Plan:
+    def hold(self, row: ActionPlan, by: Holder | None = None) -> plan_execution.Plan:
         """Claim a plan, or take it over, and load it."""
         holder = by or lease()
         with self.database.writer() as session:
-            claimed = leases.claim(session, row.id, holder, NOW)
+            claimed = plan_claims.claim(session, row.id, holder, NOW)
             if not claimed:
-                assert leases.take_over(
+                assert plan_claims.take_over(
                     session,
                     row.id,
                     holder,
                     NOW + 2 * DURATION,
-                    dict(leases.of_all(session)).get(row.id),
+                    dict(plan_claims.of_all(session)).get(row.id),
                 )
             return plan_execution.load(session, row.id, holder.engine)
 

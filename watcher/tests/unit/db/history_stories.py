@@ -9,13 +9,13 @@ from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import NotFound
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, history, models, runs, webhook_settings
-from watcher.db.claims import Lease
+from watcher.db.leases import Holder
 from watcher.db.paging import Page
 from watcher.tests import factories
 
 NOW = datetime.datetime(2026, 1, 1, 12)
 SECOND = datetime.timedelta(seconds=1)
-LEASE = Lease("engine-1:1:a", "engine-1", 30 * SECOND)
+HOLDER = Holder("engine-1:1:a", "engine-1", 30 * SECOND)
 
 
 class HistoryStories:
@@ -36,7 +36,7 @@ class HistoryStories:
         factories.take(self.database)
         with self.database.writer() as session:
             waiting = runs.waiting(session, self.audit_id)
-            run = claims.claim(session, waiting.id, LEASE, NOW)
+            run = claims.claim(session, waiting.id, HOLDER, NOW)
             return run.id
 
     def claimed(self, session: Any, run_id: int) -> models.AuditRun:

@@ -38,7 +38,9 @@ class PurgeStories:
         plan = factories.action_plan(session, audit, strategy)
         action = factories.action(session, plan)
         session.add(models.EfficacyIndicator(name="n", data=1.0, action_plan_id=plan.id))
-        session.add(models.ActionPlanLease(action_plan_id=plan.id, engine="e", expires_at=NOW))
+        session.add(
+            models.ActionPlanLease(action_plan_id=plan.id, engine="e", lease_expires_at=NOW)
+        )
         session.add(models.PlanReasons(action_plan_id=plan.id, summary={}, reasons={}))
         reviews.add(session, plan.id, {}, 0)
         session.add(models.Webhook(audit_id=audit.id))

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import audits, claims, runs
+from watcher.db.leases import Holder
 from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 SECOND = datetime.timedelta(seconds=1)
 MINUTE = datetime.timedelta(minutes=1)
-LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 A: dict[str, Any] = {"host": "a"}
 B: dict[str, Any] = {"host": "b"}
 C: dict[str, Any] = {"host": "c"}
@@ -41,7 +42,7 @@ class ClaimsTest(base.DatabaseTestCase):
         waiting = self.waiting()
         assert waiting is not None
         with self.database.writer() as session:
-            return claims.claim(session, waiting.id, LEASE, now)
+            return claims.claim(session, waiting.id, HOLDER, now)
 
     def finish(
         self,
@@ -53,7 +54,7 @@ class ClaimsTest(base.DatabaseTestCase):
     ) -> None:
         assert run is not None
         with self.database.writer() as session:
-            assert claims.settle(session, run, state, now)
+            assert claims.leave_audit(session, run, state, now)
             values: dict[str, Any] = {}
             if plan is not None:
                 row = ActionPlan(
@@ -220,7 +221,7 @@ class ParametersTest(ClaimsTest):
         self.post(B)
         self.change(AuditState.SUSPENDED)
         with self.database.writer() as session:
-            self.assertFalse(claims.settle(session, run, AuditState.SUCCEEDED, NOW))
+            self.assertFalse(claims.leave_audit(session, run, AuditState.SUCCEEDED, NOW))
         self.change(AuditState.ONGOING)
         self.finish(self.claim())
         self.finish(self.claim())
@@ -238,7 +239,7 @@ class ParametersTest(ClaimsTest):
                 with self.database.writer() as session:
                     audits.delete(session, session.get_one(Audit, self.audit.id), NOW)
             with self.database.writer() as session:
-                self.assertFalse(claims.settle(session, run, AuditState.SUCCEEDED, NOW))
+                self.assertFalse(claims.leave_audit(session, run, AuditState.SUCCEEDED, NOW))
             self.assertIsNone(self.waiting())
         self.assertEqual({RunState.CANCELLED}, {state for _, _, state in self.events()})
 
@@ -329,7 +330,9 @@ class CooldownTest(ClaimsTest):
         with self.database.writer() as session:
             session.scalars(select(Webhook).filter_by(audit_id=self.audit.id)).one().cooldown = 999
         with self.database.writer() as session:
-            taken = claims.take_over(session, run.id, LEASE, NOW + 2 * MINUTE, run.lease_expires_at)
+            taken = claims.take_over(
+                session, run.id, HOLDER, NOW + 2 * MINUTE, run.lease_expires_at
+            )
         self.assertEqual(2, taken.attempt)
 
     def test_what_it_waits_for_next_is_told_then(self) -> None:

@@ -8,12 +8,13 @@ from sqlalchemy import delete, select
 
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, inbox, models, runs
+from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 SECOND = datetime.timedelta(seconds=1)
-LEASE = claims.Lease("engine-1", "host-1", 30 * SECOND)
+HOLDER = Holder("engine-1", "host-1", 30 * SECOND)
 
 
 class InboxTestCase(base.DatabaseTestCase):
@@ -43,7 +44,7 @@ class InboxTestCase(base.DatabaseTestCase):
         def work(session: Any) -> AuditRun:
             waiting = runs.waiting(session, self.audit_id)
             assert waiting is not None
-            run = claims.claim(session, waiting.id, LEASE, now)
+            run = claims.claim(session, waiting.id, HOLDER, now)
             assert run is not None
             return run
 
@@ -51,7 +52,7 @@ class InboxTestCase(base.DatabaseTestCase):
 
     def finish(self, run: AuditRun, now: datetime.datetime = NOW) -> None:
         def work(session: Any) -> None:
-            claims.settle(session, run, AuditState.SUCCEEDED, now)
+            claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
             claims.finish(session, run, RunState.SUCCEEDED, now)
 
         self.database.write(work)
@@ -94,7 +95,7 @@ class TakeTest(InboxTestCase):
         with self.database.reader() as session:
             waiting = runs.waiting(session, self.audit_id)
         with self.database.writer() as session:
-            run = claims.claim(session, waiting.id, LEASE, NOW)
+            run = claims.claim(session, waiting.id, HOLDER, NOW)
         self.assertEqual(1, run.coalesced_count)
         self.assertEqual([{"host": "b"}], self.in_inbox())
 
@@ -241,7 +242,7 @@ class GiveBackTest(InboxTestCase):
 
     def put_back(self, run: AuditRun) -> None:
         def work(session: Any) -> None:
-            claims.settle(session, run, AuditState.ONGOING, NOW)
+            claims.leave_audit(session, run, AuditState.ONGOING, NOW)
             claims.put_back(session, run, NOW, NOW, "again")
 
         self.database.write(work)

@@ -24,9 +24,9 @@ from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import Invalid, LostClaim
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import audits, claims, events, models, runs, webhook_facts
+from watcher.db.leases import Holder, Watch
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
-from watcher.db.unchanged import Unchanged
 from watcher.tests import base, factories
 
 BEGINNING = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -74,8 +74,8 @@ class Queue(RuleBasedStateMachine):
         self.alarms: list[Alarm] = []
         self.requests: list[tuple[WebhookFacts, datetime.datetime]] = []
         self.claims: list[Claim] = []
-        self.unchanged = {
-            engine: Unchanged(
+        self.watches = {
+            engine: Watch(
                 self.lease(engine).duration, lambda: (self.now - BEGINNING).total_seconds()
             )
             for engine in ENGINES
@@ -137,7 +137,7 @@ class Queue(RuleBasedStateMachine):
     @rule(engine=st.sampled_from(ENGINES))
     def take_over(self, engine: str) -> None:
         with self.database.reader() as session:
-            lapsed = self.unchanged[engine].ends(claims.of_others(session, engine))
+            lapsed = self.watches[engine].lapsed(claims.of_others(session, engine))
         for run_id, end in list(lapsed.items())[:1]:
             self.hold(partial(claims.take_over, end=end), run_id, engine)
 
@@ -271,8 +271,8 @@ class Queue(RuleBasedStateMachine):
         with self.database.reader() as session:
             return session.scalar(select(Audit.state).where(Audit.id == audit_id))
 
-    def lease(self, engine: str) -> claims.Lease:
-        return claims.Lease(engine, engine, DURATION)
+    def lease(self, engine: str) -> Holder:
+        return Holder(engine, engine, DURATION)
 
     def hold(self, way: Callable[..., AuditRun | None], run_id: int, engine: str) -> None:
         run = self.database.write(
@@ -304,7 +304,7 @@ class Queue(RuleBasedStateMachine):
         ours = present.state == RunState.ONGOING and present.attempt == claim.attempt
 
         def transaction(session: Session) -> None:
-            if claims.settle(session, claim.run, audit_state, self.now):
+            if claims.leave_audit(session, claim.run, audit_state, self.now):
                 work(session, claim.run)
 
         try:

@@ -7,12 +7,13 @@ from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, runs
+from watcher.db.leases import Holder
 from watcher.db.models import AuditEvent, AuditRun
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 MINUTE = datetime.timedelta(minutes=1)
-LEASE = claims.Lease("engine-1", "host-1", datetime.timedelta(seconds=30))
+HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 
 
 class RunsTest(base.DatabaseTestCase):
@@ -26,7 +27,7 @@ class RunsTest(base.DatabaseTestCase):
             return session.get_one(AuditRun, run.id)
 
     def claim(self, run: AuditRun, now: datetime.datetime = NOW) -> AuditRun | None:
-        return self.database.write(lambda session: claims.claim(session, run.id, LEASE, now))
+        return self.database.write(lambda session: claims.claim(session, run.id, HOLDER, now))
 
     def test_a_run_that_waits_again_for_later_cannot_be_claimed_meanwhile(self) -> None:
         run = self.queue(NOW + MINUTE)
@@ -39,7 +40,7 @@ class RunsTest(base.DatabaseTestCase):
         later = NOW + MINUTE
         second = self.database.write(
             lambda session: claims.take_over(
-                session, first.id, LEASE, later, first.lease_expires_at
+                session, first.id, HOLDER, later, first.lease_expires_at
             )
         )
 

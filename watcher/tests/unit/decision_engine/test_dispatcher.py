@@ -9,13 +9,14 @@ from sqlalchemy import select
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import claims, runs
+from watcher.db.dispatcher import CANDIDATES
+from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditRun, Webhook
-from watcher.decision_engine import dispatcher as dispatcher_module
-from watcher.decision_engine.dispatcher import Dispatcher
+from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.tests import base, factories
 
-LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
-OTHER = claims.Lease("b", "engine-2", LEASE.duration)
+HOLDER = Holder("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+OTHER = Holder("b", "engine-2", HOLDER.duration)
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 SECOND = datetime.timedelta(seconds=1)
 
@@ -25,11 +26,13 @@ class DispatcherTest(base.DatabaseTestCase):
         super().setUp()
         self.executed: list[str] = []
         self.seconds = 0.0
+        self.go_on = threading.Event()
+        self.addCleanup(self.go_on.set)
         self.dispatcher = self.make()
 
-    def make(self, lease: claims.Lease = LEASE, **values: Any) -> Dispatcher:
-        values.setdefault("execute", lambda run: None)
-        return Dispatcher(self.conf, self.database, lease, clock=lambda: self.seconds, **values)
+    def make(self, holder: Holder = HOLDER, **values: Any) -> RunDispatcher:
+        values.setdefault("execute", lambda run: self.go_on.wait(base.PATIENCE))
+        return RunDispatcher(self.conf, self.database, holder, clock=lambda: self.seconds, **values)
 
     def queue(self, not_before: datetime.datetime = NOW, **audit: object) -> AuditRun:
         audit.setdefault("audit_type", AuditType.EVENT)
@@ -59,7 +62,7 @@ class DispatcherTest(base.DatabaseTestCase):
         claimed = self.dispatcher.claim(NOW)
 
         self.assertEqual(first.uuid, claimed.uuid)
-        self.assertEqual((RunState.ONGOING, 1, LEASE.engine), _facts(self.run_of(first)))
+        self.assertEqual((RunState.ONGOING, 1, HOLDER.engine), _facts(self.run_of(first)))
         audit = self.audit_of(first)
         self.assertEqual((AuditState.ONGOING, "engine-1"), (audit.state, audit.hostname))
 
@@ -103,7 +106,7 @@ class DispatcherTest(base.DatabaseTestCase):
         forced = self.queue(NOW + SECOND, force=True)
         self.add_plan(PlanState.ONGOING)
 
-        self.dispatcher._tell_held_up(NOW)
+        self.dispatcher.look(NOW)
 
         self.assertEqual(runs.PLAN_ONGOING, self.run_of(run).wait_reason)
         self.assertIsNone(self.run_of(forced).wait_reason)
@@ -145,10 +148,10 @@ class DispatcherTest(base.DatabaseTestCase):
                 self.dispatcher.claim(NOW)
 
                 self.assertIsNone(other.claim(NOW + ahead))
-                self.seconds += LEASE.duration.total_seconds() - 1
-                self.assertIsNone(other.claim(NOW + ahead + LEASE.duration - SECOND))
+                self.seconds += HOLDER.duration.total_seconds() - 1
+                self.assertIsNone(other.claim(NOW + ahead + HOLDER.duration - SECOND))
                 self.seconds += 1
-                taken = other.claim(NOW + ahead + LEASE.duration)
+                taken = other.claim(NOW + ahead + HOLDER.duration)
 
                 self.assertEqual(run.uuid, taken.uuid)
                 self.assertEqual((RunState.ONGOING, 2, "b"), _facts(self.run_of(run)))
@@ -156,8 +159,9 @@ class DispatcherTest(base.DatabaseTestCase):
                 self.end(taken)
 
     def test_the_heartbeat_keeps_the_runs_in_hand_alone(self) -> None:
+        self.conf.set_override("max_audit_workers", 1, group="watcher_decision_engine")
         kept, forgotten = self.queue(), self.queue()
-        self.dispatcher._take(NOW)
+        self.dispatcher.look(NOW)
         self.dispatcher.claim(NOW)
 
         self.dispatcher.beat(NOW + 20 * SECOND)
@@ -169,7 +173,7 @@ class DispatcherTest(base.DatabaseTestCase):
         self.conf.set_override("max_run_seconds", 20, group="watcher_decision_engine")
         run, expired = self.queue(), []
         dispatcher = self.make(expire=expired.append)
-        dispatcher._take(NOW)
+        dispatcher.look(NOW)
         self.seconds = 19.0
         dispatcher.beat(NOW + 19 * SECOND)
         self.assertEqual([], expired)
@@ -182,12 +186,12 @@ class DispatcherTest(base.DatabaseTestCase):
 
     def test_a_late_heartbeat_is_no_death(self) -> None:
         run = self.queue()
-        self.dispatcher._take(NOW)
+        self.dispatcher.look(NOW)
         later = NOW + datetime.timedelta(minutes=5)
         for self.seconds in (0.0, 300.0):
             self.assertIsNone(self.dispatcher.claim(later))
         self.dispatcher.beat(later)
-        self.assertEqual((RunState.ONGOING, 1, LEASE.engine), _facts(self.run_of(run)))
+        self.assertEqual((RunState.ONGOING, 1, HOLDER.engine), _facts(self.run_of(run)))
 
     def test_takes_over_its_own_run_once_it_has_dropped_it(self) -> None:
         run = self.queue()
@@ -196,12 +200,11 @@ class DispatcherTest(base.DatabaseTestCase):
             raise db_exception.DBConnectionError()
 
         dispatcher = self.make(execute=execute)
-        dispatcher._workers = 1
-        dispatcher._stopping = True
-        dispatcher._work(dispatcher._take(NOW))
+        dispatcher.look(NOW)
+        dispatcher.stop()
         self.seconds = 1.0
         self.assertIsNone(dispatcher.claim(NOW))
-        self.seconds += LEASE.duration.total_seconds()
+        self.seconds += HOLDER.duration.total_seconds()
         taken = dispatcher.claim(NOW)
         self.assertEqual((run.uuid, 2), (taken.uuid, taken.attempt))
 
@@ -227,16 +230,18 @@ class DispatcherTest(base.DatabaseTestCase):
 
         self.assertTrue(done.wait(base.PATIENCE))
         over.set()
-        base.wait_for(lambda: not dispatcher._lost, "the late thread ends")
-        base.wait_for(lambda: not dispatcher._workers, "the other one ends")
+        base.wait_for(lambda: not dispatcher.in_hand, "the other one ends")
 
     def test_after_so_many_lost_workers_it_hands_back_and_restarts(self) -> None:
         self.conf.set_override("max_lost_workers", 2, group="watcher_decision_engine")
         restarts: list[int] = []
         dispatcher = self.make(expire=self.end, exhausted=lambda: restarts.append(1))
-        first, second, third = (self.queue() for _ in range(3))
+        self.conf.set_override("max_audit_workers", 3, group="watcher_decision_engine")
+        taken = []
         for self.seconds in (0.0, 1.0, 2.0):
-            dispatcher._take(NOW)
+            taken.append(self.queue())
+            dispatcher.look(NOW)
+        first, second, third = taken
         self.seconds = 900.5
         dispatcher.beat(NOW)
         self.assertEqual([], restarts)
@@ -252,14 +257,13 @@ class DispatcherTest(base.DatabaseTestCase):
 
     def test_a_stop_hands_back_what_does_not_end(self) -> None:
         run = self.queue()
-        self.dispatcher._take(NOW)
-        self.dispatcher._workers = 1
-        self.dispatcher.stop(patience=0)
+        self.dispatcher.look(NOW)
+        self.dispatcher.stop(seconds=0)
         self.assertEqual((RunState.QUEUED, 0, None), _facts(self.run_of(run)))
 
     def end(self, run: AuditRun) -> None:
         with self.database.writer() as session:
-            claims.settle(session, run, AuditState.FAILED, NOW)
+            claims.leave_audit(session, run, AuditState.FAILED, NOW)
             claims.finish(session, run, RunState.FAILED, NOW)
 
     def test_a_clock_that_goes_back_delays_no_run(self) -> None:
@@ -275,7 +279,7 @@ class DispatcherTest(base.DatabaseTestCase):
         hour = datetime.timedelta(hours=1)
         run = self.queue()
         other = self.make(OTHER)
-        other._take(NOW)
+        other.look(NOW)
         for number in range(10):
             self.seconds = 20.0 * number
             other.beat(NOW + number * SECOND)
@@ -293,7 +297,7 @@ class DispatcherTest(base.DatabaseTestCase):
             self.executed.append(run.uuid)
             done.release()
 
-        dispatcher = Dispatcher(self.conf, self.database, LEASE, execute)
+        dispatcher = RunDispatcher(self.conf, self.database, HOLDER, execute)
         queued = [self.queue().uuid for _ in range(5)]
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
@@ -312,19 +316,19 @@ class DispatcherTest(base.DatabaseTestCase):
             broken.set()
             raise RuntimeError("out of luck")
 
-        dispatcher = Dispatcher(self.conf, self.database, LEASE, execute)
+        dispatcher = RunDispatcher(self.conf, self.database, HOLDER, execute)
         run = self.queue()
         dispatcher.start()
         self.assertTrue(broken.wait(base.PATIENCE))
         dispatcher.stop()
 
         self.assertEqual(RunState.ONGOING, self.run_of(run).state)
-        self.assertEqual(frozenset(), frozenset(dispatcher._in_hand))
+        self.assertEqual({}, dispatcher.in_hand)
 
     def test_looks_past_those_that_have_to_cool_down(self) -> None:
         with self.database.writer() as session:
             goal = factories.goal(session)
-            for _ in range(2 * dispatcher_module._CANDIDATES):
+            for _ in range(2 * CANDIDATES):
                 audit = factories.audit(session, goal, audit_type=AuditType.EVENT)
                 session.add(Webhook(audit_id=audit.id, cooldown=60))
                 last = runs.enqueue(session, audit.id, NOW, NOW)
@@ -346,7 +350,7 @@ class DispatcherTest(base.DatabaseTestCase):
                 factories.accepted(session, flooded, now)
                 if run is not None:
                     order.append(run.audit_id)
-                    claims.settle(session, run, AuditState.SUCCEEDED, now)
+                    claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
                     claims.finish(session, run, RunState.SUCCEEDED, now)
                 factories.accepted(session, flooded, now)
         for number, other in enumerate(others):
@@ -357,7 +361,7 @@ class DispatcherTest(base.DatabaseTestCase):
         self.conf.set_override("poll_interval", 1, group="watcher_decision_engine")
         done = threading.Event()
         failures = iter([db_exception.DBConnectionError(), TimeoutError("pool"), OSError("gone")])
-        dispatcher = Dispatcher(self.conf, self.database, LEASE, lambda run: done.set())
+        dispatcher = RunDispatcher(self.conf, self.database, HOLDER, lambda run: done.set())
         claim = dispatcher.claim
 
         def fail_first(now: datetime.datetime) -> AuditRun | None:

@@ -10,6 +10,7 @@ from watcher.cloud import Cloud
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
 from watcher.db import claims, inbox, runs
+from watcher.db.leases import Holder
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -36,7 +37,7 @@ from watcher.tests import base, factories
 from watcher.tests.emulated.server import EmulatedServer, Fault
 from watcher.tests.unit.decision_engine import clusters
 
-LEASE = claims.Lease("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+HOLDER = Holder("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
 
 
 class Ringing:
@@ -82,7 +83,7 @@ class RunnerTest(base.DatabaseTestCase):
             waiting = runs.waiting(session, audit.id) or runs.enqueue(session, audit.id, now, now)
             waiting.not_before = now
             session.flush()
-            claimed = claims.claim(session, waiting.id, LEASE, now)
+            claimed = claims.claim(session, waiting.id, HOLDER, now)
         assert claimed is not None
         return claimed
 
@@ -390,13 +391,13 @@ class RunnerTest(base.DatabaseTestCase):
     def test_an_engine_that_lost_its_lease_writes_nothing(self) -> None:
         audit = self.audit()
         run = self.claim(audit)
-        later = timeutils.utcnow() + LEASE.duration * 2
+        later = timeutils.utcnow() + HOLDER.duration * 2
         with self.database.writer() as session:
             self.assertIsNotNone(
                 claims.take_over(
                     session,
                     run.id,
-                    claims.Lease("other", "engine-2", LEASE.duration),
+                    Holder("other", "engine-2", HOLDER.duration),
                     later,
                     run.lease_expires_at,
                 )
@@ -415,8 +416,8 @@ class RunnerTest(base.DatabaseTestCase):
         run = self.claim(audit)
         with self.database.writer() as session:
             for lapse in (1, 2):
-                later = timeutils.utcnow() + LEASE.duration * 2 * lapse
-                run = claims.take_over(session, run.id, LEASE, later, run.lease_expires_at)
+                later = timeutils.utcnow() + HOLDER.duration * 2 * lapse
+                run = claims.take_over(session, run.id, HOLDER, later, run.lease_expires_at)
 
         self.runner.run(run)
 
@@ -471,8 +472,8 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner.run(self.claim(audit))
         run = self.claim(audit)
         with self.database.writer() as session:
-            later = timeutils.utcnow() + LEASE.duration * 2
-            run = claims.take_over(session, run.id, LEASE, later, run.lease_expires_at)
+            later = timeutils.utcnow() + HOLDER.duration * 2
+            run = claims.take_over(session, run.id, HOLDER, later, run.lease_expires_at)
         self.assertEqual((4, 1), (run.attempt, run.deaths))
         self.runner.run(run)
         run = self.reload(run)

@@ -18,7 +18,18 @@ from watcher.common.states import (
     PlanState,
     RunState,
 )
-from watcher.db import action_plans, claims, counters, leases, marks, models, purge, runs, services
+from watcher.db import (
+    action_plans,
+    claims,
+    counters,
+    marks,
+    models,
+    plan_claims,
+    purge,
+    runs,
+    services,
+)
+from watcher.db.leases import Holder
 from watcher.metrics.collector import DatabaseCollector
 from watcher.tests import factories
 from watcher.tests.base import TestCase
@@ -375,27 +386,27 @@ class MetricsStories(TestCase):
         self.assertEqual(before, self.values(*self.COUNTED))
 
     def test_take_overs(self) -> None:
-        dead, lease = (claims.Lease(name, name, 30 * SECOND) for name in ("dead", "engine-2"))
+        dead, lease = (Holder(name, name, 30 * SECOND) for name in ("dead", "engine-2"))
         with self.database.writer() as session:
             run = runs.enqueue(session, self.event_audit(session).id, NOW, NOW)
             claims.claim(session, run.id, dead, NOW)
             _, plan = self.fill(session)
             plan.state = PlanState.PENDING
             session.flush()
-            leases.claim(session, plan.id, dead, NOW)
+            plan_claims.claim(session, plan.id, dead, NOW)
         for later in (40, 80):
             with self.database.writer() as session:
                 now = NOW + later * SECOND
                 ((run_id, of_run),) = claims.of_others(session, "")
-                ((plan_id, of_plan),) = leases.of_all(session)
+                ((plan_id, of_plan),) = plan_claims.of_all(session)
                 claims.take_over(session, run_id, lease, now, of_run)
                 self.assertIsNone(claims.take_over(session, run_id, lease, now, of_run))
-                self.assertTrue(leases.take_over(session, plan_id, lease, now, of_plan))
-                self.assertFalse(leases.take_over(session, plan_id, lease, now, of_plan))
+                self.assertTrue(plan_claims.take_over(session, plan_id, lease, now, of_plan))
+                self.assertFalse(plan_claims.take_over(session, plan_id, lease, now, of_plan))
         with self.database.writer() as session:
             # Nobody died: it was let go.
-            leases.release(session, plan.id, lease.engine)
-            self.assertTrue(leases.take_over(session, plan.id, lease, NOW))
+            plan_claims.release(session, plan.id, lease.engine)
+            self.assertTrue(plan_claims.take_over(session, plan.id, lease, NOW))
         self.assertEqual(
             {
                 'watcher_take_overs_total{of="run"}': 2,

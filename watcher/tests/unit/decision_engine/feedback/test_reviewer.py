@@ -20,7 +20,7 @@ from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.scenario import Scenario
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase
-from watcher.tests.unit.decision_engine.test_runner import LEASE, Ringing
+from watcher.tests.unit.decision_engine.test_runner import HOLDER, Ringing
 
 WINDOW = 720 + 300
 
@@ -79,7 +79,7 @@ class ReviewerTest(DatabaseTestCase):
         audit = audit or self.audit
         with self.database.writer() as session:
             run = runs.enqueue(session, audit.id, now, now)
-            claimed = claims.claim(session, run.id, LEASE, now)
+            claimed = claims.claim(session, run.id, HOLDER, now)
         self.runner.run(claimed)
         with self.database.reader() as session:
             plan = session.scalars(select(ActionPlan).order_by(ActionPlan.id.desc())).first()
@@ -209,7 +209,7 @@ class LyingTest(ReviewerTest):
         now = timeutils.utcnow()
         with self.database.writer() as session:
             run = runs.enqueue(session, self.audit.id, now, now)
-            claimed = claims.claim(session, run.id, LEASE, now)
+            claimed = claims.claim(session, run.id, HOLDER, now)
         self.look()
         self.runner.run(claimed)
         with self.database.reader() as session:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which plans are due?  Claim them, carry them out, take over what was abandoned."""
+
+import datetime
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Final
+
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from watcher.applier.interrupts import Interrupts
+from watcher.common.states import PlanState
+from watcher.db import plan_claims
+from watcher.db.dispatcher import CANDIDATES, Claim, Dispatcher
+from watcher.db.leases import Holder
+from watcher.db.session import Database
+from watcher.notifications import Notifications
+
+_ATTENTION: Final = 1.0
+"""Seconds between two looks at whether a plan in hand is being cancelled."""
+
+
+class PlanDispatcher(Dispatcher[Interrupts]):
+    """Keeps up to ``workers`` plans of this applier under way."""
+
+    WHAT = "action plan"
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        holder: Holder,
+        carry_out: Callable[[int, Interrupts], None],
+        notifications: Notifications,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(database, holder, conf.watcher_applier, clock)
+        self._carry_out, self._notifications = carry_out, notifications
+
+    @property
+    def workers(self) -> int:
+        return int(self._options.workers)
+
+    def stop(self) -> None:
+        """Claim nothing more, and let go of the plans in hand as soon as they allow."""
+        self._stop_claiming()
+        for interrupts in self.in_hand.values():
+            interrupts.stop()
+        self._wait_for_workers()
+
+    def attend(self) -> None:
+        """Interrupt the plans in hand that are being cancelled, or are no longer ours."""
+        in_hand = self.in_hand
+        if not in_hand:
+            return
+        with self._database.reader() as session:
+            states = plan_claims.held_states(session, sorted(in_hand), self._holder.engine)
+        for plan_id, interrupts in in_hand.items():
+            state = states.get(plan_id)
+            if state == PlanState.CANCELLING:
+                if interrupts.cancel():
+                    self._notifications.send("action_plan.cancel.start", plan_id)
+            elif state != PlanState.ONGOING:
+                interrupts.stop()
+
+    def claim(self, now: datetime.datetime) -> int | None:
+        """The id of the next plan for this applier: an abandoned one first."""
+        with self._database.reader() as session:
+            released = plan_claims.released(session, CANDIDATES)
+            lapsed = self._watch.lapsed(plan_claims.of_all(session))
+            pending = plan_claims.pending(session, CANDIDATES)
+        candidates: list[tuple[Claim[bool], int]] = [
+            *((plan_claims.take_over, plan_id) for plan_id in released),
+            *(
+                (partial(plan_claims.take_over, end=end), plan_id)
+                for plan_id, end in lapsed.items()
+            ),
+            *((plan_claims.claim, plan_id) for plan_id in pending),
+        ]
+        in_hand = self.in_hand  # with a late heartbeat, the lease on one of these may have lapsed
+        claimed = self._first((each for each in candidates if each[1] not in in_hand), now)
+        return claimed and claimed[0]
+
+    def take(self, now: datetime.datetime) -> tuple[int, Interrupts] | None:
+        plan_id = self.claim(now)
+        return None if plan_id is None else (plan_id, Interrupts())
+
+    def carry_out(self, row_id: int, in_hand: Interrupts) -> None:
+        self._carry_out(row_id, in_hand)
+
+    def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
+        plan_claims.extend(session, ids, self._holder, now)
+
+    def look(self, now: datetime.datetime) -> None:
+        """Attend to the plans in hand, and begin others as long as there are workers."""
+        self.attend()
+        super().look(now)
+
+    def pause(self, now: datetime.datetime) -> float:
+        poll = super().pause(now)
+        return min(poll, _ATTENTION) if self._in_hand else poll

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process does with the rows that are due: claim, work, heartbeat, take over.
+
+Decision engines do so with runs, appliers with action plans.
+"""
+
+import abc
+import datetime
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from oslo_db import exception as db_exception
+from oslo_log import log
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.common.periodic import jittered
+from watcher.db.leases import Holder, Watch
+from watcher.db.session import Database
+from watcher.db.timeouts import LockWait
+
+LOG = log.getLogger(__name__)
+
+InHand = TypeVar("InHand")
+Claimed = TypeVar("Claimed")
+Claim = Callable[[Session, int, Holder, datetime.datetime], Claimed]
+"""Claims the row with an id for a holder; what is false if another process was faster."""
+
+CANDIDATES: Final = 16
+"""Due rows to look at for one claim: other processes look at the same ones."""
+
+
+class Dispatcher(abc.ABC, Generic[InHand]):
+    """Keeps up to ``workers`` claimed rows under way, each in a thread of its own.
+
+    One thread claims.  ``wake`` makes it look at once; without that it looks every
+    ``poll_interval`` seconds, or when ``pause`` says so.
+    """
+
+    WHAT: str
+    """The rows, as log lines name them."""
+
+    def __init__(
+        self,
+        database: Database,
+        holder: Holder,
+        options: Any,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """*options* is the group of ``poll_interval``."""
+        self._database, self._holder, self._clock = database, holder, clock
+        self._options = options
+        self._wake = threading.Event()
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._in_hand: dict[int, InHand] = {}
+        self._watch = Watch(holder.duration, clock)
+        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+
+    @property
+    @abc.abstractmethod
+    def workers(self) -> int:
+        """How many rows may be under way at once."""
+
+    @abc.abstractmethod
+    def take(self, now: datetime.datetime) -> tuple[int, InHand] | None:
+        """Claim the next row for this process; its id, and what is kept of it while in hand."""
+
+    @abc.abstractmethod
+    def carry_out(self, row_id: int, in_hand: InHand) -> None:
+        """Do the work of a claimed row.  If this raises, the row is left to its lease."""
+
+    @abc.abstractmethod
+    def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
+        """Extend the leases on those rows."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    @property
+    def in_hand(self) -> Mapping[int, InHand]:
+        """What this process works on, by the id of the row."""
+        with self._changed:
+            return dict(self._in_hand)
+
+    def look(self, now: datetime.datetime) -> None:
+        """Claim what is due, as long as there are workers for it."""
+        while self.has_room and (taken := self.take(now)):
+            row_id, in_hand = taken
+            with self._changed:
+                self._in_hand[row_id] = in_hand
+            threading.Thread(target=self._work, args=taken, name="worker", daemon=True).start()
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._in_hand) < self.workers and not self._stopping
+
+    def pause(self, now: datetime.datetime) -> float:
+        """Seconds until it is worth looking again."""
+        return jittered(self._options.poll_interval)
+
+    def beat(self, now: datetime.datetime) -> None:
+        """Extend the leases of what is in hand, and of nothing else."""
+        if ids := sorted(self.in_hand):
+            self._database.write(lambda session: self.extend(session, ids, now))
+
+    def _first(
+        self, candidates: Iterable[tuple[Claim[Claimed], int]], now: datetime.datetime
+    ) -> tuple[int, Claimed] | None:
+        """The first of the candidates that can be claimed."""
+        for claim, row_id in candidates:
+            try:
+                with self._database.writer() as session:
+                    claimed = claim(session, row_id, self._holder, now)
+            except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock, LockWait):
+                continue  # another process was faster; if not, the next look finds the row again
+            if claimed:
+                return row_id, claimed
+        return None
+
+    def _stop_claiming(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _wait_for_workers(self, seconds: float | None = None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_hand, seconds)
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            seconds = jittered(self._options.poll_interval)
+            try:
+                self.look(timeutils.utcnow())
+                seconds = self.pause(timeutils.utcnow())
+            except db_exception.DBError as error:
+                LOG.error(
+                    "The database does not answer, no %s can be claimed: %s", self.WHAT, error
+                )
+            except Exception:  # without this thread the process would only seem to work
+                LOG.exception("No %s could be claimed; it will be tried again", self.WHAT)
+            self._wake.wait(seconds)
+            self._wake.clear()
+
+    def _work(self, row_id: int, in_hand: InHand) -> None:
+        failed = True
+        try:
+            self.carry_out(row_id, in_hand)
+            failed = False
+        except Exception:
+            LOG.exception("The %s %d is let go; it will be taken over", self.WHAT, row_id)
+        self._put_down(row_id, in_hand, failed)
+        if not failed:  # else the next look is soon enough: the same row would fail again
+            self.wake()
+
+    def _put_down(self, row_id: int, in_hand: InHand, failed: bool) -> None:
+        with self._changed:
+            if self._in_hand.get(row_id) is in_hand:
+                del self._in_hand[row_id]
+            self._changed.notify_all()

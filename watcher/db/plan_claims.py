@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Claims of action plans: which applier carries out which plan (see ``db.leases``).
+
+A plan under way has a lease row.  One that has none, because its process has stopped in good
+order, belongs to whoever takes it over first.
+"""
+
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy.orm import Session
+
+from watcher.common.states import PlanState
+from watcher.db import counters, leases
+from watcher.db.leases import Holder
+from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
+from watcher.db.models.base import cut
+from watcher.db.transitions import move, update_rows
+
+_IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
+
+
+def pending(session: Session, limit: int) -> Sequence[int]:
+    """Ids of plans that wait for an applier, oldest first."""
+    return session.scalars(
+        select(ActionPlan.id)
+        .where(ActionPlan.state == PlanState.PENDING, ActionPlan.deleted == 0)
+        .order_by(ActionPlan.id)
+        .limit(limit)
+    ).all()
+
+
+def released(session: Session, limit: int) -> Sequence[int]:
+    """Ids of plans under way that no applier holds."""
+    return session.scalars(
+        select(ActionPlan.id)
+        .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+        .where(
+            ActionPlan.state.in_(_IN_HAND),
+            ActionPlan.deleted == 0,
+            ActionPlanLease.action_plan_id.is_(None),
+        )
+        .order_by(ActionPlan.id)
+        .limit(limit)
+    ).all()
+
+
+def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
+    """Ids of plans under way that some applier holds, and when each lease ends."""
+    rows = session.execute(
+        select(ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
+        .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
+        .where(ActionPlan.state.in_(_IN_HAND), ActionPlan.deleted == 0)
+    )
+    return [(plan_id, end) for plan_id, end in rows]
+
+
+def claim(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> bool:
+    """Make a PENDING plan ONGOING, for this process alone.  False if it was not PENDING."""
+    claimed = move(
+        session,
+        ActionPlan,
+        PlanState.BY_ENGINE,
+        PlanState.ONGOING,
+        ActionPlan.id == plan_id,
+        ActionPlan.deleted == 0,
+        hostname=holder.host,
+        # Why it was not started automatically is over; what it leaves undone is not.
+        status_message=left_undone(session, plan_id),
+    )
+    if claimed:
+        _insert(session, plan_id, holder, now)
+    return bool(claimed)
+
+
+def left_undone(session: Session, plan_id: int) -> str | None:
+    """What the strategy said that a plan leaves undone."""
+    explanation = session.get(PlanReasons, plan_id)
+    sentence = explanation and explanation.summary.get("undone", {}).get("sentence")
+    return cut(sentence) if sentence else None
+
+
+def take_over(
+    session: Session,
+    plan_id: int,
+    holder: Holder,
+    now: datetime.datetime,
+    end: datetime.datetime | None = None,
+) -> bool:
+    """Claim a plan whose lease still has this *end*; None for one that nobody holds.
+
+    False if another applier was faster.  DBDuplicateEntry (at flush) means the same.
+    """
+    former = session.scalar(
+        select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
+    )
+    if former is None:
+        _insert(session, plan_id, holder, now)
+    elif not update_rows(
+        session,
+        ActionPlanLease,
+        ActionPlanLease.action_plan_id == plan_id,
+        ActionPlanLease.engine == former,
+        ActionPlanLease.lease_expires_at == end,
+        **holder.lease(now),
+        attempt=ActionPlanLease.attempt + 1,
+    ):
+        return False
+    under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
+    if update_rows(session, ActionPlan, *under_way, hostname=holder.host):
+        if former is not None:
+            counters.add_take_over(session, counters.ACTION_PLAN)
+        return True
+    release(session, plan_id, holder.engine)
+    return False
+
+
+def extend(
+    session: Session, plan_ids: Collection[int], holder: Holder, now: datetime.datetime
+) -> None:
+    """Extend the leases of *holder* on those plans."""
+    leases.extend(session, ActionPlanLease.action_plan_id, plan_ids, holder, now)
+
+
+def progress(session: Session, plan_id: int, engine: str) -> None:
+    """Count attempts from 1 again: with an action ended, the plan is not why appliers die."""
+    held = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
+    update_rows(session, ActionPlanLease, *held, attempt=1)
+
+
+def release(session: Session, plan_id: int, engine: str) -> None:
+    """Let go of a plan; whatever is left of it, any applier may take over at once."""
+    session.execute(
+        delete(ActionPlanLease)
+        .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def held_states(session: Session, plan_ids: Sequence[int], engine: str) -> Mapping[int, str]:
+    """Plan id to state, of those plans that *engine* still holds."""
+    rows = session.execute(
+        select(ActionPlan.id, ActionPlan.state)
+        .join(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+        .where(ActionPlan.id.in_(plan_ids), ActionPlanLease.engine == engine)
+    )
+    return {plan_id: state or "" for plan_id, state in rows}
+
+
+def held(plan_id: int, engine: str) -> ColumnElement[bool]:
+    """The condition under which *engine* may write the plan and its actions."""
+    return exists().where(
+        ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine
+    )
+
+
+def _insert(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> None:
+    session.add(ActionPlanLease(action_plan_id=plan_id, **holder.lease(now)))
+    session.flush()

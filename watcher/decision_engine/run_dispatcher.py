@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which runs are due?  Take events out of the inbox, claim runs, execute them, take over."""
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Final
+
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_log import log
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.common.errors import LostClaim
+from watcher.common.periodic import jittered
+from watcher.db import claims, inbox, runs
+from watcher.db.dispatcher import CANDIDATES, Claim, Dispatcher
+from watcher.db.leases import Holder
+from watcher.db.models import AuditRun
+from watcher.db.session import Database, Lost
+from watcher.db.timeouts import LockWait
+
+LOG = log.getLogger(__name__)
+
+_RESCUE_PAUSE: Final = 1.0
+"""Seconds between two looks for lapsed runs: engines die rarely, runs become due all the time."""
+
+_LOCKED_PAUSE: Final = 1.0
+"""Seconds until the next look for events that could not be taken: somebody writes their audit."""
+
+_STOP_SECONDS: Final = 45.0
+"""For which a stop waits for runs in hand: less than the parent waits for the process."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunInHand:
+    """A run that this engine executes."""
+
+    run: AuditRun
+    since: float
+    """When it was claimed, on a clock that nobody sets."""
+
+
+def _nothing(*_: object) -> None:
+    """What comes of an end that nobody asked to hear of."""
+
+
+class RunDispatcher(Dispatcher[RunInHand]):
+    """Keeps up to ``max_audit_workers`` runs of this engine under way.
+
+    *expire* ends a run that took longer than ``max_run_seconds``.  Its thread cannot be
+    killed: it is left alone, and another one takes its place.  After ``max_lost_workers``
+    of these the other runs are handed back and *exhausted* is called, which is to restart
+    the process.
+    """
+
+    WHAT = "run"
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        holder: Holder,
+        execute: Callable[[AuditRun], None],
+        expire: Callable[[AuditRun], None] = _nothing,
+        exhausted: Callable[[], None] = _nothing,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(database, holder, conf.watcher_decision_engine, clock)
+        self._max_recorded: int = conf.webhooks.max_recorded_per_minute
+        self._execute, self._expire, self._exhausted = execute, expire, exhausted
+        self._lost: set[RunInHand] = set()
+        """Runs that took too long, whose threads have not ended yet."""
+        self._dropped: set[int] = set()
+        """Runs that were left to their lease, as it could not be written how they ended."""
+        self._next_rescue = clock()
+        self._locked = False
+        """Whether there are events whose audit somebody else held at the last look."""
+
+    @property
+    def workers(self) -> int:
+        return int(self._options.max_audit_workers)
+
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """Claim nothing more, wait *seconds* for the runs in hand, and hand back the others."""
+        self._stop_claiming()
+        self._wait_for_workers(seconds)
+        self._hand_back(timeutils.utcnow())
+
+    def beat(self, now: datetime.datetime) -> None:
+        """Extend the leases of the runs in hand that have time left, and end the others."""
+        oldest = self._clock() - self._options.max_run_seconds
+        late = [held for held in self.in_hand.values() if held.since <= oldest]
+        kept = sorted(self.in_hand.keys() - {held.run.id for held in late})
+        if kept:
+            self._database.write(lambda session: self.extend(session, kept, now))
+        for held in late:
+            self._give_up(held, now)
+
+    def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
+        claims.extend(session, ids, self._holder, now)
+
+    def _give_up(self, held: RunInHand, now: datetime.datetime) -> None:
+        """End a run that takes too long, and let another worker take the place of its own."""
+        try:
+            self._expire(held.run)
+        except LostClaim as lost:
+            LOG.warning("%s", lost)
+        with self._changed:
+            if self._in_hand.get(held.run.id) is not held:
+                return  # it ended meanwhile
+            del self._in_hand[held.run.id]
+            self._lost.add(held)
+            lost_workers = len(self._lost)
+        LOG.error(
+            "Run %s does not end; its worker is replaced. Such workers: %d",
+            held.run.uuid,
+            lost_workers,
+        )
+        if lost_workers < self._options.max_lost_workers:
+            self._wake.set()
+            return
+        self._stopping = True
+        self._hand_back(now)
+        self._exhausted()
+
+    def _hand_back(self, now: datetime.datetime) -> None:
+        """Let other engines have the runs in hand; what comes of them here is dropped."""
+        for held in self.in_hand.values():
+            run = held.run
+            try:
+                with self._database.writer() as session:
+                    claims.hand_back(session, run, now)
+                LOG.info("Run %s is handed back", run.uuid)
+            except LostClaim as lost:
+                LOG.warning("%s", lost)
+            except db_exception.DBError as error:
+                LOG.error("Run %s is left to its lease: %s", run.uuid, error)
+
+    def claim(self, now: datetime.datetime) -> AuditRun | None:
+        """The next run for this engine: a lapsed one first, then one that is due."""
+        while True:
+            self._take_events(now)
+            with self._database.reader() as session:
+                lapsed = self._lapsed(session)
+                due = runs.due(session, now, CANDIDATES)
+            candidates: list[tuple[Claim[AuditRun | None], int]] = [
+                *((partial(claims.take_over, end=end), run_id) for run_id, end in lapsed.items()),
+                *((claims.claim, run_id) for run_id in due),
+            ]
+            claimed = self._first(candidates, now)
+            if claimed:
+                return claimed[1]
+            if len(due) < CANDIDATES or self._stopping:
+                return None
+            # Others took them all, or they have to cool down: what is due comes after them.
+
+    def _take_events(self, now: datetime.datetime) -> None:
+        """Queue runs for the events that have come, or let them join those that wait."""
+        with self._database.reader() as session:
+            ready = inbox.ready(session)
+        self._locked = False
+        for audit_id in ready:
+            take = partial(inbox.take, audit_id=audit_id, max_recorded=self._max_recorded, now=now)
+            try:
+                self._database.write(take)
+            except LockWait:
+                self._locked = True
+            except (Lost, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+                LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
+
+    def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
+        """Runs of engines that have died, and the end of the claim on each."""
+        if self._clock() < self._next_rescue:
+            return {}
+        with self._changed:
+            dropped = frozenset(self._dropped)
+        claimed = claims.of_others(session, self._holder.engine, dropped)
+        lapsed = self._watch.lapsed(claimed)
+        if len(lapsed) <= 1:
+            self._next_rescue = self._clock() + _RESCUE_PAUSE
+        return lapsed
+
+    def take(self, now: datetime.datetime) -> tuple[int, RunInHand] | None:
+        since = self._clock()
+        run = self.claim(now)
+        if run is None:
+            return None
+        with self._changed:
+            self._dropped.discard(run.id)
+        return run.id, RunInHand(run, since)
+
+    def carry_out(self, row_id: int, in_hand: RunInHand) -> None:
+        self._execute(in_hand.run)
+
+    def _put_down(self, row_id: int, in_hand: RunInHand, failed: bool) -> None:
+        with self._changed:
+            if in_hand in self._lost:
+                self._lost.discard(in_hand)
+            elif failed:
+                self._dropped.add(row_id)
+        super()._put_down(row_id, in_hand, failed)
+
+    def look(self, now: datetime.datetime) -> None:
+        """Execute what is due, as long as there are workers; the other runs say what holds them."""
+        super().look(now)
+        if self.has_room:
+            with self._database.reader() as session:
+                held_up = runs.held_up(session, now)
+            if held_up:
+                self._database.write(lambda session: runs.tell_held_up(session, held_up))
+
+    def pause(self, now: datetime.datetime) -> float:
+        if not self.has_room:
+            return super().pause(now)
+        poll = jittered(_LOCKED_PAUSE) if self._locked else super().pause(now)
+        with self._database.reader() as session:
+            next_due_at = runs.next_due_at(session, now)
+        if next_due_at is None:
+            return poll
+        return min(poll, max(0.0, (next_due_at - timeutils.utcnow()).total_seconds()))
