@@ -50,8 +50,8 @@ def recheck(plan: Plan, compute: Compute, database: Database, notifications: Not
         return plan
     steps = {step.uuid: step for step in plan.steps if step.uuid in stale}
     database.write(lambda session: _skip(session, plan, steps.values(), stale))
-    notifications.action_updated(
-        *(step.id for step in steps.values()), old_state=ActionState.PENDING
+    notifications.send(
+        "action.update", *(step.id for step in steps.values()), old_state=ActionState.PENDING
     )
     for uuid, why in stale.items():
         LOG.warning("Action %s of plan %s is skipped: %s", uuid, plan.uuid, why)
