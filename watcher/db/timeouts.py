@@ -38,7 +38,8 @@ def lock_wait(error: Exception) -> bool:
     cause = getattr(error, "orig", None) or getattr(error, "inner_exception", None) or error
     cause = getattr(cause, "orig", None) or cause
     return (
-        bool(re.search(r"\b1205\b.*Lock wait timeout", str(cause)))
+        # MySQL has an error of its own for NOWAIT.
+        bool(re.search(r"\b1205\b.*Lock wait timeout|\b3572\b.*NOWAIT", str(cause)))
         or getattr(cause, "pgcode", None) == "55P03"
         or (isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause))
     )
