@@ -3,12 +3,11 @@
 
 import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
-from watcher.common.errors import Conflict
 from watcher.db import lookup, paging
-from watcher.db.lookup import identified, related_to
+from watcher.db.lookup import identified, related_to, require_free_name
 from watcher.db.models import AuditTemplate, Goal, Strategy
 from watcher.db.paging import Page
 
@@ -51,16 +50,7 @@ def save(session: Session, template: AuditTemplate) -> None:
 
     Call it through ``Database.write``: of two that take a name at once, one meets the other.
     """
-    with session.no_autoflush:
-        taken = exists().where(
-            AuditTemplate.name == template.name,
-            AuditTemplate.deleted == 0,
-            AuditTemplate.id != (template.id or 0),
-        )
-        if session.scalar(select(taken)):
-            raise Conflict(
-                f"name: there is an audit template {template.name} already; choose another name."
-            )
+    require_free_name(session, template, "an audit template")
     session.add(template)
     session.flush()
 

@@ -9,10 +9,10 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common import schedule
-from watcher.common.errors import Conflict, Invalid
+from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType
 from watcher.db import lookup, paging, reviews, runs
-from watcher.db.lookup import identified, related_to
+from watcher.db.lookup import identified, related_to, require_free_name
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.paging import Page
 from watcher.db.transitions import move, soft_delete
@@ -58,7 +58,7 @@ def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
     A ONESHOT audit has its run queued for now, a CONTINUOUS one for its first time;
     an EVENT audit gets a webhook.  Call it through ``Database.write``.
     """
-    _check_name(session, audit)
+    require_free_name(session, audit, "an audit")
     if audit.audit_type == AuditType.CONTINUOUS:
         audit.next_run_time = schedule.first_run(audit.interval or "", now, audit.start_time)
     session.add(audit)
@@ -86,7 +86,7 @@ def change(
     if columns.get("auto_trigger"):
         _trust(session, audit)
     if "name" in columns:
-        _check_name(session, audit)
+        require_free_name(session, audit, "an audit")
     if audit.audit_type == AuditType.CONTINUOUS and columns.keys() & _TIMING:
         _reschedule(session, audit, columns.keys() != {"end_time"}, now)
     session.flush()
@@ -111,15 +111,6 @@ def _trust(session: Session, audit: Audit) -> None:
     if audit.status_message == reviews.DISTRUSTED:
         audit.status_message = None
     reviews.forgive(session, audit.id)
-
-
-def _check_name(session: Session, audit: Audit) -> None:
-    with session.no_autoflush:
-        taken = exists().where(
-            Audit.name == audit.name, Audit.deleted == 0, Audit.id != (audit.id or 0)
-        )
-        if session.scalar(select(taken)):
-            raise Conflict(f"name: there is an audit {audit.name} already; choose another name.")
 
 
 def _change_state(session: Session, audit: Audit, state: str, now: datetime.datetime) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from watcher.common.errors import NotFound
+from watcher.common.errors import Conflict, NotFound
 from watcher.db.models import Goal, Strategy
 
 R = TypeVar("R")
@@ -45,6 +45,29 @@ def exactly(column: Any, value: Any) -> ColumnElement[bool]:
     """
     given = literal(value, String) if isinstance(value, str) else value
     return and_(column == value, _SameBytes(column, given))
+
+
+def require_free_name(session: Session, row: Any, what: str) -> None:
+    """Conflict if the name of a new or changed row is taken.
+
+    The database decides that, by its unique constraint: where its collation takes names for the
+    same that differ, the sentence shows the one that is there.
+    """
+    table = type(row)
+    with session.no_autoflush:
+        taken = session.scalar(
+            select(table.name).where(
+                table.name == row.name, table.deleted == 0, table.id != (row.id or 0)
+            )
+        )
+    if taken is None:
+        return
+    if taken == row.name:
+        raise Conflict(f"name: there is {what} {taken} already; choose another name.")
+    raise Conflict(
+        f"name: there is {what} '{taken}' already, and the database takes '{row.name}' for the "
+        "same name; choose another one."
+    )
 
 
 def is_uuid(ident: str) -> bool:

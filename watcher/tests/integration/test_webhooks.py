@@ -9,8 +9,10 @@ import webob
 from sqlalchemy import func, select
 
 from watcher.api import app
+from watcher.common.errors import Conflict
 from watcher.common.states import AuditType
 from watcher.db import migration, models
+from watcher.db.lookup import require_free_name
 from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.functional.stories import Bell
@@ -116,7 +118,13 @@ class OperatorStories:
 
 
 class OperatorsOnMariaDB(OperatorStories, MariaDBTestCase):
-    pass
+    def test_a_name_that_the_server_takes_for_another_is_refused_with_both(self) -> None:
+        for name in ("A", "a "):
+            with self.database.reader() as session:
+                new = models.Audit(name=name)
+                error = self.assertRaises(Conflict, require_free_name, session, new, "an audit")
+            self.assertIn("an audit 'a' already", str(error))
+            self.assertIn(f"'{name}'", str(error))
 
 
 class OperatorsOnPostgreSQL(OperatorStories, PostgreSQLTestCase):
