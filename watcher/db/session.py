@@ -24,10 +24,10 @@ from oslo_db import exception as db_exception
 from oslo_db import options as db_options
 from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log
-from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy import URL, Connection, CreateEnginePlugin, Engine, event, make_url, text
 from sqlalchemy import exc as sqlalchemy_exc
+from sqlalchemy.dialects import plugins
 from sqlalchemy.orm import Session
-from sqlalchemy.pool.base import ResetStyle
 
 from watcher.common.periodic import jittered
 from watcher.db import faults, timeouts
@@ -65,7 +65,10 @@ class Database:
             if option.dest in _ENGINE_OPTIONS
         }
         for url in ("connection", "slave_connection"):
-            options[url] = options[url] and _completed(options[url], self._call_timeout)
+            if options[url]:
+                address = make_url(_completed(options[url], self._call_timeout))
+                address = address.update_query_dict({"plugin": WithoutReset.name}, append=True)
+                options[url] = address.render_as_string(hide_password=False)
         # thread_checkin gives way to green threads, of which there are none here.
         # Who finds the server away is told at once, and decides itself when to look again.
         self._manager.configure(sqlite_fk=True, thread_checkin=False, max_retries=0, **options)
@@ -143,9 +146,6 @@ class Database:
         """Make each database behave as the claims expect."""
         engine.hide_parameters = True  # errors are logged, and parameters may be payloads
         timeouts.limit(engine, self._call_timeout)
-        # SQLAlchemy ends each transaction before it gives a connection back; to roll back once
-        # more is a round trip that each alarm would pay for.
-        engine.pool._reset_on_return = ResetStyle.reset_none
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_connect)
             event.listen(engine, "begin", _sqlite_begin)
@@ -160,6 +160,25 @@ class Database:
         if engine.dialect.name != "sqlite":
             # oslo.db has a connection in the pool already, from asking the server.
             engine.dispose()
+
+
+class WithoutReset(CreateEnginePlugin):
+    """Spares each alarm a round trip; oslo.db has no option for it.
+
+    SQLAlchemy ends each transaction before it gives a connection back: the pool would only roll
+    back once more.
+    """
+
+    name = "watcher-without-reset"
+
+    def update_url(self, url: URL) -> URL:
+        return url.difference_update_query(["plugin"])
+
+    def handle_pool_kwargs(self, pool_cls: Any, pool_args: dict[str, Any]) -> None:
+        pool_args["reset_on_return"] = None
+
+
+plugins.register(WithoutReset.name, __name__, WithoutReset.__name__)
 
 
 class Lost(Exception):
