@@ -279,8 +279,8 @@ def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
         return f"is not in zone {server.pinned_az}"
     if lacking := (server.needs.required - host.traits) | (server.needs.forbidden & host.traits):
         return f"does not fit what the server needs of trait {min(lacking)}"
-    for unit, amount, has in zip(_UNITS, server.amounts, host.inventories, strict=True):
-        if not has.allows(amount):
+    for unit, amount, inventory in zip(_UNITS, server.amounts, host.inventories, strict=True):
+        if not inventory.allows(amount):
             return f"gives no server {amount} {unit}"
     has: dict[str, set[str]] = defaultdict(set)
     for key, value in (pair for each in host.aggregates for pair in each.metadata.items()):

@@ -310,11 +310,12 @@ class FaultsTest(TestCase):
         self.assertIn("would hold 7 vCPUs, and can hold 3", found[0][2])
 
     def test_one_that_takes_nothing_of_what_is_short_may_come(self) -> None:
-        self.change("y", disk_gb=0)
+        self.change("y", disk_gb=1)
+        self.change("c", disk_gb=3)
         self.change("a", disk_gb=0, vcpus=1)
         self.assertEqual([], self.check(migrate("1", "a", "x", "y")))
         self.change("a", disk_gb=1)
-        self.assertIn("would hold 2 GB", self.check(migrate("1", "a", "x", "y"))[0][2])
+        self.assertIn("would hold 4 GB", self.check(migrate("1", "a", "x", "y"))[0][2])
 
     def test_memory(self) -> None:
         self.change("a", memory_mb=9901, vcpus=1)
