@@ -2,8 +2,8 @@
 """Alarms arrive while everything that could handle them is killed: nothing gets lost.
 
 Starts the services as processes, on a MariaDB server and a RabbitMQ broker, posts alarms
-to EVENT audits, and kills engines, appliers, the API and the broker with SIGKILL, at
-moments that follow from the seed.  When nothing is left to be done it tells from the
+to EVENT audits, kills engines, appliers, the API and the broker with SIGKILL, and lets their
+connections to the database fall silent for a while, at moments that follow from the seed.  When nothing is left to be done it tells from the
 database what was lost, doubled or is stuck.
 """
 
@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from tools.drill import broker, findings, ledger, report
 from tools.drill.processes import Process, Service, listens, wait_for
+from tools.drill.route import Route
 from tools.drill.sender import Senders, alarms
 from tools.drill.strikes import Carrier, plan
 from watcher import conf as watcher_conf
@@ -47,10 +48,11 @@ class Fleet:
 
     def __init__(self, directory: Path, name: str, arguments: argparse.Namespace, url: str) -> None:
         self.broker = broker.make(directory, arguments.broker)
+        self.route = Route(directory, url)
         values = {
             "prefix": name,
             "broker": self.broker.url,
-            "database": url,
+            "database": self.route.url,
             "recorded": arguments.recorded,
         }
         self.apis = [Service("watcher-api", f"api-{n}", directory, **values) for n in range(2)]
@@ -63,9 +65,11 @@ class Fleet:
 
     @property
     def all(self) -> list[Process]:
-        return [self.broker, *self.apis, *self.engines, *self.appliers]
+        return [self.broker, *self.apis, *self.engines, *self.appliers, self.route]
 
     def __enter__(self) -> "Fleet":
+        self.route.start()
+        wait_for(lambda: listens(self.route.port), "the route to the database listens", 60)
         for process in self.all:
             process.start()
         wait_for(lambda: listens(self.broker.port), "the broker listens", 60)
@@ -74,7 +78,7 @@ class Fleet:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in reversed(self.all):
+        for process in (*reversed(self.all[:-1]), self.route):
             if error[0]:
                 process.kill()  # nobody waits for its good end
             process.end()

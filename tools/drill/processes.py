@@ -20,6 +20,7 @@ lease_duration = 6
 
 [database]
 connection = {database}
+call_timeout = 3
 max_pool_size = 8
 max_overflow = 4
 
@@ -86,6 +87,10 @@ class Process:
             if self.alive:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def strike(self) -> None:
+        """What the drill does to it, until it is started again."""
+        self.kill()
 
     def kill_worker(self) -> bool:
         """Kill the children alone, whose parent replaces them.  False if there is none now."""

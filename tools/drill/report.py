@@ -30,7 +30,7 @@ def show(found: Findings, senders: Senders, killed: Counter[str]) -> bool:
         ("accepted", accepted, f"with 202; the slowest answer took {slowest:.2f} s"),
         ("refused", outcomes["refused"] + outcomes["503"], "nobody listened, or 503"),
         ("unanswered", outcomes["unanswered"], "the API died in the middle of it"),
-        ("killed", sum(killed.values()), _names(killed)),
+        ("struck", sum(killed.values()), _names(killed)),
         ("events", found.events, "rows"),
         ("runs", found.runs, f"that {found.merged:,} further events joined"),
         ("plans", found.plans, ""),

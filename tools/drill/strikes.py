@@ -13,7 +13,7 @@ from tools.drill.processes import Process
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Strike:
-    """SIGKILL *at* so many seconds, and back *after* so many more; None: the worker alone."""
+    """*At* so many seconds, and back *after* so many more; None: SIGKILL for the worker alone."""
 
     at: float
     target: int
@@ -21,13 +21,19 @@ class Strike:
 
 
 def plan(draw: random.Random, targets: int, seconds: float) -> list[Strike]:
-    """A strike every two to five seconds, never at who is down already."""
+    """A strike every two to five seconds, never at who is down already.
+
+    Each fourth is at the last of the *targets*, the route to the database.
+    """
     strikes: list[Strike] = []
     back = [0.0] * targets
     at = draw.uniform(2, 5)
     while at < seconds:
-        target = draw.choice([number for number in range(targets) if back[number] < at])
+        route = targets - 1
+        target = draw.choice([number for number in range(route) if back[number] < at])
         after = draw.choice([None, draw.uniform(0, 8)])
+        if len(strikes) % 4 == 3 and back[route] < at:
+            target, after = route, draw.uniform(2, 8)
         strikes.append(Strike(at, target, after))
         back[target] = at + (after or 0) + 3  # and some time to start
         at += draw.uniform(2, 5)
@@ -74,7 +80,7 @@ class Carrier:
             if back:
                 process.start()
             elif strike.after is not None or not process.kill_worker():
-                process.kill()
+                process.strike()
                 if strike.after is None:
                     process.start()
                 self._count(process)
