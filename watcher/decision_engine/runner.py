@@ -21,7 +21,7 @@ from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.models.base import cut
 from watcher.db.session import Database
-from watcher.decision_engine import efficacy, inputs, plan_limits, proof
+from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof
 from watcher.decision_engine import retries as again
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
@@ -143,7 +143,7 @@ class Runner:
                 self._catalog,
                 self._conf,
             )
-            solution = strategy().execute(given)
+            solution = candidates.solve(strategy, given, self._collectors.has_candidate)
             global_efficacy, indicators = efficacy.compute(
                 self._catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )

@@ -109,6 +109,9 @@ class SolutionBuilder:
         """Propose to move a server: live if it runs, unless *cold*; the scheduler picks
         the host if *destination* is None."""
         where = {"destination_node": destination.hostname} if destination else {}
+        if server.needs.unjudged:
+            judge = "placement has a candidate there" if destination else "nova finds the host"
+            reason = f"{reason}; {judge} for its {', '.join(server.needs.unjudged)}"
         self.add(
             "migrate",
             server.uuid,

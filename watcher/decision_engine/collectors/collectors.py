@@ -13,7 +13,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud import Cloud
-from watcher.cloud.compute import Migration
+from watcher.cloud.compute import Migration, Server
 from watcher.common import plugins
 from watcher.common.errors import NotConfigured, WatcherError
 from watcher.common.periodic import Ticker
@@ -90,6 +90,10 @@ class Collectors:
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
         """Those that ended lately, which no model keeps: see ``Compute.migrations``."""
         return self._cloud.compute.migrations(since)
+
+    def has_candidate(self, server: Server, hostname: str) -> bool:
+        """Whether a host has room for all that a server needs: see ``Compute.has_candidate``."""
+        return self._cloud.compute.has_candidate(server, hostname)
 
     def storage(self) -> StorageModel:
         model: StorageModel = self._collector("storage").snapshot()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that the model cannot judge move only where placement has a candidate for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from watcher.cloud.compute import Server
+from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.model import undone
+
+if TYPE_CHECKING:
+    from watcher.model.compute import ComputeModel
+
+MOST = 100
+"""Moves of one run, at most, that placement is asked about."""
+SECONDS = 10.0
+"""After so long it is asked about no more."""
+ROUNDS = 3
+"""Plans that are made, at most, before all servers that the model cannot judge stay."""
+
+HasCandidate = Callable[[Server, str], bool]
+
+
+def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate) -> Solution:
+    """The solution of a strategy, in which each move of a server that the model cannot judge goes
+    to no named host, or to one that placement would give it.
+
+    A server that placement refuses stays, and the strategy plans again without it: others may
+    have counted on the room that it would have left.
+    """
+    asking, held = _Asking(has_candidate), dict[str, str]()
+    for left in reversed(range(ROUNDS)):
+        seen = _Seen(inputs, held)
+        solution = strategy().execute(dataclasses.replace(inputs, compute_model=seen))
+        unjudged = seen.unjudged if asking.wanted(solution) else {}
+        refused = asking.refused(solution, unjudged)
+        if not refused:
+            return solution
+        held |= dict.fromkeys(refused if left > 1 else unjudged, undone.UNJUDGED)
+    return solution
+
+
+class _Seen:
+    """The compute model without the moves of some servers, for a strategy that looks at it."""
+
+    def __init__(self, inputs: Inputs, held: Mapping[str, str]) -> None:
+        self._inputs, self._held = inputs, held
+        self._model: ComputeModel | None = None
+
+    def __call__(self) -> ComputeModel:
+        if self._model is None:
+            model = self._inputs.compute_model()
+            held = {**self._held, **model.held}
+            self._model = dataclasses.replace(model, held=held) if self._held else model
+        return self._model
+
+    @property
+    def unjudged(self) -> dict[str, Server]:
+        """By uuid; none if the strategy did not look: then its moves are somebody's order."""
+        servers = self._model.servers if self._model else ()
+        return {each.uuid: each for each in servers if each.needs.unjudged}
+
+
+class _Asking:
+    """Asks placement about each move once, and about so many in all."""
+
+    def __init__(self, has_candidate: HasCandidate) -> None:
+        self._has_candidate, self._known = has_candidate, dict[tuple[str, str], bool]()
+        self._end = time.monotonic() + SECONDS
+
+    @staticmethod
+    def wanted(solution: Solution) -> bool:
+        return any("destination_node" in each.input_parameters for each in solution.actions)
+
+    def refused(self, solution: Solution, unjudged: Mapping[str, Server]) -> list[str]:
+        """Uuids of the servers that would go to a host which is no candidate."""
+        moves = (
+            (each.input_parameters["resource_id"], each.input_parameters.get("destination_node"))
+            for each in solution.actions
+            if each.action_type == "migrate"
+        )
+        return [
+            uuid
+            for uuid, host in moves
+            if host and uuid in unjudged and not self._ask(unjudged[uuid], host)
+        ]
+
+    def _ask(self, server: Server, host: str) -> bool:
+        key = server.uuid, host
+        if key not in self._known:
+            if len(self._known) >= MOST or time.monotonic() > self._end:
+                return False
+            self._known[key] = self._has_candidate(server, host)
+        return self._known[key]
