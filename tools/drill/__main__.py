@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alarms arrive while everything that could handle them is killed: nothing gets lost.
 
-Starts the services as processes, on a MariaDB server and a RabbitMQ broker, posts alarms
-to EVENT audits, kills engines, appliers, the API and the broker with SIGKILL, and lets their
-connections to the database fall silent for a while, at moments that follow from the seed.  When nothing is left to be done it tells from the
-database what was lost, doubled or is stuck.
+Starts the services as processes, on a MariaDB server and a RabbitMQ broker, and posts alarms
+to EVENT audits.  Meanwhile it kills engines, appliers, the API and the broker with SIGKILL, and
+lets their connections to the database fall silent, at moments that follow from the seed.  When
+nothing is left to be done it tells from the database what was lost, doubled or is stuck.
 """
 
 import argparse
