@@ -8,7 +8,6 @@ what it does counts as long as the claim is its own.
 """
 
 import dataclasses
-import datetime
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,8 +27,8 @@ Key = tuple[str, int]
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    epoch: datetime.datetime
-    """What the true clock said when the history begins."""
+    lease: float
+    """Seconds for which a claim holds that nobody extends, whatever clocks show."""
     clocks_agree: bool
     ahead: float
     """By how much clocks differ from the true one, at most, in seconds."""
@@ -39,8 +38,8 @@ class Rules:
 class _Claim:
     number: int
     holder: str
-    end: float
-    """As its holder wrote it down, in seconds of the history."""
+    extended: float
+    """When its holder was heard of last."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,30 +108,28 @@ class Judge:
 
     # Claims
 
-    def _claim(self, seen: Seen, key: Key, end: str) -> None:
-        self._claims[key] = _Claim(next(self._numbers), seen.who, self._moment(end))
+    def _claim(self, seen: Seen, key: Key) -> None:
+        self._claims[key] = _Claim(next(self._numbers), seen.who, seen.at)
 
-    def _extend(self, seen: Seen, key: Key, end: str) -> None:
+    def _extend(self, seen: Seen, key: Key) -> None:
         if self._holds(seen, key):
-            self._claims[key].end = self._moment(end)
+            self._claims[key].extended = seen.at
 
-    def _take_over(self, seen: Seen, key: Key, end: str) -> None:
+    def _take_over(self, seen: Seen, key: Key) -> None:
         before = self._claims.get(key)
-        self._claim(seen, key, end)
+        self._claim(seen, key)
         if before is None:
             return
         self._excuse(before.holder, seen.at)
         if before.holder == seen.who:
             if any(hand.claim == before.number for hand in self._hands):
                 self._say(seen, f"{seen.who} takes over {_name(key)}, which it has in hand.")
-        elif self._rules.clocks_agree:
-            early = before.end - 2 * self._rules.ahead - seen.at
-            if early > 0.001:
-                self._say(
-                    seen,
-                    f"{seen.who} takes {_name(key)} over from {before.holder} {early:.3f} seconds "
-                    f"before the claim ends.",
-                )
+        elif seen.at - before.extended < self._rules.lease:
+            self._say(
+                seen,
+                f"{seen.who} takes {_name(key)} over from {before.holder}, which was heard of "
+                f"{seen.at - before.extended:.3f} seconds ago.",
+            )
 
     def _end_claim(self, seen: Seen, key: Key) -> None:
         if self._holds(seen, key):
@@ -146,9 +143,6 @@ class Judge:
         holder = claim.holder if claim else "nobody"
         self._say(seen, f"{seen.who} writes {_name(key)}, which is in the hands of {holder}.")
         return False
-
-    def _moment(self, end: str) -> float:
-        return (datetime.datetime.fromisoformat(end) - self._rules.epoch).total_seconds()
 
     def _begin(self, seen: Seen, key: Key, owner: Any) -> None:
         claim = self._claims.get(key)
@@ -189,12 +183,12 @@ class Judge:
         self._uuids[int(new["uuid"].replace("-", ""), 16)] = run
         was, now = old and old["state"], new["state"]
         if now == "ONGOING" and was != "ONGOING":
-            self._claim(seen, key, new["lease_expires_at"])
+            self._claim(seen, key)
             self._refuse_second_run(seen, run)
         elif now == "ONGOING" and old and old["attempt"] != new["attempt"]:
-            self._take_over(seen, key, new["lease_expires_at"])
+            self._take_over(seen, key)
         elif now == "ONGOING":
-            self._extend(seen, key, new["lease_expires_at"])
+            self._extend(seen, key)
         elif was == "ONGOING":
             if now in ("SUCCEEDED", "FAILED"):
                 self.looked[run] = self._looks.get((seen.who, run), -1.0)
@@ -257,11 +251,11 @@ class Judge:
         if new is None:
             self._end_claim(seen, key)
         elif old is None:
-            self._claim(seen, key, new["expires_at"])
+            self._claim(seen, key)
         elif old["engine"] != new["engine"]:
-            self._take_over(seen, key, new["expires_at"])
+            self._take_over(seen, key)
         else:
-            self._extend(seen, key, new["expires_at"])
+            self._extend(seen, key)
 
     def _see_actions(self, seen: Seen, action: int, old: Row, new: Row) -> None:
         self._follow(seen, ("action", action), old, new)

@@ -7,19 +7,19 @@ is gone makes its mutant fail at once.
 
 import contextlib
 import dataclasses
-import datetime
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import true, update
+from sqlalchemy import select, true
 
 from watcher.api import intake
 from watcher.applier import reopening
 from watcher.applier.actions.migrate import Migrate
-from watcher.db import claims, inbox, leases, runs, starts, unchanged
+from watcher.applier.reopening import Reopening
+from watcher.db import action_plans, claims, inbox, leases, runs, transitions
 from watcher.db.models import ActionPlanLease, AuditRun
+from watcher.db.unchanged import Unchanged
 from watcher.decision_engine import retries
 
 _PATCHES = list[tuple[Any, str, Any]]
@@ -47,54 +47,41 @@ def _none(*_: Any, **__: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _everywhere(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A change of state that does not look what the state is."""
-
-    def move(session: Any, row: Any, row_id: int, table: Any, target: str, *_: Any, **values: Any):
-        statement = update(row).where(row.id == row_id).values(state=target, **values)
-        session.execute(statement.execution_options(synchronize_session=False))
-        return True
-
-    return move
+def _blind_move(
+    session: Any, row: Any, table: Any, target: str, which: Any, *_: Any, **values: Any
+):
+    """A change of state that looks at nothing but the id."""
+    return transitions._update(session, row, which, state=target, **values)
 
 
-def _later(real: Callable[..., Any], at: int) -> Callable[..., Any]:
-    """A function whose argument *now* is two minutes too late."""
+def _blind_extend(row: Any, key: Any, column: str) -> Callable[..., None]:
+    """A heartbeat that keeps claims whose holder another process is."""
 
-    @functools.wraps(real)
-    def late(*args: Any, **kwargs: Any) -> Any:
-        shifted = list(args)
-        shifted[at] += datetime.timedelta(minutes=2)
-        return real(*shifted, **kwargs)
+    def extend(session: Any, ids: Any, lease: Any, now: Any) -> None:
+        transitions.update_rows(session, row, key.in_(ids), **{column: now + lease.duration})
 
-    return late
+    return extend
+
+
+def _with_present_end(real: Callable[..., Any], key: Any, end: Any) -> Callable[..., Any]:
+    """A take-over that does not look whether the claim is still the one that has lapsed."""
+
+    def take_over(session: Any, of: int, lease: Any, now: Any, *_: Any, **__: Any) -> Any:
+        return real(session, of, lease, now, end=session.scalar(select(end).where(key == of)))
+
+    return take_over
+
+
+def _once_seen(self: Any, claims: Any) -> dict[int, Any]:
+    """Claims lapse when they have been there for long, whatever their holder does."""
+    seen = {key: (end, self._seen.get(key, (0, self._clock()))[1]) for key, end in claims}
+    self._seen = seen
+    old = self._clock() - self._seconds
+    return {key: end for key, (end, since) in seen.items() if since <= old}
 
 
 def _released(session: Any, run: AuditRun, state: str, **values: Any) -> None:
-    statement = update(AuditRun).where(AuditRun.id == run.id).values(state=state, **values)
-    session.execute(statement.execution_options(synchronize_session=False))
-
-
-def _extended_for_all(session: Any, run_ids: Any, lease: Any, now: Any) -> None:
-    session.execute(
-        update(AuditRun)
-        .where(AuditRun.id.in_(run_ids), AuditRun.state == "ONGOING")
-        .values(lease_expires_at=now + lease.duration)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _plans_extended_for_all(session: Any, plan_ids: Any, lease: Any, now: Any) -> None:
-    session.execute(
-        update(ActionPlanLease)
-        .where(ActionPlanLease.action_plan_id.in_(plan_ids))
-        .values(expires_at=now + lease.duration)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _own_too(session: Any, now: Any, limit: int, engine: str, dropped: Any = ()) -> Any:
-    return _LAPSED(session, now + datetime.timedelta(minutes=2), limit, "", dropped)
+    transitions._update(session, AuditRun, AuditRun.id == run.id, state=state, **values)
 
 
 def _joined_unseen(session: Any, audit_id: int, run_id: int, chosen: Any) -> None:
@@ -115,54 +102,43 @@ def _given_up(session: Any, run: AuditRun, now: Any) -> None:
     claims.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
-_LAPSED, _WAITING = claims.lapsed, runs.waiting
+_OF_OTHERS, _WAITING = claims.of_others, runs.waiting
+_RUN = (AuditRun.id, AuditRun.lease_expires_at)
+_LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.expires_at)
 
 MUTANTS = (
-    Mutant(
-        "a run is claimed whatever its state is",
-        lambda: [(claims, "move", _everywhere(claims.move))],
-    ),
-    Mutant(
-        "a plan is claimed whatever its state is",
-        lambda: [(leases, "move", _everywhere(leases.move))],
-    ),
+    Mutant("a run is claimed whatever its state is", lambda: [(claims, "move", _blind_move)]),
+    Mutant("a plan is claimed whatever its state is", lambda: [(leases, "move", _blind_move)]),
     Mutant("the heartbeat keeps no run", lambda: [(claims, "extend", _nothing)]),
     Mutant("the heartbeat keeps no plan", lambda: [(leases, "extend", _nothing)]),
     Mutant(
         "the heartbeat keeps runs that are another engine's",
-        lambda: [(claims, "extend", _extended_for_all)],
+        lambda: [(claims, "extend", _blind_extend(AuditRun, AuditRun.id, "lease_expires_at"))],
     ),
     Mutant(
         "the heartbeat keeps plans that are another applier's",
-        lambda: [(leases, "extend", _plans_extended_for_all)],
+        lambda: [(leases, "extend", _blind_extend(ActionPlanLease, _LEASE[0], "expires_at"))],
     ),
     Mutant(
-        "a run is taken over before its claim ends",
-        lambda: [
-            (claims, "lapsed", _later(claims.lapsed, 1)),
-            (claims, "take_over", _later(claims.take_over, 3)),
-        ],
+        "claims lapse at once",
+        lambda: [(Unchanged, "ends", lambda self, claims: dict(claims))],
+    ),
+    Mutant("claims lapse in spite of heartbeats", lambda: [(Unchanged, "ends", _once_seen)]),
+    Mutant(
+        "a run is taken over again from who has just taken it over",
+        lambda: [(claims, "take_over", _with_present_end(claims.take_over, *_RUN))],
     ),
     Mutant(
-        "a plan is taken over before its claim ends",
-        lambda: [
-            (leases, "abandoned", _later(leases.abandoned, 1)),
-            (leases, "take_over", _later(leases.take_over, 3)),
-        ],
+        "a plan is taken over again from who has just taken it over",
+        lambda: [(leases, "take_over", _with_present_end(leases.take_over, *_LEASE))],
     ),
     Mutant(
         "an engine takes over what it has in hand",
-        lambda: [
-            (claims, "lapsed", _own_too),
-            (claims, "take_over", _later(claims.take_over, 3)),
-        ],
+        lambda: [(claims, "of_others", lambda session, *_: _OF_OTHERS(session, ""))],
     ),
-    Mutant("no run of a dead engine is taken over", lambda: [(claims, "lapsed", _none)]),
-    Mutant("no plan of a dead applier is taken over", lambda: [(leases, "abandoned", _none)]),
-    Mutant(
-        "a claim from a clock that is ahead holds until then",
-        lambda: [(unchanged.Unchanged, "ends", lambda self, claims: {})],
-    ),
+    Mutant("no run of a dead engine is taken over", lambda: [(claims, "of_others", _none)]),
+    Mutant("no plan of a dead applier is taken over", lambda: [(leases, "of_all", _none)]),
+    Mutant("no plan that was let go is taken over", lambda: [(leases, "released", _none)]),
     Mutant(
         "an engine that lost a run writes its end",
         lambda: [(claims, "_release", _released)],
@@ -200,21 +176,21 @@ MUTANTS = (
         "a run that fails for a passing cause is given up",
         lambda: [(retries, "may_retry", lambda *_: False)],
     ),
-    Mutant("runs that end at once take no turns", lambda: [(starts, "take_turn", _nothing)]),
-    Mutant("a plan may start whatever others do", lambda: [(starts, "rival", _nothing)]),
+    Mutant(
+        "runs that end at once take no turns",
+        lambda: [(action_plans, "take_turn", _nothing)],
+    ),
+    Mutant("a plan may start whatever others do", lambda: [(action_plans, "rival", _nothing)]),
     Mutant(
         "an action that was under way is begun again",
         lambda: [(Migrate, "resume", Migrate.execute)],
     ),
     Mutant(
         "no sweep opens the hosts of dead appliers",
-        lambda: [(reopening.Reopening, "sweep", _nothing)],
+        lambda: [(Reopening, "sweep", _nothing)],
     ),
     Mutant(
-        "the end of a plan opens no hosts, and a sweep none that is asked for",
-        lambda: [
-            (reopening.Reopening, "after", _none),
-            (reopening.closings, "owners", lambda session, uuids: {}),
-        ],
+        "hosts stay closed that plans closed for a while",
+        lambda: [(Reopening, "after", _none), (reopening, "wanted_open", lambda *_: False)],
     ),
 )

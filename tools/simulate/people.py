@@ -13,7 +13,8 @@ from watcher.common.event import Event
 
 from tools.simulate.schedule import Process
 from tools.simulate.world import World
-from watcher.api.intake import Message
+from watcher.api.intake import Delivery
+from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import WatcherError
 from watcher.common.states import AuditState, AuditType, Decision, PlanState
 from watcher.db import action_plans, audits
@@ -64,23 +65,23 @@ class Sender:
             if process is not None:
                 world.see("post", self._key, self._audit, self._level)
                 try:
-                    received = world.in_process(process, functools.partial(self._receive, process))
+                    outcome = world.in_process(process, functools.partial(self._receive, process))
                 except (DBError, TimeoutError) as error:
                     world.see("no answer", self._key, type(error).__name__)
                 else:
-                    covered = received.decision in _COVERED
-                    world.see("202" if covered else "declined", self._key, received.decision)
+                    covered = outcome.decision in _COVERED
+                    world.see("202" if covered else "declined", self._key, outcome.decision)
                     return
             world.schedule.block(world.choice.uniform(1, 10))
 
     def _receive(self, process: Process) -> Any:
         payload = {} if self._level is None else {"level": self._level}
-        event = Event(source="generic", payload=payload, delivery=self._key)
-        message = Message(self._audit, event, timeutils.utcnow())
-        received = process.service.receive(message, lambda facts: None)
-        if received.news:
+        message = AlarmMessage(source="generic", payload=payload, delivery=self._key)
+        delivery = Delivery(self._audit, message, timeutils.utcnow())
+        outcome = process.service.receive(delivery, lambda facts: None)
+        if outcome.needs_doorbell:
             self._world.bell.ring(self._audit)
-        return received
+        return outcome
 
 
 class User:

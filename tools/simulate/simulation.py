@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tools.simulate import checker, threads
+from tools.simulate import checker
 from tools.simulate.history import History
 from tools.simulate.people import Sender, User, create_audits
-from tools.simulate.stage import Stage
+from tools.simulate.stage import LEASE, Stage
 from tools.simulate.trouble import Trouble
 from tools.simulate.world import World, watched
 
@@ -52,7 +52,7 @@ def simulate(stage: Stage, seed: int) -> Found:
             world.schedule.kill(process)
         world.schedule.end()
     rows = checker.Rows.read(world.store.rows)
-    rules = checker.Rules(threads.EPOCH, world.trouble.clocks_agree, world.trouble.ahead)
+    rules = checker.Rules(LEASE, world.trouble.clocks_agree, world.trouble.ahead)
     violations = checker.check(world.history.all, rows, _hosts(world), rules)
     return Found(seed, world.trouble, world.schedule.now, world.history, violations)
 

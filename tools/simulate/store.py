@@ -35,6 +35,10 @@ Step = Callable[[str], None]
 may die, the database may fail."""
 
 
+class Impossible(BaseException):
+    """The simulation itself is at fault."""
+
+
 class Store:
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -74,14 +78,14 @@ class Store:
         if word in ("BEGIN", "ROLLBA"):
             connection.reads = False
             if self.serial and "IMMEDIATE" in statement:
-                self.step("statement")
+                self._step(connection, "statement")
                 self._hold(connection)
             return None
         if self.holder is connection:
-            self.step("locked")
+            self._step(connection, "locked")
         else:
             if not (self.serial and connection.reads):
-                self.step("statement")
+                self._step(connection, "statement")
             connection.reads = True
             if word != "SELECT" or connection.locks:
                 self._hold(connection)
@@ -91,7 +95,7 @@ class Store:
     def commit(self, connection: "Connection") -> None:
         if self.holder is not connection:
             return
-        self.step("commit")
+        self._step(connection, "commit")
         self._connection.execute("COMMIT")
         self.holder = None
         for what, facts in self._unreported:
@@ -105,9 +109,17 @@ class Store:
             self.holder = None
             self._unreported = []
 
+    def _step(self, connection: "Connection", where: str) -> None:
+        """A server that is lost, or that ends a deadlock, rolls the transaction back."""
+        try:
+            self.step(where)
+        except BaseException:
+            self.rollback(connection)
+            raise
+
     def _hold(self, connection: "Connection") -> None:
         if self.holder is not None:
-            raise AssertionError("Tasks have changed within a transaction that writes.")
+            raise Impossible("Tasks have changed within a transaction that writes.")
         self._connection.execute("BEGIN")
         self.holder = connection
 
@@ -200,8 +212,7 @@ def connected(store: Store) -> Iterator[None]:
     def look(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, _: Any):
         raw = getattr(cursor, "connection", None)
         if isinstance(raw, Connection):
-            compiled = getattr(context, "compiled", None)
-            wanted = getattr(compiled, "statement", None)
+            wanted = getattr(context, "invoked_statement", None)
             # SQLite has no such clause and so the text does not tell.
             raw.locks = getattr(wanted, "_for_update_arg", None) is not None
 
