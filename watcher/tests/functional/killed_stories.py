@@ -35,6 +35,7 @@ workers = 1
 [watcher_decision_engine]
 conductor_topic = {name}
 poll_interval = 1
+{options}
 """
 
 STRATEGY = """
@@ -83,7 +84,7 @@ class KilledStories(TestCase):
         ):
             self.useFixture(fixtures.EnvironmentVariable(variable, str(value)))
 
-    def start(self, script: str, host: str) -> Process:
+    def start(self, script: str, host: str, options: str = "") -> Process:
         config = CONFIG.format(
             host=host,
             transport=self.transport,
@@ -91,6 +92,7 @@ class KilledStories(TestCase):
             database=self.conf.database.connection,
             port=self.port,
             name=self.name,
+            options=options,
         )
         return start_node(self, script, host, config)
 
@@ -99,8 +101,8 @@ class KilledStories(TestCase):
         api.wait_until("answered", lambda: status_of(f"http://127.0.0.1:{self.port}/") == 200)
         return api
 
-    def start_engine(self, host: str) -> Process:
-        engine = self.start("watcher-decision-engine", host)
+    def start_engine(self, host: str, options: str = "") -> Process:
+        engine = self.start("watcher-decision-engine", host, options)
         engine.wait_until("synced the catalogue", self.strategy)
         return engine
 
@@ -184,6 +186,21 @@ class KilledStories(TestCase):
         self.assertEqual(1, self.take_overs())
         self.assertEqual(3, self.times_begun())
         self.check_written_once(events=3)
+
+    def test_an_engine_restarts_whose_runs_never_end(self) -> None:
+        lost = "max_run_seconds = 5\nmax_lost_workers = 1\nmax_audit_workers = 1"
+        engine, _ = self.start_engine("engine-1", lost), self.start_api()
+        audit = self.create_audit()
+        self.post(audit)
+        engine.wait_until("restarted", lambda: "restarts: too many" in engine.log.read_text())
+        self.gate.touch()
+        self.post(audit)
+        never_ended, run = self.wait_for_runs(2)
+        self.assertEqual((RunState.FAILED, 1), (never_ended.state, never_ended.attempt))
+        self.assertIn("max_run_seconds", never_ended.status_message or "")
+        self.assertEqual((RunState.SUCCEEDED, 1), (run.state, run.attempt))
+        # Another process did that: this one has none of the threads that never end.
+        self.assertNotEqual(never_ended.engine, run.engine)
 
     def test_an_engine_is_stopped_in_the_middle_of_a_run(self) -> None:
         engine, _ = self.start_engine("engine-1"), self.start_api()
