@@ -17,9 +17,8 @@ from watcher.api import intake
 from watcher.applier import reopening
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.reopening import Reopening
-from watcher.db import action_plans, claims, inbox, leases, runs, transitions
+from watcher.db import action_plans, claims, inbox, leases, plan_claims, runs, transitions
 from watcher.db.models import ActionPlanLease, AuditRun
-from watcher.db.unchanged import Unchanged
 from watcher.decision_engine import retries
 
 _PATCHES = list[tuple[Any, str, Any]]
@@ -54,20 +53,17 @@ def _blind_move(
     return transitions._update(session, row, which, state=target, **values)
 
 
-def _blind_extend(row: Any, key: Any, column: str) -> Callable[..., None]:
+def _blind_extend(session: Any, key: Any, ids: Any, holder: Any, now: Any, *_: Any) -> None:
     """A heartbeat that keeps claims whose holder another process is."""
-
-    def extend(session: Any, ids: Any, lease: Any, now: Any) -> None:
-        transitions.update_rows(session, row, key.in_(ids), **{column: now + lease.duration})
-
-    return extend
+    end = holder.lease(now)["lease_expires_at"]
+    transitions.update_rows(session, key.class_, key.in_(ids), lease_expires_at=end)
 
 
 def _with_present_end(real: Callable[..., Any], key: Any, end: Any) -> Callable[..., Any]:
     """A take-over that does not look whether the claim is still the one that has lapsed."""
 
-    def take_over(session: Any, of: int, lease: Any, now: Any, *_: Any, **__: Any) -> Any:
-        return real(session, of, lease, now, end=session.scalar(select(end).where(key == of)))
+    def take_over(session: Any, of: int, holder: Any, now: Any, *_: Any, **__: Any) -> Any:
+        return real(session, of, holder, now, end=session.scalar(select(end).where(key == of)))
 
     return take_over
 
@@ -104,48 +100,44 @@ def _given_up(session: Any, run: AuditRun, now: Any) -> None:
 
 _OF_OTHERS, _WAITING = claims.of_others, runs.waiting
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
-_LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.expires_at)
+_LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
 MUTANTS = (
     Mutant("a run is claimed whatever its state is", lambda: [(claims, "move", _blind_move)]),
-    Mutant("a plan is claimed whatever its state is", lambda: [(leases, "move", _blind_move)]),
+    Mutant("a plan is claimed whatever its state is", lambda: [(plan_claims, "move", _blind_move)]),
     Mutant("the heartbeat keeps no run", lambda: [(claims, "extend", _nothing)]),
-    Mutant("the heartbeat keeps no plan", lambda: [(leases, "extend", _nothing)]),
+    Mutant("the heartbeat keeps no plan", lambda: [(plan_claims, "extend", _nothing)]),
     Mutant(
-        "the heartbeat keeps runs that are another engine's",
-        lambda: [(claims, "extend", _blind_extend(AuditRun, AuditRun.id, "lease_expires_at"))],
-    ),
-    Mutant(
-        "the heartbeat keeps plans that are another applier's",
-        lambda: [(leases, "extend", _blind_extend(ActionPlanLease, _LEASE[0], "expires_at"))],
+        "the heartbeat keeps what another process holds",
+        lambda: [(leases, "extend", _blind_extend)],
     ),
     Mutant(
         "claims lapse at once",
-        lambda: [(Unchanged, "ends", lambda self, claims: dict(claims))],
+        lambda: [(leases.Watch, "lapsed", lambda self, claims: dict(claims))],
     ),
-    Mutant("claims lapse in spite of heartbeats", lambda: [(Unchanged, "ends", _once_seen)]),
+    Mutant("claims lapse in spite of heartbeats", lambda: [(leases.Watch, "lapsed", _once_seen)]),
     Mutant(
         "a run is taken over again from who has just taken it over",
         lambda: [(claims, "take_over", _with_present_end(claims.take_over, *_RUN))],
     ),
     Mutant(
         "a plan is taken over again from who has just taken it over",
-        lambda: [(leases, "take_over", _with_present_end(leases.take_over, *_LEASE))],
+        lambda: [(plan_claims, "take_over", _with_present_end(plan_claims.take_over, *_LEASE))],
     ),
     Mutant(
         "an engine takes over what it has in hand",
         lambda: [(claims, "of_others", lambda session, *_: _OF_OTHERS(session, ""))],
     ),
     Mutant("no run of a dead engine is taken over", lambda: [(claims, "of_others", _none)]),
-    Mutant("no plan of a dead applier is taken over", lambda: [(leases, "of_all", _none)]),
-    Mutant("no plan that was let go is taken over", lambda: [(leases, "released", _none)]),
+    Mutant("no plan of a dead applier is taken over", lambda: [(plan_claims, "of_all", _none)]),
+    Mutant("no plan that was let go is taken over", lambda: [(plan_claims, "released", _none)]),
     Mutant(
         "an engine that lost a run writes its end",
         lambda: [(claims, "_release", _released)],
     ),
     Mutant(
         "an applier that lost a plan goes on writing it",
-        lambda: [(leases, "held", lambda plan_id, engine: true())],
+        lambda: [(plan_claims, "held", lambda plan_id, engine: true())],
     ),
     Mutant(
         "an event is answered and not kept",

@@ -9,7 +9,6 @@ from oslo_db.exception import DBError
 from oslo_utils import timeutils
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from watcher.common.event import Event
 
 from tools.simulate.schedule import Process
 from tools.simulate.world import World

@@ -23,7 +23,7 @@ URL = "sqlite:////simulated"
 _TRIGGERS = {
     "audit_runs": ("uuid", "audit_id", "state", "engine", "lease_expires_at", "attempt"),
     "action_plans": ("uuid", "audit_id", "state"),
-    "action_plan_leases": ("action_plan_id", "engine", "expires_at"),
+    "action_plan_leases": ("action_plan_id", "engine", "lease_expires_at"),
     "actions": ("uuid", "action_plan_id", "state"),
     "audit_events": ("audit_id", "inbox", "run_id", "decision"),
     "audits": ("uuid", "state"),
