@@ -249,7 +249,7 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
 
 def _installed() -> Mapping[str, type[Action]]:
-    return plugins.load("watcher_actions")
+    return plugins.load("watcher_actions", Action)
 
 
 def _name(plan: Plan, step: Step) -> str:

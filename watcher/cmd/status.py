@@ -10,11 +10,14 @@ from oslo_upgradecheck import common_checks, upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from watcher import conf as watcher_conf
+from watcher import plugins
 from watcher.cloud.openstack.versions import nova_version
 from watcher.cmd import configuration, model_dump, open_webhooks
 from watcher.common.errors import Invalid
+from watcher.common.plugins import survey
 from watcher.db import migration
 from watcher.db.session import Database
+from watcher.decision_engine.catalog import STRATEGIES, homeless
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -30,6 +33,7 @@ class Checks(upgradecheck.UpgradeCommands):
             ),
             ("Database Schema", Checks._schema),
             ("Open Webhooks", Checks._open_webhooks),
+            ("Plug-ins", Checks._plug_ins),
             ("Configuration Options", Checks._options),
             ("Policies", Checks._policies),
         )
@@ -58,6 +62,21 @@ class Checks(upgradecheck.UpgradeCommands):
     def _open_webhooks(self) -> Result:
         sentence = open_webhooks.warning(self._conf)
         return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
+
+    def _plug_ins(self) -> Result:
+        found = {name: survey(name, kind) for name, kind in plugins.KINDS.items()}
+        goals, planners = found["watcher_goals"].fit, found["watcher_planners"].fit
+        unfit = [
+            f"Plug-in {name} of {namespace} is left out: {why}"
+            for namespace, (_, problems) in found.items()
+            for name, why in problems.items()
+        ]
+        unfit += [
+            f"Plug-in {name} of {STRATEGIES} is left out: {why}"
+            for name, strategy in found[STRATEGIES].fit.items()
+            if (why := homeless(strategy, goals, planners))
+        ]
+        return _warning(unfit)
 
     def _options(self) -> Result:
         names = configuration.unknown(self._conf)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading plug-ins from entry points.
 
-A plug-in is a plain class.  One that does not load is reported by name and left
-out: a broken third-party package never takes a service down.
+A plug-in is a plain class.  One that does not load, or does not fit, is reported by name and
+left out: a broken third-party package never takes a service down.
 """
 
-from collections.abc import Mapping
+import inspect
+import json
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from oslo_log import log
 from stevedore import ExtensionManager
@@ -15,10 +17,44 @@ from stevedore import ExtensionManager
 LOG = log.getLogger(__name__)
 
 
-def load(namespace: str) -> Mapping[str, Any]:
-    """What the entry points of *namespace* name, by entry-point name, sorted by it."""
-    manager: ExtensionManager[Any] = ExtensionManager(namespace, on_load_failure_callback=_report)
-    return {extension.name: extension.plugin for extension in sorted(manager, key=_name)}
+class Found(NamedTuple):
+    """The plug-ins of a namespace, by the names of their entry points, sorted by these."""
+
+    fit: Mapping[str, Any]
+    unfit: Mapping[str, str]
+    """Why each of the others is left out."""
+
+
+def load(namespace: str, kind: Any) -> Mapping[str, Any]:
+    """What the entry points of *namespace* name, as far as it is of that *kind*: see ``survey``."""
+    found = survey(namespace, kind)
+    for name, why in found.unfit.items():
+        report(namespace, name, why)
+    return found.fit
+
+
+def survey(namespace: str, kind: Any) -> Found:
+    """What is installed in *namespace*, and what is wrong with it.
+
+    *kind* is the base class of its plug-ins, or a protocol: of that it has the methods; or
+    ``Callable`` for functions.
+    """
+    unfit: dict[str, str] = {}
+
+    def note(manager: Any, entry_point: Any, error: BaseException) -> None:
+        unfit[entry_point.name] = f"It does not load: {error!r}."
+
+    manager: ExtensionManager[Any] = ExtensionManager(namespace, on_load_failure_callback=note)
+    installed = {extension.name: extension.plugin for extension in manager}
+    unfit |= {
+        name: why for name, plugin in installed.items() if (why := misfit(name, plugin, kind))
+    }
+    fit = {name: installed[name] for name in sorted(installed.keys() - unfit.keys())}
+    return Found(fit, dict(sorted(unfit.items())))
+
+
+def report(namespace: str, name: str, why: str) -> None:
+    LOG.error("Plug-in %s of %s is left out: %s", name, namespace, why)
 
 
 def names(namespace: str) -> frozenset[str]:
@@ -26,10 +62,55 @@ def names(namespace: str) -> frozenset[str]:
     return frozenset(entry_points(group=namespace).names)
 
 
-def _name(extension: Any) -> str:
-    name: str = extension.name
-    return name
+def _text(most: int) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if not isinstance(value, str) or len(value) > most:
+            raise ValueError(f"a text of at most {most} characters is needed")
+
+    return check
 
 
-def _report(manager: Any, entry_point: Any, error: BaseException) -> None:
-    LOG.error("Plug-in %s of %s is left out: %r", entry_point.name, manager.namespace, error)
+_OPTIONAL: Final = frozenset({"window"})
+"""Methods of protocols that a plug-in need not have."""
+
+_FACTS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "name": _text(63),
+    "display_name": _text(63),
+    "description": _text(255),
+    "goal": _text(63),
+    "schema": lambda value: json.dumps(dict(value)),
+    "efficacy": lambda value: json.dumps(value.stored()),
+    "options": lambda value: [option.dest for option in value],
+}
+"""What a service reads of a plug-in when it starts, and what has to work with it then."""
+
+
+def misfit(name: str, plugin: Any, kind: Any) -> str | None:
+    """Why *plugin* cannot be used under that name; None if it can be."""
+    if kind is Callable or getattr(kind, "_is_protocol", False):
+        return _misfit_by_methods(plugin, kind)
+    if not (inspect.isclass(plugin) and issubclass(plugin, kind)):
+        return f"It is no subclass of {kind.__module__}.{kind.__name__}."
+    wanted = {each for base in kind.__mro__ for each in inspect.get_annotations(base)}
+    missing = sorted(
+        {each for each in wanted & _FACTS.keys() if not hasattr(plugin, each)}
+        | getattr(plugin, "__abstractmethods__", frozenset())
+    )
+    if missing:
+        return f"It has no {', '.join(missing)}."
+    for fact in sorted(wanted & _FACTS.keys()):
+        try:
+            _FACTS[fact](getattr(plugin, fact))
+        except Exception as error:
+            return f"Its {fact} does not fit: {error!r}."
+    if getattr(plugin, "name", name) != name:
+        return "Its name is not the one of its entry point."
+    return None
+
+
+def _misfit_by_methods(plugin: Any, kind: Any) -> str | None:
+    methods = {each for each, _ in inspect.getmembers(kind, inspect.isfunction) if each[0] != "_"}
+    missing = [each for each in methods - _OPTIONAL if not callable(getattr(plugin, each, None))]
+    if not callable(plugin):
+        return "It cannot be called."
+    return f"It has no {', '.join(sorted(missing))}." if missing else None

@@ -19,12 +19,14 @@ from watcher.conf.datasources import DATASOURCES_OF_STRATEGY
 from watcher.db import installed, models
 from watcher.decision_engine.goals import Goal
 from watcher.decision_engine.planners import Planner
-from watcher.decision_engine.scoring import ScoringEngine
+from watcher.decision_engine.scoring import ScoringContainer, ScoringEngine
 from watcher.decision_engine.strategies.base import Strategy
 
 LOG = log.getLogger(__name__)
 
 P = TypeVar("P")
+
+STRATEGIES = "watcher_strategies"
 
 
 class Catalog:
@@ -32,11 +34,11 @@ class Catalog:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
-        self.goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals")
-        self.strategies = _strategies(self.goals)
-        self.planners: Mapping[str, type[Planner]] = plugins.load("watcher_planners")
+        self.goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals", Goal)
+        self.planners: Mapping[str, type[Planner]] = plugins.load("watcher_planners", Planner)
+        self.strategies = _strategies(self.goals, self.planners)
         self.scoring_engines = _scoring_engines()
-        for group, options in _options(self.goals, self.strategies).items():
+        for group, options in _options(self.goals, self.strategies, self.planners).items():
             conf.register_group(cfg.OptGroup(group))
             conf.register_opts(options, group=group)
 
@@ -76,7 +78,7 @@ class Catalog:
         )
         gone = _others(goals, plugins.names("watcher_goals"))
         homeless = {goal.id for goal in gone}
-        kept = plugins.names("watcher_strategies")
+        kept = plugins.names(STRATEGIES)
         kept -= {name for name, row in strategies.items() if row.goal_id in homeless}
         installed.remove(session, _others(strategies, kept), now)
         installed.remove(session, gone, now)
@@ -112,15 +114,18 @@ def _others(rows: Mapping[str, P], names: Collection[str]) -> list[P]:
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options of all plug-ins; an entry point of oslo.config's sample generator."""
-    goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals")
-    options = _options(goals, _strategies(goals))
+    goals, planners = plugins.load("watcher_goals", Goal), plugins.load("watcher_planners", Planner)
+    options = _options(goals, _strategies(goals, planners), planners)
     return sorted((group, opts) for group, opts in options.items() if opts)
 
 
 def _options(
-    goals: Mapping[str, type[Goal]], strategies: Mapping[str, type[Strategy]]
+    goals: Mapping[str, type[Goal]],
+    strategies: Mapping[str, type[Strategy]],
+    planners: Mapping[str, type[Planner]],
 ) -> dict[str, list[cfg.Opt]]:
     return {
+        **{f"watcher_planners.{name}": list(each.options) for name, each in planners.items()},
         **{f"watcher_goals.{name}": list(goal.options) for name, goal in goals.items()},
         **{f"watcher_strategies.{name}": _of(each) for name, each in strategies.items()},
     }
@@ -131,22 +136,43 @@ def _of(strategy: type[Strategy]) -> list[cfg.Opt]:
     return [*strategy.options, *([DATASOURCES_OF_STRATEGY] if measures else ())]
 
 
-def _strategies(goals: Mapping[str, type[Goal]]) -> Mapping[str, type[Strategy]]:
+def _strategies(
+    goals: Mapping[str, type[Goal]], planners: Mapping[str, type[Planner]]
+) -> Mapping[str, type[Strategy]]:
     strategies: dict[str, type[Strategy]] = {}
-    for name, strategy in plugins.load("watcher_strategies").items():
-        if strategy.goal in goals:
-            strategies[name] = strategy
+    for name, strategy in plugins.load(STRATEGIES, Strategy).items():
+        why = homeless(strategy, goals, planners)
+        if why:
+            plugins.report(STRATEGIES, name, why)
         else:
-            LOG.error("Strategy %s is left out: there is no goal %s", name, strategy.goal)
+            strategies[name] = strategy
     return strategies
 
 
+def homeless(
+    strategy: type[Strategy], goals: Collection[str], planners: Collection[str]
+) -> str | None:
+    """Why a strategy that is fine by itself cannot be used, if so."""
+    if strategy.goal not in goals:
+        return f"There is no goal {strategy.goal}."
+    if strategy.planner not in planners:
+        return f"There is no planner {strategy.planner}."
+    return None
+
+
 def _scoring_engines() -> Mapping[str, ScoringEngine]:
-    engines: dict[str, ScoringEngine] = {
-        name: engine() for name, engine in plugins.load("watcher_scoring_engines").items()
-    }
-    for container in plugins.load("watcher_scoring_engine_containers").values():
-        engines.update((engine.name, engine) for engine in container().engines())
+    engines: dict[str, ScoringEngine] = {}
+    for namespace, kind in (
+        ("watcher_scoring_engines", ScoringEngine),
+        ("watcher_scoring_engine_containers", ScoringContainer),
+    ):
+        for name, plugin in plugins.load(namespace, kind).items():
+            try:
+                made = plugin()
+                more = [made] if kind is ScoringEngine else made.engines()
+                engines.update((engine.name, engine) for engine in more)
+            except Exception as error:  # a plug-in of another package
+                plugins.report(namespace, name, f"It cannot be made: {error!r}.")
     return dict(sorted(engines.items()))
 
 

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from oslo_config import cfg
+
 from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
 from watcher.decision_engine.solution import PlannedAction, ProposedAction, Solution
@@ -26,10 +28,13 @@ class Planner:
     """
 
     name: ClassVar[str]
+    options: ClassVar[tuple[cfg.Opt, ...]] = ()
+    """Its own options, for the group ``[watcher_planners.<name>]``; those of the planners that
+    come with Watcher are in ``conf``."""
 
-    def __init__(self, options: Any) -> None:
-        """*options* is the group ``[watcher_planners.<name>]`` of the configuration."""
-        self.options = options
+    def __init__(self, settings: Any) -> None:
+        """*settings* is the group of the configuration."""
+        self.settings = settings
 
     def stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
         """The actions in the order in which they are listed: those of greater weight first.
@@ -47,7 +52,7 @@ class Planner:
         self, solution: Solution, groups: Sequence[ServerGroup] = ()
     ) -> Sequence[PlannedAction]:
         """The solution's actions with what they wait for; *groups* are those of the cloud."""
-        order = _Order(self.options.migrations_per_host, groups)
+        order = _Order(self.settings.migrations_per_host, groups)
         planned: list[PlannedAction] = []
         barrier: list[str] = []
         for stage in self.stages(solution):
@@ -74,7 +79,7 @@ class Weight(Planner):
     name = "weight"
 
     def lane(self, action: ProposedAction) -> tuple[str, int]:
-        return action.action_type, self.options.parallelization.get(action.action_type, 1)
+        return action.action_type, self.settings.parallelization.get(action.action_type, 1)
 
 
 class WorkloadStabilization(Planner):
@@ -246,12 +251,12 @@ def _by_weight(planner: Planner, solution: Solution) -> list[list[ProposedAction
 
 
 def _weight(planner: Planner, action_type: str) -> int:
-    weight: int | None = planner.options.weights.get(action_type)
+    weight: int | None = planner.settings.weights.get(action_type)
     if weight is None:
         raise Invalid(
             f"action_type: the planner '{planner.name}' has no weight for "
             f"'{action_type}'; [watcher_planners.{planner.name}] weights names "
-            f"{', '.join(planner.options.weights)}."
+            f"{', '.join(planner.settings.weights)}."
         )
     return weight
 

@@ -32,7 +32,7 @@ def plan(
         cloud.groups,
         {server.uuid for server in cloud.servers} - movable,
     )
-    per_host = getattr(planner.options, "migrations_per_host", None)
+    per_host = getattr(planner.settings, "migrations_per_host", None)
     faults = plan_checker.faults(_tasks(actions), cluster, per_host)
     if faults:
         raise Invalid(_sentence(strategy, actions, faults))

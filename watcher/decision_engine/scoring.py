@@ -2,6 +2,7 @@
 """Scoring engines: from features to a result, both JSON texts."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from watcher.common.errors import Invalid
 MIB = 1024 * 1024
 
 
-class ScoringEngine:
+class ScoringEngine(ABC):
     """Base of all scoring engines.  One object serves all threads."""
 
     name: str
@@ -18,14 +19,16 @@ class ScoringEngine:
     metainfo: str = ""
     """What a client needs to know to use it, in a form of its own."""
 
+    @abstractmethod
     def score(self, features: str) -> str:
         """The result for *features*.  Invalid if they are not what this engine takes."""
         raise NotImplementedError
 
 
-class ScoringContainer:
+class ScoringContainer(ABC):
     """Base of plug-ins that bring any number of scoring engines."""
 
+    @abstractmethod
     def engines(self) -> Sequence[ScoringEngine]:
         raise NotImplementedError
 

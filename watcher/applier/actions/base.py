@@ -2,6 +2,7 @@
 """What an action is: facts as class attributes, and the steps that carry it out."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ class Tools:
     cancelled or the applier stops, the action lets pass."""
 
 
-class Action:
+class Action(ABC):
     """Base of all actions.  One object carries out one action row.
 
     It keeps nothing between two of its methods: another object, in another process,
@@ -55,13 +56,15 @@ class Action:
         """
         return None
 
+    @abstractmethod
     def execute(self) -> None:
         """Do it, to the end.  An error fails the action; its sentence is what users read."""
         raise NotImplementedError
 
-    def verify(self) -> None:
+    def verify(self) -> None:  # noqa: B027
         """Look at what was done.  An error fails the action."""
 
+    @abstractmethod
     def resume(self) -> None:
         """Go on after the applier that began it died: look at the cloud, then complete,
         await or repeat.  An error means that this cannot be decided."""

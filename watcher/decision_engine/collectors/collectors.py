@@ -131,14 +131,17 @@ class Collectors:
 
 def _load(conf: cfg.ConfigOpts, cloud: Cloud) -> dict[str, Collector]:
     """Those that the configuration names; their options are registered on it."""
-    installed = plugins.load(NAMESPACE)
+    installed = plugins.load(NAMESPACE, Collector)
     collectors: dict[str, Collector] = {}
     for name in dict.fromkeys(conf.collector.collector_plugins):
         if name not in installed:
             LOG.error("[collector] collector_plugins: no collector %s is installed", name)
             continue
         conf.register_opt(PERIOD, group=group(name))
-        collectors[name] = installed[name](conf, cloud)
+        try:
+            collectors[name] = installed[name](conf, cloud)
+        except Exception as error:  # a plug-in of another package
+            plugins.report(NAMESPACE, name, f"It cannot be made: {error!r}.")
     return collectors
 
 

@@ -154,8 +154,7 @@ class Datasources:
 
     @functools.cached_property
     def _installed(self) -> Mapping[str, Callable[[Tools], Datasource]]:
-        installed: Mapping[str, Callable[[Tools], Datasource]] = plugins.load("watcher_datasources")
-        return installed
+        return plugins.load("watcher_datasources", Datasource)
 
     @functools.cached_property
     def _metric_map(self) -> metric_map.MetricMap:

@@ -170,7 +170,7 @@ def _sources(tools: Tools) -> Mapping[str, Source]:
     """Where each metric is that is mapped in full, by options or by the metric map file."""
     options = tools.conf.grafana_client
     found = {}
-    for metric in METRICS:
+    for metric in {**dict.fromkeys(METRICS), **options.query_map, **tools.metric_map}:
         facts = {
             "project": options.project_id_map.get(metric),
             "db": options.database_map.get(metric),

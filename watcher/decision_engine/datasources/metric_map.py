@@ -40,6 +40,6 @@ def _metrics(path: str, datasource: object, metrics: object) -> Mapping[str, Any
     if not isinstance(metrics, dict):
         LOG.warning("metric_map_path: %s: %s does not map metrics", path, datasource)
         return {}
-    for unknown in metrics.keys() - set(METRICS):
-        LOG.warning("metric_map_path: %s: %s: there is no metric %s", path, datasource, unknown)
-    return {metric: metrics[metric] for metric in METRICS if metric in metrics}
+    for own in sorted(metrics.keys() - set(METRICS), key=str):
+        LOG.info("metric_map_path: %s: %s: %s is a metric of your own", path, datasource, own)
+    return {str(metric): name for metric, name in metrics.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,7 +66,7 @@ class Inputs:
     """The servers that are not tried again yet after failed migrations, as users see them."""
 
 
-class Strategy:
+class Strategy(ABC):
     """Base of all strategies."""
 
     name: ClassVar[str]
@@ -90,5 +91,6 @@ class Strategy:
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
     """Its own options, for the group ``[watcher_strategies.<name>]``."""
 
+    @abstractmethod
     def execute(self, inputs: Inputs) -> Solution:
         raise NotImplementedError

@@ -15,6 +15,7 @@ import watcher
 from watcher import conf as watcher_conf
 from watcher import policies
 from watcher.common import plugins
+from watcher.decision_engine.strategies.base import Strategy
 from watcher.tests import base
 
 ROOT = pathlib.Path(watcher.__file__).parents[1]
@@ -108,7 +109,7 @@ class TestDocumentation(base.TestCase):
 
     def test_every_strategy_has_its_page_with_all_parameters(self) -> None:
         missing = []
-        for name, strategy in plugins.load("watcher_strategies").items():
+        for name, strategy in plugins.load("watcher_strategies", Strategy).items():
             page = ROOT / f"doc/source/user/strategies/{name}.rst"
             text = page.read_text() if page.exists() else ""
             wanted = [name, *strategy.schema.get("properties", {})]

@@ -2,15 +2,24 @@
 """From a webhook request to an Event.
 
 Alarm services are recognised by the shape of what they post: a parser a format, each
-in a file of its own, tried in order, and generic JSON for all that nobody knows.
+in a file of its own, tried in order, and generic JSON for all that nobody knows.  Those of
+other packages, from entry points, come before Watcher's own.
 """
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from oslo_log import log
+
+from watcher.common import plugins
 from watcher.common.alarms import AlarmMessage
 from watcher.webhooks.parsers import alertmanager, aodh, cloudevents, grafana
+
+LOG = log.getLogger(__name__)
+
+NAMESPACE: Final = "watcher_alarm_formats"
 
 Parser = Callable[[Any, Mapping[str, str]], dict[str, Any] | None]
 """Body and headers (names in lower case) -> values for fields of an Event, or None for a
@@ -47,7 +56,7 @@ def parse(body: Any, headers: Mapping[str, str]) -> AlarmMessage:
     key = lower.get("idempotency-key")
     delivery = f"key:{key}" if key else facts.get("delivery")
     return AlarmMessage(
-        source=source,
+        source=source[:36],
         payload=facts.get("payload", body),
         resolved=facts.get("resolved", False),
         delivery=_clean(delivery) if delivery else None,
@@ -56,11 +65,23 @@ def parse(body: Any, headers: Mapping[str, str]) -> AlarmMessage:
 
 
 def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    for source, read in _installed().items():
+        try:
+            if (facts := read(body, headers)) is not None:
+                json.dumps(facts)
+                return source, {**facts, "resolved": bool(facts.get("resolved"))}
+        except Exception as error:  # of another package: the message is an event all the same
+            LOG.warning("The alarm format %s failed on a message: %r", source, error)
     for source, read in PARSERS.items():
         facts = read(body, headers)
         if facts is not None:
             return source, facts
     return GENERIC, {}
+
+
+@functools.cache
+def _installed() -> Mapping[str, Parser]:
+    return plugins.load(NAMESPACE, Callable)
 
 
 def _text(value: Any, length: int) -> str | None:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from watcher.decision_engine.efficacy import Indicator, Ratio, Specification
-from watcher.decision_engine.goals import Goal
+from watcher.plugins import Goal, Indicator, Ratio, Specification
 
 _COUNT = {"type": "integer", "minimum": 0}
 

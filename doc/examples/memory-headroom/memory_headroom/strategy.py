@@ -3,13 +3,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watcher.decision_engine.solution import Solution, SolutionBuilder
-from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.plugins import Inputs, Solution, SolutionBuilder, Strategy
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from watcher.model.whatif import WhatIf
+    from watcher.plugins import WhatIf
 
 
 class MemoryHeadroom(Strategy):
@@ -38,8 +37,7 @@ class MemoryHeadroom(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # NumPy comes with it: only engines that run such audits pay for that.
-        from watcher.model.compute import MEMORY
-        from watcher.model.whatif import WhatIf
+        from watcher.plugins import MEMORY, WhatIf
 
         model, percent = inputs.compute_model(), inputs.parameters["headroom"]
         whatif, solution = WhatIf(model), SolutionBuilder()
@@ -69,7 +67,7 @@ class MemoryHeadroom(Strategy):
 
 def _next_move(whatif: WhatIf, host: int, wanted: np.ndarray) -> tuple[int, int] | None:
     """The server that leaves *host*, and where it goes; None if nothing can be done."""
-    from watcher.model.compute import MEMORY
+    from watcher.plugins import MEMORY
 
     gap = wanted[host] - whatif.free[host, MEMORY]
     memory = whatif.model.demand[:, MEMORY]

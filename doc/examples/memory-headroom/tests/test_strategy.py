@@ -3,15 +3,12 @@ import unittest
 
 from memory_headroom.strategy import MemoryHeadroom
 
-from watcher.cloud.compute import Host, Server
-from watcher.decision_engine.solution import Solution
-from watcher.decision_engine.strategies import trial
-from watcher.model.compute import ComputeModel
+from watcher.plugins import ComputeModel, Host, Server, Solution, trial_inputs
 
 
 def solve(hosts: list[Host], servers: list[Server], headroom: float) -> Solution:
     model = ComputeModel.build(hosts, servers)
-    return MemoryHeadroom().execute(trial.inputs(MemoryHeadroom, model, headroom=headroom))
+    return MemoryHeadroom().execute(trial_inputs(MemoryHeadroom, model, headroom=headroom))
 
 
 class MemoryHeadroomTest(unittest.TestCase):

@@ -15,6 +15,7 @@ from watcher.db import models, runs
 from watcher.decision_engine import catalog
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.goals import Goal
+from watcher.decision_engine.planners import Weight
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.tests import factories
@@ -28,10 +29,11 @@ class Loaded:
     """Entry points by namespace, in place of what is installed."""
 
     def __init__(self, **plugs):
+        plugs.setdefault("planners", {"weight": Weight})
         self._plugs = {f"watcher_{kind}": entries for kind, entries in plugs.items()}
         self.broken = {}
 
-    def load(self, namespace):
+    def load(self, namespace, kind=None):
         return dict(sorted(self._plugs.get(namespace, {}).items()))
 
     def names(self, namespace):
@@ -105,7 +107,7 @@ class CatalogTest(TestCase):
 
     def test_a_planner_has_its_options(self):
         planner = Catalog(self.conf).planner("weight")
-        self.assertEqual(2, planner.options.parallelization["migrate"])
+        self.assertEqual(2, planner.settings.parallelization["migrate"])
 
     def test_options_of_a_strategy_are_registered_in_its_group(self):
         Catalog(self.conf)

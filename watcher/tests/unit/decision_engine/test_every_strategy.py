@@ -11,6 +11,7 @@ from watcher.common import plugins
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine import efficacy, proof
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.strategies.base import Strategy
 from watcher.model.baremetal import BaremetalModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
@@ -131,7 +132,7 @@ class EveryStrategyTest(TestCase):
 
     def test_recipes_give_reasons_too(self):
         what = {"actuator": {"actions": [{"action_type": "nop", "input_parameters": {}}]}}
-        strategies = plugins.load("watcher_strategies")
+        strategies = plugins.load("watcher_strategies", Strategy)
         for name in RECIPES:
             strategy = strategies[name]
             solution = strategy().execute(clusters.inputs(strategy, **what.get(name, {})))

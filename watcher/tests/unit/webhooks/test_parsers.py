@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+from unittest import mock
 
 import hypothesis
 from hypothesis import strategies as st
 
 from watcher.common.alarms import AlarmMessage
 from watcher.tests import base
+from watcher.tests.unit.common.test_plugins import Installed
 from watcher.tests.unit.webhooks import messages
 from watcher.webhooks import parsers
 
@@ -290,3 +292,40 @@ class TestCloudEvents(base.TestCase):
                 body = messages.CLOUDEVENT | {name: value}
                 self.assertEqual("generic", parsers.parse(body, {}).source)
                 self.assertEqual("generic", parsers.parse([messages.CLOUDEVENT, body], {}).source)
+
+
+class InstalledFormatsTest(base.TestCase):
+    """Formats of other packages."""
+
+    def setUp(self):
+        super().setUp()
+        parsers._installed.cache_clear()
+        self.addCleanup(parsers._installed.cache_clear)
+
+    def read(self, body, **formats):
+        self.useFixture(Installed({"watcher_alarm_formats": formats}))
+        return parsers.parse(body, {"Idempotency-Key": "k"})
+
+    def test_one_comes_before_those_of_watcher(self):
+        def read(body, headers):
+            known = {"alarm_name": body["alarm_name"], "severity": 7, "resolved": "yes"}
+            return known if headers["idempotency-key"] == "k" else None
+
+        message = self.read(messages.AODH, house=read)
+        self.assertEqual(
+            ("house", messages.AODH["alarm_name"], "7", True, messages.AODH),
+            (
+                message.source,
+                message.alarm_name,
+                message.severity,
+                message.resolved,
+                message.payload,
+            ),
+        )
+
+    def test_one_that_fails_or_answers_nonsense_is_left_out(self):
+        for answer in (RuntimeError("no"), 7, ["alarm_name"], {"payload": {1}}, None):
+            parsers._installed.cache_clear()
+            read = mock.Mock(side_effect=[answer])
+            self.assertEqual("aodh", self.read(messages.AODH, broken=read).source)
+            read.assert_called_once()

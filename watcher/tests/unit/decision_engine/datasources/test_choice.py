@@ -189,12 +189,15 @@ class TestMetricMap(TestCase):
             "{": "not YAML",
             "- 1": "does not map datasources",
             "plain: 1": "plain does not map metrics",
-            "plain: {dance: 1}": "no metric dance",
             "\x00": "not YAML",
         }.items():
             with self.subTest(text):
                 self.assertEqual({"host_outlet_temp": "plain.host_outlet_temp"}, self.made(text))
                 self.assertIn(words, self.logged.output)
+
+    def test_a_metric_of_ones_own(self):
+        metrics = self.made("plain: {dance_steps: steps_total}")
+        self.assertEqual("steps_total", metrics["dance_steps"])
 
     def test_null_takes_a_metric_away(self):
         self.assertRaises(NotConfigured, self.made, "plain: {host_outlet_temp: null}")

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plug-ins of other packages that do not fit are named, and keep nothing from its start."""
+
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+from unittest import mock
+
+import fixtures
+from oslo_config import cfg
+
+from watcher.common import plugins
+from watcher.tests.base import TestCase
+
+
+class Base(ABC):
+    name: ClassVar[str]
+    description: ClassVar[str]
+    schema: ClassVar[Mapping[str, Any]] = {}
+    options: ClassVar[tuple[cfg.Opt, ...]] = ()
+
+    @abstractmethod
+    def act(self) -> None: ...
+
+
+class Shape(Protocol):
+    def read(self) -> None: ...
+
+    def window(self) -> None: ...
+
+
+def fitting(**facts: Any) -> type:
+    values = {"name": "one", "description": "Acts.", "act": lambda self: None}
+    return type("One", (Base,), {k: v for k, v in (values | facts).items() if v is not None})
+
+
+class Installed(fixtures.Fixture):
+    """Entry points by namespace, in place of what is installed: plug-ins, or errors of loading."""
+
+    def __init__(self, installed: Mapping[str, Mapping[str, Any]], beside: bool = False) -> None:
+        """*beside*: what is installed really is there, too."""
+        self._installed, self._beside = installed, beside
+
+    def _setUp(self) -> None:
+        real, installed, beside = plugins.ExtensionManager, self._installed, self._beside
+
+        def manager(namespace: str, on_load_failure_callback: Callable[..., None]) -> list[Any]:
+            found = []
+            if beside:
+                found += real(namespace, on_load_failure_callback=on_load_failure_callback)
+            for name, plugin in installed.get(namespace, {}).items():
+                entry = types.SimpleNamespace(name=name, plugin=plugin)
+                if isinstance(plugin, Exception):
+                    on_load_failure_callback(None, entry, plugin)
+                else:
+                    found.append(entry)
+            return found
+
+        self.useFixture(fixtures.MockPatchObject(plugins, "ExtensionManager", manager))
+
+
+class PluginsTest(TestCase):
+    def test_one_that_fits(self) -> None:
+        self.assertIsNone(plugins.misfit("one", fitting(), Base))
+
+    def test_what_does_not_fit(self) -> None:
+        for plugin, why in (
+            (fitting(description=None), "It has no description."),
+            (fitting(description=None, act=None), "It has no act, description."),
+            (fitting(description=7), "Its description does not fit"),
+            (fitting(description="x" * 256), "at most 255 characters"),
+            (fitting(schema={"a": {1}}), "Its schema does not fit"),
+            (fitting(schema=7), "Its schema does not fit"),
+            (fitting(options=("a",)), "Its options does not fit"),
+            (fitting(name="other"), "Its name is not the one of its entry point"),
+            (type("Other", (), {}), "It is no subclass of"),
+            (fitting, "It is no subclass of"),
+        ):
+            with self.subTest(why):
+                self.assertIn(why, plugins.misfit("one", plugin, Base) or "")
+
+    def test_methods_of_a_protocol(self) -> None:
+        reader = type("Reader", (), {"read": lambda self: None})
+        self.assertIsNone(plugins.misfit("one", reader, Shape))
+        self.assertEqual("It has no read.", plugins.misfit("one", fitting(), Shape))
+
+    def test_a_function(self) -> None:
+        self.assertIsNone(plugins.misfit("one", fitting, Callable))
+        self.assertEqual("It cannot be called.", plugins.misfit("one", 7, Callable))
+
+    def test_each_that_is_left_out_is_named_and_the_others_work(self) -> None:
+        installed = {"n": {"two": 7, "one": fitting(), "three": ImportError("no such module")}}
+        self.useFixture(Installed(installed))
+        fit, unfit = plugins.survey("n", Base)
+        self.assertEqual(["one"], list(fit))
+        self.assertEqual(["three", "two"], list(unfit))
+        with mock.patch.object(plugins.LOG, "error") as error:
+            self.assertEqual(fit, plugins.load("n", Base))
+        said = [call.args[0] % call.args[1:] for call in error.call_args_list]
+        self.assertIn(
+            "Plug-in three of n is left out: It does not load: ImportError('no such module').", said
+        )
