@@ -142,6 +142,8 @@ class Host:
     used: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """By a name of ``RESOURCES``, what all consumers use as placement knows it."""
     traits: frozenset[str] = frozenset()
+    hypervisor_hostname: str = ""
+    """The hypervisor's name for it, which may have a domain that *hostname* lacks; empty: that."""
 
     @property
     def cpus(self) -> int:

@@ -185,6 +185,7 @@ def host(
         },
         used={name: provider.usages.get(each, 0) for name, each in _CLASSES.items()},
         traits=provider.traits,
+        hypervisor_hostname=hypervisor["hypervisor_hostname"],
     )
 
 

@@ -22,7 +22,8 @@ class Loads:
 
     For each metric the *use* and *size* of every host of *model* are given, in one unit
     ([M, H], None where unknown).  Hosts that are not available, or that lack a value,
-    take no part.  No move may bring a host to *limit* or beyond.
+    take no part.  No move may bring a host to *limit* or beyond, with what is *unknown* on
+    it: what servers may use of which nothing was measured.
 
     ``whatif``  what is possible still, and the moves made
     ``hosts``   bool [H], those that take part
@@ -38,6 +39,7 @@ class Loads:
         size: Values,
         limit: float = math.inf,
         bounds: Bounds = UNBOUND,
+        unknown: Values | None = None,
     ) -> None:
         self.whatif = WhatIf(model, bounds=bounds)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -45,6 +47,9 @@ class Loads:
         self.hosts: Bools = model.available & np.isfinite(load).all(axis=0)
         self.load: Floats = np.where(self.hosts, load, 0.0)
         self.size: Floats = np.where(self.hosts, _array(size), 1.0)
+        self._unknown: Floats | float = 0.0
+        if unknown is not None:
+            self._unknown = _array(unknown) / self.size
         self.whatif.takers &= self.hosts
         self.whatif.keep(~self.hosts[model.placement], undone.NOT_MEASURED)
         self.use: Floats = np.zeros((len(load), len(model.servers)))
@@ -65,7 +70,7 @@ class Loads:
 
     def hosts_for(self, server: int) -> Bools:
         """bool [H]: the hosts that could take *server* now."""
-        after = self.load + self.use[:, server, None] / self.size
+        after = self.load + self._unknown + self.use[:, server, None] / self.size
         fit: Bools = self.whatif.hosts_for(server) & (after < self.limit).all(axis=0)
         return fit
 

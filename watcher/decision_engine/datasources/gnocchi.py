@@ -18,6 +18,7 @@ from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
 from watcher.cloud.openstack.session import session
 from watcher.common.errors import NotFound
+from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.queries import (
     QUICK,
     Queries,
@@ -114,16 +115,21 @@ class Gnocchi:
     def host_metric(
         self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
-        """*granularity* is one of the archive policy's; 0 takes the finest that all have."""
+        """*granularity* is one of the archive policy's; 0 takes the finest that all have.
+
+        Resources of hosts have the name that nova gives to the host and that of its hypervisor.
+        """
         over_time = aggregate_of(aggregate)
         wanted = self._wanted(name, over_time, period, granularity)
         wanted = dataclasses.replace(wanted, resource_type="generic", key="original_resource_id")
-        uuids = {f"{host.hostname}_{host.hostname}": host.uuid for host in hosts}
+        uuids = names.pairs(hosts)
         factor = _TENTHS.get(name, 1)
-        return {
+        found = {
             uuids[key]: factor * _over_time(over_time, points, [each.value for each in points])
             for key, points in self._points(wanted, list(uuids)).items()
         }
+        names.report(self.name, [host for host in hosts if host.uuid not in found])
+        return found
 
     def server_metric(
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
@@ -179,10 +185,10 @@ class Gnocchi:
         found = self._of(wanted, "id", sorted(fit & set(keys) if wanted.key == "id" else fit))
         return {key: found[key] for key in keys if key in found}
 
-    def _of(self, wanted: _Wanted, attribute: str, names: Sequence[str]) -> dict[str, Points]:
+    def _of(self, wanted: _Wanted, attribute: str, values: Sequence[str]) -> dict[str, Points]:
         searches = [
-            {"in": {attribute: names[start : start + CHUNK]}}
-            for start in range(0, len(names), CHUNK)
+            {"in": {attribute: values[start : start + CHUNK]}}
+            for start in range(0, len(values), CHUNK)
         ]
         found: dict[str, Points] = {}
         for points in self._queries.together(functools.partial(self._aggregates, wanted), searches):

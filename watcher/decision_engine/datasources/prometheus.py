@@ -12,6 +12,7 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
 from watcher.common.errors import Invalid, NotConfigured, NotFound
+from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
 from watcher.decision_engine.datasources.source import Tools, aggregate_of, last, mapped
 
@@ -98,21 +99,11 @@ class Prometheus:
     ) -> Mapping[str, float]:
         """Prometheus' own step counts, not *granularity*.
 
-        The label may have the host's name with or without its domain.
+        The label may have nova's name of the host or that of its hypervisor, with or without a
+        domain.
         """
-        label = self._options.fqdn_label
-        values = self._ask(name, label, period, aggregate)
-        short: dict[str, list[str]] = {}
-        for fqdn in values:
-            short.setdefault(fqdn.partition(".")[0], []).append(fqdn)
-        found: Values = {}
-        for host in hosts:
-            fqdns = [host.hostname] if host.hostname in values else short.get(host.hostname, [])
-            if len(fqdns) == 1:
-                found[host.uuid] = values[fqdns[0]]
-            elif fqdns:
-                LOG.warning("%s: host %s may be any of %s", self.name, host.hostname, fqdns)
-        return found
+        values = self._ask(name, self._options.fqdn_label, period, aggregate)
+        return names.matched(self.name, hosts, values)
 
     def server_metric(
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
+_IDLE = ("stopped", "suspended", "shelved", "error")
+"""In these states a server uses nothing, and is not measured."""
+
 
 class WorkloadBalance(Strategy):
     """Brings every host below a threshold of its load, with as few live migrations as possible.
@@ -28,7 +31,9 @@ class WorkloadBalance(Strategy):
     The load of a host is what its servers use, in per cent of its vCPUs or of its memory,
     as they are, without allocation ratio and reserve.  Servers leave the hosts at the
     threshold or above, the busiest host first, for the hosts with the least load that
-    have room for them, and no host is brought to the threshold by that.
+    have room for them, and no host is brought to the threshold by that.  A running server
+    of which nothing was measured counts in full where its host is to take another one, and
+    not at all where its host is to be relieved.
 
     A host needs one server to leave if one is enough: the one that brings it nearest to
     the average.  Small clusters are searched through, others are gone through once or
@@ -108,14 +113,19 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
         metric = inputs.parameters["metrics"]
         raise MetricsUnavailable(f"There are no values of {metric} of any server.")
     total = dict.fromkeys((host.hostname for host in model.hosts), 0.0)
+    unknown = dict(total)
     for server in servers:
-        total[server.host] += used.get(server.uuid, 0.0)
+        if server.uuid in used:
+            total[server.host] += used[server.uuid]
+        elif server.state not in _IDLE:
+            unknown[server.host] += _whole(inputs, server)
     loads = Loads(
         model,
         use=[[total[host.hostname] for host in model.hosts]],
         size=[[_size(inputs, host) / 100 for host in model.hosts]],
         limit=inputs.parameters["threshold"],
         bounds=inputs.bounds(),
+        unknown=[[unknown[host.hostname] for host in model.hosts]],
     )
     idle = [number for number, server in enumerate(model.servers) if not server.migratable]
     loads.whatif.keep(idle, undone.INACTIVE)
@@ -167,6 +177,11 @@ def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
 
 def _size(inputs: Inputs, host: Host) -> int:
     return host.cpus if inputs.parameters["metrics"] == CPU else host.memory_mb
+
+
+def _whole(inputs: Inputs, server: Server) -> int:
+    """What a server uses at most."""
+    return server.vcpus if inputs.parameters["metrics"] == CPU else server.memory_mb
 
 
 def _figures(loads: Loads) -> dict[str, float]:

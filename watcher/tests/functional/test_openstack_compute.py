@@ -82,6 +82,7 @@ class TestHosts(ComputeTestCase):
                 ("vcpus", 8), ("memory_mb", 32768), ("disk_gb", 160)
             )},
             used=dict.fromkeys(RESOURCES, 0),
+            hypervisor_hostname="one.example.org",
         )  # fmt: skip
         self.assertEqual([expected], self.compute.hosts())
         self.assertEqual(expected, self.compute.host("one"))

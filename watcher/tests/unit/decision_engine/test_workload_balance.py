@@ -132,11 +132,19 @@ class WorkloadBalanceTest(TestCase):
         self.servers[0] = dataclasses.replace(self.servers[0], state="paused")
         self.assertEqual({"s2"}, {name for name, _, _ in self.moves(threshold=70)})
 
-    def test_a_server_without_a_value_stays_and_counts_nothing(self):
+    def test_a_server_without_a_value_stays_and_makes_no_host_hot(self):
         for value in ({}, {"s1": math.nan}):
-            cpu = {"s2": 100.0, "s3": 100.0} | value  # h1 at 40, h2 at 0
+            cpu = {"s2": 100.0, "s3": 100.0} | value  # h1 at 40, h2 at 0 or more
             moves = clusters.moves(solve(self.hosts, self.servers, cpu, threshold=40))
-            self.assertEqual([("s2", "h1", "h2")], moves)
+            self.assertEqual([("s2", "h1", "h3")], moves)
+
+    def test_a_host_whose_servers_are_not_measured_takes_none(self):
+        hosts, servers = [host("h1"), host("h2")], [server("s1", "h1", 4), server("s2", "h1", 4)]
+        cpu = {"s1": 100.0, "s2": 100.0}  # h1 at 80
+        for state, expected in (("active", []), ("stopped", ["h2"])):
+            unmeasured = server("s3", "h2", 4, state=state)
+            moves = clusters.moves(solve(hosts, [*servers, unmeasured], cpu, threshold=70))
+            self.assertEqual(expected, [to for _, _, to in moves])
 
     def test_hosts_that_are_not_available_are_not_asked_about(self):
         self.hosts[1] = dataclasses.replace(self.hosts[1], status="disabled")
@@ -196,6 +204,18 @@ def percent(cluster, host, place):
     return busy / host.cpus
 
 
+def unknown(cluster, host):
+    """What servers without a value may use of a host, in per cent."""
+    missing = [
+        one.vcpus
+        for one in cluster.servers
+        if one.host == host.hostname
+        and one.name not in cluster.values[CPU]
+        and one.state in ("active", "paused")
+    ]
+    return 100 * sum(missing) / host.cpus
+
+
 def excess(cluster, threshold, place):
     """How far hosts are at the threshold or above, in all; a little if just at it."""
     loads = [percent(cluster, each, place) for each in cluster.hosts if each.available]
@@ -223,7 +243,8 @@ class RulesTest(TestCase):
         before = excess(cluster, threshold, place)
         for name, _, destination in clusters.moves(solution):
             place[name] = destination
-            self.assertLess(percent(cluster, hosts[destination], place), threshold + 1e-9)
+            reached = percent(cluster, hosts[destination], place)
+            self.assertLess(reached + unknown(cluster, hosts[destination]), threshold + 1e-9)
         after = excess(cluster, threshold, place)
         self.assertTrue(after < before or not solution.actions)
         return solution, place
@@ -257,7 +278,9 @@ class RulesTest(TestCase):
             for moves, place in oracle.ends(
                 cluster.model,
                 movers,
-                lambda place, to: percent(cluster, hosts[to], place) < threshold,
+                lambda place, to: (
+                    percent(cluster, hosts[to], place) + unknown(cluster, hosts[to]) < threshold
+                ),
             )
         ]
         nearest = min(away for away, _ in ends)

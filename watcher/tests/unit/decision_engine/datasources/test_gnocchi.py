@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import datetime
 import threading
 
+import fixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oslo_utils import timeutils
@@ -12,7 +14,7 @@ from watcher.decision_engine.datasources import gnocchi
 from watcher.tests.emulated import keystone
 from watcher.tests.emulated.gnocchi import Gnocchi, Metric, Resource
 from watcher.tests.emulated.server import EmulatedServer
-from watcher.tests.unit.decision_engine.clusters import server, uid
+from watcher.tests.unit.decision_engine.clusters import host, server, uid
 from watcher.tests.unit.decision_engine.datasources import stories
 from watcher.tests.unit.decision_engine.datasources.stories import HOSTS, HOW, SERVERS
 
@@ -52,6 +54,24 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
 
     def hosts(self, name, **how):
         return self.source.host_metric(name, HOSTS, **(HOW | how))
+
+    def test_a_host_has_the_names_of_nova_and_of_its_hypervisor(self):
+        metric = "compute.node.cpu.percent"
+        self.service.resources = [
+            dataclasses.replace(compute(f"r{n}", metric, n), original_resource_id=name)
+            for n, name in enumerate(("h1_h1.example.org", "h2.example.org_h2.example.org"))
+        ]
+        hosts = [
+            host("h1", hypervisor_hostname="h1.example.org"),
+            host("h2", hypervisor_hostname="h2.example.org"),
+        ]
+        found = self.source.host_metric("host_cpu_usage", hosts, **HOW)
+        self.assertEqual({uid("h1"): 0, uid("h2"): 1}, found)
+
+    def test_hosts_without_a_resource_are_told(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        self.hosts("host_cpu_usage")
+        self.assertIn("gnocchi: 3 hosts have no value, such as h1", log.output)
 
     def test_it_uses_all_of_the_period(self):
         for aggregate, value in {"mean": 75, "count": 75, "min": 50, "max": 100}.items():

@@ -8,6 +8,7 @@ from watcher.decision_engine.datasources import prometheus
 from watcher.tests.emulated import prometheus as emulated
 from watcher.tests.emulated.keystone import answer
 from watcher.tests.emulated.prometheus import Prometheus
+from watcher.tests.unit.decision_engine import clusters
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 from watcher.tests.unit.decision_engine.datasources import stories
 from watcher.tests.unit.decision_engine.datasources.stories import HOSTS, HOW, SERVERS
@@ -51,6 +52,24 @@ class TestPrometheus(stories.DatasourceTest, stories.Stories):
     def test_a_full_name_goes_before_a_short_one(self):
         self.service.values = {"node_cpu_seconds_total": {"h1.a.org": 1, "h1": 2}}
         self.assertEqual({uid("h1"): 2}, self.source.host_metric("host_cpu_usage", HOSTS, **HOW))
+
+    def test_a_host_may_be_called_by_its_hypervisor(self):
+        hosts = [
+            clusters.host("n1.east", hypervisor_hostname="c1.example.org"),
+            clusters.host("n2", hypervisor_hostname="c2"),
+            clusters.host("n3.example.org"),
+        ]
+        self.service.values = {"node_cpu_seconds_total": {"c1": 1, "c2.org": 2, "n3": 3, "x": 4}}
+        found = self.source.host_metric("host_cpu_usage", hosts, **HOW)
+        self.assertEqual(dict(zip([each.uuid for each in hosts], [1, 2, 3], strict=True)), found)
+
+    def test_a_name_that_matches_no_host_is_told(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        self.service.values = {"node_cpu_seconds_total": {"h1": 1, "10.0.0.2": 3, "10.0.0.3": 3}}
+        self.source.host_metric("host_cpu_usage", HOSTS, **HOW)
+        self.assertIn("hosts have no value, such as h2; 2 names match no host, such as 10.0.0.2", (
+            log.output
+        ))  # fmt: skip
 
     def test_most_used_is_least_available(self):
         self.source.host_metric("host_ram_usage", HOSTS, **(HOW | {"aggregate": "max"}))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names of hosts in datasources: with or without a domain, nova's or the hypervisor's."""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
+
+from oslo_log import log
+
+from watcher.cloud.compute import Host
+
+LOG = log.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def of_host(host: Host) -> list[str]:
+    """All that it may be called, the most certain first."""
+    full = [host.hostname, host.hypervisor_hostname or host.hostname]
+    return list(dict.fromkeys([*full, *map(_short, full)]))
+
+
+def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> dict[str, T]:
+    """From *values* by the name of a host in a datasource to values by uuid.
+
+    The whole name counts before one without a domain.  A name that fits several hosts, or a host
+    that several names fit, is left out.  What does not fit is in the log, with examples.
+    """
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for name in values:
+        by_name[_short(name)].add(name)
+    found: dict[str, str] = {}
+    for host in hosts:
+        whole = [name for name in of_host(host) if name in values]
+        fit = whole[:1] or {each for name in of_host(host) for each in by_name.get(name, ())}
+        if len(fit) == 1:
+            found[host.uuid] = next(iter(fit))
+        elif fit:
+            LOG.warning("%s: host %s may be any of %s", source, host.hostname, sorted(fit))
+    taken = Counter(found.values())
+    found = {uuid: name for uuid, name in found.items() if taken[name] == 1}
+    report(source, [host for host in hosts if host.uuid not in found], values.keys() - taken.keys())
+    return {uuid: values[name] for uuid, name in found.items()}
+
+
+def pairs(hosts: Sequence[Host]) -> dict[str, str]:
+    """Two names of a host, as ceilometer joins them, to its uuid; without those of several."""
+    uuids: dict[str, set[str]] = defaultdict(set)
+    for host in hosts:
+        called = of_host(host)
+        for one, other in itertools.product(called, called):
+            uuids[f"{one}_{other}"].add(host.uuid)
+    return {key: next(iter(each)) for key, each in uuids.items() if len(each) == 1}
+
+
+def report(source: str, hosts: Sequence[Host], strangers: Collection[str] = ()) -> None:
+    """Say that *hosts* have no value, how they may be called there, and which of the names there
+    are those of *strangers*."""
+    up = [host for host in hosts if host.state == "up"]
+    if up:
+        LOG.warning(
+            "%s: %d hosts have no value, such as %s%s",
+            source,
+            len(up),
+            " or ".join(of_host(up[0])),
+            f"; {len(strangers)} names match no host, such as {min(strangers)}"
+            if strangers
+            else "",
+        )
+
+
+def _short(name: str) -> str:
+    return name.partition(".")[0]
