@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Benchmarks: ``tox -e bench -- core``, ``-- webhooks``, ``-- growth``, ``-- strategies``,
-``-- model``, ``-- loop``.
+``-- model``, ``-- checker``, ``-- loop``.
 
 What counts is the ratio to the figures of the service that people run today, which
 stand beside ours, and the growth with the size.  Machines are noisy: repeat, and
@@ -11,7 +11,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("core", "webhooks", "growth", "strategies", "model", "loop")
+NAMES = ("core", "webhooks", "growth", "strategies", "model", "checker", "loop")
 
 
 def main() -> int:
