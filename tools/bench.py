@@ -11,7 +11,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("core", "webhooks", "growth", "strategies", "model", "checker", "loop")
+NAMES = ("core", "webhooks", "growth", "strategies", "quality", "model", "checker", "loop")
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import functools
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -31,8 +32,11 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.compute import ComputeModel
 from watcher.simulation.cloud import SimulatedCloud
 
-SECONDS, MEBIBYTES = 2, 500
+SECONDS, MEBIBYTES = 5, 500
 """What a strategy may take on the largest cluster."""
+
+LARGEST = {"5000x100000": (5000, 100000)}
+"""What only strategies are measured on."""
 
 
 def _maintenance(model: ComputeModel) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def main(argv: list[str]) -> int:
 
 
 def _generated(directory: Path) -> Path:
-    for name, size in clusters.SIZES.items():
+    for name, size in (clusters.SIZES | LARGEST).items():
         clusters.write(directory / f"{name}.json", *size)
     return directory
 
@@ -136,7 +140,7 @@ def _measure(name: str, file: str, database: str | None) -> dict[str, Any]:
         write(plan)
     return {
         "cluster": f"{len(model.hosts)}x{len(model.servers)}",
-        "size": len(model.hosts) * len(model.servers),
+        "size": len(model.hosts) + len(model.servers),
         "seconds": seconds,
         "planned": planned,
         "written": time.perf_counter() - began if write else None,
@@ -165,7 +169,7 @@ def _prepared(url: str) -> Callable[[Sequence[PlannedAction]], object]:
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table; growth is by how much more the seconds grow than hosts x servers do."""
+    """A table; growth is by how much more the seconds grow than n log n, n hosts and servers."""
     columns = ("strategy", "cluster", "seconds", "planner", "writing", "growth", "MiB", "actions")
     line = "{:30} {:>10} {:>8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>6}".format
     print(line(*columns, "moves"))
@@ -173,7 +177,9 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         growth = ""
         if before.get("strategy") == row["strategy"]:
-            growth = f"{row['seconds'] / before['seconds'] / (row['size'] / before['size']):.2f}"
+            log = math.log(row["size"]) / math.log(before["size"])
+            more = row["size"] / before["size"] * log
+            growth = f"{row['seconds'] / before['seconds'] / more:.2f}"
         written = "" if row["written"] is None else f"{row['written']:.3f}"
         print(
             line(

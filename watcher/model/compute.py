@@ -150,6 +150,17 @@ class ComputeModel:
         asleep = [host.state == "up" and host.closed_as == DISABLED for host in self.hosts]
         return np.array(asleep, dtype=np.bool_)
 
+    def servers_on(self, host: int) -> Ints:
+        """The indices of its servers."""
+        order, first = self._by_host
+        return order[first[host] : first[host + 1]]
+
+    @cached_property
+    def _by_host(self) -> tuple[Ints, Ints]:
+        """int [V], servers by host; int [H + 1], where those of each host begin."""
+        order = np.argsort(self.placement, kind="stable")
+        return order, np.searchsorted(self.placement[order], np.arange(len(self.hosts) + 1))
+
     def used(self, placement: Ints | None = None) -> Floats:
         """float [H, R]: the demand on each host, with *placement* instead of today's."""
         where = self.placement if placement is None else placement

@@ -83,6 +83,7 @@ class WhatIf:
         self._stays = _stays(model)
         self.leavers = self._stays == 0
         self.moves = []
+        self._everywhere = np.arange(len(self.takers))
         self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
         np.add.at(self._members, (self._rules.group, self.placement), 1)
         # The last row counts those without a group, and is never full.
@@ -90,35 +91,55 @@ class WhatIf:
         self._unjudged: Bools = self._rules.unjudged[self._rules.kind]
         self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
 
-    def hosts_for(self, server: int) -> Bools:
-        """bool [H]: the hosts that could take *server* now, its own not among them."""
+    def hosts_for(self, server: int, hosts: Ints | None = None) -> Bools:
+        """bool [H]: the hosts that could take *server* now, its own not among them; or which
+        of *hosts*, indices, could."""
+        asked = self._everywhere if hosts is None else hosts
         if not self.leavers[server] or not self._is_within_bounds(server):
-            return np.zeros(len(self.takers), dtype=np.bool_)
-        fit: Bools = self.takers & self._rules.allowed[self._rules.kind[server]]
+            return np.zeros(len(asked), dtype=np.bool_)
+        where = slice(None) if hosts is None else hosts
+        fit: Bools = self.takers[where] & self._rules.allowed[self._rules.kind[server], where]
         for demand, free in zip(self.demand[server].tolist(), self._free, strict=True):
             if demand > 0:  # what a server does not need may be short
-                fit &= demand <= free
+                fit &= demand <= free[where]
         group = self._rules.group[server]
-        fit &= self._members[group] < self._limit[group]
+        fit &= self._members[group, where] < self._limit[group]
         if self._unjudged[server]:
-            fit &= self._judged(server)
-        fit[self.placement[server]] = False
+            fit &= self._judged(server)[where]
+        fit &= asked != self.placement[server]
         return fit
 
-    def servers_for(self, host: int) -> Bools:
-        """bool [V]: the servers on other hosts that *host* could take now."""
+    def servers_for(self, host: int, servers: Ints | None = None) -> Bools:
+        """bool [V]: the servers on other hosts that *host* could take now; or which of
+        *servers*, indices, are."""
+        among = slice(None) if servers is None else servers
+        fit: Bools = self.leavers[among] & (self.placement[among] != host)
         if not self.takers[host] or self.actions_left() < 1:
-            return np.zeros(len(self.placement), dtype=np.bool_)
-        fit: Bools = self.leavers & (self.placement != host)
+            return np.zeros_like(fit)
         if self.bounds.memory_mb < np.inf:
-            fit &= self.demand[:, MEMORY] <= self.bounds.memory_mb - self._copied
+            fit &= self.demand[among, MEMORY] <= self.bounds.memory_mb - self._copied
         for demand, free in zip(self._demand, self._free[:, host].tolist(), strict=True):
-            fit &= demand <= max(free, 0.0)
-        fit &= self._rules.allowed[self._rules.kind, host]
-        fit &= (self._members[:, host] < self._limit)[self._rules.group]
+            fit &= demand[among] <= max(free, 0.0)
+        fit &= self._rules.allowed[self._rules.kind[among], host]
+        fit &= (self._members[:, host] < self._limit)[self._rules.group[among]]
         if self._arrived[host]:
-            fit &= ~self._unjudged
+            fit &= ~self._unjudged[among]
         return fit
+
+    def leavers_on(self, host: int) -> Ints:
+        """Indices of the servers that may leave *host*."""
+        servers = self.model.servers_on(host)
+        return servers[self.leavers[servers]]
+
+    def kinds_for(self, host: int) -> Bools:
+        """bool [K]: the kinds of servers that may be on *host*, apart from room and groups."""
+        allowed: Bools = self._rules.allowed[:, host]
+        return allowed
+
+    @property
+    def kind(self) -> Ints:
+        """int [V]: the kind of each server, by which it may be on some hosts."""
+        return self._rules.kind
 
     def move(self, server: int, destination: int) -> None:
         """Make a move that ``hosts_for`` or ``servers_for`` has allowed."""

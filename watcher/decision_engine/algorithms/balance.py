@@ -10,12 +10,22 @@ import numpy as np
 
 from watcher.decision_engine.algorithms.loads import Loads
 from watcher.decision_engine.algorithms.search import Distance, RandomChoice, plan
+from watcher.decision_engine.algorithms.shortening import Shortening
+from watcher.decision_engine.algorithms.sources import Sources
+from watcher.model.compute import MEMORY
 from watcher.model.types import Bools, Floats, Ints
 from watcher.model.whatif import Move
 
 MARGIN = 0.99
 """Where there is much to choose from, balancing goes on to this share of a threshold, or
 else the next small change of load would put the cluster over it again."""
+
+MANY = 4_000
+"""Servers, from which on there is much to choose from."""
+
+NEAR = 0.02
+"""Moves whose gains differ by no more than this share of the best one are alike: of those
+the one that copies least memory is made."""
 
 LEAST_GAIN = 1e-7
 """A move must lower the weighted deviation by more than this: far above the rounding
@@ -34,12 +44,14 @@ TRIED = 20
 class Balance:
     """Brings the standard deviation of each metric's loads to its threshold.
 
-    What is minimised is the sum of the deviations, each times its weight; a metric
-    without weight has no threshold either.
+    What is minimised is the sum of what the deviations are above their thresholds, each
+    times its weight, with few moves first and then with little memory to be copied.  A
+    metric without weight has no threshold either.
 
-    A move has to lower that sum by its price, a share of a host's load: spread over all
-    hosts, as for a few of them their number times the deviation is about the sum of their
-    distances from the mean.  An exchange of two servers has the price of both.
+    A move has to lower the weighted deviations by its price, a share of a host's load:
+    spread over all hosts, as for a few of them their number times the deviation is about
+    the sum of their distances from the mean.  An exchange of two servers has the price of
+    both.
     """
 
     def __init__(self, loads: Loads, thresholds: Sequence[float], weights: Sequence[float]) -> None:
@@ -47,15 +59,16 @@ class Balance:
         self._weights: Floats = np.array(weights, dtype=np.float64)
         limits = np.array(thresholds, dtype=np.float64)
         self.thresholds: Floats = np.where(self._weights > 0, limits, np.inf)
+        self._goals = self.thresholds
         prices = loads.whatif.bounds.prices(loads.whatif.model)
         share = self._weights.max(initial=0.0) / max(self._hosts, 1)
         self._costs: Floats = prices * share
         """float [V]: what a move of each server has to lower the weighted sum by."""
+        self._memory: Floats = loads.whatif.demand[:, MEMORY]
 
     def deviations(self) -> Floats:
         """float [M]: the population standard deviation of the hosts' loads."""
-        loads = self._loads.load[:, self._loads.hosts]
-        return loads.std(axis=1) if self._hosts else np.zeros(len(loads))
+        return self._loads.deviation
 
     def exceeded(self) -> Bools:
         """bool [M]: the metrics that deviate by more than their threshold."""
@@ -65,15 +78,17 @@ class Balance:
         """Move servers until no deviation is over its threshold, or nothing helps.
 
         Exact on a small cluster.  On others every step takes the move that gains most
-        and, where no move gains, the exchange of two servers that does.  That reaches
-        what can be reached only as a rule: whether it can is a question as hard as
-        packing.
+        and, where no move gains, the exchange of two servers that does; then the plan is
+        made shorter where that can be seen.  That reaches what can be reached only as a
+        rule: whether it can is a question as hard as packing.
         """
-        return plan(self._loads, self._distance, self._descend)
+        plan(self._loads, self._distance, self._descend)
+        self._shorten(3)
+        return list(self._loads.whatif.moves)
 
     def go_on(self) -> None:
         """Make the moves that gain still, if the bounds were lifted, say."""
-        self._descend(RandomChoice(0))
+        self._gain_on(RandomChoice(0))
 
     def uneven(self) -> list[int]:
         """The servers of the hosts that are above the mean of a metric that deviates too much."""
@@ -82,6 +97,15 @@ class Balance:
         return self._loads.servers_on(self._loads.hosts & (load > mean).any(axis=0))
 
     def _descend(self, rng: RandomChoice) -> None:
+        self._gain_on(rng)
+        self._shorten(2)
+
+    def _shorten(self, most: int) -> None:
+        Shortening(self._loads, self._distance, self._over, self._memory).run(most)
+
+    def _gain_on(self, rng: RandomChoice) -> None:
+        many = int(self._loads.whatif.leavers.sum()) > MANY
+        self._goals = self.thresholds * (MARGIN if many else 1.0)
         moves = -1
         while moves < len(self._loads.whatif.moves):
             moves = len(self._loads.whatif.moves)
@@ -93,66 +117,84 @@ class Balance:
         """In order, what was gained below the thresholds pays for moves, too."""
         deviations = self.deviations()
         over = deviations - self.thresholds
-        cost = float(self._costs[[move.server for move in self._loads.whatif.moves]].sum())
+        moved = [move.server for move in self._loads.whatif.moves]
+        cost = float(self._costs[moved].sum())
         spare = 0.0 if (over > ROUNDING).any() else -float(over[np.isfinite(over)].sum())
         over[over <= ROUNDING] = 0
-        return Distance(
-            float(over.sum()), max(0.0, cost - spare), float(self.weighted(deviations)) + cost
-        )
+        memory = float(self._memory[moved].sum())
+        return Distance(float(over.sum()), max(0.0, cost - spare), memory)
 
     def _move_singly(self, rng: RandomChoice) -> None:
-        """Make the moves that lower the weighted deviation, the best one first."""
-        loads, wanted = self._loads, MARGIN * self.thresholds
+        """Make the moves that lower the deviations, the best one first."""
+        loads = self._loads
         takers = loads.whatif.takers.copy()
-        while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above(wanted):
-            coldest = int(np.argmin(np.where(takers, self._slope(), np.inf)))
-            server = self._good_server(coldest, rng)
+        sources = Sources(loads)
+        while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above():
+            slope = self._slope()
+            coldest = _coldest(np.where(takers, slope, np.inf), int(takers.sum()), rng)
+            server = self._good_server(coldest, sources.looked_at(coldest, slope), rng)
             if server is None:
                 takers[coldest] = False
                 continue
             source = loads.whatif.placement[server]
             loads.move(server, self._best_host(server))
+            sources.update(source)
             takers[source] = loads.whatif.takers[source]  # it has more room now
 
-    def _is_above(self, wanted: Floats) -> bool:
-        return bool((self.deviations() > wanted).any())
+    def _is_above(self) -> bool:
+        return bool((self.deviations() > self._goals).any())
+
+    def _counting(self) -> Floats:
+        """float [M]: the weights, without those of metrics that are as even as is wanted."""
+        counting: Floats = np.where(self.deviations() > self._goals, self._weights, 0.0)
+        return counting
 
     def _slope(self) -> Floats:
-        """float [H]: by how much a little more load raises the weighted deviation."""
+        """float [H]: by how much a little more load raises the deviations that are too large."""
         deviations = self.deviations()[:, None]
         above = self._loads.load - self._loads.load.sum(axis=1, keepdims=True) / self._hosts
         slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
-        return self.weighted(slope)
+        return _sum(self._counting(), slope)
 
-    def _good_server(self, host: int, rng: RandomChoice) -> int | None:
-        """A server that gains most by a move to *host*, or nearly so; None if none gains."""
+    def _good_server(self, host: int, servers: Ints, rng: RandomChoice) -> int | None:
+        """One of *servers* that gains most by a move to *host*, or nearly so; None if none does."""
         loads = self._loads
-        after = self._after(
-            (-loads.share, np.take(loads.load, loads.whatif.placement, axis=1)),
-            (loads.use / loads.size[:, host, None], loads.load[:, host, None]),
+        after = loads.deviations(
+            (-loads.share[:, servers], loads.load[:, loads.whatif.placement[servers]]),
+            (loads.use[:, servers] / loads.size[:, host, None], loads.load[:, host, None]),
         )
-        least = np.maximum(self._costs, LEAST_GAIN)
-        gains = loads.whatif.servers_for(host) & (after <= self._now() - least)
-        count = int(gains.sum())
-        if not count:
+        fits = loads.whatif.servers_for(host, servers)
+        return self._pick(servers, after, fits, rng)
+
+    def _pick(self, servers: Ints, after: Floats, fits: Bools, rng: RandomChoice) -> int | None:
+        """One of *servers*, with deviations *after* [M, n], that gains most or nearly so."""
+        now, costs = self.deviations(), self._costs[servers]
+        gains = fits & (self._counted(after) <= self._counted(now) - np.maximum(costs, LEAST_GAIN))
+        if not gains.any():
             return None
-        after += self._costs
-        after[~gains] = np.inf
-        number = rng.pick(count)
-        return int(np.argpartition(after, number)[number] if number else after.argmin())
+        over = np.where(gains, self._over(after) + costs, np.inf)
+        number = rng.pick(int(gains.sum()))
+        if number:
+            return int(servers[np.argpartition(over, number)[number]])
+        least = float(over.min())
+        alike = over <= least + NEAR * max(float(self._over(now)) - least, 0.0)
+        return int(servers[np.where(alike, self._memory[servers], np.inf).argmin()])
 
     def _best_host(self, server: int) -> int:
         """The host to which a move of *server* gains most."""
         loads = self._loads
         source = loads.whatif.placement[server]
-        after = self._after(
+        after = loads.deviations(
             (-loads.share[:, server, None], loads.load[:, source, None]),
             (loads.use[:, server, None] / loads.size, loads.load),
         )
-        return int(np.argmin(np.where(loads.hosts_for(server), after, np.inf)))
+        fits = loads.hosts_for(server)
+        over = np.where(fits, self._over(after), np.inf)
+        alike = over <= over.min() + ROUNDING
+        return int(np.where(alike, self._counted(after), np.inf).argmin())
 
     def _exchange(self) -> bool:
-        """Exchange two servers, so that the weighted deviation goes down, if that can be."""
+        """Exchange two servers, so that the deviations go down, if that can be."""
         whatif = self._loads.whatif
         if whatif.actions_left() < 2:
             return False
@@ -176,16 +218,16 @@ class Balance:
         mine, theirs = own[:, None], others[None, :]
         comes = loads.use[:, theirs] / loads.size[:, host, None, None]
         goes = loads.use[:, mine] / loads.size[:, None, there]
-        after = self._after(
+        after = loads.deviations(
             (comes - loads.share[:, mine], loads.load[:, host, None, None]),
             (goes - loads.share[:, theirs], loads.load[:, None, there]),
         )
         costs = self._costs[mine] + self._costs[theirs]
-        after += costs
-        best = np.argsort(after, axis=None, kind="stable")[:TRIED]
+        counted, over = self._counted(after) + costs, self._over(after) + costs
+        best = np.argsort(over, axis=None, kind="stable")[:TRIED]
         pairs = [divmod(int(pair), len(others)) for pair in best]
-        limit = self._now() - np.maximum(2 * LEAST_GAIN - costs, 0)
-        return [(int(own[a]), int(others[b])) for a, b in pairs if after[a, b] < limit[a, b]]
+        limit = self._counted(self.deviations()) - np.maximum(2 * LEAST_GAIN - costs, 0)
+        return [(int(own[a]), int(others[b])) for a, b in pairs if counted[a, b] < limit[a, b]]
 
     def _swap(self, one: int, other: int) -> bool:
         """Exchange two servers by two moves, if there is an order in which that works."""
@@ -202,26 +244,36 @@ class Balance:
             self._loads.undo(count)
         return False
 
-    def _now(self) -> float:
-        return float(self.weighted(self.deviations()))
+    def _over(self, deviations: Floats) -> Floats:
+        """[M, ...] to [...]: the weighted sum of what is more than wanted."""
+        return _sum(self._weights, np.maximum(deviations - _like(self._goals, deviations), 0))
 
-    def _after(self, *changes: tuple[Floats, Floats]) -> Floats:
-        """float [...]: the weighted deviation when hosts' loads change.
+    def _counted(self, deviations: Floats) -> Floats:
+        """[M, ...] to [...]: the same with all of those deviations that are too large now.
 
-        Each change is what comes to a host and the load that is there, both [M, ...].
+        What a move takes off them below the threshold pays for it, too.
         """
-        load, hosts = self._loads.load, self._hosts
-        total, squares = load.sum(axis=1), (load**2).sum(axis=1)
-        dimensions = max(change[0].ndim for change in changes) - 1
-        total = total.reshape(-1, *(1,) * dimensions)
-        squares = squares.reshape(total.shape)
-        for more, there in changes:
-            total, squares = total + more, squares + more * (more + 2 * there)
-        variance = squares / hosts - (total / hosts) ** 2
-        return self.weighted(np.sqrt(np.maximum(variance, 0)))
+        counting = self._counting()
+        others = np.where(_like(counting, deviations) > 0, 0, deviations)
+        return _sum(counting, deviations) + self._over(others)
 
     def weighted(self, values: Floats) -> Floats:
         """The weighted sum over metrics: [M, ...] to [...]."""
-        # Not a product of matrices: the threads that a BLAS starts for one cost more.
-        total: Floats = (values * self._weights.reshape(-1, *(1,) * (values.ndim - 1))).sum(axis=0)
-        return total
+        return _sum(self._weights, values)
+
+
+def _coldest(slope: Floats, count: int, rng: RandomChoice) -> int:
+    """A host that gains most by more load, of *count* ones, or nearly so."""
+    number = rng.pick(count)
+    return int(np.argpartition(slope, number)[number] if number else slope.argmin())
+
+
+def _like(weights: Floats, values: Floats) -> Floats:
+    return weights.reshape(-1, *(1,) * (values.ndim - 1))
+
+
+def _sum(weights: Floats, values: Floats) -> Floats:
+    """[M] and [M, ...] to [...].  Not a product of matrices: the threads that a BLAS starts
+    for one cost more."""
+    total: Floats = (values * _like(weights, values)).sum(axis=0)
+    return total

@@ -18,6 +18,10 @@ ROUNDING = 1e-6
 """Measured loads are sums of fractions: less than this is no overload."""
 
 
+AT_FIRST = 100
+"""So many hosts are asked about first whether they take a server."""
+
+
 class Order(NamedTuple):
     """A way to go through a cluster."""
 
@@ -150,6 +154,7 @@ def _gain(what_if: WhatIf) -> tuple[int, ...]:
 
 def _release(what_if: WhatIf, order: Order, patience: float, switches: int) -> Release:
     servers = np.lexsort((-order.sizes, what_if.placement))
+    least = what_if.demand[what_if.leavers].min(axis=0, initial=np.inf)
     first = np.searchsorted(what_if.placement[servers], np.arange(len(what_if.takers) + 1))
     cost = _Cost(what_if, switches)
     released, ends, waiting, costly, failures = [], [], [], [], 0
@@ -163,7 +168,7 @@ def _release(what_if: WhatIf, order: Order, patience: float, switches: int) -> R
             costly.append(host)
         elif len(leaving) and not cost.is_within_bounds(host):
             waiting.append(host)
-        elif _empty(what_if, leaving, order.takers):
+        elif _empty(what_if, leaving, _with_room(what_if, order.takers, least)):
             what_if.takers[host] = False
             took.update(move.destination for move in what_if.moves[start:])
             if len(leaving):
@@ -216,10 +221,25 @@ def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
     return True
 
 
+def _with_room(what_if: WhatIf, hosts: Ints, least: Floats) -> Ints:
+    """Those of *hosts* that take servers and have the *least* free that one needs."""
+    able = what_if.takers[hosts]
+    for resource in np.flatnonzero(least > 0):
+        able &= what_if.free[:, resource][hosts] >= least[resource]
+    return hosts[able]
+
+
 def _first(what_if: WhatIf, server: int, preference: Ints) -> int | None:
-    fit = what_if.hosts_for(server)[preference]
-    best = int(fit.argmax()) if len(fit) else 0
-    return int(preference[best]) if fit[best:].any() else None
+    """Most find a place among the first, so these are asked about before the others."""
+    begin, end = 0, AT_FIRST
+    while begin < len(preference):
+        hosts = preference[begin:end]
+        fit = what_if.hosts_for(server, hosts)
+        best = int(fit.argmax())
+        if fit[best]:
+            return int(hosts[best])
+        begin, end = end, 4 * end
+    return None
 
 
 def relieve(

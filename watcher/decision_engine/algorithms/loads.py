@@ -54,7 +54,8 @@ class Loads:
         self.whatif.keep(~self.hosts[model.placement], undone.NOT_MEASURED)
         self.use: Floats = np.zeros((len(load), len(model.servers)))
         self.share = self.use
-        self.limit = limit
+        self.limit, self._count = limit, max(1, int(self.hosts.sum()))
+        self._deviation: Floats | None = None
         self._before: list[tuple[list[int], Floats]] = []
 
     def measure(self, use: Values) -> None:
@@ -81,10 +82,12 @@ class Loads:
         self.load[:, pair[0]] -= self.share[:, server]
         self.load[:, destination] += self.use[:, server] / self.size[:, destination]
         self.whatif.move(server, destination)
+        self._deviation = None
 
     def undo(self, count: int) -> None:
         """Take moves back until *count* are left."""
         self.whatif.undo(count)
+        self._deviation = None
         while len(self._before) > count:
             pair, load = self._before.pop()
             self.load[:, pair] = load
@@ -96,6 +99,35 @@ class Loads:
             (server for server in servers if server not in moved),
             lambda server: undone.NO_GAIN if self.hosts_for(server).any() else undone.LIMIT,
         )
+
+    @property
+    def deviation(self) -> Floats:
+        """float [M]: the standard deviations over hosts, with the moves made."""
+        if self._deviation is None:
+            load = self.load[:, self.hosts]
+            self._deviation = load.std(axis=1) if load.size else np.zeros(len(load))
+        return self._deviation
+
+    def deviations(self, *changes: tuple[Floats, Floats], load: Floats | None = None) -> Floats:
+        """float [M, ...]: the standard deviations over hosts when loads change, from *load* on
+        if it is given.
+
+        Each change is what comes to a host and the load that is there, both [M, ...].
+        """
+        load = self.load if load is None else load
+        total, squares = load.sum(axis=1), (load**2).sum(axis=1)
+        dimensions = max((change[0].ndim for change in changes), default=1) - 1
+        total = total.reshape(-1, *(1,) * dimensions)
+        squares = squares.reshape(total.shape)
+        for more, there in changes:
+            total, squares = total + more, squares + more * (more + 2 * there)
+        return self.deviations_of(total, squares)
+
+    def deviations_of(self, total: Floats, squares: Floats) -> Floats:
+        """The same, by the sums of the loads and of their squares."""
+        hosts = self._count
+        deviations: Floats = np.sqrt(np.maximum(squares / hosts - (total / hosts) ** 2, 0))
+        return deviations
 
     def undone(
         self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
@@ -126,11 +158,24 @@ class Loads:
 
     def replay(self, moves: Sequence[tuple[int, int]]) -> None:
         """Undo what is not among the first of *moves* (server, destination); make the others."""
+        for server, destination in moves[self._keep_first(moves) :]:
+            self.move(server, destination)
+
+    def attempt(self, moves: Sequence[tuple[int, int]]) -> bool:
+        """As ``replay``, with *moves* that may be against the rules: False if one of them is,
+        which is not made then, nor are those after it."""
+        for server, destination in moves[self._keep_first(moves) :]:
+            if not self.hosts_for(server)[destination]:
+                return False
+            self.move(server, destination)
+        return True
+
+    def _keep_first(self, moves: Sequence[tuple[int, int]]) -> int:
+        """Undo what is not among the first of *moves*; how many are left."""
         pairs = zip(self.whatif.moves, moves, strict=False)
         same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0][::2] == pair[1], pairs))
         self.undo(same)
-        for server, destination in moves[same:]:
-            self.move(server, destination)
+        return same
 
 
 def _array(values: Values | Floats) -> Floats:

@@ -31,6 +31,7 @@ class Relief:
     def __init__(self, loads: Loads) -> None:
         self._loads = loads
         self._hot = self._over()
+        self._largest: Floats = np.zeros(len(loads.hosts))
         self._prices: Floats = PERCENT * loads.whatif.bounds.prices(loads.whatif.model)
 
     def run(self) -> list[Move]:
@@ -73,10 +74,13 @@ class Relief:
 
     def _relieve_each(self, rng: RandomChoice) -> None:
         hopeless: set[int] = set()
+        self._largest = self._largest_shares()
         while (hot := self._next(hopeless)) is not None:
             steps = list(itertools.islice(self._steps(hot), rng.choices))
             if steps:
                 self._loads.move(*steps[rng.pick(len(steps))])
+                left = self._loads.whatif.leavers_on(hot)
+                self._largest[hot] = self._loads.share[0, left].max(initial=0.0)
             else:
                 hopeless.add(hot)
 
@@ -94,23 +98,25 @@ class Relief:
 
     def _most_relieved(self, load: Floats) -> int:
         """The host of which one move takes most of what is over the limit."""
-        whatif, limit = self._loads.whatif, self._loads.limit
-        most: Floats = np.zeros(len(load))
-        np.maximum.at(
-            most,
-            whatif.placement[whatif.leavers],
-            self._loads.share[0, whatif.leavers],
-        )
+        limit = self._loads.limit
         over = load - limit
-        relief = np.where(load >= limit, np.minimum(most, over + AT_THE_LIMIT), -np.inf)
+        relief = np.where(load >= limit, np.minimum(self._largest, over + AT_THE_LIMIT), -np.inf)
         return int(np.lexsort((-over, -relief))[0])
+
+    def _largest_shares(self) -> Floats:
+        """float [H]: the largest load that a single server can take off each host."""
+        whatif = self._loads.whatif
+        largest: Floats = np.zeros(len(whatif.takers))
+        movable = np.flatnonzero(whatif.leavers)
+        np.maximum.at(largest, whatif.placement[movable], self._loads.share[0, movable])
+        return largest
 
     def _steps(self, hot: int) -> Iterator[tuple[int, int]]:
         """(server, destination) of moves that relieve *hot*, the preferred one first."""
         loads, whatif, load = self._loads, self._loads.whatif, self._loads.load[0]
         share = loads.share[0]
-        pays = (share > 0) & (share >= self._prices)
-        servers = np.flatnonzero(whatif.leavers & (whatif.placement == hot) & pays)
+        servers = whatif.leavers_on(hot)
+        servers = servers[(share[servers] > 0) & (share[servers] >= self._prices[servers])]
         after: Floats = load[hot] - share[servers]
         off_average = np.abs(after - load[loads.hosts].mean())
         enough = after < loads.limit

@@ -75,9 +75,7 @@ def _best_of_some(
         loads.undo(0)
         descend(RandomChoice(attempt))
         moves = tuple((move.server, move.destination) for move in loads.whatif.moves)
-        ranks.append(_rank(distance, moves))
-        if distance().away == 0:
-            break
+        ranks.append(rank(distance, moves))
     *_, best = min(ranks)
     loads.replay(best)
     return list(loads.whatif.moves)
@@ -96,7 +94,7 @@ def _fewest_moves(loads: Loads, distance: Measure) -> list[Move]:
     when *distance* is 0 and paid for, or there is nothing left, so the answer is exact.
     The moves may go by way of loads that are worse.  Time and memory grow as hosts ^ servers.
     """
-    best = _rank(distance, ())
+    best = rank(distance, ())
     level: Sequence[Steps] = [()]
     while level and best[0] > 0:
         # Of plans that end alike only the first is kept.
@@ -108,7 +106,7 @@ def _fewest_moves(loads: Loads, distance: Measure) -> list[Move]:
                 if end not in longer:
                     longer[end] = (*moves, step)
                     loads.move(*step)
-                    best = min(best, _rank(distance, longer[end]))
+                    best = min(best, rank(distance, longer[end]))
                     loads.undo(len(moves))
         level = list(longer.values())
     loads.replay(best[-1])
@@ -122,7 +120,7 @@ def _possible(loads: Loads) -> Iterator[tuple[int, int]]:
             yield server, host
 
 
-def _rank(distance: Measure, moves: Steps) -> tuple[float, int, float, Steps]:
+def rank(distance: Measure, moves: Steps) -> tuple[float, int, float, Steps]:
     """Plans are compared by this; *moves* are the ones that are made."""
     away, unpaid, tie = distance()
     # What differs in the last digits only is alike.

@@ -88,8 +88,10 @@ class Spreading:
 
     def _servers_on(self, host: int) -> list[int]:
         model = self.whatif.model
-        servers = np.flatnonzero(model.placement == host).tolist()
-        return sorted(servers, key=lambda server: (-model.servers[server].vcpus, server))
+        return sorted(
+            model.servers_on(host).tolist(),
+            key=lambda server: (-model.servers[server].vcpus, server),
+        )
 
     def relieve(self, source: Source) -> Sequence[Move]:
         """Move what has to leave *source*: if it is all, that part which the bounds allow.

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans beside the best ones there are, on small clusters: how many moves, hosts, MiB more.
+
+The clusters are random, the same ones in each run.  The best plan of each is found by going
+through all of them, with bounds that leave out what cannot become one; a cluster that takes
+too long for that is left out, and counted.  The best plan is the best *end* within the
+capacities: whether an order of moves leads there is not asked, so the truth is a little
+better for the strategy than what is shown.
+"""
+
+import argparse
+import dataclasses
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.exact import fewest_hosts, fewest_moves
+from watcher.cloud.compute import Host, Server
+from watcher.decision_engine.strategies import trial
+from watcher.decision_engine.strategies.node_resource_consolidation import (
+    NodeResourceConsolidation,
+)
+from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
+from watcher.decision_engine.strategies.workload_stabilization import (
+    CPU,
+    MEMORY,
+    WorkloadStabilization,
+)
+from watcher.model.compute import ComputeModel
+
+MORE_MOVES, FEWER_HOSTS, MORE_CONSOLIDATING = 1.05, 0.99, 1.03
+"""What plans may be worse than the best ones."""
+
+FLAVORS = ((1, 2048, 20), (2, 4096, 40), (4, 8192, 80), (8, 16384, 160), (4, 16384, 40))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    model: ComputeModel
+    values: dict[str, dict[str, float]]
+    """Metric to uuid to value."""
+
+    def read(self, name: str, resources: Sequence[Any], *_: Any, **__: Any) -> dict[str, float]:
+        known = self.values.get(name, {})
+        return {each.uuid: known[each.uuid] for each in resources if each.uuid in known}
+
+
+@dataclasses.dataclass
+class Score:
+    """Sums over clusters."""
+
+    clusters: int = 0
+    undecided: int = 0
+    ours: int = 0
+    best: int = 0
+    hosts: int = 0
+    best_hosts: int = 0
+    memory: float = 0.0
+    best_memory: float = 0.0
+    unmet: int = 0
+    seconds: float = 0.0
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bench quality", description=__doc__)
+    parser.add_argument("--clusters", type=int, default=60, help="of each kind")
+    parser.add_argument("--only", default="", help="rows whose names contain this")
+    arguments = parser.parse_args(argv)
+    line = "{:44} {:>9} {:>9} {:>6} {:>7} {:>7} {:>6} {:>8}".format
+    print(line("", "clusters", "undecided", "unmet", "moves", "memory", "hosts", "seconds"))
+    good = True
+    for name, measure, moves, hosts in _rows():
+        if arguments.only not in name:
+            continue
+        score = Score()
+        for seed in range(arguments.clusters):
+            measure(random.Random(f"{name} {seed}"), score)
+        more = score.ours / max(score.best, 1)
+        freed = score.hosts / score.best_hosts if score.best_hosts else 1.0
+        copied = f"{score.memory / score.best_memory:.3f}" if score.best_memory else ""
+        print(
+            line(
+                name,
+                score.clusters,
+                score.undecided,
+                score.unmet,
+                f"{more:.3f}",
+                copied,
+                f"{freed:.3f}" if score.best_hosts else "",
+                f"{score.seconds / max(score.clusters, 1):.3f}",
+            ),
+            flush=True,
+        )
+        good = good and more <= moves and freed >= hosts
+    return 0 if good else 1
+
+
+def _rows() -> Iterator[tuple[str, Callable[[random.Random, Score], None], float, float]]:
+    for metrics in ([CPU], [CPU, MEMORY]):
+        for threshold in (0.1, 0.05, 0.03):
+            yield (
+                f"workload_stabilization {threshold:g}, metrics: {len(metrics)}",
+                _balancing(metrics, threshold),
+                MORE_MOVES,
+                0,
+            )
+    for strategy in (NodeResourceConsolidation, VmWorkloadConsolidation):
+        yield strategy.name, _consolidating(strategy), MORE_CONSOLIDATING, FEWER_HOSTS
+
+
+def _cluster(draw: random.Random, hosts: int, most: int, pulls: Sequence[float]) -> Cluster:
+    """Hosts of one size, each with so many times *most* servers as it pulls."""
+    vcpus, memory_mb = draw.choice(((16, 65536), (24, 98304), (32, 131072)))
+    rows = [
+        Host(_uuid(draw), f"h{number}", vcpus, memory_mb, 4000, vcpu_ratio=2.0)
+        for number in range(hosts)
+    ]
+    servers, values = [], {CPU: {}, MEMORY: {}, "host_cpu_usage": {}, "host_ram_usage": {}}
+    for host in rows:
+        pull, free = draw.choice(pulls), np.array([2.0 * vcpus, memory_mb, 4000])
+        cpu = ram = 0.0
+        for _ in range(round(most * pull)):
+            flavor = draw.choice(FLAVORS)
+            if (np.array(flavor) > free).any():
+                continue
+            free -= flavor
+            server = Server(_uuid(draw), f"s{len(servers)}", host.hostname, *flavor)
+            servers.append(server)
+            values[CPU][server.uuid] = busy = draw.uniform(20, 100) * pull
+            values[MEMORY][server.uuid] = used = flavor[1] * draw.uniform(0.3, 0.95)
+            cpu, ram = cpu + busy * flavor[0] / 100, ram + used
+        values["host_cpu_usage"][host.uuid] = 100 * cpu / vcpus
+        values["host_ram_usage"][host.uuid] = ram * 1024
+    return Cluster(ComputeModel.build(rows, servers), values)
+
+
+def _solve(strategy: Any, cluster: Cluster, score: Score, **parameters: Any) -> Any:
+    inputs = dataclasses.replace(
+        trial.inputs(strategy, cluster.model, **parameters),
+        host_metric=cluster.read,
+        server_metric=cluster.read,
+    )
+    began = time.process_time()
+    solution = strategy().execute(inputs)
+    score.seconds += time.process_time() - began
+    return solution
+
+
+def _balancing(metrics: Sequence[str], threshold: float) -> Callable[[random.Random, Score], None]:
+    def measure(draw: random.Random, score: Score) -> None:
+        cluster = _cluster(draw, draw.choice((4, 5)), 7, (0.3, 0.6, 1.0))
+        model = cluster.model
+        size = {CPU: model.hosts[0].vcpus, MEMORY: model.hosts[0].memory_mb}
+        share = np.array(
+            [
+                [
+                    cluster.values[metric][one.uuid]
+                    * (one.vcpus / 100 if metric == CPU else 1)
+                    / size[metric]
+                    for one in model.servers
+                ]
+                for metric in metrics
+            ]
+        )
+        best = fewest_moves(model, share, threshold)
+        solution = _solve(
+            WorkloadStabilization,
+            cluster,
+            score,
+            metrics=list(metrics),
+            thresholds=dict.fromkeys(metrics, threshold),
+        )
+        if best is None:
+            score.undecided += 1
+            return
+        score.clusters += 1
+        if solution.unmet:
+            score.unmet += 1
+            return
+        moved = {each.input_parameters["resource_id"] for each in solution.actions}
+        score.ours += len(moved)
+        score.best += best.moves
+        if len(moved) == best.moves:
+            score.memory += sum(one.memory_mb for one in model.servers if one.uuid in moved)
+            score.best_memory += best.memory_mb
+
+    return measure
+
+
+def _consolidating(strategy: Any) -> Callable[[random.Random, Score], None]:
+    def measure(draw: random.Random, score: Score) -> None:
+        cluster = _cluster(draw, draw.choice((6, 8)), 6, (0.3, 0.6, 1.0))
+        model, extra = cluster.model, None
+        parameters: dict[str, Any] = {"host_choice": "specify"}
+        if strategy is VmWorkloadConsolidation:
+            parameters = {}
+            cpu = [cluster.values[CPU][one.uuid] / 100 * one.vcpus for one in model.servers]
+            extra = np.array(cpu), np.array([float(host.vcpus) for host in model.hosts])
+        solution = _solve(strategy, cluster, score, **parameters)
+        moves = [each for each in solution.actions if each.action_type == "migrate"]
+        used = solution.summary["hosts in use"]
+        freed = int(used["before"] - used["after"])
+        best = fewest_hosts(model, extra)
+        if best is None:
+            score.undecided += 1
+            return
+        score.clusters += 1
+        score.hosts += freed
+        score.best_hosts += best.hosts
+        if freed == best.hosts:
+            score.ours += len(moves)
+            score.best += best.moves
+
+    return measure
+
+
+def _uuid(draw: random.Random) -> str:
+    return str(uuid.UUID(int=draw.getrandbits(128), version=4))

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which servers a step looks at, where there are too many to look at all of them."""
+
+import numpy as np
+
+from watcher.decision_engine.algorithms.loads import Loads
+from watcher.model.types import Bools, Floats, Ints
+
+ALL = 4_000
+"""So many servers are looked at in each step, if there are no more."""
+
+LOOKED_AT = 32
+"""Hosts whose servers are looked at otherwise."""
+
+
+class Sources:
+    """The hosts from which a move promises most, and the servers on them.
+
+    A move of load s from a host at a to one at b lowers the squares of the loads by about
+    2 s (a - b), so a host promises its load times the largest share that can leave it.
+    """
+
+    def __init__(self, loads: Loads) -> None:
+        whatif = loads.whatif
+        self._loads = loads
+        self._all = np.flatnonzero(whatif.leavers)
+        self._small = len(self._all) <= ALL
+        if self._small:
+            return
+        on = whatif.placement[self._all]
+        self._largest: Floats = np.zeros(loads.load.shape)
+        np.maximum.at(self._largest.T, on, loads.share[:, self._all].T)
+        kinds = whatif.kinds_for(0).shape[0]
+        self._kinds: Bools = np.zeros((kinds, len(whatif.takers)), dtype=np.bool_)
+        self._kinds[whatif.kind[self._all], on] = True
+
+    def looked_at(self, taker: int, slope: Floats) -> Ints:
+        """Indices of servers that may gain most by a move to *taker*, the *slope* of the loads
+        of hosts being what a move off them is worth."""
+        if self._small:
+            return self._all
+        whatif = self._loads.whatif
+        worth = (slope - slope[taker]) * self._largest.sum(axis=0)
+        worth[~self._kinds[whatif.kinds_for(taker)].any(axis=0)] = -np.inf
+        hosts = np.argpartition(-worth, min(LOOKED_AT, len(worth) - 1))[:LOOKED_AT]
+        found: Ints = np.concatenate([whatif.leavers_on(host) for host in np.sort(hosts)])
+        return found
+
+    def update(self, host: int) -> None:
+        """A server has left *host*."""
+        if not self._small:
+            left = self._loads.whatif.leavers_on(host)
+            self._largest[:, host] = self._loads.share[:, left].max(axis=1, initial=0.0)
