@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tempest has to be told of a cloud, found out by asking the cloud."""
+
+import configparser
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import openstack
+
+SERVICE = "infra-optim"
+
+
+class Cloud:
+    """A cloud that an administrator's ``OS_*`` lead to."""
+
+    def __init__(self) -> None:
+        self._connection: Any = openstack.connect(load_envvars=True)
+        self.networks = any(True for _ in self._safely(self._connection.network.networks))
+        self.flavors = [
+            flavor.id
+            for flavor in sorted(
+                self._connection.compute.flavors(), key=lambda each: (each.ram, each.vcpus)
+            )
+        ]
+        self.images = [
+            image.id for image in self._connection.image.images() if image.status == "active"
+        ]
+        self.hosts = sum(1 for _ in self._connection.compute.hypervisors())
+        self.servers = sum(1 for _ in self._connection.compute.servers(all_projects=True))
+        if not self.flavors or not self.images:
+            raise SystemExit("The cloud needs a flavor and an active image.")
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port at which the catalog says that Watcher is."""
+        url = self._connection.endpoint_for(SERVICE, interface="public")
+        if not url:
+            raise SystemExit(f"The catalog of the cloud has no public endpoint of {SERVICE}.")
+        parts = urlsplit(url)
+        return parts.hostname or "127.0.0.1", parts.port or 9322
+
+    def write_configuration(self, path: Path, datasource: str, scenario: bool) -> None:
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_dict(self._settings(path.parent, datasource, scenario))
+        with path.open("w") as file:
+            parser.write(file)
+
+    def _settings(self, directory: Path, datasource: str, scenario: bool) -> dict[str, Any]:
+        read = os.environ.get
+        yes_for_scenarios = dict.fromkeys(
+            (
+                "run_extended_attributes_tests",
+                "run_zone_migration_extra_tests",
+                "run_skipped_action_tests",
+            ),
+            scenario,
+        )
+        return {
+            "DEFAULT": {"log_file": "tempest.log"},
+            "oslo_concurrency": {"lock_path": str(directory / "lock")},
+            "auth": {
+                "use_dynamic_credentials": True,
+                "admin_username": read("OS_USERNAME", "admin"),
+                "admin_password": os.environ["OS_PASSWORD"],
+                "admin_project_name": read("OS_PROJECT_NAME", "admin"),
+                "admin_domain_name": read("OS_USER_DOMAIN_NAME", "Default"),
+            },
+            "identity": {
+                "auth_version": "v3",
+                "uri_v3": os.environ["OS_AUTH_URL"],
+                "v3_endpoint_type": "public",
+                "region": read("OS_REGION_NAME", "RegionOne"),
+            },
+            "service_available": {
+                "neutron": self.networks,
+                "cinder": False,
+                "swift": False,
+                "watcher": True,
+            },
+            "compute": {
+                "flavor_ref": self.flavors[0],
+                "flavor_ref_alt": self.flavors[min(1, len(self.flavors) - 1)],
+                "image_ref": self.images[0],
+                "image_ref_alt": self.images[-1],
+                "build_timeout": 120,
+                "min_compute_nodes": min(2, self.hosts) if scenario else self.hosts,
+                "max_microversion": "latest",
+            },
+            "compute-feature-enabled": {
+                "live_migration": True,
+                "can_migrate_between_any_hosts": True,
+                "resize": True,
+            },
+            "network-feature-enabled": {"floating_ips": self.networks},
+            "placement": {
+                "min_microversion": "1.6" if scenario else "1.0",
+                "max_microversion": "latest",
+            },
+            "optimize": {
+                "datasource": datasource,
+                "max_microversion": "1.7",
+                "run_continuous_audit_tests": True,
+                "resource_timeout": 180,
+                "model_timeout": 120,
+                **yes_for_scenarios,
+            },
+        }
+
+    @staticmethod
+    def _safely(listing: Any) -> Any:
+        """Nothing from a service that the cloud does not have."""
+        try:
+            yield from listing()
+        except openstack.exceptions.SDKException:
+            return
