@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from oslo_log import log
 from sqlalchemy.orm import Session
 
-from watcher.cloud.compute import Compute, Host, Server
+from watcher.cloud.compute import Compute, Server
 from watcher.common.errors import Conflict, NotFound, WatcherError
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
@@ -63,23 +63,26 @@ def recheck(plan: Plan, compute: Compute, database: Database, notifications: Not
 
 
 def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
-    """What the moves of a plan touch, and no more: their destinations, the servers on these and
-    on the hosts that they leave, and all groups."""
+    """What the moves of a plan touch, and no more: their destinations, the servers on the hosts
+    that they leave, all groups, and where the other members of theirs are.
+
+    The servers on a destination are read only where placement does not tell what is used of it.
+    """
     moves = [task.parameters for task in tasks if _moves(task)]
     uuids, begins, ends = (
         {str(move.get(name) or "") for move in moves} - {""}
         for name in ("resource_id", "source_node", "destination_node")
     )
     with ThreadPoolExecutor(_AT_ONCE, "recheck") as pool:
-        groups = pool.submit(compute.server_groups)
-        hosts = pool.map(lambda name: _host(compute, name), sorted(ends))
-        rows = pool.map(compute.servers_on, sorted(ends | begins))
+        coming = pool.submit(compute.server_groups)
+        hosts = {host.hostname: host for host in compute.some_hosts(ends)}
+        unknown = {name for name, host in hosts.items() if not host.used}
+        rows = pool.map(compute.servers_on, sorted(begins | unknown))
         servers = {server.uuid: server for each in rows for server in each}
-        elsewhere = sorted(uuids - servers.keys())
-        others = pool.map(lambda uuid: _server(compute, uuid), elsewhere)
-        servers |= {server.uuid: server for server in others if server}
-        found = {host.hostname: host for host in hosts if host}
-        return Cluster(found, servers, groups.result())
+        groups = [group for group in coming.result() if not uuids.isdisjoint(group.members)]
+        others = uuids.union(*(group.members for group in groups)) - servers.keys()
+        found = pool.map(lambda uuid: _server(compute, uuid), sorted(others))
+        return Cluster(hosts, servers | {each.uuid: each for each in found if each}, groups)
 
 
 def stale_tasks(tasks: Sequence[Task], cluster: Cluster) -> Mapping[str, str]:
@@ -97,13 +100,6 @@ def stale_tasks(tasks: Sequence[Task], cluster: Cluster) -> Mapping[str, str]:
         if not more:
             return stale
         stale |= more
-
-
-def _host(compute: Compute, name: str) -> Host | None:
-    try:
-        return compute.host(name)
-    except NotFound:
-        return None
 
 
 def _server(compute: Compute, uuid: str) -> Server | None:

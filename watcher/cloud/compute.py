@@ -3,7 +3,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from oslo_utils import uuidutils
@@ -263,6 +263,9 @@ class Compute(Protocol):
     """
 
     def hosts(self) -> Sequence[Host]: ...
+
+    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+        """Those of *hostnames* that there are, in fewer requests than one by one."""
 
     def servers(self) -> Sequence[Server]: ...
 

@@ -15,7 +15,7 @@ import site
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -140,6 +140,9 @@ class SimulatedCloud:
                 )
                 for host in self._hosts.values()
             ]
+
+    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+        return [host for host in self.hosts() if host.hostname in hostnames]
 
     def servers(self) -> Sequence[Server]:
         with self._present():

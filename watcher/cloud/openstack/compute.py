@@ -3,7 +3,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -56,9 +56,18 @@ class Nova:
         out and named in the log: what it could take would be a guess.
         """
         hypervisors = self._list_hypervisors()
-        zones = self._zones()
-        aggregates = self._aggregates()
         providers = self._placement.providers([row["id"] for row in hypervisors])
+        return self._complete(hypervisors, providers)
+
+    @_understood
+    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+        rows = [row for row in self._list_hypervisors() if row["service"]["host"] in hostnames]
+        return self._complete(rows, self._placement.some([row["id"] for row in rows]))
+
+    def _complete(
+        self, hypervisors: Sequence[Json], providers: Mapping[str, Provider]
+    ) -> Sequence[Host]:
+        zones, aggregates = self._zones(), self._aggregates()
         complete = []
         for row in hypervisors:
             missing = providers.get(row["id"], UNKNOWN).missing

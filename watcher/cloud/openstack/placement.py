@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What placement knows of compute hosts: inventories, usages, traits and candidates."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -69,14 +69,20 @@ class Placement:
             for uuid, generation in present.items()
             if uuid in self._known and self._known[uuid][0] == generation
         }
-        stale = present.keys() - known.keys()
-        if stale:
-            with ThreadPoolExecutor(self._at_once, "placement") as pool:
-                for uuid, asked in zip(stale, pool.map(self._ask, stale), strict=True):
-                    if asked is not None:
-                        known[uuid] = asked
+        known |= self._together([*present.keys() - known.keys()])
         self._known = known
         return {uuid: provider for uuid, (_, provider) in known.items()}
+
+    def some(self, uuids: Sequence[str]) -> dict[str, Provider]:
+        """As ``providers``, with three requests for each, and none for the list of all."""
+        return {uuid: provider for uuid, (_, provider) in self._together(uuids).items()}
+
+    def _together(self, uuids: Sequence[str]) -> dict[str, tuple[int, Provider]]:
+        if not uuids:
+            return {}
+        with ThreadPoolExecutor(self._at_once, "placement") as pool:
+            asked = dict(zip(uuids, pool.map(self._ask, uuids), strict=True))
+        return {uuid: answer for uuid, answer in asked.items() if answer is not None}
 
     def of(self, uuid: str) -> Provider:
         """One provider, empty if there is none; three requests."""

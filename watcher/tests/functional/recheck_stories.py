@@ -2,6 +2,7 @@
 """Plans that the cloud has overtaken before they begin; any database."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 from unittest import mock
 
@@ -40,13 +41,15 @@ class RecheckStories(Story):
 
     def change_host(self, name: str, **values: Any) -> None:
         """From now on the cloud shows the host so."""
-        before = self.cloud.host
+        before = self.cloud.some_hosts
 
-        def changed(hostname: str) -> Host:
-            host: Host = before(hostname)
-            return dataclasses.replace(host, **values) if hostname == name else host
+        def changed(hostnames: Collection[str]) -> list[Host]:
+            return [
+                dataclasses.replace(host, **values) if host.hostname == name else host
+                for host in before(hostnames)
+            ]
 
-        self.patch(self.cloud, "host", changed)
+        self.patch(self.cloud, "some_hosts", changed)
 
     def moves(self, *numbers: int) -> list[dict[str, Any]]:
         """One after the other."""
@@ -151,14 +154,19 @@ class RecheckStories(Story):
         self.assertIn("must be ACTIVE", self.actions_of(row)[0].status_message)
 
     def test_few_requests(self) -> None:
-        """A group list, the destination, and the servers of both hosts: whatever is moved."""
-        names = ("hosts", "servers", "host", "server", "servers_on", "server_groups")
+        """Whatever is moved; what is used of a host that placement tells of needs no servers."""
+        names = ("hosts", "servers", "host", "some_hosts", "server", "servers_on", "server_groups")
         compute = mock.Mock(wraps=self.cloud)
         moves = self.moves(0, 1, 2, 3)
         tasks = [Task(each["uuid"], "migrate", each["input_parameters"], ()) for each in moves]
         recheck.read(tasks, compute)
-        calls = {name: getattr(compute, name).call_count for name in names}
-        self.assertEqual(
-            {"hosts": 0, "servers": 0, "host": 1, "server": 0, "servers_on": 2, "server_groups": 1},
-            calls,
-        )
+        counts = [getattr(compute, name).call_count for name in names]
+        self.assertEqual([0, 0, 0, 1, 0, 2, 1], counts)
+        self.change_host("b", used={"vcpus": 75})
+        compute = mock.Mock(wraps=self.cloud)
+        known = recheck.read(tasks, compute)
+        self.assertEqual([mock.call("a")], compute.servers_on.call_args_list)
+        self.assertEqual(4, len(recheck.stale_tasks(tasks, known)))
+        self.cloud.scenario.groups.append(ServerGroup("g", "affinity", [self.uuids[0], "gone"]))
+        self.assertEqual(["g"], [each.uuid for each in recheck.read(tasks, compute).groups])
+        compute.server.assert_called_once_with("gone")

@@ -142,6 +142,16 @@ class TestHosts(ComputeTestCase):
         self.assertEqual(fixed, self.calls(self.compute.hosts))
         self.assertEqual(["two", "three"], [host.hostname for host in self.compute.hosts()])
 
+    def test_some_hosts(self) -> None:
+        uuids = [self.emulated.add_host(name) for name in ("one", "two", "three")]
+        hosts = {host.hostname: host for host in self.compute.hosts()}
+        asked = self.calls(lambda: self.compute.some_hosts({"one", "two", "none"}))
+        self.assertEqual(3 + 2 * 3, sum(asked.values()))
+        self.assertNotIn(uuids[2], "".join(asked))
+        some = self.compute.some_hosts({"one", "two", "none"})
+        self.assertEqual([hosts["one"], hosts["two"]], some)
+        self.assertEqual(4, sum(self.calls(self.compute.hosts).values()), "it forgot something")
+
     def test_one_server_gets_what_placement_gives_to_one(self) -> None:
         uuid = self.nova.add_host("one")
         units = {"min_unit": 2, "max_unit": 16, "step_size": 2}
