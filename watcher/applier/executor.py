@@ -22,7 +22,7 @@ from watcher.common import plugins
 from watcher.common.errors import WatcherError
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
-from watcher.db.plan_execution import Plan, Step
+from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 
@@ -64,7 +64,7 @@ class ActionExecutor:
         """A sentence for each action type there is."""
         return {name: action_type.description for name, action_type in self._types.items()}
 
-    def carry_out(self, plan: Plan, step: Step, interrupts: Interrupts) -> str | None:
+    def carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
         """Bring an action to its end; the state it ends in, None if it was interrupted.
 
         LostClaim if the plan is no longer held; database errors get out of here too.
@@ -73,7 +73,7 @@ class ActionExecutor:
             return self._carry_out(plan, step, interrupts)
 
     def revert(
-        self, plan: Plan, step: Step, origin: Mapping[str, Any], interrupts: Interrupts
+        self, plan: HeldPlan, step: HeldAction, origin: Mapping[str, Any], interrupts: Interrupts
     ) -> None:
         """Undo an action that succeeded, and say in its row what became of that.
 
@@ -89,18 +89,20 @@ class ActionExecutor:
             except Exception as error:
                 message = f"Not reverted: {_reason(error)}"
                 _log_failure(f"{_name(plan, step)} was not reverted", error)
-        self.database.write(lambda session: plan_execution.settle(session, plan, step, message))
+        self.database.write(
+            lambda session: plan_execution.record_revert(session, plan, step, message)
+        )
         LOG.info("%s: %s", _name(plan, step), message)
         self.notifications.send("action.update", step.id, old_state=ActionState.SUCCEEDED)
 
-    def _place(self, step: Step, interrupts: Interrupts) -> AbstractContextManager[Any]:
+    def _place(self, step: HeldAction, interrupts: Interrupts) -> AbstractContextManager[Any]:
         if step.state in ActionState.OVER:
             return nullcontext()
         if step.state == ActionState.PENDING:
             return self._limits.place(step.action_type, interrupts)
         return self._limits.extra_place(step.action_type)
 
-    def _carry_out(self, plan: Plan, step: Step, interrupts: Interrupts) -> str | None:
+    def _carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
         while step.state not in ActionState.OVER:
             if step.state == ActionState.PENDING and interrupts.present:
                 return None
@@ -113,7 +115,7 @@ class ActionExecutor:
                 step = dataclasses.replace(step, state=moved.state)
         return step.state
 
-    def make(self, step: Step, wait: Wait) -> Action:
+    def make(self, step: HeldAction, wait: Wait) -> Action:
         """The action of a row.  ActionFailed if its type or its parameters do not fit."""
         action_type = self._types.get(step.action_type)
         if action_type is None:
@@ -146,7 +148,7 @@ class _Execution:
     """One action on its way through the executor."""
 
     def __init__(
-        self, executor: ActionExecutor, plan: Plan, step: Step, interrupts: Interrupts
+        self, executor: ActionExecutor, plan: HeldPlan, step: HeldAction, interrupts: Interrupts
     ) -> None:
         self._executor, self._plan, self._step, self._interrupts = executor, plan, step, interrupts
         self._state = step.state
@@ -158,7 +160,7 @@ class _Execution:
         if self._step.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
-            # What was perhaps never asked for is not to be asked for now.
+            # Perhaps the cloud was never asked for it; now it must not be.
             self._move(ActionState.CANCELLING)
             return self._abort()
         return self._execute(self._interrupts.wait, lambda action: action.resume())
@@ -252,7 +254,7 @@ def _installed() -> Mapping[str, type[Action]]:
     return plugins.load("watcher_actions", Action)
 
 
-def _name(plan: Plan, step: Step) -> str:
+def _name(plan: HeldPlan, step: HeldAction) -> str:
     what = " ".join(filter(None, (step.action_type, str(step.parameters.get("resource_id", "")))))
     return f"Action {step.uuid} ({what}) of plan {plan.uuid}, audit {plan.audit_uuid}"
 

@@ -18,7 +18,7 @@ from watcher.common.errors import Conflict, NotFound, WatcherError
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
 from watcher.db.closings import BY_HAND
-from watcher.db.plan_execution import Plan, Step
+from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 from watcher.model import plan_checker
 from watcher.model.plan_checker import CLOUD, GRAPH, Cluster, Task
@@ -30,7 +30,9 @@ _AT_ONCE = 8
 """Requests to the cloud."""
 
 
-def recheck(plan: Plan, compute: Compute, database: Database, notifications: Notifications) -> Plan:
+def recheck(
+    plan: HeldPlan, compute: Compute, database: Database, notifications: Notifications
+) -> HeldPlan:
     """The plan without what cannot be done any more, which its rows say.
 
     Only of a plan of which nothing has been done.  Conflict if it is refused; LostClaim if it
@@ -109,13 +111,15 @@ def _server(compute: Compute, uuid: str) -> Server | None:
         return None
 
 
-def _skip(session: Session, plan: Plan, steps: Iterable[Step], why: Mapping[str, str]) -> None:
+def _skip(
+    session: Session, plan: HeldPlan, steps: Iterable[HeldAction], why: Mapping[str, str]
+) -> None:
     for step in steps:
         message = f"Action skipped automatically: {why[step.uuid]}"
         plan_execution.move_action(session, plan, step, ActionState.SKIPPED, message)
 
 
-def _task(step: Step) -> Task:
+def _task(step: HeldAction) -> Task:
     task = Task(step.uuid, step.action_type, step.parameters, step.parents)
     return task if step.state == ActionState.PENDING else _without(task)
 

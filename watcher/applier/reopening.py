@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts that a plan closed (disabled) are opened again when it is over and needs them so no more.
+"""Enable the hosts again that a plan has disabled, when the plan is over.
 
-Who closed a host stands where nova keeps it, in ``disabled_reason``.  The applier that ends
-a plan looks at the hosts of it while it still holds the plan; what it cannot do then, because
-the cloud does not answer, or because it dies, is found by a sweep of any applier.
+The ``disabled_reason`` of a host names the plan that closed (disabled) it.  The applier that ends
+a plan opens its hosts while it still holds the plan.  If the cloud does not answer then, or the
+applier dies, the sweep of any applier finds the hosts.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from watcher.common.errors import CloudRefused, NotFound, WatcherError
 from watcher.common.states import PlanState
 from watcher.db import closings
 from watcher.db.closings import BY_HAND, SWITCH, Owner
-from watcher.db.plan_execution import Plan, Step
+from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 
 LOG = log.getLogger(__name__)
@@ -56,7 +56,7 @@ def wanted_open(host: Host, owner: Owner | None) -> bool:
     return owner is not None and not owner.reopens.isdisjoint(_names(host))
 
 
-def closed_by(plan: Plan) -> Mapping[str, str]:
+def closed_by(plan: HeldPlan) -> Mapping[str, str]:
     """The hosts that steps of a plan close, with the ``disabled_reason`` that they write.
 
     None of what a person wrote, and none that goes into maintenance.
@@ -80,7 +80,7 @@ class Reopening:
         self._moments = itertools.cycle(range(_ALL))
         self._owed = False
 
-    def after(self, plan: Plan) -> Sequence[str]:
+    def after(self, plan: HeldPlan) -> Sequence[str]:
         """Open the hosts of a plan that ends now; what its users should know of that.
 
         Whatever goes wrong, the plan ends, and a sweep tries again.
@@ -103,7 +103,7 @@ class Reopening:
             )
             self._owed = True
             remarks.append("Hosts that it disabled may be so still, and will be looked at later.")
-        return [*_told(opened), *remarks]
+        return [*_remark(opened), *remarks]
 
     def tick(self) -> None:
         """Sweep if it is time for that."""
@@ -161,11 +161,11 @@ def _names(host: Host) -> frozenset[str]:
     return frozenset((host.hostname, host.uuid))
 
 
-def _reopens(step: Step) -> frozenset[str]:
+def _reopens(step: HeldAction) -> frozenset[str]:
     return closings.reopens(step.action_type, step.parameters, step.state)
 
 
-def _told(opened: Sequence[str]) -> Sequence[str]:
+def _remark(opened: Sequence[str]) -> Sequence[str]:
     if not opened:
         return ()
     named = ", ".join(opened[:_NAMED])

@@ -7,7 +7,7 @@ from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.workflow import graph
 from watcher.db import plan_execution
-from watcher.db.plan_execution import Plan
+from watcher.db.plan_execution import HeldPlan
 
 ROLLED_BACK = "What its actions had done was reverted, as far as each action tells."
 
@@ -19,7 +19,7 @@ class Rollback:
     goes on with the rest.
     """
 
-    def __init__(self, plan: Plan, executor: ActionExecutor, interrupts: Interrupts) -> None:
+    def __init__(self, plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> None:
         self._plan, self._executor, self._interrupts = plan, executor, interrupts
 
     def run(self) -> Sequence[str]:

@@ -25,7 +25,7 @@ from watcher.common.periodic import Ticker
 from watcher.common.states import ActionState, PlanState
 from watcher.db import action_plans, plan_claims, plan_execution, services
 from watcher.db.leases import Holder
-from watcher.db.plan_execution import End, Plan
+from watcher.db.plan_execution import HeldPlan, PlanEnd
 from watcher.db.session import Database
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell
@@ -130,21 +130,21 @@ class Applier:
         except Exception as error:
             self._fail(plan, error)
 
-    def _refuse_endless(self, plan: Plan) -> None:
-        """A plan that was taken over again and again is what kills the appliers."""
+    def _refuse_endless(self, plan: HeldPlan) -> None:
+        """Conflict for a plan that was taken over again and again: it is what appliers die of."""
         if plan.attempt > self._conf.watcher_applier.max_attempts:
             raise Conflict(
                 "The applier that carried the plan out died, "
                 f"{plan.attempt - 1} times in a row without getting on."
             )
 
-    def _rechecked(self, plan: Plan) -> Plan:
+    def _rechecked(self, plan: HeldPlan) -> HeldPlan:
         compute = self._cloud.compute_service
         if compute is None or plan.state != PlanState.ONGOING:
             return plan
         return recheck(plan, compute, self._database, self._notifications)
 
-    def _run(self, plan: Plan, interrupts: Interrupts) -> None:
+    def _run(self, plan: HeldPlan, interrupts: Interrupts) -> None:
         options = self._conf["watcher_workflow_engines.taskflow"]
         rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
         Workflow(plan, self._executor, interrupts, options.max_workers, rule).run()
@@ -159,13 +159,13 @@ class Applier:
         )
         self._notify_of_end(plan, end)
 
-    def _reopen(self, plan: Plan) -> Sequence[str]:
-        """Before the end, so that whoever sees the end sees the hosts as they stay."""
+    def _reopen(self, plan: HeldPlan) -> Sequence[str]:
+        """Enable hosts before the plan ends: who sees its end sees the hosts as they stay."""
         with self._database.reader() as session:
             plan_execution.check_held(session, plan)
         return self._reopening.after(plan)
 
-    def _fail(self, plan: Plan, error: Exception) -> None:
+    def _fail(self, plan: HeldPlan, error: Exception) -> None:
         known = isinstance(error, WatcherError)
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
         why = str(error) if known else f"{type(error).__name__}: {error}"
@@ -179,12 +179,12 @@ class Applier:
         else:
             self._notify_of_end(plan, end, error)
 
-    def _let_go(self, plan: Plan) -> None:
+    def _let_go(self, plan: HeldPlan) -> None:
         self._database.write(lambda session: plan_claims.release(session, plan.id, plan.engine))
         LOG.info("Action plan %s is let go", plan.uuid)
 
-    def _tell_begin(self, plan: Plan) -> None:
-        """Not if another applier has: nobody begins with some of the actions done."""
+    def _tell_begin(self, plan: HeldPlan) -> None:
+        """Unless another applier has done so: then some of the actions have begun."""
         untouched = {ActionState.PENDING, ActionState.SKIPPED}
         if plan.state == PlanState.ONGOING and untouched.issuperset(
             step.state for step in plan.steps
@@ -192,7 +192,7 @@ class Applier:
             self._notifications.send("action_plan.update", plan.id, old_state=PlanState.PENDING)
             self._notifications.send("action_plan.execution.start", plan.id)
 
-    def _notify_of_end(self, plan: Plan, end: End, error: Exception | None = None) -> None:
+    def _notify_of_end(self, plan: HeldPlan, end: PlanEnd, error: Exception | None = None) -> None:
         LOG.info("End action plan %s: %s", plan.uuid, end.state)
         notifications = self._notifications
         self._notify_of_actions(end, error)
@@ -208,7 +208,7 @@ class Applier:
         # Runs of this or another audit may wait for the end of the plan.
         self._decision_engine.ring(plan.audit_uuid)
 
-    def _notify_of_actions(self, end: End, error: Exception | None) -> None:
+    def _notify_of_actions(self, end: PlanEnd, error: Exception | None) -> None:
         """What became of actions that ended with their plan."""
         notifications = self._notifications
         for old_state, action_ids in end.actions.items():

@@ -12,7 +12,7 @@ from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState
-from watcher.db.plan_execution import Plan, Step
+from watcher.db.plan_execution import HeldAction, HeldPlan
 
 LOG = log.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Workflow:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: HeldPlan,
         executor: ActionExecutor,
         interrupts: Interrupts,
         max_workers: int,
@@ -42,7 +42,7 @@ class Workflow:
         self._max_workers, self._rule = max_workers, rule
         self._steps = {step.uuid: step for step in plan.steps}
         self._ends: dict[str, str | None] = {}
-        self._reports: queue.SimpleQueue[tuple[Step, str | None, Exception | None]]
+        self._reports: queue.SimpleQueue[tuple[HeldAction, str | None, Exception | None]]
         self._reports = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -72,12 +72,12 @@ class Workflow:
             raise Invalid(f"parents: these actions wait for each other: {cycle}.") from error
         return order
 
-    def _is_spared(self, step: Step) -> bool:
+    def _is_spared(self, step: HeldAction) -> bool:
         if self._rule != ANY or not step.parents:
             return False
         return self._ends.get(step.parents[0]) in (ActionState.SUCCEEDED, _SPARED)
 
-    def _work(self, step: Step) -> None:
+    def _work(self, step: HeldAction) -> None:
         try:
             self._reports.put(
                 (step, self._executor.carry_out(self._plan, step, self._interrupts), None)
@@ -94,7 +94,7 @@ class Workflow:
         return step.uuid
 
 
-def graph(plan: Plan) -> "graphlib.TopologicalSorter[str]":
+def graph(plan: HeldPlan) -> "graphlib.TopologicalSorter[str]":
     """The uuids of the steps, parents before children."""
     known = {step.uuid for step in plan.steps}
     return graphlib.TopologicalSorter(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What plans had in mind with the hosts that they closed (disabled)."""
+"""Why plans have closed (disabled) hosts, and whether they were to open them again."""
 
 import dataclasses
 from collections.abc import Collection, Mapping

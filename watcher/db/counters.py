@@ -63,7 +63,7 @@ PLANS: Final = "action_plans"
 STEP: Final = 2000
 """Rows that are written down in one transaction."""
 
-_SETTLED_AFTER: Final = datetime.timedelta(hours=1)
+_FINAL_AFTER: Final = datetime.timedelta(hours=1)
 _LOOKS: Final = 5
 
 RUN: Final = "run"
@@ -151,11 +151,11 @@ def roll(session: Session, now: datetime.datetime) -> bool:
 
     Old enough is what no transaction can still be about to write in between.
     """
-    before = now - _SETTLED_AFTER
+    before = now - _FINAL_AFTER
     kinds: tuple[tuple[str, Any, Any, ColumnElement[bool]], ...] = (
-        (EVENTS_TABLE, AuditEvent, AuditEvent.received_at, _EVENT_SETTLED),
-        (RUNS_TABLE, AuditRun, AuditRun.created_at, _RUN_SETTLED),
-        (PLANS, ActionPlan, ActionPlan.created_at, _PLAN_SETTLED),
+        (EVENTS_TABLE, AuditEvent, AuditEvent.received_at, _EVENT_IS_FINAL),
+        (RUNS_TABLE, AuditRun, AuditRun.created_at, _RUN_IS_FINAL),
+        (PLANS, ActionPlan, ActionPlan.created_at, _PLAN_IS_FINAL),
     )
     return any([_roll(session, before, *kind) for kind in kinds])
 
@@ -166,7 +166,7 @@ def _roll(
     table: str,
     row: Any,
     time: Any,
-    settled: ColumnElement[bool],
+    final: ColumnElement[bool],
 ) -> bool:
     """A step with one table; whether there may be more of it."""
     mark = marks.locked(session, table)
@@ -176,12 +176,12 @@ def _roll(
     old = list(itertools.takewhile(lambda each: each[1] is None or each[1] < before, step))
     up_to = old[-1][0] if old else mark.up_to
     rows = (row.id > mark.up_to) & (row.id <= up_to) | row.id.in_(sorted(mark.open))
-    still_open = frozenset(session.scalars(select(row.id).where(rows, ~settled)))
+    still_open = frozenset(session.scalars(select(row.id).where(rows, ~final)))
     new = marks.Mark(up_to, still_open)
     if new == mark:
         return False
     marks.move(session, table, mark, new)
-    ended = rows & settled
+    ended = rows & final
     if row is ActionPlan:
         of_plans = Action.action_plan_id.in_(select(ActionPlan.id).where(ended))
         add(session, _of_actions(session, of_plans))
@@ -309,9 +309,9 @@ _COUNTED: Final[dict[FromClause, _Counted]] = {
     AuditRun.__table__: _Counted(_of_runs, RUNS_TABLE, AuditRun.id),
     Action.__table__: _Counted(_of_actions, PLANS, Action.action_plan_id),
 }
-_EVENT_SETTLED: Final = AuditEvent.decision != Decision.ACCEPTED
-_RUN_SETTLED: Final = AuditRun.state.in_(_RUN_ENDS)
-_PLAN_SETTLED: Final = ActionPlan.state.in_(
+_EVENT_IS_FINAL: Final = AuditEvent.decision != Decision.ACCEPTED
+_RUN_IS_FINAL: Final = AuditRun.state.in_(_RUN_ENDS)
+_PLAN_IS_FINAL: Final = ActionPlan.state.in_(
     (
         PlanState.SUCCEEDED,
         PlanState.FAILED,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inbox: events that an audit was to act on, and that no run does yet.
+"""The inbox: accepted events that no run acts on yet.
 
 ::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the applier reads and writes of a plan that it holds."""
+"""What an applier reads and writes of a plan that it has claimed."""
 
 import collections
 import dataclasses
@@ -29,7 +29,7 @@ SOME_SKIPPED = "At least one action of the plan was skipped."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Step:
+class HeldAction:
     """An action as the applier found it."""
 
     id: int
@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class HeldPlan:
     """A plan and its steps as the applier found them, for one holder of its lease."""
 
     id: int
@@ -49,14 +49,14 @@ class Plan:
     audit_uuid: str
     strategy: str
     state: str
-    steps: Sequence[Step]
+    steps: Sequence[HeldAction]
     engine: str
     attempt: int = 1
-    """More than one: appliers died since the last end of an action."""
+    """Above 1 if appliers have died since the last end of an action."""
 
 
 @dataclasses.dataclass(frozen=True)
-class End:
+class PlanEnd:
     """How a plan ended, and which of its actions ended with it."""
 
     old_state: str
@@ -65,7 +65,7 @@ class End:
     """Their ids, by the state that they were in."""
 
 
-def load(session: Session, plan_id: int, engine: str) -> Plan:
+def load(session: Session, plan_id: int, engine: str) -> HeldPlan:
     """The plan that *engine* holds, in two statements whatever its size."""
     uuid, state, audit_uuid, strategy, attempt = session.execute(
         select(
@@ -93,18 +93,18 @@ def load(session: Session, plan_id: int, engine: str) -> Plan:
         .order_by(Action.id)
     )
     steps = [
-        Step(id_, step_uuid, action_type, parameters or {}, parents or (), step_state or "")
+        HeldAction(id_, step_uuid, action_type, parameters or {}, parents or (), step_state or "")
         for id_, step_uuid, action_type, parameters, parents, step_state in rows
     ]
-    return Plan(
+    return HeldPlan(
         plan_id, uuid or "", audit_uuid or "", strategy, state or "", steps, engine, attempt or 1
     )
 
 
 def move_action(
     session: Session,
-    plan: Plan,
-    step: Step,
+    plan: HeldPlan,
+    step: HeldAction,
     target: str,
     message: str | None = None,
     origin: Mapping[str, Any] | None = None,
@@ -126,7 +126,7 @@ def move_action(
     return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
 
 
-def check_held(session: Session, plan: Plan) -> None:
+def check_held(session: Session, plan: HeldPlan) -> None:
     """LostClaim if the plan is no longer held."""
     if not plan_claims.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)
@@ -144,8 +144,8 @@ def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:
     return dict(rows.all())
 
 
-def settle(session: Session, plan: Plan, step: Step, message: str) -> None:
-    """Say what became of an action that was to be reverted: it has no origin any more.
+def record_revert(session: Session, plan: HeldPlan, step: HeldAction, message: str) -> None:
+    """Write how the revert of an action ended, and remove its origin.
 
     LostClaim if the plan is no longer held.
     """
@@ -156,7 +156,7 @@ def settle(session: Session, plan: Plan, step: Step, message: str) -> None:
     plan_claims.progress(session, plan.id, plan.engine)
 
 
-def finish(session: Session, plan: Plan, now: datetime.datetime, *remarks: str) -> End:
+def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
     """End a plan whose steps have ended, and let go of it.
 
     The *remarks*, on what was rolled back, are sentences for its users.  LostClaim if the
@@ -168,10 +168,10 @@ def finish(session: Session, plan: Plan, now: datetime.datetime, *remarks: str) 
     failed = _failed(session, plan, counts) if counts[ActionState.FAILED] else ""
     message = with_remarks(session, plan, *skipped, *remarks, failed)
     values = {"status_message": message} if message else {}
-    end = End(PlanState.ONGOING, outcome, {})
+    end = PlanEnd(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
         ended = _end_actions(session, plan, {ActionState.PENDING: ActionState.CANCELLED})
-        end = End(PlanState.CANCELLING, PlanState.CANCELLED, ended)
+        end = PlanEnd(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
     if not (remarks and outcome == PlanState.FAILED):  # what was rolled back has done nothing
@@ -180,14 +180,14 @@ def finish(session: Session, plan: Plan, now: datetime.datetime, *remarks: str) 
     return end
 
 
-def with_remarks(session: Session, plan: Plan, *remarks: str) -> str | None:
+def with_remarks(session: Session, plan: HeldPlan, *remarks: str) -> str | None:
     """What the decision engine said of a plan, and then the *remarks* on how it went."""
     said = session.scalar(select(ActionPlan.status_message).where(ActionPlan.id == plan.id))
     new = [remark for remark in remarks if remark and remark not in (said or "")]
     return cut(" ".join(filter(None, [said, *new]))) or None
 
 
-def _failed(session: Session, plan: Plan, counts: collections.Counter[str]) -> str:
+def _failed(session: Session, plan: HeldPlan, counts: collections.Counter[str]) -> str:
     """How many actions failed, and why the first of them."""
     message = session.scalar(
         select(Action.status_message)
@@ -198,7 +198,9 @@ def _failed(session: Session, plan: Plan, counts: collections.Counter[str]) -> s
     return f"{counts[ActionState.FAILED]} of {counts.total()} actions failed; the first: {message}"
 
 
-def fail(session: Session, plan: Plan, now: datetime.datetime, why: str, *remarks: str) -> End:
+def fail(
+    session: Session, plan: HeldPlan, now: datetime.datetime, why: str, *remarks: str
+) -> PlanEnd:
     """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
 
     Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
@@ -216,7 +218,7 @@ def fail(session: Session, plan: Plan, now: datetime.datetime, why: str, *remark
     ended = _end_actions(session, plan, ends, cut(why))
     reviews.plan_ended(session, plan.id, PlanState.FAILED, now)
     _let_go(session, plan)
-    return End(old_state, PlanState.FAILED, ended)
+    return PlanEnd(old_state, PlanState.FAILED, ended)
 
 
 def count(session: Session, plan_id: int) -> collections.Counter[str]:
@@ -241,7 +243,9 @@ def sync_descriptions(session: Session, descriptions: Mapping[str, str]) -> None
     session.flush()
 
 
-def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **values: Any) -> bool:
+def _move_plan(
+    session: Session, plan: HeldPlan, target: str, *conditions: Any, **values: Any
+) -> bool:
     held = (ActionPlan.id == plan.id, plan_claims.held(plan.id, plan.engine))
     return bool(
         move(session, ActionPlan, PlanState.BY_ENGINE, target, *held, *conditions, **values)
@@ -249,7 +253,7 @@ def _move_plan(session: Session, plan: Plan, target: str, *conditions: Any, **va
 
 
 def _end_actions(
-    session: Session, plan: Plan, ends: Mapping[str, str], why: str | None = None
+    session: Session, plan: HeldPlan, ends: Mapping[str, str], why: str | None = None
 ) -> Mapping[str, Sequence[int]]:
     """Move actions from states to states, those to FAILED with the reason; their ids by the old."""
     ended = {}
@@ -263,8 +267,8 @@ def _end_actions(
     return ended
 
 
-def _let_go(session: Session, plan: Plan) -> None:
-    """Of a plan that is over: nothing of it is left to do."""
+def _let_go(session: Session, plan: HeldPlan) -> None:
+    """Remove the lease and the origins of a plan that has ended."""
     of_plan = select(Action.id).where(Action.action_plan_id == plan.id)
     session.execute(
         delete(ActionOrigin)
@@ -274,5 +278,5 @@ def _let_go(session: Session, plan: Plan) -> None:
     plan_claims.release(session, plan.id, plan.engine)
 
 
-def _lost(plan: Plan) -> LostClaim:
+def _lost(plan: HeldPlan) -> LostClaim:
     return LostClaim(f"Action plan {plan.uuid} is no longer this applier's.")

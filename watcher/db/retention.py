@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forgetting: what would otherwise grow for ever, as anybody may send events.
+"""Removal of old events, runs and plans, which would otherwise grow without bound.
 
-Each function does what a short transaction can do, and is called until it has found nothing.
+Each function removes what fits in a short transaction, and is called until it returns 0.
 """
 
 import datetime

@@ -24,10 +24,10 @@ PLAN_ONGOING: Final = "plan_ongoing"
 """Why a due run waits: the cloud is being changed by an action plan."""
 
 COOLDOWN: Final = "cooldown"
-"""Why a run waits that was due: the webhook wants some quiet after the last one."""
+"""Why a due run waits: the cooldown of its webhook after the last run is not over."""
 
 _AHEAD: Final = datetime.timedelta(minutes=1)
-"""What was queued later than that from now was queued before the clock went back."""
+"""A run that was queued more than that after now was queued before the clock went back."""
 
 _CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
 """Ends of plans that may have changed the cloud."""
@@ -119,7 +119,7 @@ def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
     return session.scalars(_HELD_UP, {"now": now, "ahead": now + _AHEAD}).all()
 
 
-def tell_held_up(session: Session, run_ids: Sequence[int]) -> None:
+def note_held_up(session: Session, run_ids: Sequence[int]) -> None:
     """Note on waiting runs that a plan under way is what they wait for."""
     waiting = (AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
     update_rows(session, AuditRun, *waiting, wait_reason=PLAN_ONGOING)
@@ -177,7 +177,7 @@ def adopt(session: Session, now: datetime.datetime) -> int:
     and EVENT ones that hang in ONGOING.  CONTINUOUS ones whose interval cannot be read are
     CANCELLED, with a sentence.
     """
-    forlorn = session.scalars(
+    without_run = session.scalars(
         select(Audit).where(
             Audit.deleted == 0,
             (
@@ -189,7 +189,7 @@ def adopt(session: Session, now: datetime.datetime) -> int:
         )
     ).all()
     adopted = 0
-    for audit in forlorn:
+    for audit in without_run:
         try:
             earliest = _adopted_time(audit, now)
         except Invalid as error:

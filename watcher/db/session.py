@@ -70,7 +70,7 @@ class Database:
                 address = address.update_query_dict({"plugin": WithoutReset.name}, append=True)
                 options[url] = address.render_as_string(hide_password=False)
         # thread_checkin gives way to green threads, of which there are none here.
-        # Who finds the server away is told at once, and decides itself when to look again.
+        # An error for a server that is away is raised at once: the caller knows when to try again.
         self._manager.configure(sqlite_fk=True, thread_checkin=False, max_retries=0, **options)
         self._manager.append_on_engine_create(self._tune)
         self._held_open: Connection | None = None
@@ -82,12 +82,12 @@ class Database:
 
     @contextmanager
     def reader(self) -> Iterator[Session]:
-        with _told_apart(), self._manager.reader.using(_Context()) as session:
+        with _known_errors(), self._manager.reader.using(_Context()) as session:
             yield session
 
     @contextmanager
     def writer(self) -> Iterator[Session]:
-        with _told_apart(), self._manager.writer.using(_Context()) as session:
+        with _known_errors(), self._manager.writer.using(_Context()) as session:
             session.connection(execution_options=_WRITES)
             yield session
 
@@ -98,7 +98,7 @@ class Database:
         One that does not write has nothing to commit.
         """
         engine = self.engine.execution_options(**_WRITES) if writes else self.engine
-        with _told_apart(), engine.connect() as connection:
+        with _known_errors(), engine.connect() as connection:
             yield connection
             if writes:
                 connection.commit()
@@ -123,15 +123,15 @@ class Database:
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the database answers, or when *stopped* is set."""
-        told = False
+        logged = False
         while not stopped.is_set():
             try:
                 with self.reader() as session:
                     session.execute(text("SELECT 1"))
             except db_exception.DBConnectionError as error:
-                if not told:
+                if not logged:
                     LOG.warning("The database does not answer; waiting for it: %s", error)
-                told = True
+                logged = True
                 stopped.wait(jittered(_LOOK_AGAIN))
             else:
                 return
@@ -216,7 +216,7 @@ def _completed(address: str, call_timeout: int) -> str:
 
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
+def _known_errors() -> Iterator[None]:
     """Errors by what is wrong: DBConnectionError for a server that is away, LockWait, ..."""
     try:
         yield

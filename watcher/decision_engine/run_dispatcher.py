@@ -45,7 +45,7 @@ class RunInHand:
 
 
 def _nothing(*_: object) -> None:
-    """What comes of an end that nobody asked to hear of."""
+    """The default of the callbacks."""
 
 
 class RunDispatcher(Dispatcher[RunInHand]):
@@ -211,7 +211,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
             with self._database.reader() as session:
                 held_up = runs.held_up(session, now)
             if held_up:
-                self._database.write(lambda session: runs.tell_held_up(session, held_up))
+                self._database.write(lambda session: runs.note_held_up(session, held_up))
 
     def pause(self, now: datetime.datetime) -> float:
         if not self.has_room:

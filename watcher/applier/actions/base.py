@@ -49,7 +49,7 @@ class Action(ABC):
         self.parameters, self.tools = parameters, tools
 
     def check(self) -> Mapping[str, Any] | None:
-        """Look before the leap.  Skip if there is nothing to do; any other error fails it.
+        """Check conditions.  Skip if there is nothing to do; any other error fails the action.
 
         What it returns, JSON, is the origin that ``revert`` will be given: what must be
         known of the time before.  None from an action that cannot be reverted.

@@ -9,7 +9,7 @@ _SWITCHES = ("skip_pre_condition", "fail_pre_condition", "fail_execute", "fail_p
 
 
 class Nop(Action):
-    """Does nothing, or fails as it is told: for trying plans out."""
+    """Does nothing, or fails as its parameters say: to try plans out."""
 
     name = "nop"
     description = "Log a message and change nothing."
@@ -26,14 +26,14 @@ class Nop(Action):
     def check(self) -> None:
         if self.parameters.get("skip_pre_condition"):
             raise Skip("skip_pre_condition is set in the input parameters.")
-        self._fail_if_told("fail_pre_condition")
+        self._fail_if_asked("fail_pre_condition")
 
     def execute(self) -> None:
         LOG.debug("nop: %s", self.parameters["message"])
-        self._fail_if_told("fail_execute")
+        self._fail_if_asked("fail_execute")
 
     def verify(self) -> None:
-        self._fail_if_told("fail_post_condition")
+        self._fail_if_asked("fail_post_condition")
 
     def resume(self) -> None:
         self.execute()
@@ -41,6 +41,6 @@ class Nop(Action):
     def abort(self) -> bool:
         return True
 
-    def _fail_if_told(self, switch: str) -> None:
+    def _fail_if_asked(self, switch: str) -> None:
         if self.parameters.get(switch):
             raise ActionFailed(f"{switch} is set in the input parameters.")

@@ -104,7 +104,7 @@ class ServerAction(Action):
         try:
             self._request(self._compute.confirm_resize)
         except CloudRefused as error:
-            # The service may be told to confirm by itself: then there is nothing left to do.
+            # nova may be configured to confirm by itself: then there is nothing left to do.
             LOG.info("Confirmation of the %s of server %s: %s", self.wish, self._uuid, error)
             if self._compute.server(self._uuid).state == "resized":
                 raise

@@ -94,7 +94,7 @@ class ActionPlanLease(Base):
     engine: Mapped[str] = mapped_column(String(255))
     lease_expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
     attempt: Mapped[int] = mapped_column(default=1)
-    """Which holder this is since an action of the plan ended; more than one means deaths."""
+    """1 for the first holder since an action of the plan ended, one more for each that died."""
 
 
 class ActionOrigin(Base):
@@ -141,7 +141,7 @@ class Review(Base):
     realised: Mapped[dict[str, Any]]
     """Figure of the summary to its value afterwards."""
     kept: Mapped[float | None] = mapped_column(Float())
-    """The share of the promise that came true, 1 for all of it; None if it cannot be told."""
+    """The share of the promise that came true, 1 for all of it; None if that is unknown."""
     message: Mapped[str | None] = mapped_column(String(255))
     counts: Mapped[bool] = mapped_column(default=True)
     """Whether it tells for or against its audit; not what somebody has looked at."""
@@ -152,5 +152,5 @@ class Review(Base):
 
     @property
     def percent_kept(self) -> float | None:
-        """As users are told it."""
+        """As the API shows it."""
         return None if self.kept is None else round(100 * self.kept, 1)

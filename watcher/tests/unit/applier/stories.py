@@ -115,7 +115,7 @@ class Story(base.TestCase):
                 factories.action(session, plan, **values)
         return plan
 
-    def hold(self, row: ActionPlan, by: Holder | None = None) -> plan_execution.Plan:
+    def hold(self, row: ActionPlan, by: Holder | None = None) -> plan_execution.HeldPlan:
         """Claim a plan, or take it over, and load it."""
         holder = by or lease()
         with self.database.writer() as session:

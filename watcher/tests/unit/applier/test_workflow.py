@@ -11,16 +11,16 @@ from watcher.applier.interrupts import Cancelled, Interrupts, Stopped
 from watcher.applier.workflow import ANY, Workflow
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db.plan_execution import Plan, Step
+from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.tests import base
 from watcher.tests.base import PATIENCE
 
 
-def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> Plan:
+def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> HeldPlan:
     """A plan whose step *i* has the parents ``parents[i]``."""
     uuids = [str(uuidlib.UUID(int=number)) for number in range(len(parents))]
     steps = [
-        Step(
+        HeldAction(
             number,
             uuids[number],
             "nop",
@@ -30,7 +30,7 @@ def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> Pl
         )
         for number, above in enumerate(parents)
     ]
-    return Plan(1, "plan", "audit", "dummy", PlanState.ONGOING, steps, "engine-1")
+    return HeldPlan(1, "plan", "audit", "dummy", PlanState.ONGOING, steps, "engine-1")
 
 
 class ActionExecutor:
@@ -42,7 +42,7 @@ class ActionExecutor:
         self.notes: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
 
-    def carry_out(self, plan: Plan, step: Step, interrupts: Interrupts) -> str | None:
+    def carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
         with self._lock:
             self.notes.append(("begin", step.id))
             self.at_once += 1
@@ -60,7 +60,7 @@ class ActionExecutor:
         return [step for what, step in self.notes if what == "begin"]
 
 
-def run(plan: Plan, executor: Any, workers: int = 2, **options: Any) -> Interrupts:
+def run(plan: HeldPlan, executor: Any, workers: int = 2, **options: Any) -> Interrupts:
     interrupts = Interrupts()
     Workflow(plan, executor, interrupts, workers, **options).run()
     return interrupts
@@ -116,9 +116,9 @@ class WorkflowTest(base.TestCase):
 
     def test_a_parent_of_another_plan_is_nobody_to_wait_for(self) -> None:
         plan = plan_of([set()])
-        step = Step(9, "step", "nop", {}, ["of-another-plan"], ActionState.PENDING)
+        step = HeldAction(9, "step", "nop", {}, ["of-another-plan"], ActionState.PENDING)
         executor = ActionExecutor()
-        run(Plan(1, "p", "a", "s", PlanState.ONGOING, [*plan.steps, step], "e"), executor)
+        run(HeldPlan(1, "p", "a", "s", PlanState.ONGOING, [*plan.steps, step], "e"), executor)
         self.assertEqual([0, 9], sorted(executor.begun))
 
     def test_what_a_step_raises_gets_out_and_stops_the_others(self) -> None:

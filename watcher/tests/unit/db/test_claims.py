@@ -348,7 +348,7 @@ class CooldownTest(ClaimsTest):
             )
         with self.database.writer() as session:
             held_up = runs.held_up(session, NOW + MINUTE)
-            runs.tell_held_up(session, held_up)
+            runs.note_held_up(session, held_up)
         self.assertEqual(runs.PLAN_ONGOING, self.waiting().wait_reason)
         with self.database.reader() as session:
             self.assertEqual((), tuple(runs.held_up(session, NOW + MINUTE)))
