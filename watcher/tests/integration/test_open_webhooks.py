@@ -11,7 +11,7 @@ from watcher.tests.integration.servers import (
     PostgreSQLTestCase,
 )
 
-WITHOUT_SETTINGS = "41996d61de16"
+WITHOUT_SETTINGS = "f56ba02662b4"
 
 
 class ExposureStories:
