@@ -32,6 +32,8 @@ class Rules:
     clocks_agree: bool
     ahead: float
     """By how much clocks differ from the true one, at most, in seconds."""
+    rollback: bool
+    """Whether plans that fail are rolled back, so that they move servers twice."""
 
 
 @dataclasses.dataclass
@@ -40,6 +42,8 @@ class _Claim:
     holder: str
     extended: float
     """When its holder was heard of last."""
+    beside: list[int] = dataclasses.field(default_factory=list)
+    """Plans that were under way when it began."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +188,11 @@ class Judge:
         was, now = old and old["state"], new["state"]
         if now == "ONGOING" and was != "ONGOING":
             self._claim(seen, key)
+            self._claims[key].beside = [
+                plan
+                for (kind, plan), state in self._states.items()
+                if kind == "plan" and state in UNDER_WAY
+            ]
             self._refuse_second_run(seen, run)
         elif now == "ONGOING" and old and old["attempt"] != new["attempt"]:
             self._take_over(seen, key)
@@ -207,7 +216,11 @@ class Judge:
                 )
 
     def _see_run_begins(self, seen: Seen, run: int, audit: int) -> None:
-        self._begin(seen, ("run", run), ("audit", audit))
+        key = ("run", run)
+        self._begin(seen, key, ("audit", audit))
+        claim = self._claims.get(key)
+        if claim is not None and claim.holder == seen.who and claim.beside:
+            self._say(seen, f"Run {run} begins while the plans {claim.beside} are under way.")
 
     def _see_run_ends(self, seen: Seen, run: int, audit: int) -> None:
         self._end(seen, ("run", run))
@@ -277,7 +290,7 @@ class Judge:
         if name != "live_migrate":
             return
         server = arguments[0]
-        if (plan, server) in self._arrived:
+        if (plan, server) in self._arrived and not self._rules.rollback:
             self._say(seen, f"Plan {plan} has server {server} moved once more.")
         self._moving[server], self._asked[server] = own, plan
 

@@ -18,7 +18,7 @@ from watcher.api import intake
 from watcher.applier import reopening
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.reopening import Reopening
-from watcher.db import action_plans, claims, inbox, leases, plan_claims, runs, transitions
+from watcher.db import action_plans, claims, events, inbox, leases, plan_claims, runs, transitions
 from watcher.db.models import ActionPlanLease, AuditRun
 from watcher.decision_engine import retries
 
@@ -49,7 +49,7 @@ def _none(*_: Any, **__: Any) -> tuple[Any, ...]:
 
 def _blind_move(
     session: Any, row: Any, table: Any, target: str, which: Any, *_: Any, **values: Any
-):
+) -> int:
     """A change of state that looks at nothing but the id."""
     return transitions._update(session, row, which, state=target, **values)
 
@@ -146,7 +146,7 @@ MUTANTS = (
     ),
     Mutant(
         "events beyond the limit count on runs with other parameters",
-        lambda: [(intake.events, "same", lambda one, other: True)],
+        lambda: [(events, "same", lambda one, other: True)],
     ),
     Mutant(
         "events join a run with other parameters",
@@ -172,6 +172,10 @@ MUTANTS = (
     Mutant(
         "runs that end at once take no turns",
         lambda: [(action_plans, "take_turn", _nothing)],
+    ),
+    Mutant(
+        "a run begins while a plan is under way",
+        lambda: [(runs, "waits_for_plans", lambda audit: False)],
     ),
     Mutant("a plan may start whatever others do", lambda: [(action_plans, "rival", _nothing)]),
     Mutant(

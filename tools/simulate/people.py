@@ -24,30 +24,33 @@ _COVERED = (Decision.ACCEPTED, Decision.QUEUED, Decision.COALESCED)
 
 
 def create_audits(world: World) -> list[str]:
-    """EVENT audits whose plans start by themselves; their uuids."""
-    choice, now = world.choice, timeutils.utcnow()
-    uuids = [new_uuid() for _ in range(AUDITS)]
+    """EVENT audits, and a CONTINUOUS one if there is to be one; the uuids, that one's last."""
+    uuids = [new_uuid() for _ in range(AUDITS + world.trouble.continuous)]
     with world.stage.databases["api1"].writer() as session:
-        goal, strategy = (
-            session.scalars(select(Goal)).one(),
-            session.scalars(select(Strategy)).one(),
-        )
-        for uuid in uuids:
-            audit = Audit(
-                uuid=uuid,
-                name=uuid,
-                audit_type=AuditType.EVENT,
-                goal_id=goal.id,
-                strategy_id=strategy.id,
-                auto_trigger=True,
-            )
-            audits.create(session, audit, now)
+        for uuid in uuids[:AUDITS]:
+            audit = _create(session, uuid, AuditType.EVENT)
             webhook = session.scalars(select(Webhook).where(Webhook.audit_id == audit.id)).one()
             webhook.auth = "secret"
             webhook.parameters = {"level": "level"}
-            webhook.debounce = choice.choice((0, 0, 5))
-            webhook.cooldown = choice.choice((0, 0, 20))
+            webhook.debounce = world.choice.choice((0, 0, 5))
+            webhook.cooldown = world.choice.choice((0, 0, 20))
+        for uuid in uuids[AUDITS:]:
+            _create(session, uuid, AuditType.CONTINUOUS, interval="60")
     return uuids
+
+
+def _create(session: Session, uuid: str, audit_type: str, **values: Any) -> Audit:
+    """An audit whose plans start by themselves."""
+    audit = Audit(
+        uuid=uuid,
+        name=uuid,
+        audit_type=audit_type,
+        goal_id=session.scalars(select(Goal.id)).one(),
+        strategy_id=session.scalars(select(Strategy.id)).one(),
+        auto_trigger=True,
+        **values,
+    )
+    return audits.create(session, audit, timeutils.utcnow())
 
 
 class Sender:
@@ -95,6 +98,11 @@ class User:
             (self._suspend, self._suspend, self._cancel_plan, self._cancel_plan, self._cancel)
         )
         what(choice.choice(self._audits))
+
+    def end(self, audit: str) -> None:
+        """Cancel an audit, which would go on for ever."""
+        while not self._set(audit, AuditState.CANCELLED):
+            self._world.schedule.block(5.0)
 
     def _suspend(self, audit: str) -> None:
         self._set(audit, AuditState.SUSPENDED)

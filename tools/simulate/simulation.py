@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.simulate import checker
 from tools.simulate.history import History
-from tools.simulate.people import Sender, User, create_audits
+from tools.simulate.people import AUDITS, Sender, User, create_audits
 from tools.simulate.stage import LEASE, Stage
 from tools.simulate.trouble import Trouble
 from tools.simulate.world import World, watched
@@ -45,16 +45,18 @@ def simulate(stage: Stage, seed: int) -> Found:
             world.schedule.spawn(None, _later(world, at, work))
         world.schedule.run(world.trouble.active)
         _calm(world)
+        for audit in audits[AUDITS:]:
+            world.spawn(functools.partial(User(world, audits).end, audit))
         end = world.schedule.now + QUIET
         while world.schedule.now < end and not _rests(world):
             world.schedule.run(world.schedule.now + _LOOK)
         for process in world.processes.values():
             world.schedule.kill(process)
         world.schedule.end()
-    rows = checker.Rows.read(world.store.rows)
-    rules = checker.Rules(LEASE, world.trouble.clocks_agree, world.trouble.ahead)
+    rows, trouble = checker.Rows.read(world.store.rows), world.trouble
+    rules = checker.Rules(LEASE, trouble.clocks_agree, trouble.ahead, trouble.rollback)
     violations = checker.check(world.history.all, rows, _hosts(world), rules)
-    return Found(seed, world.trouble, world.schedule.now, world.history, violations)
+    return Found(seed, trouble, world.schedule.now, world.history, violations)
 
 
 def _later(world: World, at: float, work: Callable[[], Any]) -> Callable[[], Any]:
@@ -74,7 +76,7 @@ def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[
             yield choice.uniform(0, trouble.active)
 
     for at in times(trouble.alarms):
-        yield at, Sender(world, choice.choice(audits)).post
+        yield at, Sender(world, choice.choice(audits[:AUDITS])).post
     for at in times(trouble.users):
         yield at, User(world, audits).act
     for number, work in (

@@ -38,6 +38,10 @@ class Trouble:
     long_run: float
     """Probability that a run takes longer than it may."""
     max_recorded: int
+    continuous: bool
+    """Whether there is a CONTINUOUS audit beside those for events."""
+    rollback: bool
+    """Whether plans that fail are rolled back."""
 
     @classmethod
     def of(cls, choice: random.Random) -> "Trouble":
@@ -61,6 +65,8 @@ class Trouble:
             drop=choice.choice((0.0, 0.3, 1.0)),
             long_run=choice.choice((0.0, 0.0, 0.1)),
             max_recorded=choice.choice((2, 60)),
+            continuous=choice.random() < 0.3,
+            rollback=choice.random() < 0.3,
         )
 
     @property

@@ -53,8 +53,9 @@ class World:
         inner = SimulatedCloud(scenario(choice), clock=lambda: self.schedule.now)
         self.network = Network(self.schedule, self.clocks["cloud"], inner, self._step, self.see)
         for conf in stage.confs.values():
-            most = self.trouble.max_recorded
+            most, rollback = self.trouble.max_recorded, self.trouble.rollback
             conf.set_override("max_recorded_per_minute", most, group="webhooks")
+            conf.set_override("rollback_when_actionplan_failed", rollback, group="watcher_applier")
 
     def see(self, what: str, *facts: Any) -> None:
         process = self.schedule.process
