@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The WSGI application: the controllers, and what a request passes on its way to them."""
+"""The WSGI application: the controllers and the middleware around them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -43,9 +43,9 @@ def build(
     engine_client: EngineClient | None = None,
     unrecorded: UnrecordedEvents | None = None,
 ) -> Any:
-    """A WSGI application of its own, however many there are in the process.
+    """A WSGI application; there may be several in a process.
 
-    Whoever hands in *unrecorded* may stop it, so that its last counts are written.
+    The caller that passes *unrecorded* has to stop it, so that its last counts are written.
     """
     _register(conf)
     policy = Enforcer(conf)
@@ -62,7 +62,7 @@ def build(
             unrecorded or UnrecordedEvents(database),
         )
     )
-    application = _short_cut(
+    application = _alarms_first(
         root,
         pecan.Pecan(
             root, request_cls=Request, force_canonical=False, guess_content_type_from_ext=False
@@ -73,8 +73,8 @@ def build(
     return application
 
 
-def _short_cut(root: Root, application: Application) -> Application:
-    """Alarms go straight to their handler, for pecan would take longer than the handler does."""
+def _alarms_first(root: Root, application: Application) -> Application:
+    """Call the handler of alarms without pecan, which would take longer than the handler does."""
 
     def choose(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not auth.is_webhook(environ):
@@ -107,30 +107,30 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
     """From the outside in."""
     proxied = conf.oslo_middleware.enable_proxy_headers_parsing
     return [
-        # Around all that may answer without reading the body.  How large one may be is for
-        # those who read it (bodies.read), because an alarm may be larger than a request.
+        # Outside of everything that may answer without reading the body.  The limit of its size
+        # is an argument of bodies.read, because an alarm may be larger than other requests.
         bodies.DiscardUnreadBody,
-        # Before anything can go wrong with the request, or write a secret down.
+        # Outside of everything that may fail or log a secret.
         lambda application: _named(application, conf),
-        # Before everything that looks at the host, for the links in answers.  Without a proxy
-        # it does nothing, in time that each alarm would pay for.
+        # Outside of everything that uses the host, for the links in answers.  Left out without
+        # a proxy, because it costs time in each alarm.
         *([lambda application: HTTPProxyToWSGI(application, conf)] if proxied else []),
-        # What follows decides by the path, so it must be the one that is routed.  A load
-        # balancer has no token and needs no version.
+        # The layers inside decide by the path, so it has to be the one that is routed.  The
+        # health check is outside of them, because a load balancer has no token and no version.
         lambda application: paths.Paths(application, Healthcheck(application, conf)),
-        # Outside of all that raises.
+        # Outside of everything that raises.
         Versioned,
-        # Before anybody reads a body.
+        # Outside of everything that reads a body.
         lambda application: bodies.LargeBodyLimit(application, conf.api.threads),
-        # Last, right before the controllers that ask who calls.
+        # Innermost: controllers use the identity that it finds.
         lambda application: Authenticated(application, conf),
     ]
 
 
 def _named(application: Application, conf: cfg.ConfigOpts) -> Application:
-    """Hide secrets, give the request a name, and let browsers from elsewhere ask for permission.
+    """Remove secrets, set the request id, and answer CORS requests.
 
-    They do that without a token, and need the headers on errors, too.
+    These come without a token, and browsers need the headers on errors, too.
     """
     names, cross_origin = RequestId(application, conf), CORS(application, conf)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an audit is defined by: from request bodies to columns."""
+"""Validation of audits: from request bodies to columns."""
 
 import datetime
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Definition(wtypes.Base):
 
 
 class Changes(wtypes.Base):
-    """What a PATCH may leave behind."""
+    """The fields after a PATCH."""
 
     name = Text(_NAME_LENGTH)
     state = Text(20)
@@ -63,7 +63,7 @@ _NEVER_NULL: Final = frozenset({"name", "state", *_WHEN_REMOVED})
 
 
 def check(definition: Definition, version: Version) -> None:
-    """Invalid or NotAcceptable for what is wrong whatever the database holds."""
+    """Invalid or NotAcceptable for errors that do not depend on the database."""
     audit_type = definition.audit_type
     if audit_type not in AuditType.ALL:
         raise Invalid(f"audit_type: must be one of {', '.join(AuditType.ALL)}.")
@@ -159,7 +159,7 @@ def _schema(strategy: Strategy | None) -> schemas.Schema:
 
 
 def _name(base: str, now: datetime.datetime) -> str:
-    """A name that tells what the audit is for, and is not taken yet."""
+    """A name that shows the purpose of the audit, and is not taken yet."""
     moment = now.isoformat(timespec="microseconds")
     return f"{base[: _NAME_LENGTH - len(moment) - 1]}-{moment}"
 

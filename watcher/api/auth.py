@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls: keystone's word for it, the routes that ask nobody, and the request context."""
+"""Authentication by keystone, the routes without it, and the request context."""
 
 import re
 from collections.abc import Iterable
@@ -37,12 +37,12 @@ def _identified_without_keystone(environ: Environ) -> None:
 
 
 class Authenticated:
-    """Keystone for all but the public routes, whose requests never meet it.
+    """Authentication by keystone for all but the public routes.
 
-    A webhook asks for its own credential, if any, when its settings are known (WebhookAuth).
-    Identity headers of a public request mean nothing, whoever sent them.  Without
-    ``enable_authentication`` callers are taken at their word, and one who says nothing of
-    roles is the operator: that is how the service runs on one machine without a keystone.
+    A webhook checks its own credential, if any, when its settings are known (WebhookAuth).
+    Identity headers of requests to public routes are ignored.  Without
+    ``enable_authentication`` the identity headers of the caller count, and a caller without
+    roles is an operator; so the service runs on one machine without keystone.
     """
 
     def __init__(self, application: Application, conf: cfg.ConfigOpts) -> None:
@@ -54,7 +54,7 @@ class Authenticated:
 
         self._application, self._identified = application, identified
         if conf.enable_authentication:
-            # Here, because it is large and an API without keystone does without it.
+            # Imported here, because it is large and an API without keystone does not need it.
             from keystonemiddleware.auth_token import AuthProtocol
 
             self._identified = AuthProtocol(self._identified, {"oslo_config_config": conf})

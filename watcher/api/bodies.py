@@ -21,62 +21,66 @@ LOG = log.getLogger(__name__)
 T = TypeVar("T")
 
 GREATEST: Final = 64 * 1024 * 1024
-"""Of a body beyond this nobody reads more, be it only to throw it away."""
+"""Bytes of a body that are read at most, even if only to discard them."""
 
 LARGE: Final = 256 * 1024
-"""A body beyond this takes a turn: what it becomes in memory is a multiple of it."""
+"""Bytes beyond which a body counts as large: decoded, it takes a multiple of them."""
 
-_TURN: Final = 5.0
-"""Seconds that a large body waits for its turn."""
+_MAX_WAIT: Final = 5.0
+"""Seconds that a request with a large body waits for another one to end."""
 
 _PIECE: Final = 64 * 1024
 
 
 class LargeBodyLimit:
-    """Lets few requests with large bodies in at a time, of *threads* that there are.
+    """Limits the requests with large bodies to a quarter of the *threads*.
 
-    A few others wait; more are told to come again, as each would keep a thread.
+    As many more wait, and others are answered with 503, because each would occupy a thread.
     """
 
     def __init__(self, application: Application, threads: int) -> None:
         self._application = application
         few = max(1, threads // 4)
-        self._turns = threading.BoundedSemaphore(few)
-        self._seats = threading.BoundedSemaphore(2 * few)
+        self._slots = threading.BoundedSemaphore(few)
+        self.waiting = threading.BoundedSemaphore(2 * few)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH") or ""
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if not chunked and not (length.isdigit() and int(length[:12]) > LARGE):
             return self._application(environ, start_response)
-        if not self._seats.acquire(blocking=False):
-            raise Unavailable("Too many large bodies come at a time; try again later.")
+        if not self.waiting.acquire(blocking=False):
+            raise Unavailable(
+                "Too many requests with large bodies are handled now; try again later."
+            )
         try:
-            if not self._turns.acquire(timeout=_TURN):
-                raise Unavailable("Too many large bodies come at a time; try again later.")
+            if not self._slots.acquire(timeout=_MAX_WAIT):
+                raise Unavailable(
+                    "Too many requests with large bodies are handled now; try again later."
+                )
             try:
                 return self._application(environ, start_response)
             finally:
-                self._turns.release()
+                self._slots.release()
         finally:
-            self._seats.release()
+            self.waiting.release()
 
 
 class DiscardUnreadBody:
-    """Takes the whole body of a request off the wire, whatever becomes of the request.
+    """Reads the rest of the body after the answer is made.
 
-    A server that has to do it does it at once, in memory; one that does not cuts the connection
-    while the client still sends, and the client never sees the answer.
+    Otherwise some servers read all of it into memory, and others close the connection while the
+    client still sends, so that the client does not get the answer.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        # Before anybody reads: it never reads on into the next request.
+        # Taken before others read it: it ends with the request.
         stream = webob.Request(environ).body_file
         answer = self._application(environ, start_response)
-        # A client that is gone, or never sent what it said; each server has errors of its own.
+        # The client is gone or has sent less than announced; servers raise errors of their own.
         with contextlib.suppress(Exception):
             for _ in range(0, GREATEST, _PIECE):
                 if not stream.read(_PIECE):
@@ -85,7 +89,7 @@ class DiscardUnreadBody:
 
 
 def read(request: webob.Request, limit: int) -> bytes:
-    """The body.  BodyTooLarge as soon as it turns out to have more than *limit* bytes."""
+    """The body.  BodyTooLarge if it has more than *limit* bytes, without reading the rest."""
     length = request.environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         raise Invalid("Content-Length: this must be a number, of 0 or more.")
@@ -103,7 +107,7 @@ def _read_up_to(stream: Any, size: int) -> bytes:
         while size > 0 and (piece := stream.read(min(size, _PIECE))):
             pieces.append(piece)
             size -= len(piece)
-    except Exception as error:  # each server has errors of its own for this
+    except Exception as error:  # servers raise errors of their own
         LOG.info("A body cannot be read: %s: %s", type(error).__name__, error)
         raise Invalid("The body is not as long, or not in such chunks, as it says.") from None
     return b"".join(pieces)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors become HTTP here, and only here: a status, and a body that clients decode twice."""
+"""The only place that turns errors into responses: a status, and a body that is JSON in JSON."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     errors.BodyTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.Unavailable: 503,
-    # Clients repeat what is 503, five times, and would each time wait as long again.
+    # Not 503, because clients repeat that five times, and would wait as long each time.
     errors.Unanswered: 500,
 }
 
@@ -56,10 +56,10 @@ _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
         "The database is of another version of Watcher; run watcher-db-manage upgrade.",
     ),
 }
-"""What a client may know of errors whose own text is about tables."""
+"""What is shown of errors whose own text names tables."""
 
 RETRY_AFTER: Final = 5
-"""Seconds: long enough for what fell over to be started again, short enough for an alarm."""
+"""Seconds: long enough for a service to restart, short enough for an alarm."""
 
 UNEXPECTED: Final = "Watcher met an error that it did not expect; its log has the details."
 
@@ -68,7 +68,7 @@ def respond(error: Exception) -> webob.Response:
     """The answer to a request that ended in *error*."""
     status, sentence = _meaning(error)
     if status >= 500:
-        # What is merely away now explains itself, and each request meets it again.
+        # No traceback of what is only unavailable, because each request would log it.
         details = error if status == 500 else None
         LOG.error("%s answered with %d: %s", type(error).__name__, status, error, exc_info=details)
     fault = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group commit: what threads want done in the database at the same time is done in one batch."""
+"""Group commit: database work of concurrent threads is done in batches."""
 
 import threading
 import time
@@ -18,20 +18,20 @@ MAX_WAIT: Final = 0.1
 """Seconds that a batch waits for the one before it."""
 
 _GATHERING: Final = 0.0003
-"""Seconds: a fraction of what a call costs, in which its cost is shared by a few more."""
+"""Seconds that a batch waits for more items: a fraction of the time that a call takes."""
 
 
 class GroupCommit(Generic[Q, A]):
-    """Does what several threads ask for with one call of *work*, which is a transaction.
+    """Does the work of several threads with one call of *work*, which is a transaction.
 
-    It is called in the thread of one of them, one batch after the other, with the items of all
-    who have come since the last batch began, and gives an answer for each.  A thread that is
-    alone waits for nobody; after a crowd a batch waits a moment for more of it.  Nobody gets an
-    answer that was looked for before he asked.
+    Batches follow each other.  A batch has the items that were submitted since the last one
+    began, and *work* is called in the thread of its first item, with one answer for each item.
+    A single thread does not wait; after a batch of several, the next one waits a moment for more
+    items.  An answer is always computed after its item was submitted.
 
-    A batch that has waited *max_wait* for the one before goes ahead: whatever holds that one
-    up does not hold up others.  When a batch fails, which may be the fault of one item, each
-    is tried alone, in its own thread, unless the database is away for all.
+    A batch that has waited *max_wait* seconds for the one before begins without it, so that a
+    call that hangs does not delay others.  When a batch fails, perhaps because of one item, each
+    item is tried alone, in its own thread, unless the database cannot be reached.
     """
 
     def __init__(
@@ -41,7 +41,13 @@ class GroupCommit(Generic[Q, A]):
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._next: _Batch[Q, A] | None = None
-        self._crowd = False
+        self._several = False
+
+    @property
+    def pending(self) -> int:
+        """The number of items that the next batch has so far."""
+        batch = self._next
+        return len(batch.items) if batch else 0
 
     def submit(self, item: Q) -> A:
         with self._lock:
@@ -62,19 +68,19 @@ class GroupCommit(Generic[Q, A]):
         return self._work([item])[0] if answers is None else answers[place]
 
     def _begin(self) -> threading.Lock:
-        """Wait for the batch before, and close the next one; what to release at its end."""
+        """Wait for the batch before, and close this one; the lock to release at its end."""
         turn = self._turn
         in_turn = turn.acquire(timeout=self._max_wait)
-        if in_turn and self._crowd:
-            # Those who have just been answered are about to ask again.
+        if in_turn and self._several:
+            # The threads that have just been answered are about to submit again.
             time.sleep(_GATHERING)
         with self._lock:
             if not in_turn:
-                # Those that follow wait for this batch, and no more for the one that hangs.
+                # Later batches wait for this one, and not for the one that hangs.
                 turn = self._turn = threading.Lock()
                 turn.acquire()
             batch, self._next = self._next, None
-            self._crowd = batch is not None and len(batch.items) > 1
+            self._several = batch is not None and len(batch.items) > 1
         return turn
 
 
@@ -82,7 +88,7 @@ class _Batch(Generic[Q, A]):
     def __init__(self) -> None:
         self.items: list[Q] = []
         self.answers: Future[Sequence[A] | None] = Future()
-        """None if each is to try alone."""
+        """None if each item has to be tried alone."""
 
     def fail(self, error: BaseException) -> None:
         away = isinstance(error, DBConnectionError) and not isinstance(error, LockWait)

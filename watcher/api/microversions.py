@@ -68,9 +68,9 @@ def of(environ: dict[str, Any]) -> Version:
 
 
 class Versioned:
-    """Settles the version of requests below /v1, and answers for whatever is raised below it.
+    """Finds the version of requests below /v1, and turns errors of inner layers into responses.
 
-    The version stands on every answer, errors too.
+    Every response names the version, errors too.
     """
 
     def __init__(self, application: Application) -> None:

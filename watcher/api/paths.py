@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One spelling for each path, before anything decides by it."""
+"""Normalizes paths before other layers decide by them."""
 
 import re
 from collections.abc import Iterable
@@ -18,9 +18,8 @@ _COMPLETE: Final = re.compile(rf"/|/v1(/.*)?|{HEALTHCHECK}", re.DOTALL)
 
 
 class Paths:
-    """Collapses repeated slashes, and puts /v1 before paths that name no version.
-
-    The latter is what bookmark links need.  A health check goes to *health*.
+    """Collapses repeated slashes, and puts /v1 before paths without a version, as bookmark links
+    have none.  *health* answers the health check.
     """
 
     def __init__(self, application: Application, health: Application) -> None:
@@ -29,7 +28,7 @@ class Paths:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = webob.Request(environ)
         try:
-            request.path_info = _spelled(request)
+            request.path_info = _normalized(request)
         except Invalid as error:
             answer: Iterable[bytes] = errors.respond(error)(environ, start_response)
             return answer
@@ -37,7 +36,7 @@ class Paths:
         return chosen(environ, start_response)
 
 
-def _spelled(request: webob.Request) -> str:
+def _normalized(request: webob.Request) -> str:
     try:
         path = request.path_info
         query = list(request.GET.items()) if request.query_string else []

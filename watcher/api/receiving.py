@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that have not arrived yet, which are one thread's business, however many they are.
+"""Requests that have not arrived completely: one thread receives all of them.
 
-A worker gets a connection when its whole request is here.  So a client that sends a byte now
-and then costs a socket and some memory, and never a worker.
+A worker gets a connection when the whole request has arrived.  So a client that sends slowly
+takes a socket and some memory, but no worker.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ import ssl
 from typing import Any, Final
 
 MOST: Final = 512
-"""Connections whose request has not arrived; the oldest gives way to one more."""
+"""Connections whose request has not arrived; beyond this the oldest is closed."""
 
 ROOM: Final = 64 * 1024 * 1024
-"""Bytes that all of these keep in memory."""
+"""Bytes of all these requests in memory."""
 
 HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 
 _GREATEST: Final = 64 * 1024 * 1024
-"""Of a body beyond this nothing more is read, be it only to throw it away."""
+"""Bytes of a body that are read at most, even if only to discard them."""
 
 _PIECE: Final = 64 * 1024
 _TURNS: Final = 4
-"""Pieces that are read of one connection before the others have their turn."""
+"""Pieces that are read of one connection before others are read."""
 
 _HEADERS: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
@@ -119,7 +119,7 @@ class Incoming:
         self.writes = False
         """Whether TLS waits to write rather than to read."""
         self.gone = False
-        """Whether nobody is there to be answered."""
+        """Whether the client has closed the connection."""
         self._most = most
         self._kept = bytearray()
         self._size = 0
@@ -148,14 +148,14 @@ class Incoming:
 
     @property
     def broken(self) -> bool:
-        """Whether its body is none."""
+        """Whether its body is not valid."""
         return self._chunks is not None and self._chunks.broken
 
     def data(self) -> bytes:
         return bytes(self._kept)
 
     def advance(self) -> bool:
-        """Take what is there, without a wait.  Whether nothing more is to come."""
+        """Read what has arrived, without waiting.  Whether the request is complete."""
         self.writes = False
         try:
             if self._greets:
@@ -200,7 +200,7 @@ class Incoming:
         headers = {name.lower(): value.strip() for name, value in _HEADERS.findall(head)}
         if headers.get(b"expect", b"").lower() == b"100-continue":
             self._expects = True
-            # It is answered here, so the worker must not do it again.
+            # Answered here, so the worker must not answer it again.
             head = re.sub(rb"(?i)\r\nexpect[ \t]*:[^\r\n]*", b"", head)
         self._kept[:] = head + b"\r\n\r\n"
         self._head = len(self._kept)
@@ -208,7 +208,7 @@ class Incoming:
             self._chunks = Chunks()
             return
         length = headers.get(b"content-length", b"0")
-        # What is no number the worker refuses at once.
+        # The worker refuses a length that is not a number.
         self._end = self._head + (int(length) if length.isdigit() else 0)
 
     def _add_body(self, data: bytes) -> None:
@@ -223,7 +223,7 @@ class Incoming:
 
 
 def answer(connection: Any, status: str) -> None:
-    """Refuse a connection and close it, without a wait."""
+    """Refuse a request and close its connection, without waiting."""
     with contextlib.suppress(OSError):
         connection.socket.send(refusal(status))
     with contextlib.suppress(OSError):

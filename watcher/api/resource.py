@@ -43,7 +43,7 @@ _EMPTY: Final = frozenset({202, 204})
 
 @dataclasses.dataclass(frozen=True)
 class Collaborators:
-    """All that controllers may touch."""
+    """Everything that controllers use."""
 
     conf: cfg.ConfigOpts
     database: Database
@@ -56,7 +56,7 @@ class Collaborators:
 
 
 class Request(pecan.Request):
-    """A request, without pecan's habit of taking the body for arguments."""
+    """A request whose body pecan does not turn into arguments."""
 
     @property
     def params(self) -> Any:
@@ -151,7 +151,7 @@ class Resource:
     def __init_subclass__(cls) -> None:
         cls.routes = tuple(
             route
-            for part in cls.__mro__  # what is too much for one file is put together from several
+            for part in cls.__mro__  # some resources are in several files
             for value in vars(part).values()
             for route in getattr(value, _ROUTES, ())
         )

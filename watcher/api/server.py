@@ -27,7 +27,7 @@ _QUEUE: Final = 512
 """Complete requests that wait for a worker; the next one is answered with 503."""
 
 _LOOK: Final = 0.5
-"""Seconds between two looks for requests whose time is over."""
+"""Seconds between two checks for requests that take too long."""
 
 
 class ApiServer(wsgi.Server):
@@ -67,7 +67,7 @@ class ApiServer(wsgi.Server):
 
 
 class NonBlockingTLS(BuiltinSSLAdapter):
-    """TLS whose handshake is a part of the request that nobody waits for."""
+    """TLS whose handshake is a part of receiving the request, so that no worker waits for it."""
 
     def wrap(self, sock: socket.socket) -> tuple[Any, dict[str, Any]]:
         return (
@@ -78,16 +78,16 @@ class NonBlockingTLS(BuiltinSSLAdapter):
 
 class _Connection(cheroot_server.HTTPConnection):
     cut = False
-    """Whether it is not known where another request would begin."""
+    """Whether a part of the request was discarded, so that no other request can follow it."""
 
     def communicate(self) -> bool:
         return bool(super().communicate()) and not self.cut
 
 
 class Receiver:
-    """Waits for requests on all connections at once.
+    """Receives the requests of all connections.
 
-    *deliver* gets a connection when its whole request is here, within *seconds*; then its
+    *deliver* is called with a connection when its whole request has arrived, within *seconds*; its
     ``rfile`` has the request, of which the head and at least *most* bytes of the body are kept.
     """
 
@@ -123,7 +123,7 @@ class Receiver:
         self._new.clear()
 
     def take(self, connection: Any) -> None:
-        """Deliver the request of a connection at once if it is here, else when it is."""
+        """Deliver the request of a connection at once if it has arrived, or else when it has."""
         rest = connection.rfile.rest() if isinstance(connection.rfile, BufferedRequest) else b""
         connection.socket.settimeout(0)
         incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)
@@ -149,7 +149,7 @@ class Receiver:
                 if now - looked >= _LOOK:
                     looked = now
                     self._expire(now)
-            except Exception:  # without this thread the server would only seem to work
+            except Exception:  # without this thread the server would answer nothing
                 LOG.exception("A request could not be received")
 
     def _add(self, incoming: Incoming) -> None:
@@ -166,7 +166,7 @@ class Receiver:
         if incoming not in self._waiting:
             return
         if incoming.advance():
-            self._forget(incoming)
+            self._remove(incoming)
             self._end(incoming)
         else:
             self._selector.modify(incoming.connection.socket, _events(incoming), incoming)
@@ -182,20 +182,20 @@ class Receiver:
             if incoming.begun:
                 self._refuse(incoming, "408 Request Timeout")
             else:
-                self._forget(incoming)
+                self._remove(incoming)
                 incoming.connection.close()
 
     def _refuse(self, incoming: Incoming, status: str) -> None:
         LOG.warning(
-            "A request of %s was answered with %s, %d bytes of it had come",
+            "A request of %s was answered with %s after %d bytes of it",
             incoming.connection.remote_addr,
             status,
             incoming.kept,
         )
-        self._forget(incoming)
+        self._remove(incoming)
         receiving.answer(incoming.connection, status)
 
-    def _forget(self, incoming: Incoming) -> None:
+    def _remove(self, incoming: Incoming) -> None:
         if incoming not in self._waiting:
             return
         del self._waiting[incoming]

@@ -12,7 +12,7 @@ from wsme import types
 
 
 class Text(types.UserType):
-    """A string that a text column takes: bounded, without NUL and without half characters."""
+    """A string that a text column can hold: bounded, without NUL and without lone surrogates."""
 
     basetype = str
     name = "text"
@@ -43,9 +43,9 @@ class _Json(types.UserType):
 
 
 class Number(types.UserType):
-    """A number between bounds: a whole one, unless there is reason to take others."""
+    """A number between bounds, by default a whole one."""
 
-    # Not a number's own type: that would take what is no number, too, and make one of it.
+    # Not int or float, with which wsme would convert other values.
     basetype = str
     name = "number"
 
@@ -77,7 +77,7 @@ class _Time(types.UserType):
             time = timeutils.normalize_time(timeutils.parse_isotime(value))
         except (ValueError, TypeError, OverflowError):
             time = None
-        # Not every database takes the years before and after these.
+        # Not every database can store earlier and later years.
         if time is None or not 1970 <= time.year < 9999:
             raise ValueError("must be a time such as 2026-12-24T18:00:00, from 1970 on.")
         return time
@@ -87,7 +87,7 @@ class _Time(types.UserType):
 
 
 class _Boolean(types.UserType):
-    """True or false, in any spelling that leaves no doubt; null is false."""
+    """True or false, in the spellings of oslo.utils; null is false."""
 
     basetype = str
     name = "boolean"

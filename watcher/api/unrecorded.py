@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The counts of a unrecorded: events that nobody wrote down, since there were too many.
+"""Counts of unrecorded events: those beyond the rate limit that a pending run covers.
 
-Such an event costs no write of its own.  What is kept here until the next second is only
-how many there were; if the process dies, a number is too small and no alarm is lost.
+Such an event takes no write of its own.  Only numbers are kept here until the next second; if
+the process dies, a count is too small, and no alarm is lost.
 """
 
 import collections
@@ -32,8 +32,8 @@ class _Kind(NamedTuple):
     reason: str
 
 
-class _Place(NamedTuple):
-    """The run that covers an event, or the event that is to get that run."""
+class _Cover(NamedTuple):
+    """The run that covers an event, or the event in the inbox that will get that run."""
 
     run_id: int | None
     event_id: int | None
@@ -45,7 +45,7 @@ class UnrecordedEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: collections.Counter[_Kind] = collections.Counter()
-        self._joined: collections.Counter[_Place] = collections.Counter()
+        self._covered: collections.Counter[_Cover] = collections.Counter()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,7 +62,7 @@ class UnrecordedEvents:
         with self._changed:
             self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
             if pending_run is not None:
-                self._joined[_Place(pending_run.run_id, pending_run.event_id)] += 1
+                self._covered[_Cover(pending_run.run_id, pending_run.event_id)] += 1
             if self._thread is None and not self._stopped.is_set():
                 # Not in the constructor: a thread does not survive the fork of a
                 # server that loads the application first.
@@ -80,19 +80,19 @@ class UnrecordedEvents:
         self.flush()
 
     def flush(self) -> bool:
-        """Write the counts now.  False if the database does not take them; they are kept."""
+        """Write the counts now.  False if that fails; they are kept for the next time."""
         with self._changed:
             seen, self._seen = self._seen, collections.Counter()
-            joined, self._joined = self._joined, collections.Counter()
-        if not (seen or joined):
+            covered, self._covered = self._covered, collections.Counter()
+        if not (seen or covered):
             return True
         totals: counters.Counts = collections.Counter()
         for kind, number in seen.items():
             totals[counters.EVENTS, kind.source, kind.decision, kind.reason] += number
 
-        def work(session: Session) -> collections.Counter[_Place]:
-            of_runs, waiting = _by_run(session, joined)
-            # In one order, whoever flushes, so that no two wait for each other.
+        def work(session: Session) -> collections.Counter[_Cover]:
+            of_runs, waiting = _by_run(session, covered)
+            # In the order of the ids, so that no two processes deadlock.
             for run_id, number in sorted(of_runs.items()):
                 runs.count_coalesced(session, run_id, number)
             counters.add(session, totals)
@@ -103,14 +103,14 @@ class UnrecordedEvents:
         except DBError as error:
             with self._changed:
                 self._seen.update(seen)
-                self._joined.update(joined)
-            LOG.debug("The counts of events without a row wait: %s", error)
+                self._covered.update(covered)
+            LOG.debug("Counts of unrecorded events cannot be written yet: %s", error)
             return False
         with self._changed:
-            self._joined.update(waiting)
+            self._covered.update(waiting)
         for kind, number in seen.items():
             LOG.info(
-                "%d more events (not recorded): %s%s, audit %s, source %s",
+                "%d unrecorded events: %s%s, audit %s, source %s",
                 number,
                 kind.decision,
                 f" ({kind.reason})" if kind.reason else "",
@@ -123,21 +123,21 @@ class UnrecordedEvents:
         written = True
         while not self._stopped.is_set():
             with self._changed:
-                while not (self._seen or self._joined) and not self._stopped.is_set():
+                while not (self._seen or self._covered) and not self._stopped.is_set():
                     self._changed.wait()
             self._stopped.wait(_PAUSE)
             before, written = written, self.flush()
             if before and not written:
-                LOG.warning("The database does not answer; counts of events without a row wait.")
+                LOG.warning("The database does not answer; counts of unrecorded events wait")
 
 
 def _by_run(
-    session: Session, joined: collections.Counter[_Place]
-) -> tuple[collections.Counter[int], collections.Counter[_Place]]:
-    """The counts by run, and those of events that still wait for theirs."""
+    session: Session, covered: collections.Counter[_Cover]
+) -> tuple[collections.Counter[int], collections.Counter[_Cover]]:
+    """The counts by run, and those whose event has no run yet."""
     of_runs: collections.Counter[int] = collections.Counter()
-    waiting: collections.Counter[_Place] = collections.Counter()
-    for place, number in joined.items():
+    waiting: collections.Counter[_Cover] = collections.Counter()
+    for place, number in covered.items():
         run_id = place.run_id
         if run_id is None:
             event = session.execute(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may post to a webhook: its credentials, kept out of sight, and their check.
+"""Who may post to a webhook: redaction and check of credentials.
 
-What a sender proves itself with is taken out of the request before anything can write it
-down, and stands in the environment under names that only this module reads.
+Credentials are taken out of the request before anything can log them, and kept in its
+environment under names that only this module reads.
 """
 
 import re
@@ -30,13 +30,13 @@ _TOKENS: Final = "watcher.webhook_tokens"
 _TOKEN_HEADERS: Final = ("HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN")
 _TOKEN: Final = re.compile("[!-~]+")
 _WHOLE_URLS: Final = ("REQUEST_URI", "RAW_URI")
-"""Where servers keep the URL as it came; some write their access logs from it afterwards."""
+"""Where servers keep the URL as it came; some write it to their access log."""
 
 
 def redact_secrets(environ: dict[str, Any]) -> None:
-    """Take secrets out of a request to a webhook, in the environment that the server holds, too.
+    """Take secrets out of a request to a webhook, in the environment that the server keeps, too.
 
-    By a word of the path alone, because nobody has settled yet how a path is spelled.
+    Every path with the word counts, because paths are not normalized yet.
     """
     if "webhooks" not in environ.get("PATH_INFO", ""):
         return
@@ -51,12 +51,12 @@ def redact_secrets(environ: dict[str, Any]) -> None:
 
 
 def redact_tokens(environ: dict[str, Any]) -> None:
-    """The same for keystone's tokens, once it is certain that this is the trigger."""
+    """Take out keystone's tokens as well, of a request that is certainly an alarm."""
     environ[_TOKENS] = {name: environ.pop(name) for name in _TOKEN_HEADERS if name in environ}
 
 
 class WebhookAuth:
-    """Lets a request pass if it has what the webhook asks for."""
+    """Checks the credential that a webhook requires."""
 
     def __init__(self, conf: cfg.ConfigOpts, policy: Enforcer) -> None:
         self._conf, self._policy = conf, policy
@@ -64,9 +64,8 @@ class WebhookAuth:
         self._building = threading.Lock()
 
     def check(self, request: webob.Request, settings: AuthSettings | None) -> None:
-        """Unauthorized, always with the same words; Unavailable if keystone does not answer.
-
-        Forbidden for a token that keystone knows, and the policy does not allow this.
+        """Unauthorized, always with the same sentence; Unavailable if keystone does not answer;
+        Forbidden if the policy does not allow it to the owner of a valid token.
 
         *settings* is the row of the webhook; an audit without one has the defaults.
         """
@@ -82,7 +81,7 @@ class WebhookAuth:
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
     def permits(self, request: webob.Request, settings: AuthSettings | None) -> bool:
-        """Whether the request passes without a word from keystone, for which this does not ask."""
+        """Whether the request has all that is needed without keystone, which is not asked."""
         auth = self._auth(settings)
         return auth == credentials.NONE or (
             auth == credentials.SECRET
@@ -103,8 +102,8 @@ class WebhookAuth:
         environ = {**request.environ, **tokens}
         if self._conf.enable_authentication:
             return self._validated(environ)
-        # Callers are taken at their word, but here one who says nothing is not the operator:
-        # a webhook that was locked stays locked.
+        # Identity headers count, but a caller without roles is not an operator here, so that a
+        # webhook with auth keystone is not open to everyone.
         if not environ.get("HTTP_X_ROLES"):
             return None
         return RequestContext.from_environ(environ)
@@ -121,11 +120,11 @@ class WebhookAuth:
     def _protocol(self) -> Any:
         with self._building:
             if self._keystone is None:
-                # Here, because it is large and open webhooks do without it.
+                # Imported here, because it is large and open webhooks do not need it.
                 from keystonemiddleware.auth_token import AuthProtocol
 
-                # With a decision of its own it tells a keystone that does not answer
-                # from a token that is not valid.
+                # It must not delay its decision: only so it distinguishes a keystone that does
+                # not answer from a token that is not valid.
                 self._keystone = AuthProtocol(
                     _validated, {"oslo_config_config": self._conf, "delay_auth_decision": False}
                 )

@@ -19,7 +19,7 @@ _DAY: Final = 24 * 60 * 60
 
 
 class Limits(wtypes.Base):
-    """Beyond these a plan waits for somebody to start it; null is no limit."""
+    """A plan beyond these is not started on its own; null is no limit."""
 
     max_actions = Number(1, 1_000_000)
     max_plans_per_hour = Number(1, 1_000_000)
@@ -27,7 +27,7 @@ class Limits(wtypes.Base):
 
 
 class Settings(wtypes.Base):
-    """What a PATCH may leave behind; null is the default."""
+    """The settings after a PATCH; null is the default."""
 
     auth = Text(20)
     debounce = Number(0, _DAY)
@@ -88,7 +88,7 @@ def redefine(
         expressions.check(values["filter"], "filter")
     if values.get("parameters"):
         _check_mapping(values["parameters"], strategy)
-    _check_lock(webhook, values, conf)
+    _check_auth(webhook, values, conf)
     return values
 
 
@@ -114,10 +114,10 @@ def _check_mapping(mapping: Mapping[str, Any], strategy: Strategy | None) -> Non
         expressions.check(expression, field)
 
 
-def _check_lock(webhook: Webhook, values: Mapping[str, Any], conf: cfg.ConfigOpts) -> None:
-    """Invalid for an open webhook that looks into payloads, or a secret that nobody made.
+def _check_auth(webhook: Webhook, values: Mapping[str, Any], conf: cfg.ConfigOpts) -> None:
+    """Invalid for an open webhook with a filter or parameters, or for a missing secret.
 
-    Whoever guesses a name must not choose what a strategy is to do.
+    Otherwise anyone who guesses a name could choose the parameters of a strategy.
     """
     auth = credentials.effective_auth(values.get("auth", webhook.auth), conf)
     for name in ("filter", "parameters"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What passes between the layers of the application, as PEP 3333 has it.
+"""The interface between the layers of the application: PEP 3333.
 
-The layers are plain WSGI, for an alarm passes all of them: requests and responses are made
-into objects by those alone who need them.
+The layers are plain WSGI, because each alarm passes all of them; only layers that need objects
+for requests and responses make them.
 """
 
 from collections.abc import Callable, Iterable

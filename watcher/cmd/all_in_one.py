@@ -157,8 +157,8 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
     conf.set_default("state_path", os.path.abspath(conf.state_dir))
     conf.set_default("host", "all-in-one")
     conf.set_override("enable_authentication", False)
-    conf.set_default("use_stderr", True)  # stdout tells the endpoint, and only that
-    # A simulated cloud is quick, and costs nothing to look at.
+    conf.set_default("use_stderr", True)  # stdout has the endpoint only
+    # A simulated cloud changes fast, and requests to it cost nothing.
     conf.set_default("migration_interval", 0.2, group="nova")
     conf.set_default("migration_interval", 0.2, group="cinder")
     conf.set_default("power_interval", 0.2, group="baremetal")
@@ -168,7 +168,7 @@ def configure(argv: list[str]) -> cfg.ConfigOpts:
 
 
 def make_state_dir(path: str) -> None:
-    """Invalid if there cannot be a directory *path* that one may write to."""
+    """Invalid if the directory *path* cannot be made or written to."""
     try:
         os.makedirs(path, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
@@ -182,13 +182,13 @@ def saved_cloud(conf: cfg.ConfigOpts) -> str:
 
 
 def restart() -> None:
-    """Begin anew in this process: some of its threads would never end."""
+    """Restart in this process, because some of its threads do not end."""
     LOG.critical("watcher-all-in-one restarts: too many of its threads do not end")
     os.execv(sys.executable, sys.orig_argv)
 
 
 def prepare(conf: cfg.ConfigOpts) -> AllInOne:
-    """The services with their cloud, which goes on from where an earlier start left it."""
+    """The services with their cloud, in the state in which an earlier start left it."""
     make_state_dir(conf.state_dir)
     cloud = simulated.SimulatedCloud.from_file(conf.simulated_cloud or simulated.example_file())
     if os.path.exists(saved_cloud(conf)):
@@ -215,6 +215,6 @@ def main() -> None:
 
 
 def _refuse(sentence: str) -> NoReturn:
-    """End with one sentence, whatever threads there are already."""
+    """Exit with one sentence, also when threads are running."""
     print(f"watcher-all-in-one: {sentence}", file=sys.stderr, flush=True)
     os._exit(1)

@@ -39,7 +39,7 @@ class ApiProcess(cotyledon.Service):
         """A stop comes before the start or after it."""
         with process.starting(self.name):
             application, self._close = wired(conf)
-            self._server = ApiServer(
+            self.server = ApiServer(
                 conf,
                 (conf.api.host, conf.api.port),
                 application,
@@ -47,7 +47,7 @@ class ApiProcess(cotyledon.Service):
                 reuse_port=_processes(conf) > 1,
             )
             if conf.api.enable_ssl_api:
-                self._server.ssl_adapter = NonBlockingTLS(*_certificate(conf))
+                self.server.ssl_adapter = NonBlockingTLS(*_certificate(conf))
 
     def run(self) -> None:
         from watcher.cmd import open_webhooks
@@ -55,21 +55,21 @@ class ApiProcess(cotyledon.Service):
         with process.starting(self.name), self._lock:
             if self._stopping:
                 return
-            self._server.prepare()
-        LOG.info("The API listens on %s port %d", *self._server.bind_addr[:2])
+            self.server.prepare()
+        LOG.info("The API listens on %s port %d", *self.server.bind_addr[:2])
         if self.worker_id == 0:
             threading.Thread(target=open_webhooks.warn, args=(self._conf,), daemon=True).start()
-        self._server.serve()
+        self.server.serve()
 
     def terminate(self) -> None:
         self._stopping = True
         with self._lock:
-            self._server.stop()
+            self.server.stop()
         self._close()
 
 
 def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
-    """The WSGI application with its collaborators, and what to do when its process ends."""
+    """The WSGI application with its collaborators, and the function that its end has to call."""
     from watcher import rpc
     from watcher.api import app
     from watcher.api.unrecorded import UnrecordedEvents
@@ -104,7 +104,7 @@ def _processes(conf: cfg.ConfigOpts) -> int:
 
 
 def _require_port(conf: cfg.ConfigOpts) -> None:
-    """End if somebody has the port: processes that share one would share it with him, too."""
+    """Exit if the port is in use: processes that share a port would share it with others, too."""
     address = (conf.api.host, conf.api.port)
     family = socket.AF_INET6 if ":" in conf.api.host else socket.AF_INET
     try:

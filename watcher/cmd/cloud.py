@@ -9,9 +9,9 @@ from watcher.cloud import Cloud
 def connect(conf: cfg.ConfigOpts) -> Cloud:
     """The simulated cloud that ``[cloud]`` names, or the real one that there are credentials for.
 
-    Without either, a cloud without services.  A real one is talked to when it is first used.
+    Without either, a cloud without services.  A real one is not contacted before it is used.
     """
-    # Both take megabytes of memory: they are imported where they are wanted.
+    # Imported here, because each takes megabytes of memory.
     if conf.cloud.simulation:
         from watcher.simulation.cloud import SimulatedCloud
 

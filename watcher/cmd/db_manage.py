@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-db-manage: the schema of the database, and getting rid of old rows."""
+"""watcher-db-manage: the schema of the database, and removal of deleted rows."""
 
 import argparse
 import datetime

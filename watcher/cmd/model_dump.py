@@ -31,7 +31,7 @@ def run(conf: cfg.ConfigOpts) -> int:
     except (WatcherError, OSError) as error:
         print(f"watcher-status: {error}", file=sys.stderr)
         return 1
-    _tell(content)
+    _print_summary(content)
     return 0
 
 
@@ -55,7 +55,7 @@ def _write(path: str, content: dict[str, Any]) -> None:
     os.replace(new, path)
 
 
-def _tell(content: dict[str, Any]) -> None:
+def _print_summary(content: dict[str, Any]) -> None:
     metrics = content["metrics"]
     print(
         f"{len(content['hosts'])} hosts, {len(metrics['host'])} of them measured; "

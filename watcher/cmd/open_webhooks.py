@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The warning about open webhooks that act on their own: at the start, and before an upgrade."""
+"""The warning about open webhooks of audits with auto_trigger: at the start, before an upgrade."""
 
 from typing import Final
 
@@ -41,11 +41,11 @@ def warning(conf: cfg.ConfigOpts) -> str | None:
 
 
 def warn(conf: cfg.ConfigOpts) -> None:
-    """Log it.  A database that does not answer now keeps no service from starting."""
+    """Log it.  Errors of the database do not stop the service."""
     try:
         sentence = warning(conf)
     except (db_errors.DBError, SQLAlchemyError) as error:
-        LOG.warning("Not known now whether open webhooks act on their own: %s", error)
+        LOG.warning("Open webhooks of audits with auto_trigger cannot be looked up now: %s", error)
     else:
         if sentence:
             LOG.warning("%s", sentence)

@@ -35,7 +35,7 @@ CANNOT_START: Final = 78
 
 @contextlib.contextmanager
 def starting(name: str | None) -> Iterator[None]:
-    """End with one sentence and a status when what is inside cannot be done here."""
+    """End the process with one sentence and a status when the start inside fails."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from watcher.db import faults
@@ -121,7 +121,7 @@ class ServiceProcess(cotyledon.Service):
                     self._service.start()
 
     def restart(self) -> None:
-        """End now, as some threads never would; the parent starts another process."""
+        """End now, although some threads do not; the parent starts another process."""
         LOG.critical("%s restarts: too many of its threads do not end", self.name)
         self._notifications.stop()
         os._exit(1)
@@ -136,7 +136,7 @@ class ServiceProcess(cotyledon.Service):
 def main(process: type[ServiceProcess]) -> None:
     conf = watcher_conf.load(sys.argv[1:])
     try:
-        nova_version(conf)  # here, as a process that dies of it would be started again for ever
+        nova_version(conf)  # here, because a child process that fails would be restarted forever
     except Invalid as error:
         sys.exit(str(error))
     logs.setup(conf)

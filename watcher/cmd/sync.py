@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-sync: tell the database about the installed plug-ins, once."""
+"""watcher-sync: write the installed plug-ins to the database, once."""
 
 import sys
 

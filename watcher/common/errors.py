@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, by meaning.
+"""The errors of Watcher.
 
-Each error carries one sentence for the person who reads it: what was wrong and
-what to do.  ``passing`` tells a worker whether the same work may succeed later
-without anybody changing anything.
+The text of each is a sentence for the user: what is wrong and what to do.  ``passing`` is
+whether the same work may succeed later without a change.
 """
 
 
@@ -14,7 +13,7 @@ class WatcherError(Exception):
 
 
 class Invalid(WatcherError):
-    """Input that does not fit; the sentence names the field and what is allowed."""
+    """Input that is not valid; the sentence names the field and what is allowed."""
 
 
 class NotFound(WatcherError):
@@ -22,7 +21,7 @@ class NotFound(WatcherError):
 
 
 class Conflict(WatcherError):
-    """The request is fine, but not in the present state."""
+    """The request is valid, but not in the present state."""
 
 
 class Forbidden(WatcherError):
@@ -30,7 +29,7 @@ class Forbidden(WatcherError):
 
 
 class Unauthorized(WatcherError):
-    """The caller did not prove who it is; ``challenge`` is how it may."""
+    """The caller is not authenticated; ``challenge`` says how it can be."""
 
     def __init__(self, sentence: str, challenge: str) -> None:
         super().__init__(sentence)
@@ -50,13 +49,13 @@ class BodyTooLarge(WatcherError):
 
 
 class Unavailable(WatcherError):
-    """Something that Watcher leans on does not answer now."""
+    """Something that Watcher needs does not answer now."""
 
     passing = True
 
 
 class Unanswered(Unavailable):
-    """A question that nobody answered, and who asked it has waited for long."""
+    """A call to the decision engine had no answer within the timeout."""
 
 
 class CloudUnavailable(Unavailable):
@@ -72,7 +71,7 @@ class ModelUnavailable(Unavailable):
 
 
 class CloudRefused(WatcherError):
-    """The cloud answered, and said no."""
+    """The cloud refused a request."""
 
 
 class NotConfigured(WatcherError):
@@ -80,4 +79,4 @@ class NotConfigured(WatcherError):
 
 
 class LostClaim(WatcherError):
-    """Another engine holds the claim now; whatever was computed is void."""
+    """Another engine holds the claim now, so nothing may be written any more."""

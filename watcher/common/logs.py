@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logging: oslo.log's, with nothing in a line that ends it or that a terminal obeys.
+"""Logging by oslo.log, without control characters in messages.
 
-Much of what is logged was sent by somebody, and a line that he could end would be followed by
-one that only looks like ours.
+Messages contain input of others, which could otherwise end a line and forge the next one.
 """
 
 import logging

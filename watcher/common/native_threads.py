@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Importing this settles that the process works with native threads.
+"""Importing this makes the process use native threads.
 
 oslo.service requires eventlet to be installed, and futurist, under oslo.messaging,
-loads what is installed: 20 MiB that nothing here ever calls.  oslo.service in turn
+loads what is installed: 20 MiB that are never used.  oslo.service in turn
 picks the eventlet back end unless it is told otherwise before its first use.
 """
 

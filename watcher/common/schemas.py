@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of JSON that users hand in: strategy parameters and audit scopes.
+"""Validation of JSON from users: strategy parameters and audit scopes.
 
 Schemas are JSON schema, draft 4, read strictly: an object whose schema names
 properties may have no others, and a property that is left out gets its default.
@@ -17,7 +17,7 @@ from watcher.common.errors import Invalid
 Schema = Mapping[str, Any]
 
 MAX_DEPTH = 32
-"""Levels of nesting; far more than any schema of ours has."""
+"""Levels of nesting; far more than any schema of Watcher has."""
 
 _SHOWN = 60
 

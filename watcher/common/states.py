@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The states of audits, runs, action plans and actions, and who may move them.
+"""The states of audits, runs, action plans and actions, and who may change them.
 
-A transition table maps a state to the states it may become.  Every change of a
-state column is a compare-and-swap against one of these tables, so a row never
-takes a step that its table does not name.
+A transition table maps a state to the states that may follow it.  Every change of a state
+column is a compare-and-swap against one of these tables.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,7 +48,7 @@ class AuditState:
         ONGOING=[CANCELLED, SUSPENDED],
         SUSPENDED=[ONGOING],
     )
-    """What PATCH may do.  Progress (ONGOING, SUCCEEDED, FAILED) is the engine's to report."""
+    """What PATCH may do.  Only engines report progress (ONGOING, SUCCEEDED, FAILED)."""
 
     BY_ENGINE: Final = _table(
         PENDING=[ONGOING, SUCCEEDED, CANCELLED],
@@ -67,17 +66,17 @@ class AuditState:
         AuditType.CONTINUOUS: frozenset({PENDING, ONGOING}),
         AuditType.EVENT: frozenset({PENDING, ONGOING, SUCCEEDED, FAILED}),
     }
-    """From which states a claimed run may make the audit ONGOING."""
+    """The states of an audit from which a claimed run may make it ONGOING."""
 
     TRIGGERABLE: Final = RUNNABLE[AuditType.EVENT]
-    """In which states an EVENT audit takes alarms."""
+    """The states in which an EVENT audit accepts alarms."""
 
     OVER: Final = {
         AuditType.ONESHOT: frozenset({SUCCEEDED, FAILED, CANCELLED, DELETED}),
         AuditType.CONTINUOUS: frozenset({SUCCEEDED, FAILED, CANCELLED, DELETED}),
         AuditType.EVENT: frozenset({CANCELLED, DELETED}),
     }
-    """In which states an audit never runs again, so a waiting run of it is pointless."""
+    """The states from which an audit never runs again, so that its QUEUED run is cancelled."""
 
 
 class RunState:
@@ -130,7 +129,7 @@ class PlanState:
         ONGOING=[SUCCEEDED, FAILED],
         CANCELLING=[CANCELLED, FAILED],
     )
-    """The decision engine replaces plans; the applier carries them out."""
+    """The decision engine replaces plans; the applier executes them."""
 
     DELETABLE: Final = frozenset({RECOMMENDED, SUCCEEDED, FAILED, SUPERSEDED, CANCELLED})
 
@@ -179,7 +178,7 @@ class Decision:
     """What became of one event."""
 
     ACCEPTED: Final = "ACCEPTED"
-    """It waits for a decision engine, which makes it QUEUED or COALESCED."""
+    """In the inbox; a decision engine makes it QUEUED or COALESCED."""
     QUEUED: Final = "QUEUED"
     COALESCED: Final = "COALESCED"
     IGNORED: Final = "IGNORED"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be measured, for Prometheus: read from the rows at the moment it is asked for."""
+"""Metrics for Prometheus, read from the rows at each scrape."""
 
 from watcher.metrics.endpoint import Endpoint
 

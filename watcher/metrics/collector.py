@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metrics, with their names and labels.
 
-All are read from the database in one transaction, so it does not matter which node is asked.
-A label is one of our own words or the name of a plug-in, a service or a node: nothing
-that a request brought along.
+All are read from the database in one transaction, so every node gives the same answer.  Labels
+are fixed words or names of plug-ins, services and nodes, and never input of a request.
 """
 
 import datetime
@@ -87,18 +86,18 @@ _ALWAYS: tuple[tuple[str, ...], ...] = (
         for key in (*counters.PLAN_BUCKETS, counters.ALL, counters.SUM)
     ),
 )
-"""Series that are there from the beginning, at 0: rates need a first value."""
+"""Series that begin at 0, because rates need a first value."""
 
 
 class DatabaseCollector(Collector):
-    """Reads everything anew each time it is asked.  Database errors get out of ``collect``."""
+    """Reads everything at each scrape.  ``collect`` raises database errors."""
 
     def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
         self._database = database
         self._down_time = datetime.timedelta(seconds=conf.service_down_time)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that to register it does not take a look at the database."""
+        """Empty, so that registering it does not read the database."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -110,7 +109,7 @@ class DatabaseCollector(Collector):
             ongoing = gauges.ongoing_runs(session, now)
             plans = gauges.plans(session)
             services = gauges.services(session, self._down_time, now)
-        yield from _counted(counts)
+        yield from _count_metrics(counts)
         yield _gauge(
             "watcher_queue_depth",
             "Runs that wait, by what they wait for.",
@@ -153,7 +152,7 @@ class DatabaseCollector(Collector):
         )
 
 
-def _counted(counts: Counts) -> Iterator[Metric]:
+def _count_metrics(counts: Counts) -> Iterator[Metric]:
     counts.update(dict.fromkeys(_ALWAYS, 0))
     for kind, name, text, labels in _COUNTERS:
         counter = CounterMetricFamily(name, text, labels=labels)

@@ -24,10 +24,9 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Endpoint:
-    """A server in a thread of its own, between ``start`` and ``stop``, if it is enabled.
+    """A server in a thread of its own, if it is enabled.
 
-    It answers one request after the other: however many ask, the database is asked by
-    one of them at a time.
+    It answers one request after the other, so at most one of them reads the database.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
@@ -37,7 +36,7 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 while it does not."""
+        """The port that it listens on; 0 while it does not."""
         return self._server.server_port if self._server else 0
 
     def start(self) -> None:
@@ -70,7 +69,7 @@ class Endpoint:
 
 
 def _application(conf: cfg.ConfigOpts, database: Database) -> Application:
-    # Only who serves metrics pays for the library.
+    # Imported here, because only a process that serves metrics needs the library.
     from prometheus_client import CollectorRegistry, make_wsgi_app
 
     from watcher.metrics.collector import DatabaseCollector
@@ -112,7 +111,7 @@ class _Handler(WSGIRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        # The timeout is for each piece; a client that sends one now and then would outlast it.
+        # The timeout of the socket is for each read, and a slow client could go beyond it.
         self._limit = threading.Timer(_REQUEST_TIMEOUT, _shut, (self.connection,))
         self._limit.daemon = True
         self._limit.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an audit takes an event: one decision, with its reason, from facts alone."""
+"""Whether an audit accepts an event: a pure function, with a named reason."""
 
 import dataclasses
 import datetime
@@ -43,7 +43,7 @@ class Verdict:
 
 
 def decide(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> Verdict:
-    """Whether an audit takes an event *now*, and if not, the first reason against it."""
+    """Whether an audit accepts an event *now*, and if not, the first reason against it."""
     try:
         for reason, applies in _RULES:
             if sentence := applies(facts, message, now):
@@ -55,7 +55,7 @@ def decide(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -
 
 
 _Rule = Callable[[WebhookFacts, AlarmMessage, datetime.datetime], str]
-"""The sentence if the rule is against the event, or nothing."""
+"""A sentence if the rule is against the event, or an empty one."""
 
 
 def _wrong_type(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a webhook asks of those who post to it, and whether a secret is the right one.
+"""The auth of a webhook, and the check of its secret.
 
-Secrets are long and random, so that a plain hash keeps them as well as a slow one would.
+Secrets are long and random, so a fast hash protects them as well as a slow one.
 """
 
 import base64
@@ -19,14 +19,14 @@ SECRET: Final = "secret"
 KEYSTONE: Final = "keystone"
 
 PARAMETER: Final = "token"
-"""Where a secret stands in the query of a URL, for senders that can do nothing else."""
+"""The query parameter for a secret, for senders that cannot send headers."""
 
 _NO_HASH: Final = "-" * 64
-"""Compared in place of a hash that is not there: it costs the same, and nothing equals it."""
+"""Compared in place of a missing hash, to take the same time; no hash equals it."""
 
 
 class AuthSettings(Protocol):
-    """The settings of a webhook that matter here: its row, or anything like it."""
+    """The settings of a webhook that are used here: its row, or ``WebhookFacts``."""
 
     @property
     def auth(self) -> str | None: ...
@@ -44,7 +44,7 @@ def effective_auth(auth: str | None, conf: cfg.ConfigOpts) -> str:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret: its sha256, in 64 hexadecimal digits."""
+    """The stored form of a secret: its sha256, in 64 hexadecimal digits."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 

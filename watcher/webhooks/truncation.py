@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of a payload: all of it, or its beginning, which says so."""
+"""Payloads as they are stored: complete, or truncated and marked as such."""
 
 import json
 from typing import Any, Final
 
 CUT: Final = "watcher_cut"
-"""The key under which a payload that was cut says so."""
+"""The key of the remark in a truncated payload."""
 
 _LARGEST_CHARACTER: Final = len("\\ud83d\\udd25")
 """Of one character in JSON."""

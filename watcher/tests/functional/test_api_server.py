@@ -64,7 +64,7 @@ class ServerTestCase(DatabaseTestCase):
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(process.terminate)
-        server = process._server
+        server = process.server
         wait_for(lambda: server.ready, "the server listens")
         host, port = server.bind_addr
         return f"{host}:{port}"

@@ -221,8 +221,7 @@ class TestStorm(WebhookTestCase):
         counts = {"QUEUED": 1, "COALESCED": 59, "REJECTED audit_suspended": 5}
         self.assertEqual(counts, self.counted())
         self.assertEqual(
-            "5 more events (not recorded): REJECTED (audit_suspended), "
-            f"audit {self.uuid}, source generic\n",
+            f"5 unrecorded events: REJECTED (audit_suspended), audit {self.uuid}, source generic\n",
             log.output,
         )
 

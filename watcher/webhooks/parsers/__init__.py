@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a webhook request to an Event.
+"""From a webhook request to an AlarmMessage.
 
-Alarm services are recognised by the shape of what they post: a parser a format, each
-in a file of its own, tried in order, and generic JSON for all that nobody knows.  Those of
-other packages, from entry points, come before Watcher's own.
+Formats are recognised by the fields of the body.  Each has a parser in a file of its own; they
+are tried in order, and other JSON is a generic message.  Parsers of other packages, from entry
+points, come before those of Watcher.
 """
 
 import functools
@@ -22,13 +22,13 @@ LOG = log.getLogger(__name__)
 NAMESPACE: Final = "watcher_alarm_formats"
 
 Parser = Callable[[Any, Mapping[str, str]], dict[str, Any] | None]
-"""Body and headers (names in lower case) -> values for fields of an Event, or None for a
-body that is not of this format.  A value may be any JSON; here it becomes clean text."""
+"""Body and headers (names in lower case) -> fields of an AlarmMessage, or None for a body of
+another format.  A value may be any JSON; ``parse`` makes clean text of it."""
 
 GENERIC: Final = "generic"
 
 PARSERS: Final[Mapping[str, Parser]] = {
-    # First, because in its binary form the body may be anything, a known alarm too.
+    # First, because in its binary form the body may have any format, also one of those below.
     "cloudevents": cloudevents.read,
     "aodh": aodh.read,
     "grafana": grafana.read,
@@ -48,34 +48,34 @@ _LENGTHS = {
 
 
 def parse(body: Any, headers: Mapping[str, str]) -> AlarmMessage:
-    """The event that a decoded body stands for.  Never fails: any JSON is an event."""
+    """The message of a decoded body.  Never fails: any JSON is a message."""
     lower = {name.lower(): value for name, value in headers.items()}
-    source, facts = _read(body, lower)
-    # The alarm service's own name for the request; the API has made another.
-    facts["request_id"] = lower.get("x-openstack-request-id")
+    source, fields = _read(body, lower)
+    # The request id of the alarm service; that of the API is another one.
+    fields["request_id"] = lower.get("x-openstack-request-id")
     key = lower.get("idempotency-key")
-    delivery = f"key:{key}" if key else facts.get("delivery")
+    delivery = f"key:{key}" if key else fields.get("delivery")
     return AlarmMessage(
         source=source[:36],
-        payload=facts.get("payload", body),
-        resolved=facts.get("resolved", False),
+        payload=fields.get("payload", body),
+        resolved=fields.get("resolved", False),
         delivery=_clean(delivery) if delivery else None,
-        **{field: _text(facts.get(field), length) for field, length in _LENGTHS.items()},
+        **{field: _text(fields.get(field), length) for field, length in _LENGTHS.items()},
     )
 
 
 def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     for source, read in _installed().items():
         try:
-            if (facts := read(body, headers)) is not None:
-                json.dumps(facts)
-                return source, {**facts, "resolved": bool(facts.get("resolved"))}
-        except Exception as error:  # of another package: the message is an event all the same
+            if (fields := read(body, headers)) is not None:
+                json.dumps(fields)
+                return source, {**fields, "resolved": bool(fields.get("resolved"))}
+        except Exception as error:  # of a parser of another package; the message must not be lost
             LOG.warning("The alarm format %s failed on a message: %r", source, error)
     for source, read in PARSERS.items():
-        facts = read(body, headers)
-        if facts is not None:
-            return source, facts
+        fields = read(body, headers)
+        if fields is not None:
+            return source, fields
     return GENERIC, {}
 
 
@@ -85,9 +85,9 @@ def _installed() -> Mapping[str, Parser]:
 
 
 def _text(value: Any, length: int) -> str | None:
-    """*value* as text that every database takes, and not too long.
+    """*value* as text of at most *length* characters that every database can store.
 
-    What should be a string and is not comes as the JSON that it was.
+    A value that is not a string becomes its JSON.
     """
     if value is None:
         return None

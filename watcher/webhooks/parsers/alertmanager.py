@@ -27,7 +27,7 @@ def read(body: Any, headers: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def group(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a group of alerts, in whatever message it comes."""
+    """The fields of a group of alerts, also within a message of Grafana."""
     given = body["alerts"]
     alerts = [_mapping(alert) for alert in given] if isinstance(given, list) else []
 
@@ -42,7 +42,7 @@ def group(body: Mapping[str, Any]) -> dict[str, Any]:
         or _mapping(body.get("groupLabels")).get("alertname"),
         "alarm_id": body["groupKey"],
         "severity": value("commonLabels", "labels", "severity"),
-        # A group that fires is told of again and again, whatever the state before was.
+        # A group that fires is sent again and again, whatever its previous state was.
         "previous_state": "firing" if status == "resolved" else None,
         "current_state": status,
         "reason": value("commonAnnotations", "annotations", "summary")

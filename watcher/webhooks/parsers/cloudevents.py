@@ -8,7 +8,7 @@ Structured, the event is the body; batched, the body is a list of such:
 
 Binary, the attributes come as headers (``ce-id: A234``) and the body is ``data`` alone.
 The payload of the event is the structured form in either case, so that an expression
-over it need not know the mode.  ``source`` and ``id`` together name an event for good.
+over it need not know the mode.  ``source`` and ``id`` together identify an event.
 """
 
 import json
@@ -24,12 +24,12 @@ _ATTRIBUTE = re.compile(r"ce-(?!data$)([a-z0-9]+)")
 def read(body: Any, headers: Mapping[str, str]) -> dict[str, Any] | None:
     batch = body if isinstance(body, list) else [body]
     if batch and all(map(_is_event, batch)):
-        return _facts(batch) | {"payload": body}
+        return _fields(batch) | {"payload": body}
     attributes = _attributes(headers)
     if not _is_event(attributes):
         return None
     event = attributes if body is None else attributes | {"data": body}
-    return _facts([event]) | {"payload": event}
+    return _fields([event]) | {"payload": event}
 
 
 def _is_event(value: Any) -> bool:
@@ -40,7 +40,7 @@ def _is_event(value: Any) -> bool:
     )
 
 
-def _facts(events: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _fields(events: list[Mapping[str, Any]]) -> dict[str, Any]:
     identities = [[event["source"], event["id"]] for event in events]
     return {
         "alarm_name": _joined(event["type"] for event in events),

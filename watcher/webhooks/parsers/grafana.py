@@ -25,8 +25,8 @@ def read(body: Any, headers: Mapping[str, str]) -> dict[str, Any] | None:
     if not isinstance(body, Mapping):
         return None
     if body.keys() >= _SHAPE:
-        facts = alertmanager.group(body)
-        return facts | {"reason": facts["reason"] or body["title"]}
+        fields = alertmanager.group(body)
+        return fields | {"reason": fields["reason"] or body["title"]}
     if body.keys() >= _OLDER_SHAPE:
         return {
             "alarm_name": body["ruleName"],

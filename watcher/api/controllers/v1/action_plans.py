@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/action_plans: what the runs of audits recommend, and what is done of it."""
+"""/v1/action_plans: what runs of audits recommend."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class ActionPlans(ReadResource):
     @post("{uuid}/start")
     def start(self, request: Request, uuid: str) -> dict[str, Any]:
         self.authorize(request, "action_plan:start")
-        # Whatever a client sends along says nothing.
+        # Clients may send a body; it is ignored.
         bodies.read(request, self.conf.oslo_middleware.max_request_body_size)
         return self._change(request, uuid, PlanState.PENDING)
 
@@ -82,7 +82,7 @@ class ActionPlans(ReadResource):
             self.notifications.actions_cancelled(plan.id)
         self.notifications.send("action_plan.update", plan.id, old_state=old_state)
         if state == PlanState.CANCELLED:
-            # A run may have waited for this plan to be out of the way.
+            # A run may have waited for the end of this plan.
             self.decision_engine.ring(plan.audit.uuid or "")
         else:
             self.applier.ring(plan.uuid or "")
@@ -136,7 +136,7 @@ def _full(request: Request, plan: ActionPlan, summaries: _Summaries) -> dict[str
 
 
 def _summary(promised: Mapping[str, Any], review: Review | None) -> Mapping[str, Any]:
-    """What a plan promises, with what came of it beside each figure once that is known."""
+    """What a plan promises, and beside each figure what it did, once that is known."""
     if review is None:
         return promised
     summary = {
@@ -156,7 +156,7 @@ def _summary(promised: Mapping[str, Any], review: Review | None) -> Mapping[str,
 
 
 def _as_list(global_efficacy: Any) -> list[Any]:
-    """Plans of old have an object instead of a list, or an empty one."""
+    """Old plans have an object instead of a list, or an empty one."""
     if isinstance(global_efficacy, dict):
         return [global_efficacy] if global_efficacy else []
     return global_efficacy or []

@@ -38,7 +38,7 @@ class Changes(Base):
 
 @dataclasses.dataclass(frozen=True)
 class _Texts:
-    """What is said of actions beside their rows."""
+    """Texts of actions that are not in their rows."""
 
     descriptions: Mapping[str, str]
     """By action type."""
@@ -99,7 +99,7 @@ def _uuid(text: str) -> str:
 
 
 def _wanted(operations: list[Operation]) -> dict[str, Any]:
-    """What a patch asks for, by field; the last word on each counts."""
+    """The values of a patch, by field; of several for one field the last counts."""
     wanted: dict[str, Any] = {}
     for operation in operations:
         if operation.op == "remove" or operation.path != f"/{operation.field}":

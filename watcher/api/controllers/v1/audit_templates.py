@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/audit_templates: what audits have in common, under a name."""
+"""/v1/audit_templates."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -28,7 +28,7 @@ _WITH_PARAMETERS: Final = (1, 7)
 
 
 class Definition(Base):
-    """The body of a POST, and what a PATCH must leave behind."""
+    """The body of a POST, and the fields after a PATCH."""
 
     name = wsattr(Text(63), mandatory=True)
     goal = wsattr(Text(63), mandatory=True)
@@ -145,7 +145,7 @@ def _define(
     body: Definition,
     fields: Collection[str],
 ) -> None:
-    """Write *fields* of a checked body into a row.  Invalid for what does not go together."""
+    """Write *fields* of a checked body into a row.  Invalid if they do not fit each other."""
     for field in ("name", "description", "scope"):
         if field in fields:
             setattr(template, field, getattr(body, field))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/audits: what Watcher is asked to look after."""
+"""/v1/audits."""
 
 import functools
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ def _short(request: Request, audit: Audit) -> dict[str, Any]:
 
 
 def _webhook(request: Request, audit: Audit) -> list[dict[str, str]]:
-    """Where alarms for an EVENT audit go.  A link, since clients of old expect certain fields."""
+    """The URL for alarms of an EVENT audit.  A link, because old clients expect certain fields."""
     if audit.audit_type != AuditType.EVENT:
         return []
     return [{"href": f"{request.application_url}/v1/webhooks/{audit.uuid}", "rel": "webhook"}]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/webhooks/{audit}/events and runs: what came, and what became of it."""
+"""/v1/webhooks/{audit}/events and runs."""
 
 import datetime
 import json
@@ -112,7 +112,7 @@ def _run(run: AuditRun) -> dict[str, Any]:
         "attempt": run.attempt,
         "coalesced_count": run.coalesced_count,
         "parameters": run.parameters or {},
-        # Which process of it is for the log.
+        # The name of the process is only in the log.
         "engine": run.engine.partition(":")[0] if run.engine else None,
         "created_at": aware(run.created_at),
         "started_at": aware(run.started_at),

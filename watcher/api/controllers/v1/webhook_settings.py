@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/webhooks/{audit}: how the door is kept, and its secret."""
+"""/v1/webhooks/{audit}: the settings of a webhook, and its secret."""
 
 import functools
 import secrets
@@ -43,7 +43,7 @@ class WebhookSettings(Resource):
         body=functools.partial(json_patch.parse, writable=webhook_validation.CHANGEABLE),
     )
     def update(self, request: Request, audit_ident: str, body: list[Operation]) -> dict[str, Any]:
-        """Runs that wait already wait on as they are."""
+        """Does not change runs that are QUEUED."""
         self.authorize(request, "webhook:update")
 
         def write(session: Session) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class WebhookSettings(Resource):
 
     @post("{audit_ident}/secret", status=201)
     def make_secret(self, request: Request, audit_ident: str) -> Response:
-        """The only time that the secret is seen.  The one before stays valid beside it."""
+        """The only answer that shows the secret.  The previous one stays valid, too."""
         self.authorize(request, "webhook:update")
         secret = secrets.token_urlsafe(32)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/webhooks: where alarm services send their messages."""
+"""/v1/webhooks: alarm messages."""
 
 import dataclasses
 import datetime
@@ -52,7 +52,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         try:
             message = self._message(request)
         except Invalid:
-            # What is wrong with a body is told to those who may come in, and counted.
+            # Only senders that pass the check see the error and are counted.
             facts = self._facts(audit_ident, now)
             self._webhook_auth.check(request, facts)
             self._unrecorded.count(
@@ -81,7 +81,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
 
     @post("{audit_ident}/preview", any_query=True)
     def preview(self, request: Request, audit_ident: str) -> dict[str, Any]:
-        """What a message would do: the steps of ``trigger`` up to the one that writes."""
+        """What a message would do: the steps of ``trigger`` without writing."""
         self.authorize(request, "webhook:preview")
         now = timeutils.utcnow()
         facts = self._facts(audit_ident, now)
@@ -186,11 +186,11 @@ def _accepted(request: Request, outcome: Outcome) -> Response:
 
 
 def _log(outcome: Outcome, message: AlarmMessage) -> None:
-    # Those without a row are told with their number, by who counts them.
+    # Unrecorded events are logged with their number, once a second (UnrecordedEvents).
     LOG.log(
         logging.DEBUG if outcome.event_uuid is None else logging.INFO,
         "Event %s: %s%s%s, audit %s, source %s, request %s",
-        outcome.event_uuid or "(not recorded)",
+        outcome.event_uuid or "(unrecorded)",
         outcome.decision,
         f" ({outcome.reason})" if outcome.reason else "",
         ", delivered again" if outcome.repeated else "",

@@ -51,7 +51,7 @@ class Batches(TestCase):
         submitted = [self.submit(item) for item in items]
         number = len(items) + others
         wait_for(
-            lambda: self.group._next and len(self.group._next.items) == number,
+            lambda: self.group.pending == number,
             "all have submitted",
         )
         return submitted

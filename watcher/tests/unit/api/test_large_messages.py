@@ -100,8 +100,8 @@ class LargeBodyLimitTest(TestCase):
         for thread in threads:
             thread.start()
         working.acquire(timeout=PATIENCE)
-        while few._seats.acquire(blocking=False):  # until the second one has sat down
-            few._seats.release()
+        while few.waiting.acquire(blocking=False):  # until the second one waits
+            few.waiting.release()
         self.assertRaises(Unavailable, few, large, None)
         self.assertRaises(Unavailable, few, {"HTTP_TRANSFER_ENCODING": "chunked"}, None)
         go_on.set()

@@ -73,10 +73,11 @@ class DoorkeeperTestCase(TestCase):
         self.webhook_auth.check(request, webhook)
 
     def test_an_open_webhook_asks_nothing(self) -> None:
-        for webhook in (None, Webhook(), Webhook(auth="none", secret_hash=digest(SECRET))):
-            self.check(webhook)
-            self.check(webhook, "/v1/webhooks/a?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
-        self.assertNotIn("auth_token", str(self.webhook_auth._keystone))
+        with mock.patch("keystonemiddleware.auth_token.AuthProtocol") as keystone:
+            for webhook in (None, Webhook(), Webhook(auth="none", secret_hash=digest(SECRET))):
+                self.check(webhook)
+                self.check(webhook, "/v1/webhooks/a?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
+        keystone.assert_not_called()
 
     @given(HEADERS, HEADERS, HEADERS)
     def test_nothing_makes_it_fail_in_another_way(

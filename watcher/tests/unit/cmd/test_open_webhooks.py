@@ -62,4 +62,4 @@ class ExposureTestCase(DatabaseTestCase):
         with self.database.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE audits RENAME COLUMN auto_trigger TO other")
         open_webhooks.warn(self.conf)
-        self.assertIn("Not known now", self.log.output)
+        self.assertIn("cannot be looked up now", self.log.output)
