@@ -112,18 +112,14 @@ def _within_capacity(model: ComputeModel, placements: Ints) -> Bools:
     return kept
 
 
-def fewest_hosts(model: ComputeModel, extra: tuple[Floats, Floats] | None) -> Hosts | None:
+def fewest_hosts(model: ComputeModel, use: Floats, room: Floats) -> Hosts | None:
     """As many hosts as can be emptied, all servers of each, with as few moves as that takes.
 
-    *extra* are a further demand [V] and capacity [H].  None if it takes too long.
+    *use* [V, 1] of something and *room* [H, 1] for it limit that, beside what flavors ask
+    for.  None if it takes too long.
     """
-    demand, capacity = model.demand, model.capacity
-    if extra:
-        demand = np.column_stack((demand, extra[0]))
-        capacity = np.column_stack((capacity, extra[1]))
-    used = np.zeros_like(capacity)
-    np.add.at(used, model.placement, demand)
-    free = capacity - used
+    demand, capacity = np.hstack((model.demand, use)), model.capacity
+    free = np.hstack((np.maximum(model.free(), 0), np.maximum(room, 0)))
     occupied = np.bincount(model.placement, minlength=len(capacity))
     candidates = np.flatnonzero(occupied).tolist()
     for count in range(len(candidates), 0, -1):
@@ -136,7 +132,7 @@ def fewest_hosts(model: ComputeModel, extra: tuple[Floats, Floats] | None) -> Ho
             servers = np.flatnonzero(np.isin(model.placement, hosts))
             if (demand[servers].sum(axis=0) > free[kept].sum(axis=0)).any():
                 continue
-            sizes = (demand[servers] / capacity.max(axis=0)).max(axis=1)
+            sizes = (demand[servers] / np.maximum(demand.max(axis=0), 1)).max(axis=1)
             items = demand[servers[np.argsort(-sizes)]]
             fits = _fit(items, free[kept], steps)
             if fits is None:

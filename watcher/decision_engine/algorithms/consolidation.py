@@ -18,6 +18,12 @@ ROUNDING = 1e-6
 """Measured loads are sums of fractions: less than this is no overload."""
 
 
+ATTEMPTS, TRIED = 30, 4_000
+"""So many ways are tried beside the usual ones, with so many servers in all of them."""
+
+VARIED = 0.5
+"""By which share the number of servers of a host counts more or less, then."""
+
 AT_FIRST = 100
 """So many hosts are asked about first whether they take a server."""
 
@@ -58,6 +64,23 @@ def orders(what_if: WhatIf, loads: Floats, sizes: Floats) -> list[Order]:
         found.append(least_first(what_if, _of_hosts(what_if, what_if.demand[:, MEMORY]), sizes))
     if what_if.bounds.actions is not None:
         found.append(least_first(what_if, _of_hosts(what_if), sizes))
+    return found + _varied(what_if)
+
+
+def _varied(what_if: WhatIf) -> list[Order]:
+    """From the host with fewest servers on, or nearly so, in different ways: which hosts
+    leave room for all of others is a question as hard as packing.  None where there are so
+    many servers that to try would take long."""
+    found, servers = [], _of_hosts(what_if)
+    smallest = smallest_first(what_if)
+    for attempt in range(min(ATTEMPTS, TRIED // max(1, len(what_if.placement)))):
+        random = np.random.default_rng(attempt)
+        spread = VARIED if attempt else 0.0
+        order = least_first(
+            what_if, servers * random.uniform(1 - spread, 1 + spread, len(servers)), smallest.sizes
+        )
+        takers = smallest.takers if attempt % 2 else order.takers
+        found.append(order._replace(takers=takers))
     return found
 
 

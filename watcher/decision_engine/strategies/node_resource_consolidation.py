@@ -18,15 +18,16 @@ class NodeResourceConsolidation(Strategy):
 
     From the host with fewest vCPUs allotted on, the servers of a host, those with most
     vCPUs first, go to the host with most vCPUs allotted that has room for them.  A
-    second trial goes from the smallest host on, and a third also fills hosts without
-    servers; the one that leaves fewest hosts in use wins.  A host is emptied of all its
-    servers or of none.
+    second trial goes from the smallest host on, a third also fills hosts without servers,
+    and on small clusters more go from the host with fewest servers on, in different ways.
+    The one that leaves fewest hosts in use wins, of equals the one with fewest moves.  A
+    host is emptied of all its servers or of none.
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
     emptied, and those without servers, are disabled until the servers have moved.  Where
     the limits of a plan leave no room for that, the strategy picks the destinations.
 
-    No metrics are read.  Every server is compared with all hosts up to three times.
+    No metrics are read.  Every server is compared with hosts up to three times.
     """
 
     name = "node_resource_consolidation"

@@ -31,12 +31,13 @@ class VmWorkloadConsolidation(Strategy):
     is enough moves, or else the largest.  A host that Watcher had disabled is enabled
     again for that only if no other host can take any of them.  Then hosts are emptied, each as a
     whole or not at all: in one trial the idlest first, in another the smallest first, in
-    a third so that hosts without servers are filled as well.  The trial that leaves fewest
-    hosts in use wins.  A host takes a server only if it has room for its flavor, with
-    allocation ratios, and physically for its real use.  Hosts without servers are disabled, but
+    a third so that hosts without servers are filled as well, and on small clusters in more
+    from the one with fewest servers on.  The trial that leaves fewest hosts in use wins, of
+    equals the one with fewest moves.  A host takes a server only if it has room for its
+    flavor, with allocation ratios, and physically for its real use.  Hosts without servers are disabled, but
     for those that boots or the reserve need; more come back if these are too few.
 
-    Six metrics are read, once each, and every server is compared with all hosts up to
+    Six metrics are read, once each, and every server is compared with hosts up to
     three times.
     """
 

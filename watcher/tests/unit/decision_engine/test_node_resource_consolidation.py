@@ -47,8 +47,9 @@ class NodeResourceConsolidationTest(TestCase):
         self.servers = [
             server("s1", "h1", 1),
             server("s2", "h1", 2),
-            server("s3", "h2", 6),
-            server("s4", "h3", 8),
+            server("s3", "h2", 3),
+            server("s4", "h2", 3),
+            server("s5", "h3", 8),
         ]
 
     def solve(self, **parameters):
@@ -92,9 +93,13 @@ class NodeResourceConsolidationTest(TestCase):
 
     def test_a_host_that_a_server_could_not_leave_is_not_tried_again(self):
         solution = self.solve(host_choice="specify", failed=[clusters.uid("s1")])
-        self.assertEqual([("s3", "h1")], steps(solution))
+        self.assertEqual([("s3", "h1"), ("s4", "h1")], steps(solution))
         gone = self.solve(host_choice="specify", failed=[clusters.uid("gone")])
         self.assertEqual(2, len(steps(gone)))
+
+    def test_the_host_with_fewest_servers_is_emptied(self):
+        self.servers[2:4] = [server("s3", "h2", 6)]
+        self.assertEqual([("s3", "h1")], steps(self.solve(host_choice="specify")))
 
     def test_a_host_without_servers_comes_back_when_servers_have_moved(self):
         """Else the scheduler would pick it; one that keeps servers comes back before."""

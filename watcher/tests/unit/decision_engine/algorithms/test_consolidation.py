@@ -143,7 +143,7 @@ class RelieveTest(TestCase):
         what_if = WhatIf(model, np.array(use)[:, None], np.array(room)[:, None])
         for sleeper in sleepers:
             what_if.takers[sleeper] = False
-        woken = consolidation.relieve(what_if, 3, np.array([2, 1, 0]), sleepers)
+        woken = consolidation.relieve(what_if, model.demand.shape[1], np.array([2, 1, 0]), sleepers)
         return [(move.server, move.destination) for move in what_if.moves], woken
 
     def test_the_smallest_server_that_is_enough_leaves(self):
