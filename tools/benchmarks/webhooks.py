@@ -208,7 +208,8 @@ def _empty(database: Database) -> None:
 def _gunicorn(configuration: Path, directory: Path) -> Iterator[tuple[tuple[str, int], int]]:
     port = core._free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8"]
-    command += ["--bind", f"127.0.0.1:{port}", "--env"]
+    # Clients that wait for the processor for longer than the default are no idle ones.
+    command += ["--keep-alive", "60", "--bind", f"127.0.0.1:{port}", "--env"]
     command += [f"OS_WATCHER_CONFIG_FILES={configuration}", "watcher.wsgi.api:application"]
     with core._child(command, directory / "gunicorn.log") as (process, _log):
         core._wait(lambda: _answers(port), process)

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import select, true
+from watcher.db.unchanged import Unchanged
 
 from watcher.api import intake
 from watcher.applier import reopening
