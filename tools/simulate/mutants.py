@@ -12,7 +12,6 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import select, true
-from watcher.db.unchanged import Unchanged
 
 from watcher.api import intake
 from watcher.applier import reopening
