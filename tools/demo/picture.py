@@ -49,34 +49,36 @@ class Screen:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._spinner = Spinner("dots", style="cyan")
 
     def show(self, story: Story) -> None:
-        self._live.update(
-            Group(
-                self._steps(story),
-                _charts(story, self._live.console.width),
-                _plan(story),
-            )
-        )
+        self._live.update(draw(story, self._live.console.width))
 
-    def _steps(self, story: Story) -> RenderableType:
-        rows = Table.grid(padding=(0, 1))
-        rows.add_column(width=1)
-        rows.add_column(width=12, style="dim")
-        rows.add_column(overflow="fold")
-        for step in story.steps:
-            mark = Text("✓", "green") if step.good else Text("✗", "bold red")
-            rows.add_row(mark, _clock(step), Text(step.text))
-        if story.waiting:
-            rows.add_row(self._spinner, "", Text(story.waiting, "cyan"))
-        return Panel(
-            rows,
-            title="[bold]Watcher[/]: one alarm becomes an action plan",
-            title_align="left",
-            box=box.ROUNDED,
-            border_style="blue",
-        )
+
+_SPINNER = Spinner("dots", style="cyan")
+
+
+def draw(story: Story, width: int) -> RenderableType:
+    """The whole story, in so many columns."""
+    return Group(_steps(story), _charts(story, width), _plan(story))
+
+
+def _steps(story: Story) -> RenderableType:
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(width=1)
+    rows.add_column(width=12, style="dim")
+    rows.add_column(overflow="fold")
+    for step in story.steps:
+        mark = Text("✓", "green") if step.good else Text("✗", "bold red")
+        rows.add_row(mark, _clock(step), Text(step.text))
+    if story.waiting:
+        rows.add_row(_SPINNER, "", Text(story.waiting, "cyan"))
+    return Panel(
+        rows,
+        title="[bold]Watcher[/]: one alarm becomes an action plan",
+        title_align="left",
+        box=box.ROUNDED,
+        border_style="blue",
+    )
 
 
 def _charts(story: Story, width: int) -> RenderableType:

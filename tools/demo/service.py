@@ -2,6 +2,7 @@
 """watcher-all-in-one as a child process, and what it leaves in its state directory."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,11 +16,14 @@ from typing import Any
 _CONFIGURATION = """\
 [DEFAULT]
 use_json = true
+# Alarms that come before there is an audit, and the reason of the first that comes after.
+default_log_levels = watcher.simulation.alarm_rules=DEBUG
 
 [watcher_workflow_engines.taskflow]
 max_workers = 8
 """
 _STOP_SECONDS = 60.0
+_ROOT = Path(__file__).parents[2]
 
 
 class Failed(Exception):
@@ -43,14 +47,19 @@ class Service:
     def __enter__(self) -> "Service":
         configuration = self._directory / "demo.conf"
         configuration.write_text(_CONFIGURATION)
-        arguments = [command("watcher-all-in-one"), "--port", "0"]
+        arguments = [sys.executable, "-m", "tools.demo.bound", "--port", "0"]
         arguments += ["--state-dir", str(self._directory), "--config-file", str(configuration)]
         if self._cloud:
-            arguments += ["--cloud", self._cloud]
+            arguments += ["--cloud", os.path.abspath(self._cloud)]
         with open(self._directory / "stdout", "w") as out, open(self._log, "w") as log:
             # In a session of its own, so that Ctrl-C comes to the demonstration alone.
             self._process = subprocess.Popen(
-                arguments, stdout=out, stderr=log, start_new_session=True
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=log,
+                cwd=_ROOT,
+                start_new_session=True,
             )
         return self
 
@@ -62,6 +71,7 @@ class Service:
     ) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
+        assert self._process.stdin is not None
         try:
             status = self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -72,6 +82,8 @@ class Service:
         else:
             if status and error is None:
                 raise Failed(f"watcher-all-in-one ended with status {status}.")
+        finally:
+            self._process.stdin.close()
 
     @property
     def _log(self) -> Path:

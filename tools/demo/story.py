@@ -2,6 +2,7 @@
 """What has happened so far; pictures are drawn from it."""
 
 import dataclasses
+import datetime
 import re
 import statistics
 import time
@@ -57,15 +58,15 @@ class Story:
     """When the alarm came; until then the present loads."""
     now: Loads = dataclasses.field(default_factory=dict)
     migrations: list[Migration] = dataclasses.field(default_factory=list)
+    audit: str | None = None
+    """Its uuid."""
     alarm: Step | None = None
-    answer: Step | None = None
-    run: Step | None = None
+    """The one that was answered with 202."""
     plan: str | None = None
-    plan_at: float = 0.0
-    plan_size: int = 0
     plan_state: str | None = None
     _places: Mapping[str, str] | None = None
-    _reason: Step | None = None
+    _unanswered: list[Step] = dataclasses.field(default_factory=list)
+    """An alarm, and what happens until it is answered: it may be of no avail."""
 
     def tell(self, text: str, at: float | None = None, good: bool = True) -> None:
         self.steps.append(Step(time.time() if at is None else at, text, good))
@@ -78,27 +79,45 @@ class Story:
         if places == self._places:
             self.before = self.now
 
+    def heed_audit(self, audit: Mapping[str, Any]) -> None:
+        """The audit that was created, as the client tells it."""
+        self.audit = audit["UUID"]
+        created = datetime.datetime.fromisoformat(audit["Created At"]).timestamp()
+        self.tell(f"Audit {self.audit} is {audit['State']}", created)
+
     def heed_log(self, at: float, line: str) -> None:
         """A line of the service's log.  The first of a kind counts: there is one audit.
 
-        What a run says may come before the answer to its alarm does.
+        A run may begin, and end, before its alarm is answered.
         """
+        if self.plan is not None and self.alarm is not None:
+            return
         if match := _ALARM.fullmatch(line):
-            self._reason = Step(at, f"Alarm {match[1]}: {match[2]}")
+            if self.alarm is None:
+                self._unanswered = [Step(at, f"Alarm {match[1]}: {match[2]}")]
         elif match := _ANSWER.fullmatch(line):
             self._heed_answer(Step(at, f"POST {match[1]} is answered {match[2]}"), match[2])
         elif match := _RUN.fullmatch(line):
-            self.run = self.run or Step(at, f"Run {match[1]} of the audit begins")
+            self._add(Step(at, f"Run {match[1]} of the audit begins"))
         elif match := _FAILURE.fullmatch(line):
-            self.tell(f"The run failed: {match[1]}", at, good=False)
+            self._add(Step(at, f"The run failed: {match[1]}", good=False))
         elif (match := _PLAN.fullmatch(line)) and self.plan is None:
-            self.plan, self.plan_size, self.plan_at = match[1], int(match[2]), at
+            self.plan = match[1]
+            alarm = self.alarm or self._unanswered[0]
+            since = f"{(at - alarm.at) * 1000:.0f} ms after the alarm"
+            self._add(Step(at, f"Action plan {self.plan}: {match[2]} migrations, {since}"))
 
     def _heed_answer(self, answer: Step, status: str) -> None:
-        if status == "202" and self.answer is None:
-            self.alarm, self.answer = self._reason, answer
-        elif status not in ("202", "404"):  # 404: there was no audit yet
+        """404 says that there was no audit yet."""
+        if status == "202" and self.alarm is None:
+            self.alarm = self._unanswered[0]
+            self.steps += [*self._unanswered, answer]
+        elif status not in ("202", "404"):
             self.tell(answer.text, answer.at, good=False)
+        self._unanswered = []
+
+    def _add(self, step: Step) -> None:
+        (self._unanswered or self.steps).append(step)
 
     def heed_actions(self, actions: Iterable[Any], under_way: Mapping[str, float]) -> None:
         """The plan's actions, as the client has them, and migrations by server uuid."""

@@ -6,6 +6,7 @@ file, no broker and no keystone, and therefore only on the loopback interface.
 """
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -210,6 +211,12 @@ def main() -> None:
     except (WatcherError, cfg.Error, OSError, SQLAlchemyError, DBError) as error:
         _refuse(str(error).splitlines()[0])
     print(f"Watcher listens on {services.endpoint}", flush=True)
+    print(
+        f"Ctrl-C stops it. A later start goes on from {conf.state_dir}; to begin anew, stop it "
+        f"and run: rm -r {shlex.quote(conf.state_dir)}",
+        file=sys.stderr,
+        flush=True,
+    )
     stop.wait()
     services.stop()
 

@@ -2,6 +2,7 @@
 """The simulated cloud's alarm service: watches a metric, and posts as aodh posts."""
 
 import json
+import logging
 import operator
 import threading
 import urllib.error
@@ -20,6 +21,7 @@ LOG = log.getLogger(__name__)
 
 _COMPARISONS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
 _TIMEOUT = 10.0
+_NO_AUDIT = 404
 # Straight to the loopback interface: a proxy of the environment has no say here.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -98,15 +100,29 @@ class AlarmRules:
 
     def _watch(self, alarm: Alarm, endpoint: str) -> None:
         url = f"{endpoint}/v1/webhooks/{urllib.parse.quote(alarm.rule.audit)}"
+        status = None
         while not self._stopped.wait(alarm.rule.evaluation_seconds):
             message = alarm.evaluate()
-            if message is not None:
-                LOG.info("Alarm %s: %s", message["alarm_name"], message["reason"])
-                post(url, message)
+            if message is None:
+                continue
+            # While there is no audit, an alarm each second is not worth two lines each second.
+            before, level = status, logging.DEBUG if status == _NO_AUDIT else logging.INFO
+            LOG.log(level, "Alarm %s: %s", message["alarm_name"], message["reason"])
+            status = post(url, message, level)
+            if status == _NO_AUDIT and before != _NO_AUDIT:
+                LOG.warning(
+                    "Alarm %s finds no EVENT audit named %s; the next line about this alarm comes "
+                    "when there is one",
+                    alarm.rule.name,
+                    alarm.rule.audit,
+                )
 
 
-def post(url: str, message: dict[str, Any]) -> int | None:
-    """Post *message* as aodh does; the status of the answer, None if there was none."""
+def post(url: str, message: dict[str, Any], level: int = logging.INFO) -> int | None:
+    """Post *message* as aodh does; the status of the answer, None if there was none.
+
+    An answer that there is no such audit is logged at *level*.
+    """
     request = urllib.request.Request(
         url,
         json.dumps(message).encode(),
@@ -125,5 +141,6 @@ def post(url: str, message: dict[str, Any]) -> int | None:
     except OSError as error:
         LOG.warning("Alarm %s could not be posted to %s: %s", message["alarm_name"], url, error)
         return None
-    LOG.info("Alarm %s posted to %s: answer %d", message["alarm_name"], url, status)
+    level = level if status == _NO_AUDIT else logging.INFO
+    LOG.log(level, "Alarm %s posted to %s: answer %d", message["alarm_name"], url, status)
     return status

@@ -135,6 +135,8 @@ class ProgramTest(TestCase):
         process, endpoint = self.start("--port=0")
         audit = self.client(endpoint).audit.create(audit_type="EVENT", goal="dummy", name="kept")
         self.stop(process)
+        with open(os.path.join(self.directory, "log")) as log:
+            self.assertIn(f"run: rm -r {self.directory}/state\n", log.read())
         first = self.cloud()
         self.assertEqual((40, 600), (len(first["hosts"]), len(first["servers"])))
 

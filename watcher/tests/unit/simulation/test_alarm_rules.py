@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import http.server
 import json
+import logging
 import queue
 import threading
 from typing import Any
+
+import fixtures
 
 from watcher.common.errors import Invalid
 from watcher.simulation import alarm_rules
@@ -119,6 +122,16 @@ class PostTest(base.TestCase):
         self.assertEqual("application/json", headers["content-type"])
         self.assertTrue(headers["x-openstack-request-id"].startswith("req-"))
         self.assertEqual("hot", json.loads(body)["alarm_name"])
+
+    def test_an_alarm_without_an_audit_is_logged_once(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        rules = AlarmRules(make(threshold=5, repeat_actions=True))
+        rules.start(self.serve(404))
+        self.addCleanup(rules.stop)
+        for _ in range(3):
+            self.received.get(timeout=base.PATIENCE)
+        self.assertEqual(1, log.output.count("Alarm hot finds no EVENT audit named react"))
+        self.assertEqual(1, log.output.count("answer 404"))
 
     def test_the_answer_is_told(self) -> None:
         for status in (202, 404, 500):
