@@ -50,6 +50,8 @@ def recheck(
     except WatcherError as error:
         LOG.warning("Action plan %s begins unchecked: %s", plan.uuid, error)
         return plan
+    if not stale:
+        return plan
     steps = {step.uuid: step for step in plan.steps if step.uuid in stale}
     database.write(lambda session: _skip(session, plan, steps.values(), stale))
     notifications.send(
