@@ -34,8 +34,9 @@ class VmWorkloadConsolidation(Strategy):
     a third so that hosts without servers are filled as well, and on small clusters in more
     from the one with fewest servers on.  The trial that leaves fewest hosts in use wins, of
     equals the one with fewest moves.  A host takes a server only if it has room for its
-    flavor, with allocation ratios, and physically for its real use.  Hosts without servers are disabled, but
-    for those that boots or the reserve need; more come back if these are too few.
+    flavor, with allocation ratios, and physically for its real use.  Hosts without servers
+    are disabled, but for those that boots or the reserve need; more come back if these are
+    too few.
 
     Six metrics are read, once each, and every server is compared with hosts up to
     three times.
