@@ -32,6 +32,7 @@ from watcher.metrics import Endpoint
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.listener import NotificationListener
+from watcher.rpc.pieces import Pieces
 from watcher.rpc.server import RpcServer
 
 LOG = log.getLogger(__name__)
@@ -106,6 +107,7 @@ class DecisionEngine:
                 self._datasources,
                 self._collectors,
                 conf.compute_model.enable_extended_attributes,
+                Pieces(conf.host),
             ),
         )
 
@@ -217,10 +219,11 @@ class _Endpoint:
         datasources: Datasources,
         collectors: Collectors,
         extended: bool,
+        pieces: Pieces,
     ) -> None:
         """*extended* is whether the compute model is shown with extra specs and pinned zones."""
         self._database, self._dispatcher, self._catalog = database, dispatcher, catalog
-        self._extended = extended
+        self._extended, self._pieces = extended, pieces
         self._datasources, self._collectors = datasources, collectors
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
@@ -236,7 +239,7 @@ class _Endpoint:
     @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
     def get_data_model_info(
         self, context: Any, data_model_type: str, audit: str | None = None
-    ) -> dict[str, list[dict[str, Any]]]:
+    ) -> dict[str, Any]:
         """The rows of the compute model, within the scope of an audit by uuid or name, if given."""
         if data_model_type != "compute":
             raise NotFound(f"data_model_type: there is no '{data_model_type}'.")
@@ -246,4 +249,11 @@ class _Endpoint:
         if audit is not None:
             with self._database.reader() as session:
                 model = inputs.in_scope(model, audits.get(session, audit))
-        return {"context": data_model.rows(model, self._extended)}
+        return self._pieces.first(data_model.rows(model, self._extended))
+
+    @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
+    def get_data_model_piece(
+        self, context: Any, answer: str, begin: int
+    ) -> dict[str, list[dict[str, Any]]]:
+        """More rows of an *answer* of ``get_data_model_info`` that is too long for a message."""
+        return self._pieces.piece(answer, begin)

@@ -41,14 +41,19 @@ class RpcEngineClient:
         return answer
 
     def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
-        answer: dict[str, list[dict[str, Any]]] = self._call(
-            "get_data_model_info", data_model_type=data_model_type, audit=audit
-        )
-        return answer["context"]
+        found = self._call("get_data_model_info", data_model_type=data_model_type, audit=audit)
+        rows: list[dict[str, Any]] = found["context"]
+        rest = found.get("rest")
+        while rest and len(rows) < rest["rows"]:
+            rows += self._call(
+                "get_data_model_piece", rest["server"], answer=rest["answer"], begin=len(rows)
+            )["context"]
+        return rows
 
-    def _call(self, method: str, **arguments: Any) -> Any:
+    def _call(self, method: str, server: str | None = None, **arguments: Any) -> Any:
+        client = self._client.prepare(server=server) if server else self._client
         try:
-            return self._client.call({}, method, **arguments)
+            return client.call({}, method, **arguments)
         except oslo_messaging.MessagingTimeout as error:
             raise Unanswered(
                 "The decision engine does not answer now; check that watcher-decision-engine runs."

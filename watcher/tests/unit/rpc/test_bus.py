@@ -3,11 +3,12 @@ import queue
 from typing import Any
 from unittest import mock
 
+import fixtures
 import oslo_messaging
 
 from watcher import rpc
-from watcher.common.errors import ModelUnavailable, Unanswered
-from watcher.rpc import doorbell
+from watcher.common.errors import ModelUnavailable, Unanswered, Unavailable
+from watcher.rpc import doorbell, pieces
 from watcher.rpc.engine_client import RpcEngineClient
 from watcher.rpc.server import RpcServer
 from watcher.tests.base import PATIENCE, TestCase, wait_for
@@ -18,6 +19,7 @@ NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
 class Endpoint:
     def __init__(self) -> None:
         self.rung: queue.Queue[tuple[str, str]] = queue.Queue()
+        self.pieces, self.asked = pieces.Pieces("engine-1"), list[int]()
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> None:
         self.rung.put(("audit", audit_uuid))
@@ -34,7 +36,14 @@ class Endpoint:
     ) -> dict[str, Any]:
         if audit is None:
             raise ModelUnavailable("nova is away")
-        return {"context": [{"node_uuid": audit}]}
+        count = int(audit) if audit.isdecimal() else 1
+        return self.pieces.first([{"node_uuid": audit, "row": row} for row in range(count)])
+
+    @oslo_messaging.expected_exceptions(Unavailable)
+    def get_data_model_piece(self, context: Any, answer: str, begin: int) -> dict[str, Any]:
+        found = self.pieces.piece(answer, begin)
+        self.asked.append(len(found["context"]))
+        return found
 
 
 class BusTest(TestCase):
@@ -69,9 +78,32 @@ class BusTest(TestCase):
     def test_a_data_model_and_why_there_is_none(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
         client = RpcEngineClient(self.conf, self.transport)
-        self.assertEqual([{"node_uuid": "a-uuid"}], client.data_model("compute", "a-uuid"))
+        self.assertEqual(
+            [{"node_uuid": "a-uuid", "row": 0}], client.data_model("compute", "a-uuid")
+        )
         error = self.assertRaises(ModelUnavailable, client.data_model, "compute", None)
         self.assertEqual("nova is away", str(error))
+
+    def test_a_large_data_model_comes_in_pieces(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(pieces, "ROWS", 10))
+        self.serve(self.conf.watcher_decision_engine.conductor_topic)
+        client = RpcEngineClient(self.conf, self.transport)
+        for rows, asked in ((10, []), (11, [1]), (35, [10, 10, 5])):
+            found = client.data_model("compute", str(rows))
+            self.assertEqual(list(range(rows)), [each["row"] for each in found])
+            self.assertEqual(asked, self.endpoint.asked)
+            self.endpoint.asked.clear()
+
+    def test_a_piece_of_an_answer_that_is_gone(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(pieces, "ROWS", 1))
+        kept = pieces.Pieces("engine-1")
+        first = kept.first([{"row": 0}, {"row": 1}])["rest"]["answer"]
+        for _ in range(pieces.KEPT):
+            last = kept.first([{"row": 2}, {"row": 3}])["rest"]["answer"]
+        self.assertEqual({"context": [{"row": 3}]}, kept.piece(last, 1))
+        for answer in (first, last):
+            error = self.assertRaises(Unavailable, kept.piece, answer, 1)
+            self.assertIn("ask again", str(error))
 
     def test_a_call_without_an_answer(self) -> None:
         self.conf.set_override("conductor_topic", "unused", group="watcher_decision_engine")
