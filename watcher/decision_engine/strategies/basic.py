@@ -10,6 +10,7 @@ from oslo_utils import strutils
 from watcher.cloud.compute import Server
 from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 
@@ -50,27 +51,9 @@ class Basic(Strategy):
                 "type": "number",
                 "default": 0,
             },
-            "period": {
-                "description": "Seconds over which metrics are aggregated.",
-                "type": "number",
-                "default": 7200,
-            },
-            "granularity": {
-                "description": "Seconds between two measures of a metric.",
-                "type": "number",
-                "default": 300,
-            },
-            "aggregation_method": {
-                "description": "How the metrics of servers and hosts are aggregated. 'node' is the "
-                "former name of 'compute_node', and wins unless empty.",
-                "type": "object",
-                "properties": {
-                    "instance": {"type": "string", "default": "mean"},
-                    "compute_node": {"type": "string", "default": "mean"},
-                    "node": {"type": "string", "default": ""},
-                },
-                "default": {"instance": "mean", "compute_node": "mean", "node": ""},
-            },
+            "period": parameters.period(7200),
+            "granularity": parameters.granularity(),
+            "aggregation_method": parameters.aggregation_method(),
             **PARAMETERS,
         }
     }

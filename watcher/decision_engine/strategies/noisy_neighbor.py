@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cloud.compute import Server
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import hosts_stay
 
@@ -64,11 +65,9 @@ class NoisyNeighbor(Strategy):
                 "type": "number",
                 "default": 35.0,
             },
-            "period": {
-                "description": "Seconds of one of the two periods that are compared.",
-                "type": "number",
-                "default": 100.0,
-            },
+            "period": parameters.period(
+                100.0, "Seconds of one of the two periods that are compared."
+            ),
         }
     }
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import hosts_stay
 
@@ -32,16 +33,8 @@ class OutletTemperature(Strategy):
                 "type": "number",
                 "default": 35.0,
             },
-            "period": {
-                "description": "Seconds over which the temperature is averaged.",
-                "type": "number",
-                "default": 30,
-            },
-            "granularity": {
-                "description": "Seconds between two measures of the temperature.",
-                "type": "number",
-                "default": 300,
-            },
+            "period": parameters.period(30),
+            "granularity": parameters.granularity(),
         }
     }
 

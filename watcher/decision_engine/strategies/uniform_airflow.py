@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import hosts_stay
 
@@ -48,16 +49,8 @@ class UniformAirflow(Strategy):
                 "type": "number",
                 "default": 350.0,
             },
-            "period": {
-                "description": "Seconds over which the metrics are averaged.",
-                "type": "number",
-                "default": 300,
-            },
-            "granularity": {
-                "description": "Seconds between two measures of a metric.",
-                "type": "number",
-                "default": 300,
-            },
+            "period": parameters.period(300),
+            "granularity": parameters.granularity(),
         }
     }
 

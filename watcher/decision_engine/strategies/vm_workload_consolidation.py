@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from watcher.cloud.compute import Host
 from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
@@ -55,16 +56,8 @@ class VmWorkloadConsolidation(Strategy):
     )
     schema = {
         "properties": {
-            "period": {
-                "description": "Seconds over which metrics are aggregated.",
-                "type": "number",
-                "default": 3600,
-            },
-            "granularity": {
-                "description": "Seconds between two measures of a metric.",
-                "type": "number",
-                "default": 300,
-            },
+            "period": parameters.period(3600),
+            "granularity": parameters.granularity(),
             **PARAMETERS,
         }
     }

@@ -10,6 +10,7 @@ from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 
@@ -62,16 +63,8 @@ class WorkloadBalance(Strategy):
                 "type": "number",
                 "default": 25.0,
             },
-            "period": {
-                "description": "Seconds over which the metric is averaged.",
-                "type": "number",
-                "default": 300,
-            },
-            "granularity": {
-                "description": "Seconds between two measures of a metric.",
-                "type": "number",
-                "default": 300,
-            },
+            "period": parameters.period(300),
+            "granularity": parameters.granularity(),
         }
     }
 

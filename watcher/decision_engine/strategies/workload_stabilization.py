@@ -9,6 +9,7 @@ from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import INACTIVE
 
@@ -108,23 +109,8 @@ class WorkloadStabilization(Strategy):
                 },
                 "default": {"instance": 720, "compute_node": 600, "node": 0},
             },
-            "aggregation_method": {
-                "description": "How the metrics of servers and hosts are aggregated: mean, min, "
-                "max or count. 'node' is the former name of 'compute_node', and wins unless empty.",
-                "type": "object",
-                "properties": {
-                    "instance": {"type": "string", "default": "mean"},
-                    "compute_node": {"type": "string", "default": "mean"},
-                    "node": {"type": "string", "default": ""},
-                },
-                "default": {"instance": "mean", "compute_node": "mean", "node": ""},
-            },
-            "granularity": {
-                "description": "Seconds between two measures of a metric.",
-                "type": "number",
-                "minimum": 0,
-                "default": 300,
-            },
+            "aggregation_method": parameters.aggregation_method(),
+            "granularity": parameters.granularity() | {"minimum": 0},
         }
     }
 
