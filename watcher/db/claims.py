@@ -159,42 +159,23 @@ def put_back(
 ) -> None:
     """Let a claimed run wait again, until *not_before*.
 
-    Unless this is *counted*, it was no attempt: nothing failed and nobody died.  Else
-    *error* says what it came to.
+    A *counted* attempt has failed with that *error*; otherwise it does not count as one.
 
-    If a younger run of the audit waits already, this one ends, and its events are back in
-    the inbox: they join that one, or get the run after it if they want other parameters.
+    If a younger run of the audit waits already, this one ends, and its events are given back
+    to the inbox: they join that one, or the run after it if they want other parameters.
     """
     successor = runs.waiting(session, run.audit_id)
     attempt, deaths = (run.attempt, 0) if counted else (run.attempt - 1, run.deaths)
-    errors = with_error(run, now, error)
+    values: dict[str, Any] = {"queued_at": now, "attempt": attempt, "deaths": deaths}
+    values["errors"] = with_error(run, now, error)
     if successor is None:
-        _release(
-            session,
-            run,
-            RunState.QUEUED,
-            not_before=not_before,
-            queued_at=now,
-            attempt=attempt,
-            deaths=deaths,
-            errors=errors,
-            engine=None,
-            lease_expires_at=None,
-            status_message=status_message,
-        )
+        values.update(not_before=not_before, status_message=status_message)
+        _release(session, run, RunState.QUEUED, engine=None, lease_expires_at=None, **values)
         return
     finish(session, run, RunState.CANCELLED, now, status_message, error=error)
     inbox.give_back(session, run)
-    update_rows(
-        session,
-        AuditRun,
-        AuditRun.id == successor.id,
-        attempt=attempt,
-        deaths=deaths,
-        errors=errors,
-        not_before=max(not_before, successor.not_before),
-        queued_at=now,
-    )
+    values["not_before"] = max(not_before, successor.not_before)
+    update_rows(session, AuditRun, AuditRun.id == successor.id, **values)
     runs.backdate(session, successor.id, run.created_at)
 
 

@@ -66,39 +66,22 @@ class DecisionEngine:
         self.metrics = Endpoint(conf, database)
         self._collectors = Collectors(conf, cloud)
         self._datasources = Datasources(conf, cloud.own_metrics)
-        runner = Runner(
-            conf,
-            database,
-            self._datasources,
-            self._collectors,
-            self._catalog,
-            applier,
-            notifications,
-        )
+        known = (self._datasources, self._collectors, self._catalog)
+        runner = Runner(conf, database, *known, applier, notifications)
         self.dispatcher = RunDispatcher(
             conf, database, self._holder, runner.run, runner.expire, restart
         )
-        self._reviewer = Reviewer(
-            conf,
-            database,
-            self._datasources,
-            self._collectors,
-            self._catalog,
-            notifications,
-        )
+        self._reviewer = Reviewer(conf, database, *known, notifications)
+        options = conf.watcher_decision_engine
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
-            Ticker("reviews", self._review, lambda: conf.watcher_decision_engine.poll_interval),
-            Ticker(
-                "expiry",
-                self._expire,
-                lambda: conf.watcher_decision_engine.check_periodic_interval,
-            ),
+            Ticker("reviews", self._review, lambda: options.poll_interval),
+            Ticker("expiry", self._expire, lambda: options.check_periodic_interval),
             Ticker("counts", self._roll, lambda: _ROLL_PAUSE),
         )
         self._server = transport and RpcServer(
             transport,
-            conf.watcher_decision_engine.conductor_topic,
+            options.conductor_topic,
             conf.host,
             _Endpoint(
                 database,
