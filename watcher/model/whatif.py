@@ -48,6 +48,11 @@ class WhatIf:
     lift them and go on.  ``other_actions`` counts those actions of the plan that are no
     moves.
 
+    Groups may only wish to be together or apart.  Where ``wishes_are_rules``, a server goes
+    to no host where that is worse than on its own; else it does if no other host is possible.
+    ``broken_wishes`` are the pairs of servers that are not as they wish, beyond those that
+    were not before.
+
     A question costs a few operations on arrays of H, or V, numbers.
     """
 
@@ -59,6 +64,8 @@ class WhatIf:
     moves: list[Move]
     bounds: Bounds
     other_actions: int
+    wishes_are_rules: bool
+    broken_wishes: int
 
     def __init__(
         self,
@@ -69,6 +76,8 @@ class WhatIf:
     ) -> None:
         self.model, self._rules, self.bounds = model, model.rules, bounds
         self._copied, self.other_actions = 0.0, 0
+        self.has_wishes = bool(self._rules.wish.any())
+        self.wishes_are_rules, self.broken_wishes = False, 0
         self.placement = model.placement.copy()
         free = model.free()
         if use is None or room is None:
@@ -92,6 +101,28 @@ class WhatIf:
         self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
 
     def hosts_for(self, server: int, hosts: Ints | None = None) -> Bools:
+        """bool [H]: the ``preferred`` of ``possible_hosts``; or which of *hosts*, indices, are."""
+        return self.preferred(server, self.possible_hosts(server, hosts), hosts)
+
+    def has_wish(self, server: int) -> bool:
+        """Whether it wishes to be together with others, or apart from them."""
+        return bool(self._rules.wish[self._rules.group[server]])
+
+    def preferred(self, server: int, fit: Bools, hosts: Ints | None = None) -> Bools:
+        """bool [H]: of the hosts that *fit* those that suit the wishes of the server's group, if
+        there are any; otherwise those that suit them least badly, unless wishes are rules."""
+        if not self.has_wish(server) or not fit.any():
+            return fit
+        cost = self._wish_cost(server)[slice(None) if hosts is None else hosts]
+        least = int(cost[fit].min())
+        if self.wishes_are_rules:
+            least = 0
+        elif self._rules.wish[self._rules.group[server]] > 0:
+            least = max(least, 0)
+        preferred: Bools = fit & (cost <= least)
+        return preferred
+
+    def possible_hosts(self, server: int, hosts: Ints | None = None) -> Bools:
         """bool [H]: the hosts that could take *server* now, its own not among them; or which
         of *hosts*, indices, could."""
         asked = self._everywhere if hosts is None else hosts
@@ -124,6 +155,10 @@ class WhatIf:
         fit &= (self._members[:, host] < self._limit)[self._rules.group[among]]
         if self._arrived[host]:
             fit &= ~self._unjudged[among]
+        if self.wishes_are_rules and self.has_wishes:
+            group, members = self._rules.group[among], self._members
+            others = members[group, self.placement[among]] - 1
+            fit &= self._rules.wish[group] * (members[group, host] - others) <= 0
         return fit
 
     def leavers_on(self, host: int) -> Ints:
@@ -245,6 +280,13 @@ class WhatIf:
         memory = self._copied + self.demand[server, MEMORY]
         return bool(self.actions_left() >= 1 and memory <= self.bounds.memory_mb)
 
+    def _wish_cost(self, server: int) -> Ints:
+        """int [H]: how many more pairs of a group are not as they wish, with *server* there."""
+        group = self._rules.group[server]
+        there = self._members[group].astype(np.int64)
+        cost: Ints = self._rules.wish[group] * (there - there[self.placement[server]] + 1)
+        return cost
+
     def _judged(self, server: int) -> Bools:
         """bool [H]: hosts of which is known, as far as that can be, whether they take *server*.
 
@@ -256,6 +298,8 @@ class WhatIf:
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]
+        if self._rules.wish[group]:
+            self.broken_wishes += int(self._wish_cost(server)[destination])
         self.free[source] += demand
         self.free[destination] -= demand
         self._members[group, source] -= 1

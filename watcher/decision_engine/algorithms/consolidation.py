@@ -231,8 +231,9 @@ class _Cost:
 
 
 def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
-    """Move all *servers* to the first hosts of *preference* that take them, or none."""
-    start = len(what_if.moves)
+    """Move all *servers* to the first hosts of *preference* that take them, or none; none, too,
+    if more servers would then not be as their groups wish: that costs more than a host saves."""
+    start, broken = len(what_if.moves), what_if.broken_wishes
     if not what_if.leavers[servers].all():
         return False
     for server in servers.tolist():
@@ -241,6 +242,9 @@ def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
             what_if.undo(start)
             return False
         what_if.move(server, host)
+    if what_if.broken_wishes > broken:
+        what_if.undo(start)
+        return False
     return True
 
 
@@ -254,7 +258,8 @@ def _with_room(what_if: WhatIf, hosts: Ints, least: Floats) -> Ints:
 
 def _first(what_if: WhatIf, server: int, preference: Ints) -> int | None:
     """Most find a place among the first, so these are asked about before the others."""
-    begin, end = 0, AT_FIRST
+    # Of one with a wish all are compared, to find those that suit it.
+    begin, end = 0, len(preference) if what_if.has_wish(server) else AT_FIRST
     while begin < len(preference):
         hosts = preference[begin:end]
         fit = what_if.hosts_for(server, hosts)

@@ -72,8 +72,8 @@ class Loads:
     def hosts_for(self, server: int) -> Bools:
         """bool [H]: the hosts that could take *server* now."""
         after = self.load + self._unknown + self.use[:, server, None] / self.size
-        fit: Bools = self.whatif.hosts_for(server) & (after < self.limit).all(axis=0)
-        return fit
+        fit: Bools = self.whatif.possible_hosts(server) & (after < self.limit).all(axis=0)
+        return self.whatif.preferred(server, fit)
 
     def move(self, server: int, destination: int) -> None:
         """Make a move that ``hosts_for`` has allowed."""

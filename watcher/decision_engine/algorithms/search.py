@@ -60,7 +60,27 @@ def plan(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None
     none that comes as near has fewer moves.  On others *descend* makes moves that bring
     *loads* nearer, step by step.  If it gets stuck, it starts again and chooses differently,
     unless there are so many servers that this would take long.
+
+    Groups that wish to be together or apart are left as they are, or better, if the goal is
+    reached so.  Otherwise their wishes are given up for what comes nearer.
     """
+    what_if = loads.whatif
+    what_if.wishes_are_rules = what_if.has_wishes
+    moves = _search(loads, distance, descend)
+    if not what_if.has_wishes:
+        return moves
+    steps = tuple((move.server, move.destination) for move in moves)
+    kept = _rank(distance, steps)
+    what_if.wishes_are_rules = False
+    if kept[0] > 0:
+        _search(loads, distance, descend)
+        if _rank(distance, ())[0] >= kept[0]:
+            loads.replay(steps)
+    return list(what_if.moves)
+
+
+def _search(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]) -> list[Move]:
+    loads.undo(0)
     if _is_small(loads):
         return _fewest_moves(loads, distance)
     return _best_of_some(loads, distance, descend)

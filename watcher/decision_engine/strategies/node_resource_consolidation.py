@@ -25,7 +25,8 @@ class NodeResourceConsolidation(Strategy):
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
     emptied, and those without servers, are disabled until the servers have moved.  Where
-    the limits of a plan leave no room for that, the strategy picks the destinations.
+    the limits of a plan leave no room for that, or where a scheduler that spreads servers
+    would leave one without a host, the strategy picks the destinations.
 
     No metrics are read.  Every server is compared with hosts up to three times.
     """
@@ -66,7 +67,7 @@ class NodeResourceConsolidation(Strategy):
         if not released and (not scheduled or what_if.bounds.actions is not None):
             scheduled = False
             released = plan.empty(trials, closes=False, switches=0)
-        if scheduled and released:
+        if scheduled and released and _suits_scheduler(plan):
             _propose_scheduled(solution, plan)
         else:
             plan.propose_waking(solution)
@@ -96,6 +97,24 @@ def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
             f"{model.hosts[index].hostname} was disabled only while servers moved",
         )
     plan.propose_waking(solution)
+
+
+def _suits_scheduler(plan: Consolidation) -> bool:
+    """Whether each server finds a host if it goes where most memory is free, as nova's scheduler
+    has it by default: the plan only shows that there is room for all if they go where it says."""
+    from watcher.model.compute import MEMORY
+    from watcher.model.whatif import WhatIf
+
+    made = plan.what_if
+    trial = WhatIf(made.model)
+    trial.takers[:] = made.takers
+    trial.takers[_closed(plan)] = False
+    for move in made.moves:
+        fit = trial.possible_hosts(move.server)
+        if not fit.any():
+            return False
+        trial.move(move.server, int((trial.free[:, MEMORY] * fit).argmax()))
+    return True
 
 
 def _closed(plan: Consolidation) -> list[int]:

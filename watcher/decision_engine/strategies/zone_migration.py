@@ -187,7 +187,7 @@ class _Servers:
             return
         if wanted is not None:
             destination = what_if.model.host_index[wanted]
-            if not what_if.hosts_for(index)[destination]:
+            if not what_if.possible_hosts(index)[destination]:
                 self._refused.add(index)
                 return
             what_if.move(index, destination)

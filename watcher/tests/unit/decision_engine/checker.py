@@ -259,6 +259,11 @@ class Cluster:
     values: dict[str, dict[str, float]]
     """Metric to name to value.  Some servers and hosts have none."""
 
+    def without_wishes(self) -> "Cluster":
+        """With groups alone that are rules."""
+        groups = [each for each in self.groups if not each.policy.startswith("soft")]
+        return dataclasses.replace(self, groups=groups)
+
     @property
     def model(self) -> ComputeModel:
         model = ComputeModel.build(self.hosts, self.servers, self.groups)

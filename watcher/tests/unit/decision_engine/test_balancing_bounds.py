@@ -268,6 +268,7 @@ class RulesTest(TestCase):
     @settings(max_examples=80, deadline=None)
     @given(checker.drawn_clusters(), BOUNDS, st.sampled_from([0.5, 5000]))
     def test_no_plan_goes_beyond_its_bounds(self, cluster, bounds, small):
+        cluster = cluster.without_wishes()
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", small))
         self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
         self.check(WorkloadStabilization, cluster, bounds, thresholds={CPU: 0.05})

@@ -126,6 +126,7 @@ class BoundsTest(TestCase):
         st.integers(0, 2),
     )
     def test_no_plan_goes_beyond(self, cluster, strategy, choice, actions, memory, reserve):
+        cluster = cluster.without_wishes()
         model = cluster.model
         parameters = {"reserve_hosts": reserve}
         if strategy is NodeResourceConsolidation:

@@ -68,6 +68,16 @@ class NodeResourceConsolidationTest(TestCase):
             steps(self.solve()),
         )
 
+    def test_where_a_scheduler_would_leave_a_server_without_a_host_the_strategy_picks(self):
+        self.hosts = [host("h1", 10), host("h2", 10), host("h3", 10, memory_mb=20000)]
+        self.servers = [
+            server("small", "h1", 2, memory_mb=2000),  # would be spread to h3
+            server("large", "h1", 1, memory_mb=8000),
+            server("b", "h2", 8, memory_mb=5000),
+            server("c", "h3", 7, memory_mb=11000),
+        ]
+        self.assertEqual([("small", "h2"), ("large", "h3")], steps(self.solve()))
+
     def test_why(self):
         disable, _, migrate, _, enable, _ = self.solve().actions
         self.assertEqual(

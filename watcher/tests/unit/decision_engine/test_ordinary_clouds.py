@@ -13,10 +13,12 @@ from watcher.decision_engine.strategies.zone_migration import ZoneMigration
 from watcher.model import undone
 from watcher.model.compute import ComputeModel
 from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.fields import uuid_of
 from watcher.simulation.scenario import Scenario
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
 
+SPECIFY = {NodeResourceConsolidation: {"host_choice": "specify"}}
 CONSOLIDATIONS = (Basic, NodeResourceConsolidation, VmWorkloadConsolidation)
 
 
@@ -205,3 +207,82 @@ class ZonesTest(Strategies):
             HostMaintenance, self.hosts, servers, maintenance_node="h1", backup_node="h2"
         )
         self.assertEqual({("free", "h2"), ("pinned", None)}, set(moves))
+
+
+def group(policy, *names):
+    return {"uuid": uuid_of(policy), "policy": policy, "members": [uuid_of(each) for each in names]}
+
+
+class WishesTest(Strategies):
+    """Groups that wish to be apart, or together."""
+
+    def test_another_server_moves_where_that_does(self):
+        """In whatever order uuids sort."""
+        for apart in (("a1", "a2"), ("a2", "a1")):
+            mine, other = apart
+            servers = [server(mine, "h1", 100), server("b1", "h1", 99), server("b2", "h1", 99)]
+            servers.append(server(other, "h2", 10))
+            for strategy, parameters in (
+                (WorkloadStabilization, {"thresholds": {"instance_cpu_usage": 0.3}}),
+                (WorkloadBalance, {"threshold": 70}),
+            ):
+                moves = self.solve(
+                    strategy,
+                    [host("h1"), host("h2")],
+                    servers,
+                    [group("soft-anti-affinity", "a1", "a2")],
+                    **parameters,
+                )
+                self.assertEqual(1, len(moves))
+                self.assertIn(moves[0][0], ("b1", "b2"), strategy)
+
+    def test_a_pair_is_not_torn_apart_where_others_do(self):
+        servers = [server("a1", "h1", 100), server("a2", "h1", 98), server("b1", "h1", 90)]
+        moves = self.solve(
+            WorkloadBalance,
+            [host("h1"), host("h2")],
+            servers,
+            [group("soft-affinity", "a1", "a2")],
+            threshold=60,
+        )
+        self.assertEqual([("b1", "h2")], moves)
+
+    def test_a_wish_is_given_up_for_what_cannot_be_had_otherwise(self):
+        servers = [server("a1", "h1", 100, 8), server("a2", "h1", 98, 6)]
+        for policy in ("soft-affinity", "soft-anti-affinity"):
+            moves = self.solve(
+                WorkloadBalance,
+                [host("h1"), host("h2")],
+                servers if policy == "soft-affinity" else [
+                    servers[0], server("b", "h1", 98, 6, locked=True), server("a2", "h2", 1, 1)
+                ],
+                [group(policy, "a1", "a2")],
+                threshold=60,
+            )  # fmt: skip
+            self.assertEqual(1, len(moves), policy)
+
+    def test_consolidations_join_none_where_there_is_another_host(self):
+        hosts = [host(f"h{n}") for n in range(6)]
+        servers = [server(f"a{n}", f"h{n}", 20, 2) for n in range(3)]
+        servers += [server(f"b{n}", f"h{n}", 20, 2) for n in range(3, 6)]
+        for strategy in CONSOLIDATIONS:
+            moves = self.solve(
+                strategy, hosts, servers, [group("soft-anti-affinity", "a0", "a1", "a2")],
+                **SPECIFY.get(strategy, {}),
+            )  # fmt: skip
+            where = {each["name"]: each["host"] for each in servers} | dict(moves)
+            self.assertEqual(3, len({where[f"a{n}"] for n in range(3)}), strategy)
+            self.assertEqual(3, len(moves), strategy)
+
+    def test_consolidations_take_a_pair_along(self):
+        hosts = [host("h1"), host("h2"), host("h3")]
+        servers = [server("a1", "h1", 5, 1), server("a2", "h1", 5, 1)]
+        servers += [server("b", "h2", 20, 6), server("c", "h3", 20, 7)]
+        for strategy in CONSOLIDATIONS:
+            moves = self.solve(
+                strategy, hosts, servers, [group("soft-affinity", "a1", "a2")],
+                **SPECIFY.get(strategy, {}),
+            )  # fmt: skip
+            where = {each["name"]: each["host"] for each in servers} | dict(moves)
+            self.assertEqual(where["a1"], where["a2"], strategy)
+            self.assertTrue(moves)

@@ -202,7 +202,7 @@ class WhatIfTest(TestCase):
         for _ in range(4):
             possible = []
             for one in range(len(model.servers)):
-                fit = what_if.hosts_for(one)
+                fit = what_if.possible_hosts(one)
                 for there in range(len(model.hosts)):
                     move = Move(one, int(what_if.placement[one]), there)
                     found = checker.faults(solution(model, [*what_if.moves, move]), model)
