@@ -70,11 +70,11 @@ def plan(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None
     if not what_if.has_wishes:
         return moves
     steps = tuple((move.server, move.destination) for move in moves)
-    kept = _rank(distance, steps)
+    kept = rank(distance, steps)
     what_if.wishes_are_rules = False
     if kept[0] > 0:
         _search(loads, distance, descend)
-        if _rank(distance, ())[0] >= kept[0]:
+        if rank(distance, ())[0] >= kept[0]:
             loads.replay(steps)
     return list(what_if.moves)
 

@@ -86,7 +86,10 @@ class UniformAirflowTest(TestCase):
         self.assertEqual(["s1", "s3"], [name for name, _, _ in self.moves()])
 
     def test_ratio_and_reserve_count(self):
-        self.hosts[2:] = [host("h3", 1, vcpu_ratio=2.0, units={"vcpus": Units(most=2)}), host("h4", vcpus_reserved=9)]
+        self.hosts[2:] = [
+            host("h3", 1, vcpu_ratio=2.0, units={"vcpus": Units(most=2)}),
+            host("h4", vcpus_reserved=9),
+        ]
         self.assertEqual([("s2", "h1", "h3"), ("s3", "h2", "h4")], self.moves())
 
     def test_without_values_or_targets_nothing_moves(self):
