@@ -7,11 +7,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from watcher.common.errors import Invalid
+from watcher.common.errors import Invalid, shortened
 
 _OPERATIONS = ("add", "replace", "remove")
 _PATH = re.compile(r"(/[A-Za-z0-9_-]+)+")
-_SHOWN = 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,7 @@ def parse(body: Any, writable: Collection[str]) -> list[Operation]:
     for operation in operations:
         if operation.field not in writable:
             raise Invalid(
-                f"{_cut(operation.path)}: cannot be changed; "
+                f"{shortened(operation.path, 80)}: cannot be changed; "
                 f"what can is {', '.join('/' + name for name in sorted(writable))}."
             )
     return operations
@@ -57,7 +56,7 @@ def apply(document: Mapping[str, Any], operations: Sequence[Operation]) -> dict[
             step.apply(result, in_place=True)
         except (JsonPatchException, JsonPointerException, TypeError) as error:
             raise Invalid(
-                f"{_cut(operation.path)}: there is no such place to {operation.op}."
+                f"{shortened(operation.path, 80)}: there is no such place to {operation.op}."
             ) from error
     return result
 
@@ -78,9 +77,5 @@ def _operation(item: Any, where: str) -> Operation:
             f"{where}.path: must be such as /state: slashes before letters, digits, _ and -."
         )
     if op != "remove" and "value" not in item:
-        raise Invalid(f"{where}.value: is required to {op} {_cut(path)}.")
+        raise Invalid(f"{where}.value: is required to {op} {shortened(path, 80)}.")
     return Operation(op, path, item.get("value") if op != "remove" else None)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -80,3 +80,8 @@ class NotConfigured(WatcherError):
 
 class LostClaim(WatcherError):
     """Another engine holds the claim now, so nothing may be written any more."""
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """Input as a sentence quotes it, of at most *length* characters and three dots."""
+    return text if len(text) <= length else f"{text[:length]}..."

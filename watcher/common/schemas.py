@@ -12,14 +12,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from watcher.common.errors import Invalid
+from watcher.common.errors import Invalid, shortened
 
 Schema = Mapping[str, Any]
 
 MAX_DEPTH = 32
 """Levels of nesting; far more than any schema of Watcher has."""
-
-_SHOWN = 60
 
 
 def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[str, Any]:
@@ -93,7 +91,9 @@ def _completed_object(properties: Schema, value: dict[str, Any], field: str) -> 
     for key in value:
         if key not in properties:
             allowed = ", ".join(sorted(properties))
-            raise Invalid(f"{field}.{_cut(key)}: there is no such field; allowed are {allowed}.")
+            raise Invalid(
+                f"{field}.{shortened(key)}: there is no such field; allowed are {allowed}."
+            )
     defaults = {
         key: copy.deepcopy(schema["default"])
         for key, schema in properties.items()
@@ -110,7 +110,7 @@ def _validate(schema: Schema, value: Any, field: str) -> None:
     error = next(_validator()(schema).iter_errors(value), None)
     if error is not None:
         for step in error.absolute_path:
-            field += f"[{step}]" if isinstance(step, int) else f".{_cut(step)}"
+            field += f"[{step}]" if isinstance(step, int) else f".{shortened(step)}"
         raise Invalid(f"{field}: {_sentence(error)}")
 
 
@@ -140,7 +140,7 @@ def _sentence(error: Any) -> str:
     if keyword == "additionalProperties":
         unknown = next(key for key in value if key not in error.schema["properties"])
         allowed = ", ".join(sorted(error.schema["properties"]))
-        return f"there is no field {_cut(unknown)}; allowed are {allowed}."
+        return f"there is no field {shortened(unknown)}; allowed are {allowed}."
     shown = _show(value)
     if keyword == "type":
         types = [limit] if isinstance(limit, str) else limit
@@ -166,11 +166,7 @@ def _show(value: Any) -> str:
         return f"an object of {len(value)}"
     if isinstance(value, list):
         return f"a list of {len(value)}"
-    return _cut(json.dumps(value) if not isinstance(value, str) else f"'{value}'")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return shortened(json.dumps(value) if not isinstance(value, str) else f"'{value}'")
 
 
 def _is_old_style(value: list[Any]) -> bool:
