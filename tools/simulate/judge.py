@@ -29,9 +29,6 @@ Key = tuple[str, int]
 class Rules:
     lease: float
     """Seconds for which a claim holds that nobody extends, whatever clocks show."""
-    clocks_agree: bool
-    ahead: float
-    """By how much clocks differ from the true one, at most, in seconds."""
     rollback: bool
     """Whether plans that fail are rolled back, so that they move servers twice."""
 
@@ -252,7 +249,7 @@ class Judge:
             if hand.who == seen.who and hand.owner == ("audit", audit)
         ]
         last_end = max(self._ends_of_plans, default=-1.0)
-        if looks and self._rules.clocks_agree and max(looks) < last_end - 2 * self._rules.ahead:
+        if looks and max(looks) < last_end:
             self._say(
                 seen,
                 f"Plan {plan} is to start on a look from {max(looks):.3f}, before a plan ended "

@@ -173,6 +173,10 @@ MUTANTS = (
         lambda: [(action_plans, "take_turn", _nothing)],
     ),
     Mutant(
+        "nobody counts the plans that end",
+        lambda: [(action_plans, "count_end", _nothing)],
+    ),
+    Mutant(
         "a run begins while a plan is under way",
         lambda: [(runs, "waits_for_plans", lambda audit: False)],
     ),

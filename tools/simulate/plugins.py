@@ -72,8 +72,10 @@ _PLUGINS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def load(namespace: str, real: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
+def load(
+    real: Callable[..., Mapping[str, Any]], namespace: str, *arguments: Any
+) -> Mapping[str, Any]:
     """What is installed in a simulation; of other kinds, what *real* finds."""
     if namespace not in _PLUGINS:
-        return real(namespace)
+        return real(namespace, *arguments)
     return _PLUGINS[namespace]

@@ -54,7 +54,7 @@ def simulate(stage: Stage, seed: int) -> Found:
             world.schedule.kill(process)
         world.schedule.end()
     rows, trouble = checker.Rows.read(world.store.rows), world.trouble
-    rules = checker.Rules(LEASE, trouble.clocks_agree, trouble.ahead, trouble.rollback)
+    rules = checker.Rules(LEASE, trouble.rollback)
     violations = checker.check(world.history.all, rows, _hosts(world), rules)
     return Found(seed, trouble, world.schedule.now, world.history, violations)
 

@@ -62,7 +62,7 @@ class Stage:
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
     """Where simulations run.  Until it ends, all of Watcher in this process is simulated."""
-    load = functools.cache(functools.partial(plugins.load, real=installed.load))
+    load = functools.cache(functools.partial(plugins.load, installed.load))
     with contextlib.ExitStack() as stack:
         made = Store()
         stack.enter_context(mock.patch.object(installed, "load", load))

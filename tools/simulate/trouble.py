@@ -68,8 +68,3 @@ class Trouble:
             continuous=choice.random() < 0.3,
             rollback=choice.random() < 0.3,
         )
-
-    @property
-    def clocks_agree(self) -> bool:
-        """As far as the services need it."""
-        return self.ahead < 5 and not (self.clock_changes and self.ahead)

@@ -48,6 +48,9 @@ _KEYS = paging.sort_keys(
 
 _CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
 
+_ENDS: Final = ("plan_ends",)
+"""A count of the plans that appliers have ended."""
+
 _TURNS: Final = ("plan_turns",)
 """A count that everybody writes who is about to make a plan PENDING, as a lock for all of them."""
 
@@ -248,25 +251,33 @@ def take_turn(session: Session) -> None:
     counters.add(session, collections.Counter({_TURNS: 1}))
 
 
-def rival(session: Session, since: datetime.datetime) -> str | None:
-    """The uuid of a plan that is under way, or that an applier has had in hand *since* then.
+def count_end(session: Session) -> None:
+    """Let all who planned before know that an applier has ended a plan."""
+    counters.add(session, collections.Counter({_ENDS: 1}))
+
+
+def ended(session: Session) -> int:
+    """How many plans appliers have ended."""
+    return counters.value(session, _ENDS)
+
+
+def rival(session: Session, ended_before: int) -> str | None:
+    """The uuid of a plan that is under way, or that an applier has ended since *ended* was that.
 
     A plan that was made from an older state of the cloud would meet what that one has changed.
+    Times do not tell: the clock of an applier that is ahead would forbid all plans for so long.
     """
     under_way = session.scalar(
         select(ActionPlan.uuid)
         .where(ActionPlan.state.in_(PlanState.UNDER_WAY), ActionPlan.deleted == 0)
         .limit(1)
     )
-    if under_way:
+    if under_way or ended(session) == ended_before:
         return under_way
     return session.scalar(
         select(ActionPlan.uuid)
-        .where(
-            ActionPlan.updated_at >= since.replace(microsecond=0),  # as MySQL keeps it
-            ActionPlan.state.in_(_CARRIED_OUT),
-            ActionPlan.hostname.is_not(None),
-        )
+        .where(ActionPlan.state.in_(_CARRIED_OUT), ActionPlan.hostname.is_not(None))
+        .order_by(ActionPlan.updated_at.desc())
         .limit(1)
     )
 

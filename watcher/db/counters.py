@@ -221,6 +221,12 @@ def add(queryable: Queryable, counts: Counts) -> None:
             queryable.execute(insert(Tally).values(name=name, value=value))
 
 
+def value(session: Session, labels: tuple[str, ...]) -> int:
+    """What ``add`` has counted under those labels."""
+    name = json.dumps(labels, ensure_ascii=False)
+    return session.scalar(select(Tally.value).where(Tally.name == name)) or 0
+
+
 def add_take_over(session: Session, of: str) -> None:
     """Count that a RUN or an ACTION_PLAN whose holder died has another one now."""
     add(session, collections.Counter({(TAKE_OVERS, of): 1}))

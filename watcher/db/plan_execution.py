@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
-from watcher.db import plan_claims, reviews
+from watcher.db import action_plans, plan_claims, reviews
 from watcher.db.models import (
     Action,
     ActionDescription,
@@ -275,6 +275,7 @@ def _let_go(session: Session, plan: HeldPlan) -> None:
         .where(ActionOrigin.action_id.in_(of_plan))
         .execution_options(synchronize_session=False)
     )
+    action_plans.count_end(session)
     plan_claims.release(session, plan.id, plan.engine)
 
 

@@ -16,8 +16,6 @@ from watcher.db.models.base import cut
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
 """Seconds between two attempts, however many there have been; an hour without an alarm."""
 
-_SECOND: Final = datetime.timedelta(seconds=1)
-
 _CHANGED: Final = "The cloud changed meanwhile, by action plan"
 
 
@@ -41,13 +39,14 @@ def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
     return datetime.timedelta(seconds=jittered(min(backoff, longest)))
 
 
-def rival(session: Session, run: AuditRun) -> str | None:
+def rival(session: Session, plans_ended: int) -> str | None:
     """The plan that forbids to start the one of this run, as it changes what the run looked at.
 
-    Of runs that end at once one finds none: the others wait here until its plan is written.
+    *plans_ended* is how many plans had ended before it looked.  Of runs that end at once one
+    finds none: the others wait here until its plan is written.
     """
     action_plans.take_turn(session)
-    return action_plans.rival(session, run.started_at) if run.started_at else None
+    return action_plans.rival(session, plans_ended)
 
 
 def repeat(
@@ -65,6 +64,5 @@ def repeat(
         return False
     why = f"{_CHANGED} {rival}; the run is repeated."
     if claims.leave_audit(session, run, AuditState.ONGOING, now, status_message=cut(why)):
-        # Ends of plans are kept to the second: sooner, the run would find the same plan again.
-        claims.put_back(session, run, now, now + _SECOND, cut(why), error=why)
+        claims.put_back(session, run, now, now, cut(why), error=why)
     return True

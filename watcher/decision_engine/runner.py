@@ -63,6 +63,8 @@ class Outcome:
     beyond: str = ""
     """In which way the strategy did not keep within the bounds of the run."""
     promise: Promise | None = None
+    plans_ended: int = 0
+    """How many plans had been carried out before the run looked at the cloud."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +134,8 @@ class Runner:
         strategy = self._catalog.strategy_for(
             audit.goal.name, audit.strategy.name if audit.strategy else None
         )
+        with self._database.reader() as session:
+            plans_ended = action_plans.ended(session)
         with self._notifications.phase("audit.strategy", audit.id):
             given = inputs.make(
                 strategy,
@@ -162,6 +166,7 @@ class Runner:
             left,
             _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
             solution.promise,
+            plans_ended,
         )
 
     def _earlier(self, audit: Audit) -> inputs.Earlier:
@@ -231,7 +236,7 @@ def _write(
     """The plan, the run's end and the audit's state.  None if nobody wants them any more."""
     audit = run.audit
     wants_start = bool(outcome.actions and audit.auto_trigger and not audit.force)
-    rival = again.rival(session, run) if wants_start else None
+    rival = again.rival(session, outcome.plans_ended) if wants_start else None
     if rival and again.repeat(session, run, rival, now, conf):
         return None
     if audit.audit_type == AuditType.CONTINUOUS:
