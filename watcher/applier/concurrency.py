@@ -30,6 +30,12 @@ class Limits:
         self._taken: collections.Counter[str] = collections.Counter()
         self._queue: list[_Waiter] = []
 
+    @property
+    def waiting(self) -> int:
+        """How many actions wait for a place."""
+        with self._lock:
+            return len(self._queue)
+
     @contextlib.contextmanager
     def place(self, action_type: str, interrupts: Interrupts) -> Iterator[bool]:
         """A place as soon as there is one; False, without one, if an interrupt comes first."""

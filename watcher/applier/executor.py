@@ -50,7 +50,7 @@ class ActionExecutor:
         self.notifications = notifications
         self._types = _installed() if types is None else types
         options = conf.watcher_applier
-        self._limits = Limits(options.max_concurrent_actions, options.max_concurrent_by_type)
+        self.limits = Limits(options.max_concurrent_actions, options.max_concurrent_by_type)
         for name, action_type in self._types.items():
             conf.register_opts(action_type.options, group=f"watcher_actions.{name}")
 
@@ -79,7 +79,7 @@ class ActionExecutor:
 
         A stop leaves it as it is.  Errors get out of here as in ``carry_out``.
         """
-        with self._limits.extra_place(step.action_type):
+        with self.limits.extra_place(step.action_type):
             try:
                 self.make(step, interrupts.wait_out).revert(origin)
                 message = "Reverted, because the plan failed."
@@ -99,8 +99,8 @@ class ActionExecutor:
         if step.state in ActionState.OVER:
             return nullcontext()
         if step.state == ActionState.PENDING:
-            return self._limits.place(step.action_type, interrupts)
-        return self._limits.extra_place(step.action_type)
+            return self.limits.place(step.action_type, interrupts)
+        return self.limits.extra_place(step.action_type)
 
     def _carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
         while step.state not in ActionState.OVER:

@@ -54,7 +54,7 @@ class Applier:
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._holder = Holder.this_process(conf)
         self._executor = ActionExecutor(conf, database, cloud, notifications)
-        self._reopening = Reopening(database, cloud)
+        self.reopening = Reopening(database, cloud)
         self._sweep = Ticker("sweep", self._tidy_up, lambda: PERIOD)
         self.dispatcher = PlanDispatcher(
             conf, database, self._holder, self.carry_out, notifications, clock
@@ -92,7 +92,7 @@ class Applier:
 
     def _tidy_up(self) -> None:
         self._cancel_overdue()
-        self._reopening.tick()
+        self.reopening.tick()
 
     def _cancel_overdue(self) -> None:
         """Cancel the plans that have waited so long that they are out of date."""
@@ -163,7 +163,7 @@ class Applier:
         """Enable hosts before the plan ends: who sees its end sees the hosts as they stay."""
         with self._database.reader() as session:
             plan_execution.check_held(session, plan)
-        return self._reopening.after(plan)
+        return self.reopening.after(plan)
 
     def _fail(self, plan: HeldPlan, error: Exception) -> None:
         known = isinstance(error, WatcherError)

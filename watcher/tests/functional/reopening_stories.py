@@ -212,7 +212,7 @@ class ReopeningStories(Story):
         row = self.add(self.closing("a"), self.closing("b"))
         applier = self.make()
         applier.dispatcher.claim(NOW)
-        reopening = applier._reopening
+        reopening = applier.reopening
         with mock.patch.object(self.cloud, "servers_on", side_effect=CloudUnavailable("?")):
             reopening.tick()
             applier.carry_out(row.id, Impatient(self))

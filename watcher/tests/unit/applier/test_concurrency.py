@@ -41,11 +41,10 @@ class LimitsTest(base.TestCase):
         limits = Limits(in_all, by_type)
 
         def ask(action_type: str) -> Worker:
-            with limits._lock:
-                before = len(limits._queue)
+            before = limits.waiting
             worker = Worker(limits, action_type, self.interrupts)
             # Until it has its place, or stands in the queue.
-            base.wait_for(lambda: worker.answered.is_set() or len(limits._queue) > before, "asked")
+            base.wait_for(lambda: worker.answered.is_set() or limits.waiting > before, "asked")
             self.addCleanup(worker.leave)
             self.addCleanup(self.interrupts.stop)  # before that: nobody waits for ever
             return worker

@@ -106,9 +106,9 @@ class GateTest(Story, base.DatabaseTestCase):
         plan = self.hold(row)
         for interrupt in (Interrupts.cancel, Interrupts.stop):
             interrupts = Interrupts()
-            with executor._limits.extra_place("nop"), ThreadPoolExecutor() as pool:
+            with executor.limits.extra_place("nop"), ThreadPoolExecutor() as pool:
                 end = pool.submit(executor.carry_out, plan, plan.steps[0], interrupts)
-                base.wait_for(lambda: executor._limits._queue, "it waits")
+                base.wait_for(lambda: executor.limits.waiting, "it waits")
                 self.assertEqual([ActionState.PENDING], self.states_of(row))
                 interrupt(interrupts)
                 self.assertIsNone(end.result(PATIENCE))
