@@ -83,7 +83,7 @@ class Balance:
         rule: whether it can is a question as hard as packing.
         """
         plan(self._loads, self._distance, self._descend)
-        self._shorten(3)
+        self.shorten()
         return list(self._loads.whatif.moves)
 
     def go_on(self) -> None:
@@ -98,9 +98,10 @@ class Balance:
 
     def _descend(self, rng: RandomChoice) -> None:
         self._gain_on(rng)
-        self._shorten(2)
+        self.shorten(2)
 
-    def _shorten(self, most: int) -> None:
+    def shorten(self, most: int = 3) -> None:
+        """Put fewer or cheaper moves in the place of up to *most* of those that are made."""
         Shortening(self._loads, self._distance, self._over, self._memory).run(most)
 
     def _gain_on(self, rng: RandomChoice) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from watcher.common import schemas
 from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.algorithms import balance, search
+from watcher.decision_engine.algorithms import balance, search, sources
+from watcher.decision_engine.algorithms.loads import Loads
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
@@ -373,6 +374,15 @@ class RulesTest(TestCase):
         self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
         self.check(cluster, threshold)
 
+    @settings(max_examples=60, deadline=None)
+    @given(checker.drawn_clusters().map(measured_hosts), st.sampled_from([0.0, 0.05, 0.1]))
+    def test_nothing_is_broken_where_steps_look_at_some_hosts(self, cluster, threshold):
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
+        self.useFixture(fixtures.MockPatchObject(sources, "ALL", 0))
+        self.useFixture(fixtures.MockPatchObject(sources, "LOOKED_AT", 1))
+        self.check(cluster, threshold)
+
     @settings(max_examples=40, deadline=None)
     @given(
         checker.drawn_clusters(hosts=3, servers=5).map(measured_hosts),
@@ -479,3 +489,45 @@ class AttemptsTest(TestCase):
     def test_one_attempt_is_not_enough(self):
         self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
         self.assertGreater(self.part(), 0.05)
+
+
+class ShorteningTest(TestCase):
+    """What is made better of a plan that was found step by step."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
+
+    def balance(self, servers, made):
+        """The moves of a balance of two hosts, before which those of *made* are made."""
+        hosts = [host("h1"), host("h2")]
+        model = ComputeModel.build(hosts, [server(*each, memory_mb=m) for *each, m in servers])
+        use = np.zeros((1, 2))
+        np.add.at(use[0], model.placement, model.demand[:, 0])
+        loads = Loads(model, use.tolist(), [[10.0, 10.0]])
+        loads.measure([model.demand[:, 0].tolist()])
+        loads.replay([(model.server_index[clusters.uid(name)], 1) for name in made])
+        even = balance.Balance(loads, [0.1], [1.0])
+        even.shorten()
+        return [model.servers[move.server].name for move in loads.whatif.moves]
+
+    def test_a_move_that_is_not_needed_is_left_out(self):
+        servers = [("a", "h1", 4, 100), ("b", "h1", 1, 100), ("c", "h1", 4, 100)]
+        self.assertEqual(["a"], self.balance(servers, ["a", "b"]))
+
+    def test_one_move_does_for_two(self):
+        servers = [("a", "h1", 2, 100), ("b", "h1", 2, 100), ("c", "h1", 4, 100)]
+        self.assertEqual(["c"], self.balance(servers, ["a", "b"]))
+
+    def test_a_move_that_copies_less(self):
+        servers = [("a", "h1", 4, 200), ("b", "h1", 4, 100)]
+        self.assertEqual(["b"], self.balance(servers, ["a"]))
+
+    def test_two_moves_do_for_three(self):
+        servers = [*((n, "h1", 2, 100) for n in "abc"), ("d", "h1", 3, 100), ("e", "h1", 3, 100)]
+        self.assertEqual(2, len(self.balance(servers, ["a", "b", "c"])))
+
+    def test_what_is_too_uneven_still_stays(self):
+        servers = [("a", "h1", 1, 100), ("b", "h1", 8, 100)]
+        self.assertEqual(["a"], self.balance(servers, ["a"]))
