@@ -356,7 +356,10 @@ class Nova:
         here = self.all[ident]["OS-EXT-SRV-ATTR:host"]
         names = [row["service"]["host"] for row in self.hypervisors.values()]
         if host is None:
-            host = next((name for name in names if not self._refusal(ident, name)), here)
+            host = next((name for name in names if not self._refusal(ident, name)), None)
+        if host is None:
+            self.refused.append(f"{self.all[ident]['name']} to None: no host fits")
+            raise Refusal(400, "No valid host was found.")
         if host not in names:
             raise Refusal(400, f"Compute host {host} could not be found.")
         if refusal := self._refusal(ident, host):

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans for random clouds, carried out against a nova and a placement that refuse what real ones
+refuse."""
+
+import dataclasses
+import random
+
+from watcher.cmd import cloud
+from watcher.common.errors import CloudRefused
+from watcher.decision_engine import candidates
+from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
+from watcher.decision_engine.strategies.basic import Basic
+from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
+from watcher.decision_engine.strategies.node_resource_consolidation import NodeResourceConsolidation
+from watcher.decision_engine.strategies.outlet_temperature import OutletTemperature
+from watcher.decision_engine.strategies.uniform_airflow import UniformAirflow
+from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
+from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
+from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
+from watcher.decision_engine.strategies.zone_migration import ZoneMigration
+from watcher.model.compute import ComputeModel
+from watcher.tests import base
+from watcher.tests.emulated.cloud import EmulatedCloud
+from watcher.tests.emulated.nova_rows import asked_of_placement
+from watcher.tests.emulated.placement import inventory
+from watcher.tests.unit.decision_engine import clusters
+
+CLOUDS = 50
+VERSIONS = ("2.95", "2.97", "2.100")
+"""Of nova, which shows pinned zones from 2.96 on and properties of images from 2.98 on."""
+STRATEGIES = (
+    (AllocationBalance, {"thresholds": {"vcpus": 0.01, "memory": 0.01}}),
+    (Basic, {}),
+    (HostMaintenance, {"maintenance_node": "h0", "backup_node": "h1"}),
+    (HostMaintenance, {"maintenance_node": "h0"}),
+    (NodeResourceConsolidation, {}),
+    (NodeResourceConsolidation, {"host_choice": "specify"}),
+    (OutletTemperature, {"threshold": 30.0}),
+    (
+        UniformAirflow,
+        {"threshold_airflow": 30.0, "threshold_inlet_t": 30.0, "threshold_power": 30.0},
+    ),
+    (VmWorkloadConsolidation, {}),
+    (WorkloadBalance, {"threshold": 30.0}),
+    (WorkloadStabilization, {"thresholds": {"instance_cpu_usage": 0.01}}),
+    (ZoneMigration, {"compute_nodes": [{"src_node": "h0", "dst_node": "h1"}]}),
+)
+SPECS = [
+    {},
+    {},
+    {},
+    {"hw:cpu_policy": "dedicated"},
+    {"trait:FAST": "required"},
+    {"trait:OLD": "forbidden"},
+    {"hw:mem_page_size": "large"},
+    {"resources:VGPU": "1"},
+    {"resources1:VGPU": "1", "hw:cpu_policy": "dedicated"},
+]
+
+
+class RandomCloud:
+    """Hosts in two zones with unlike CPUs, servers of flavors of every sort, and others' claims."""
+
+    def __init__(self, emulated, draw):
+        self.nova, self.placement, self.draw = emulated.nova, emulated.placement, draw
+        self.placement.__init__()
+        self.nova.__init__(placement=self.placement)
+        self.nova.newest = draw.choice(VERSIONS)
+        self.names = [f"h{number}" for number in range(draw.randint(3, 6))]
+        for name in self.names:
+            self._host(name)
+        for number in range(draw.randint(8, 20)):
+            self._server(number)
+        self._groups()
+
+    def _host(self, name):
+        draw = self.draw
+        uuid = self.nova.add_host(name, zone=draw.choice(["east", "east", "west"]))
+        has = {
+            "MEMORY_MB": inventory(draw.choice([8192, 16384]), 512, 1.5),
+            "DISK_GB": inventory(draw.choice([40, 200])),
+        }
+        cpus = draw.choice(["shared", "shared", "both", "dedicated"])
+        if cpus != "dedicated":
+            most = draw.choice([{}, {"max_unit": 2}, {"step_size": 2}])
+            has["VCPU"] = inventory(draw.choice([4, 8, 16]), 0, draw.choice([1.0, 4.0]), **most)
+        if cpus != "shared":
+            has["PCPU"] = inventory(8)
+        self.placement.put(uuid, has, draw.sample(["FAST", "OLD"], draw.randint(0, 2)))
+        if draw.random() < 0.5:
+            self.placement.put(f"gpu-{uuid}", {"VGPU": inventory(draw.randint(1, 2))}, below=uuid)
+        if draw.random() < 0.3:
+            self.placement.allocate(f"claim-{uuid}", {uuid: {"VCPU": 2, "MEMORY_MB": 1024}})
+
+    def _server(self, number):
+        """On a host that the scheduler would give it."""
+        draw = self.draw
+        flavor = self.nova.add_flavor(
+            f"f{number}", draw.choice([1, 2, 4, 8]), draw.choice([512, 1024, 4096]), 10
+        )
+        flavor["extra_specs"] = draw.choice(SPECS)
+        image = draw.choice(["", {"id": "image"}])
+        uuid = self.nova.add_server(f"s{number}", None, flavor, image=image)
+        row = self.nova.all[uuid]
+        fit = [
+            name
+            for name in self.names
+            if not self.placement.refusal(self.nova.uuids[name], *asked_of_placement(row))
+        ]
+        if not fit:
+            del self.nova.all[uuid]
+            return
+        host = draw.choice(fit)
+        zone = next(
+            each["zone"] for each in self.nova.compute_services.values() if each["host"] == host
+        )
+        pin = zone if draw.random() < 0.3 else None
+        self.nova.touch(uuid, **{
+            "OS-EXT-SRV-ATTR:host": host,
+            "OS-EXT-AZ:availability_zone": zone,
+            "pinned_availability_zone": pin,
+            "OS-EXT-STS:vm_state": draw.choice(["active"] * 6 + ["stopped", "resized"]),
+        })  # fmt: skip
+        if row["OS-EXT-STS:vm_state"] == "resized":
+            self.nova.holds[uuid] = draw.choice(fit)
+            self.nova.touch(uuid)
+
+    def _groups(self):
+        uuids = self.draw.sample(list(self.nova.all), min(6, len(self.nova.all)))
+        for number, policy in enumerate(("soft-anti-affinity", "soft-affinity")):
+            members = uuids[3 * number : 3 * number + 3]
+            self.nova.groups.append({"id": policy, "policy": policy, "members": members})
+
+
+class RandomCloudsTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.emulated = self.useFixture(EmulatedCloud())
+        self.emulated.configure(self.conf)
+
+    def solve(self, compute, strategy, parameters, draw):
+        model = ComputeModel.build(compute.hosts(), compute.servers(), compute.server_groups())
+        if any(name not in model.host_index for name in ("h0", "h1")):
+            return ()
+        values = {each.uuid: draw.uniform(0, 60) for each in (*model.hosts, *model.servers)}
+        given = dataclasses.replace(
+            clusters.inputs(strategy, model, **parameters),
+            host_metric=lambda name, what, **how: {each.uuid: values[each.uuid] for each in what},
+            server_metric=lambda name, what, **how: {each.uuid: values[each.uuid] for each in what},
+        )
+        return candidates.solve(strategy, given, compute.has_candidate).actions
+
+    def carry_out(self, compute, actions, draw):
+        """How many moves were asked of nova.  What needs the room of a failed one is left out."""
+        nova, stuck, asked = self.emulated.nova, set(), 0
+        for action in actions:
+            what = action.input_parameters
+            if action.action_type == "change_nova_service_state":
+                if what["state"] == "enabled":
+                    compute.enable(what["resource_name"])
+                else:
+                    compute.disable(what["resource_name"], what["disabled_reason"])
+            if action.action_type != "migrate" or what.get("destination_node") in stuck:
+                continue
+            uuid, fails = what["resource_id"], draw.random() < 0.1
+            if fails:
+                nova.fails[uuid] = "It was told to fail."
+            is_live = what["migration_type"] == "live"
+            move = compute.live_migrate if is_live else compute.cold_migrate
+            try:
+                move(uuid, what.get("destination_node"))
+            except CloudRefused:
+                stuck.add(what["source_node"])
+                continue
+            asked += 1
+            nova.finish(uuid)
+            if fails:
+                stuck.add(what["source_node"])
+            elif not is_live:
+                compute.confirm_resize(uuid)
+        return asked
+
+    def test_no_request_is_refused_for_what_could_have_been_known(self):
+        asked, kinds, connected = 0, set(), {}
+        for number in range(CLOUDS):
+            draw = random.Random(number)
+            chosen = RandomCloud(self.emulated, draw)
+            version = chosen.nova.newest
+            if version not in connected:
+                connected[version] = cloud.connect(self.conf).compute
+            compute = connected[version]
+            for strategy, parameters in draw.sample(STRATEGIES, 3):
+                actions = self.solve(compute, strategy, parameters, draw)
+                made = self.carry_out(compute, actions, draw)
+                asked += made
+                kinds |= {strategy.name} if made else set()
+                named = [each for each in chosen.nova.refused if " to None: " not in each]
+                self.assertEqual([], named, (number, strategy.name))
+                chosen.nova.refused.clear()
+        self.assertGreater(asked, 2 * CLOUDS)
+        self.assertEqual({strategy.name for strategy, _ in STRATEGIES}, kinds)
