@@ -10,10 +10,10 @@ from watcher.decision_engine.algorithms.loads import Loads
 from watcher.decision_engine.algorithms.search import Measure, Steps, rank
 from watcher.model.types import Floats, Ints
 
-COMPARED = 5_000_000
-"""Ends of plans that are looked at, at most."""
+COMPARED = 1_000_000
+"""Ends of plans that are looked at, at most, for each number of moves that may be replaced."""
 
-SINGLE, PAIRS = 50_000, 400
+SINGLE, PAIRS = 10_000, 400
 """Possible moves, at most, of which one or two are looked for in the place of others."""
 
 TRIED = 5
@@ -34,14 +34,14 @@ class Shortening:
         self, loads: Loads, distance: Measure, away: Callable[[Floats], Floats], memory: Floats
     ) -> None:
         self._loads, self._distance, self._away, self._memory = loads, distance, away, memory
-        self._budget = COMPARED
+        self._budget = 0
 
     def run(self, most: int) -> None:
         """Put fewer moves in the place of up to *most* ones, as long as that can be done.
 
         Of plans of one length the cheaper one is looked for if *most* is 3.
         """
-        whatif = self._loads.whatif
+        whatif, self._budget = self._loads.whatif, most * COMPARED
         if whatif.leavers.sum() * whatif.takers.sum() > SINGLE:
             return
         while self._distance().away == 0 and self._improve(most):
