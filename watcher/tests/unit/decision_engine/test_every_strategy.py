@@ -23,6 +23,8 @@ SERVERS_NEEDED = {"workload_balance": "instance_cpu_usage"}
 HOSTS_NEEDED = {"workload_stabilization": "host_cpu_usage"}
 RECIPES = {"actuator", "dummy", "dummy_with_resize", "dummy_with_scorer"}
 """These do what they are told, and look at no cluster."""
+NAMED = {"host_maintenance", "zone_migration"}
+"""Their users name destinations, which may be in other zones."""
 CONSOLIDATION = {"basic", "node_resource_consolidation"}
 
 
@@ -100,7 +102,10 @@ class EveryStrategyTest(TestCase):
             except MetricsUnavailable:
                 self.check_nothing_was_known(name, cluster)
                 continue
-            self.assertEqual((name, []), (name, checker.faults(solution, cluster.model)))
+            model = cluster.model
+            if name in NAMED:
+                model = model.free_to_leave_zones()
+            self.assertEqual((name, []), (name, checker.faults(solution, model)))
             if name in CONSOLIDATION:
                 self.assertEqual([], checker.half_emptied(solution, cluster.model))
             efficacy.compute(catalog.goals[strategy.goal], solution.indicators)
