@@ -3,6 +3,7 @@
 
 import functools
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 from oslo_db.exception import DBError
@@ -68,7 +69,7 @@ class Sender:
                 world.see("post", self._key, self._audit, self._level)
                 try:
                     outcome = world.in_process(process, functools.partial(self._receive, process))
-                except (DBError, TimeoutError) as error:
+                except (DBError, futures.TimeoutError) as error:
                     world.see("no answer", self._key, type(error).__name__)
                 else:
                     covered = outcome.decision in _COVERED
@@ -141,7 +142,7 @@ class User:
         database = world.stage.databases[process.name.partition(".")[0]]
         try:
             world.in_process(process, lambda: database.write(work))
-        except (DBError, TimeoutError):
+        except (DBError, futures.TimeoutError):
             return False
         except WatcherError:
             return True

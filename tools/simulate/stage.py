@@ -38,7 +38,6 @@ _OPTIONS = {
     "watcher_applier.max_attempts": 1000,
     "watcher_applier.poll_interval": 60,
     "nova.migration_interval": 1.0,
-    "watcher_applier.workers": 2,
     "watcher_workflow_engines.taskflow.max_workers": 2,
     "collector.collector_plugins": ["compute"],
 }
