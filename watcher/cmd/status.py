@@ -80,11 +80,12 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _options(self) -> Result:
         names = configuration.unknown(self._conf)
-        sentences = list(configuration.changed(self._conf))
-        if names:
-            found = configuration.sentence(names)
-            sentences.insert(0, f"Nothing reads these {len(names)} options: {found}.")
-        return _warning(sentences)
+        if not names:
+            return Result(Code.SUCCESS)
+        # The files are of the former service, so its defaults may be relied on, too.
+        found = configuration.sentence(names)
+        unread = f"Nothing reads these {len(names)} options: {found}."
+        return _warning([unread, *configuration.changed(self._conf)])
 
     def _policies(self) -> Result:
         return _warning(configuration.policies_that_fail(self._conf))

@@ -13,12 +13,15 @@ def _modelled(item: object, name: str | None, kind: str, reflected: bool, other:
     return not (kind == "table" and name in UNMODELLED)
 
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=models.Base.metadata,
     include_object=_modelled,
     render_as_batch=True,
     transaction_per_migration=True,
+    # A revision is all or nothing where the database can do that; by default SQLite is not asked.
+    transactional_ddl=connection.dialect.name in ("sqlite", "postgresql"),
 )
 with context.begin_transaction():
     context.run_migrations()

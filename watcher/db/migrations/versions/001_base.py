@@ -4,7 +4,8 @@
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "001"
 down_revision = None
@@ -115,11 +116,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table in reversed(TABLES):
-        op.drop_table(table)
+        repeatable.drop_table(table)
 
 
 def _create(name: str, *columns: Any) -> None:
-    op.create_table(
+    repeatable.create_table(
         name,
         sa.Column("created_at", sa.DateTime),
         sa.Column("updated_at", sa.DateTime),

@@ -4,6 +4,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from watcher.db.migrations import repeatable
+
 revision = "0f6042416884"
 down_revision = "001"
 
@@ -11,7 +13,7 @@ down_revision = "001"
 def upgrade() -> None:
     if sa.inspect(op.get_bind()).has_table("apscheduler_jobs"):
         return
-    op.create_table(
+    repeatable.create_table(
         "apscheduler_jobs",
         sa.Column("id", sa.String(191), primary_key=True),
         sa.Column("next_run_time", sa.Float(25), index=True),
@@ -23,4 +25,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("apscheduler_jobs")
+    repeatable.drop_table("apscheduler_jobs")

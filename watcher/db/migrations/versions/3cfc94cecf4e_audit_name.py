@@ -2,15 +2,16 @@
 """Audits have names."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "3cfc94cecf4e"
 down_revision = "d09a5945e4a0"
 
 
 def upgrade() -> None:
-    op.add_column("audits", sa.Column("name", sa.String(63)))
+    repeatable.add_column("audits", sa.Column("name", sa.String(63)))
 
 
 def downgrade() -> None:
-    op.drop_column("audits", "name")
+    repeatable.drop_column("audits", "name")

@@ -2,7 +2,8 @@
 """From when, and until when, an audit runs."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "4b16194c56bc"
 down_revision = "52804f2498c4"
@@ -10,9 +11,9 @@ down_revision = "52804f2498c4"
 
 def upgrade() -> None:
     for name in ("start_time", "end_time"):
-        op.add_column("audits", sa.Column(name, sa.DateTime))
+        repeatable.add_column("audits", sa.Column(name, sa.DateTime))
 
 
 def downgrade() -> None:
     for name in ("start_time", "end_time"):
-        op.drop_column("audits", name)
+        repeatable.drop_column("audits", name)

@@ -2,7 +2,8 @@
 """The node that works on an audit or an action plan."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "52804f2498c4"
 down_revision = "a86240e89a29"
@@ -10,9 +11,9 @@ down_revision = "a86240e89a29"
 
 def upgrade() -> None:
     for table in ("audits", "action_plans"):
-        op.add_column(table, sa.Column("hostname", sa.String(255)))
+        repeatable.add_column(table, sa.Column("hostname", sa.String(255)))
 
 
 def downgrade() -> None:
     for table in ("audits", "action_plans"):
-        op.drop_column(table, "hostname")
+        repeatable.drop_column(table, "hostname")

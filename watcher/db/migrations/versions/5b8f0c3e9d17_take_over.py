@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
+from watcher.db.migrations import repeatable
+
 revision = "5b8f0c3e9d17"
 down_revision = "f56ba02662b4"
 
@@ -97,11 +99,13 @@ def upgrade() -> None:
     _reshape_audits(connection)
     if connection.dialect.name in ("mysql", "mariadb"):
         _widen_text(connection)
+    for table in OURS:  # what an upgrade left that was killed
+        repeatable.drop_table(table)
     _create_audit_runs()
     _create_audit_events()
     _create_webhooks()
     _create_tables_of_plans()
-    op.create_table(
+    repeatable.create_table(
         "tallies",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("name", sa.String(400), nullable=False),
@@ -111,22 +115,23 @@ def upgrade() -> None:
     )
     for name, table, columns in INDEXES:
         length = LENGTHS.get(name)
-        op.create_index(name, table, columns, mysql_length=length, mariadb_length=length)
+        repeatable.create_index(name, table, columns, mysql_length=length, mariadb_length=length)
 
 
 def downgrade() -> None:
     """Intervals stay text, which the former service declares as well, and text stays wide."""
     _give_foreign_keys_their_indexes()
     for name, table, _ in INDEXES:
-        op.drop_index(name, table)
+        repeatable.drop_index(name, table)
     for table in OURS:
-        op.drop_table(table)
-    with op.batch_alter_table("audits") as batch:
-        batch.drop_constraint("uniq_audits0name", type_="unique")
+        repeatable.drop_table(table)
+    if _names_are_unique(op.get_bind()):
+        with op.batch_alter_table("audits") as batch:
+            batch.drop_constraint("uniq_audits0name", type_="unique")
 
 
 def _create_audit_runs() -> None:
-    op.create_table(
+    repeatable.create_table(
         "audit_runs",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("uuid", sa.String(36), nullable=False),
@@ -164,7 +169,7 @@ def _create_audit_runs() -> None:
 
 
 def _create_audit_events() -> None:
-    op.create_table(
+    repeatable.create_table(
         "audit_events",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("uuid", sa.String(36), nullable=False),
@@ -236,7 +241,7 @@ def _create_webhooks() -> None:
 
 
 def _create_tables_of_plans() -> None:
-    op.create_table(
+    repeatable.create_table(
         "action_plan_leases",
         _of_plan(),
         sa.Column("engine", sa.String(255), nullable=False),
@@ -244,20 +249,20 @@ def _create_tables_of_plans() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         **MYSQL,
     )
-    op.create_table(
+    repeatable.create_table(
         "action_origins",
         sa.Column("action_id", sa.Integer, sa.ForeignKey("actions.id"), primary_key=True),
         sa.Column("origin", LONG, nullable=False),
         **MYSQL,
     )
-    op.create_table(
+    repeatable.create_table(
         "action_plan_reasons",
         _of_plan(),
         sa.Column("summary", LONG, nullable=False),
         sa.Column("reasons", LONG, nullable=False),
         **MYSQL,
     )
-    op.create_table(
+    repeatable.create_table(
         "action_plan_reviews",
         _of_plan(),
         sa.Column("promise", LONG, nullable=False),
@@ -286,7 +291,7 @@ def _give_foreign_keys_their_indexes() -> None:
     if op.get_bind().dialect.name in ("mysql", "mariadb"):
         for _, table, columns in INDEXES:
             if columns[0].endswith("_id"):
-                op.create_index(columns[0], table, columns[:1])
+                repeatable.create_index(columns[0], table, columns[:1])
 
 
 def _widen_text(connection: sa.Connection) -> None:
@@ -320,14 +325,19 @@ def _wide(collation: str) -> str:
 
 
 def _reshape_audits(connection: sa.Connection) -> None:
-    present = {key["name"] for key in sa.inspect(connection).get_unique_constraints("audits")}
+    unique = _names_are_unique(connection)
     with op.batch_alter_table("audits") as batch:
         batch.alter_column(
             "interval", existing_type=sa.Integer, type_=sa.String(36), existing_nullable=True
         )
         batch.alter_column("force", existing_type=sa.Boolean, nullable=True)
-        if "uniq_audits0name" not in present:
+        if not unique:
             batch.create_unique_constraint("uniq_audits0name", ["name", "deleted"])
+
+
+def _names_are_unique(connection: sa.Connection) -> bool:
+    keys = sa.inspect(connection).get_unique_constraints("audits")
+    return "uniq_audits0name" in {key["name"] for key in keys}
 
 
 def _rename_duplicates(connection: sa.Connection) -> None:

@@ -2,15 +2,16 @@
 """Audits that run beside an action plan under way."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "609bec748f2a"
 down_revision = "4b16194c56bc"
 
 
 def upgrade() -> None:
-    op.add_column("audits", sa.Column("force", sa.Boolean))
+    repeatable.add_column("audits", sa.Column("force", sa.Boolean))
 
 
 def downgrade() -> None:
-    op.drop_column("audits", "force")
+    repeatable.drop_column("audits", "force")

@@ -2,7 +2,8 @@
 """A sentence on why a state is what it is."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "7150a7d8f228"
 down_revision = "15f7375ca737"
@@ -10,9 +11,9 @@ down_revision = "15f7375ca737"
 
 def upgrade() -> None:
     for table in ("audits", "action_plans", "actions"):
-        op.add_column(table, sa.Column("status_message", sa.String(255)))
+        repeatable.add_column(table, sa.Column("status_message", sa.String(255)))
 
 
 def downgrade() -> None:
     for table in ("audits", "action_plans", "actions"):
-        op.drop_column(table, "status_message")
+        repeatable.drop_column(table, "status_message")

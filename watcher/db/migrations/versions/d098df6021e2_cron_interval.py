@@ -4,6 +4,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from watcher.db.migrations import repeatable
+
 revision = "d098df6021e2"
 down_revision = "0f6042416884"
 
@@ -14,8 +16,8 @@ def upgrade() -> None:
         op.alter_column(
             "audits", "interval", existing_type=sa.Integer, type_=sa.String(36), nullable=True
         )
-    op.add_column("audits", sa.Column("next_run_time", sa.DateTime))
+    repeatable.add_column("audits", sa.Column("next_run_time", sa.DateTime))
 
 
 def downgrade() -> None:
-    op.drop_column("audits", "next_run_time")
+    repeatable.drop_column("audits", "next_run_time")

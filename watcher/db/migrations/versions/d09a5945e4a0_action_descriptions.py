@@ -2,14 +2,15 @@
 """Descriptions of the action types."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "d09a5945e4a0"
 down_revision = "d098df6021e2"
 
 
 def upgrade() -> None:
-    op.create_table(
+    repeatable.create_table(
         "action_descriptions",
         sa.Column("created_at", sa.DateTime),
         sa.Column("updated_at", sa.DateTime),
@@ -24,4 +25,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("action_descriptions")
+    repeatable.drop_table("action_descriptions")

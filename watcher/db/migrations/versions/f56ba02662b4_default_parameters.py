@@ -2,15 +2,16 @@
 """Parameters that an audit takes from its template."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from watcher.db.migrations import repeatable
 
 revision = "f56ba02662b4"
 down_revision = "7150a7d8f228"
 
 
 def upgrade() -> None:
-    op.add_column("audit_templates", sa.Column("default_parameters", sa.Text))
+    repeatable.add_column("audit_templates", sa.Column("default_parameters", sa.Text))
 
 
 def downgrade() -> None:
-    op.drop_column("audit_templates", "default_parameters")
+    repeatable.drop_column("audit_templates", "default_parameters")

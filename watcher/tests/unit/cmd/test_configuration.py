@@ -70,7 +70,8 @@ class TestOptions(base.TestCase):
         self.assertIn("these 3 options: [DEFAULT] periodic_interval, [", result.details)
         self.assertIn("[api] enable_webhooks_auth is false and was true", result.details)
         own = "[api]\nenable_webhooks_auth = false\n[DEFAULT]\nstate_path = /tmp\n"
-        self.assertEqual(Code.SUCCESS, self.load(own)._options().code)
+        self.assertNotIn("default", self.load(FORMER + own)._options().details)
+        self.assertEqual(Code.SUCCESS, self.load("")._options().code)
 
     def test_many_are_cut(self) -> None:
         names = [("DEFAULT", f"option_{number}") for number in range(25)]

@@ -219,6 +219,48 @@ class MigrationStories:
             kept = session.scalars(sa.select(Audit)).one()
             self.assertEqual("*/5 * * * *", kept.interval)
 
+    STEP = 11
+    """Of so many statements one is the moment of a kill; 1 has been tried and takes minutes."""
+
+    def _kill_at(self, number: int, work: Any) -> bool:
+        """Whether *work* is killed at that statement, as it has so many."""
+        count = 0
+
+        def kill(*args: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                raise RuntimeError("killed")
+
+        sa.event.listen(self.database.engine, "before_cursor_execute", kill)
+        try:
+            work(self.database)
+        except Exception:
+            if count < number:
+                raise
+        finally:
+            sa.event.remove(self.database.engine, "before_cursor_execute", kill)
+        return count >= number
+
+    def test_what_was_killed_at_any_statement_goes_on(self) -> None:
+        def back(database: Database) -> None:
+            migration.downgrade(database, FORMER_HEAD)
+
+        migration.upgrade(self.database, FORMER_HEAD)
+        self.insert_one_of_each()
+        for work, again in ((migration.upgrade, back), (back, migration.upgrade)):
+            number = 1
+            while self._kill_at(number, work):
+                work(self.database)
+                if work is migration.upgrade:
+                    self.assertEqual([], self.differences(), number)
+                    self._check_one_of_each()
+                again(self.database)
+                number += self.STEP
+            self.assertGreater(number, 2 * self.STEP)
+        migration.upgrade(self.database)
+        self.assertEqual([], self.differences())
+
     def test_text_of_any_alphabet_is_kept(self) -> None:
         migration.create_schema(self.database)
         text = "\u6e29\u5ea6 \U0001f525"
