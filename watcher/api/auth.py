@@ -55,9 +55,11 @@ class Authenticated:
         self._application, self._identified = application, identified
         if conf.enable_authentication:
             # Imported here, because it is large and an API without keystone does not need it.
-            from keystonemiddleware.auth_token import AuthProtocol
+            from watcher.api import keystone
 
-            self._identified = AuthProtocol(self._identified, {"oslo_config_config": conf})
+            self._identified = keystone.checked(
+                identified, conf, passed=lambda environ: _ENVIRON in environ
+            )
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if is_webhook(environ):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """watcher-api: the API with a server of its own.  ``watcher.wsgi.api`` is for other servers."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -69,16 +70,29 @@ class ApiProcess(cotyledon.Service):
 
 
 def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
-    """The WSGI application with its collaborators, and the function that its end has to call."""
+    """The WSGI application with its collaborators, and what to do when its process ends.
+
+    Invalid if tokens cannot be checked, WrongSchema if the database has to be upgraded.
+    """
+    from oslo_db import exception as db_errors
+
     from watcher import rpc
     from watcher.api import app
     from watcher.api.unrecorded import UnrecordedEvents
+    from watcher.db import schema
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
     from watcher.rpc.engine_client import RpcEngineClient
 
     transport, database = rpc.transport(conf), Database(conf)
+    if conf.enable_authentication:
+        from watcher.api import keystone
+
+        keystone.require(conf)
+    # A database that is away now keeps no API from starting: it answers with 503 until then.
+    with contextlib.suppress(db_errors.DBConnectionError):
+        schema.require(database)
     unrecorded = UnrecordedEvents(database)
     application = app.build(
         conf,

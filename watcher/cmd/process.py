@@ -38,12 +38,12 @@ def starting(name: str | None) -> Iterator[None]:
     """End the process with one sentence and a status when the start inside fails."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from watcher.db import faults
+    from watcher.db import faults, schema
 
     try:
         yield
     except faults.WrongSchema:
-        refuse(name, "The database is of another version; run watcher-db-manage upgrade.")
+        refuse(name, schema.SENTENCE)
     except (WatcherError, OSError, SQLAlchemyError, faults.Unwritable) as error:
         refuse(name, str(error).splitlines()[0])
 
@@ -114,10 +114,13 @@ class ServiceProcess(cotyledon.Service):
         raise NotImplementedError
 
     def run(self) -> None:
+        from watcher.db import schema
+
         with starting(self.name):
             self._database.wait(self.stopping)
             with self._lock:
                 if not self.stopping.is_set():
+                    schema.require(self._database)
                     self._service.start()
 
     def restart(self) -> None:

@@ -12,13 +12,18 @@ from typing import Any
 from watcher import conf as watcher_conf
 from watcher.cmd import api, open_webhooks
 from watcher.common import logs
+from watcher.common.errors import Conflict
+from watcher.db import faults, schema
 
 
 def _application() -> Any:
     files = os.environ.get("OS_WATCHER_CONFIG_FILES")
     conf = watcher_conf.load([], files.split(";") if files else None)
     logs.setup(conf)
-    wired, settle = api.wired(conf)
+    try:
+        wired, settle = api.wired(conf)
+    except faults.WrongSchema:
+        raise Conflict(schema.SENTENCE) from None
     atexit.register(settle)
     open_webhooks.warn(conf)
     return wired

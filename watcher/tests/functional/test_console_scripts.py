@@ -3,6 +3,7 @@
 
 import functools
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -86,9 +87,17 @@ class TestServices(ScriptTestCase):
         with open(self.config, "a") as config:
             config.write(tls)
         self.refused("watcher-api", "[ssl] cert_file: the file /nowhere.pem")
+
+    def test_a_database_without_tables(self) -> None:
         models.Base.metadata.drop_all(self.database.engine)
-        for script in ("watcher-decision-engine", "watcher-applier"):
+        for script in ("watcher-api", "watcher-decision-engine", "watcher-applier"):
             self.refused(script, "run watcher-db-manage upgrade")
+
+    def test_a_keystone_that_nobody_has_named(self) -> None:
+        text = pathlib.Path(self.config).read_text()
+        text = text.replace("enable_authentication = false", "")
+        pathlib.Path(self.config).write_text(text)
+        self.refused("watcher-api", "[keystone_authtoken] auth_type, auth_url, username, password")
 
     def refused(self, script: str, words: str) -> None:
         done = self.run_script(script)

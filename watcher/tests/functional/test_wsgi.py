@@ -3,10 +3,13 @@
 
 import importlib
 import os
+from typing import Any
 
 import fixtures
 import webob
 
+from watcher.common.errors import Conflict
+from watcher.db import models
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase
 
@@ -21,7 +24,7 @@ connection = {connection}
 
 
 class ApplicationTestCase(DatabaseTestCase):
-    def test_an_application_from_the_files_that_the_environment_names(self) -> None:
+    def application(self) -> Any:
         path = os.path.join(self.directory, "watcher.conf")
         with open(path, "w") as file:
             file.write(CONFIG.format(connection=self.conf.database.connection))
@@ -32,9 +35,17 @@ class ApplicationTestCase(DatabaseTestCase):
         # The logging of this process is not the application's.
         self.useFixture(fixtures.MockPatch("oslo_log.log.setup"))
         module = importlib.import_module("watcher.wsgi.api")
-        application = importlib.reload(module).application
+        return importlib.reload(module).application
+
+    def test_from_the_files_that_the_environment_names(self) -> None:
+        application = self.application()
         with self.database.writer() as session:
             factories.goal(session, name="first")
             factories.goal(session, name="second")
         goals = webob.Request.blank("/v1/goals").get_response(application).json["goals"]
         self.assertEqual(["first"], [goal["name"] for goal in goals])
+
+    def test_a_database_without_tables(self) -> None:
+        models.Base.metadata.drop_all(self.database.engine)
+        refusal = self.assertRaises(Conflict, self.application)
+        self.assertIn("run watcher-db-manage upgrade", str(refusal))

@@ -276,6 +276,12 @@ class KeystoneAwayTestCase(SeenByNobody, ApiTestCase):
         ):
             self.conf.set_override(name, value, group="keystone_authtoken")
 
+    def test_other_requests_are_told_so_in_json(self) -> None:
+        response = self.request("/v1/goals", headers={"X-Auth-Token": "gAAAA-any"})
+        self.assertEqual((503, "5"), (response.status_int, response.headers["Retry-After"]))
+        fault = json.loads(response.json["error_message"])
+        self.assertEqual("Keystone does not answer now; try again later.", fault["faultstring"])
+
     def test_that_is_no_refusal(self) -> None:
         with self.database.writer() as session:
             audit = factories.audit(session, audit_type=AuditType.EVENT, name="hot-host")
