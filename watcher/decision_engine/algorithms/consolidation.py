@@ -53,10 +53,11 @@ class Release:
     """Indices of hosts that are not worth the moves of their servers."""
 
 
-def orders(what_if: WhatIf, loads: Floats, sizes: Floats) -> list[Order]:
+def orders(what_if: WhatIf, loads: Floats, sizes: Floats, *, varied: bool = True) -> list[Order]:
     """What to try: from the host with the least of *loads* [H] on, its servers by *sizes*
-    [V]; from the smallest host on; and so again with hosts that have no servers yet.  For
-    a plan with bounds also from the host that costs least of what they bind."""
+    [V]; from the smallest host on; and the same with hosts that have no servers yet.  A
+    plan with bounds is also tried from the host that needs least of what is bounded.  With
+    *varied*, random variations follow."""
     found = [least_first(what_if, loads, sizes), smallest_first(what_if)]
     if (what_if.takers & ~in_use(what_if)).any():
         found.append(smallest_first(what_if, with_empty=True))
@@ -64,7 +65,7 @@ def orders(what_if: WhatIf, loads: Floats, sizes: Floats) -> list[Order]:
         found.append(least_first(what_if, _of_hosts(what_if, what_if.demand[:, MEMORY]), sizes))
     if what_if.bounds.actions is not None:
         found.append(least_first(what_if, _of_hosts(what_if), sizes))
-    return found + _varied(what_if)
+    return found + (_varied(what_if) if varied else [])
 
 
 def _varied(what_if: WhatIf) -> list[Order]:
@@ -141,13 +142,13 @@ def in_use(what_if: WhatIf) -> Bools:
 
 
 def release(
-    what_if: WhatIf, trials: Iterable[Order], patience: float = math.inf, switches: int = 0
+    what_if: WhatIf, trials: Iterable[Order], max_failures: float = math.inf, switches: int = 0
 ) -> Release:
     """Empty hosts of *what_if* by the one of *trials* that frees most.
 
     Between equals, the one with fewer moves wins, then the first.  A host is emptied as
     a whole or not touched, takes nothing after that, and stays if it took a server.  The
-    search ends when more than *patience* hosts in a row could not be emptied.
+    search ends when more than *max_failures* hosts in a row could not be emptied.
 
     A host in service costs the plan so many *switches*, actions beside its moves, and is
     worth the load of one host: it stays if the moves of its servers cost more than that.
@@ -157,7 +158,7 @@ def release(
     start, takers, others = len(what_if.moves), what_if.takers.copy(), what_if.other_actions
     results = []
     for order in trials:
-        released = _release(what_if, order, patience, switches)
+        released = _release(what_if, order, max_failures, switches)
         results.append((_gain(what_if), released, what_if.moves[start:], what_if.other_actions))
         what_if.undo(start)
         what_if.takers[:], what_if.other_actions = takers, others
@@ -175,7 +176,7 @@ def _gain(what_if: WhatIf) -> tuple[int, ...]:
     return -int((used & in_service(what_if)).sum()), -int(used.sum()), -len(what_if.moves)
 
 
-def _release(what_if: WhatIf, order: Order, patience: float, switches: int) -> Release:
+def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) -> Release:
     servers = np.lexsort((-order.sizes, what_if.placement))
     least = what_if.demand[what_if.leavers].min(axis=0, initial=np.inf)
     first = np.searchsorted(what_if.placement[servers], np.arange(len(what_if.takers) + 1))
@@ -201,7 +202,7 @@ def _release(what_if: WhatIf, order: Order, patience: float, switches: int) -> R
             failures = 0
             continue
         failures += 1
-        if failures > patience:
+        if failures > max_failures:
             break
     return Release(
         released, ends, *([host for host in left if host not in took] for left in (waiting, costly))

@@ -61,7 +61,7 @@ class Consolidation:
     def empty(
         self,
         trials: Sequence[Order],
-        patience: float = math.inf,
+        max_failures: float = math.inf,
         *,
         closes: bool = True,
         spares: Sequence[int] = (),
@@ -79,7 +79,7 @@ class Consolidation:
         what_if.other_actions = len(before.wake) + others
         self._spares = spares
         what_if.other_actions += int(max(0, min(len(before.close), what_if.actions_left())))
-        found = release(what_if, trials, patience, switches)
+        found = release(what_if, trials, max_failures, switches)
         count = self._within_headroom(found, before, closes)
         for host in found.hosts[count:]:
             what_if.takers[host] = bool(model.available[host])

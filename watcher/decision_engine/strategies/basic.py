@@ -28,12 +28,13 @@ class Basic(Strategy):
     """Empties the hosts that have least to do, and takes them out of service.
 
     From the idlest host on, the active servers of a host, the busiest first, go to the
-    busiest host that has room for them.  A second trial goes from the smallest host on,
-    the largest servers first, and a third also fills hosts without servers; whichever
-    leaves fewest hosts in use is proposed.  A host is emptied of all its servers or of
-    none.  A host or server that was not measured counts as fully busy.  Only enabled hosts
-    take servers; a disabled one is emptied as well, after the others.  Hosts that boots
-    or the reserve need stay in service, or come back into it.
+    busiest host that has room for them.  A second trial goes from the smallest host on, the
+    largest servers first, and a third also fills hosts without servers; whichever leaves
+    fewest hosts in use is proposed.  Without ``migration_attempts``, random variations of
+    these are tried as well.  A host is emptied of all its servers or of none.  A host or
+    server that was not measured counts as fully busy.  Only enabled hosts take servers; a
+    disabled one is emptied as well, after the others.  Hosts that boots or the reserve need
+    stay in service, or come back into it.
 
     Two metrics are read, once each, and every server is compared with all hosts up to
     three times.
@@ -77,8 +78,9 @@ class Basic(Strategy):
         _keep(inputs, what_if)
         plan = Consolidation(what_if, inputs.parameters)
         plan.empty(
-            consolidation.orders(what_if, *_loads(inputs, model)),
-            patience=attempts or math.inf,
+            # More orders would find the hosts that the limit of failures is to leave out.
+            consolidation.orders(what_if, *_loads(inputs, model), varied=not attempts),
+            max_failures=attempts or math.inf,
         )
         plan.propose_waking(solution)
         plan.propose_moves(solution)

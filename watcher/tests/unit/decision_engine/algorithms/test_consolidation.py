@@ -120,14 +120,14 @@ class ReleaseTest(TestCase):
             self.assertEqual(released, consolidation.release(what_if, trials).hosts)
             self.assertEqual(used, set(what_if.placement.tolist()))
 
-    def test_patience(self):
+    def test_the_search_ends_after_max_failures(self):
         hosts = [host(f"h{number}", 2) for number in range(4)]
         servers = [server(f"s{number}", f"h{number}", 1 + number % 2) for number in range(4)]
         model = ComputeModel.build(hosts, servers)
-        for patience, expected in ((0, []), (1, []), (2, [0])):
+        for max_failures, expected in ((0, []), (1, []), (2, [0])):
             what_if = WhatIf(model)
             order = consolidation.least_first(what_if, np.array([3.0, 2, 4, 1]), np.ones(4))
-            self.assertEqual(expected, consolidation.release(what_if, [order], patience).hosts)
+            self.assertEqual(expected, consolidation.release(what_if, [order], max_failures).hosts)
 
 
 class RelieveTest(TestCase):
