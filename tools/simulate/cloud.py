@@ -26,7 +26,8 @@ _LOOKS = (
 )
 
 
-def scenario(choice: random.Random, hosts: int = 4, servers: int = 5) -> Scenario:
+def scenario(choice: random.Random, slow: bool, hosts: int = 4, servers: int = 5) -> Scenario:
+    longest = 150.0 if slow else 10.0
     return Scenario.from_dict(
         {
             "hosts": [
@@ -40,7 +41,7 @@ def scenario(choice: random.Random, hosts: int = 4, servers: int = 5) -> Scenari
                     "vcpus": 1,
                     "memory_mb": 1024,
                     "disk_gb": 1,
-                    "migration_seconds": choice.uniform(1, 10),
+                    "migration_seconds": choice.uniform(1, longest),
                     "migration_fails": choice.random() < 0.1,
                 }
                 for at in range(servers)

@@ -37,6 +37,8 @@ class Trouble:
     """Probability that a doorbell is lost."""
     long_run: float
     """Probability that a run takes longer than it may."""
+    slow: bool
+    """Whether runs and migrations may take longer than a claim holds without a heartbeat."""
     max_recorded: int
     continuous: bool
     """Whether there is a CONTINUOUS audit beside those for events."""
@@ -64,6 +66,7 @@ class Trouble:
             unavailable=choice.choice((0.0, 0.0, 0.05)),
             drop=choice.choice((0.0, 0.3, 1.0)),
             long_run=choice.choice((0.0, 0.0, 0.1)),
+            slow=choice.random() < 0.3,
             max_recorded=choice.choice((2, 60)),
             continuous=choice.random() < 0.3,
             rollback=choice.random() < 0.3,

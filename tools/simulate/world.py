@@ -50,7 +50,7 @@ class World:
         self.bell = Bell(self, "engine")
         self.store = stage.store
         self.store.begin(self.trouble.serial, self.see, self._step)
-        inner = SimulatedCloud(scenario(choice), clock=lambda: self.schedule.now)
+        inner = SimulatedCloud(scenario(choice, self.trouble.slow), clock=lambda: self.schedule.now)
         self.network = Network(self.schedule, self.clocks["cloud"], inner, self._step, self.see)
         for conf in stage.confs.values():
             most, rollback = self.trouble.max_recorded, self.trouble.rollback
@@ -241,7 +241,8 @@ def watched(world: World) -> Iterator[None]:
 
     def think() -> None:
         too_long = not world.quiet and world.choice.random() < world.trouble.long_run
-        threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * 10)
+        most = 0.9 * MAX_RUN if world.trouble.slow else 10.0
+        threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * most)
 
     with contextlib.ExitStack() as stack:
         for owner, name, value in (
