@@ -6,15 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from oslo_config import cfg
+from oslo_log import log
 
 from watcher.cloud.compute import Server
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, Service
-from watcher.common.errors import NotFound
+from watcher.common.errors import NotFound, WatcherError
+
+LOG = log.getLogger(__name__)
 
 _VERSION = "1.14"
 _CANDIDATES = "1.31"
 """From here on candidates can be asked for within one host."""
+_SUMMARIES = "1.27"
+"""From here on candidates come with the usages of all resource classes, and with traits."""
+_SHARE = 10
+"""From one changed host in so many on, one look at all hosts costs less than one at each."""
 _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU")
 """In the order of ``compute.RESOURCES``."""
 
@@ -58,7 +65,8 @@ class Placement:
     def providers(self, uuids: Collection[str]) -> dict[str, Provider]:
         """Uuid to provider, of those of *uuids* that placement has.
 
-        One request, and three for each that has changed since the last time.
+        One request, and three for each that has changed since the last time; where many have,
+        one, and one for each.
         """
         wanted = set(uuids)
         rows = self._service.rows("/resource_providers", "resource_providers", _VERSION)
@@ -69,7 +77,12 @@ class Placement:
             for uuid, generation in present.items()
             if uuid in self._known and self._known[uuid][0] == generation
         }
-        known |= self._together([*present.keys() - known.keys()])
+        changed = present.keys() - known.keys()
+        many = len(changed) > 1 and len(changed) * _SHARE >= len(present)
+        summaries = self._summaries() if many else {}
+        for uuid, (generation, provider) in self._together([*changed], summaries).items():
+            # What the summaries show may be as old as the list.
+            known[uuid] = (present[uuid] if uuid in summaries else generation), provider
         self._known = known
         return {uuid: provider for uuid, (_, provider) in known.items()}
 
@@ -77,12 +90,36 @@ class Placement:
         """As ``providers``, with three requests for each, and none for the list of all."""
         return {uuid: provider for uuid, (_, provider) in self._together(uuids).items()}
 
-    def _together(self, uuids: Sequence[str]) -> dict[str, tuple[int, Provider]]:
+    def _together(
+        self, uuids: Sequence[str], summaries: Mapping[str, Json] = {}
+    ) -> dict[str, tuple[int, Provider]]:
         if not uuids:
             return {}
         with ThreadPoolExecutor(self._at_once, "placement") as pool:
-            asked = dict(zip(uuids, pool.map(self._ask, uuids), strict=True))
+            answers = pool.map(lambda uuid: self._ask(uuid, summaries.get(uuid)), uuids)
+            asked = dict(zip(uuids, answers, strict=True))
         return {uuid: answer for uuid, answer in asked.items() if answer is not None}
+
+    def _summaries(self) -> Mapping[str, Json]:
+        """Uuid to usages and traits of providers, in the form of their own requests; as many as
+        placement shows."""
+        try:
+            if not self._service.supports(_SUMMARIES):
+                return {}
+            answer = self._service.get(
+                "/allocation_candidates", _SUMMARIES, resources="MEMORY_MB:1"
+            )
+            with understood("placement", "allocation candidates"):
+                return {
+                    uuid: {
+                        "usages": {name: of["used"] for name, of in row["resources"].items()},
+                        "traits": row["traits"],
+                    }
+                    for uuid, row in answer["provider_summaries"].items()
+                }
+        except WatcherError as error:
+            LOG.warning("Placement does not summarize hosts, each is asked for: %s", error)
+            return {}
 
     def of(self, uuid: str) -> Provider:
         """One provider, empty if there is none; three requests."""
@@ -98,16 +135,18 @@ class Placement:
         with understood("placement", "allocation candidates"):
             return bool(answer["allocation_requests"])
 
-    def _ask(self, uuid: str) -> tuple[int, Provider] | None:
+    def _ask(self, uuid: str, summary: Json | None = None) -> tuple[int, Provider] | None:
+        """Generation and provider; of its *summary* only inventories are asked for."""
         path = f"/resource_providers/{uuid}"
         try:
             # The generation is that of the first: what changes meanwhile is asked for again.
-            inventories, usages, traits = (
+            inventories, *rest = (
                 self._service.get(f"{path}/{what}", _VERSION)
-                for what in ("inventories", "usages", "traits")
+                for what in ("inventories", *(() if summary else ("usages", "traits")))
             )
         except NotFound:  # deleted since the list was made
             return None
+        usages, traits = rest or (summary, summary)
         with understood("placement", "a resource provider"):
             return inventories["resource_provider_generation"], Provider(
                 inventories["inventories"], usages["usages"], frozenset(traits["traits"])

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
@@ -22,7 +23,8 @@ def inventory(total: int, reserved: int = 0, ratio: float = 1.0, **units: int) -
 class Placement:
     """A WSGI application."""
 
-    def __init__(self) -> None:
+    def __init__(self, newest: str = "1.39") -> None:
+        self.newest = newest
         self.generations: dict[str, int] = {}
         self.traits: dict[str, set[str]] = {}
         self.parents: dict[str, str] = {}
@@ -92,9 +94,16 @@ class Placement:
         return self._answer(Request(environ))(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
+        try:
+            return self._found(request)
+        except HTTPException as error:
+            detail = {"status": error.code, "detail": error.description}
+            return answer({"errors": [detail]}, error.code or 500)
+
+    def _found(self, request: Request) -> Response:
         parts = request.path.strip("/").split("/")
         if parts == [""]:
-            version = {"id": "v1.0", "min_version": "1.0", "max_version": "1.39"}
+            version = {"id": "v1.0", "min_version": "1.0", "max_version": self.newest}
             link = {"rel": "self", "href": ""}
             return answer({"versions": [version | {"status": "CURRENT", "links": [link]}]})
         if parts == ["resource_providers"]:
@@ -120,7 +129,9 @@ class Placement:
         )
 
     def _candidates(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Of one host alone: what is asked for within ``in_tree``."""
+        """Of one host alone, what is asked for within ``in_tree``; else of all hosts."""
+        if "in_tree" not in query:
+            return self.summaries(query["resources"])
         amounts: dict[str, int] = {}
         traits: list[str] = []
         for name, value in query.items():
@@ -134,6 +145,25 @@ class Placement:
         refused = self.refusal(provider, own, traits, amounts)
         found = [] if refused else [{"allocations": {provider: {"resources": own}}}]
         return {"allocation_requests": found, "provider_summaries": {}}
+
+    def summaries(self, resources: str) -> dict[str, Any]:
+        name, _, amount = resources.partition(":")
+        found = {
+            uuid: {
+                "resources": {
+                    each: {
+                        "capacity": int((has["total"] - has["reserved"]) * has["allocation_ratio"]),
+                        "used": self.usages[uuid][each],
+                    }
+                    for each, has in inventories.items()
+                },
+                "traits": sorted(self.traits[uuid]),
+            }
+            for uuid, inventories in self._inventories.items()
+            if self._lack(uuid, name, int(amount)) is None
+        }
+        requests = [{"allocations": {uuid: {"resources": {name: int(amount)}}}} for uuid in found]
+        return {"allocation_requests": requests, "provider_summaries": found}
 
 
 OF_HOSTS = ("VCPU", "PCPU", "MEMORY_MB", "DISK_GB")

@@ -6,7 +6,9 @@ import datetime
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
+
+from werkzeug.exceptions import Forbidden
 
 from watcher.cloud.compute import (
     RESOURCES,
@@ -141,6 +143,53 @@ class TestHosts(ComputeTestCase):
         self.placement.delete(uuids[0])
         self.assertEqual(fixed, self.calls(self.compute.hosts))
         self.assertEqual(["two", "three"], [host.hostname for host in self.compute.hosts()])
+
+    def test_many_hosts_are_read_with_a_request_for_each(self) -> None:
+        uuids = [self.emulated.add_host(f"host-{number}", vcpus=8) for number in range(6)]
+        self.placement.traits[uuids[0]] = {"FAST"}
+        self.placement.allocate("a reservation", {uuids[1]: {"VCPU": 5, "MEMORY_MB": 512}})
+        full, steps = inventory(1024), inventory(4096, step_size=2)
+        self.placement.put(uuids[2], {"VCPU": inventory(8), "MEMORY_MB": full}, {"FULL"})
+        self.placement.allocate("another", {uuids[2]: {"MEMORY_MB": 1024}})
+        self.placement.put(uuids[3], {"VCPU": inventory(8), "MEMORY_MB": steps}, {"STEPS"})
+        self.compute.host("host-0")
+        asked = self.calls(self.compute.hosts)
+        self.assertEqual(1, asked["GET /placement/allocation_candidates"])
+        for what, count in (("inventories", 6), ("usages", 2), ("traits", 2)):
+            self.assertEqual(count, len([path for path in asked if path.endswith(what)]), what)
+        hosts = self.compute.hosts()
+        self.assertEqual([self.compute.host(host.hostname) for host in hosts], hosts)
+        self.assertEqual({"FAST"}, hosts[0].traits)
+        self.assertEqual(5, hosts[1].used["vcpus"])
+        self.assertEqual(1024, hosts[2].used["memory_mb"])
+
+    def test_what_changes_while_many_hosts_are_read_is_seen_by_the_next_reading(self) -> None:
+        uuids = [self.emulated.add_host(name) for name in ("one", "two")]
+        summarize = self.placement.summaries
+
+        def overtaken(resources: str) -> Any:
+            found = summarize(resources)
+            self.placement.allocate("late", {uuids[1]: {"VCPU": 3}})
+            return found
+
+        self.placement.summaries = overtaken
+        self.compute.hosts()
+        self.assertEqual([0, 3], [host.used["vcpus"] for host in self.compute.hosts()])
+
+    def test_hosts_that_placement_does_not_summarize(self) -> None:
+        def refuse(resources: str) -> NoReturn:
+            raise Forbidden("no candidates for this user")
+
+        self.emulated.add_host("one", vcpus=8)
+        self.emulated.add_host("two", vcpus=8)
+        wanted = self.compute.hosts()
+        for change in ({"newest": "1.26"}, {"summaries": refuse}):
+            with self.subTest(**change):
+                for name, value in change.items():
+                    setattr(self.placement, name, value)
+                self.reconnect()
+                self.assertEqual(wanted, self.compute.hosts())
+                self.placement.newest = "1.39"
 
     def test_some_hosts(self) -> None:
         uuids = [self.emulated.add_host(name) for name in ("one", "two", "three")]
@@ -607,8 +656,10 @@ class TestRequests(ComputeTestCase):
             self.compute.servers()
             self.compute.server_groups()
 
-        inventories = [path for path in self.calls(read) if path.endswith("/inventories")]
-        self.assertEqual(100, len(inventories))
+        asked = self.calls(read)
+        of_hosts = [path for path in asked if path.startswith("GET /placement/resource_providers/")]
+        self.assertEqual(100, len(of_hosts))
+        self.assertEqual(1, asked["GET /placement/allocation_candidates"])
         self.assertEqual(
             {
                 "GET /compute/v2.1/os-hypervisors/detail": 3,
