@@ -76,6 +76,8 @@ class Judge:
         self._arrived: set[tuple[Any, str]] = set()
         self._asked: dict[str, Any] = {}
         """Server to the plan that had it moved last."""
+        self._stood: dict[str, float] = {}
+        """Until when a process stood still, or all were without a database."""
         self._excused: dict[str, float] = {}
         """Until when a process may not have noticed that it lost a plan."""
 
@@ -96,9 +98,11 @@ class Judge:
         self._say(seen, f"A thread of {seen.who} ended with {kind}: {error}")
 
     def _see_freezes(self, seen: Seen, name: str, seconds: float) -> None:
+        self._stood[name] = max(self._stood.get(name, 0.0), seen.at + seconds)
         self._excuse(name, seen.at + seconds)
 
     def _see_no_database(self, seen: Seen, until: float) -> None:
+        self._stood[""] = max(self._stood.get("", 0.0), until)
         self._excuse("", until)
 
     def _see_no_cloud(self, seen: Seen, until: float) -> None:
@@ -122,14 +126,20 @@ class Judge:
         if before is None:
             return
         self._excuse(before.holder, seen.at)
+        in_hand = any(hand.claim == before.number for hand in self._hands)
+        able = self._rules.lease + max(self._stood.get(name, 0.0) for name in (before.holder, ""))
         if before.holder == seen.who:
-            if any(hand.claim == before.number for hand in self._hands):
+            if in_hand:
                 self._say(seen, f"{seen.who} takes over {_name(key)}, which it has in hand.")
         elif seen.at - before.extended < self._rules.lease:
             self._say(
                 seen,
                 f"{seen.who} takes {_name(key)} over from {before.holder}, which was heard of "
                 f"{seen.at - before.extended:.3f} seconds ago.",
+            )
+        elif in_hand and seen.at > able + _NOTICE:
+            self._say(
+                seen, f"{seen.who} takes {_name(key)} over from {before.holder}, which lives."
             )
 
     def _end_claim(self, seen: Seen, key: Key) -> None:
