@@ -35,7 +35,8 @@ from watcher.notifications import Notifications
 from watcher.rpc.doorbell import LocalDoorbell
 from watcher.rpc.engine_client import RpcEngineClient
 from watcher.simulation import alarm_rules
-from watcher.simulation import cloud as simulated
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import example_file
 
 LOG = log.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Services:
 class AllInOne(Services):
     """The services with a simulated cloud, its alarms, and the file that keeps its state."""
 
-    def __init__(self, conf: cfg.ConfigOpts, cloud: simulated.SimulatedCloud) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, cloud: SimulatedCloud) -> None:
         super().__init__(conf, cloud.cloud, conf.api.port if conf.port is None else conf.port)
         self.cloud = cloud
         self._alarms = alarm_rules.AlarmRules(cloud)
@@ -191,7 +192,7 @@ def restart() -> None:
 def prepare(conf: cfg.ConfigOpts) -> AllInOne:
     """The services with their cloud, in the state in which an earlier start left it."""
     make_state_dir(conf.state_dir)
-    cloud = simulated.SimulatedCloud.from_file(conf.simulated_cloud or simulated.example_file())
+    cloud = SimulatedCloud.from_file(conf.simulated_cloud or example_file())
     if os.path.exists(saved_cloud(conf)):
         cloud.resume(saved_cloud(conf))
     return AllInOne(conf, cloud)

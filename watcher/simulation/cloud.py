@@ -11,81 +11,23 @@ import dataclasses
 import datetime
 import json
 import os
-import site
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from oslo_utils import timeutils
 
-from watcher.cloud import Cloud
-from watcher.cloud.compute import RESOURCES, Flavor, Host, Migration, Server, ServerGroup
+from watcher.cloud import Cloud, compute
+from watcher.cloud.compute import RESOURCES, Flavor, Host, Server, ServerGroup
 from watcher.common.errors import CloudRefused, Invalid, NotFound
-from watcher.simulation import room
+from watcher.simulation import migrations, room
 from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.simulation.block_storage import SimulatedStorage
 from watcher.simulation.loads import SimulatedLoads
-from watcher.simulation.migrations import EndedMigrations
+from watcher.simulation.migrations import EndedMigrations, Migration, Switch
 from watcher.simulation.scenario import Course, Scenario
-
-
-@dataclasses.dataclass(slots=True)
-class _Migration:
-    server: str
-    live: bool
-    source: str
-    destination: str
-    begun: float
-    seconds: float
-    fails: bool
-    state_before: str
-    """The server's, to which a cold migration returns when it is confirmed."""
-    claim: list[int]
-    """In the order of ``RESOURCES``, what it takes of its other host: of the destination while
-    it is under way, of the source until it is confirmed."""
-    flavor: str = ""
-    """Of a resize: the id of the new one."""
-
-    @property
-    def due(self) -> float:
-        return self.begun + self.seconds
-
-
-@dataclasses.dataclass(slots=True)
-class _Switch:
-    """A server that is being stopped or started."""
-
-    server: str
-    state: str
-    """In which it will be."""
-    begun: float
-    seconds: float
-
-    @property
-    def due(self) -> float:
-        return self.begun + self.seconds
-
-
-W = TypeVar("W", _Migration, _Switch)
-
-_NOTHING = [0] * len(RESOURCES)
-
-
-def example_file() -> str:
-    """The demonstration's cloud, from the source tree or from where it is installed."""
-    roots = (
-        Path(__file__).parents[2],
-        Path(sysconfig.get_path("data")),
-        Path(site.getuserbase()),
-    )
-    for root in roots:
-        path = root / "etc" / "watcher" / "demo-cloud.yaml"
-        if path.exists():
-            return str(path)
-    raise NotFound(f"The example demo-cloud.yaml is in none of {', '.join(map(str, roots))}.")
 
 
 class SimulatedCloud:
@@ -98,11 +40,11 @@ class SimulatedCloud:
         self._hosts = {host.hostname: host for host in scenario.hosts}
         self._servers = {server.uuid: server for server in scenario.servers}
         self._deleted: dict[str, Server] = {}
-        self._others = _others(scenario)
-        self._migrations: dict[str, _Migration] = {}
-        self._unconfirmed: dict[str, _Migration] = {}
+        self._others = room.used_by_others(scenario.hosts, scenario.servers)
+        self._migrations: dict[str, Migration] = {}
+        self._unconfirmed: dict[str, Migration] = {}
         self._ended = EndedMigrations()
-        self._switches: dict[str, _Switch] = {}
+        self._switches: dict[str, Switch] = {}
         self._failed: set[str] = set()
         """Servers whose last migration or resize failed."""
         self._changed: dict[str, datetime.datetime] = {}
@@ -156,10 +98,10 @@ class SimulatedCloud:
             known = {**self._deleted, **self._servers}
             return [known[uuid] for uuid, when in self._changed.items() if when > since]
 
-    def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
+    def migrations(self, since: datetime.datetime) -> Sequence[compute.Migration]:
         with self._present() as now:
             under_way = [
-                Migration(each.server, each.source, each.destination, None, False)
+                compute.Migration(each.server, each.source, each.destination, None, False)
                 for each in self._migrations.values()
                 if each.source != each.destination
             ]
@@ -237,7 +179,7 @@ class SimulatedCloud:
             self.server(uuid)
             for work in (self._migrations, self._unconfirmed):
                 work.pop(uuid, None)
-            self._switches[uuid] = _Switch(uuid, "deleted", now, self.scenario.switch_seconds)
+            self._switches[uuid] = Switch(uuid, "deleted", now, self.scenario.switch_seconds)
             self._change(uuid, task_state="deleting")
 
     def confirm_resize(self, uuid: str) -> None:
@@ -345,23 +287,15 @@ class SimulatedCloud:
         for uuid, entry in state["servers"].items():
             if uuid in self._servers and entry["host"] in self._hosts:
                 self._change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
-        self._migrations.update(self._restored(_Migration, state["migrations"], now))
-        self._unconfirmed.update(self._restored(_Migration, state["unconfirmed"], now))
-        self._switches.update(self._restored(_Switch, state["switches"], now))
+        self._migrations.update(
+            migrations.restored(Migration, state["migrations"], self._servers, now)
+        )
+        self._unconfirmed.update(
+            migrations.restored(Migration, state["unconfirmed"], self._servers, now)
+        )
+        self._switches.update(migrations.restored(Switch, state["switches"], self._servers, now))
         self._ended.restore(state.get("ended_migrations", ()), now)
         self.loads.begin()
-
-    def _restored(
-        self, kind: type[W], shown: Sequence[Mapping[str, Any]], now: float
-    ) -> Iterator[tuple[str, W]]:
-        """What ``_show`` has shown, by server."""
-        names = {field.name for field in dataclasses.fields(kind)} - {"begun"}
-        for entry in shown:
-            if entry["server"] in self._servers:
-                fields: dict[str, Any] = {name: entry[name] for name in names}
-                if "claim" in fields:  # one that was saved before there were dedicated CPUs
-                    fields["claim"] = [*fields["claim"], *_NOTHING][: len(_NOTHING)]
-                yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
     # Time
 
@@ -377,7 +311,7 @@ class SimulatedCloud:
                 self._end_switch(switch)
             yield now
 
-    def _end(self, migration: _Migration) -> None:
+    def _end(self, migration: Migration) -> None:
         uuid = migration.server
         del self._migrations[uuid]
         self.loads.keep(migration.due - self._began, self._servers.values())
@@ -403,10 +337,10 @@ class SimulatedCloud:
                 raise CloudRefused(
                     f"Server {uuid} is {server.state}, not {' or '.join(before)} and at rest."
                 )
-            self._switches[uuid] = _Switch(uuid, after, now, self.scenario.switch_seconds)
+            self._switches[uuid] = Switch(uuid, after, now, self.scenario.switch_seconds)
             self._change(uuid, task_state=task_state)
 
-    def _end_switch(self, switch: _Switch) -> None:
+    def _end_switch(self, switch: Switch) -> None:
         uuid = switch.server
         del self._switches[uuid]
         self._change(uuid, task_state=None, state=switch.state)
@@ -427,10 +361,12 @@ class SimulatedCloud:
         if server.task_state is not None:
             raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
         wanted = dataclasses.replace(server, **room.sized(flavor)) if flavor else server
-        target = self._target(wanted, destination, may_stay=flavor is not None)
+        target = room.target(
+            wanted, destination, self._hosts, self._taken(), may_stay=flavor is not None
+        )
         self._failed.discard(server.uuid)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
-        self._migrations[server.uuid] = _Migration(
+        self._migrations[server.uuid] = Migration(
             server.uuid,
             live,
             server.host,
@@ -448,63 +384,14 @@ class SimulatedCloud:
         self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
         self._changed[uuid] = timeutils.utcnow()
 
-    def _show(self, work: _Migration | _Switch, now: float) -> dict[str, Any]:
-        shown = dataclasses.asdict(work)
-        elapsed = now - shown.pop("begun")
-        progress = min(1.0, elapsed / work.seconds) if work.seconds else 1.0
-        return {
-            **shown,
-            "name": self._servers[work.server].name,
-            "elapsed": round(elapsed, 3),
-            "progress": round(progress, 3),
-        }
-
-    # Capacity
-
-    def _target(self, server: Server, destination: str | None, may_stay: bool) -> str:
-        """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
-        taken = self._taken()
-        if may_stay and not room.refusal(server, self._hosts[server.host], taken):
-            return server.host
-        if destination is None:
-            fit = [
-                host
-                for host in self._hosts.values()
-                if host.hostname != server.host and not room.refusal(server, host, taken)
-            ]
-            if not fit:
-                raise CloudRefused(f"No host has room for server {server.uuid}.")
-            return max(fit, key=lambda host: room.left(host, taken)[1]).hostname
-        if destination == server.host:
-            raise CloudRefused(f"Server {server.uuid} is on host {destination} already.")
-        if destination not in self._hosts:
-            raise CloudRefused(f"Host {destination} was not found.")
-        refusal = room.refusal(server, self._hosts[destination], taken)
-        if refusal:
-            raise CloudRefused(refusal)
-        return destination
+    def _show(self, work: Migration | Switch, now: float) -> dict[str, Any]:
+        return migrations.to_dict(work, self._servers[work.server].name, now)
 
     def _taken(self) -> dict[str, list[int]]:
         """What servers, and the claims of migrations on their other host, take of each host."""
-        taken = {name: list(self._others.get(name, _NOTHING)) for name in self._hosts}
         claims = [
             (server.host, room.size(server)) for server in self._servers.values() if server.host
         ]
         claims += [(move.destination, move.claim) for move in self._migrations.values()]
         claims += [(move.source, move.claim) for move in self._unconfirmed.values()]
-        for hostname, claim in claims:
-            taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
-        return taken
-
-
-def _others(scenario: Scenario) -> dict[str, list[int]]:
-    """Hostname to what is used of a host from the beginning beyond what its servers use."""
-    used = {host.hostname: host.used for host in scenario.hosts if host.used}
-    others = {
-        name: [amounts.get(resource, 0) for resource in RESOURCES] for name, amounts in used.items()
-    }
-    for server in scenario.servers:
-        if server.host in others:
-            pairs = zip(others[server.host], room.size(server), strict=True)
-            others[server.host] = [rest - amount for rest, amount in pairs]
-    return {name: [max(0, each) for each in amounts] for name, amounts in others.items()}
+        return room.total(self._hosts, self._others, claims)

@@ -1,17 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The migrations of a simulated cloud that have ended: what nova keeps of them."""
+"""What a simulated cloud does with its servers: work under way, and migrations that have ended."""
 
 import collections
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from oslo_utils import timeutils
 
-from watcher.cloud.compute import Migration
+from watcher.cloud import compute
+from watcher.cloud.compute import RESOURCES
 
 KEPT_SECONDS = 86400.0
+
+
+@dataclasses.dataclass(slots=True)
+class Migration:
+    """A migration or resize, under way or not confirmed yet."""
+
+    server: str
+    live: bool
+    source: str
+    destination: str
+    begun: float
+    seconds: float
+    fails: bool
+    state_before: str
+    """The server's, to which a cold migration returns when it is confirmed."""
+    claim: list[int]
+    """In the order of ``RESOURCES``, what it takes of its other host: of the destination while
+    it is under way, of the source until it is confirmed."""
+    flavor: str = ""
+    """Of a resize: the id of the new one."""
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+@dataclasses.dataclass(slots=True)
+class Switch:
+    """A server that is being stopped or started."""
+
+    server: str
+    state: str
+    """In which it will be."""
+    begun: float
+    seconds: float
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+Work = TypeVar("Work", Migration, Switch)
+
+
+def to_dict(work: Migration | Switch, name: str, now: float) -> dict[str, Any]:
+    """What ``restored`` takes; *name* is the server's."""
+    shown = dataclasses.asdict(work)
+    elapsed = now - shown.pop("begun")
+    progress = min(1.0, elapsed / work.seconds) if work.seconds else 1.0
+    return {**shown, "name": name, "elapsed": round(elapsed, 3), "progress": round(progress, 3)}
+
+
+def restored(
+    kind: type[Work], shown: Iterable[Mapping[str, Any]], servers: Container[str], now: float
+) -> Iterator[tuple[str, Work]]:
+    """What ``to_dict`` has shown of those *servers* that there are, by their uuid."""
+    names = {field.name for field in dataclasses.fields(kind)} - {"begun"}
+    for entry in shown:
+        if entry["server"] in servers:
+            fields: dict[str, Any] = {name: entry[name] for name in names}
+            if "claim" in fields:  # one that was saved before there were dedicated CPUs
+                fields["claim"] = [*fields["claim"], *[0] * len(RESOURCES)][: len(RESOURCES)]
+            yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,11 +103,11 @@ class EndedMigrations:
         while self._all and self._all[0].ended < ended - KEPT_SECONDS:
             self._all.popleft()
 
-    def since(self, when: datetime.datetime, now: float) -> list[Migration]:
+    def since(self, when: datetime.datetime, now: float) -> list[compute.Migration]:
         """What ended after *when*, in naive UTC."""
         present = timeutils.utcnow()
         found = [
-            Migration(
+            compute.Migration(
                 each.server,
                 each.source,
                 each.destination,

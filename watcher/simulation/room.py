@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much servers take of the hosts of a simulated cloud, and what is left."""
+"""How much servers take of the hosts of a simulated cloud, and what is left.
 
-from collections.abc import Mapping
+Amounts are in the order of ``RESOURCES``; *taken* is what is taken of each host, by hostname.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from watcher.cloud.compute import Flavor, Host, Server
+from watcher.cloud.compute import RESOURCES, Flavor, Host, Server
+from watcher.common.errors import CloudRefused
+
+Taken = Mapping[str, list[int]]
 
 _NAMES = ("vCPUs", "MB of memory", "GB of disk", "dedicated CPUs")
 
 
 def size(server: Server) -> list[int]:
-    """In the order of ``RESOURCES``, as all amounts here."""
     return list(server.amounts)
 
 
@@ -24,13 +29,12 @@ def sized(flavor: Flavor) -> dict[str, Any]:
     }
 
 
-def left(host: Host, taken: Mapping[str, list[int]]) -> list[float]:
-    """*taken* is by hostname."""
+def left(host: Host, taken: Taken) -> list[float]:
     pairs = zip(host.inventories, taken[host.hostname], strict=True)
     return [inventory.capacity - amount for inventory, amount in pairs]
 
 
-def refusal(server: Server, host: Host, taken: Mapping[str, list[int]]) -> str | None:
+def refusal(server: Server, host: Host, taken: Taken) -> str | None:
     """Why *host* cannot take *server*; None if it can."""
     if not host.available:
         return f"Host {host.hostname} is {host.status} and {host.state}; it takes no servers."
@@ -48,3 +52,54 @@ def refusal(server: Server, host: Host, taken: Mapping[str, list[int]]) -> str |
                 f"but host {host.hostname} has {room:g} left."
             )
     return None
+
+
+def total(
+    hosts: Iterable[str], others: Taken, claims: Iterable[tuple[str, list[int]]]
+) -> dict[str, list[int]]:
+    """What *others* and *claims*, (hostname, amounts), take of each of *hosts*."""
+    taken = {name: list(others.get(name, [0] * len(RESOURCES))) for name in hosts}
+    for hostname, claim in claims:
+        taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
+    return taken
+
+
+def target(
+    server: Server,
+    destination: str | None,
+    hosts: Mapping[str, Host],
+    taken: Taken,
+    may_stay: bool,
+) -> str:
+    """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
+    if may_stay and not refusal(server, hosts[server.host], taken):
+        return server.host
+    if destination is None:
+        fit = [
+            host
+            for host in hosts.values()
+            if host.hostname != server.host and not refusal(server, host, taken)
+        ]
+        if not fit:
+            raise CloudRefused(f"No host has room for server {server.uuid}.")
+        return max(fit, key=lambda host: left(host, taken)[1]).hostname
+    if destination == server.host:
+        raise CloudRefused(f"Server {server.uuid} is on host {destination} already.")
+    if destination not in hosts:
+        raise CloudRefused(f"Host {destination} was not found.")
+    if why_not := refusal(server, hosts[destination], taken):
+        raise CloudRefused(why_not)
+    return destination
+
+
+def used_by_others(hosts: Iterable[Host], servers: Collection[Server]) -> dict[str, list[int]]:
+    """Hostname to what is used of a host from the beginning beyond what its servers use."""
+    used = {host.hostname: host.used for host in hosts if host.used}
+    others = {
+        name: [amounts.get(resource, 0) for resource in RESOURCES] for name, amounts in used.items()
+    }
+    for server in servers:
+        if server.host in others:
+            pairs = zip(others[server.host], size(server), strict=True)
+            others[server.host] = [rest - amount for rest, amount in pairs]
+    return {name: [max(0, each) for each in amounts] for name, amounts in others.items()}

@@ -28,6 +28,8 @@ taken of the wrong thing.  ``storage`` is described in
 import dataclasses
 import json
 import math
+import site
+import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ from watcher.cloud.compute import (
     Units,
 )
 from watcher.cloud.needs import Needs
-from watcher.common.errors import Invalid
+from watcher.common.errors import Invalid, NotFound
 from watcher.simulation import baremetal as simulated_baremetal
 from watcher.simulation import generator
 from watcher.simulation.averages import Average
@@ -72,6 +74,20 @@ _KEYS = {
     "meta",
     "inputs",
 }
+
+
+def example_file() -> str:
+    """The demonstration's cloud, from the source tree or from where it is installed."""
+    roots = (
+        Path(__file__).parents[2],
+        Path(sysconfig.get_path("data")),
+        Path(site.getuserbase()),
+    )
+    for root in roots:
+        path = root / "etc" / "watcher" / "demo-cloud.yaml"
+        if path.exists():
+            return str(path)
+    raise NotFound(f"The example demo-cloud.yaml is in none of {', '.join(map(str, roots))}.")
 
 
 @dataclasses.dataclass(frozen=True)

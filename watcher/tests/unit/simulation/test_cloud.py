@@ -9,9 +9,9 @@ from oslo_utils import timeutils
 
 from watcher.cmd import cloud as clouds
 from watcher.common.errors import CloudRefused, Invalid, NotConfigured, NotFound
-from watcher.simulation.cloud import SimulatedCloud, example_file
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.loads import HOST_OWN_MEMORY_MB
-from watcher.simulation.scenario import Scenario
+from watcher.simulation.scenario import Scenario, example_file
 from watcher.tests import base
 
 

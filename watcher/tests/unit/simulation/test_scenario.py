@@ -5,8 +5,7 @@ import os
 
 from watcher.common.errors import Invalid
 from watcher.simulation import generator
-from watcher.simulation.cloud import example_file
-from watcher.simulation.scenario import Scenario
+from watcher.simulation.scenario import Scenario, example_file
 from watcher.tests import base
 
 HOST = {"hostname": "a", "vcpus": 4, "memory_mb": 4096, "disk_gb": 100}

@@ -309,12 +309,13 @@ class MemoryTest(TestCase):
         script = """
 import sys
 from watcher import conf as watcher_conf
-from watcher.simulation import cloud as simulated
+from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.scenario import example_file
 from watcher.decision_engine.collectors.collectors import Collectors
 
 conf = watcher_conf.load([], [])
 conf.set_override("collector_plugins", ["compute", "storage", "baremetal"], group="collector")
-cloud = simulated.SimulatedCloud.from_file(simulated.example_file()).cloud
+cloud = SimulatedCloud.from_file(example_file()).cloud
 for collector in Collectors(conf, cloud)._collectors.values():
     collector.sync().exception(30)
 print("numpy" in sys.modules)
