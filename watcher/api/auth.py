@@ -52,7 +52,8 @@ class Authenticated:
             identify(environ)
             return application(environ, start_response)
 
-        self._application, self._identified = application, identified
+        self._application = application
+        self._identified: Application = identified
         if conf.enable_authentication:
             # Imported here, because it is large and an API without keystone does not need it.
             from watcher.api import keystone

@@ -62,6 +62,10 @@ class ApiProcess(cotyledon.Service):
             threading.Thread(target=open_webhooks.warn, args=(self._conf,), daemon=True).start()
         self.server.serve()
 
+    def reload(self) -> None:
+        """SIGHUP."""
+        process.mutate(self._conf)
+
     def terminate(self) -> None:
         self._stopping = True
         with self._lock:

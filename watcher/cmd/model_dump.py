@@ -42,10 +42,14 @@ def _record(conf: cfg.ConfigOpts) -> dict[str, Any]:
     try:
         sources, problems = datasources.all()
         for name, problem in problems.items():
-            print(f"watcher-status: datasource {name}: {problem}", file=sys.stderr)
-        return recording.record(cloud, sources, conf.command.period)
+            _warn(f"datasource {name}: {problem}")
+        return recording.record(cloud, sources, conf.command.period, _warn)
     finally:
         datasources.stop()
+
+
+def _warn(sentence: str) -> None:
+    print(f"watcher-status: {sentence}", file=sys.stderr)
 
 
 def _write(path: str, content: dict[str, Any]) -> None:

@@ -67,12 +67,23 @@ def supervise(process: type[cotyledon.Service], conf: cfg.ConfigOpts, workers: i
 
     manager.register_hooks(on_dead_worker=died)
     manager.add(process, workers=workers, args=(conf,))
-    oslo_config_glue.setup(manager, conf)
+    oslo_config_glue.setup(manager, conf, "mutate")
     try:
         manager.run()
     except SystemExit as end:
         sys.exit(1 if refused.is_set() else end.code)
     sys.exit(0)
+
+
+def mutate(conf: cfg.ConfigOpts) -> None:
+    """Read the files again, for options that may change while a service runs.
+
+    Without it cotyledon would end the process and start another one.
+    """
+    try:
+        conf.mutate_config_files()
+    except cfg.Error as error:
+        LOG.error("The configuration stays as it is, its files cannot be read: %s", error)
 
 
 class Startable(Protocol):
@@ -122,6 +133,10 @@ class ServiceProcess(cotyledon.Service):
                 if not self.stopping.is_set():
                     schema.require(self._database)
                     self._service.start()
+
+    def reload(self) -> None:
+        """SIGHUP."""
+        mutate(self.conf)
 
     def restart(self) -> None:
         """End now, although some threads do not; the parent starts another process."""

@@ -12,7 +12,7 @@ from oslo_upgradecheck.upgradecheck import Code, Result
 from watcher import conf as watcher_conf
 from watcher import plugins
 from watcher.cloud.openstack.versions import nova_version
-from watcher.cmd import configuration, model_dump, open_webhooks
+from watcher.cmd import configuration, model_dump, open_webhooks, overview
 from watcher.common.errors import Invalid
 from watcher.common.plugins import survey
 from watcher.db import migration
@@ -121,5 +121,8 @@ def _parsers(conf: cfg.ConfigOpts) -> Callable[[Any], None]:
             help="over which metrics are aggregated, %(default)s by default",
         )
         model.set_defaults(action_fn=lambda: model_dump.run(conf))
+        show = commands.add_parser("show", help="services, queue and plans, from the database")
+        show.add_argument("--json", action="store_true", help="the same as JSON")
+        show.set_defaults(action_fn=lambda: overview.run(conf))
 
     return add

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cloud as it is now, in the form that a simulated cloud is read from."""
 
+import contextlib
 import dataclasses
 import datetime
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud import Cloud
 from watcher.cloud.compute import Host, Units
 from watcher.cloud.metrics import Metrics
 from watcher.cloud.needs import NOTHING
-from watcher.common.errors import NotConfigured
+from watcher.common.errors import CloudRefused, NotConfigured, Unavailable
 from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
 CACHE_USE, CACHE_PERIODS = "instance_l3_cache_usage", (100, 200)
@@ -19,34 +20,44 @@ _OF_ONE_PERIOD = tuple(name for name in SERVER_METRICS if name != CACHE_USE)
 
 _GRANULARITY = 300
 
+Problem = Callable[[str], object]
 Values = dict[str, dict[str, Any]]
 """Resource uuid to metric to value."""
 
 
-def record(cloud: Cloud, sources: Sequence[Metrics], period: int) -> dict[str, Any]:
+def record(
+    cloud: Cloud, sources: Sequence[Metrics], period: int, problem: Problem
+) -> dict[str, Any]:
     """The cloud's services, and metrics aggregated over *period* seconds.
 
     Of each metric the first of *sources* that has it is asked.  Services that the
-    cloud does not have, and metrics that nobody has, are left out.  CloudUnavailable,
-    CloudRefused or MetricsUnavailable.
+    cloud does not have, and metrics that nobody has, are left out; so is, with a sentence for
+    *problem*, what block storage, bare metal or a source cannot give.  NotConfigured,
+    CloudUnavailable or CloudRefused of the compute service.
     """
     hosts = cloud.compute.hosts()
     hostnames = {host.hostname for host in hosts}
     servers = [server for server in cloud.compute.servers() if server.host in hostnames]
-    power = _power(cloud)
+    power: dict[str, str] = {}
+    with _optional("power of machines", problem):
+        power = _power(cloud)
+    storage: dict[str, Any] = {}
+    with _optional("block storage", problem):
+        storage = _storage(cloud)
     return {
         "hosts": [{**_fields(host), **_machine(host, power)} for host in hosts],
         "servers": [_fields(server) for server in servers],
         "server_groups": [_fields(group) for group in cloud.compute.server_groups()],
         "metrics": {
-            "host": _values(sources, HOST_METRICS, period, "host_metric", hosts),
+            "host": _values(sources, HOST_METRICS, period, "host_metric", hosts, problem),
             "instance": _with_cache_use(
-                _values(sources, _OF_ONE_PERIOD, period, "server_metric", servers),
+                _values(sources, _OF_ONE_PERIOD, period, "server_metric", servers, problem),
                 sources,
                 servers,
+                problem,
             ),
         },
-        **_storage(cloud),
+        **storage,
     }
 
 
@@ -56,21 +67,23 @@ def _values(
     period: int,
     method: str,
     resources: Sequence[Any],
+    problem: Problem,
 ) -> Values:
     values: Values = {}
     for name in names:
-        read = _reader(sources, name, method)
-        if read is not None:
-            found = read(name, resources, period, "mean", _GRANULARITY)
+        with _optional(name, problem):
+            found = _reader(sources, name, method)(name, resources, period, "mean", _GRANULARITY)
             for uuid, value in found.items():
                 values.setdefault(uuid, {})[name] = value
     return values
 
 
-def _with_cache_use(values: Values, sources: Sequence[Metrics], servers: Sequence[Any]) -> Values:
-    read = _reader(sources, CACHE_USE, "server_metric")
-    if read is not None:
-        for period in CACHE_PERIODS:
+def _with_cache_use(
+    values: Values, sources: Sequence[Metrics], servers: Sequence[Any], problem: Problem
+) -> Values:
+    for period in CACHE_PERIODS:
+        with _optional(CACHE_USE, problem):
+            read = _reader(sources, CACHE_USE, "server_metric")
             found = read(CACHE_USE, servers, period, "mean", _GRANULARITY)
             for uuid, value in found.items():
                 of_server = values.setdefault(uuid, {})
@@ -80,19 +93,27 @@ def _with_cache_use(values: Values, sources: Sequence[Metrics], servers: Sequenc
 
 def _reader(
     sources: Sequence[Metrics], name: str, method: str
-) -> Callable[..., Mapping[str, float]] | None:
+) -> Callable[..., Mapping[str, float]]:
     for source in sources:
         if source.available(name):
             found: Callable[..., Mapping[str, float]] = getattr(source, method)
             return found
-    return None
+    raise NotConfigured(f"No datasource has {name}.")
+
+
+@contextlib.contextmanager
+def _optional(what: str, problem: Problem) -> Iterator[None]:
+    """Go on without *what*; silently if the cloud does not have it at all."""
+    try:
+        yield
+    except NotConfigured:
+        pass
+    except (Unavailable, CloudRefused) as error:
+        problem(f"{what} is left out: {error}")
 
 
 def _storage(cloud: Cloud) -> dict[str, Any]:
-    try:
-        storage = cloud.block_storage
-    except NotConfigured:
-        return {}
+    storage = cloud.block_storage
     with_snapshots = set(storage.volumes_with_snapshots())
     return {
         "storage": {
@@ -109,10 +130,7 @@ def _storage(cloud: Cloud) -> dict[str, Any]:
 
 def _power(cloud: Cloud) -> dict[str, str]:
     """Uuid or hostname of a host to the power state of its machine."""
-    try:
-        nodes = cloud.baremetal.nodes()
-    except NotConfigured:
-        return {}
+    nodes = cloud.baremetal.nodes()
     return {node.host_uuid or node.hostname or "": node.power_state for node in nodes}
 
 

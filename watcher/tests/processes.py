@@ -54,7 +54,15 @@ class Process:
         return self.wait()
 
     def ask_to_stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def children(self) -> list[int]:
+        """The ids of the processes that it has started."""
+        path = pathlib.Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(child) for child in path.read_text().split()]
 
     def wait(self) -> int:
         """Its exit code, when it has ended."""

@@ -13,7 +13,6 @@ from oslo_utils import timeutils
 from sqlalchemy import select
 
 from watcher.db import models, runs
-from watcher.notifications import rows
 from watcher.tests import base, factories
 from watcher.tests.processes import Process, free_port, run, status_of
 
@@ -55,7 +54,8 @@ class ScriptTestCase(base.DatabaseTestCase):
     def beats(self, name: str) -> list[Any]:
         """When each service of that name was last seen."""
         with self.database.reader() as session:
-            return [row.last_seen_up for row in rows.services(session, name)]
+            found = select(models.Service.last_seen_up).where(models.Service.name == name)
+            return list(session.scalars(found))
 
 
 class TestServices(ScriptTestCase):
@@ -155,6 +155,7 @@ class TestCommands(ScriptTestCase):
         self.assertNotEqual(0, self.run_script("watcher-status", "upgrade", "check").returncode)
         self.check("watcher-db-manage", "upgrade")
         self.check("watcher-status", "upgrade", "check")
+        self.assertIn("0 runs under way", self.check("watcher-status", "show"))
         self.check("watcher-sync")
         with self.database.reader() as session:
             names = session.scalars(select(models.Strategy.name)).all()

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+from unittest import mock
 
 from watcher.cloud import Cloud
-from watcher.common.errors import CloudUnavailable, NotConfigured
+from watcher.common.errors import (
+    CloudRefused,
+    CloudUnavailable,
+    MetricsUnavailable,
+    NotConfigured,
+)
 from watcher.simulation import recording
 from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.scenario import Scenario
@@ -72,7 +78,7 @@ SCENARIO = {
 class RecordTest(TestCase):
     def record(self, content, **services):
         simulation = SimulatedCloud(Scenario.from_dict(content), lambda: 0.0)
-        return recording.record(simulation.cloud, [simulation.loads], 300)
+        return recording.record(simulation.cloud, [simulation.loads], 300, self.fail)
 
     def test_what_is_recorded_is_read_as_the_same_cloud(self):
         first = self.record(SCENARIO)
@@ -109,7 +115,7 @@ class RecordTest(TestCase):
 
     def test_without_a_source_of_metrics_there_are_none(self):
         simulation = SimulatedCloud(Scenario.from_dict(SCENARIO), lambda: 0.0)
-        recorded = recording.record(simulation.cloud, [], 300)
+        recorded = recording.record(simulation.cloud, [], 300, self.fail)
         self.assertEqual({"host": {}, "instance": {}}, recorded["metrics"])
 
     def test_servers_on_hosts_that_are_not_shown_are_left_out(self):
@@ -117,7 +123,7 @@ class RecordTest(TestCase):
         simulation._servers["s2"] = simulation._servers["s2"].__class__(
             "s2", "db", "elsewhere", 1, 1, 0
         )
-        recorded = recording.record(simulation.cloud, [], 300)
+        recorded = recording.record(simulation.cloud, [], 300, self.fail)
         self.assertEqual(["s1"], [server["uuid"] for server in recorded["servers"]])
 
     def test_a_cloud_that_does_not_answer_is_no_recording(self):
@@ -125,5 +131,31 @@ class RecordTest(TestCase):
             def hosts(self):
                 raise CloudUnavailable("nobody there")
 
-        self.assertRaises(CloudUnavailable, recording.record, Cloud(Dead()), [], 300)
-        self.assertRaises(NotConfigured, recording.record, Cloud(), [], 300)
+        self.assertRaises(CloudUnavailable, recording.record, Cloud(Dead()), [], 300, self.fail)
+        self.assertRaises(NotConfigured, recording.record, Cloud(), [], 300, self.fail)
+
+    def test_what_else_does_not_answer_is_left_out_with_a_sentence(self):
+        class Absent:
+            def __init__(self, error):
+                self.error = error
+
+            def __getattr__(self, name):
+                raise self.error
+
+        simulation = SimulatedCloud(Scenario.from_dict(SCENARIO), lambda: 0.0)
+        compute, loads = simulation.cloud.compute, simulation.loads
+        loads.host_metric = mock.Mock(side_effect=MetricsUnavailable("no answer"))
+        for error, said in (
+            (NotConfigured("not in the catalog"), 0),
+            (CloudUnavailable("no answer"), 2),
+            (CloudRefused("403"), 2),
+        ):
+            problems = []
+            cloud = Cloud(compute, Absent(error), Absent(error))
+            recorded = recording.record(cloud, [loads], 300, problems.append)
+            self.assertNotIn("storage", recorded)
+            self.assertEqual({}, recorded["metrics"]["host"])
+            self.assertEqual(75.0, recorded["metrics"]["instance"]["s1"]["instance_cpu_usage"])
+            self.assertIn("host_cpu_usage is left out: no answer", problems)
+            services = [each for each in problems if each.startswith(("block", "power"))]
+            self.assertEqual(said, len(services), services)
