@@ -111,7 +111,7 @@ def _under_way(session: Session) -> list[Facts]:
 
 
 def _lines(found: Facts) -> Iterator[str]:
-    yield "Services"
+    yield "Services" if found["services"] else "Services: none was ever seen"
     for row in found["services"]:
         seen = "never" if row["seen"] is None else f"{row['seen']:g} s ago"
         yield f"  {row['name']:<24} {row['host']:<24} {row['status']:<7} seen {seen}"
@@ -122,7 +122,7 @@ def _lines(found: Facts) -> Iterator[str]:
     for reason, waiting in runs["waiting"].items():
         late = f", the first {waiting['late']:g} s late" if waiting["late"] else ""
         yield f"  {waiting['number']} runs that wait: {reason}{late}"
-    yield "Action plans"
+    yield "Action plans" if found["plans"] else "Action plans: none"
     for state, number in found["plans"].items():
         yield f"  {number} {state}"
     for plan in found["plans_under_way"][:_AT_MOST]:

@@ -29,7 +29,7 @@ class RequireTestCase(TestCase):
         self.assertIn("] auth_type: must", self.missing(section + WHOLE.partition("\n")[2]))
         self.assertIn("] password: must", self.missing(section + WHOLE.partition("password = ")[0]))
         self.assertIn("] auth_url: must", self.missing(section + "auth_type = v3token\n"))
-        self.assertIn("no plug-in 'pasword'", self.missing(section + "auth_type = pasword\n"))
+        self.assertIn("no plug-in 'magic'", self.missing(section + "auth_type = magic\n"))
 
     def test_enough(self) -> None:
         self.require("[keystone_authtoken]\n" + WHOLE)

@@ -60,6 +60,11 @@ class ShowTestCase(DatabaseTestCase):
             tuple(under_way[key] for key in ("uuid", "audit", "actions", "actions_ended")),
         )
 
+    def test_nothing_yet(self) -> None:
+        shown = self.show()
+        self.assertIn("Services: none was ever seen\n", shown)
+        self.assertIn("Action plans: none\n", shown)
+
     def test_many_plans_stay_a_screen(self) -> None:
         plan = self.fill()
         with self.database.writer() as session:
