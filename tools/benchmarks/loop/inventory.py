@@ -44,9 +44,9 @@ class Inventory:
     vcpus: Floats
     """[H], of each host."""
     capacity: Floats
-    """[H, 3], with ratios and without what is reserved."""
+    """[H, R] as in the model, with ratios and without what is reserved."""
     demand: Floats
-    """[V, 3], what the flavors ask for."""
+    """[V, R], what the flavors ask for."""
     placement: Ints
     """[V], index of the first host of each server."""
 
@@ -57,7 +57,8 @@ def make(hosts: int, servers: int, draw: np.random.Generator) -> Inventory:
     flavors = draw.choice(len(FLAVORS), servers, p=FLAVORS_SHARE)
     all_hosts = [_host(number, *HOSTS[kind]) for number, kind in enumerate(kinds)]
     capacity = ComputeModel.build(all_hosts, []).capacity
-    demand = np.array(FLAVORS, dtype=np.float64)[flavors]
+    shared = np.array(FLAVORS, dtype=np.float64)[flavors]
+    demand = np.hstack([shared, np.zeros((servers, 1))])  # no dedicated CPUs
     placement = _placed(capacity, demand, draw)
     return Inventory(
         hosts=all_hosts,

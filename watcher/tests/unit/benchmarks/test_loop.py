@@ -204,4 +204,4 @@ class TestAdversary(base.TestCase):
 
     def test_without_memory_they_do_not(self):
         with mock.patch.object(adversary, "remembering", None):
-            self.assertRaises(AssertionError, adversary.withstand, 4, minutes=180)
+            self.assertRaises(AssertionError, adversary.withstand, 16, minutes=180)
