@@ -62,7 +62,7 @@ def build(
             unrecorded or UnrecordedEvents(database),
         )
     )
-    application = _alarms_first(
+    application = _without_pecan_for_alarms(
         root,
         pecan.Pecan(
             root, request_cls=Request, force_canonical=False, guess_content_type_from_ext=False
@@ -73,10 +73,10 @@ def build(
     return application
 
 
-def _alarms_first(root: Root, application: Application) -> Application:
+def _without_pecan_for_alarms(root: Root, application: Application) -> Application:
     """Call the handler of alarms without pecan, which would take longer than the handler does."""
 
-    def choose(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def route(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not auth.is_webhook(environ):
             return application(environ, start_response)
         request = Request(environ)
@@ -84,11 +84,11 @@ def _alarms_first(root: Root, application: Application) -> Application:
         answer: Iterable[bytes] = root.webhooks.trigger(request, ident)(environ, start_response)
         return answer
 
-    return choose
+    return route
 
 
 def _register(conf: cfg.ConfigOpts) -> None:
-    """The options of the libraries, with defaults that fit this API."""
+    """Register the options of the middleware libraries, with defaults for this API."""
     conf.register_opts(sizelimit.OPTS, group="oslo_middleware")
     conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
     conf.register_opts(cors.OPTS, group="cors")
@@ -104,14 +104,14 @@ def _register(conf: cfg.ConfigOpts) -> None:
 
 
 def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Application]]:
-    """From the outside in."""
+    """The middleware, outermost first."""
     proxied = conf.oslo_middleware.enable_proxy_headers_parsing
     return [
         # Outside of everything that may answer without reading the body.  The limit of its size
         # is an argument of bodies.read, because an alarm may be larger than other requests.
         bodies.DiscardUnreadBody,
         # Outside of everything that may fail or log a secret.
-        lambda application: _named(application, conf),
+        lambda application: _identified(application, conf),
         # Outside of everything that uses the host, for the links in answers.  Left out without
         # a proxy, because it costs time in each alarm.
         *([lambda application: HTTPProxyToWSGI(application, conf)] if proxied else []),
@@ -127,20 +127,21 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
     ]
 
 
-def _named(application: Application, conf: cfg.ConfigOpts) -> Application:
+def _identified(application: Application, conf: cfg.ConfigOpts) -> Application:
     """Remove secrets, set the request id, and answer CORS requests.
 
-    These come without a token, and browsers need the headers on errors, too.
+    Outside of authentication: preflight requests have no token, and browsers need the CORS
+    headers on errors, too.
     """
-    names, cross_origin = RequestId(application, conf), CORS(application, conf)
+    request_ids, cross_origin = RequestId(application, conf), CORS(application, conf)
 
-    def name(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def identify(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         webhook_auth.redact_secrets(environ)
-        names.set_global_req_id(webob.Request(environ))
+        request_ids.set_global_req_id(webob.Request(environ))
         environ[request_id.ENV_REQUEST_ID] = given = generate_request_id()
         header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, given)
-        asked = "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS"
-        chosen = cross_origin if asked else application
+        is_cors = "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS"
+        chosen = cross_origin if is_cors else application
         return chosen(environ, wsgi.adding(start_response, [header]))
 
-    return name
+    return identify

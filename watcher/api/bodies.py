@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading request bodies: never more than is allowed, and nothing but JSON."""
+"""Reads request bodies: JSON of a limited size."""
 
 import contextlib
 import json
@@ -20,11 +20,11 @@ LOG = log.getLogger(__name__)
 
 T = TypeVar("T")
 
-GREATEST: Final = 64 * 1024 * 1024
+MAX_READ: Final = 64 * 1024 * 1024
 """Bytes of a body that are read at most, even if only to discard them."""
 
 LARGE: Final = 256 * 1024
-"""Bytes beyond which a body counts as large: decoded, it takes a multiple of them."""
+"""Bytes beyond which a body is large: in memory its decoded form takes several times as much."""
 
 _MAX_WAIT: Final = 5.0
 """Seconds that a request with a large body waits for another one to end."""
@@ -35,7 +35,8 @@ _PIECE: Final = 64 * 1024
 class LargeBodyLimit:
     """Limits the requests with large bodies to a quarter of the *threads*.
 
-    As many more wait, and others are answered with 503, because each would occupy a thread.
+    The same number of others waits, and any more are refused with 503, because each of them would
+    occupy a thread.
     """
 
     def __init__(self, application: Application, threads: int) -> None:
@@ -82,7 +83,7 @@ class DiscardUnreadBody:
         answer = self._application(environ, start_response)
         # The client is gone or has sent less than announced; servers raise errors of their own.
         with contextlib.suppress(Exception):
-            for _ in range(0, GREATEST, _PIECE):
+            for _ in range(0, MAX_READ, _PIECE):
                 if not stream.read(_PIECE):
                     break
         return answer

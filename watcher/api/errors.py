@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only place that turns errors into responses: a status, and a body that is JSON in JSON."""
+"""The only place that turns errors into responses.  Their ``error_message`` is JSON as a string."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fields are spelled: UUIDs in requests, and what rows hold in responses."""
+"""The form of fields: UUIDs in requests; times and related rows in responses."""
 
 import datetime
 import functools
@@ -15,17 +15,17 @@ from watcher.db.lookup import is_uuid
 
 
 def aware(time: datetime.datetime | None) -> str | None:
-    """A time with its zone: when a row was created, changed or deleted, and all of webhooks."""
+    """A time with its zone: for the record of rows, and for all times of webhooks."""
     return None if time is None else f"{time.isoformat()}+00:00"
 
 
 def naive(time: datetime.datetime | None) -> str | None:
-    """A time as clients of audits and plans know it, UTC without saying so."""
+    """A time in UTC without its zone, as clients of audits and plans expect it."""
     return None if time is None else time.isoformat()
 
 
 def record(row: Any) -> dict[str, str | None]:
-    """The times of the record of a row."""
+    """When a row was created, changed and deleted."""
     return {
         "created_at": aware(row.created_at),
         "updated_at": aware(row.updated_at),

@@ -15,21 +15,21 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 MAX_WAIT: Final = 0.1
-"""Seconds that a batch waits for the one before it."""
+"""Seconds that a batch waits for the previous batch."""
 
-_GATHERING: Final = 0.0003
+_GATHER_SECONDS: Final = 0.0003
 """Seconds that a batch waits for more items: a fraction of the time that a call takes."""
 
 
 class GroupCommit(Generic[Q, A]):
     """Does the work of several threads with one call of *work*, which is a transaction.
 
-    Batches follow each other.  A batch has the items that were submitted since the last one
-    began, and *work* is called in the thread of its first item, with one answer for each item.
-    A single thread does not wait; after a batch of several, the next one waits a moment for more
-    items.  An answer is always computed after its item was submitted.
+    A batch begins when the previous one has ended, with all items that were submitted meanwhile.
+    *work* is called in the thread of its first item and returns one answer for each item, so an
+    answer is always computed after its item was submitted.  A single thread does not wait; after a
+    batch of several items, the next one waits a moment for more.
 
-    A batch that has waited *max_wait* seconds for the one before begins without it, so that a
+    A batch that has waited *max_wait* seconds for the previous one begins all the same, so that a
     call that hangs does not delay others.  When a batch fails, perhaps because of one item, each
     item is tried alone, in its own thread, unless the database cannot be reached.
     """
@@ -68,12 +68,15 @@ class GroupCommit(Generic[Q, A]):
         return self._work([item])[0] if answers is None else answers[place]
 
     def _begin(self) -> threading.Lock:
-        """Wait for the batch before, and close this one; the lock to release at its end."""
+        """Wait for the previous batch, then let this one take no more items.
+
+        Returns the lock to release when this batch has ended.
+        """
         turn = self._turn
         in_turn = turn.acquire(timeout=self._max_wait)
         if in_turn and self._several:
             # The threads that have just been answered are about to submit again.
-            time.sleep(_GATHERING)
+            time.sleep(_GATHER_SECONDS)
         with self._lock:
             if not in_turn:
                 # Later batches wait for this one, and not for the one that hangs.
@@ -91,8 +94,8 @@ class _Batch(Generic[Q, A]):
         """None if each item has to be tried alone."""
 
     def fail(self, error: BaseException) -> None:
-        away = isinstance(error, DBConnectionError) and not isinstance(error, LockWait)
-        if len(self.items) == 1 or away or not isinstance(error, Exception):
+        unreachable = isinstance(error, DBConnectionError) and not isinstance(error, LockWait)
+        if len(self.items) == 1 or unreachable or not isinstance(error, Exception):
             self.answers.set_exception(error)
         else:
             self.answers.set_result(None)

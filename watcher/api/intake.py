@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The intake of events: read, decide, append.  Every event takes this way.
+"""The intake of events: read, decide, append, for alarms and for replays.
 
-The read is one statement without locks, and the event is a row that no other transaction
-refers to, so that no other transaction can delay an alarm.  The decision engine does the rest.
+The read is one statement without locks, and no other transaction locks the row that is appended,
+so none can delay an alarm.  The decision engine does the rest.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ _ATTEMPTS: Final = 5
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """A message on its way to an audit."""
+    """A message that has arrived for an audit."""
 
     audit_ident: str
     message: AlarmMessage
@@ -39,7 +39,7 @@ class Delivery:
 
 @dataclasses.dataclass(frozen=True)
 class Lookup:
-    """What the database has about a delivery: its audit, and the row of its first delivery."""
+    """What the database has about a delivery: its audit, and the row if it is a repetition."""
 
     facts: WebhookFacts
     first: Any = None
@@ -60,7 +60,7 @@ class Outcome:
 
     @property
     def needs_doorbell(self) -> bool:
-        """Whether this is the first event that waits, so that no doorbell has been rung yet."""
+        """Whether no other event or run is pending, whose doorbell has been rung already."""
         first = not (self.repeated or self.facts.pending_runs)
         return self.decision == Decision.ACCEPTED and first
 
@@ -109,7 +109,7 @@ class Intake:
         raise AssertionError("unreachable")
 
     def _look_up(self, deliveries: Sequence[Delivery]) -> Sequence[Lookup | None]:
-        """One for each delivery; None where there is no such audit."""
+        """The lookup of each delivery; None where there is no such audit."""
         idents = sorted({delivery.audit_ident for delivery in deliveries})
         latest = max(delivery.received_at for delivery in deliveries)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
@@ -133,7 +133,7 @@ class Intake:
         return [None] * len(rows)
 
     def _count_repetition(self, lookup: Lookup) -> Outcome:
-        """Repetitions count on the row of the first delivery, and not as new events."""
+        """Count a repetition in the row of the first delivery; it is no new event."""
         facts, first = lookup.facts, lookup.first
         with self._database.connection(writes=True) as connection:
             events.repeat(connection, first.uuid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of a list, and links between objects, as requests and answers spell them."""
+"""Pages of a list in requests and responses, and the links of objects."""
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that have not arrived completely: one thread receives all of them.
+"""Receives requests until they are complete, all of them in one thread.
 
 A worker gets a connection when the whole request has arrived.  So a client that sends slowly
 takes a socket and some memory, but no worker.
@@ -12,21 +12,21 @@ import socket
 import ssl
 from typing import Any, Final
 
-MOST: Final = 512
-"""Connections whose request has not arrived; beyond this the oldest is closed."""
+MAX_CONNECTIONS: Final = 512
+"""Connections whose request has not arrived completely; beyond this the oldest is refused."""
 
-ROOM: Final = 64 * 1024 * 1024
+MAX_MEMORY: Final = 64 * 1024 * 1024
 """Bytes of all these requests in memory."""
 
-HEAD: Final = 64 * 1024
+MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 
-_GREATEST: Final = 64 * 1024 * 1024
+_MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a body that are read at most, even if only to discard them."""
 
 _PIECE: Final = 64 * 1024
-_TURNS: Final = 4
-"""Pieces that are read of one connection before others are read."""
+_PIECES_IN_A_ROW: Final = 4
+"""Pieces that are read from one connection before other connections are read."""
 
 _HEADERS: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
@@ -62,22 +62,22 @@ class BufferedRequest:
         return self._file.tell() < self._size
 
     def rest(self) -> bytes:
-        """What came after the request: the beginning of the next one."""
+        """What arrived after the request: the beginning of the next one."""
         return self._file.read().lstrip(b"\r\n")
 
 
 class Chunks:
-    """Finds the end of a chunked body, whatever the pieces in which it comes."""
+    """Finds the end of a chunked body that arrives in pieces of any size."""
 
     def __init__(self) -> None:
         self.broken = False
-        """Whether this is no chunked body."""
+        """Whether the body is not valid."""
         self._left = 0
         self._line = b""
         self._last = False
 
     def feed(self, data: bytes) -> bool:
-        """Whether the body is over, or broken."""
+        """Take the next piece.  Whether the body is complete or broken."""
         position = 0
         while position < len(data):
             if self._left:
@@ -88,7 +88,7 @@ class Chunks:
             end = data.find(b"\n", position)
             if end < 0:
                 self._line += data[position:]
-                self.broken = len(self._line) > HEAD
+                self.broken = len(self._line) > MAX_HEAD
                 return self.broken
             line, self._line = (self._line + data[position:end]).strip(), b""
             position = end + 1
@@ -111,10 +111,10 @@ class Chunks:
 
 
 class Incoming:
-    """A connection and what has come of its request."""
+    """A connection and what has arrived of its request."""
 
     def __init__(self, connection: Any, data: bytes, most: int, deadline: float) -> None:
-        """Of the request *most* bytes are kept; *deadline* is for all of it, ``monotonic``."""
+        """At most *most* bytes are kept; all has to arrive until *deadline*, a monotonic time."""
         self.connection, self.deadline = connection, deadline
         self.writes = False
         """Whether TLS waits to write rather than to read."""
@@ -127,7 +127,7 @@ class Incoming:
         self._chunks: Chunks | None = None
         self._head = 0
         self._complete = self._expects = False
-        self._greets = isinstance(connection.socket, ssl.SSLSocket) and not (
+        self._in_handshake = isinstance(connection.socket, ssl.SSLSocket) and not (
             connection.socket.version()
         )
         if data:
@@ -143,12 +143,12 @@ class Incoming:
 
     @property
     def cut(self) -> bool:
-        """Whether not all of it was kept."""
+        """Whether a part of the request was discarded."""
         return self._size > len(self._kept)
 
     @property
     def broken(self) -> bool:
-        """Whether its body is not valid."""
+        """Whether the body is not valid."""
         return self._chunks is not None and self._chunks.broken
 
     def data(self) -> bytes:
@@ -158,10 +158,10 @@ class Incoming:
         """Read what has arrived, without waiting.  Whether the request is complete."""
         self.writes = False
         try:
-            if self._greets:
+            if self._in_handshake:
                 self.connection.socket.do_handshake()
-                self._greets = False
-            for _ in range(_TURNS):
+                self._in_handshake = False
+            for _ in range(_PIECES_IN_A_ROW):
                 if self._complete:
                     return True
                 data = self.connection.socket.recv(_PIECE)
@@ -187,7 +187,7 @@ class Incoming:
         self._kept += data
         head, separator, body = self._kept.partition(b"\r\n\r\n")
         if not separator:
-            self._complete = len(self._kept) > HEAD or b"\n\n" in self._kept
+            self._complete = len(self._kept) > MAX_HEAD or b"\n\n" in self._kept
             return
         self._begin_body(bytes(head))
         self._size = self._head + len(body)
@@ -216,13 +216,13 @@ class Incoming:
         if room > 0:
             self._kept += data[:room]
         if self._chunks is not None:
-            self._complete = self._chunks.feed(data) or self._size > _GREATEST
+            self._complete = self._chunks.feed(data) or self._size > _MAX_BODY
         else:
             assert self._end is not None
-            self._complete = self._size >= min(self._end, _GREATEST)
+            self._complete = self._size >= min(self._end, _MAX_BODY)
 
 
-def answer(connection: Any, status: str) -> None:
+def refuse(connection: Any, status: str) -> None:
     """Refuse a request and close its connection, without waiting."""
     with contextlib.suppress(OSError):
         connection.socket.send(refusal(status))

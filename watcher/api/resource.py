@@ -110,10 +110,10 @@ def _route(
     """Make a method the handler of a route.
 
     *path* is below the resource, ``{}`` segments are passed to the handler as text.  *query*
-    maps parameters to what reads them; they come as keyword arguments, and with *paged* a
-    ``page``, in that *order* unless they name another; others are refused, or with *any_query*
-    left alone.  *body* reads the decoded body into the argument ``body``.  With *status* 202 or
-    204 there is nothing to answer.
+    maps parameters to functions that read them; the handler gets the results as keyword
+    arguments.  With *paged* it also gets a ``page``, sorted by *order* unless the query names
+    another order.  Other parameters are refused, or ignored with *any_query*.  *body* reads the
+    decoded body into the argument ``body``.  Answers with *status* 202 or 204 have no body.
     """
 
     def decorate(handler: F) -> F:
@@ -224,7 +224,7 @@ class Resource:
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Response:
-    """An answer: *body* as JSON, or nothing at all with a status that says so."""
+    """A response with *body* as JSON, or without a body for status 202 and 204."""
     if status in _EMPTY:
         return Response(status=status, headerlist=[])
     response = Response(json.dumps(body), status=status, content_type=_JSON, charset="UTF-8")
@@ -233,7 +233,7 @@ def reply(body: Any, status: int = 200, **headers: str) -> Response:
 
 
 def created(request: Request, resource: str, uuid: str, body: Any) -> Response:
-    """201, with the place of the new object."""
+    """201, with the URL of the new object."""
     return reply(body, 201, Location=f"{request.application_url}/v1/{resource}/{uuid}")
 
 

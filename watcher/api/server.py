@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cheroot's server, with requests that are complete before a worker gets them."""
+"""cheroot's server, which passes a request to a worker when it has arrived completely."""
 
 import collections
 import contextlib
@@ -23,10 +23,10 @@ from watcher.api.receiving import BufferedRequest, Incoming
 
 LOG = log.getLogger(__name__)
 
-_QUEUE: Final = 512
+_MAX_QUEUED: Final = 512
 """Complete requests that wait for a worker; the next one is answered with 503."""
 
-_LOOK: Final = 0.5
+_CHECK_INTERVAL: Final = 0.5
 """Seconds between two checks for requests that take too long."""
 
 
@@ -41,13 +41,13 @@ class ApiServer(wsgi.Server):
             application,
             numthreads=conf.api.threads,
             max=conf.api.threads,
-            accepted_queue_size=_QUEUE,
+            accepted_queue_size=_MAX_QUEUED,
             accepted_queue_timeout=0,
             **options,
         )
         self.ConnectionClass = _Connection
-        self.max_request_header_size = receiving.HEAD
-        self.max_request_body_size = bodies.GREATEST
+        self.max_request_header_size = receiving.MAX_HEAD
+        self.max_request_body_size = bodies.MAX_READ
         self.error_log = _log  # type: ignore[method-assign]
         self._receiver = Receiver(
             super().process_conn, conf.api.request_timeout, conf.webhooks.max_body_size
@@ -58,7 +58,7 @@ class ApiServer(wsgi.Server):
         super().serve()
 
     def process_conn(self, conn: Any) -> None:
-        """A connection on which the next request begins."""
+        """Receive the next request of a connection."""
         self._receiver.take(conn)
 
     def stop(self) -> None:
@@ -87,8 +87,9 @@ class _Connection(cheroot_server.HTTPConnection):
 class Receiver:
     """Receives the requests of all connections.
 
-    *deliver* is called with a connection when its whole request has arrived, within *seconds*; its
-    ``rfile`` has the request, of which the head and at least *most* bytes of the body are kept.
+    *deliver* is called with a connection when its whole request has arrived; a request that takes
+    longer than *seconds* is refused.  The ``rfile`` of the connection then has the request, with
+    its head and at least *most* bytes of its body; the rest of a longer body is discarded.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Receiver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliver, self._seconds, self._clock = deliver, seconds, clock
-        self._most = most + 2 * receiving.HEAD
+        self._most = most + 2 * receiving.MAX_HEAD
         self._new: collections.deque[Incoming] = collections.deque()
         self._waiting: dict[Incoming, None] = {}
         self._selector = selectors.DefaultSelector()
@@ -123,7 +124,7 @@ class Receiver:
         self._new.clear()
 
     def take(self, connection: Any) -> None:
-        """Deliver the request of a connection at once if it has arrived, or else when it has."""
+        """Deliver the request of a connection when it has arrived, which it may have already."""
         rest = connection.rfile.rest() if isinstance(connection.rfile, BufferedRequest) else b""
         connection.socket.settimeout(0)
         incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)
@@ -138,22 +139,22 @@ class Receiver:
             self._waker.send(b"x")
 
     def _loop(self) -> None:
-        looked = self._clock()
+        checked_at = self._clock()
         while not self._stopping:
             try:
-                for key, _ in self._selector.select(_LOOK):
+                for key, _ in self._selector.select(_CHECK_INTERVAL):
                     self._advance(key.data)
                 while self._new:
                     self._add(self._new.popleft())
                 now = self._clock()
-                if now - looked >= _LOOK:
-                    looked = now
+                if now - checked_at >= _CHECK_INTERVAL:
+                    checked_at = now
                     self._expire(now)
             except Exception:  # without this thread the server would answer nothing
                 LOG.exception("A request could not be received")
 
     def _add(self, incoming: Incoming) -> None:
-        if len(self._waiting) >= receiving.MOST:
+        if len(self._waiting) >= receiving.MAX_CONNECTIONS:
             self._refuse(next(iter(self._waiting)), "503 Service Unavailable")
         self._waiting[incoming] = None
         self._selector.register(incoming.connection.socket, _events(incoming), incoming)
@@ -170,11 +171,11 @@ class Receiver:
             self._end(incoming)
         else:
             self._selector.modify(incoming.connection.socket, _events(incoming), incoming)
-            if incoming.kept > receiving.HEAD:
+            if incoming.kept > receiving.MAX_HEAD:
                 self._make_room()
 
     def _make_room(self) -> None:
-        while sum(each.kept for each in self._waiting) > receiving.ROOM:
+        while sum(each.kept for each in self._waiting) > receiving.MAX_MEMORY:
             self._refuse(max(self._waiting, key=lambda each: each.kept), "503 Service Unavailable")
 
     def _expire(self, now: float) -> None:
@@ -193,7 +194,7 @@ class Receiver:
             incoming.kept,
         )
         self._remove(incoming)
-        receiving.answer(incoming.connection, status)
+        receiving.refuse(incoming.connection, status)
 
     def _remove(self, incoming: Incoming) -> None:
         if incoming not in self._waiting:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts of unrecorded events: those beyond the rate limit that a pending run covers.
 
-Such an event takes no write of its own.  Only numbers are kept here until the next second; if
-the process dies, a count is too small, and no alarm is lost.
+No row is written for such an event.  It is counted in memory, and the counts are written once a
+second.  If the process dies, a count is too small, and no alarm is lost.
 """
 
 import collections
@@ -58,7 +58,7 @@ class UnrecordedEvents:
         reason: str | None,
         pending_run: PendingRun | None = None,
     ) -> None:
-        """Count an event by what became of it, on the *pending_run* that covers it if one does."""
+        """Count an event by its decision, and for the *pending_run* that covers it, if any."""
         with self._changed:
             self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
             if pending_run is not None:

@@ -64,8 +64,10 @@ class WebhookAuth:
         self._building = threading.Lock()
 
     def check(self, request: webob.Request, settings: AuthSettings | None) -> None:
-        """Unauthorized, always with the same sentence; Unavailable if keystone does not answer;
-        Forbidden if the policy does not allow it to the owner of a valid token.
+        """Raise unless the sender may post.
+
+        Unauthorized, always with the same sentence, for a missing or wrong credential; Unavailable
+        if keystone does not answer; Forbidden if the policy denies it to the owner of the token.
 
         *settings* is the row of the webhook; an audit without one has the defaults.
         """
@@ -81,7 +83,7 @@ class WebhookAuth:
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
     def permits(self, request: webob.Request, settings: AuthSettings | None) -> bool:
-        """Whether the request has all that is needed without keystone, which is not asked."""
+        """Whether the request is accepted without asking keystone."""
         auth = self._auth(settings)
         return auth == credentials.NONE or (
             auth == credentials.SECRET

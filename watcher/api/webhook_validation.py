@@ -27,7 +27,7 @@ class Limits(wtypes.Base):
 
 
 class Settings(wtypes.Base):
-    """The settings after a PATCH; null is the default."""
+    """The settings after a PATCH; null stands for the default."""
 
     auth = Text(20)
     debounce = Number(0, _DAY)

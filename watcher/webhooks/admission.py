@@ -55,7 +55,7 @@ def decide(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -
 
 
 _Rule = Callable[[WebhookFacts, AlarmMessage, datetime.datetime], str]
-"""A sentence if the rule is against the event, or an empty one."""
+"""Returns why the event is not accepted, or an empty text."""
 
 
 def _wrong_type(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
@@ -111,7 +111,7 @@ _IGNORED: Final = frozenset(REASONS[Decision.IGNORED])
 
 
 def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
-    """What the mapping takes from the payload; what the payload does not have is left out."""
+    """The parameters that the mapping takes from the payload, without those that it has not."""
     if not facts.mapping:
         return {}
     if facts.auth == credentials.NONE:
@@ -131,5 +131,5 @@ def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
 def _json(mapped: Any) -> str:
     try:
         return json.dumps(mapped)
-    except (TypeError, ValueError):  # an expression may stand for itself
+    except (TypeError, ValueError):  # such as an expression reference of JMESPath, '&name'
         raise Invalid("parameters: an expression gives what is no JSON value.") from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JMESPath over payloads: checked when an operator sets it, bounded when it runs.
+"""JMESPath over payloads: checked when an operator sets it, with limited work when it runs.
 
 Neither length nor depth bounds the work by itself: a few pipes double a list a hundred times.
 """
@@ -140,6 +140,6 @@ def _joined(separator: Any, parts: Any) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """The words of an error that may draw the expression below them, on one line."""
+    """The message of an error on one line; that of a parser may have several."""
     words = " ".join(str(error).split()).rstrip(".")
     return f"{words[:200]}."

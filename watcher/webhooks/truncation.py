@@ -14,7 +14,7 @@ _LARGEST_CHARACTER: Final = len("\\ud83d\\udd25")
 def truncated(payload: Any, most: int) -> str:
     """JSON of at most *most* bytes: the payload, or as much of its beginning as fits.
 
-    Of a payload that is cut an object has one more key, and anything else is in an object.
+    A truncated object has one more key, CUT; any other truncated value is put into an object.
     """
     text = json.dumps(payload)
     if len(text) <= most:
@@ -27,7 +27,7 @@ def truncated(payload: Any, most: int) -> str:
 
 
 def _beginning(value: Any, room: int) -> tuple[Any, int]:
-    """What of a value fits into *room* bytes of JSON, and how many it takes."""
+    """The beginning of a value that fits into *room* bytes of JSON, and its size."""
     if isinstance(value, dict):
         return _of_object(value, room)
     if isinstance(value, list):

@@ -32,7 +32,7 @@ LOG = log.getLogger(__name__)
 _DEPTH = 100
 
 _GROWTH = 3
-"""How much longer JSON may be when it is written again, as a character of two bytes takes six."""
+"""How many times longer JSON may get when it is encoded again: two bytes of UTF-8 become six."""
 
 
 class Webhooks(WebhookSettings, WebhookHistory):
@@ -67,9 +67,9 @@ class Webhooks(WebhookSettings, WebhookHistory):
 
     @post("{audit_ident}/events/{event_uuid}/replay", status=202)
     def replay(self, request: Request, audit_ident: str, event_uuid: str) -> Response:
-        """The message of an event once more, under the settings of now: a new event.
+        """Handle the message of an event again, with the present settings, as a new event.
 
-        Its sender was checked when it came, so this asks for the operator alone.
+        The sender was checked when the message arrived, so only the policy of this call counts.
         """
         self.authorize(request, "webhook:replay")
         now = timeutils.utcnow()
@@ -81,7 +81,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
 
     @post("{audit_ident}/preview", any_query=True)
     def preview(self, request: Request, audit_ident: str) -> dict[str, Any]:
-        """What a message would do: the steps of ``trigger`` without writing."""
+        """What ``trigger`` would do with a message, without writing anything."""
         self.authorize(request, "webhook:preview")
         now = timeutils.utcnow()
         facts = self._facts(audit_ident, now)
@@ -91,9 +91,9 @@ class Webhooks(WebhookSettings, WebhookHistory):
         would_join = admitted and any(
             events.same(run.parameters, verdict.parameters) for run in facts.pending_runs
         )
-        foreseen = Decision.COALESCED if would_join else Decision.QUEUED
+        expected = Decision.COALESCED if would_join else Decision.QUEUED
         return {
-            "decision": foreseen if admitted else verdict.decision,
+            "decision": expected if admitted else verdict.decision,
             "reason": verdict.reason,
             "sentence": verdict.sentence,
             "event": _shown(message),
@@ -149,9 +149,9 @@ def _shown(message: AlarmMessage) -> dict[str, Any]:
 
 
 def _replay(row: AuditEvent, request: Request) -> AlarmMessage:
-    """The event of a stored message.  Invalid if only the beginning of that was kept.
+    """The stored message of an event.  Invalid if only its beginning was kept.
 
-    It is another delivery each time, unless the request for it says that it is the same.
+    Each replay is a new delivery, unless requests have the same ``Idempotency-Key``.
     """
     payload = None if row.payload is None else json.loads(row.payload)
     if isinstance(payload, dict) and truncation.CUT in payload:

@@ -78,9 +78,9 @@ class DrainedTestCase(TestCase):
         self.assertLessEqual(stream.largest_read, 2**16)
 
     def test_there_is_an_end_to_patience(self) -> None:
-        stream = Stream(10 * bodies.GREATEST)
+        stream = Stream(10 * bodies.MAX_READ)
         chunked(stream).get_response(bodies.DiscardUnreadBody(webob.Response()))
-        self.assertEqual(bodies.GREATEST, stream.taken)
+        self.assertEqual(bodies.MAX_READ, stream.taken)
 
     def test_a_client_that_hangs_up_is_no_error(self) -> None:
         request = with_length(Stream(5), 10)
