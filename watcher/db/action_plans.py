@@ -52,7 +52,7 @@ _ENDS: Final = ("plan_ends",)
 """A count of the plans that appliers have ended."""
 
 _TURNS: Final = ("plan_turns",)
-"""A count that everybody writes who is about to make a plan PENDING, as a lock for all of them."""
+"""A count that each transaction writes that may make a plan PENDING: a lock between them."""
 
 
 class Planned(Protocol):
@@ -142,8 +142,8 @@ def create(
 def change_state(session: Session, plan: ActionPlan, state: str) -> None:
     """Give a plan the state that a user wants: start it, cancel it, or ask for its end.
 
-    The actions of a plan that is cancelled before its start are cancelled here; those of
-    one under way are the applier's.  Invalid for a state that a user may not give it now.
+    The actions of a plan that is cancelled before its start are cancelled here; those of a plan
+    under way are cancelled by the applier.  Invalid for a state that a user may not give it now.
     """
     if state not in PlanState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
@@ -198,9 +198,9 @@ def expire(session: Session, before: datetime.datetime, now: datetime.datetime) 
 def cancel_overdue(
     session: Session, before: datetime.datetime, now: datetime.datetime
 ) -> Sequence[int]:
-    """Cancel the plans that wait for an applier since *before* a time; their ids.
+    """Cancel the plans that have waited for an applier since *before* a time; their ids.
 
-    The cloud that they were made for is not the one of today.
+    The cloud may have changed too much since they were made.
     """
     since = func.coalesce(ActionPlan.updated_at, ActionPlan.created_at)
     overdue = (ActionPlan.state == PlanState.PENDING) & (ActionPlan.deleted == 0) & (since < before)
@@ -243,16 +243,16 @@ def _retire(session: Session, state: str, now: datetime.datetime, condition: Any
 
 
 def take_turn(session: Session) -> None:
-    """Let nobody else decide about the start of a plan until this transaction ends.
+    """Lock all decisions about the start of plans until this transaction ends.
 
-    There is one cloud, and each plan changes it.  The lock comes before all others that the
-    transaction takes; so who holds it waits for nobody who waits for it.
+    All plans change the same cloud.  A transaction takes this lock before all others, so that no
+    deadlock is possible.
     """
     counters.add(session, collections.Counter({_TURNS: 1}))
 
 
 def count_end(session: Session) -> None:
-    """Let all who planned before know that an applier has ended a plan."""
+    """Count that an applier has ended a plan, which outdates plans that were computed before."""
     counters.add(session, collections.Counter({_ENDS: 1}))
 
 
@@ -262,10 +262,10 @@ def ended(session: Session) -> int:
 
 
 def rival(session: Session, ended_before: int) -> str | None:
-    """The uuid of a plan that is under way, or that an applier has ended since *ended* was that.
+    """The uuid of a plan that is under way, or that ended since ``ended`` was *ended_before*.
 
-    A plan that was made from an older state of the cloud would meet what that one has changed.
-    Times do not tell: the clock of an applier that is ahead would forbid all plans for so long.
+    A plan that was computed before may not fit the cloud that the other plan has changed.  Times
+    are not compared: if the clock of an applier were ahead, no plan could start for as long.
     """
     under_way = session.scalar(
         select(ActionPlan.uuid)
@@ -295,8 +295,8 @@ def is_under_way(session: Session, plan_uuid: str) -> bool:
 def summaries(
     session: Session, plans: Iterable[ActionPlan]
 ) -> Mapping[int, tuple[Mapping[str, Any], Review | None]]:
-    """Plan id to what the plan changes, and the review that is due or made of it, if one is,
-    for those of *plans* that tell."""
+    """Plan id to the summary of what the plan changes, and its review if one is due or made, for
+    those of *plans* that have a summary."""
     plan_ids = [plan.id for plan in plans]
     ended = (Review.action_plan_id == PlanReasons.action_plan_id) & Review.ended_at.is_not(None)
     found = session.execute(

@@ -65,7 +65,7 @@ def reasons(session: Session, actions: Iterable[Action]) -> Mapping[str, str]:
 
 
 def skip(session: Session, action: Action, reason: str | None) -> None:
-    """Have the applier leave an action out.  On a SKIPPED one only the reason changes.
+    """Make an action SKIPPED, so that the applier leaves it out; of a SKIPPED one only the reason.
 
     Conflict unless it is PENDING, in a plan that has not begun.
     """

@@ -48,7 +48,7 @@ def list_page(
 def save(session: Session, template: AuditTemplate) -> None:
     """Write a new or changed template.  Conflict if its name is taken.
 
-    Call it through ``Database.write``: of two that take a name at once, one meets the other.
+    Call it through ``Database.write``: of two that take a name at once, one is tried again.
     """
     require_free_name(session, template, "an audit template")
     session.add(template)

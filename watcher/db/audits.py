@@ -74,7 +74,7 @@ def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
 def change(
     session: Session, audit: Audit, changes: Mapping[str, Any], now: datetime.datetime
 ) -> None:
-    """Write what a user changed, by column, and let the audit's waiting run follow.
+    """Write what a user changed, by column, and change the audit's waiting run accordingly.
 
     Invalid for a state that a user may not give it now, Conflict for a name that is
     taken.
@@ -107,7 +107,7 @@ def delete(session: Session, audit: Audit, now: datetime.datetime) -> None:
 
 
 def _trust(session: Session, audit: Audit) -> None:
-    """Somebody sets auto_trigger: what reviews of earlier plans have found is known by now."""
+    """A user sets auto_trigger, so the results of earlier reviews do not count any more."""
     if audit.status_message == reviews.DISTRUSTED:
         audit.status_message = None
     reviews.forgive(session, audit.id)
@@ -138,7 +138,7 @@ def _resume(session: Session, audit: Audit, now: datetime.datetime) -> None:
 
 
 def _reschedule(session: Session, audit: Audit, anew: bool, now: datetime.datetime) -> None:
-    """Move the waiting run to where *audit* as it is now wants it."""
+    """Move the waiting run to the time that the changed *audit* has for it."""
     if audit.next_run_time is None or anew:
         begun = audit.state != AuditState.PENDING and not (
             audit.start_time and audit.start_time > now
@@ -153,5 +153,5 @@ def _reschedule(session: Session, audit: Audit, anew: bool, now: datetime.dateti
 
 
 def _capped(audit: Audit, when: datetime.datetime) -> datetime.datetime:
-    """A run at ``end_time`` at the latest: it is the one that ends the audit."""
+    """*when*, but at the latest ``end_time``, because the run at that time ends the audit."""
     return min(when, audit.end_time) if audit.end_time else when

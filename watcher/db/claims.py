@@ -18,16 +18,16 @@ from watcher.db.transitions import move, update_rows
 
 
 def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime) -> AuditRun | None:
-    """Make a due run ONGOING, its audit with it, for this engine alone.
+    """Make a due run and its audit ONGOING, with this engine as the holder.
 
-    It takes all events of its parameters out of the inbox that have come until then.
+    The run also gets all events in the inbox that have its parameters.
 
     The answer is None
 
-    * if another engine was faster, even if the run waits again for a later time;
-    * if a plan went under way meanwhile, or the cooldown of the webhook is not over: then the
-      run waits for that;
-    * if somebody has ended the audit: then the run ends here.
+    * if another engine was faster, even if the run is QUEUED again for a later time;
+    * if a plan has become PENDING meanwhile, or the cooldown of the webhook is not over: then
+      the run waits for the end of that;
+    * if a user has cancelled, suspended or deleted the audit: see ``_end_unwanted``.
 
     The run is CANCELLED if the claim itself ends the audit, whose end time has passed, or
     which must not run now.  The ``audit`` of the run is as it was before the claim.
@@ -62,8 +62,8 @@ def of_others(
 ) -> Sequence[tuple[int, datetime.datetime]]:
     """Ids of the ONGOING runs of other engines than *engine*, and when each claim ends.
 
-    With those that it *dropped* itself: a heartbeat of its own that comes late means that it
-    was busy, not that it is dead.
+    Runs of *engine* itself are left out, because a late heartbeat of its own means that it was
+    busy, not that it died; those that it has *dropped* are included.
     """
     rows = session.execute(
         select(AuditRun.id, AuditRun.lease_expires_at).where(
@@ -77,7 +77,7 @@ def of_others(
 def take_over(
     session: Session, run_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> AuditRun | None:
-    """Claim a run of another engine, if its claim still has this *end*.
+    """Claim a run of another engine, if its lease still has this *end*.
 
     None if another engine was faster, or the audit no longer runs.
     """
@@ -109,11 +109,11 @@ def extend(
 def leave_audit(
     session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any
 ) -> bool:
-    """Give the audit of a claimed run the state that the run leaves it in.
+    """Write the state of the audit when a claimed run ends.
 
-    False if somebody changed the audit's state meanwhile.  Then the result is to be
-    dropped, and the run has ended here: a suspended audit's goes back into the
-    queue, any other's is CANCELLED.
+    False if somebody has changed the state of the audit meanwhile.  Then the caller has to drop
+    the result, and the run has ended here: QUEUED again if the audit is SUSPENDED, otherwise
+    CANCELLED.
     """
     ongoing = (Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)
     if move(session, Audit, AuditState.BY_ENGINE, state, *ongoing, **values):
@@ -159,10 +159,10 @@ def put_back(
 ) -> None:
     """Let a claimed run wait again, until *not_before*.
 
-    A *counted* attempt has failed with that *error*; otherwise it does not count as one.
+    With *counted* the attempt has failed with that *error*; without, it does not count as one.
 
-    If a younger run of the audit waits already, this one ends, and its events are given back
-    to the inbox: they join that one, or the run after it if they want other parameters.
+    If a younger run of the audit is QUEUED already, this one ends, and its events are given back
+    to the inbox: they join the younger run, or the next one if they have other parameters.
     """
     successor = runs.waiting(session, run.audit_id)
     attempt, deaths = (run.attempt, 0) if counted else (run.attempt - 1, run.deaths)
@@ -182,7 +182,7 @@ def put_back(
 def with_error(
     run: AuditRun, now: datetime.datetime, error: str | None, attempt: int | None = None
 ) -> list[Any]:
-    """What the attempts at a run came to, this one or *attempt* as well if there is an *error*."""
+    """The errors of all attempts, with *error*, if any, for this attempt or that number."""
     known = list(run.errors or ())
     if error is None:
         return known
@@ -191,7 +191,7 @@ def with_error(
 
 
 def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:
-    """Let another engine have a claimed run at once.  LostClaim if it is no longer this one's."""
+    """Queue a claimed run for any engine, at once.  LostClaim if it is no longer this engine's."""
     if leave_audit(session, run, AuditState.ONGOING, now):
         put_back(session, run, now, now, None, counted=False)
 
@@ -204,7 +204,7 @@ def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None
         state,
         AuditRun.id == run.id,
         AuditRun.engine == run.engine,
-        AuditRun.attempt == run.attempt,  # the same engine may have claimed it anew
+        AuditRun.attempt == run.attempt,  # the same engine may have claimed it again
         **values,
     ):
         raise LostClaim(f"Run {run.uuid} is no longer this engine's; its result is dropped.")
@@ -281,7 +281,7 @@ def _start(
 
 
 def _ended_by_now(session: Session, audit: Audit, now: datetime.datetime) -> tuple[str, str] | None:
-    """The audit's new state and the reason, if its next run is not to happen at all."""
+    """The audit's new state and the reason, if this run must not happen."""
     if audit.audit_type == AuditType.CONTINUOUS and audit.end_time and audit.end_time <= now:
         return AuditState.SUCCEEDED, "The end time of the audit has passed."
     if audit.audit_type == AuditType.ONESHOT and not audit.force:

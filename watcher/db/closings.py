@@ -15,7 +15,7 @@ SWITCH = "change_nova_service_state"
 """The type of action that enables and disables hosts."""
 
 BY_HAND = "actuator"
-"""The strategy whose actions are what a person wrote: what those close stays closed."""
+"""The strategy whose actions a user wrote: hosts that these disable stay disabled."""
 
 _HOST_PARAMETERS = ("resource_id", "resource_name", "source_node", "destination_node")
 
@@ -30,7 +30,7 @@ class Owner:
 
 
 def reopens(action_type: str, parameters: Mapping[str, Any], state: str) -> frozenset[str]:
-    """The names of the host that an action enables: one that its plan closes only for a while."""
+    """Hostname and uuid of the host that an action enables, if it does so."""
     if (
         action_type != SWITCH
         or parameters.get("state") != "enabled"
@@ -41,7 +41,7 @@ def reopens(action_type: str, parameters: Mapping[str, Any], state: str) -> froz
 
 
 def names(parameters: Mapping[str, Any]) -> frozenset[str]:
-    """Under which names parameters of an action speak of hosts, among other things."""
+    """Hostnames and uuids in the parameters of an action; some may not be of hosts."""
     found = (parameters.get(name) for name in _HOST_PARAMETERS)
     return frozenset(name for name in found if isinstance(name, str) and name)
 
@@ -65,12 +65,12 @@ def owners(session: Session, plan_uuids: Collection[str]) -> Mapping[str, Owner]
 
 
 def needed(session: Session) -> frozenset[str]:
-    """Under which names plans that are under way speak of hosts."""
+    """Hostnames and uuids that plans under way name."""
     return _named(session, ActionPlan.state.in_(PlanState.UNDER_WAY))
 
 
 def closed_by_hand(session: Session) -> frozenset[str]:
-    """Under which names persons have spoken of hosts that they switched with an actuator."""
+    """Hostnames and uuids of hosts that users have enabled or disabled by an actuator."""
     by_hand = ActionPlan.strategy.has(Strategy.name == BY_HAND)
     return _named(session, by_hand, Action.action_type == SWITCH)
 

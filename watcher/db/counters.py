@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has happened so far, counted from the rows.
 
-A count never falls.  Where rows that were counted go, or no longer tell how they ended,
-``preserved`` writes down what they stood for, in the table ``tallies``; a count is what
-the rows give and what stands there.  ``roll`` writes down what older rows stand for, so that
-counting looks at the younger ones alone, however many there are (``db.marks``).
+A count never falls.  It is the number of the rows plus a value in the table ``tallies``.  Before
+counted rows are removed or changed, ``preserved`` adds their number to ``tallies``.  ``roll`` does
+that with all older rows as well, so that only younger ones have to be counted, however many rows
+there are (``db.marks``).
 """
 
 import collections
@@ -61,10 +61,10 @@ RUNS_TABLE: Final = "audit_runs"
 PLANS: Final = "action_plans"
 
 STEP: Final = 2000
-"""Rows that are written down in one transaction."""
+"""Rows that one transaction adds to the tallies."""
 
 _FINAL_AFTER: Final = datetime.timedelta(hours=1)
-_LOOKS: Final = 5
+_READS: Final = 5
 
 RUN: Final = "run"
 ACTION_PLAN: Final = "action_plan"
@@ -94,10 +94,10 @@ _ACTION_ENDS = (
 def totals(session: Session) -> Counts:
     """All counts since the database exists.
 
-    Begins anew when others have written tallies meanwhile: what they stand for may have been
+    Starts again if another transaction has written tallies meanwhile: its rows may have been
     counted twice, or not at all.
     """
-    for _ in range(_LOOKS):
+    for _ in range(_READS):
         tallies = _tallies(session)
         counts: Counts = collections.Counter()
         for counted in _COUNTED.values():
@@ -118,10 +118,10 @@ def _tallies(session: Session) -> dict[str, int]:
 
 @contextmanager
 def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]) -> Iterator[None]:
-    """Keep all counts as they are, whatever happens inside the ``with`` to these *rows*.
+    """Keep all counts as they are, whatever the ``with`` block does to these *rows*.
 
-    The caller's transaction holds the counting and the change together.  What is there of a
-    stock, on the other hand, follows the rows: DBDuplicateEntry as in ``add``.
+    Tallies and rows change in the transaction of the caller.  Only the number of present plans
+    (STOCK) follows the rows.  DBDuplicateEntry as in ``add``.
     """
     counted = _COUNTED.get(table)
     if counted is None and table is not ActionPlan.__table__:
@@ -147,9 +147,9 @@ def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]
 
 
 def roll(session: Session, now: datetime.datetime) -> bool:
-    """Write down what some of the rows stand for that are old enough; False if there are none.
+    """Add a number of old rows to the tallies; False if none is left.
 
-    Old enough is what no transaction can still be about to write in between.
+    Old enough are rows before which no running transaction can still insert another one.
     """
     before = now - _FINAL_AFTER
     kinds: tuple[tuple[str, Any, Any, ColumnElement[bool]], ...] = (
@@ -192,7 +192,7 @@ def _roll(
 
 
 def plans(session: Session) -> dict[str, int]:
-    """How many plans there are by state, those that are deleted apart."""
+    """How many plans there are by state, without deleted ones."""
     tallies = _tallies(session)
     counts = _stock(session, marks.of(tallies.items(), PLANS).fresh(ActionPlan.id))
     for name, value in tallies.items():
@@ -212,7 +212,7 @@ def _stock(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
 
 
 def add(queryable: Queryable, counts: Counts) -> None:
-    """Count what no row tells.  DBDuplicateEntry if somebody else is the first to, too."""
+    """Add to the tallies.  DBDuplicateEntry if another transaction inserts the same tally first."""
     for labels, value in sorted(counts.items()):
         if value == 0:
             continue
@@ -248,7 +248,7 @@ def add_promise(session: Session, strategy: str, kept: float) -> None:
 
 def _of_events(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
     labels = (AuditEvent.source, AuditEvent.decision, AuditEvent.decision_reason)
-    # What waits for a decision engine is counted when that has decided.
+    # An ACCEPTED event is counted when a decision engine has decided about it.
     decided = AuditEvent.decision != Decision.ACCEPTED
     found = queryable.execute(select(*labels, func.count()).where(decided, *rows).group_by(*labels))
     return collections.Counter(
@@ -303,7 +303,7 @@ def _of_actions(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
 
 
 class _Counted(NamedTuple):
-    """How the rows of a table are counted, whose mark that depends on, and which column with."""
+    """How to count rows of a table, by the mark of which table, and by which column of the rows."""
 
     of_rows: Callable[..., Counts]
     table: str
@@ -326,7 +326,7 @@ _PLAN_IS_FINAL: Final = ActionPlan.state.in_(
         PlanState.DELETED,
     )
 )
-"""As such a row is, it stays, and so do the actions of such a plan."""
+"""Rows in such a state do not change any more, nor do the actions of such plans."""
 
 
 def _spread(elapsed: "_Milliseconds", buckets: tuple[float, ...]) -> list[ColumnElement[Any]]:

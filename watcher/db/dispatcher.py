@@ -26,7 +26,7 @@ LOG = log.getLogger(__name__)
 InHand = TypeVar("InHand")
 Claimed = TypeVar("Claimed")
 Claim = Callable[[Session, int, Holder, datetime.datetime], Claimed]
-"""Claims the row with an id for a holder; what is false if another process was faster."""
+"""Claims the row with an id for a holder; its result is false if another process was faster."""
 
 CANDIDATES: Final = 16
 """Due rows to look at for one claim: other processes look at the same ones."""
@@ -66,7 +66,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
 
     @abc.abstractmethod
     def take(self, now: datetime.datetime) -> tuple[int, InHand] | None:
-        """Claim the next row for this process; its id, and what is kept of it while in hand."""
+        """Claim the next row for this process; its id, and what to keep of it until its end."""
 
     @abc.abstractmethod
     def carry_out(self, row_id: int, in_hand: InHand) -> None:
@@ -101,7 +101,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
         return len(self._in_hand) < self.workers and not self._stopping
 
     def pause(self, now: datetime.datetime) -> float:
-        """Seconds until it is worth looking again."""
+        """Seconds until the next look for due rows."""
         return jittered(self._options.poll_interval)
 
     def beat(self, now: datetime.datetime) -> None:
@@ -143,7 +143,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
                 LOG.error(
                     "The database does not answer, no %s can be claimed: %s", self.WHAT, error
                 )
-            except Exception:  # without this thread the process would only seem to work
+            except Exception:  # a process without this thread would do nothing
                 LOG.exception("No %s could be claimed; it will be tried again", self.WHAT)
             self._wake.wait(seconds)
             self._wake.clear()
@@ -154,9 +154,9 @@ class Dispatcher(abc.ABC, Generic[InHand]):
             self.carry_out(row_id, in_hand)
             failed = False
         except Exception:
-            LOG.exception("The %s %d is let go; it will be taken over", self.WHAT, row_id)
+            LOG.exception("The %s %d is left to its lease, to be taken over", self.WHAT, row_id)
         self._put_down(row_id, in_hand, failed)
-        if not failed:  # else the next look is soon enough: the same row would fail again
+        if not failed:  # else not at once: the same row would fail again
             self.wake()
 
     def _put_down(self, row_id: int, in_hand: InHand, failed: bool) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reached the webhooks: the API appends it here, and ``db.inbox`` takes it from there."""
+"""Events: the API appends them to the inbox, and ``db.inbox`` takes them out of it."""
 
 import datetime
 import hashlib
@@ -17,14 +17,14 @@ from watcher.db.models import AuditEvent
 Parameters = Mapping[str, Any]
 
 DeliveryKey = tuple[int, str]
-"""An audit and a delivery key: what no two rows have in common."""
+"""An audit id and a delivery key, which are unique together."""
 
 AUDIT_CANCELLED: Final = "audit_cancelled"
 """Why an event is refused, or gets no run any more."""
 
 
 def same(one: Parameters | None, other: Parameters | None) -> bool:
-    """As JSON, where 1 is not true."""
+    """Whether two sets of parameters are equal as JSON, where 1 and true differ."""
     return (not one and not other) or (
         json.dumps(one or {}, sort_keys=True) == json.dumps(other or {}, sort_keys=True)
     )
@@ -35,7 +35,7 @@ def delivery_key(facts: WebhookFacts, message: AlarmMessage) -> DeliveryKey | No
 
 
 def known(connection: Connection, deliveries: Collection[DeliveryKey]) -> dict[DeliveryKey, Any]:
-    """The first events of those deliveries that came before: uuid, decision and its reason."""
+    """The events of those deliveries that are recorded already: uuid, decision and its reason."""
     if not deliveries:
         return {}
     rows = connection.execute(_KNOWN, {"keys": sorted(deliveries)})
@@ -43,12 +43,12 @@ def known(connection: Connection, deliveries: Collection[DeliveryKey]) -> dict[D
 
 
 def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write events.  DBDuplicateEntry if a delivery is known by now."""
+    """Write events.  DBDuplicateEntry if another request has recorded a delivery meanwhile."""
     connection.execute(_INSERT, rows)
 
 
 def repeat(connection: Connection, uuid: str) -> None:
-    """Count one more delivery of an message."""
+    """Count one more delivery of a message."""
     connection.execute(_REPEAT, {"of": uuid})
 
 
@@ -62,8 +62,8 @@ def row(
 ) -> dict[str, Any]:
     """The values of an event's row, with a new UUID.
 
-    One that is REJECTED may be delivered again when the reason is gone, so its delivery is
-    not kept.
+    A REJECTED event may be delivered again when the reason has gone, so its row has no delivery
+    key.
     """
     kept = message.delivery is not None and decision != Decision.REJECTED
     return {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a database, whatever words each driver has for that.
+"""Recognises errors of databases, however each driver words them.
 
-oslo.db knows some of them by heart, and lets the others through as they are.
+oslo.db recognises some of them and passes on the others unchanged.
 """
 
 import re
@@ -31,7 +31,7 @@ _UNWRITABLE: Final = re.compile(
 
 
 def kind(error: Exception) -> type[db_exception.DBError] | None:
-    """What an error is to be raised as; None if it says itself what it is."""
+    """The class that an error is to be raised as; None if its own class is right."""
     if lock_wait(error):  # which oslo.db takes for a deadlock
         return None if isinstance(error, LockWait) else LockWait
     if isinstance(error, db_exception.DBNonExistentTable):
@@ -44,6 +44,6 @@ def kind(error: Exception) -> type[db_exception.DBError] | None:
     words = str(cause or inner)
     if _MISSING.search(words):
         return WrongSchema
-    if isinstance(cause, sqlite3.Error):  # no server that could be away
+    if isinstance(cause, sqlite3.Error):  # SQLite has no server that could be unreachable
         return Unwritable if _UNWRITABLE.search(words) else None
     return None if known else db_exception.DBConnectionError

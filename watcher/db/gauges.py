@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How things stand at one moment: the queue, the plans, the services."""
+"""Present values: the queue, the inbox, the plans, the services."""
 
 import dataclasses
 import datetime
@@ -14,7 +14,7 @@ from watcher.db.models import Audit, AuditEvent, AuditRun, Service
 from watcher.db.services import is_active
 
 DUE: Final = "due"
-"""Nothing holds such a run up but that no engine has taken it."""
+"""The run could begin; only no engine has claimed it yet."""
 NOT_BEFORE: Final = "not_before"
 """Its time has not come: a debounce, a retry, the schedule of a CONTINUOUS audit."""
 AUDIT_SUSPENDED: Final = "audit_suspended"
@@ -32,7 +32,7 @@ WAIT_REASONS: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """How many runs, and the seconds that the first of them is late, or under way."""
+    """How many runs or events, and for how many seconds the first of them has waited or run."""
 
     number: int = 0
     oldest: float = 0.0
@@ -71,7 +71,7 @@ def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
 
 
 def inbox(session: Session, now: datetime.datetime) -> Waiting:
-    """The events that no run acts on yet, and the seconds that the first of them waits."""
+    """The events that no run covers yet, and for how many seconds the first of them has waited."""
     number, first = session.execute(
         select(func.count(), func.min(AuditEvent.received_at)).where(AuditEvent.inbox.is_not(None))
     ).one()

@@ -89,8 +89,8 @@ def next_run(
 ) -> tuple[datetime.datetime | None, str | None]:
     """When the next run of an audit may begin, and what it waits for until then.
 
-    Without a run that waits it is that of an event that comes *now*.  None as long as the
-    audit takes no events.
+    If no run waits, that is the run of an event that arrives *now*.  None while the audit accepts
+    no events.
     """
     if audit.state not in AuditState.TRIGGERABLE:
         return None, None
@@ -121,7 +121,7 @@ def last_run(session: Session, audit_id: int) -> AuditRun | None:
 
 
 def counts(session: Session, audit_id: int) -> dict[str, int]:
-    """Events of an audit by decision, those in a storm that have no row of their own included."""
+    """Events of an audit by decision, with those that have no row (unrecorded events)."""
     number = dict.fromkeys(Decision.ALL, 0)
     rows = begun = 0
     for decision, count, with_run, of_runs in session.execute(

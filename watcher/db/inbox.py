@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inbox: accepted events that no run acts on yet.
+"""The inbox: accepted events that no run covers yet.
 
 ::
 
-    accepted ── take ──▶ queued, with a run of its own, or coalesced, with the one that waits
+    ACCEPTED ── take ──▶ QUEUED, with a run of its own, or COALESCED, with the run that waits
         ▲                    │
-        └──── give back ─────┘   the run ends, and has done nothing for them
+        └──── give back ─────┘   the run ended without doing anything for them
 
-The API appends to it (``db.events``) and does no more, so that no run, plan or user can make an
-alarm wait.  Decision engines take events out: an audit's events queue a run or join the one
-that waits, and whoever claims a run gives it all that have come until then.
+The API only appends to it (``db.events``), so that no run, plan or user can delay an alarm.
+Decision engines take events out: the events of an audit queue a run or join the run that waits,
+and the claim of a run adds all events that have arrived until then.
 
-An audit has one waiting run, and a run one set of parameters.  Events that want others stay in
-the inbox until the waiting run is claimed; then the oldest of them queues the next one.
+An audit has at most one waiting run, and a run has one set of parameters.  Events with other
+parameters stay in the inbox until the waiting run is claimed; then the oldest of them queues the
+next run.
 
-A run is locked before its events, everywhere, and an audit by none that joins.
+Order of locks: a run always before its events.  Events that join a run do not lock the audit.
 """
 
 import datetime
@@ -35,12 +36,12 @@ from watcher.db.transitions import update_rows
 _CHUNK: Final = 1000
 """Events that one statement names."""
 
-_TAKEN: Final = (*AuditState.TRIGGERABLE, AuditState.SUSPENDED)
-"""States of audits whose events get a run.  That of a suspended one waits until it goes on."""
+_STATES_WITH_RUNS: Final = (*AuditState.TRIGGERABLE, AuditState.SUSPENDED)
+"""States of audits whose events get a run.  That of a SUSPENDED one waits until it is resumed."""
 
 
 def ready(session: Session) -> list[int]:
-    """Ids of the audits with events that ``take`` can take, who waits longest first."""
+    """Ids of the audits with events that ``take`` can take, longest waiting first."""
     found = session.execute(_READY)
     return list(
         dict.fromkeys(
@@ -52,51 +53,51 @@ def ready(session: Session) -> list[int]:
 def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datetime) -> None:
     """Queue a run for the events of an audit, or let them join the one that waits.
 
-    *max_recorded* is the number of events that are recorded in a minute: the run of those
-    beyond waits until the minute is over.  LockWait, at once, while somebody writes the audit;
-    Lost or DBDuplicateEntry if another engine takes them, too.
+    *max_recorded* is the number of events that are recorded in a minute: if it is reached, the
+    run waits until the minute is over.  LockWait, at once, while another transaction writes the
+    audit; Lost or DBDuplicateEntry if another engine takes the events, too.
     """
     arrived = _arrived(session, audit_id)
     if not arrived:
         return
     waiting = runs.waiting(session, audit_id)
     if waiting is not None:
-        _join(session, audit_id, waiting.id, _like(arrived, waiting.parameters))
+        _join(session, audit_id, waiting.id, _with_parameters(arrived, waiting.parameters))
         return
-    # Else the run, which refers to the audit, would wait for whoever writes that.
+    # Or the INSERT of the run would wait for a transaction that writes the audit (foreign key).
     audit = session.execute(_AUDIT, {"of_audit": audit_id}).first()
-    if audit is None or audit.deleted or audit.state not in _TAKEN:
+    if audit is None or audit.deleted or audit.state not in _STATES_WITH_RUNS:
         session.execute(_REFUSE, {"of_audit": audit_id})
         return
     first = arrived[0]
-    chosen = _like(arrived, first.parameters)
-    received = min(first.received_at, now)  # the API's clock may be ahead, or have gone back
+    chosen = _with_parameters(arrived, first.parameters)
+    received = min(first.received_at, now)  # the clock of the API may be ahead, or was set back
     full_until = webhook_facts.full_until(session, audit_id, received, max_recorded, first.id)
     not_before = earliest_start(received, audit.debounce or 0, full_until)
     run = runs.enqueue(session, audit_id, received, not_before, first.parameters)
     if first.decision == Decision.ACCEPTED:
-        _give(session, audit_id, run.id, [first.id], Decision.QUEUED)
+        _assign(session, audit_id, run.id, [first.id], Decision.QUEUED)
         chosen = chosen[1:]
         joined = len(chosen)
     else:
         joined = len(chosen) - any(each.decision == Decision.QUEUED for each in chosen)
-    _give(session, audit_id, run.id, [each.id for each in chosen], Decision.COALESCED)
+    _assign(session, audit_id, run.id, [each.id for each in chosen], Decision.COALESCED)
     runs.count_coalesced(session, run.id, joined)
 
 
 def join(session: Session, run: AuditRun) -> None:
-    """Give a run that is being claimed all events of its parameters that have come."""
-    chosen = _like(_arrived(session, run.audit_id), run.parameters)
+    """Add all events with its parameters that have arrived to a run that is being claimed."""
+    chosen = _with_parameters(_arrived(session, run.audit_id), run.parameters)
     if chosen:
-        _give(session, run.audit_id, run.id, [each.id for each in chosen], Decision.COALESCED)
+        _assign(session, run.audit_id, run.id, [each.id for each in chosen], Decision.COALESCED)
         runs.count_coalesced(session, run.id, len(chosen))
         session.refresh(run, ["coalesced_count"])
 
 
 def give_back(session: Session, run: AuditRun) -> None:
-    """Put the events of a run that ends, and that did nothing for them, into the inbox again.
+    """Put the events of a run that ends without having handled them into the inbox again.
 
-    What was decided about them stays: they are counted as QUEUED or COALESCED already.
+    They keep their decision, because they are counted as QUEUED or COALESCED already.
     """
     decisions = session.scalars(
         select(AuditEvent.decision).where(AuditEvent.run_id == run.id)
@@ -114,22 +115,22 @@ def _join(session: Session, audit_id: int, run_id: int, chosen: Sequence[Row[Any
             session, run_id, len(chosen), AuditRun.state == RunState.QUEUED
         ):
             raise Lost
-        _give(session, audit_id, run_id, [each.id for each in chosen], Decision.COALESCED)
+        _assign(session, audit_id, run_id, [each.id for each in chosen], Decision.COALESCED)
 
 
 def _arrived(session: Session, audit_id: int) -> Sequence[Row[Any]]:
     return session.execute(_ARRIVED, {"of_audit": audit_id}).all()
 
 
-def _like(events: Sequence[Row[Any]], parameters: Any) -> list[Row[Any]]:
-    # Compared here, since databases compare text in ways of their own.
+def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[Any]]:
+    # Compared here, because collations of databases may differ.
     return [each for each in events if same(each.parameters, parameters)]
 
 
-def _give(
+def _assign(
     session: Session, audit_id: int, run_id: int, event_ids: Sequence[int], decision: str
 ) -> None:
-    """Take events out of the inbox, for a run.  Lost if another engine has taken one of them."""
+    """Move events from the inbox to a run.  Lost if another engine has taken one of them."""
     for start in range(0, len(event_ids), _CHUNK):
         ids = event_ids[start : start + _CHUNK]
         undecided = AuditEvent.decision == Decision.ACCEPTED
@@ -146,7 +147,7 @@ def _give(
             raise Lost
 
 
-# Engines ask these all the time, and to build them takes longer than to answer them.
+# Built once: to build a statement takes longer than to execute it.
 _READY: Final = (
     select(
         AuditEvent.inbox,

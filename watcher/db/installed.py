@@ -95,7 +95,7 @@ def write(session: Session, table: type[Named], wanted: Wanted) -> dict[str, Nam
 
 
 def remove(session: Session, rows: Sequence[Named], now: datetime.datetime) -> None:
-    """Soft-delete rows of plug-ins that are gone, and end what can go on no more."""
+    """Soft-delete rows of removed plug-ins, and cancel audits and plans that depend on them."""
     for row in rows:
         row.deleted, row.deleted_at = row.id, now
         if isinstance(row, Goal):
@@ -133,7 +133,7 @@ def _cancel_audits(
 
 
 def _cancel_plans(session: Session, strategy_id: int, why: str) -> None:
-    """Plans that somebody accepted are carried out all the same: they need no strategy."""
+    """Only RECOMMENDED ones: plans that were started need no strategy any more."""
     recommended = (
         ActionPlan.strategy_id == strategy_id,
         ActionPlan.deleted == 0,

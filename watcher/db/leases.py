@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases: which process has a claimed run or plan in hand, and when others may take it over.
+"""Leases: which process holds a run or plan, and when others may take it over.
 
 A claim names the process that holds it and is a lease, which the heartbeat extends.  When it
 has lapsed, any process may take it over.  Every write of a claimed row compares the holder,
@@ -22,7 +22,7 @@ from watcher.db.transitions import update_rows
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """A process that claims rows, and how long its claims hold without a heartbeat."""
+    """A process that claims rows, and how long its leases last without a heartbeat."""
 
     engine: str
     host: str
@@ -49,7 +49,7 @@ def extend(
     now: datetime.datetime,
     *conditions: Any,
 ) -> None:
-    """Extend the leases that *holder* has on rows, by the column that is their *key*."""
+    """Extend the leases of *holder* on rows; *ids* are values of the column *key*."""
     held = (key.in_(ids), key.class_.engine == holder.engine, *conditions)
     update_rows(session, key.class_, *held, **holder.lease(now))
 
@@ -57,10 +57,10 @@ def extend(
 class Watch:
     """Tells which leases have lapsed, whatever the clocks of the nodes show.
 
-    Each heartbeat changes the end of a lease.  A lease has lapsed when its end has stayed the
-    same for as long as it holds, by the time that goes by here: to compare the end with the
-    clock of another node would take the row from a process that lives, if that clock is ahead.
-    For one thread at a time.
+    Each heartbeat changes the end of a lease.  A lease has lapsed when this process has seen the
+    same end for the whole duration of a lease, by its own monotonic clock.  To compare the end with
+    the time of this node would take rows from processes that live, if its clock is ahead.  Not for
+    several threads at once.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class _SameBytes(FunctionElement[bool]):
-    """Whether two texts that a database takes for equal are so to the letter."""
+    """Whether two texts that a database compares as equal have the same bytes."""
 
     type = Boolean()
     inherit_cache = True
@@ -106,10 +106,10 @@ def related_to(wanted: Select[R], goal: str | None, strategy: str | None) -> Sel
 
 
 def lock(session: Session, row: Any, ident: str) -> None:
-    """Have others wait with their changes of a live row until this transaction has ended.
+    """Make other changes of a live row wait until this transaction has ended.
 
-    For changes that depend on what is there; read it after this.  SQLite needs no such lock, for
-    it has one writer at a time.
+    For changes that depend on the present values; read them after this.  SQLite needs no such
+    lock, because it has one writer at a time.
     """
     wanted = select(row.id).where(identified(row, ident))
     session.execute(wanted.with_for_update(key_share=True))

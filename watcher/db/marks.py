@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the rows of a table are counted in ``tallies`` already, so that nobody counts them again.
+"""Marks: up to which row a table is counted in ``tallies``, so that no row is counted twice.
 
-All rows up to a mark are, but for those that were open then: they had not ended.  Both stand in
-``tallies`` as well, so that they change together with the counts, and whoever changes counted
-rows holds the mark until the end of its transaction.
+All rows up to the mark are counted, except those that had not ended then (the open ones).  The mark
+and the ids of open rows are in ``tallies`` as well, so that they change together with the counts.
+A transaction that changes counted rows locks the mark.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ def locked(queryable: Queryable, table: str) -> Mark:
 
 
 def move(queryable: Queryable, table: str, old: Mark, new: Mark) -> None:
-    """Replace a mark that is held."""
+    """Replace a mark that this transaction has locked."""
     update_rows(queryable, Tally, Tally.name == _mark(table), value=new.up_to)
     _close(queryable, table, old.open - new.open)
     if opened := sorted(new.open - old.open):
@@ -70,7 +70,7 @@ def move(queryable: Queryable, table: str, old: Mark, new: Mark) -> None:
 
 
 def shorten(queryable: Queryable, table: str, column: Any) -> None:
-    """Take a mark that is held back to the last row: SQLite gives its id to the next one again."""
+    """Move a locked mark back to the last row, because SQLite uses ids of deleted rows again."""
     last = select(func.coalesce(func.max(column), 0)).scalar_subquery()
     update_rows(queryable, Tally, Tally.name == _mark(table), Tally.value > last, value=last)
 

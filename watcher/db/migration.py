@@ -45,7 +45,7 @@ def downgrade(database: Database, revision: str = "-1") -> None:
 
 
 def stamp(database: Database, revision: str) -> None:
-    """Say that a database has *revision*, without looking."""
+    """Record that a database has *revision*, without a check."""
     with _alembic(database) as config:
         command.stamp(config, revision)
 
@@ -98,7 +98,7 @@ def _alembic(database: Database) -> Iterator[Config]:
 
 @contextmanager
 def _foreign_keys_off(connection: Connection) -> Iterator[None]:
-    """SQLite alters a table by replacing it, which its foreign keys must not notice."""
+    """SQLite alters a table by replacing it, and its foreign keys would refuse that."""
     if connection.dialect.name != "sqlite":
         yield
         return

@@ -34,7 +34,7 @@ class EarlierMove:
 def since(session: Session, moment: datetime.datetime) -> Sequence[EarlierMove]:
     """The migrations that ended after *moment*, of the plans of all audits, oldest first.
 
-    Actions of deleted plans are DELETED, and forgotten with that.
+    Actions of deleted plans are DELETED, and therefore not among them.
     """
     recent = or_(ActionPlan.updated_at >= moment, ActionPlan.state.in_(PlanState.UNDER_WAY))
     rows = session.execute(

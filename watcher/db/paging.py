@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of a list: any sort key, a stable order, and one statement that an index can serve."""
+"""Pages of a list: any sort key, a stable order, and one statement that can use an index."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ Keys = Mapping[str, SQLColumnExpression[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What of a list is wanted: *limit* rows after the one that *marker* identifies."""
+    """Which part of a list to read: *limit* rows after the one that *marker* identifies."""
 
     limit: int
     marker: str | int | None = None
@@ -99,9 +99,9 @@ def follows(
     if value is None:
         later_null = and_(key.is_(None), later_id)
         return or_(key.is_not(None), later_null) if nulls_first else later_null
-    # A parameter, for SQLAlchemy refuses to compare with a bare true or false.
+    # A parameter, because SQLAlchemy refuses to compare with a plain true or false.
     edge = literal(value)
-    # Said as a range and a condition on its edge, so that the range can use an index.
+    # A range and a condition on its edge, so that the range can use an index.
     if descending:
         rest = and_(key <= edge, or_(key < edge, later_id))
     else:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims of action plans: which applier carries out which plan (see ``db.leases``).
 
-A plan under way has a lease row.  One that has none, because its process has stopped in good
-order, belongs to whoever takes it over first.
+A plan under way has a lease row.  A process that stops normally removes it; then any applier may
+take the plan over at once.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
 from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
-_IN_HAND = (PlanState.ONGOING, PlanState.CANCELLING)
+_CLAIMED = (PlanState.ONGOING, PlanState.CANCELLING)
 
 
 def pending(session: Session, limit: int) -> Sequence[int]:
@@ -37,7 +37,7 @@ def released(session: Session, limit: int) -> Sequence[int]:
         select(ActionPlan.id)
         .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
         .where(
-            ActionPlan.state.in_(_IN_HAND),
+            ActionPlan.state.in_(_CLAIMED),
             ActionPlan.deleted == 0,
             ActionPlanLease.action_plan_id.is_(None),
         )
@@ -51,7 +51,7 @@ def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
     rows = session.execute(
         select(ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
         .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
-        .where(ActionPlan.state.in_(_IN_HAND), ActionPlan.deleted == 0)
+        .where(ActionPlan.state.in_(_CLAIMED), ActionPlan.deleted == 0)
     )
     return [(plan_id, end) for plan_id, end in rows]
 
@@ -66,7 +66,7 @@ def claim(session: Session, plan_id: int, holder: Holder, now: datetime.datetime
         ActionPlan.id == plan_id,
         ActionPlan.deleted == 0,
         hostname=holder.host,
-        # Why it was not started automatically is over; what it leaves undone is not.
+        # The reason why it was not started automatically is removed; what it leaves undone stays.
         status_message=left_undone(session, plan_id),
     )
     if claimed:
@@ -107,7 +107,7 @@ def take_over(
         attempt=ActionPlanLease.attempt + 1,
     ):
         return False
-    under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_IN_HAND))
+    under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_CLAIMED))
     if update_rows(session, ActionPlan, *under_way, hostname=holder.host):
         if former is not None:
             counters.add_take_over(session, counters.ACTION_PLAN)
@@ -124,13 +124,13 @@ def extend(
 
 
 def progress(session: Session, plan_id: int, engine: str) -> None:
-    """Count attempts from 1 again: with an action ended, the plan is not why appliers die."""
+    """Count attempts from 1 again: an action has ended, so the plan does not kill its appliers."""
     held = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
     update_rows(session, ActionPlanLease, *held, attempt=1)
 
 
 def release(session: Session, plan_id: int, engine: str) -> None:
-    """Let go of a plan; whatever is left of it, any applier may take over at once."""
+    """Remove the lease of a plan, so that any applier may take it over at once."""
     session.execute(
         delete(ActionPlanLease)
         .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)

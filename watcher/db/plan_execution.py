@@ -133,7 +133,7 @@ def check_held(session: Session, plan: HeldPlan) -> None:
 
 
 def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:
-    """Action id to origin, of what there is to revert: nothing unless an action FAILED."""
+    """Action id to origin, of the actions to revert: none unless an action of the plan FAILED."""
     if not count(session, plan_id)[ActionState.FAILED]:
         return {}
     rows = session.execute(
@@ -157,7 +157,7 @@ def record_revert(session: Session, plan: HeldPlan, step: HeldAction, message: s
 
 
 def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
-    """End a plan whose steps have ended, and let go of it.
+    """End a plan whose steps have ended, and release it.
 
     The *remarks*, on what was rolled back, are sentences for its users.  LostClaim if the
     plan is no longer held.
@@ -174,9 +174,9 @@ def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: s
         end = PlanEnd(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
-    if not (remarks and outcome == PlanState.FAILED):  # what was rolled back has done nothing
+    if not (remarks and outcome == PlanState.FAILED):  # else nothing is left to review
         reviews.plan_ended(session, plan.id, end.state, now)
-    _let_go(session, plan)
+    _release(session, plan)
     return end
 
 
@@ -201,9 +201,9 @@ def _failed(session: Session, plan: HeldPlan, counts: collections.Counter[str]) 
 def fail(
     session: Session, plan: HeldPlan, now: datetime.datetime, why: str, *remarks: str
 ) -> PlanEnd:
-    """End a plan that cannot be carried on, and let go of it.  LostClaim as in ``finish``.
+    """End a plan that cannot be continued, and release it.  LostClaim as in ``finish``.
 
-    Actions that wait are CANCELLED; those under way are FAILED, as nobody knows how
+    PENDING actions become CANCELLED; those under way become FAILED, because it is not known how
     they end.
     """
     old_state = plan_claims.held_states(session, [plan.id], plan.engine).get(plan.id, "")
@@ -217,7 +217,7 @@ def fail(
     }
     ended = _end_actions(session, plan, ends, cut(why))
     reviews.plan_ended(session, plan.id, PlanState.FAILED, now)
-    _let_go(session, plan)
+    _release(session, plan)
     return PlanEnd(old_state, PlanState.FAILED, ended)
 
 
@@ -232,7 +232,7 @@ def count(session: Session, plan_id: int) -> collections.Counter[str]:
 
 
 def sync_descriptions(session: Session, descriptions: Mapping[str, str]) -> None:
-    """Keep the description of each action type where the API shows it."""
+    """Write the description of each action type, for the API to show."""
     known = {row.action_type: row for row in session.scalars(select(ActionDescription))}
     for action_type, description in descriptions.items():
         row = known.get(action_type)
@@ -255,7 +255,7 @@ def _move_plan(
 def _end_actions(
     session: Session, plan: HeldPlan, ends: Mapping[str, str], why: str | None = None
 ) -> Mapping[str, Sequence[int]]:
-    """Move actions from states to states, those to FAILED with the reason; their ids by the old."""
+    """Move actions from states to states, FAILED ones with *why*; their ids by the old state."""
     ended = {}
     for state, target in ends.items():
         present = (
@@ -267,8 +267,8 @@ def _end_actions(
     return ended
 
 
-def _let_go(session: Session, plan: HeldPlan) -> None:
-    """Remove the lease and the origins of a plan that has ended."""
+def _release(session: Session, plan: HeldPlan) -> None:
+    """Remove the lease and the origins of a plan that has ended, and count its end."""
     of_plan = select(Action.id).where(Action.action_plan_id == plan.id)
     session.execute(
         delete(ActionOrigin)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removing for good what was deleted, with everything that belongs to it.
+"""Removal of soft-deleted rows from the database, with all rows that belong to them.
 
 ``find`` looks up the ids of the rows that go, from goals down to actions, and ``remove``
 deletes these rows in batches from the bottom up.  A row goes when its parent goes, so that
@@ -53,10 +53,10 @@ _PURGED = [
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which deleted rows go.  None stands for any time, and for all goals.
+    """Which deleted rows are removed.  None stands for any time, and for all goals.
 
-    With ``orphans`` the living rows below them go too; without, a row with a living
-    row anywhere below it stays.
+    With ``orphans`` the live rows below them are removed too; without, a row that has a live row
+    anywhere below it stays.
     """
 
     deleted_before: datetime.datetime | None = None
@@ -86,10 +86,10 @@ def find(session: Session, selection: Selection) -> Found:
             reasons += [column.in_(ids) for ids in _batches(found[parent])]
             if selection.orphans and selection.goal_ids is None:
                 reasons += [column.in_(ids) for ids in _batches(_missing(session, column, parent))]
-        spared = [] if selection.orphans else [~_alive(table, table)]
+        not_alive = [] if selection.orphans else [~_alive(table, table)]
         ids: set[int] = set()
         for reason in reasons:
-            ids.update(session.scalars(select(table.c.id).where(reason, *spared)))
+            ids.update(session.scalars(select(table.c.id).where(reason, *not_alive)))
         found[table] = sorted(ids)
     return found
 
@@ -118,7 +118,7 @@ def remove(database: Database, found: Found) -> None:
             change: Any = update(table).values({column: None}) if column.nullable else delete(table)
             for ids in _batches(found[owner]):
                 _change(database, table, column.in_(ids), change)
-            if "of" in column.info:  # what came while its owner was removed, or after that
+            if "of" in column.info:  # inserted while or after their owner was removed
                 with database.reader() as session:
                     missing = _missing(session, column, owner)
                 for ids in _batches(missing):
@@ -150,7 +150,7 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _missing(session: Session, column: Column[Any], owner: Table) -> Sequence[int]:
     """The values of a reference that are ids of no row."""
-    # Each of them once, for which an index need not be read as a whole.
+    # DISTINCT, so that the database can skip through an index and need not read all of it.
     values = select(column.label("id")).where(column.is_not(None)).distinct().subquery()
     known = exists(select(owner.c.id).where(owner.c.id == values.c.id))
     return session.scalars(select(values.c.id).where(~known)).all()
@@ -167,7 +167,7 @@ def _deleted(table: Table, selection: Selection) -> ColumnElement[bool]:
 
 
 def _alive(table: Table, row: FromClause) -> ColumnElement[bool]:
-    """Whether a row lives, or one anywhere below it does."""
+    """Whether a row is live, or one anywhere below it is."""
     lives: list[ColumnElement[bool]] = [row.c.deleted_at.is_(None)]
     for child in _PURGED:
         for column, parent in _references(child):

@@ -19,7 +19,7 @@ from watcher.db.transitions import update_rows
 BATCH = 1000
 
 REPLACED_DAYS: Final = 7
-"""After which plans go that a younger one of the same CONTINUOUS audit replaced."""
+"""After which plans are removed that a younger one of the same CONTINUOUS audit replaced."""
 
 _PLANS: Final = 50
 _ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, PlanState.SUPERSEDED)
@@ -33,7 +33,7 @@ def forget_events(session: Session, before: datetime.datetime) -> int:
     active = exists().where(AuditRun.id == AuditEvent.run_id, AuditRun.slot.is_not(None))
     last = 0
     while True:
-        # In the order in which they came, so that what is young is never looked through.
+        # In the order of their arrival, so that younger events are not read.
         rows = session.execute(
             select(AuditEvent.id, AuditEvent.received_at, AuditEvent.inbox.is_not(None) | active)
             .where(AuditEvent.id > last)
@@ -53,10 +53,10 @@ def forget_events(session: Session, before: datetime.datetime) -> int:
 def forget_plans(
     session: Session, before: datetime.datetime, replaced_before: datetime.datetime
 ) -> int:
-    """Remove some plans that no applier has had and that ended *before* a time; how many rows.
+    """Remove some plans that no applier has claimed and that ended *before* a time.
 
-    Those of CONTINUOUS audits that were replaced go if that was *replaced_before* another.
-    What another service has left in this database stays as it was.
+    Plans of CONTINUOUS audits that a younger plan replaced before *replaced_before* are removed as
+    well.  Plans of the former service stay.  Returns the number of rows.
     """
     ids = (
         session.scalars(_unstarted(before).limit(_PLANS)).all()
@@ -74,7 +74,7 @@ def forget_plans(
 
 
 def _unstarted(before: datetime.datetime) -> Select[int]:
-    """Ids of our plans that ended *before* a time, and that no applier has had."""
+    """Ids of plans of this service that ended *before* a time and that no applier has claimed."""
     ended_at = func.coalesce(ActionPlan.updated_at, ActionPlan.created_at)
     ours = exists().where(
         AuditRun.audit_id == ActionPlan.audit_id,
@@ -112,7 +112,7 @@ def _forget_all_of(session: Session, plan_ids: Any) -> int:
             if key.column.table is not ActionPlan.__table__ or table is Action.__table__:
                 continue
             (own,) = table.primary_key.columns
-            # By their own keys, as the change takes some of them away from the plan.
+            # By their own keys, because the change removes the plan id from some of them.
             rows = own.in_(session.scalars(select(own).where(key.parent.in_(plan_ids))).all())
             change: Any = delete(table)
             if key.parent.nullable:
@@ -126,7 +126,7 @@ def _forget_all_of(session: Session, plan_ids: Any) -> int:
 def forget_runs(session: Session, before: datetime.datetime) -> int:
     """Remove up to ``BATCH`` runs that ended *before* a time; their number.
 
-    One whose plan nobody has started stays as long as the plan does.
+    A run whose plan nobody has started stays as long as that plan does.
     """
     waits = exists().where(
         ActionPlan.id == AuditRun.action_plan_id,

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reviews of action plans: who looks when at what a plan did, and what audits are trusted with.
+"""Reviews of action plans: when they are due, who makes them, and what they change in audits.
 
-A review is due one window after the end of its plan.  A claim is one compare-and-swap that
-moves ``due_at`` on: whoever claims it has it until then, and if that is not heard of any
-more the review is simply due again.
+A review is due one window after the end of its plan.  A claim is one compare-and-swap that sets
+``due_at`` to the end of the claim, so if the claimer dies the review is due again then.
 """
 
 import datetime
@@ -27,7 +26,7 @@ DISTRUSTED: Final = (
 
 
 def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_seconds: int) -> None:
-    """Note what a plan promises, which somebody is to look at once it has been carried out."""
+    """Store what a plan promises, to be reviewed after the plan has been carried out."""
     session.add(
         Review(
             action_plan_id=plan_id,
@@ -39,9 +38,10 @@ def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_secon
 
 
 def plan_ended(session: Session, plan_id: int, state: str, now: datetime.datetime) -> None:
-    """Make the review of a plan due, if it has one and there is something to look at.
+    """Set when the review of a plan is due, if it has one and has changed something.
 
-    That is so if an action SUCCEEDED, a migration if the plan did not.
+    That is: the plan SUCCEEDED and so did one of its actions, or it FAILED and one of its
+    migrations SUCCEEDED.
     """
     window_seconds = session.scalar(
         select(Review.window_seconds).where(Review.action_plan_id == plan_id)
@@ -126,10 +126,10 @@ def conclude(session: Session, review: Review, now: datetime.datetime, **values:
 
 
 def distrust(session: Session, review: Review, number: int) -> bool:
-    """Take auto_trigger from the audit of a review that was just concluded, and say so, if
-    each of the last *number* reviews of its plans that count found a broken promise.
+    """Switch auto_trigger off for the audit of a review that was just concluded, with a sentence,
+    if each of the last *number* reviews of its plans that count found a broken promise.
 
-    False if there is nothing to take; a *number* of 0 takes nothing.
+    Returns whether it did; with a *number* of 0 it never does.
     """
     audit_id = review.action_plan.audit_id
     last = session.scalars(
@@ -149,9 +149,9 @@ def distrust(session: Session, review: Review, number: int) -> bool:
 
 
 def restate(session: Session, audit_id: int) -> bool:
-    """Whether a review has taken auto_trigger from an audit, and nobody has given it back.
+    """Whether a review has switched off auto_trigger of an audit, and no user has set it since.
 
-    Then the audit says so again: a run takes back what the audit said before it.
+    Then the audit gets its sentence again, because a run has overwritten it.
     """
     found = (
         exists()
@@ -163,7 +163,7 @@ def restate(session: Session, audit_id: int) -> bool:
 
 
 def forgive(session: Session, audit_id: int) -> None:
-    """Let all plans of an audit until now say nothing of it any more: somebody has looked."""
+    """Ignore the earlier reviews of an audit from now on, because a user has set auto_trigger."""
     of_audit = select(ActionPlan.id).where(ActionPlan.audit_id == audit_id)
     reviewed = Review.action_plan_id.in_(of_audit)
     update_rows(session, Review, reviewed, counts=False, distrusts=False)

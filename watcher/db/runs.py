@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue: runs that wait until they are due.
 
-Creating an audit, an event and the end of a run put runs here; ``db.claims`` takes
-them out.
+Runs are queued when an audit is created, for an event, and at the end of a run of a CONTINUOUS
+audit.  ``db.claims`` claims them.
 """
 
 import datetime
@@ -27,7 +27,7 @@ COOLDOWN: Final = "cooldown"
 """Why a due run waits: the cooldown of its webhook after the last run is not over."""
 
 _AHEAD: Final = datetime.timedelta(minutes=1)
-"""A run that was queued more than that after now was queued before the clock went back."""
+"""A ``queued_at`` farther in the future than that means that the clock was set back since."""
 
 _CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
 """Ends of plans that may have changed the cloud."""
@@ -75,7 +75,7 @@ def count_coalesced(
 
 
 def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
-    """Let a run that was given older events count as waiting *since* the first of them."""
+    """Make a run that got older events count as waiting *since* the first of them."""
     younger = AuditRun.created_at > since
     update_rows(session, AuditRun, AuditRun.id == run_id, younger, created_at=since)
 
@@ -137,11 +137,11 @@ def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime |
 def cooled_down_at(
     session: Session, audit: Audit, webhook: Webhook, now: datetime.datetime
 ) -> datetime.datetime | None:
-    """Until when the runs of an audit wait for its webhook's cooldown; None for no time at all.
+    """When the cooldown of an audit's webhook ends; None without one.
 
     The cooldown begins with the end of the last run, or of its plan when that is over
-    later.  A plan that nobody started does not count, nor one under way: what waits for
-    the end of plans is said elsewhere, and what does not wait for it has ``force``.
+    later.  A plan that nobody started does not count, nor does one under way: whether runs wait
+    for its end is decided by ``waits_for_plans``.
     """
     if not webhook.cooldown:
         return None
@@ -153,7 +153,7 @@ def cooled_down_at(
 
 
 def plans_started(session: Session, audit_id: int, since: datetime.datetime) -> int:
-    """How many plans of an audit went to the applier on their own since then."""
+    """How many plans of an audit were started automatically since then."""
     return session.scalars(
         select(func.count()).where(
             AuditRun.audit_id == audit_id,
@@ -174,7 +174,7 @@ def adopt(session: Session, now: datetime.datetime) -> int:
 
     Such audits come from the service that used this database before: CONTINUOUS
     ones that a scheduler kept in its own table, ONESHOT ones whose message is lost,
-    and EVENT ones that hang in ONGOING.  CONTINUOUS ones whose interval cannot be read are
+    and EVENT ones that were left ONGOING.  CONTINUOUS ones whose interval cannot be read are
     CANCELLED, with a sentence.
     """
     without_run = session.scalars(
@@ -201,9 +201,10 @@ def adopt(session: Session, now: datetime.datetime) -> int:
 
 
 def _adopted_time(audit: Audit, now: datetime.datetime) -> datetime.datetime:
-    """When an audit of before runs: by cron at its next time, which may not be known.
+    """When an audit of the former service runs next.
 
-    Invalid for an interval that is none.
+    The database may not know that of a CONTINUOUS one; then its interval decides.  Invalid for an
+    interval that cannot be read.
     """
     earliest = max(now, audit.next_run_time or now, audit.start_time or now)
     if audit.audit_type != AuditType.CONTINUOUS:
@@ -227,7 +228,7 @@ def _refuse(session: Session, audit: Audit, now: datetime.datetime, sentence: st
 
 
 def is_due(now: Any, ahead: Any) -> ColumnElement[bool]:
-    """Whether the time of a run has come, also if the clock has gone back since it was queued."""
+    """Whether a run is due, also if the clock was set back since it was queued."""
     queued_at = func.coalesce(AuditRun.queued_at, AuditRun.created_at)
     return or_(AuditRun.not_before <= now, queued_at > ahead)
 
@@ -251,8 +252,7 @@ def _due() -> Select[int]:
     )
 
 
-# Engines ask these all the time, and to build them takes longer than to
-# answer them.
+# Built once: to build a statement takes longer than to execute it.
 PLAN_UNDER_WAY = exists().where(ActionPlan.state.in_(PlanState.UNDER_WAY))
 WAITS_FOR_PLANS = Audit.force.is_not(True) & (Audit.audit_type != AuditType.ONESHOT)
 _CLAIMABLE = (

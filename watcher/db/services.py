@@ -20,7 +20,7 @@ _GREATEST_ID: Final = 2**31 - 1
 
 
 def beat(session: Session, name: str, host: str, now: datetime.datetime) -> None:
-    """Say that service *name* on *host* lives.  Call it through ``Database.write``."""
+    """Record a heartbeat of service *name* on *host*.  Call it through ``Database.write``."""
     known = (Service.name == name, Service.host == host, Service.deleted == 0)
     if not update_rows(session, Service, *known, last_seen_up=now):
         session.add(Service(name=name, host=host, last_seen_up=now))
@@ -43,7 +43,7 @@ def list_page(session: Session, page: Page) -> list[Service]:
 
 
 def is_active(service: Service, down_time: datetime.timedelta, now: datetime.datetime) -> bool:
-    """Whether a service was heard of no longer than *down_time* ago."""
+    """Whether the last heartbeat of a service is at most *down_time* old."""
     heard = service.last_seen_up or service.updated_at or service.created_at
     return heard is not None and abs(now - heard) <= down_time
 

@@ -38,11 +38,11 @@ T = TypeVar("T")
 _IMMEDIATE = "watcher_begin_immediate"
 _WRITES = {_IMMEDIATE: True}
 _ATTEMPTS = 10
-_LOOK_AGAIN = 2.0
-"""Seconds between two looks for a database that does not answer."""
+_RETRY_INTERVAL = 2.0
+"""Seconds between two attempts to reach a database that does not answer."""
 
 _CONNECT_TIMEOUT = "5"
-"""Seconds after which a server that says nothing counts as away; requests wait for that long."""
+"""Seconds after which a server that does not answer is unreachable; requests wait so long."""
 
 
 @enginefacade.transaction_context_provider
@@ -53,7 +53,7 @@ class _Context:
 class Database:
     """One database, as the ``[database]`` options of *conf* describe it.
 
-    Not *bounded* is for who works on whole tables: its calls may take any time.
+    Without *bounded* its calls may take any time, for work on whole tables.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, bounded: bool = True) -> None:
@@ -69,8 +69,8 @@ class Database:
                 address = make_url(_completed(options[url], self._call_timeout))
                 address = address.update_query_dict({"plugin": WithoutReset.name}, append=True)
                 options[url] = address.render_as_string(hide_password=False)
-        # thread_checkin gives way to green threads, of which there are none here.
-        # An error for a server that is away is raised at once: the caller knows when to try again.
+        # thread_checkin would yield to green threads, which Watcher does not use.
+        # No retries: the error of an unreachable server is raised at once, and callers try again.
         self._manager.configure(sqlite_fk=True, thread_checkin=False, max_retries=0, **options)
         self._manager.append_on_engine_create(self._tune)
         self._held_open: Connection | None = None
@@ -93,9 +93,9 @@ class Database:
 
     @contextmanager
     def connection(self, writes: bool = False) -> Iterator[Connection]:
-        """A transaction without the ORM and enginefacade, which take their time for plain rows.
+        """A transaction without the ORM and enginefacade, which are slow for plain rows.
 
-        One that does not write has nothing to commit.
+        It is committed if it *writes*.
         """
         engine = self.engine.execution_options(**_WRITES) if writes else self.engine
         with _known_errors(), engine.connect() as connection:
@@ -104,11 +104,11 @@ class Database:
                 connection.commit()
 
     def write(self, work: Callable[[Session], T]) -> T:
-        """Run *work* in a transaction, again when it loses to another one.
+        """Run *work* in a transaction, and again after a conflict with another transaction.
 
-        A deadlock and a unique constraint that somebody else's row met first are
-        both such losses: the second attempt sees what the winner left.  *work*
-        must therefore have no effect outside of its session.  LockWait is not tried again.
+        Conflicts are deadlocks, duplicate keys and Lost; the next attempt sees what the other
+        transaction has committed.  So *work* must have no effect outside of its session.  LockWait
+        is not tried again.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -117,7 +117,7 @@ class Database:
             except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry, Lost):
                 if attempt == _ATTEMPTS:
                     raise
-                LOG.debug("Transaction lost to another one, attempt %d", attempt)
+                LOG.debug("Transaction in conflict with another one, attempt %d", attempt)
                 time.sleep(jittered(0.002 * attempt))
         raise AssertionError("unreachable")
 
@@ -132,7 +132,7 @@ class Database:
                 if not logged:
                     LOG.warning("The database does not answer; waiting for it: %s", error)
                 logged = True
-                stopped.wait(jittered(_LOOK_AGAIN))
+                stopped.wait(jittered(_RETRY_INTERVAL))
             else:
                 return
 
@@ -150,20 +150,20 @@ class Database:
             event.listen(engine, "connect", _sqlite_connect)
             event.listen(engine, "begin", _sqlite_begin)
             # oslo.db opens the file for each transaction, and the last connection that
-            # closes makes SQLite clean up its log: milliseconds, which this one spares.
-            # It takes part in the log only once it has read.
+            # closes makes SQLite clean up its log, which takes milliseconds.  This connection
+            # prevents that.  It has to read once, or SQLite does not count it.
             self._held_open = engine.connect()
             self._held_open.execute(text("SELECT count(*) FROM sqlite_master"))
             self._held_open.rollback()
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "connect", _mysql_connect)
         if engine.dialect.name != "sqlite":
-            # oslo.db has a connection in the pool already, from asking the server.
+            # The pool has a connection already, with which oslo.db has queried the server.
             engine.dispose()
 
 
 class WithoutReset(CreateEnginePlugin):
-    """Spares each alarm a round trip; oslo.db has no option for it.
+    """Saves a round trip in each alarm; oslo.db has no option for it.
 
     SQLAlchemy ends each transaction before it gives a connection back: the pool would only roll
     back once more.
@@ -182,7 +182,7 @@ plugins.register(WithoutReset.name, __name__, WithoutReset.__name__)
 
 
 class Lost(Exception):
-    """What a transaction has read is no longer so: it has to start over."""
+    """Something that a transaction has read was changed meanwhile, so it has to start again."""
 
 
 _ENGINE_OPTIONS = {
@@ -202,13 +202,13 @@ _ENGINE_OPTIONS = {
 
 
 _CONNECT_TIMEOUTS = ("pymysql", "mysqldb", "psycopg2", "psycopg")
-"""Drivers with this name for it."""
+"""Drivers that name this option ``connect_timeout``."""
 
 
 def _completed(address: str, call_timeout: int) -> str:
     url = timeouts.limited(make_url(address), call_timeout)
     if url.get_backend_name() in ("mysql", "mariadb") and "charset" not in url.query:
-        # Every character; oslo.db's choice stops at three bytes of UTF-8.
+        # All characters; the default of oslo.db has at most three bytes of UTF-8.
         url = url.update_query_dict({"charset": "utf8mb4"})
     if url.get_driver_name() in _CONNECT_TIMEOUTS and "connect_timeout" not in url.query:
         url = url.update_query_dict({"connect_timeout": _CONNECT_TIMEOUT})
@@ -217,7 +217,7 @@ def _completed(address: str, call_timeout: int) -> str:
 
 @contextmanager
 def _known_errors() -> Iterator[None]:
-    """Errors by what is wrong: DBConnectionError for a server that is away, LockWait, ..."""
+    """Raise errors by their cause: DBConnectionError for an unreachable server, LockWait, ..."""
     try:
         yield
     except (
@@ -233,22 +233,22 @@ def _known_errors() -> Iterator[None]:
 
 def _sqlite_connect(connection: Any, record: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    # What is committed outlives the process.  That it outlive a power cut, too, would
-    # cost a write to the disk for each commit; services that need it have servers.
+    # A commit survives the end of the process, but not a power failure, which would cost a
+    # write to the disk for each commit.  Use a database server against that.
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    # A writer that begins as a reader fails at its first write when another one
-    # was faster, instead of waiting for its turn.  oslo.db's own listener comes
-    # first, always, and has begun as a reader.
+    # A transaction that begins as a reader does not wait at its first write, but fails if
+    # another one has written meanwhile.  oslo.db's own listener always runs before this one
+    # and has begun as a reader.
     if connection.get_execution_options().get(_IMMEDIATE):
         connection.execute(text("ROLLBACK"))
         connection.execute(text("BEGIN IMMEDIATE"))
 
 
 def _mysql_connect(connection: Any, record: Any) -> None:
-    # REPEATABLE READ would hide the winner's row from the loser of a race, and
+    # REPEATABLE READ would hide the row of a faster transaction from the slower one, and
     # locks gaps that claims need not lock.
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a call to the database may take: no connection that falls silent keeps a thread.
+"""How long a call to the database may take: no thread waits for ever for an answer.
 
-``[database] call_timeout`` is the limit of each call. It is held by the client, which gives the
-connection up: by the read and write timeouts of PyMySQL and mysqlclient, and for psycopg2, which
-has none, by a wait callback with a timeout of its own (TCP's keepalives and tcp_user_timeout see
-only a peer whose kernel is silent, too).  The server ends a statement a little earlier, and a wait
-for a lock after half of the time, so that the connection can be used again.
+``[database] call_timeout`` is the limit of each call.  The client applies it and drops the
+connection: by the read and write timeouts of PyMySQL and mysqlclient, and for psycopg2, which
+has none, by a wait callback with a timeout (TCP's keepalives and tcp_user_timeout help only
+against a peer whose kernel does not answer either).  The server ends a statement a little earlier,
+and a wait for a lock after half of the time, so that the connection can be used again.
 """
 
 import re
@@ -27,9 +27,9 @@ _UNLIMITED_SQLITE: Final = 30
 
 
 class LockWait(db_exception.DBConnectionError):  # type: ignore[misc]
-    """Another transaction holds what this one wants for longer than is waited.
+    """Another transaction did not release a lock within the time limit.
 
-    Unlike a deadlock it is not tried again at once: that would only be another wait.
+    Unlike a deadlock it is not tried again at once, because that would be another wait.
     """
 
 
@@ -46,7 +46,7 @@ def lock_wait(error: Exception) -> bool:
 
 
 def limited(url: URL, seconds: int) -> URL:
-    """The address with the time limits that its driver takes from there."""
+    """The address with the time limits that its driver reads from the address."""
     if not seconds or url.get_driver_name() not in _READ_TIMEOUTS:
         return url
     names = ("read_timeout", "write_timeout")
@@ -54,7 +54,7 @@ def limited(url: URL, seconds: int) -> URL:
 
 
 def limit(engine: Engine, seconds: int) -> None:
-    """Hold the connections that an engine makes from now on to the limit; 0 is none."""
+    """Set the limit on all connections that an engine makes from now on; 0 is no limit."""
     if engine.dialect.name == "sqlite":
         pragma = f"PRAGMA busy_timeout = {(seconds or _UNLIMITED_SQLITE) * 1000}"
         event.listen(engine, "connect", lambda connection, _: _execute(connection, pragma))
@@ -85,7 +85,7 @@ def _execute(connection: Any, statement: str) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute(statement)
-        connection.commit()  # else PostgreSQL takes it back at the next rollback
+        connection.commit()  # else PostgreSQL undoes it at the next rollback
     finally:
         cursor.close()
 

@@ -20,7 +20,7 @@ MINUTE: Final = datetime.timedelta(minutes=1)
 def read(
     session: Session, ident: str, now: datetime.datetime, default_auth: str, max_recorded: int
 ) -> WebhookFacts:
-    """What decides about an event that reaches the audit with that uuid or name.  NotFound.
+    """The facts that decide about an event for the audit with that uuid or name.  NotFound.
 
     *max_recorded* is the number of events that are recorded in a minute.
     """
@@ -37,7 +37,7 @@ def read_all(
     default_auth: str,
     max_recorded: int,
 ) -> list[WebhookFacts | None]:
-    """The facts of each; None where there is no audit.  UUIDs are looked up all at once."""
+    """The facts of each; None where there is no audit.  All UUIDs are read in one statement."""
     when = {"since": now - MINUTE, "last": max_recorded - 1}
     uuids = [canonical_uuid(ident) for ident in idents]
     by_uuid = {}
@@ -47,7 +47,7 @@ def read_all(
     found: list[WebhookFacts | None] = []
     for ident, uuid in zip(idents, uuids, strict=True):
         if uuid is None:
-            # Each alone: it is for the database to say which names are the same.
+            # One statement a name, because the database decides which names are equal.
             row = connection.execute(_BY_NAME, {"ident": ident, **when}).first()
         else:
             row = by_uuid.get(uuid)
@@ -58,7 +58,10 @@ def read_all(
 def full_until(
     session: Session, audit_id: int, at: datetime.datetime, max_recorded: int, before: int
 ) -> datetime.datetime | None:
-    """When the minute that was full *at* a time is over, for the event with the id *before*."""
+    """When the rate limit, reached *at* a time, allows another recorded event; None if not reached.
+
+    Events with ids below *before* count.
+    """
     oldest = session.scalar(
         select(AuditEvent.received_at)
         .where(
@@ -86,7 +89,7 @@ def _of_row(
         debounce=values["debounce"] or 0,
         mapping=values["mapping"] or {},
         paused=bool(values["paused"]),
-        full_until=oldest and min(oldest, now) + MINUTE,  # the clock may have gone back
+        full_until=oldest and min(oldest, now) + MINUTE,  # the clock may have been set back
     )
     if values["mapping"]:
         own, schema = connection.execute(_PARAMETERS, {"audit_id": row.audit_id}).one()
@@ -144,7 +147,7 @@ def _statement(condition: Any) -> Executable:
     )
 
 
-# Every request asks these, and to build them takes longer than to answer them.
+# Built once: to build a statement takes longer than to execute it.
 _BY_UUID = _statement(Audit.uuid.in_(bindparam("idents", expanding=True)))
 _BY_NAME = _statement(exactly(Audit.name, bindparam("ident")))
 _IN_INBOX = select(AuditEvent.id, AuditEvent.parameters).where(

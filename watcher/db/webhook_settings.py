@@ -80,7 +80,7 @@ def _defaults(audit: Audit) -> Webhook:
 
 
 def get_locked(session: Session, ident: str) -> tuple[Audit, Webhook]:
-    """The same to be changed: until the end of the transaction nobody else changes it.
+    """As ``get``, locked: until the end of the transaction nobody else can change them.
 
     DBDuplicateEntry (at flush) if somebody else writes its first row at the same time.
     """
@@ -89,6 +89,6 @@ def get_locked(session: Session, ident: str) -> tuple[Audit, Webhook]:
         session.add(webhook)
         session.flush()
     else:
-        # Its settings depend on each other, so that columns alone are not enough to compare.
+        # Locked, because the settings depend on each other: a compare-and-swap is not enough.
         session.refresh(webhook, with_for_update=True)
     return audit, webhook

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables, and at the same time the objects that the services work with.
 
-``audit_runs``, ``audit_events``, ``webhooks``, ``tallies`` and the tables that say more of
-action plans are ours alone; the others are those that existing installations have.
+``audit_runs``, ``audit_events``, ``webhooks``, ``tallies`` and the tables ``action_plan_*`` and
+``action_origins`` are new; the others are those that existing installations have.
 """
 
 from watcher.db.models.action_plans import (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Action plans with all that is known of them."""
+"""Action plans, and the tables that belong to them."""
 
 import datetime
 from typing import Any
@@ -86,7 +86,7 @@ class EfficacyIndicator(SoftDeleted, Base):
 
 
 class ActionPlanLease(Base):
-    """Which applier process carries a plan out, and until when that holds."""
+    """Which applier process carries a plan out, and when its lease ends."""
 
     __tablename__ = "action_plan_leases"
 
@@ -98,7 +98,7 @@ class ActionPlanLease(Base):
 
 
 class ActionOrigin(Base):
-    """What its action must know to be reverted, from before it began until its plan ends.
+    """What an action needs to know to be reverted, from its begin until its plan ends.
 
     Written if plans that fail are rolled back, removed when the action is reverted.
     """
@@ -110,7 +110,7 @@ class ActionOrigin(Base):
 
 
 class PlanReasons(Base):
-    """Why a plan is as it is, in its strategy's words.  Written once, with the plan."""
+    """The summary and the reasons that a strategy gave for a plan.  Written once, with it."""
 
     __tablename__ = "action_plan_reasons"
 
@@ -122,9 +122,9 @@ class PlanReasons(Base):
 
 
 class Review(Base):
-    """What a plan has promised, and what it did: measured when its window has passed.
+    """What a plan promised, and what it improved, measured one window after its end.
 
-    Written with the plan.  It is due once the plan has ended, and no more once it is made.
+    Written with the plan.  ``due_at`` is set when the plan ends, and null again after the review.
     """
 
     __tablename__ = "action_plan_reviews"
@@ -132,10 +132,10 @@ class Review(Base):
     action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
     promise: Mapped[dict[str, Any]]
     window_seconds: Mapped[int]
-    """Seconds from the end of the plan until measured values tell of what it did."""
+    """Seconds from the end of the plan until measured values show its effect."""
     ended_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
     due_at: Mapped[datetime.datetime | None] = mapped_column(Precise, index=True)
-    """When an engine is to look next; who claims the review moves it on, which is a lease."""
+    """When the review is due; a claim postpones it, so that it is also the end of the claim."""
     attempt: Mapped[int] = mapped_column(default=0)
     reviewed_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
     realised: Mapped[dict[str, Any]]

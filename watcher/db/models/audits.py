@@ -81,7 +81,7 @@ class Webhook(Base):
     """Seconds from the end of a run and its plan until the next run."""
     max_actions: Mapped[int | None]
     fit_actions: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether plans are made to fit ``max_actions``; limits set before that hold them back."""
+    """Whether plans are made to fit ``max_actions``, or larger ones are not started (old rows)."""
     max_plans_per_hour: Mapped[int | None]
     min_efficacy: Mapped[float | None] = mapped_column(Float())
     filter: Mapped[str | None] = mapped_column(Text)

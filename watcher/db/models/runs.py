@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of audits, which are the queue, and the events that want them."""
+"""The runs of audits, which are the queue, and the events that cause them."""
 
 import datetime
 from typing import Any
@@ -14,10 +14,10 @@ from watcher.db.models.base import Base, Long, Precise, new_uuid
 
 
 class AuditRun(Base):
-    """One execution of one audit, from the moment it is due until its end.
+    """One execution of one audit, from the moment it is queued until its end.
 
-    ``slot`` is the database's own guarantee that an audit has at most one QUEUED
-    and one ONGOING run: it is null in all other states, and nulls never collide.
+    With ``slot`` the database guarantees that an audit has at most one QUEUED and one
+    ONGOING run: it is null in all other states, and nulls are never equal.
     """
 
     __tablename__ = "audit_runs"
@@ -44,11 +44,11 @@ class AuditRun(Base):
     wait_reason: Mapped[str | None] = mapped_column(String(36))
     coalesced_count: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)
-    """How often it was begun, apart from what was undone because of a suspension or a stop."""
+    """How often it was begun, without attempts that a suspension or a stop has interrupted."""
     deaths: Mapped[int] = mapped_column(default=0, server_default="0")
-    """How many engines died with it in hand, in a row."""
+    """How many engines in a row died while they executed it."""
     errors: Mapped[list[Any] | None]
-    """What each attempt came to: ``{"attempt": number, "at": time, "error": sentence}``."""
+    """One for each failed attempt: ``{"attempt": number, "at": time, "error": sentence}``."""
     engine: Mapped[str | None] = mapped_column(String(255))
     lease_expires_at: Mapped[datetime.datetime | None] = mapped_column(Precise)
     created_at: Mapped[datetime.datetime] = mapped_column(Precise)
@@ -59,7 +59,7 @@ class AuditRun(Base):
     parameters: Mapped[dict[str, Any] | None]
     """Strategy parameters that the run's events gave it, over those of the audit."""
     auto_started: Mapped[bool] = mapped_column(default=False)
-    """Whether its plan went to the applier without anybody's doing."""
+    """Whether its plan was started automatically."""
 
     audit: Mapped[Audit] = relationship(lazy="raise")
     action_plan: Mapped[ActionPlan | None] = relationship(lazy="raise")
@@ -74,14 +74,14 @@ class AuditEvent(Base):
         UniqueConstraint("audit_id", "delivery_key", name="uniq_audit_events0delivery"),
         Index("idx_audit_events_audit_id_received_at", "audit_id", "received_at"),
         Index("idx_audit_events_inbox", "inbox", "id"),
-        # Has all that events are counted by, as their rows are in too many places to be read.
+        # Covers all columns that counts of events need, because their rows are on too many pages.
         Index("idx_audit_events_audit_id_decision", "audit_id", "decision", "run_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[str] = mapped_column(String(36), default=new_uuid)
     audit_id: Mapped[int] = mapped_column(info={"of": "audits"})
-    """No foreign key: it would lock the audit, and whoever writes that would make alarms wait."""
+    """No foreign key: each INSERT would lock the audit, and wait for transactions that write it."""
     inbox: Mapped[int | None]
     """The audit again, as long as the event waits for a run."""
     run_id: Mapped[int | None] = mapped_column(ForeignKey("audit_runs.id"), index=True)
