@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many actions one applier has under way at once, whatever plans they are of."""
+"""Limits how many actions of all plans an applier executes at once."""
 
 import collections
 import contextlib
@@ -18,10 +18,10 @@ class _Waiter:
 
 
 class Limits:
-    """Places for actions: so many in all (0: any number), and so many of a type.
+    """Limits actions: at most *in_all* at once (0: no limit), and *by_type* of a type.
 
-    First come, first served; but an action that waits for a place of its type holds up
-    no action of another type.
+    In the order of their arrival, but an action that waits because of its type does not delay
+    actions of other types.
     """
 
     def __init__(self, in_all: int, by_type: Mapping[str, int]) -> None:
@@ -38,7 +38,7 @@ class Limits:
 
     @contextlib.contextmanager
     def place(self, action_type: str, interrupts: Interrupts) -> Iterator[bool]:
-        """A place as soon as there is one; False, without one, if an interrupt comes first."""
+        """Wait for a place; False, without one, if an interrupt comes first."""
         waiter = _Waiter(action_type, interrupts)
         with self._lock:
             self._queue.append(waiter)
@@ -51,7 +51,7 @@ class Limits:
 
     @contextlib.contextmanager
     def extra_place(self, action_type: str) -> Iterator[None]:
-        """A place at once, for what the cloud is working on already, or must not wait."""
+        """A place at once, beyond the limits, for actions that run already or must not wait."""
         with self._lock:
             self._taken[action_type] += 1
         try:
@@ -70,13 +70,13 @@ class Limits:
                 self._queue.remove(waiter)
 
     def _admit(self) -> None:
-        """Give those who wait the places that there are.  Needs the lock."""
+        """Give free places to those that wait.  The caller holds the lock."""
         left = []
         for waiter in self._queue:
             if self._has_room(waiter.action_type):
                 self._taken[waiter.action_type] += 1
                 waiter.admitted = True
-                waiter.interrupts.nudge()
+                waiter.interrupts.reevaluate()
             else:
                 left.append(waiter)
         self._queue = left

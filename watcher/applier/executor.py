@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The executor: every action passes it, whatever its type and whoever wants it.
+"""Executes one action of any type.
 
-Here parameters are checked, state rows are written before and after each step, and
-what an action raises becomes the state and the sentence that users read.
+It checks the parameters, writes the state before and after each step, and turns what an action
+raises into the state and the sentence that users read.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ class ActionExecutor:
     def carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
         """Bring an action to its end; the state it ends in, None if it was interrupted.
 
-        LostClaim if the plan is no longer held; database errors get out of here too.
+        LostClaim if the plan is no longer held.  Database errors are raised as well.
         """
         with self._place(step, interrupts):
             return self._carry_out(plan, step, interrupts)
@@ -75,16 +75,16 @@ class ActionExecutor:
     def revert(
         self, plan: HeldPlan, step: HeldAction, origin: Mapping[str, Any], interrupts: Interrupts
     ) -> None:
-        """Undo an action that succeeded, and say in its row what became of that.
+        """Undo an action that succeeded, and write the result to its row.
 
-        A stop leaves it as it is.  Errors get out of here as in ``carry_out``.
+        A stop leaves the row as it is.  Raises errors as ``carry_out`` does.
         """
         with self.limits.extra_place(step.action_type):
             try:
-                self.make(step, interrupts.wait_out).revert(origin)
+                self.make(step, interrupts.wait_despite_cancel).revert(origin)
                 message = "Reverted, because the plan failed."
             except Stopped:
-                LOG.info("%s is left to whoever carries the plan on", _name(plan, step))
+                LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
                 return
             except Exception as error:
                 message = f"Not reverted: {_reason(error)}"
@@ -109,7 +109,7 @@ class ActionExecutor:
             try:
                 return _Execution(self, plan, step, interrupts).carry_out()
             except Stopped:
-                LOG.info("%s is left to whoever carries the plan on", _name(plan, step))
+                LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
                 return None
             except _MovedElsewhere as moved:
                 step = dataclasses.replace(step, state=moved.state)
@@ -133,7 +133,7 @@ _NOTIFICATIONS = {
     ActionState.CANCELLING: "action.cancel.start",
     ActionState.CANCELLED: "action.cancel.end",
 }
-"""What a new state is announced by, beside the update."""
+"""The notification of a new state, besides ``action.update``."""
 
 
 class _MovedElsewhere(Exception):
@@ -145,7 +145,7 @@ class _MovedElsewhere(Exception):
 
 
 class _Execution:
-    """One action on its way through the executor."""
+    """One execution of one action."""
 
     def __init__(
         self, executor: ActionExecutor, plan: HeldPlan, step: HeldAction, interrupts: Interrupts
@@ -160,7 +160,7 @@ class _Execution:
         if self._step.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
-            # Perhaps the cloud was never asked for it; now it must not be.
+            # Perhaps the cloud has not got the request yet; it must not get it now.
             self._move(ActionState.CANCELLING)
             return self._abort()
         return self._execute(self._interrupts.wait, lambda action: action.resume())
@@ -194,7 +194,7 @@ class _Execution:
         return self._move(ActionState.SUCCEEDED)
 
     def _abort(self) -> str:
-        wait = self._interrupts.wait_out
+        wait = self._interrupts.wait_despite_cancel
         try:
             undone = self._make(wait).abort()
         except Stopped:
@@ -219,7 +219,7 @@ class _Execution:
     def _move(
         self, target: str, message: str | None = None, origin: Mapping[str, Any] | None = None
     ) -> str:
-        """Write the action's new state: the one place where it changes."""
+        """Write the action's new state; no other method does."""
         plan, step = self._plan, self._step
         elsewhere = self._executor.database.write(
             lambda session: plan_execution.move_action(session, plan, step, target, message, origin)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a running plan hears that it is to end early, wherever it waits."""
+"""Interrupts: end the waits of a running plan when it is cancelled or the applier stops."""
 
 import threading
 from collections.abc import Callable
 
 
 class Interrupted(Exception):
-    """A wait ended early.  Actions let it pass."""
+    """A wait ended early.  Actions must not catch this."""
 
 
 class Cancelled(Interrupted):
@@ -25,7 +25,7 @@ class Interrupts:
         self._cancelled = self._stopped = False
 
     def cancel(self) -> bool:
-        """End what can be ended.  False if that was asked for already."""
+        """End the waits because the plan is being cancelled.  False if they were ended before."""
         with self._changed:
             first, self._cancelled = not self._cancelled, True
             self._changed.notify_all()
@@ -49,7 +49,7 @@ class Interrupts:
         return self._stopped
 
     def wait(self, seconds: float) -> None:
-        """Wait, or raise Cancelled or Stopped as soon as there is reason to."""
+        """Wait; raises Cancelled or Stopped as soon as there is an interrupt."""
         with self._changed:
             self._changed.wait_for(lambda: self.present, seconds)
         self._raise_stopped()
@@ -57,17 +57,16 @@ class Interrupts:
             raise Cancelled
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until *condition* holds, which is asked when somebody nudges, or an interrupt
-        comes."""
+        """Wait until *condition* holds, evaluated at each ``reevaluate``, or an interrupt comes."""
         with self._changed:
             self._changed.wait_for(lambda: self.present or condition())
 
-    def nudge(self) -> None:
+    def reevaluate(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
-    def wait_out(self, seconds: float) -> None:
-        """Wait while cancelling is already being dealt with: only Stopped ends it."""
+    def wait_despite_cancel(self, seconds: float) -> None:
+        """Wait during a cancellation or a revert: only Stopped ends it early."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped, seconds)
         self._raise_stopped()

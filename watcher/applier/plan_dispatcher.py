@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which plans are due?  Claim them, carry them out, take over what was abandoned."""
+"""Claims plans that are due, executes them, and takes over those of appliers that died."""
 
 import datetime
 import time
@@ -18,8 +18,8 @@ from watcher.db.leases import Holder
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 
-_ATTENTION: Final = 1.0
-"""Seconds between two looks at whether a plan in hand is being cancelled."""
+_CANCEL_INTERVAL: Final = 1.0
+"""Seconds between two checks whether a plan in hand is being cancelled."""
 
 
 class PlanDispatcher(Dispatcher[Interrupts]):
@@ -44,14 +44,14 @@ class PlanDispatcher(Dispatcher[Interrupts]):
         return int(self._options.workers)
 
     def stop(self) -> None:
-        """Claim nothing more, and let go of the plans in hand as soon as they allow."""
+        """Claim nothing more, and release the plans in hand as soon as their actions allow it."""
         self._stop_claiming()
         for interrupts in self.in_hand.values():
             interrupts.stop()
         self._wait_for_workers()
 
     def attend(self) -> None:
-        """Interrupt the plans in hand that are being cancelled, or are no longer ours."""
+        """Interrupt the plans in hand that are being cancelled, or that another applier holds."""
         in_hand = self.in_hand
         if not in_hand:
             return
@@ -79,7 +79,7 @@ class PlanDispatcher(Dispatcher[Interrupts]):
             ),
             *((plan_claims.claim, plan_id) for plan_id in pending),
         ]
-        in_hand = self.in_hand  # with a late heartbeat, the lease on one of these may have lapsed
+        in_hand = self.in_hand  # after a late heartbeat their leases may look lapsed
         claimed = self._first((each for each in candidates if each[1] not in in_hand), now)
         return claimed and claimed[0]
 
@@ -94,10 +94,10 @@ class PlanDispatcher(Dispatcher[Interrupts]):
         plan_claims.extend(session, ids, self._holder, now)
 
     def look(self, now: datetime.datetime) -> None:
-        """Attend to the plans in hand, and begin others as long as there are workers."""
+        """Interrupt plans in hand if needed, and begin others as long as there are workers."""
         self.attend()
         super().look(now)
 
     def pause(self, now: datetime.datetime) -> float:
         poll = super().pause(now)
-        return min(poll, _ATTENTION) if self._in_hand else poll
+        return min(poll, _CANCEL_INTERVAL) if self._in_hand else poll

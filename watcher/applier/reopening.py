@@ -2,8 +2,8 @@
 """Enable the hosts again that a plan has disabled, when the plan is over.
 
 The ``disabled_reason`` of a host names the plan that closed (disabled) it.  The applier that ends
-a plan opens its hosts while it still holds the plan.  If the cloud does not answer then, or the
-applier dies, the sweep of any applier finds the hosts.
+a plan opens (enables) its hosts while it still holds the plan.  If the cloud does not answer then,
+or the applier dies, a periodic sweep of any applier opens them.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ from watcher.db.session import Database
 LOG = log.getLogger(__name__)
 
 PERIOD = 60.0
-"""Seconds between two moments at which a sweep may be due."""
+"""Seconds between two calls of ``Reopening.tick``."""
 
-_ALL = 10
-"""A sweep is due each so many moments, and at the next one after a look that failed."""
+_TICKS = 10
+"""A sweep is due at each tenth tick, and at the next tick after a failure."""
 
-_NAMED = 3
+_MAX_NAMED = 3
 """Hosts that a sentence names, at most."""
 
 
 def reason_to_open(host: Host, for_a_while: bool, servers: int) -> str | None:
     """Why a host that a plan closed is opened when the plan is over; None if it stays closed.
 
-    *for_a_while*: the plan wanted to open it itself.  A host in maintenance stays closed,
-    and so does one that has been emptied.
+    *for_a_while*: an action of the plan was to open it.  A host in maintenance stays closed, and
+    so does one that has been emptied.
     """
     if host.closed_as != DISABLED:
         return None
@@ -50,7 +50,7 @@ def reason_to_open(host: Host, for_a_while: bool, servers: int) -> str | None:
 
 
 def wanted_open(host: Host, owner: Owner | None) -> bool:
-    """Whether *owner*, the plan that closed *host*, if it is known, was to open it again."""
+    """Whether *owner*, the plan that closed *host* (None if unknown), was to open it again."""
     if host.disabled_reason == FORMER_REASON:
         return True
     return owner is not None and not owner.reopens.isdisjoint(_names(host))
@@ -59,7 +59,7 @@ def wanted_open(host: Host, owner: Owner | None) -> bool:
 def closed_by(plan: HeldPlan) -> Mapping[str, str]:
     """The hosts that steps of a plan close, with the ``disabled_reason`` that they write.
 
-    None of what a person wrote, and none that goes into maintenance.
+    Without those that a user wrote, and without hosts that go into maintenance.
     """
     closed: dict[str, str] = {}
     for step in plan.steps if plan.strategy != BY_HAND else ():
@@ -77,13 +77,13 @@ class Reopening:
 
     def __init__(self, database: Database, cloud: Cloud) -> None:
         self._database, self._cloud = database, cloud
-        self._moments = itertools.cycle(range(_ALL))
-        self._owed = False
+        self._ticks = itertools.cycle(range(_TICKS))
+        self._failed = False
 
     def after(self, plan: HeldPlan) -> Sequence[str]:
-        """Open the hosts of a plan that ends now; what its users should know of that.
+        """Open the hosts of a plan that ends now; sentences about that for its users.
 
-        Whatever goes wrong, the plan ends, and a sweep tries again.
+        Errors do not keep the plan from its end: a sweep tries again.
         """
         owner = Owner(plan.state, frozenset[str]().union(*map(_reopens, plan.steps)))
         opened: list[str] = []
@@ -101,26 +101,26 @@ class Reopening:
                 error,
                 exc_info=None if isinstance(error, WatcherError) else error,
             )
-            self._owed = True
+            self._failed = True
             remarks.append("Hosts that it disabled may be so still, and will be looked at later.")
         return [*_remark(opened), *remarks]
 
     def tick(self) -> None:
-        """Sweep if it is time for that."""
-        if next(self._moments) and not self._owed:
+        """Sweep if it is due."""
+        if next(self._ticks) and not self._failed:
             return
-        self._owed = False
+        self._failed = False
         try:
             self.sweep()
         except (WatcherError, DBError) as error:
             LOG.warning("Hosts that Watcher disabled cannot be looked at now: %s", error)
-            self._owed = True
+            self._failed = True
 
     def sweep(self) -> None:
-        """Open what plans that are over have left closed.
+        """Open the hosts that plans which are over have left closed.
 
-        The hosts are read before the plans, so the plan that a host names is not one that
-        closed it meanwhile.  What plans under way speak of is left to a later sweep.
+        The hosts are read before the plans, so that no plan can close one in between.  Hosts that
+        plans under way name are left to a later sweep.
         """
         if self._cloud.compute_service is None:
             return
@@ -138,7 +138,7 @@ class Reopening:
                 self._try(host, owner)
 
     def _try(self, host: Host, owner: Owner | None) -> None:
-        """One host that cannot be opened does not keep others closed."""
+        """Open a host.  An error is logged only, so that the other hosts are opened."""
         try:
             self._open(host, owner)
         except (CloudRefused, NotFound) as error:
@@ -168,6 +168,6 @@ def _reopens(step: HeldAction) -> frozenset[str]:
 def _remark(opened: Sequence[str]) -> Sequence[str]:
     if not opened:
         return ()
-    named = ", ".join(opened[:_NAMED])
-    more = f" and {len(opened) - _NAMED} more" if len(opened) > _NAMED else ""
+    named = ", ".join(opened[:_MAX_NAMED])
+    more = f" and {len(opened) - _MAX_NAMED} more" if len(opened) > _MAX_NAMED else ""
     return (f"Hosts enabled again: {named}{more}.",)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of the actions that succeeded in a plan that failed."""
+"""Reverts the actions that succeeded in a plan that failed."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ ROLLED_BACK = "What its actions had done was reverted, as far as each action tel
 class Rollback:
     """Reverts them one by one, children before their parents.
 
-    What is left to revert stands in the database: an applier that takes the plan over
-    goes on with the rest.
+    What is left to revert is in the database, so that an applier that takes the plan over goes
+    on with the rest.
     """
 
     def __init__(self, plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> None:
         self._plan, self._executor, self._interrupts = plan, executor, interrupts
 
     def run(self) -> Sequence[str]:
-        """Return when all that can be is reverted, or when an interrupt comes.
+        """Return when everything possible is reverted, or when an interrupt comes.
 
-        The answer is a sentence for the plan's users if there was anything to revert.
+        The result is a sentence for the plan's users if there was anything to revert.
         """
         if not self._executor.keeps_origins or self._interrupts.present:
             return ()

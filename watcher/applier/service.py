@@ -37,7 +37,7 @@ NAME = "watcher-applier"
 
 
 class Applier:
-    """Everything that one applier process does, between ``start`` and ``stop``."""
+    """One applier process."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Applier:
         self._holder = Holder.this_process(conf)
         self._executor = ActionExecutor(conf, database, cloud, notifications)
         self.reopening = Reopening(database, cloud)
-        self._sweep = Ticker("sweep", self._tidy_up, lambda: PERIOD)
+        self._sweep = Ticker("sweep", self._clean_up, lambda: PERIOD)
         self.dispatcher = PlanDispatcher(
             conf, database, self._holder, self.carry_out, notifications, clock
         )
@@ -78,7 +78,7 @@ class Applier:
         LOG.info("Applier %s is ready", self._holder.engine)
 
     def stop(self) -> None:
-        """Let go of what is under way: whoever takes it over looks at the cloud."""
+        """Release the plans under way.  Appliers that take them over look at the cloud first."""
         if self._server:
             self._server.stop()
         self.dispatcher.stop()
@@ -90,7 +90,7 @@ class Applier:
         """Look for plans now."""
         self.dispatcher.wake()
 
-    def _tidy_up(self) -> None:
+    def _clean_up(self) -> None:
         self._cancel_overdue()
         self.reopening.tick()
 
@@ -111,12 +111,12 @@ class Applier:
     def carry_out(self, plan_id: int, interrupts: Interrupts) -> None:
         """Carry out a claimed plan, to its end or to an interrupt.
 
-        While the database does not answer, its errors get out of here; the plan is let go.
+        Raises errors of a database that does not answer; the plan is released then.
         """
         with self._database.reader() as session:
             plan = plan_execution.load(session, plan_id, self._holder.engine)
         LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
-        self._tell_begin(plan)
+        self._notify_of_begin(plan)
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
             self._notifications.send("action_plan.cancel.start", plan.id)
         try:
@@ -125,17 +125,17 @@ class Applier:
         except LostClaim as lost:
             LOG.warning("%s", lost)
         except (db_exception.DBConnectionError, db_exception.DBDeadlock):
-            self._let_go(plan)
+            self._release(plan)
             raise
         except Exception as error:
             self._fail(plan, error)
 
     def _refuse_endless(self, plan: HeldPlan) -> None:
-        """Conflict for a plan that was taken over again and again: it is what appliers die of."""
+        """Conflict for a plan that was taken over too often: it is what kills its appliers."""
         if plan.attempt > self._conf.watcher_applier.max_attempts:
             raise Conflict(
                 "The applier that carried the plan out died, "
-                f"{plan.attempt - 1} times in a row without getting on."
+                f"{plan.attempt - 1} times in a row without the end of an action."
             )
 
     def _rechecked(self, plan: HeldPlan) -> HeldPlan:
@@ -150,7 +150,7 @@ class Applier:
         Workflow(plan, self._executor, interrupts, options.max_workers, rule).run()
         remarks = Rollback(plan, self._executor, interrupts).run()
         if interrupts.stopped:
-            self._let_go(plan)
+            self._release(plan)
             return
         remarks = [*remarks, *self._reopen(plan)]
         now = timeutils.utcnow()
@@ -160,7 +160,7 @@ class Applier:
         self._notify_of_end(plan, end)
 
     def _reopen(self, plan: HeldPlan) -> Sequence[str]:
-        """Enable hosts before the plan ends: who sees its end sees the hosts as they stay."""
+        """Enable hosts before the plan ends, so that clients that see its end see them enabled."""
         with self._database.reader() as session:
             plan_execution.check_held(session, plan)
         return self.reopening.after(plan)
@@ -179,12 +179,12 @@ class Applier:
         else:
             self._notify_of_end(plan, end, error)
 
-    def _let_go(self, plan: HeldPlan) -> None:
+    def _release(self, plan: HeldPlan) -> None:
         self._database.write(lambda session: plan_claims.release(session, plan.id, plan.engine))
-        LOG.info("Action plan %s is let go", plan.uuid)
+        LOG.info("Action plan %s is released", plan.uuid)
 
-    def _tell_begin(self, plan: HeldPlan) -> None:
-        """Unless another applier has done so: then some of the actions have begun."""
+    def _notify_of_begin(self, plan: HeldPlan) -> None:
+        """Not if another applier has done so, which is so if some of the actions have begun."""
         untouched = {ActionState.PENDING, ActionState.SKIPPED}
         if plan.state == PlanState.ONGOING and untouched.issuperset(
             step.state for step in plan.steps
@@ -222,7 +222,7 @@ class Applier:
 
     def _beat(self) -> None:
         now = timeutils.utcnow()
-        self.dispatcher.beat(now)  # before anything that may take its time, or fail
+        self.dispatcher.beat(now)  # before anything that may be slow, or fail
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
         self._monitor.look(now)
 
@@ -234,6 +234,6 @@ class _Endpoint:
         self._dispatcher = dispatcher
 
     def launch_action_plan(self, context: Any, action_plan_uuid: str) -> str:
-        """A doorbell: the plan stands in the database."""
+        """A doorbell: the plan itself is in the database."""
         self._dispatcher.wake()
         return action_plan_uuid

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One plan as a graph: what may start when, and how it all ends."""
+"""Executes the steps of a plan in the order of its graph."""
 
 import graphlib
 import queue
@@ -20,14 +20,14 @@ ALWAYS, ANY = "ALWAYS", "ANY"
 """Execution rules: a step follows its parents however they ended, or only as long as
 its first parent has not succeeded."""
 
-_SPARED = "spared"
-"""What became of a step that the rule ANY leaves PENDING."""
+_NOT_NEEDED = "not needed"
+"""The end of a step that the rule ANY leaves PENDING."""
 
 
 class Workflow:
-    """Carries out the steps of a plan that are left to do.
+    """Carries out the steps of a plan that have not ended yet.
 
-    A step starts when all its parents have ended, whatever their ends.
+    A step starts when all its parents have ended, in whatever state.
     """
 
     def __init__(
@@ -46,18 +46,18 @@ class Workflow:
         self._reports = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Return when every step has ended, or has been left because of an interrupt.
+        """Return when every step has ended, or was left because of an interrupt.
 
-        Invalid if the steps wait for each other.  What a step raises gets out of here,
-        after the others have been stopped.
+        Invalid if the steps wait for each other.  Raises what a step raises, after the other
+        steps have been stopped.
         """
         order = self._order()
         with ThreadPoolExecutor(max_workers=self._max_workers) as pool:
             while order.is_active():
                 for uuid in order.get_ready():
                     step = self._steps[uuid]
-                    if self._is_spared(step):
-                        self._reports.put((step, _SPARED, None))
+                    if self._is_not_needed(step):
+                        self._reports.put((step, _NOT_NEEDED, None))
                     else:
                         pool.submit(self._work, step)
                 order.done(self._next_end())
@@ -72,10 +72,10 @@ class Workflow:
             raise Invalid(f"parents: these actions wait for each other: {cycle}.") from error
         return order
 
-    def _is_spared(self, step: HeldAction) -> bool:
+    def _is_not_needed(self, step: HeldAction) -> bool:
         if self._rule != ANY or not step.parents:
             return False
-        return self._ends.get(step.parents[0]) in (ActionState.SUCCEEDED, _SPARED)
+        return self._ends.get(step.parents[0]) in (ActionState.SUCCEEDED, _NOT_NEEDED)
 
     def _work(self, step: HeldAction) -> None:
         try:

@@ -22,20 +22,20 @@ class ActionFailed(WatcherError):
 
 @dataclasses.dataclass(frozen=True)
 class Tools:
-    """All that an action may touch."""
+    """Everything outside of itself that an action may use."""
 
     cloud: Cloud
     conf: cfg.ConfigOpts
     wait: Callable[[float], None]
-    """Waits so many seconds, in place of every sleep.  What it raises, when the plan is
-    cancelled or the applier stops, the action lets pass."""
+    """Waits so many seconds; actions call it in place of every sleep.  It raises when the plan is
+    cancelled or the applier stops, and actions must not catch that."""
 
 
 class Action(ABC):
     """Base of all actions.  One object carries out one action row.
 
-    It keeps nothing between two of its methods: another object, in another process,
-    may be the one whose next method is called.
+    It must not keep anything between two calls: the next method may be called on another object,
+    in another process.
     """
 
     name: ClassVar[str]
@@ -51,8 +51,8 @@ class Action(ABC):
     def check(self) -> Mapping[str, Any] | None:
         """Check conditions.  Skip if there is nothing to do; any other error fails the action.
 
-        What it returns, JSON, is the origin that ``revert`` will be given: what must be
-        known of the time before.  None from an action that cannot be reverted.
+        Returns, as JSON, the origin that ``revert`` gets later: what has to be known of the state
+        before.  None from an action that cannot be reverted.
         """
         return None
 
@@ -66,8 +66,8 @@ class Action(ABC):
 
     @abstractmethod
     def resume(self) -> None:
-        """Go on after the applier that began it died: look at the cloud, then complete,
-        await or repeat.  An error means that this cannot be decided."""
+        """Continue an action whose applier has died: look at the cloud, then complete it, wait for
+        its end or repeat it.  An error fails the action."""
         raise NotImplementedError
 
     def abort(self) -> bool:
@@ -78,7 +78,7 @@ class Action(ABC):
         return False
 
     def revert(self, origin: Mapping[str, Any]) -> None:
-        """Bring back what was before it succeeded, to the end.
+        """Restore the state before it succeeded, and return when that is done.
 
         After a crash it is called again: look at the cloud, as ``resume`` does.
         """

@@ -48,7 +48,7 @@ class ChangeNodePowerState(Action):
         self.execute()
 
     def abort(self) -> bool:
-        # What was asked for a moment ago shows by then.
+        # A request of a moment ago is visible after that time.
         self.tools.wait(self.tools.conf.baremetal.power_interval)
         node = self._baremetal.node(self._uuid)
         if node.power_state in (self._wanted, "unknown") or node.switches is not False:
@@ -86,14 +86,14 @@ class ChangeNodePowerState(Action):
             try:
                 self._baremetal.set_power(self._uuid, state)
             except CloudUnavailable as error:
-                # The request may have got through; what becomes of the machine tells.
+                # ironic may have got the request all the same; the looks that follow show that.
                 LOG.warning("Request to switch node %s %s: %s", self._uuid, state, error)
             self._await(state)
         if state == "on":
             self._open(self._host(node))
 
     def _close(self, host: Host) -> None:
-        """Keep new servers off the host; those that came before that keep it on."""
+        """Keep new servers off the host; ActionFailed if it has running ones already."""
         closes = host.status == "enabled"
         if closes:
             self._compute.disable(host.hostname, POWERED_OFF)

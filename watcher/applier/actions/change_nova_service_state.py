@@ -8,7 +8,7 @@ from watcher.common.errors import NotFound
 
 
 class ChangeNovaServiceState(Action):
-    """Lets nova's scheduler use a compute host, or keeps it from that."""
+    """Lets nova's scheduler use a compute host, or forbids it."""
 
     name = "change_nova_service_state"
     description = "Enable or disable the nova-compute service of a host."

@@ -56,7 +56,7 @@ class Migrate(ServerAction):
     def resume(self) -> None:
         server = self._compute.server(self._uuid)
         if self._is_back(server):
-            # Not begun, or rolled back: nothing is left of it, so it may be repeated.
+            # Not begun, or rolled back by nova: nothing is left of it, so it may be repeated.
             self.check()
             self.execute()
         elif idle(server):
@@ -92,7 +92,7 @@ class Migrate(ServerAction):
         return self.parameters.get("destination_node") or None
 
     def _is_back(self, server: Server) -> bool:
-        """At rest on its source, as if nothing had happened."""
+        """Whether it is idle on its source, as before the migration."""
         return idle(server) and server.host == self._source and server.state != "resized"
 
     def _check_destination(self, hostname: str) -> None:
@@ -114,7 +114,7 @@ class Migrate(ServerAction):
             self._arrive(server)
 
     def _arrive(self, server: Server) -> None:
-        """Complete what ended on another host; ActionFailed if it is not as it should be."""
+        """Complete a migration that has ended; ActionFailed if the server is not right."""
         self._refuse_error(server)
         if self._is_back(server):
             raise self._failed(f"stayed on host {self._source}: the migration failed.")
@@ -137,11 +137,11 @@ class Migrate(ServerAction):
         self._arrive(server)
 
     def _abort_live(self) -> Server:
-        """The server at rest, wherever the abort found it."""
+        """Abort, if that is still possible.  The server when it is idle, on either host."""
         try:
             self._compute.abort_live_migration(self._uuid)
         except CloudRefused as error:
-            # It ended before we asked, or cannot be aborted now: the server's rest tells.
+            # It has ended before, or cannot be aborted now: the idle server shows which.
             LOG.info("Abort of the migration of server %s: %s", self._uuid, error)
         server = self._await_rest()
         if server is None:

@@ -9,7 +9,7 @@ _SWITCHES = ("skip_pre_condition", "fail_pre_condition", "fail_execute", "fail_p
 
 
 class Nop(Action):
-    """Does nothing, or fails as its parameters say: to try plans out."""
+    """Does nothing, or fails if its parameters say so; for trying plans out."""
 
     name = "nop"
     description = "Log a message and change nothing."

@@ -19,15 +19,15 @@ SERVER: Final = {
 """The schema of a parameter that names a server."""
 
 _IDLE_LOOKS: Final = 3
-"""Looks at an idle server before we believe that what was asked for is over, if none has
-shown it under way: the service may be slow to write down that it began."""
+"""Looks that show an idle server until a request counts as ended, if no look has shown it in
+progress: nova may be slow to record that it began."""
 
 
 class ServerAction(Action):
-    """Looks at its server until something is over, but not for ever."""
+    """An action that looks at its server repeatedly until a request has ended, with a limit."""
 
     wish: ClassVar[str]
-    """What is asked of the server, as a noun: for sentences."""
+    """The request as a noun, for sentences."""
 
     @property
     def _compute(self) -> Compute:
@@ -40,7 +40,7 @@ class ServerAction(Action):
 
     @property
     def _most_looks(self) -> int:
-        """After so many it takes too long."""
+        """The number of looks after which it takes too long."""
         looks: int = self.tools.conf.nova.migration_max_retries
         return looks
 
@@ -66,13 +66,13 @@ class ServerAction(Action):
         try:
             do(self._uuid, *args)
         except CloudUnavailable as error:
-            # The request may have got through; what becomes of the server tells.
+            # nova may have got the request all the same; the looks that follow show that.
             LOG.warning("Request for the %s of server %s: %s", self.wish, self._uuid, error)
 
     def _looks(self) -> Iterator[Server]:
         """The server again and again, a pause before each look, at most ``_most_looks`` times.
 
-        That the cloud does not answer a look fails nothing.
+        A look that the cloud does not answer is left out, and fails nothing.
         """
         for _ in range(self._most_looks):
             self.tools.wait(self._interval)
@@ -82,7 +82,7 @@ class ServerAction(Action):
                 LOG.warning("Server %s cannot be looked at: %s", self._uuid, error)
 
     def _await(self, reached: Callable[[Server], bool]) -> Server | None:
-        """The server when what was asked for is over, well or not; None if it takes too long."""
+        """The server when the request has ended, well or not; None if that takes too long."""
         begun, looks_idle = False, 0
         for server in self._looks():
             if server.state == "error":
@@ -120,7 +120,7 @@ class ServerAction(Action):
             raise self._failed(f"is in state ERROR on host {server.host}.")
 
     def _failed(self, sentence: str) -> ActionFailed:
-        """That the server *sentence*, and what the cloud says about it."""
+        """An error: the server's uuid, *sentence*, and the reason that nova gives."""
         try:
             reason = self._compute.failure(self._uuid)
         except WatcherError as error:

@@ -53,7 +53,7 @@ class Stop(ServerAction):
         self.execute()
 
     def abort(self) -> bool:
-        """nova knows no way to end a stop, so its own end is awaited."""
+        """nova cannot abort a stop, so this waits for its end."""
         try:
             end = self._await(lambda server: server.state == "stopped")
         except NotFound:
@@ -72,7 +72,7 @@ class Stop(ServerAction):
         return math.ceil(timeout / self._interval)
 
     def _reach(self, state: str, ask: Callable[[str], None]) -> None:
-        """Bring the server to a state, unless it is in it or something is being done with it."""
+        """Bring the server to a state, unless it is in that state; wait for a task that it has."""
         server = self._compute.server(self._uuid)
         if idle(server):
             if server.state == state:

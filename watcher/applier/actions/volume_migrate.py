@@ -12,11 +12,11 @@ from watcher.common.errors import CloudUnavailable, NotFound
 LOG = log.getLogger(__name__)
 
 _RETYPE = "retype"
-_PATIENCE = 3
-"""Looks at a volume at rest before we believe that its move is over, if none has shown
-it under way: the service may be slow to write down that it began."""
+_IDLE_LOOKS = 3
+"""Looks that show an idle volume until its move counts as ended, if no look has shown it in
+progress: cinder may be slow to record that it began."""
 _LEFTOVER_LOOKS = 120
-"""How often to ask whether the old copy is gone, whose room the next move may need."""
+"""Looks for the old copy until it is gone; the next move may need its space."""
 
 
 class VolumeMigrate(Action):
@@ -63,7 +63,7 @@ class VolumeMigrate(Action):
             else:
                 self._storage.migrate(self._uuid, self._pool)
         except CloudUnavailable as error:
-            # The request may have got through; what becomes of the volume tells.
+            # cinder may have got the request all the same; the looks that follow show that.
             LOG.warning("Request to move volume %s: %s", self._uuid, error)
         self._arrive(self._await_rest(begun=False))
 
@@ -79,7 +79,7 @@ class VolumeMigrate(Action):
             self.execute()
 
     def abort(self) -> bool:
-        """Block storage knows no way to end a move, so its own end is awaited."""
+        """cinder cannot abort a move, so this waits for its end."""
         volume = self._storage.volume(self._uuid)
         if not self._has_arrived(volume):
             volume = self._await_rest(begun=volume.moving)
@@ -168,9 +168,9 @@ class VolumeMigrate(Action):
         return volume.volume_type == self._type if self._retypes else volume.host == self._pool
 
     def _await_rest(self, begun: bool) -> Volume:
-        """The volume once it is at its end, or has failed; ActionFailed if that takes too long.
+        """The volume when its move has ended or failed; ActionFailed if that takes too long.
 
-        *begun* says whether it was seen on its way.
+        *begun*: whether the move was seen in progress.
         """
         options, looks_at_rest = self.tools.conf.cinder, 0
         for _ in range(math.ceil(options.migration_timeout / options.migration_interval)):
@@ -182,7 +182,7 @@ class VolumeMigrate(Action):
                 begun = True
                 continue
             looks_at_rest += 1
-            if begun or self._has_arrived(volume) or looks_at_rest == _PATIENCE:
+            if begun or self._has_arrived(volume) or looks_at_rest == _IDLE_LOOKS:
                 return volume
         raise ActionFailed(
             f"Volume {self._uuid} did not move within {options.migration_timeout} seconds; the "
@@ -190,7 +190,7 @@ class VolumeMigrate(Action):
         )
 
     def _arrive(self, volume: Volume) -> None:
-        """Complete what has ended; ActionFailed if it is not as it should be."""
+        """Complete a move that has ended; ActionFailed if the volume is not as it should be."""
         if not self._has_arrived(volume):
             kept = f"kept its type {volume.volume_type}" if self._retypes else "did not move"
             raise ActionFailed(

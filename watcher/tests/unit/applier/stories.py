@@ -45,8 +45,8 @@ class Impatient(Interrupts):
         super().wait(0)
         self._story.pass_time(seconds)
 
-    def wait_out(self, seconds: float) -> None:
-        super().wait_out(0)
+    def wait_despite_cancel(self, seconds: float) -> None:
+        super().wait_despite_cancel(0)
         self._story.pass_time(seconds)
 
 
