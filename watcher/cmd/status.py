@@ -17,7 +17,7 @@ from watcher.common.errors import Invalid
 from watcher.common.plugins import survey
 from watcher.db import migration
 from watcher.db.session import Database
-from watcher.decision_engine.catalog import STRATEGIES, homeless
+from watcher.decision_engine.catalog import STRATEGIES, why_unusable
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -74,7 +74,7 @@ class Checks(upgradecheck.UpgradeCommands):
         unfit += [
             f"Plug-in {name} of {STRATEGIES} is left out: {why}"
             for name, strategy in found[STRATEGIES].fit.items()
-            if (why := homeless(strategy, goals, planners))
+            if (why := why_unusable(strategy, goals, planners))
         ]
         return _warning(unfit)
 

@@ -77,9 +77,9 @@ class Catalog:
             session, models.ScoringEngine, _each(self.scoring_engines, _scoring_engine_values)
         )
         gone = _others(goals, plugins.names("watcher_goals"))
-        homeless = {goal.id for goal in gone}
+        removed = {goal.id for goal in gone}
         kept = plugins.names(STRATEGIES)
-        kept -= {name for name, row in strategies.items() if row.goal_id in homeless}
+        kept -= {name for name, row in strategies.items() if row.goal_id in removed}
         installed.remove(session, _others(strategies, kept), now)
         installed.remove(session, gone, now)
         installed.remove(session, _others(engines, self.scoring_engines), now)
@@ -141,7 +141,7 @@ def _strategies(
 ) -> Mapping[str, type[Strategy]]:
     strategies: dict[str, type[Strategy]] = {}
     for name, strategy in plugins.load(STRATEGIES, Strategy).items():
-        why = homeless(strategy, goals, planners)
+        why = why_unusable(strategy, goals, planners)
         if why:
             plugins.report(STRATEGIES, name, why)
         else:
@@ -149,7 +149,7 @@ def _strategies(
     return strategies
 
 
-def homeless(
+def why_unusable(
     strategy: type[Strategy], goals: Collection[str], planners: Collection[str]
 ) -> str | None:
     """Why a strategy that is fine by itself cannot be used, if so."""

@@ -95,7 +95,7 @@ class DecisionEngine:
         )
 
         self._listener = (
-            NotificationListener(conf, rpc.notification_transport(conf), self._collectors.hear)
+            NotificationListener(conf, rpc.notification_transport(conf), self._collectors.notify)
             if cloud.notifies
             else None
         )

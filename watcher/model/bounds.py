@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a plan that starts on its own may go, and what a move costs."""
+"""The limits of a plan that starts on its own, and the cost of a move."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ MBIT_PER_MIB = 8 * 2**20 / 10**6
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """What is left for one plan.  The default binds nothing: a person starts the plan."""
+    """The limits of one plan. The default is no limit, for a plan that a person starts."""
 
     actions: int | None = None
     """Actions of the plan, of every type; None: any number."""
     memory_mb: float = math.inf
     """Memory of servers, in MiB, that its migrations may copy."""
     margin: float = 0.0
-    """How many times its cost a move has to gain."""
+    """How many times as much as its cost a move has to gain."""
     bandwidth: float = 10_000.0
-    """Mbit/s at which a host's network copies memory."""
+    """The bandwidth, in Mbit/s, at which a host's network copies memory."""
     lasting: float = 3600.0
-    """Seconds for which a move is expected to be of use: as long as the server rests."""
+    """The seconds for which the server stays where it was moved, so that the move is of use."""
 
     def prices(self, model: ComputeModel) -> Floats:
         """float [V]: the share of a host's load that a move of each server has to even out.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute snapshot: dataclasses for people, arrays for strategies, in one order."""
+"""The compute snapshot: dataclasses, and arrays for strategies in the same order."""
 
 import dataclasses
 from bisect import bisect_left
@@ -25,7 +25,7 @@ Array = TypeVar("Array", Floats, Ints, Bools)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ComputeModel:
-    """A cluster at one moment.  Immutable: a what-if copies ``placement`` alone.
+    """A cluster at one moment.  Immutable: a what-if copies ``placement`` only.
 
     With H hosts and V servers, and R = shared vCPUs, memory MiB, disk GB, dedicated CPUs:
 
@@ -44,9 +44,9 @@ class ComputeModel:
     movable: Bools
     groups: Sequence[ServerGroup] = ()
     held: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Server uuid to why it stays, a word of ``undone.REASONS``: what earlier plans did."""
+    """Server uuid to why it has to stay because of earlier plans, a key of ``undone.REASONS``."""
     closed: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Hostname to why it takes no servers, in the same words."""
+    """Hostname to why it takes no servers, a key of ``undone.REASONS``."""
 
     @classmethod
     def build(
@@ -73,7 +73,7 @@ class ComputeModel:
         )
 
     def is_of(self, hosts: Sequence[Host]) -> bool:
-        """Whether *hosts*, sorted by uuid, are its hosts, in whatever condition."""
+        """Whether *hosts*, sorted by uuid, are its hosts; their fields may differ."""
         return len(hosts) == len(self.hosts) and all(
             one.uuid == other.uuid and one.hostname == other.hostname
             for one, other in zip(hosts, self.hosts, strict=True)
@@ -85,10 +85,10 @@ class ComputeModel:
         changes: Mapping[str, Server | None],
         groups: Sequence[ServerGroup],
     ) -> "ComputeModel":
-        """The snapshot that ``build`` makes after *changes*; this one, if there are none.
+        """The snapshot that ``build`` would make after *changes*; *self* if there are none.
 
-        *hosts* are as ``is_of`` wants them, *changes* servers by uuid: None and those that
-        are on none of the hosts are not in it.  *self* is a snapshot of everything.
+        *hosts* are as in ``is_of``, *changes* servers by uuid.  Servers that are None or on
+        none of the hosts are removed.  *self* is a snapshot of everything.
         """
         hosts = self.hosts if self.hosts == tuple(hosts) else tuple(hosts)
         index = self.host_index
@@ -111,15 +111,15 @@ class ComputeModel:
         )
 
     def free_to_leave_zones(self) -> "ComputeModel":
-        """The same, but that servers may leave the zones that they may have been asked to be in:
-        for destinations that a person names."""
+        """A snapshot in which servers may leave the zones in which they may have been
+        requested: for destinations that a person names."""
         servers = [
             dataclasses.replace(each, zone="") if each.zone else each for each in self.servers
         ]
         return dataclasses.replace(self, servers=tuple(servers))
 
     def _position(self, uuid: str) -> int | None:
-        """The index of a server; for a few of them, ``server_index`` is not worth its making."""
+        """The index of a server. For a few servers this is faster than ``server_index``."""
         position = bisect_left(self.servers, uuid, key=_uuid)
         found = position < len(self.servers) and self.servers[position].uuid == uuid
         return position if found else None
@@ -136,7 +136,7 @@ class ComputeModel:
 
     @cached_property
     def rules(self) -> PlacementRules:
-        """Where servers may be, apart from room."""
+        """On which hosts servers may be, apart from room."""
         return PlacementRules.of(self.hosts, self.servers, self.groups, self.demand)
 
     @cached_property
@@ -145,10 +145,10 @@ class ComputeModel:
         return np.array([host.available for host in self.hosts], dtype=np.bool_)
 
     @cached_property
-    def asleep(self) -> Bools:
-        """bool [H]: hosts that are up, and that Watcher disabled as they had nothing to do."""
-        asleep = [host.state == "up" and host.closed_as == DISABLED for host in self.hosts]
-        return np.array(asleep, dtype=np.bool_)
+    def standby(self) -> Bools:
+        """bool [H]: hosts that are up, and that Watcher disabled because they had no servers."""
+        standby = [host.state == "up" and host.closed_as == DISABLED for host in self.hosts]
+        return np.array(standby, dtype=np.bool_)
 
     def servers_on(self, host: int) -> Ints:
         """The indices of its servers."""
@@ -157,7 +157,7 @@ class ComputeModel:
 
     @cached_property
     def _by_host(self) -> tuple[Ints, Ints]:
-        """int [V], servers by host; int [H + 1], where those of each host begin."""
+        """int [V], servers sorted by host; int [H + 1], where those of each host begin."""
         order = np.argsort(self.placement, kind="stable")
         return order, np.searchsorted(self.placement[order], np.arange(len(self.hosts) + 1))
 
@@ -170,8 +170,8 @@ class ComputeModel:
 
     @cached_property
     def others(self) -> Floats:
-        """float [H, R]: what placement holds of each host for others than its servers, such as
-        a server that is under way to it, or one that can still go back."""
+        """float [H, R]: what placement has allocated on each host to others than its servers,
+        such as a server that is migrating to it, or one whose move is not confirmed yet."""
         used = np.array(
             [[host.used.get(name, 0) for name in RESOURCES] for host in self.hosts], np.float64
         )
@@ -189,7 +189,7 @@ def _index(hosts: Sequence[Host]) -> dict[str, int]:
 def _merged(
     servers: Sequence[Server], at: Sequence[int], come: Sequence[Server]
 ) -> tuple[Server, ...]:
-    """*servers* with each that has *come* before the position where it belongs."""
+    """*servers* with those in *come* inserted where they belong."""
     merged: list[Server] = []
     begin = 0
     for end, server in zip(at, come, strict=True):

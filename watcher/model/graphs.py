@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the checker of plans needs of graphs."""
+"""Graph algorithms for the checker of plans."""
 
 import graphlib
 from collections import Counter
@@ -8,9 +8,9 @@ from itertools import pairwise
 
 
 def ancestors(parents: Mapping[str, Sequence[str]]) -> list[int]:
-    """For each node of a graph, in the order of *parents*, those before it, as bits.
+    """For each node of a graph, in the order of *parents*, its ancestors as bits.
 
-    Parents that are no nodes count for nothing.  graphlib.CycleError.
+    Parents that are no nodes are ignored.  graphlib.CycleError.
     """
     number = {node: index for index, node in enumerate(parents)}
     known = {node: [each for each in parents[node] if each in number] for node in parents}
@@ -24,8 +24,8 @@ def ancestors(parents: Mapping[str, Sequence[str]]) -> list[int]:
 def maximum_flow(
     supplies: Sequence[int], room: Sequence[int], edges: Sequence[Collection[int]]
 ) -> tuple[int, set[int]]:
-    """The most that goes from the origins, each with a supply, to ends, each with some room;
-    by shortest augmenting paths (Edmonds and Karp).
+    """The maximum flow from the origins, each with a supply, to the ends, each with some
+    room; by shortest augmenting paths (Edmonds and Karp).
 
     *edges* are, for each origin, the ends that it leads to, with no limit of their own.  The
     second result is the origins' side of the minimum cut: those from which no end with room
@@ -55,9 +55,9 @@ def _path(
     sent: Sequence[Counter[int]],
     stuck: set[int],
 ) -> list[tuple[int, int]]:
-    """The edges of a shortest way to an end with room, which may take back what others sent.
+    """The edges of a shortest augmenting path to an end with room.
 
-    Without one it is empty, and all origins on the way are *stuck* from then on.
+    Empty if there is none; then all origins on the way are added to *stuck*.
     """
     reached_from: dict[int, int] = {}
     came_by = {start: -1}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where servers may be, apart from room: zones, aggregates, traits, units and server groups."""
+"""On which hosts servers may be, apart from room: zones, aggregates, traits, units, server
+groups."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _TENANTS = "filter_tenant_id"
 _EITHER = "<or>"
 
 _Kind = tuple[str, str, frozenset[tuple[str, str]], Needs]
-"""Zone, project, extra specs and needs: what decides where a server may be, but for its size."""
+"""Zone, project, extra specs and needs: all but its size that decides where a server may be."""
 
 _WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
@@ -87,7 +88,7 @@ class PlacementRules:
 
 
 def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, list[_Kind]]:
-    """int [V], and the kinds that it is an index of."""
+    """int [V], the kind of each server, and the list of kinds."""
     projects = {project for place in places for project in place.projects}
     keys = {key for place in places for key in place.metadata}
     kinds: dict[_Kind, int] = {}
@@ -111,13 +112,15 @@ def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, l
 
 
 def _allowed(places: Sequence[_Place], at: Ints, kinds: Sequence[_Kind]) -> Bools:
-    """bool [K, H]; *at* is the place of each host, as hosts that are alike are looked at once."""
+    """bool [K, H]; *at* is the index of each host's place, because equal hosts are examined
+    once."""
     allowed = [[place.allows(each) for place in places] for each in kinds]
     return np.array(allowed, dtype=np.bool_).reshape(len(kinds), len(places))[:, at]
 
 
 def _fits(hosts: Sequence[Host], demand: Floats) -> tuple[Ints, Bools]:
-    """int [V] and bool [S, H]: servers by the hosts of which one server may have so much."""
+    """int [V] and bool [S, H]: the size of each server, and the hosts that give one server so
+    much."""
     kinds: dict[tuple[Any, ...], int] = {}
     inventories = [host.inventories for host in hosts]
     limits = [tuple((each.units, each.total) for each in row) for row in inventories]
@@ -134,9 +137,9 @@ def _fits(hosts: Sequence[Host], demand: Floats) -> tuple[Ints, Bools]:
 
 
 def _alike(demand: Floats) -> tuple[Ints, Ints]:
-    """int [V], the same number for equal rows, and the index of a row for each number."""
+    """int [V], the same number for equal rows, and for each number the index of one such row."""
     number = np.zeros(len(demand), dtype=np.int64)
-    for column in demand.T:  # far quicker than to sort whole rows
+    for column in demand.T:  # much faster than sorting whole rows
         values, place = np.unique(column, return_inverse=True)
         number = np.unique(number * len(values) + place, return_inverse=True)[1]
     return number, np.unique(number, return_index=True)[1]
@@ -144,13 +147,13 @@ def _alike(demand: Floats) -> tuple[Ints, Ints]:
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """What a host has that servers may ask for, or be kept out by."""
+    """What a host has that servers may require, or that may exclude them."""
 
     zone: str
     metadata: Mapping[str, set[str]]
-    """Of its aggregates; a value may be a list with commas."""
+    """The metadata of its aggregates; a value may be a list with commas."""
     projects: frozenset[str]
-    """The projects that its aggregates are reserved to; none: to nobody."""
+    """The projects that its aggregates are reserved for; empty: it is not reserved."""
     traits: frozenset[str]
 
     @classmethod
@@ -176,7 +179,7 @@ class _Place:
 
 
 def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, list[_Place]]:
-    """int [H], and the places that it is an index of."""
+    """int [H], the place of each host, and the list of places."""
     needs = {id(each.needs): each.needs for each in servers}.values()
     traits = frozenset[str]().union(*(each.required | each.forbidden for each in needs))
     known: dict[tuple[Any, ...], int] = {}
@@ -215,7 +218,8 @@ def _split(value: str) -> set[str]:
 
 
 def _bound(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
-    """bool [V].  Members that the scope leaves out count: they stay where they are."""
+    """bool [V]: kept together with others.  Members outside the scope count, because they
+    stay where they are."""
     bound = np.zeros(len(index), dtype=np.bool_)
     for group in groups:
         if len(group.members) > 1:

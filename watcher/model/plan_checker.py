@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a plan breaks a rule of the cloud in any order of actions that its graph allows.
 
-An action begins when its parents have ended; the graph bounds nothing else.  Orders are not
-tried, the worst of them is computed.  What has begun and ended at one moment is a set of events
-that is closed under what comes before.  The most that a host may hold is the maximum weight of
-such a set, where the begin of a move to it adds what the server takes, and the end of a move from
-it gives that back: the project selection problem, a maximum flow.  The most moves under way at
-once are the width of their order, by Dilworth a maximum matching.  Moves that must not overlap
-have to be a chain, and so have one order only.
+An action begins when its parents have ended; the graph has no other constraint.  The orders
+are not tried one by one, the worst of them is computed.  The events (begin or end of an
+action) that have happened at one moment are a set that contains all predecessors of its
+members.  The most that a host may hold is the maximum weight of such a set, in which the
+begin of a move to the host adds what the server takes, and the end of a move from it
+subtracts that: the project selection problem, a maximum flow.  The most moves under way at
+once are the width of their order, by Dilworth a maximum matching.  Moves that must not
+overlap have to be a chain, and so have one order only.
 
-It knows hosts, servers and groups as the cloud shows them, and nothing that plans are made with.
-All actions are taken to succeed.
+It uses hosts, servers and groups as the cloud shows them, and no code that makes plans.  It
+assumes that all actions succeed.
 """
 
 import dataclasses
@@ -23,8 +24,9 @@ from watcher.cloud.compute import Host, Server, ServerGroup
 from watcher.model.graphs import ancestors, maximum_flow
 
 SERVER, CLOUD, GRAPH = "server", "cloud", "graph"
-"""Kinds of faults: a server cannot be moved as it is; it is not where the plan expects it, or its
-destination cannot take it; actions may run together that must not, whatever the cloud is like."""
+"""Kinds of faults. SERVER: a server cannot be moved as it is. CLOUD: a server is not where
+the plan expects it, or its destination cannot take it. GRAPH: actions may run together that
+must not, in any cloud."""
 
 _PARAMETERS: Final = ("resource_id", "source_node", "destination_node", "migration_type")
 _STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
@@ -43,10 +45,10 @@ class Task(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A rule that an action breaks in one order at least."""
+    """A rule that an action breaks in at least one order."""
 
     uuid: str
-    """Of the action; where several break a rule together, of one that is listed last."""
+    """Uuid of the action; if several break a rule together, of the last one in the list."""
     kind: str
     """SERVER, CLOUD or GRAPH"""
     sentence: str
@@ -74,17 +76,17 @@ class _Move(NamedTuple):
 
 
 def unproven(tasks: Sequence[Task]) -> frozenset[str]:
-    """Uuids of the moves whose destination the scheduler chooses: nothing proves that there is
-    one, nor that it does not need the room that another move is to take."""
+    """Uuids of the moves whose destination the scheduler chooses. It is not proven that there
+    is one, nor that it does not use the room that another move needs."""
     moves = (task for task in tasks if task.action_type == "migrate")
     return frozenset(task.uuid for task in moves if not task.parameters.get("destination_node"))
 
 
 def faults(tasks: Sequence[Task], cluster: Cluster, per_host: int | None = None) -> list[Fault]:
-    """What is wrong with a plan, in the order of its actions; nothing if it is safe.
+    """The faults of a plan, in the order of its actions; empty if it is safe.
 
-    At most *per_host* moves may be under way from and to one host.  Actions of types other than
-    ``migrate`` and ``change_nova_service_state`` only take part in the order.
+    At most *per_host* moves may be under way from and to one host.  Actions of types other
+    than ``migrate`` and ``change_nova_service_state`` only affect the order.
     """
     try:
         check = _Check(tasks, cluster)
@@ -116,7 +118,7 @@ class _Check:
         self._to.pop("", None)
 
     def hosts(self) -> None:
-        """Destinations are up and enabled, and are what their servers are bound to."""
+        """Check that destinations are up and enabled, and are where their servers may be."""
         switches, hosts = self._switches(), self._cluster.hosts
         keys = {key for host in hosts.values() for each in host.aggregates for key in each.metadata}
         for name, moves in self._to.items():
@@ -130,14 +132,15 @@ class _Check:
                     self._report(move, CLOUD, f"Host {name} {why}.")
 
     def groups(self) -> None:
-        """Members of a group move one after the other, as the policy wants it."""
+        """Check that members of a group move one after the other, and that the policy holds."""
         for group in self._cluster.groups if self._moves else ():
             if group.policy in ("affinity", "anti-affinity"):
                 moves = [move for uuid in group.members for move in self._moves.get(uuid, ())]
                 self._walk_group(group, self._chain(moves, "another server of its group"))
 
     def room(self) -> None:
-        """No host holds more than it can, with both ends held while a server moves."""
+        """Check that no host holds more than its capacity; a moving server counts on both
+        hosts."""
         used = {name: [0] * len(_UNITS) for name in self._to if name in self._cluster.hosts}
         for server in self._cluster.servers.values():
             if server.host in used:
@@ -145,11 +148,11 @@ class _Check:
                     used[server.host][unit] += amount
         for name, amounts in used.items():
             for unit, has in enumerate(self._cluster.hosts[name].inventories):
-                # Placement also counts what is none of the servers.
+                # Placement also counts allocations that belong to none of the servers.
                 self._check_room(name, unit, max(amounts[unit], has.used), has.capacity)
 
     def crowds(self, most: int) -> None:
-        """No more than so many moves are under way from and to one host."""
+        """Check that at most so many moves are under way from and to one host."""
         for name in {**self._from, **self._to}:
             moves = [*self._from.get(name, ()), *self._to.get(name, ())]
             ones = [1] * len(moves)
@@ -171,7 +174,7 @@ class _Check:
                     yield _Move(number, task.uuid, kind, server, source, destination)
 
     def _walk_server(self, moves: Sequence[_Move]) -> Iterator[_Move]:
-        """The moves of one server from where it is; those that are not are reported."""
+        """The moves of one server, each from where the server is then; others are reported."""
         where = moves[0].server.host
         for move in self._chain(moves, "the same server"):
             source = self._cluster.hosts.get(move.source)
@@ -210,7 +213,7 @@ class _Check:
         return switches
 
     def _is_enabled(self, host: Host, at: int, switches: Sequence[tuple[int, str]]) -> bool:
-        """Whether it is, in every order, when action *at* begins."""
+        """Whether the host is enabled, in every order, when action *at* begins."""
         enables = [n for n, state in switches if state == "enabled" and self._before[at] >> n & 1]
         return (host.status == "enabled" or bool(enables)) and all(
             self._before[n] >> at & 1 or any(self._before[each] >> n & 1 for each in enables)
@@ -241,7 +244,7 @@ class _Check:
         gives = [move.server.amounts[unit] for move in departures]
         needs = self._leavers(departures, arrivals)
         most, together = 0, set[int]()
-        # One that is too full as it is has to come right before whatever arrives first.
+        # A host that is too full already has to be relieved before the first server arrives.
         for gone in [set[int]()] if used <= size else needs:
             flow, reached = maximum_flow(takes, gives, [each - gone for each in needs])
             held = used - sum(gives[each] for each in gone) + sum(takes) - flow
@@ -254,13 +257,13 @@ class _Check:
             excess -= amount
 
     def _leavers(self, ones: Sequence[_Move], others: Sequence[_Move]) -> list[set[int]]:
-        """For each of *others* which of *ones*, by index, are over before it begins."""
+        """For each of *others*, which of *ones*, by index, end before it begins."""
         numbers = [one.number for one in ones]
         masks = [self._before[other.number] for other in others]
         return [{index for index, n in enumerate(numbers) if mask >> n & 1} for mask in masks]
 
     def _chain(self, moves: Sequence[_Move], what: str) -> list[_Move]:
-        """*moves* in their one order; those that may run together with another are reported."""
+        """*moves* in their only order; those that may run together with another are reported."""
         chain: list[_Move] = []
         for move in sorted(moves, key=lambda each: (self._before[each.number].bit_count(), each)):
             if chain and not self._before[move.number] >> chain[-1].number & 1:
@@ -274,7 +277,7 @@ class _Check:
 
 
 def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
-    """Why a server may not be on a host, whatever room it has; *keys* are those of aggregates."""
+    """Why a server may not be on a host, apart from room; *keys* are those of aggregates."""
     if server.pinned_az and server.pinned_az != host.zone:
         return f"is not in zone {server.pinned_az}"
     if lacking := (server.needs.required - host.traits) | (server.needs.forbidden & host.traits):

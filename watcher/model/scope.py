@@ -19,9 +19,9 @@ _MISSING = object()
 def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeModel:
     """*model* with the hosts that *scope* allows, and their servers.
 
-    Hosts outside are gone with their servers.  Servers that are excluded stay as
-    load, but are no longer ``movable``.  Names that the cloud does not know match
-    nothing.  *scope* is as ``schemas.scope`` returns it.
+    Hosts outside are removed with their servers.  Servers that are excluded stay as load,
+    but are no longer ``movable``. Names that the cloud does not have match nothing.
+    *scope* is as ``schemas.scope`` returns it.
     """
     rules = all_of(scope, "compute")
     if not rules:
@@ -36,7 +36,7 @@ def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeMod
 def unknown(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names and ids of *scope* that match nothing of *model*, the whole cloud, sorted.
 
-    Somebody mistyped them, or what they named is gone.
+    They are misspelt, or what they named was deleted.
     """
     rules = all_of(scope, "compute")
     excluded = all_of(rules, "exclude")
@@ -89,7 +89,8 @@ def _excluded_hosts(hosts: Sequence[Host], excluded: Entries) -> Bools:
 def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
     """bool [V]"""
     mask = np.zeros(len(servers), dtype=np.bool_)
-    # One field of all servers after the other: a look at all fields of each takes far longer.
+    # One field of all servers after the other, which is much faster than all fields of each
+    # server.
     if uuids := {entry["uuid"] for entry in all_of(excluded, "instances")}:
         mask |= mask_of([server.uuid in uuids for server in servers])
     if projects := {entry["uuid"] for entry in all_of(excluded, "projects")}:
@@ -100,7 +101,8 @@ def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
 
 
 def _with_metadata(servers: Sequence[Server], wanted: Mapping[str, Any]) -> Bools:
-    """bool [V]: all keys are there, and one value at least is equal, in upper or lower case."""
+    """bool [V]: the server has all keys, and at least one value is equal, in upper or lower
+    case."""
     complete = np.ones(len(servers), dtype=np.bool_)
     equal = np.zeros(len(servers), dtype=np.bool_)
     for key, value in wanted.items():
@@ -112,7 +114,7 @@ def _with_metadata(servers: Sequence[Server], wanted: Mapping[str, Any]) -> Bool
 
 
 class _Aggregates:
-    """Host aggregates by id or name; a host is in them if it is in one of them."""
+    """Host aggregates by id or name; a host matches if it is in one of them."""
 
     def __init__(self, entries: Entries) -> None:
         self._chosen = {value for entry in entries for value in entry.values()}

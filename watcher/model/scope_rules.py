@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scopes of any kind are read with."""
+"""Reading the rules of a scope."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def names_of(entries: Entries) -> set[str]:
 
 
 def all_of(rules: Entries, field: str) -> list[Any]:
-    """What all *rules* together have below *field*."""
+    """The entries of *field* in all *rules*."""
     return [entry for rule in rules for entry in rule.get(field, ())]
 
 

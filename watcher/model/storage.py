@@ -27,7 +27,7 @@ class StorageModel:
     with_snapshots: frozenset[str]
     """Uuids of the volumes that have snapshots."""
     outside: Sequence[Pool] = ()
-    """Pools that a scope left out, where block storage may put volumes nonetheless."""
+    """Pools outside the scope, where block storage may put volumes nevertheless."""
 
     @classmethod
     def build(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 EXAMPLES = 3
-"""Names that are given of each kind."""
+"""How many names are given for each reason."""
 
 EXCLUDED: Final = "excluded"
 LOCKED: Final = "locked"
@@ -56,21 +56,21 @@ REASONS: Final[Mapping[str, str]] = {
     NO_GAIN: "not worth a migration",
     UNKNOWN: "unknown to the cloud",
 }
-"""Why things stay as they are, in the words of the sentences that users read."""
+"""The texts of the reasons, as users read them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Undone:
-    """Things that a strategy left as they are, all for one reason."""
+    """Things that a strategy has left as they are for one reason."""
 
     reason: str
-    """A key of ``REASONS``, or a word of the strategy's own."""
+    """A key of ``REASONS``, or a text of the strategy itself."""
     count: int
-    """0 for a remark: its text stands by itself."""
+    """0 for a remark, which is a text without things."""
     examples: Sequence[str] = ()
     """Names of some of them."""
     text: str = ""
-    """What a sentence says of the reason; empty: the text of ``REASONS``."""
+    """The text of the reason; empty: that of ``REASONS``."""
     things: str = "servers"
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Undone:
 
 
 def grouped(reasons: Iterable[tuple[str, str]], things: str = "servers") -> list[Undone]:
-    """From (name, reason) of each thing to the kinds, the most frequent first."""
+    """Groups (name, reason) of things by reason, the most frequent first."""
     names: dict[str, list[str]] = {}
     for name, reason in reasons:
         names.setdefault(reason, []).append(name)
@@ -100,7 +100,7 @@ def grouped(reasons: Iterable[tuple[str, str]], things: str = "servers") -> list
 
 
 def unknown(names: Sequence[str], text: str) -> list[Undone]:
-    """Names that match nothing; *text* says where they stand and what they are not."""
+    """Names that match nothing; *text* says where they are written and what they should name."""
     if not names:
         return []
     return [Undone(UNKNOWN, len(names), tuple(names[:EXAMPLES]), text, "names")]
@@ -118,9 +118,10 @@ def hosts_stay(count: int, total: int) -> str:
 
 
 def sentence(unmet: str, undone: Sequence[Undone]) -> str:
-    """What stays undone in one sentence; empty if that is nothing.
+    """What is left undone, in one sentence; empty if nothing is.
 
-    *unmet* says what is not in order, without a full stop: "2 hosts stay above 80 % CPU".
+    *unmet* says which part of the goal is not reached, without a full stop: "2 hosts stay
+    above 80 % CPU".
     """
     totals: Counter[str] = Counter()
     for each in undone:

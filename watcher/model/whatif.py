@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trying moves on a cluster: the one place that knows what is possible where."""
+"""Trying moves on a cluster: the only code that computes which server fits on which host."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -23,14 +23,14 @@ class Move(NamedTuple):
 
 
 class WhatIf:
-    """A cluster with some moves made, in an order that never breaks a rule.
+    """A cluster with some moves made, none of which breaks a rule.
 
-    A host takes a server only if it is a taker, has room for it (capacity, with ratios
-    and reserve), is in the zone and the aggregates that the server is bound to, has the
-    traits that it needs, gives so much to one server, and has no more of the server's group
-    than the group allows.  Of servers that only nova can judge it takes one.  A server leaves
-    its host once at most, and only if nothing holds it there and the host is up.  With H
-    hosts, V servers, and R resources, those of the model first:
+    A host takes a server only if it is a taker, has room for it (capacity, with ratios and
+    reserve), is in the zone and the aggregates that the server is bound to, has the traits
+    that it needs, gives so much to one server, and has no more of the server's group than
+    the group allows.  It takes one server that only nova can judge.  A server leaves its
+    host at most once, and only if nothing holds it there and the host is up.  With H hosts,
+    V servers, and R resources, those of the model first:
 
     ``placement``  int [V], host of each server, as of the moves made
     ``demand``     float [V, R], what each server takes
@@ -40,20 +40,19 @@ class WhatIf:
     ``leavers``    bool [V], servers that may leave their host.  Writable
     ``moves``      the moves made, in order
 
-    *use* [V, E] and *room* [H, E] limit something measured in the same way: what each
-    server uses, and what its host has left of that today.
+    *use* [V, E] and *room* [H, E] limit measured resources in the same way: what each
+    server uses, and what each host has left now.
 
-    *bounds* limit the moves: when as many are made as may be, or as much memory would be
-    copied, nothing is possible any more.  ``bounds`` is writable: to see what has to wait,
-    lift them and go on.  ``other_actions`` counts those actions of the plan that are no
-    moves.
+    *bounds* limit the number of moves and the memory that they copy; at the limit no
+    further move is possible.  ``bounds`` is writable: to see which moves have to wait, lift
+    them and go on.  ``other_actions`` is the number of other actions in the plan.
 
-    Groups may only wish to be together or apart.  Where ``wishes_are_rules``, a server goes
-    to no host where that is worse than on its own; else it does if no other host is possible.
-    ``broken_wishes`` are the pairs of servers that are not as they wish, beyond those that
-    were not before.
+    The policies of soft groups are wishes.  With ``wishes_are_rules``, a server moves to no
+    host where more pairs of its group break the wish than on its own host; otherwise it
+    does if no other host is possible.  ``broken_wishes`` is the number of such pairs beyond
+    those before the moves.
 
-    A question costs a few operations on arrays of H, or V, numbers.
+    Each call costs a few operations on arrays of H, or V, numbers.
     """
 
     placement: Ints
@@ -84,7 +83,7 @@ class WhatIf:
             self.demand = model.demand
         else:
             self.demand, free = np.hstack((model.demand, use)), np.hstack((free, room))
-        # Questions go through one resource after the other, so each lies in a row.
+        # The methods examine one resource after the other, so each is contiguous in memory.
         self._free, self._demand = free.T.copy(), self.demand.T.copy()
         self.free = self._free.T
         self.takers = model.available.copy()
@@ -95,7 +94,7 @@ class WhatIf:
         self._everywhere = np.arange(len(self.takers))
         self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
         np.add.at(self._members, (self._rules.group, self.placement), 1)
-        # The last row counts those without a group, and is never full.
+        # The last row is for servers without a group, and is never full.
         self._limit = np.append(self._rules.limit, np.iinfo(np.int64).max)
         self._unjudged: Bools = self._rules.unjudged[self._rules.kind]
         self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
@@ -105,12 +104,12 @@ class WhatIf:
         return self.preferred(server, self.possible_hosts(server, hosts), hosts)
 
     def has_wish(self, server: int) -> bool:
-        """Whether it wishes to be together with others, or apart from them."""
+        """Whether the server is in a soft group."""
         return bool(self._rules.wish[self._rules.group[server]])
 
     def preferred(self, server: int, fit: Bools, hosts: Ints | None = None) -> Bools:
-        """bool [H]: of the hosts that *fit* those that suit the wishes of the server's group, if
-        there are any; otherwise those that suit them least badly, unless wishes are rules."""
+        """bool [H]: of the hosts that *fit*, those where the server's group breaks no more
+        wishes; if there are none, those where it breaks fewest, unless wishes are rules."""
         if not self.has_wish(server) or not fit.any():
             return fit
         cost = self._wish_cost(server)[slice(None) if hosts is None else hosts]
@@ -123,15 +122,15 @@ class WhatIf:
         return preferred
 
     def possible_hosts(self, server: int, hosts: Ints | None = None) -> Bools:
-        """bool [H]: the hosts that could take *server* now, its own not among them; or which
-        of *hosts*, indices, could."""
+        """bool [H]: the hosts that could take *server* now, without its own; or which of
+        *hosts*, indices, could."""
         asked = self._everywhere if hosts is None else hosts
         if not self.leavers[server] or not self._is_within_bounds(server):
             return np.zeros(len(asked), dtype=np.bool_)
         where = slice(None) if hosts is None else hosts
         fit: Bools = self.takers[where] & self._rules.allowed[self._rules.kind[server], where]
         for demand, free in zip(self.demand[server].tolist(), self._free, strict=True):
-            if demand > 0:  # what a server does not need may be short
+            if demand > 0:  # a resource that the server does not need may be used up
                 fit &= demand <= free[where]
         group = self._rules.group[server]
         fit &= self._members[group, where] < self._limit[group]
@@ -195,7 +194,7 @@ class WhatIf:
             self.leavers[server] = True
 
     def keep(self, servers: Bools | Ints | Sequence[int], reason: str) -> None:
-        """Let *servers*, a mask or indices, stay; *reason* is a word of ``undone.REASONS``."""
+        """Let *servers*, a mask or indices, stay; *reason* is a key of ``undone.REASONS``."""
         chosen = np.zeros(len(self.leavers), dtype=np.bool_)
         chosen[servers] = True
         self._stays[chosen & self.leavers] = _CODES[reason]
@@ -214,13 +213,14 @@ class WhatIf:
         return bool(fits and self._copied + memory_mb <= self.bounds.memory_mb)
 
     def held(self) -> Bools:
-        """bool [V]: the servers that something else than the other hosts keeps in place."""
+        """bool [V]: the servers that stay for a reason other than a lack of hosts."""
         held: Bools = self._stays > 0
         return held
 
     def why_not(self, server: int) -> str:
-        """Why *server* stays on its host, a word of ``undone.REASONS``: of the rules of which
-        each left fewer hosts, the one that left none.  NO_GAIN if it could move."""
+        """Why *server* stays on its host, a key of ``undone.REASONS``: the rules are applied
+        one after the other, and it is the one that leaves no host.  NO_GAIN if the server
+        could move."""
         if self._stays[server]:
             return _REASONS[int(self._stays[server])]
         if not self._is_within_bounds(server):
@@ -249,8 +249,8 @@ class WhatIf:
     def explain(
         self, servers: Iterable[int], otherwise: str | Callable[[int], str] = undone.NO_GAIN
     ) -> list[Undone]:
-        """Why *servers* stay, by kind; those that could move do so for the reason *otherwise*,
-        or the one that it finds for each."""
+        """Why *servers* stay, grouped by reason; for those that could move it is *otherwise*,
+        or what that returns for each."""
         find = otherwise if callable(otherwise) else lambda server: otherwise
         reasons = ((each, self.why_not(each)) for each in servers)
         return undone.grouped(
@@ -259,16 +259,17 @@ class WhatIf:
         )
 
     def is_bound(self) -> bool:
-        """Whether the bounds keep a server, or two of them, from moving."""
+        """Whether the bounds forbid two more moves, or may forbid one for its memory."""
         memory = self._copied + self.demand[self.leavers, MEMORY].max(initial=0)
         return bool(self.actions_left() < 2 or memory > self.bounds.memory_mb)
 
     def is_beyond(self) -> bool:
-        """Whether more was moved than the bounds allow: they were lifted meanwhile."""
+        """Whether more was moved than the bounds allow, because they were lifted."""
         return bool(self.actions_left() < 0 or self._copied > self.bounds.memory_mb)
 
     def waiting(self, count: int) -> list[Undone]:
-        """The servers of all moves but the first *count*: they are made to see what waits."""
+        """The servers of all moves but the first *count*, which were made to see what has to
+        wait."""
         return undone.grouped(
             (self._name(move.server), undone.BOUND) for move in self.moves[count:]
         )
@@ -281,17 +282,18 @@ class WhatIf:
         return bool(self.actions_left() >= 1 and memory <= self.bounds.memory_mb)
 
     def _wish_cost(self, server: int) -> Ints:
-        """int [H]: how many more pairs of a group are not as they wish, with *server* there."""
+        """int [H]: how many more pairs of the group break its wish with *server* on each host."""
         group = self._rules.group[server]
         there = self._members[group].astype(np.int64)
         cost: Ints = self._rules.wish[group] * (there - there[self.placement[server]] + 1)
         return cost
 
     def _judged(self, server: int) -> Bools:
-        """bool [H]: hosts of which is known, as far as that can be, whether they take *server*.
+        """bool [H]: the hosts for which it is known, as far as possible, whether they take
+        *server*.
 
-        Of one that only nova can judge placement is asked later, with things as they are now:
-        that holds for the first such server that comes to a host.
+        For a server that only nova can judge, placement is asked later, about the present
+        state. Its answer is right for the first such server that moves to a host only.
         """
         judged: Bools = (self._arrived == 0) | ~self._unjudged[server]
         return judged
@@ -312,7 +314,7 @@ _CODES = {reason: code for code, reason in enumerate(_REASONS)}
 
 
 def _stays(model: ComputeModel) -> Ints:
-    """int [V]: why nothing moves a server, as an index of ``_REASONS``; 0 if it may leave."""
+    """int [V]: why a server must stay, as an index of ``_REASONS``; 0 if it may leave."""
     able = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
     up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
     stays = np.zeros(len(model.servers), dtype=np.int64)

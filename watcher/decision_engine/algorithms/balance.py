@@ -17,41 +17,41 @@ from watcher.model.types import Bools, Floats, Ints
 from watcher.model.whatif import Move
 
 MARGIN = 0.99
-"""Where there is much to choose from, balancing goes on to this share of a threshold, or
-else the next small change of load would put the cluster over it again."""
+"""On large clusters, balancing continues to this share of a threshold. Otherwise the next
+small change of load would bring the cluster above the threshold again."""
 
 MANY = 4_000
-"""Servers, from which on there is much to choose from."""
+"""The number of servers from which on a cluster is large in that sense."""
 
 NEAR = 0.02
-"""Moves whose gains differ by no more than this share of the best one are alike: of those
-the one that copies least memory is made."""
+"""Moves whose gains differ by no more than this share of the best one count as equal. Of
+these, the one that copies least memory is made."""
 
 LEAST_GAIN = 1e-7
 """A move must lower the weighted deviation by more than this: far above the rounding
 errors of the sums, far below what a useful move gains."""
 
 ROUNDING = 1e-9
-"""A deviation is above its threshold if it is so by more than this."""
+"""A deviation is above its threshold if it exceeds it by more than this."""
 
 EXCHANGES = 1_000_000
-"""Pairs of servers that are compared at most to exchange two of them."""
+"""How many pairs of servers are compared, at most, to find an exchange."""
 
 TRIED = 20
-"""Of the exchanges of a host that gain most, so many are checked against the rules."""
+"""How many of the best exchanges of a host are checked against the rules."""
 
 
 class Balance:
     """Brings the standard deviation of each metric's loads to its threshold.
 
-    What is minimised is the sum of what the deviations are above their thresholds, each
-    times its weight, with few moves first and then with little memory to be copied.  A
+    It minimises the weighted sum of the amounts by which deviations exceed their
+    thresholds; of equally good plans it prefers fewer moves, then less memory to copy.  A
     metric without weight has no threshold either.
 
-    A move has to lower the weighted deviations by its price, a share of a host's load:
-    spread over all hosts, as for a few of them their number times the deviation is about
-    the sum of their distances from the mean.  An exchange of two servers has the price of
-    both.
+    A move has to lower the weighted deviations by its price, which is a share of a host's
+    load, divided by the number of hosts: for a few hosts, that number times the deviation
+    is about the sum of their distances from the mean.  An exchange of two servers has the
+    price of both.
     """
 
     def __init__(self, loads: Loads, thresholds: Sequence[float], weights: Sequence[float]) -> None:
@@ -63,7 +63,7 @@ class Balance:
         prices = loads.whatif.bounds.prices(loads.whatif.model)
         share = self._weights.max(initial=0.0) / max(self._hosts, 1)
         self._costs: Floats = prices * share
-        """float [V]: what a move of each server has to lower the weighted sum by."""
+        """float [V]: by how much a move of each server has to lower the weighted sum."""
         self._memory: Floats = loads.whatif.demand[:, MEMORY]
 
     def deviations(self) -> Floats:
@@ -77,17 +77,17 @@ class Balance:
     def run(self) -> list[Move]:
         """Move servers until no deviation is over its threshold, or nothing helps.
 
-        Exact on a small cluster.  On others every step takes the move that gains most
-        and, where no move gains, the exchange of two servers that does; then the plan is
-        made shorter where that can be seen.  That reaches what can be reached only as a
-        rule: whether it can is a question as hard as packing.
+        Exact on a small cluster.  On others each step makes the move that gains most, or an
+        exchange of two servers if no move gains; afterwards the plan is shortened where
+        possible.  This usually reaches the thresholds if they can be reached, but not
+        always: that question is as hard as bin packing.
         """
         plan(self._loads, self._distance, self._descend)
         self.shorten()
         return list(self._loads.whatif.moves)
 
     def go_on(self) -> None:
-        """Make the moves that gain still, if the bounds were lifted, say."""
+        """Make further moves that gain, for example after the bounds were lifted."""
         self._gain_on(RandomChoice(0))
 
     def uneven(self) -> list[int]:
@@ -101,7 +101,7 @@ class Balance:
         self.shorten(2)
 
     def shorten(self, most: int = 3) -> None:
-        """Put fewer or cheaper moves in the place of up to *most* of those that are made."""
+        """Replace up to *most* of the moves made by fewer or cheaper ones."""
         Shortening(self._loads, self._distance, self._over, self._memory).run(most)
 
     def _gain_on(self, rng: RandomChoice) -> None:
@@ -115,7 +115,8 @@ class Balance:
                 pass
 
     def _distance(self) -> Distance:
-        """In order, what was gained below the thresholds pays for moves, too."""
+        """When all deviations are below their thresholds, what is gained below them pays for
+        moves, too."""
         deviations = self.deviations()
         over = deviations - self.thresholds
         moved = [move.server for move in self._loads.whatif.moves]
@@ -140,7 +141,7 @@ class Balance:
             source = loads.whatif.placement[server]
             loads.move(server, self._best_host(server))
             sources.update(source)
-            takers[source] = loads.whatif.takers[source]  # it has more room now
+            takers[source] = loads.whatif.takers[source]  # it has more room after the exchange
 
     def _is_above(self) -> bool:
         return bool((self.deviations() > self._goals).any())
@@ -158,7 +159,8 @@ class Balance:
         return _sum(self._counting(), slope)
 
     def _good_server(self, host: int, servers: Ints, rng: RandomChoice) -> int | None:
-        """One of *servers* that gains most by a move to *host*, or nearly so; None if none does."""
+        """One of *servers* whose move to *host* gains most, or nearly so; None if no move
+        gains."""
         loads = self._loads
         after = loads.deviations(
             (-loads.share[:, servers], loads.load[:, loads.whatif.placement[servers]]),
@@ -168,7 +170,7 @@ class Balance:
         return self._pick(servers, after, fits, rng)
 
     def _pick(self, servers: Ints, after: Floats, fits: Bools, rng: RandomChoice) -> int | None:
-        """One of *servers*, with deviations *after* [M, n], that gains most or nearly so."""
+        """One of *servers*, with deviations *after* [M, n], whose move gains most or nearly so."""
         now, costs = self.deviations(), self._costs[servers]
         gains = fits & (self._counted(after) <= self._counted(now) - np.maximum(costs, LEAST_GAIN))
         if not gains.any():
@@ -195,7 +197,7 @@ class Balance:
         return int(np.where(alike, self._counted(after), np.inf).argmin())
 
     def _exchange(self) -> bool:
-        """Exchange two servers, so that the deviations go down, if that can be."""
+        """Exchange two servers so that the deviations decrease, if possible."""
         whatif = self._loads.whatif
         if whatif.actions_left() < 2:
             return False
@@ -246,13 +248,13 @@ class Balance:
         return False
 
     def _over(self, deviations: Floats) -> Floats:
-        """[M, ...] to [...]: the weighted sum of what is more than wanted."""
+        """[M, ...] to [...]: the weighted sum of the amounts above the thresholds."""
         return _sum(self._weights, np.maximum(deviations - _like(self._goals, deviations), 0))
 
     def _counted(self, deviations: Floats) -> Floats:
-        """[M, ...] to [...]: the same with all of those deviations that are too large now.
+        """[M, ...] to [...]: the same, but of the whole deviations that are too large now.
 
-        What a move takes off them below the threshold pays for it, too.
+        What a move gains below the threshold pays for it, too.
         """
         counting = self._counting()
         others = np.where(_like(counting, deviations) > 0, 0, deviations)
@@ -264,7 +266,7 @@ class Balance:
 
 
 def _coldest(slope: Floats, count: int, rng: RandomChoice) -> int:
-    """A host that gains most by more load, of *count* ones, or nearly so."""
+    """A host, of *count* ones, that gains most by more load, or nearly so."""
     number = rng.pick(count)
     return int(np.argpartition(slope, number)[number] if number else slope.argmin())
 
@@ -274,7 +276,7 @@ def _like(weights: Floats, values: Floats) -> Floats:
 
 
 def _sum(weights: Floats, values: Floats) -> Floats:
-    """[M] and [M, ...] to [...].  Not a product of matrices: the threads that a BLAS starts
-    for one cost more."""
+    """[M] and [M, ...] to [...]. Not a matrix product: starting the threads of a BLAS would
+    cost more."""
     total: Floats = (values * _like(weights, values)).sum(axis=0)
     return total

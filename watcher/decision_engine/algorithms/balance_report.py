@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saying what balancing does: why each server moves, what that gains, what stays uneven."""
+"""The explanation of a balancing plan: why each server moves, what it gains, what stays uneven."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,14 +21,14 @@ class Words(NamedTuple):
 
 
 class Report:
-    """The deviations before the moves of a balance, and all that is said after them."""
+    """The deviations before the moves of a balance, and the explanation of the moves."""
 
     def __init__(self, loads: Loads, balance: Balance, words: Sequence[Words]) -> None:
         self._loads, self._balance, self._words = loads, balance, words
         self.before: Floats = balance.deviations()
         self.exceeded: Bools = balance.exceeded()
         self.shown = int(self.exceeded.argmax())
-        """The first metric that gives a reason to act is the one that is reported."""
+        """The metric that is reported: the first whose deviation is too large."""
 
     @property
     def figure(self) -> str:
@@ -36,7 +36,7 @@ class Report:
         return _figure(self._words[self.shown])
 
     def solution(self) -> SolutionBuilder:
-        """The moves that the balance has made as a solution, with all but its indicators."""
+        """A solution with the moves that the balance has made, without its indicators."""
         solution = SolutionBuilder()
         self._migrate(solution)
         after = self._balance.deviations()
@@ -55,7 +55,7 @@ class Report:
         return solution
 
     def _migrate(self, solution: SolutionBuilder) -> None:
-        """Goes through the moves once more, to say of each what it is good for."""
+        """Repeat the moves one by one, to find what each of them gains."""
         loads, hosts = self._loads, self._loads.whatif.model.hosts
         moves, what = tuple(loads.whatif.moves), self._words[self.shown].load
         loads.undo(0)

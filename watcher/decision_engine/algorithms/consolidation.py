@@ -15,28 +15,28 @@ from watcher.model.types import Bools, Floats, Ints
 from watcher.model.whatif import WhatIf
 
 ROUNDING = 1e-6
-"""Measured loads are sums of fractions: less than this is no overload."""
+"""Measured loads are sums of fractions, so less than this is no overload."""
 
 
 ATTEMPTS, TRIED = 30, 4_000
-"""So many ways are tried beside the usual ones, with so many servers in all of them."""
+"""How many random orders are tried after the usual ones, and with how many servers in all."""
 
 VARIED = 0.5
-"""By which share the number of servers of a host counts more or less, then."""
+"""By which share the number of servers of a host is varied in random orders."""
 
 AT_FIRST = 100
-"""So many hosts are asked about first whether they take a server."""
+"""How many hosts are examined first when a server needs a host."""
 
 
 class Order(NamedTuple):
-    """A way to go through a cluster."""
+    """The order in which hosts are emptied and filled."""
 
     hosts: Ints
     """Indices: the first is emptied first."""
     takers: Ints
     """Indices: the first takes servers first."""
     sizes: Floats
-    """[V]: of the servers of a host, the greatest leaves first."""
+    """[V]: of the servers of a host, the one with the largest value leaves first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Release:
     ends: Sequence[int]
     """How many moves the plan has when each of them is empty."""
     waiting: Sequence[int] = ()
-    """Indices of hosts for which the bounds of the plan left nothing."""
+    """Indices of hosts that the bounds of the plan did not allow to empty."""
     costly: Sequence[int] = ()
     """Indices of hosts that are not worth the moves of their servers."""
 
@@ -69,9 +69,9 @@ def orders(what_if: WhatIf, loads: Floats, sizes: Floats, *, varied: bool = True
 
 
 def _varied(what_if: WhatIf) -> list[Order]:
-    """From the host with fewest servers on, or nearly so, in different ways: which hosts
-    leave room for all of others is a question as hard as packing.  None where there are so
-    many servers that to try would take long."""
+    """Random orders that begin with a host with few servers.  Which hosts have room for all
+    servers of others is a question as hard as bin packing, so trying finds more.  None on
+    large clusters, where each trial takes long."""
     found, servers = [], _of_hosts(what_if)
     smallest = smallest_first(what_if)
     for attempt in range(min(ATTEMPTS, TRIED // max(1, len(what_if.placement)))):
@@ -99,10 +99,10 @@ def least_first(what_if: WhatIf, loads: Floats, sizes: Floats) -> Order:
 def smallest_first(what_if: WhatIf, *, with_empty: bool = False) -> Order:
     """The order that frees most hosts where they differ in size, the largest servers first.
 
-    To empty a host costs what it has free as much as room for what is on it, which is
-    its size.  As with first-fit-decreasing into the largest bins, small ones are left over.
-    What cannot be emptied anyway takes servers before all others.  Sizes are shares of
-    the cluster, of the resource that is scarcest for the host or server.
+    Emptying a host costs its size: the room for its servers elsewhere, and what it has free
+    itself.  As with first-fit-decreasing into the largest bins, small hosts are left over.
+    Hosts that cannot be emptied take servers before all others.  A size is the host's or
+    server's share of the cluster, of its scarcest resource.
     """
     used = np.zeros_like(what_if.free)
     np.add.at(used, what_if.placement, what_if.demand)
@@ -119,7 +119,7 @@ def smallest_first(what_if: WhatIf, *, with_empty: bool = False) -> Order:
 def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> Ints:
     """int [n]: indices of the hosts that are up and have servers, the least of *loads* first.
 
-    Those that the scheduler does not use anyway come last: to empty them is no release.
+    Hosts that the scheduler does not use come last, because emptying them releases nothing.
     """
     model = what_if.model
     up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
@@ -129,9 +129,9 @@ def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> 
 
 
 def in_service(what_if: WhatIf) -> Bools:
-    """bool [H]: the hosts that the scheduler uses, or will if they keep servers: one that
-    Watcher disabled, to empty it, goes back into service then."""
-    service: Bools = what_if.model.available | (what_if.model.asleep & in_use(what_if))
+    """bool [H]: the hosts that the scheduler uses, or will use: a host that Watcher disabled
+    is enabled again if it keeps servers."""
+    service: Bools = what_if.model.available | (what_if.model.standby & in_use(what_if))
     return service
 
 
@@ -146,14 +146,15 @@ def release(
 ) -> Release:
     """Empty hosts of *what_if* by the one of *trials* that frees most.
 
-    Between equals, the one with fewer moves wins, then the first.  A host is emptied as
-    a whole or not touched, takes nothing after that, and stays if it took a server.  The
-    search ends when more than *max_failures* hosts in a row could not be emptied.
+    Between equal trials the one with fewer moves is taken, then the first.  A host is
+    emptied as a whole or not at all.  A host that was emptied takes no servers, and one
+    that took a server is not emptied.  A trial ends when more than *max_failures* hosts in
+    a row could not be emptied.
 
-    A host in service costs the plan so many *switches*, actions beside its moves, and is
-    worth the load of one host: it stays if the moves of its servers cost more than that.
+    Emptying a host in service takes *switches* actions beside its moves, and gains the load
+    of one host: the host is not emptied if the moves of its servers cost more than that.
 
-    Each trial costs one question to *what_if* a server.
+    Each trial asks *what_if* once for each server.
     """
     start, takers, others = len(what_if.moves), what_if.takers.copy(), what_if.other_actions
     results = []
@@ -171,7 +172,8 @@ def release(
 
 
 def _gain(what_if: WhatIf) -> tuple[int, ...]:
-    """Few hosts that the scheduler uses come first, then few of all, then few moves."""
+    """What trials are compared by: fewer hosts that the scheduler uses, then fewer in all,
+    then fewer moves."""
     used = in_use(what_if)
     return -int((used & in_service(what_if)).sum()), -int(used.sum()), -len(what_if.moves)
 
@@ -210,7 +212,7 @@ def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) 
 
 
 class _Cost:
-    """What it takes to empty hosts, and whether that is within the bounds of the plan."""
+    """What emptying hosts costs, and whether that is within the bounds of the plan."""
 
     def __init__(self, what_if: WhatIf, switches: int) -> None:
         self._what_if = what_if
@@ -232,8 +234,9 @@ class _Cost:
 
 
 def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
-    """Move all *servers* to the first hosts of *preference* that take them, or none; none, too,
-    if more servers would then not be as their groups wish: that costs more than a host saves."""
+    """Move all *servers* to the first hosts of *preference* that take them, or move none.
+    None are moved either if that breaks wishes of soft groups, as these count more than a
+    host."""
     start, broken = len(what_if.moves), what_if.broken_wishes
     if not what_if.leavers[servers].all():
         return False
@@ -250,7 +253,7 @@ def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
 
 
 def _with_room(what_if: WhatIf, hosts: Ints, least: Floats) -> Ints:
-    """Those of *hosts* that take servers and have the *least* free that one needs."""
+    """Those of *hosts* that take servers and have as much free as the smallest server needs."""
     able = what_if.takers[hosts]
     for resource in np.flatnonzero(least > 0):
         able &= what_if.free[:, resource][hosts] >= least[resource]
@@ -258,8 +261,9 @@ def _with_room(what_if: WhatIf, hosts: Ints, least: Floats) -> Ints:
 
 
 def _first(what_if: WhatIf, server: int, preference: Ints) -> int | None:
-    """Most find a place among the first, so these are asked about before the others."""
-    # Of one with a wish all are compared, to find those that suit it.
+    """The first of *preference* that takes the server. Most servers fit on one of the first
+    hosts, so these are examined before the others."""
+    # For a server of a soft group all hosts are compared, to find one that satisfies the group.
     begin, end = 0, len(preference) if what_if.has_wish(server) else AT_FIRST
     while begin < len(preference):
         hosts = preference[begin:end]
@@ -275,38 +279,38 @@ def relieve(
     what_if: WhatIf,
     resource: int,
     preference: Ints,
-    sleepers: Sequence[int] = (),
+    standby: Sequence[int] = (),
     kept_free: Floats | None = None,
 ) -> list[int]:
-    """Move servers off the hosts that have less than nothing free of *resource*, while
-    that helps, to the first of *preference* that take them.
+    """Move servers off the hosts that use more of *resource* than they have, as long as that
+    helps, to the first of *preference* that take them.
 
-    The worst host comes first.  The smallest server that is enough leaves it, or else
-    the largest.  Only if no host takes any, one of *sleepers* becomes a taker; which did
-    is returned.  *kept_free* [H] is what plans do not fill of hosts: to use it is no
+    The worst host comes first.  The smallest server that is enough leaves it, or else the
+    largest.  Only if no host takes any, one of *standby* begins to take servers; those that
+    did are returned.  *kept_free* [H] is what plans leave free on hosts: using it is no
     overload.
     """
-    woken: list[int] = []
+    enabled: list[int] = []
     free = what_if.free[:, resource]
     limit = -ROUNDING - (np.zeros(len(free)) if kept_free is None else kept_free)
     worst = np.argsort(free - limit, kind="stable")[: np.count_nonzero(free < limit)]
     for host in worst.tolist():
         while (excess := limit[host] - free[host]) > 0:
             move = _relief(what_if, host, resource, preference, excess)
-            for sleeper in [] if move else [each for each in sleepers if each not in woken]:
+            for spare in [] if move else [each for each in standby if each not in enabled]:
                 if what_if.actions_left() < 2:
                     break
-                what_if.takers[sleeper] = True
-                if move := _relief(what_if, host, resource, np.array([sleeper]), excess):
-                    woken.append(sleeper)
+                what_if.takers[spare] = True
+                if move := _relief(what_if, host, resource, np.array([spare]), excess):
+                    enabled.append(spare)
                     what_if.other_actions += 1
-                    preference = np.append(preference, sleeper)
+                    preference = np.append(preference, spare)
                     break
-                what_if.takers[sleeper] = False
+                what_if.takers[spare] = False
             if move is None:
                 break
             what_if.move(*move)
-    return woken
+    return enabled
 
 
 def _relief(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What strategies that consolidate have in common, from the hosts they empty to the plan."""
+"""What all consolidating strategies share: from the hosts that are emptied to the plan."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from watcher.model.undone import Undone
 from watcher.model.whatif import WhatIf
 
 EXAMINED: Final = 200
-"""Servers, at most, for each of which it is found out why no other host takes it."""
+"""For how many servers, at most, the reason why no other host takes them is found."""
 
 SILENT: Final = (undone.EXCLUDED, undone.OPTED_OUT)
-"""Reasons that users have asked for: these need no word."""
+"""Reasons that users have caused themselves, which are not reported."""
 HINDRANCES: Final = (undone.NO_HOST, undone.PLACE, undone.GROUP)
-"""Reasons of rules; that there is no room left is how a consolidation ends."""
+"""Reasons that are rules. A lack of room is not reported, as each consolidation ends with it."""
 
 
 class Consolidation:
-    """The making of a plan: hosts are emptied, closed and brought back.
+    """Makes a plan: which hosts are emptied, disabled and enabled again.
 
-    *parameters* are those of ``consolidation_parameters``.  A host that Watcher closed and
-    that still has servers takes servers as if it were in service: it comes back unless
-    it is emptied.
+    *parameters* are those of ``consolidation_parameters``. A host that Watcher disabled and
+    that still has servers takes servers as if it were in service: it is enabled again
+    unless it is emptied.
     """
 
     def __init__(self, what_if: WhatIf, parameters: Mapping[str, Any]) -> None:
@@ -53,7 +53,7 @@ class Consolidation:
         self._wait: Sequence[Undone] = ()
         self._switches = Switches((), {}, frozenset(), 0)
         self._first = 0
-        back = model.asleep & in_use(what_if)
+        back = model.standby & in_use(what_if)
         if back.sum() <= what_if.actions_left():
             open_to_moves = [host.hostname not in model.closed for host in model.hosts]
             what_if.takers |= back & np.array(open_to_moves, dtype=np.bool_)
@@ -68,15 +68,16 @@ class Consolidation:
         switches: int = 1,
         others: int = 0,
     ) -> Sequence[int]:
-        """Empty hosts by the best of *trials*; their indices.
+        """Empty hosts by the best of *trials*.  Returns their indices.
 
-        If it *closes* them, so are *spares*, hosts in service without servers.  The plan
-        has so many *switches* a host, actions beside its moves, and so many *others*.
+        With *closes* they are disabled, and so are *spares*, hosts in service without
+        servers.  The plan has *switches* actions for each host beside its moves, and
+        *others* more.
         """
         what_if, model = self.what_if, self.what_if.model
         self._first = len(what_if.moves)
         before = self._headroom.switches(what_if.placement, spares)
-        what_if.other_actions = len(before.wake) + others
+        what_if.other_actions = len(before.enable) + others
         self._spares = spares
         what_if.other_actions += int(max(0, min(len(before.close), what_if.actions_left())))
         found = release(what_if, trials, max_failures, switches)
@@ -85,7 +86,7 @@ class Consolidation:
             what_if.takers[host] = bool(model.available[host])
         what_if.undo(found.ends[count - 1] if count else self._first)
         self._switches = self._at(found, count, what_if.placement, closes)
-        what_if.other_actions = len(self._switches.wake) + others
+        what_if.other_actions = len(self._switches.enable) + others
         self._close = self._switches.close[
             : int(max(0, min(len(self._switches.close), what_if.actions_left())))
         ]
@@ -94,8 +95,9 @@ class Consolidation:
         return found.hosts[:count]
 
     def _within_headroom(self, found: Release, before: Switches, closes: bool) -> int:
-        """How many hosts of *found* to empty: as many as leave headroom as it was *before*, and
-        none at the end that would stay in service anyway without any use of it."""
+        """How many hosts of *found* to empty: as many as leave the headroom as it was
+        *before*. Hosts at the end that would stay in service anyway are not emptied, if
+        nothing needs them empty."""
         placements = _Placements(self.what_if, self._first, found)
 
         def at(count: int) -> Switches:
@@ -122,24 +124,24 @@ class Consolidation:
         return count
 
     def _at(self, found: Release, count: int, placement: Ints, closes: bool) -> Switches:
-        """What becomes of hosts when the first *count* of *found* are empty."""
+        """Which hosts to enable and disable when the first *count* of *found* are empty."""
         available = self.what_if.model.available
         emptied = [host for host in reversed(found.hosts[:count]) if closes and available[host]]
         return self._headroom.switches(placement, [*self._spares, *emptied])
 
-    def propose_waking(self, solution: SolutionBuilder, *, empty: bool = True) -> int:
-        """Bring hosts back into service, or only those with servers.  How many that are."""
+    def propose_enabling(self, solution: SolutionBuilder, *, empty: bool = True) -> int:
+        """Enable hosts again, or only those with servers.  Returns how many."""
         used = in_use(self.what_if)
-        wake = {host: why for host, why in self._switches.wake.items() if empty or used[host]}
-        for host, why in wake.items():
+        enable = {host: why for host, why in self._switches.enable.items() if empty or used[host]}
+        for host, why in enable.items():
             solution.enable(self.what_if.model.hosts[host], why)
-        return len(wake)
+        return len(enable)
 
     def propose_moves(self, solution: SolutionBuilder, *, scheduler: bool = False) -> None:
         """Add the migrations that empty hosts.
 
-        With *scheduler* it picks the destinations, and those of the what-if only show
-        that there is room.
+        With *scheduler* the scheduler picks the destinations, and those of the what-if only
+        show that there is room.
         """
         what_if, model = self.what_if, self.what_if.model
         left = np.bincount(model.placement)
@@ -155,7 +157,7 @@ class Consolidation:
             )
 
     def propose_closing(self, solution: SolutionBuilder) -> int:
-        """Take hosts without servers out of service.  How many that are."""
+        """Disable hosts without servers.  Returns how many."""
         model = self.what_if.model
         had = np.bincount(model.placement, minlength=len(model.hosts))
         for index in sorted(self._close):
@@ -165,7 +167,7 @@ class Consolidation:
         return len(self._close)
 
     def conclude(self, solution: SolutionBuilder) -> None:
-        """Say what the plan is good for, and what it leaves undone."""
+        """Add to the solution what the plan gains, and what it leaves undone."""
         _summarize(solution, self.what_if)
         unmet, left = _left(self.what_if, self._waiting, self._wait, self._costly)
         if self._switches.short:
@@ -175,7 +177,7 @@ class Consolidation:
 
 
 class _Placements:
-    """Where servers are when some hosts are emptied, found without making the moves again."""
+    """Where servers are after some hosts are emptied, computed without repeating the moves."""
 
     def __init__(self, what_if: WhatIf, first: int, found: Release) -> None:
         moves = np.array(what_if.moves[first:], dtype=np.int64).reshape(-1, 3)
@@ -211,8 +213,8 @@ def _summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
 def _waiting(
     what_if: WhatIf, hosts: Sequence[int], trials: Sequence[Order]
 ) -> tuple[Sequence[int], Sequence[Undone]]:
-    """Which of *hosts*, for which the bounds left nothing, could be emptied without them, and
-    the servers that have to wait for that."""
+    """Which of *hosts*, that the bounds did not allow to empty, could be emptied without
+    bounds; and their servers, which have to wait."""
     if not hosts:
         return (), ()
     bounds, takers, others = what_if.bounds, what_if.takers.copy(), what_if.other_actions
@@ -229,11 +231,12 @@ def _waiting(
 def _left(
     what_if: WhatIf, waiting: Sequence[int], wait: Sequence[Undone], costly: Sequence[int]
 ) -> tuple[str, list[Undone]]:
-    """What stays in use without need, in a sentence, and why.
+    """A sentence on hosts that stay in use although fewer could hold all servers, and the
+    reasons.
 
-    Nothing is said while no fewer hosts could hold the servers, and nothing of hosts that
-    are left for want of room: this is how each consolidation ends.  A host that took
-    servers is of use.
+    Empty if no fewer hosts could hold the servers.  Hosts that stay in use because of a
+    lack of room are not named, as each consolidation ends with some.  Neither are hosts
+    that took servers.
     """
     used = in_use(what_if)
     surplus = int(used.sum()) - _needed(what_if)
@@ -242,7 +245,7 @@ def _left(
     candidates[list(waiting)] = False
     dear = [host for host in costly if candidates[host]]
     candidates[dear] = False
-    # Where these suffice, what else keeps hosts in use makes no difference.
+    # If these explain all hosts that are not needed, other reasons make no difference.
     servers = _hindered(what_if, candidates) if surplus > len(waiting) + len(dear) else []
     number = len(set(what_if.placement[servers].tolist())) + len(waiting) + len(dear)
     if surplus <= 0 or not number:
@@ -256,7 +259,7 @@ def _left(
 
 
 def _hindered(what_if: WhatIf, candidates: Bools) -> list[int]:
-    """The servers that keep *candidates* in use for a reason that has to be told."""
+    """The servers that keep *candidates* in use for a reason that is reported."""
     on_candidates = candidates[what_if.placement]
     held = on_candidates & what_if.held()
     stuck = [each for each in held.nonzero()[0].tolist() if what_if.why_not(each) not in SILENT]
@@ -267,7 +270,8 @@ def _hindered(what_if: WhatIf, candidates: Bools) -> list[int]:
 
 
 def _needed(what_if: WhatIf) -> int:
-    """How many hosts, at least, hold the servers: the largest ones that are up."""
+    """A lower bound of the number of hosts that can hold all servers: the largest ones that
+    are up."""
     model = what_if.model
     whole = np.maximum(what_if.free, 0)
     np.add.at(whole, what_if.placement, what_if.demand)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which hosts a consolidation leaves in service without servers, and which come back.
+"""Which hosts without servers a consolidation keeps in service, and which it enables again.
 
-What is in service beside the hosts that have servers decides whether the next boots
-succeed.  So there is room for one more server of each flavor in use, wherever servers of
-that kind may be: for the largest, too, as nobody knows what will be booted, and a smaller
-size would keep quiet until boots of the largest have failed.  What one host has free counts
-as the scheduler sees it, with allocation ratios, and beyond what plans fill.  A flavor for
-which no host would do, enabled or not, asks for nothing.
+The free hosts in service decide whether the next boots succeed.  So there is room for one
+more server of each flavor in use, on hosts where servers of that kind may be; also of the
+largest flavor, because nobody knows what will be booted next.  Free amounts are counted as
+the scheduler does, with allocation ratios, and include what plans leave free.  A flavor
+that fits on no host, enabled or not, needs nothing.
 """
 
 from __future__ import annotations
@@ -30,48 +29,48 @@ class Size(NamedTuple):
 
 
 class Switches(NamedTuple):
-    """What becomes of hosts without servers."""
+    """Which hosts without servers are disabled and enabled."""
 
     close: Sequence[int]
-    """Indices of those that leave service."""
-    wake: Mapping[int, str]
-    """Indices of those that Watcher disabled and that come back, and why."""
+    """Indices of those that are disabled."""
+    enable: Mapping[int, str]
+    """Indices of those that Watcher had disabled and that are enabled again, and why."""
     full: frozenset[int]
-    """For which sizes of servers no host in service has room."""
+    """The sizes of servers for which no host in service has room."""
     short: int
-    """How many hosts the reserve lacks."""
+    """How many hosts are missing in the reserve."""
 
     def is_as_good_as(self, other: Switches) -> bool:
-        """Whether no boot fails, no host lacks and none has to come back for it alone."""
+        """Whether it has no more failing boots, missing hosts and hosts to enable than *other*."""
         return (
             self.full <= other.full
             and self.short <= other.short
-            and len(self.wake) <= len(other.wake)
+            and len(self.enable) <= len(other.enable)
         )
 
 
 class Headroom:
-    """What of a cluster has to be in service, with a *reserve* of hosts without servers."""
+    """Which hosts have to be in service, with a *reserve* of hosts without servers."""
 
     def __init__(self, model: ComputeModel, reserve: int, most: float = np.inf) -> None:
-        """*most* hosts come back in one plan."""
+        """At most *most* hosts are enabled in one plan."""
         self._model, self._reserve, self._most = model, reserve, most
         self._sizes = _sizes(model)
         self._closed = np.array([host.hostname in model.closed for host in model.hosts], np.bool_)
 
     def switches(self, placement: Ints, closable: Sequence[int] = ()) -> Switches:
-        """With the servers at *placement* [V]; *closable* are hosts without servers, in service,
-        that may be closed, the first to stay in service first."""
+        """The changes for servers at *placement* [V]; *closable* are hosts in service without
+        servers, which may be disabled. The first of them stays in service first."""
         model = self._model
         occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
-        service = model.available | (model.asleep & occupied)
+        service = model.available | (model.standby & occupied)
         service[list(closable)] = False
-        sleepers = (model.asleep & ~occupied & ~self._closed).nonzero()[0].tolist()
-        wake = {
+        standby = (model.standby & ~occupied & ~self._closed).nonzero()[0].tolist()
+        enable = {
             host: f"{model.hosts[host].hostname} was disabled, and has servers"
-            for host in (model.asleep & occupied).nonzero()[0].tolist()
+            for host in (model.standby & occupied).nonzero()[0].tolist()
         }
-        spare = [*closable, *sleepers]
+        spare = [*closable, *standby]
         free = model.free(placement)
         chosen, full = self._for_boots(free, service, spare)
         kept = {host: chosen[host] for host in spare if host in chosen}
@@ -80,10 +79,10 @@ class Headroom:
             if short > 0 and host not in kept:
                 kept[host] = f"{self._reserve} hosts without servers are to be in service"
                 short -= 1
-        wake |= {host: why for host, why in kept.items() if model.asleep[host]}
+        enable |= {host: why for host, why in kept.items() if model.standby[host]}
         return Switches(
             [host for host in closable if host not in kept],
-            dict(list(wake.items())[: int(min(self._most, len(wake)))]),
+            dict(list(enable.items())[: int(min(self._most, len(enable)))]),
             full,
             max(0, short),
         )
@@ -91,7 +90,8 @@ class Headroom:
     def _for_boots(
         self, free: Floats, service: Bools, spare: Sequence[int]
     ) -> tuple[dict[int, str], frozenset[int]]:
-        """Which of *spare* are needed in service for boots, and why; sizes without any room."""
+        """Which of *spare* are needed in service for new servers, and why; and the sizes
+        without any room."""
         chosen: dict[int, str] = {}
         needs, full = [], set()
         for number, (demand, allowed) in enumerate(self._sizes):
@@ -105,7 +105,7 @@ class Headroom:
                     full.add(number)
                 else:
                     chosen[host] = _why(demand)
-        for host in list(chosen):  # those chosen after it may do as well
+        for host in list(chosen):  # hosts that were chosen after it may be enough
             others = [each for each in chosen if each != host]
             if all(fit[others].any() or not fit[host] for fit in needs):
                 del chosen[host]
@@ -120,7 +120,7 @@ def _why(demand: Floats) -> str:
 
 
 def _sizes(model: ComputeModel) -> list[Size]:
-    """The flavors in use, by kind, without those that fit wherever another one does."""
+    """The flavors in use, by kind, without those that fit wherever a larger one fits."""
     rows = np.unique(np.column_stack((model.rules.kind, model.demand)), axis=0)
     found: dict[int, list[Floats]] = {}
     for row in rows[np.argsort(-rows[:, 1:].sum(axis=1), kind="stable")]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hosts have to do, while servers move between them."""
+"""The loads of hosts while servers move between them."""
 
 import itertools
 import math
@@ -21,9 +21,9 @@ class Loads:
     """The loads of a cluster's hosts, by M metrics, on top of a what-if.
 
     For each metric the *use* and *size* of every host of *model* are given, in one unit
-    ([M, H], None where unknown).  Hosts that are not available, or that lack a value,
-    take no part.  No move may bring a host to *limit* or beyond, with what is *unknown* on
-    it: what servers may use of which nothing was measured.
+    ([M, H], None where unknown). Hosts that are not available, or without a value, are left
+    out.  No move may bring a host to *limit* or beyond, including *unknown*: what its
+    servers without measured values may use.
 
     ``whatif``  what is possible still, and the moves made
     ``hosts``   bool [H], those that take part
@@ -59,7 +59,7 @@ class Loads:
         self._before: list[tuple[list[int], Floats]] = []
 
     def measure(self, use: Values) -> None:
-        """Say what servers take, [M, V], in the unit of the sizes.
+        """Set what servers use, [M, V], in the unit of the sizes.
 
         A server of which a value is unknown stays where it is.
         """
@@ -93,7 +93,8 @@ class Loads:
             self.load[:, pair] = load
 
     def explain(self, servers: Iterable[int]) -> list[Undone]:
-        """Why *servers* stay where they are, by kind; those that have moved are left out."""
+        """Why *servers* stay where they are, grouped by reason; those that have moved are
+        left out."""
         moved = {move.server for move in self.whatif.moves}
         return self.whatif.explain(
             (server for server in servers if server not in moved),
@@ -124,7 +125,7 @@ class Loads:
         return self.deviations_of(total, squares)
 
     def deviations_of(self, total: Floats, squares: Floats) -> Floats:
-        """The same, by the sums of the loads and of their squares."""
+        """The same, computed from the sums of the loads and of their squares."""
         hosts = self._count
         deviations: Floats = np.sqrt(np.maximum(squares / hosts - (total / hosts) ** 2, 0))
         return deviations
@@ -132,8 +133,8 @@ class Loads:
     def undone(
         self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
     ) -> list[Undone]:
-        """What the moves made have left undone: the moves that *go_on* makes beyond the
-        bounds wait, and the servers that are *stuck* after them stay."""
+        """What is left undone: the servers that *go_on* moves without bounds have to wait,
+        and those that are *stuck* after that stay."""
         count, bounds = len(self.whatif.moves), self.whatif.bounds
         if self.whatif.is_bound():
             self.whatif.bounds = UNBOUND
@@ -144,7 +145,7 @@ class Loads:
         return found
 
     def unmeasured(self) -> list[Undone]:
-        """The hosts that could take part, had they been measured."""
+        """The available hosts that were not measured."""
         hosts = self.whatif.model.hosts
         missing = np.flatnonzero(self.whatif.model.available & ~self.hosts).tolist()
         return undone.grouped(
@@ -157,13 +158,14 @@ class Loads:
         return on
 
     def replay(self, moves: Sequence[tuple[int, int]]) -> None:
-        """Undo what is not among the first of *moves* (server, destination); make the others."""
+        """Make the moves made equal to *moves* (server, destination): undo others, make what
+        is missing."""
         for server, destination in moves[self._keep_first(moves) :]:
             self.move(server, destination)
 
     def attempt(self, moves: Sequence[tuple[int, int]]) -> bool:
-        """As ``replay``, with *moves* that may be against the rules: False if one of them is,
-        which is not made then, nor are those after it."""
+        """As ``replay``, with *moves* that may break rules. False at the first one that does;
+        neither it nor those after it are made."""
         for server, destination in moves[self._keep_first(moves) :]:
             if not self.hosts_for(server)[destination]:
                 return False
@@ -171,7 +173,8 @@ class Loads:
         return True
 
     def _keep_first(self, moves: Sequence[tuple[int, int]]) -> int:
-        """Undo what is not among the first of *moves*; how many are left."""
+        """Undo moves from the first one on that differs from *moves*.  Returns how many are
+        left."""
         pairs = zip(self.whatif.moves, moves, strict=False)
         same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0][::2] == pair[1], pairs))
         self.undo(same)

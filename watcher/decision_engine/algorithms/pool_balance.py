@@ -17,9 +17,9 @@ from watcher.model.types import Bools, Floats
 
 
 class Move(NamedTuple):
-    """A volume to move, by index, and the index of the pool it goes to.
+    """A volume to move and its new pool, by their indices.
 
-    With a ``volume_type`` it gets there by a change of its type, without one as it is.
+    With a ``volume_type`` it moves by a change of its type, without one it keeps its type.
     """
 
     volume: int
@@ -29,16 +29,16 @@ class Move(NamedTuple):
 
 
 class PoolBalance:
-    """Pools as they are now, and as they become while volumes move.
+    """Pools and how full they are, with the moves made.
 
-    A pool whose backend does not tell its total or free capacity neither gives nor
-    takes; nor does one that is closed.  A pool whose backend is down or disabled takes
-    nothing.
+    A pool whose backend does not report its total or free capacity neither gives nor takes
+    volumes, and neither does a closed one.  A pool whose backend is down or disabled takes
+    none.
     """
 
     def __init__(self, model: StorageModel, threshold: float, closed: Collection[str] = ()) -> None:
-        """*threshold* is percent of a pool's total; *closed* are names as pools call
-        themselves, the part after ``#``."""
+        """*threshold* is percent of a pool's total; *closed* are names of pools, the part
+        after ``#``."""
         self._model = model
         pools = model.pools
         self.total = _array([pool.total_capacity_gb or None for pool in pools])
@@ -55,7 +55,7 @@ class PoolBalance:
         known = np.isfinite(self.total) & np.isfinite(self.free)
         known &= np.array([_own_name(pool) not in closed for pool in pools], dtype=np.bool_)
         self.over = known & (self.used >= self._limit)
-        """bool [P]: those that are at the threshold or above it, to begin with"""
+        """bool [P]: those that are at the threshold or above it before the moves"""
         up = {node.host for node in model.nodes if (node.state, node.status) == ("up", "enabled")}
         takes = np.array([pool.node in up for pool in pools], dtype=np.bool_)
         self._takers = known & takes & ~self.over
@@ -78,10 +78,10 @@ class PoolBalance:
     def run(self, movable: Sequence[bool]) -> Iterator[Move]:
         """Moves that bring the pools of ``over`` below the threshold, as far as they can.
 
-        *movable* [V].  Of each pool volumes that are not attached go first, then those
-        that are, bootable ones last; of these the smallest that is enough, or else the
-        largest, so that little is moved, and seldom.  No pool that takes one gets to the
-        threshold, into what it reserves, or beyond what it may promise.
+        *movable* [V]. Volumes that are not attached leave a pool first, then attached ones,
+        bootable ones last; among these the smallest that is enough, or else the largest, so
+        that little is moved.  No pool that takes a volume is filled to the threshold, into
+        its reserve, or beyond its over-subscription.
         """
         if not self.over.any() or not self._takers.any():
             return
@@ -112,7 +112,7 @@ class PoolBalance:
                 yield move
 
     def _move(self, index: int, source: int) -> Move | None:
-        """The best move of a volume, made; None if there is none."""
+        """Make the best move of a volume.  None if there is none."""
         volume = self._model.volumes[index]
         move = self._migration(index, volume, source) or self._retype(index, volume, source)
         if move is not None:
@@ -130,10 +130,10 @@ class PoolBalance:
         return Move(index, source, int(np.argmax(np.where(fit, self._emptiness, -np.inf))))
 
     def _retype(self, index: int, volume: Volume, source: int) -> Move | None:
-        """To a type that differs in nothing but its backend.
+        """The best move to another type that differs in its backend only.
 
-        It is the scheduler that picks the pool: as it does by default, the one with
-        the most free capacity of all that have the type, be they in the scope or not.
+        The scheduler picks the pool. By default it takes the one with most free capacity of
+        all that have the type, in the scope or not.
         """
         fit = self._fit(volume)
         if not fit.any():
@@ -162,7 +162,8 @@ class PoolBalance:
         ]
 
     def _most_free_outside(self, name: str) -> float:
-        """GB, of the pools outside the scope that have a type; below 0 if none has."""
+        """The most free GB of a pool outside the scope that has the type; below 0 if there is
+        none."""
         wanted = self._model.types[name]
         return max(
             (
@@ -197,7 +198,7 @@ class PoolBalance:
 
 
 def _reluctance(volume: Volume) -> int:
-    """What it costs others to move it: 0 least, 2 most."""
+    """How much a move of the volume disturbs others: 0 least, 2 most."""
     if volume.status == "available":
         return 0
     return 2 if volume.bootable else 1
@@ -210,7 +211,7 @@ def _specs(volume_type: VolumeType) -> dict[str, str]:
 
 
 def _reserved(pool: Pool) -> float:
-    """The fraction of its total that a pool keeps for itself."""
+    """The fraction of its total that a pool reserves."""
     try:
         return float(pool.capabilities.get("reserved_percentage") or 0) / 100
     except (TypeError, ValueError):

@@ -12,20 +12,20 @@ from watcher.model.types import Bools, Floats
 from watcher.model.whatif import Move
 
 AT_THE_LIMIT = 1e-6
-"""What a host that is exactly at the limit counts as: it has to be relieved, too."""
+"""The excess of a host that is exactly at the limit, because it has to be relieved, too."""
 
 PERCENT = 100.0
-"""The load of one host; prices are shares of that."""
+"""The full load of one host; prices are shares of it."""
 
 
 class Relief:
     """Brings the load of every host, one metric in per cent, below the limit.
 
-    The host with the most load is relieved first, with one server if one is enough: the
-    one whose departure brings it nearest to the average of all hosts; otherwise with the
-    largest that some host can take.  If only so many moves may be made, the one that takes
-    most off what is over the limit comes first.  A server goes to the host with the least
-    load of those that can take it.  A move has to take its price off its host.
+    The host with the most load is relieved first, with one server if one is enough: the one
+    whose departure brings it nearest to the average of all hosts; otherwise with the
+    largest that some host can take.  If the number of moves is limited, the move that
+    lowers the excess most comes first.  A server goes to the host with the least load of
+    those that can take it.  A move has to lower the load of its source by its price.
     """
 
     def __init__(self, loads: Loads) -> None:
@@ -35,15 +35,15 @@ class Relief:
         self._prices: Floats = PERCENT * loads.whatif.bounds.prices(loads.whatif.model)
 
     def run(self) -> list[Move]:
-        """Move servers until no host's load is at the limit or beyond, or nothing helps.
+        """Move servers until the load of every host is below the limit, or nothing helps.
 
-        Exact on a small cluster.  On others that relieves what can be relieved only as a
-        rule: whether it can is a question as hard as packing.
+        Exact on a small cluster.  On others it usually relieves all hosts if that is
+        possible, but not always: that question is as hard as bin packing.
         """
         return plan(self._loads, self._distance, self._descend)
 
     def go_on(self) -> None:
-        """Make the moves that help still, if the bounds were lifted, say."""
+        """Make further moves that help, for example after the bounds were lifted."""
         self._descend(RandomChoice(0))
 
     def stuck(self) -> list[int]:
@@ -55,8 +55,9 @@ class Relief:
         return over
 
     def _distance(self) -> Distance:
-        """By how much hosts are over the limit, in all; what moves took off a host beyond that
-        pays for them, too.  Of plans alike the one is better that leaves loads more even."""
+        """By how much hosts are over the limit, in all.  What moves took off a host below the
+        limit pays for them, too.  Of equally good plans, the one with more even loads is
+        better."""
         load, moves = self._loads.load[0], self._loads.whatif.moves
         below = np.where(self._hot, np.maximum(self._loads.limit - load, 0), 0)
         cost = np.zeros(len(load))
@@ -68,36 +69,36 @@ class Relief:
 
     def _descend(self, rng: RandomChoice) -> None:
         made = -1
-        while made < len(self._loads.whatif.moves):  # a host that was relieved may take servers
+        while made < len(self._loads.whatif.moves):  # a host that was relieved may take servers now
             made = len(self._loads.whatif.moves)
             self._relieve_each(rng)
 
     def _relieve_each(self, rng: RandomChoice) -> None:
-        hopeless: set[int] = set()
+        stuck: set[int] = set()
         self._largest = self._largest_shares()
-        while (hot := self._next(hopeless)) is not None:
+        while (hot := self._next(stuck)) is not None:
             steps = list(itertools.islice(self._steps(hot), rng.choices))
             if steps:
                 self._loads.move(*steps[rng.pick(len(steps))])
                 left = self._loads.whatif.leavers_on(hot)
                 self._largest[hot] = self._loads.share[0, left].max(initial=0.0)
             else:
-                hopeless.add(hot)
+                stuck.add(hot)
 
-    def _next(self, hopeless: set[int]) -> int | None:
+    def _next(self, stuck: set[int]) -> int | None:
         """The host to be relieved next."""
         loads = self._loads
         left = loads.whatif.actions_left()
         if left < 1:
             return None
         load = np.where(loads.hosts, loads.load[0], -np.inf)
-        load[list(hopeless)] = -np.inf
+        load[list(stuck)] = -np.inf
         if not (load >= loads.limit).any():
             return None
         return int(load.argmax()) if left == np.inf else self._most_relieved(load)
 
     def _most_relieved(self, load: Floats) -> int:
-        """The host of which one move takes most of what is over the limit."""
+        """The host whose excess over the limit one move lowers most."""
         limit = self._loads.limit
         over = load - limit
         relief = np.where(load >= limit, np.minimum(self._largest, over + AT_THE_LIMIT), -np.inf)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the moves after which the loads of hosts are as they should be."""
+"""The search for moves after which the loads of hosts are as they should be."""
 
 import math
 import random
@@ -12,27 +12,27 @@ from watcher.decision_engine.algorithms.loads import Loads
 from watcher.model.whatif import Move
 
 SMALL = 5000.0
-"""In how many ways servers may be spread over hosts for all of them to be looked at."""
+"""Up to how many placements of servers on hosts are all examined."""
 
 ATTEMPTS = 30
-"""How often a plan is tried for, unless the cluster is big."""
+"""How many attempts are made to find a plan, unless the cluster is large."""
 
 TRIED = 4_000
-"""Attempts end when so many servers, in all, have been looked at."""
+"""Attempts end when so many servers in all have been examined."""
 
 CHOICE = 3
-"""Later attempts choose between so many steps, rather than to take the best one."""
+"""Attempts after the first choose randomly between so many of the best steps."""
 
 
 class Distance(NamedTuple):
-    """How far the loads are from where they should be, with some moves made."""
+    """How far the loads are from the goal, with some moves made."""
 
     away: float
-    """0: there."""
+    """0: the goal is reached."""
     unpaid: float
     """What the moves cost beyond what they gained, in the unit of ``away``."""
     tie: float
-    """Of two plans of one length that are equally good, the one with less of this is better."""
+    """Of two equally good plans of one length, the one with less of this is better."""
 
 
 Measure = Callable[[], Distance]
@@ -42,27 +42,29 @@ Steps = tuple[tuple[int, int], ...]
 
 
 class RandomChoice:
-    """Which step to take: on the first attempt the best one, later one of the best."""
+    """The choice of a step: the best one on the first attempt, one of the best on later
+    attempts."""
 
     def __init__(self, attempt: int) -> None:
         self.choices = CHOICE if attempt else 1
         self._random = random.Random(attempt)
 
     def pick(self, count: int) -> int:
-        """One of *count* steps, the best of which is number 0."""
+        """The number of one of *count* steps; the best one is number 0."""
         return self._random.randrange(min(count, self.choices))
 
 
 def plan(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]) -> list[Move]:
-    """The moves to where *distance* is 0, or as near as can be found within the bounds.
+    """Moves after which *distance* is 0, or as small as can be found within the bounds.
 
-    On a small cluster the plan is exact: none comes nearer, with what is unpaid added, and
-    none that comes as near has fewer moves.  On others *descend* makes moves that bring
-    *loads* nearer, step by step.  If it gets stuck, it starts again and chooses differently,
-    unless there are so many servers that this would take long.
+    On a small cluster the plan is exact: no plan has a smaller distance, with what is
+    unpaid added, and none with the same distance has fewer moves.  On others *descend*
+    makes moves that lower the distance, step by step.  If it cannot reach 0, it starts
+    again and chooses differently, unless there are so many servers that this would take
+    long.
 
-    Groups that wish to be together or apart are left as they are, or better, if the goal is
-    reached so.  Otherwise their wishes are given up for what comes nearer.
+    The wishes of soft groups are kept if the goal can be reached with them.  Otherwise they
+    may be broken for a smaller distance.
     """
     what_if = loads.whatif
     what_if.wishes_are_rules = what_if.has_wishes
@@ -102,22 +104,23 @@ def _best_of_some(
 
 
 def _is_small(loads: Loads) -> bool:
-    """Whether ``_fewest_moves`` can look at everything in a second or so."""
+    """Whether ``_fewest_moves`` can examine everything within about a second."""
     hosts, servers = loads.whatif.takers.sum(), loads.whatif.leavers.sum()
     return bool(servers * np.log(max(hosts, 1)) <= math.log(SMALL))
 
 
 def _fewest_moves(loads: Loads, distance: Measure) -> list[Move]:
-    """The shortest plan of those that come nearest; *loads* are left as it makes them.
+    """The shortest plan of those with the smallest distance; *loads* are left with its moves
+    made.
 
-    Goes through all that can be reached with one move, with two, and so on, and ends
-    when *distance* is 0 and paid for, or there is nothing left, so the answer is exact.
-    The moves may go by way of loads that are worse.  Time and memory grow as hosts ^ servers.
+    Examines all placements that one move reaches, then two, and so on.  It ends when
+    *distance* is 0 and paid for, or all are examined, so the answer is exact.  Loads may
+    become worse in between.  Time and memory grow as hosts ^ servers.
     """
     best = rank(distance, ())
     level: Sequence[Steps] = [()]
     while level and best[0] > 0:
-        # Of plans that end alike only the first is kept.
+        # Of plans with the same placement only the first is kept.
         longer: dict[frozenset[tuple[int, int]], Steps] = {}
         for moves in level:
             loads.replay(moves)
@@ -141,7 +144,7 @@ def _possible(loads: Loads) -> Iterator[tuple[int, int]]:
 
 
 def rank(distance: Measure, moves: Steps) -> tuple[float, int, float, Steps]:
-    """Plans are compared by this; *moves* are the ones that are made."""
+    """What plans are compared by; *moves* are those made."""
     away, unpaid, tie = distance()
-    # What differs in the last digits only is alike.
+    # Values that differ in the last digits only are equal.
     return round(away + unpaid, 9), len(moves), round(tie, 9), moves

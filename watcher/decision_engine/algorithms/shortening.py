@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making a plan shorter that was found step by step."""
+"""Shortening a plan that was found step by step."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -11,23 +11,23 @@ from watcher.decision_engine.algorithms.search import Measure, Steps, rank
 from watcher.model.types import Floats, Ints
 
 COMPARED = 1_000_000
-"""Ends of plans that are looked at, at most, for each number of moves that may be replaced."""
+"""For each number of moves to replace: how many choices of them are examined, at most."""
 
 SINGLE, PAIRS = 10_000, 400
-"""Possible moves, at most, of which one or two are looked for in the place of others."""
+"""How many possible moves, at most, are considered as a replacement."""
 
 TRIED = 5
-"""Of the moves that may stand for others so many are tried, those of least memory first."""
+"""How many of the possible replacements are tried, those of least memory first."""
 
 ENOUGH = 1e-12
 
 
 class Shortening:
-    """Leaves out moves that are not needed, and puts fewer moves in the place of some, or one
-    that copies less memory in the place of another.
+    """Removes moves that are not needed, replaces some moves by fewer ones, or a move by one
+    that copies less memory.
 
-    *away* says how far deviations, [M, ...], are from where they should be.  *memory* [V] is
-    what moves copy.
+    *away* computes how far deviations, [M, ...], are from the goal.  *memory* [V] is what
+    moves copy.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Shortening:
         self._budget = 0
 
     def run(self, most: int) -> None:
-        """Put fewer moves in the place of up to *most* ones, as long as that can be done.
+        """Replace up to *most* moves by fewer ones, as long as possible.
 
-        Of plans of one length the cheaper one is looked for if *most* is 3.
+        If *most* is 3, cheaper plans of the same length are looked for, too.
         """
         whatif, self._budget = self._loads.whatif, most * COMPARED
         if whatif.leavers.sum() * whatif.takers.sum() > SINGLE:
@@ -61,8 +61,8 @@ class Shortening:
         return False
 
     def _instead(self, moves: Steps, chosen: Sequence[int], *, cheaper: bool) -> Iterator[Steps]:
-        """*moves* without the *chosen* ones, and with fewer or cheaper ones in their place, as
-        far as the loads are as they should be then."""
+        """*moves* with the *chosen* ones replaced by fewer or cheaper ones, if the loads are
+        as good as before then."""
         made = [self._loads.whatif.moves[number] for number in chosen]
         load = self._loads.load.copy()
         for server, source, destination in made:
@@ -80,8 +80,8 @@ class Shortening:
             yield (*others, *rest)
 
     def _one(self, load: Floats, back: Sequence[int]) -> Iterator[Steps]:
-        """A move that is enough from *load* on, with the servers that are *back* among those
-        that can move; the ones that copy least memory first."""
+        """Single moves that are enough with the loads *load*, the one that copies least
+        memory first; the servers in *back* can move as well."""
         servers, hosts = self._candidates(back)
         self._budget -= len(servers)
         home = self._loads.whatif.model.placement[servers]
@@ -95,7 +95,7 @@ class Shortening:
             yield ((int(servers[number]), int(hosts[number])),)
 
     def _two(self, load: Floats, back: Sequence[int]) -> Iterator[Steps]:
-        """The same with two moves."""
+        """The same with pairs of moves."""
         servers, hosts = self._candidates(back)
         if len(servers) > PAIRS:
             return
@@ -119,7 +119,7 @@ class Shortening:
             yield moves[::-1]
 
     def _candidates(self, back: Sequence[int]) -> tuple[Ints, Ints]:
-        """Servers and their destinations; in the place of one move only cheaper ones."""
+        """Servers and their destinations; in place of a single move, cheaper ones only."""
         whatif = self._loads.whatif
         servers = np.concatenate((np.flatnonzero(whatif.leavers), back)).astype(np.int64)
         if len(back) == 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which servers a step looks at, where there are too many to look at all of them."""
+"""Which servers a step examines, where there are too many to examine all of them."""
 
 import numpy as np
 
@@ -7,17 +7,18 @@ from watcher.decision_engine.algorithms.loads import Loads
 from watcher.model.types import Bools, Floats, Ints
 
 ALL = 4_000
-"""So many servers are looked at in each step, if there are no more."""
+"""Up to this number of servers, a step examines all."""
 
 LOOKED_AT = 32
-"""Hosts whose servers are looked at otherwise."""
+"""The number of hosts whose servers are examined otherwise."""
 
 
 class Sources:
-    """The hosts from which a move promises most, and the servers on them.
+    """The hosts from which a move is likely to gain most, and the servers on them.
 
-    A move of load s from a host at a to one at b lowers the squares of the loads by about
-    2 s (a - b), so a host promises its load times the largest share that can leave it.
+    A move of load s from a host at a to one at b lowers the squares of the loads by about 2
+    s (a - b), so hosts are compared by their load times the largest share that can leave
+    them.
     """
 
     def __init__(self, loads: Loads) -> None:
@@ -35,8 +36,8 @@ class Sources:
         self._kinds[whatif.kind[self._all], on] = True
 
     def looked_at(self, taker: int, slope: Floats) -> Ints:
-        """Indices of servers that may gain most by a move to *taker*, the *slope* of the loads
-        of hosts being what a move off them is worth."""
+        """Indices of servers whose move to *taker* may gain most; *slope* is how much a move
+        off each host is worth."""
         if self._small:
             return self._all
         whatif = self._loads.whatif
@@ -47,7 +48,7 @@ class Sources:
         return found
 
     def update(self, host: int) -> None:
-        """A server has left *host*."""
+        """Update the shares after a server has left *host*."""
         if not self._small:
             left = self._loads.whatif.leavers_on(host)
             self._largest[:, host] = self._loads.share[:, left].max(axis=1, initial=0.0)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking servers off hosts when nobody can say what they bring along.
+"""Moving servers off hosts if the effect of a server on its new host is unknown.
 
-What a server does to the temperature or the caches of a host cannot be worked out
-before it is there, so hosts take turns: nobody gets a second server of a plan while
-another one that could take it has none.
+The effect of a server on the temperature or the caches of a host is known only after the
+move. So hosts take turns: no host gets a second server of a plan while another one that
+could take it has none.
 """
 
 import math
@@ -42,7 +42,7 @@ def measured(inputs: Inputs, metric: str) -> Mapping[int, float]:
 
 
 def unmeasured(model: ComputeModel, values: Mapping[int, float], metric: str) -> list[Undone]:
-    """The hosts that take no part, as *values*, of ``measured``, lack them."""
+    """The hosts that are left out because *values*, of ``measured``, has nothing for them."""
     names = sorted(
         host.hostname
         for index, host in enumerate(model.hosts)
@@ -54,18 +54,18 @@ def unmeasured(model: ComputeModel, values: Mapping[int, float], metric: str) ->
 
 
 class Source(NamedTuple):
-    """A host that something has to leave."""
+    """A host that servers have to leave."""
 
     candidates: Sequence[int]
     """The servers that would help by leaving, the preferred one first."""
     servers: Sequence[int]
-    """All servers on it of which it is said why they stay."""
+    """All servers on it whose reasons to stay are reported."""
     whole: bool = False
     """Whether all candidates leave or none, rather than one."""
 
 
 class Spreading:
-    """Servers that go to the *takers*, indices of hosts, the preferred one first."""
+    """Moves servers to the *takers*, indices of hosts, the preferred one first."""
 
     def __init__(
         self, model: ComputeModel, takers: Sequence[int], bounds: Bounds = UNBOUND
@@ -77,12 +77,12 @@ class Spreading:
         self.whatif.takers &= np.isfinite(self._rank)
 
     def active(self, host: int) -> Source:
-        """*host* as one that an active server has to leave, the one with most vCPUs first."""
+        """*host* as a source that one active server has to leave, that with most vCPUs first."""
         servers, model = self._servers_on(host), self.whatif.model.servers
         return Source([each for each in servers if model[each].state == "active"], servers)
 
     def whole(self, host: int) -> Source:
-        """*host* as one that all servers that can be moved have to leave."""
+        """*host* as a source that all servers that can be moved have to leave."""
         servers = self._servers_on(host)
         return Source([each for each in servers if self.whatif.leavers[each]], servers, True)
 
@@ -94,14 +94,15 @@ class Spreading:
         )
 
     def relieve(self, source: Source) -> Sequence[Move]:
-        """Move what has to leave *source*: if it is all, that part which the bounds allow.
+        """Move the servers that have to leave *source*; if all have to, as many as the bounds
+        allow.
 
         Empty if there is no place for it.
         """
         return self._all(source.candidates) if source.whole else self._one(source.candidates)
 
     def undone(self, sources: Iterable[Source]) -> list[Undone]:
-        """Why servers of *sources*, all that could not be relieved, are left there."""
+        """Why servers stay on *sources*, which are all those that could not be relieved."""
         what_if, stuck = self.whatif, []
         count, bounds = len(what_if.moves), what_if.bounds
         moved = {move.server for move in what_if.moves}
@@ -134,7 +135,8 @@ class Spreading:
         return []
 
     def _all(self, servers: Sequence[int]) -> Sequence[Move]:
-        """Whether there is a place for all is one question, how many may go now another one."""
+        """Whether all servers fit is checked without bounds; how many move now is limited by
+        the bounds."""
         count, taken, bounds = len(self.whatif.moves), self._taken.copy(), self.whatif.bounds
         self.whatif.bounds = UNBOUND
         complete = all(self._one([server]) for server in servers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moving volumes off storage pools, some at a time, in an order that users choose."""
+"""Moving volumes off storage pools, a number at a time, in an order that users choose."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class Volumes:
         return found
 
     def _entry(self, volume: Volume) -> Mapping[str, str]:
-        """What is asked for a volume: by its type, else by its pool alone; else nothing."""
+        """What the parameters ask for a volume: by its pool and type, else by its pool alone,
+        else nothing."""
         here = [entry for entry in self._entries if entry["src_pool"] == volume.host]
         for wanted in (volume.volume_type, None):
             for entry in here:
@@ -97,7 +98,7 @@ class Volumes:
         return {}
 
     def migrate(self, volume: Volume) -> bool:
-        """Plan to move a volume, if it can; whether it was planned."""
+        """Plan to move a volume, if possible.  Returns whether it was planned."""
         entry = self._entry(volume)
         pool, volume_type = entry.get("dst_pool"), entry.get("dst_type", "")
         why = self._hindrance(volume, pool, volume_type)
@@ -122,7 +123,7 @@ class Volumes:
         return True
 
     def _hindrance(self, volume: Volume, pool: str | None, volume_type: str) -> str:
-        """Why a volume is not planned to move now; if it is, its room is taken."""
+        """Why a volume is not planned to move now; if it is planned, its room is taken."""
         if not _at_rest(volume):
             return undone.BUSY
         if not self._quota.allows(volume.host, self._per_pool):
@@ -156,7 +157,7 @@ class Volumes:
         )
 
     def _servers_bear_it(self, volume: Volume) -> bool:
-        """Only one server that runs, or is paused, gets the new place of a volume."""
+        """A volume in use can move only if it is attached to one server that runs or is paused."""
         if len(volume.attachments) > 1:
             return False
         index = self._compute.server_index
@@ -194,7 +195,7 @@ def rank(
     kind: str,
     values: Mapping[str, Any],
 ) -> tuple[Any, ...]:
-    """*names* rank by their position in the list of their key, *values* by themselves."""
+    """*names* are sorted by their position in the list of their key, *values* by themselves."""
     return tuple(
         _position(names[key], wanted) if key in names else values[wanted]
         for key, wanted in priority.items()
@@ -207,5 +208,5 @@ def _position(name: str, names: Sequence[str]) -> int:
 
 
 def age(created: datetime.datetime | None) -> tuple[bool, datetime.datetime | None]:
-    """What is not known counts as new."""
+    """A volume without a known age counts as new."""
     return created is None, created

@@ -16,16 +16,16 @@ class BaremetalCollector:
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf, self._cloud = conf, cloud
-        self._flights: SingleFlight[BaremetalModel] = SingleFlight("baremetal", self._read)
+        self._readings: SingleFlight[BaremetalModel] = SingleFlight("baremetal", self._read)
 
     def snapshot(self) -> BaremetalModel:
-        return self._flights.land(self._conf.collector.compute_resources_collector_timeout)
+        return self._readings.result(self._conf.collector.compute_resources_collector_timeout)
 
     def sync(self) -> Future[BaremetalModel]:
-        return self._flights.board()
+        return self._readings.submit()
 
-    def hear(self, notification: CloudNotification) -> None:
-        """There is nothing that a snapshot would not read anyway."""
+    def notify(self, notification: CloudNotification) -> None:
+        """Each snapshot reads everything anyway."""
 
     def _read(self) -> BaremetalModel:
         baremetal = self._cloud.baremetal

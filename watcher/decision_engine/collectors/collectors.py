@@ -20,7 +20,7 @@ from watcher.common.periodic import Ticker
 from watcher.conf.collectors import PERIOD, group
 from watcher.rpc.listener import CloudNotification
 
-if TYPE_CHECKING:  # models bring NumPy, which an engine loads when a run wants one
+if TYPE_CHECKING:  # models import NumPy, which an engine loads for its first run that needs a model
     from watcher.model.baremetal import BaremetalModel
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
@@ -31,7 +31,8 @@ NAMESPACE = "watcher_cluster_data_model_collectors"
 
 
 class Collector(Protocol):
-    """Keeps one kind of model.  A plug-in: made once an engine, used by any thread."""
+    """Keeps one kind of model.  A plug-in, of which an engine makes one object that all
+    threads use."""
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None: ...
 
@@ -43,17 +44,19 @@ class Collector(Protocol):
         """
 
     def sync(self) -> Future[Any]:
-        """Read everything anew.  Does not wait for the end of it."""
+        """Start to read everything anew, and do not wait for the end."""
 
-    def hear(self, notification: CloudNotification) -> None:
-        """What one of the cloud's services tells.  Asks the cloud nothing.
+    def notify(self, notification: CloudNotification) -> None:
+        """Apply a notification of one of the cloud's services.  Sends no request to the
+        cloud.
 
-        LookupError, TypeError or ValueError if it cannot be understood.
+        LookupError, TypeError or ValueError if the notification has another form than
+        expected.
         """
 
 
 class Collectors:
-    """Whoever needs a model of the cloud asks here.  Any thread may."""
+    """All models of the cloud. Any thread may use it."""
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf = conf
@@ -69,7 +72,7 @@ class Collectors:
         ]
 
     def start(self) -> None:
-        """Read every model now and then, from now on, in the background."""
+        """Begin to read every model periodically, in the background."""
         for ticker in self._tickers:
             ticker.start()
 
@@ -82,13 +85,13 @@ class Collectors:
         return model
 
     def recent_compute(self) -> ComputeModel:
-        """The compute model for people to look at; it may lag a little behind ``compute``."""
+        """The compute model that the API shows; it may be a little older than ``compute``."""
         collector = self._collector("compute")
         model: ComputeModel = getattr(collector, "recent", collector.snapshot)()
         return model
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
-        """Those that ended lately, which no model keeps: see ``Compute.migrations``."""
+        """Migrations that ended lately, which no model keeps: see ``Compute.migrations``."""
         return self._cloud.compute.migrations(since)
 
     def has_candidate(self, server: Server, hostname: str) -> bool:
@@ -103,11 +106,11 @@ class Collectors:
         model: BaremetalModel = self._collector("baremetal").snapshot()
         return model
 
-    def hear(self, notification: CloudNotification) -> None:
-        """Tell the collectors.  One that cannot understand it says so and goes on."""
+    def notify(self, notification: CloudNotification) -> None:
+        """Pass a notification to all collectors. The log names those that cannot read it."""
         for name, collector in self._collectors.items():
             try:
-                collector.hear(notification)
+                collector.notify(notification)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 LOG.warning(
                     "A notification %s of %s is not as the %s model expects it: %r",

@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 LOG = log.getLogger(__name__)
 
 OVERLAP = datetime.timedelta(seconds=60)
-"""How much further back than the last reading changes are asked for: clocks differ, and nova
-notes when a server changed a moment before others can see it."""
+"""How long before the last reading the requested changes begin: clocks differ, and nova sets
+the time of a change a moment before the change is visible."""
 
 TRUSTED = datetime.timedelta(seconds=60)
-"""How long notifications alone keep the model that people look at."""
+"""How long the model that the API shows may be kept by notifications alone."""
 
 
 class ComputeCollector:
-    """Reads everything once, and from then on what has changed.
+    """Reads everything once, and after that only changes.
 
-    Each snapshot has such a reading behind it that began after it was asked for.  If
-    a reading fails nothing is served, and the next request tries again.
+    Each snapshot includes a reading that began after the snapshot was requested.  If the
+    reading fails there is no snapshot, and the next request reads again.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class ComputeCollector:
         self._conf, self._cloud, self._clock = conf, cloud, clock
         self._cluster, self._lock = Cluster(), threading.Lock()
         self._all_read: datetime.datetime | None = None
-        """When everything was last read; None: that has to be done now."""
+        """When everything was last read; None: it has to be read now."""
         self._failed = False
-        """Whether the last reading did."""
-        self._flights = SingleFlight("compute", self._read)
+        """Whether the last reading succeeded."""
+        self._readings = SingleFlight("compute", self._read)
 
     def snapshot(self) -> ComputeModel:
-        self._flights.land(self._conf.collector.compute_resources_collector_timeout)
+        self._readings.result(self._conf.collector.compute_resources_collector_timeout)
         return self._model()
 
     def recent(self) -> ComputeModel:
-        """The model for people to look at: what notifications have made of a recent one."""
+        """The model that the API shows: a recent one, with notifications applied."""
         with self._lock:
             cluster, now = self._cluster, self._clock()
             trusted = (
@@ -75,10 +75,10 @@ class ComputeCollector:
 
     def sync(self) -> Future[None]:
         self._all_read = None
-        return self._flights.board()
+        return self._readings.submit()
 
-    def hear(self, notification: CloudNotification) -> None:
-        # Were nova's clock ahead of ours, it would lie above readings that are younger.
+    def notify(self, notification: CloudNotification) -> None:
+        # If nova's clock is ahead of ours, its time would seem later than younger readings.
         heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
         with self._lock:
             nova.tell(self._cluster, heard)
@@ -113,7 +113,7 @@ class ComputeCollector:
             self._all_read = began
 
     def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:
-        """From when on changes are wanted; None: everything is."""
+        """The time from which changes are to be read; None: everything is to be read."""
         period = datetime.timedelta(seconds=self._conf[group("compute")].period)
         with self._lock:
             read_at = self._cluster.read_at

@@ -48,17 +48,18 @@ _SERVER_EVENTS = frozenset(
         )
     }
 )
-"""Those that show a server as it is by then.  ``live_migration_post.end`` does not: the source
-sends it last, and still takes the server for its own."""
+"""Events that show a server as it is when they are sent.  ``live_migration_post.end`` does
+not: the source sends it last, and it still names the source as the server's host."""
 
 _SILENCE = datetime.timedelta(seconds=60)
-"""nova's ``service_down_time``: a service that was not seen for longer is down."""
+"""nova's default of ``service_down_time``: a service is down after so many seconds without a
+heartbeat."""
 
 
 def tell(cluster: Cluster, notification: CloudNotification) -> None:
-    """Let *cluster* know what nova says; others' notifications it need not know.
+    """Apply a notification of nova to *cluster*; those of other services are ignored.
 
-    LookupError, TypeError, ValueError or AttributeError if that is not as nova says it.
+    LookupError, TypeError, ValueError or AttributeError if it has another form than nova's.
     """
     event = notification.event_type
     if not notification.publisher_id.startswith(_PUBLISHER):
@@ -67,18 +68,18 @@ def tell(cluster: Cluster, notification: CloudNotification) -> None:
         data = _data(notification.payload)
         gone = data["state"] in GONE or event.endswith("delete.end")
         known = None if gone else server(data)
-        cluster.tell_server(notification.sent, data["uuid"], known)
+        cluster.update_server(notification.sent, data["uuid"], known)
     elif event.startswith("service."):
         data = _data(notification.payload)
         if data["binary"] == _COMPUTE:
             gone = event == "service.delete"
             changes = None if gone else host_changes(data, notification.sent)
-            cluster.tell_host(notification.sent, data["host"], changes)
+            cluster.update_host(notification.sent, data["host"], changes)
 
 
 def server(data: Mapping[str, Any]) -> Server:
-    """The server of the data of an InstancePayload, apart from its zone and from what its image
-    needs."""
+    """The server that the data of an InstancePayload describes, without its zone and what its
+    image needs."""
     flavor = _data(data["flavor"])
     extra_specs = flavor.get("extra_specs") or {}
     disk = flavor["root_gb"] if data["image_uuid"] else 0  # a volume is not on the host's disk
@@ -102,7 +103,7 @@ def server(data: Mapping[str, Any]) -> Server:
 
 
 def host_changes(data: Mapping[str, Any], sent: datetime.datetime) -> dict[str, Any]:
-    """The fields of a host that the data of a ServiceStatusPayload tells."""
+    """The fields of a host that the data of a ServiceStatusPayload has."""
     seen = data["last_seen_up"] and _time(data["last_seen_up"])
     down = data["forced_down"] or (seen is not None and sent - seen > _SILENCE)
     return {

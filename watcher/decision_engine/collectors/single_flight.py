@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that those who want it at the same time share."""
+"""One call of a function for all threads that want its result at the same time."""
 
 import threading
 from collections.abc import Callable
@@ -12,46 +12,45 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls *work* for whoever boards, one call at a time, each in a thread of its own.
+    """Calls *work* on request, one call at a time, each in a thread of its own.
 
-    A passenger's flight begins after boarding: what it brings is no older than
-    the wish for it.  All who board while one is under way share the next.  *name*
-    is the model's that is read.
+    A call begins after it was requested, so its result is no older than the request.
+    All requests during a call share the next one.  *name* is that of the model that
+    *work* reads.
     """
 
     def __init__(self, name: str, work: Callable[[], T]) -> None:
         self._name, self._work = name, work
-        self._runway = threading.Lock()
-        self._lock = threading.Lock()
+        self._one_call, self._lock = threading.Lock(), threading.Lock()
         self._next: Future[T] | None = None
 
-    def board(self) -> Future[T]:
+    def submit(self) -> Future[T]:
         """What *work* will return, or raise."""
         with self._lock:
             if self._next is None:
                 self._next = Future()
                 threading.Thread(
-                    target=self._fly, args=(self._next,), name=f"{self._name} model", daemon=True
+                    target=self._call, args=(self._next,), name=f"{self._name} model", daemon=True
                 ).start()
             return self._next
 
-    def land(self, seconds: float) -> T:
-        """Board, and wait.  ModelUnavailable if it takes longer than *seconds*."""
-        flight = self.board()
+    def result(self, seconds: float) -> T:
+        """Request a call and wait for it.  ModelUnavailable if that takes longer than *seconds*."""
+        call = self.submit()
         try:
-            return flight.result(seconds)
+            return call.result(seconds)
         except TimeoutError as error:
-            if flight.done():  # it was the work's own
+            if call.done():  # *work* itself has raised it
                 raise
             raise ModelUnavailable(
                 f"Reading the {self._name} model takes longer than {seconds:g} s."
             ) from error
 
-    def _fly(self, flight: Future[T]) -> None:
-        with self._runway:
+    def _call(self, call: Future[T]) -> None:
+        with self._one_call:
             with self._lock:
                 self._next = None
             try:
-                flight.set_result(self._work())
+                call.set_result(self._work())
             except Exception as error:
-                flight.set_exception(error)
+                call.set_exception(error)

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 LOG = log.getLogger(__name__)
 
 OVERLAP = datetime.timedelta(seconds=60)
-"""How much further back than the last reading changes are asked for: clocks differ."""
+"""How long before the last reading the requested changes begin, because clocks differ."""
 
 MANY = 3000
-"""Volumes above which it takes fewer requests to ask what has changed than to list them."""
+"""With more volumes than this, reading the changes takes fewer requests than listing all
+volumes."""
 
 _Read = tuple[
     Sequence[StorageNode], Sequence[Pool], Sequence[Volume], Sequence[VolumeType], frozenset[str]
@@ -38,9 +39,9 @@ _Read = tuple[
 class StorageCollector:
     """Reads backends, pools, types and snapshots for each snapshot, and volumes as they change.
 
-    Each model has a reading behind it that began after it was asked for.  Cinder shows
-    what is new or has changed, and how many volumes there are; which ones were deleted
-    its notifications tell.  If the number does not fit, all volumes are listed.
+    Each model includes a reading that began after the model was requested.  Cinder lists
+    new and changed volumes and the number of all; deleted ones are known from its
+    notifications.  If the number differs from what is known, all volumes are listed.
     """
 
     def __init__(
@@ -54,23 +55,23 @@ class StorageCollector:
         self._read_at: datetime.datetime | None = None
         """When volumes were last read."""
         self._all_read: datetime.datetime | None = None
-        """When all of them were; None: that has to be done now."""
+        """When all volumes were last read; None: they have to be read now."""
         self._gone, self._lock = set[str](), threading.Lock()
-        """Volumes that were told to be deleted; no uuid is ever used again."""
-        self._flights: SingleFlight[_Read] = SingleFlight("storage", self._read)
+        """Volumes that were deleted, by notifications; no uuid is ever used again."""
+        self._readings: SingleFlight[_Read] = SingleFlight("storage", self._read)
 
     def snapshot(self) -> StorageModel:
-        read = self._flights.land(self._conf.collector.compute_resources_collector_timeout)
-        # It brings NumPy, which is not worth its memory before somebody wants a model.
+        read = self._readings.result(self._conf.collector.compute_resources_collector_timeout)
+        # It imports NumPy, whose memory is not needed before the first model.
         from watcher.model.storage import StorageModel
 
         return StorageModel.build(*read)
 
     def sync(self) -> Future[_Read]:
         self._all_read = None
-        return self._flights.board()
+        return self._readings.submit()
 
-    def hear(self, notification: CloudNotification) -> None:
+    def notify(self, notification: CloudNotification) -> None:
         if notification.event_type == "volume.delete.end":
             with self._lock:
                 self._gone.add(notification.payload["volume_id"])
@@ -93,14 +94,14 @@ class StorageCollector:
                     return
                 LOG.info("There are %s volumes, not %s; listing all", changes.total, len(volumes))
         with self._lock:
-            told = set(self._gone)
+            deleted = set(self._gone)
         self._volumes = self._present(storage.volumes())
         self._read_at = self._all_read = began
         with self._lock:
-            self._gone -= told
+            self._gone -= deleted
 
     def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:
-        """From when on changes are wanted; None: everything is."""
+        """The time from which changes are to be read; None: everything is to be read."""
         period = datetime.timedelta(seconds=self._conf[group("storage")].period)
         if self._all_read is None or self._read_at is None or began - self._all_read >= period:
             return None

@@ -54,9 +54,9 @@ def pairs(hosts: Sequence[Host]) -> dict[str, str]:
     return {key: next(iter(each)) for key, each in uuids.items() if len(each) == 1}
 
 
-def report(source: str, hosts: Sequence[Host], strangers: Collection[str] = ()) -> None:
+def report(source: str, hosts: Sequence[Host], unmatched: Collection[str] = ()) -> None:
     """Say that *hosts* have no value, how they may be called there, and which of the names there
-    are those of *strangers*."""
+    are those of *unmatched*."""
     up = [host for host in hosts if host.state == "up"]
     if up:
         LOG.warning(
@@ -64,8 +64,8 @@ def report(source: str, hosts: Sequence[Host], strangers: Collection[str] = ()) 
             source,
             len(up),
             " or ".join(of_host(up[0])),
-            f"; {len(strangers)} names match no host, such as {min(strangers)}"
-            if strangers
+            f"; {len(unmatched)} names match no host, such as {min(unmatched)}"
+            if unmatched
             else "",
         )
 

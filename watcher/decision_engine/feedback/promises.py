@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan promises of the cloud, and how much of that has come true.
+"""What a plan promises, and how much of it was kept.
 
-A plan that moves load between hosts is judged by the hosts: whether their measured loads
-have changed as the moves of its servers let expect.  Any other plan is judged by a figure
-of its summary, which its strategy reads again.
+A plan that moves load between hosts is judged by its hosts: whether their measured loads
+have changed as expected from the moves of its servers.  Any other plan is judged by a
+figure of its summary, which its strategy computes again.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watcher.cloud.compute import Host, Server
 
-if TYPE_CHECKING:  # NumPy comes with it
+if TYPE_CHECKING:  # it imports NumPy
     from watcher.decision_engine.algorithms.loads import Loads
 
 WITNESSES: Final = 20
-"""Hosts without a move that are compared with those that have one."""
+"""How many hosts without a move are compared with those that have one."""
 SMALLEST: Final = 2.0
-"""Percent of a host: changes that spread less (root of the sum of squares) tell nothing."""
+"""Percent of a host: smaller changes (root of the sum of squares) give no result."""
 LARGEST_ERROR: Final = 0.25
-"""Standard error of the kept share beyond which it tells nothing."""
+"""With a larger standard error of the kept share there is no result."""
 SETTLED: Final = 300
 """Seconds after a plan in which others, the scheduler above all, may undo what it has done."""
 FULL: Final = 99.0
-"""Percent at which a host is so full that it does not show what has left it."""
+"""Percent: a host above this is so full that its load does not show that servers have left it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How a metric of hosts, or of servers, is asked for."""
+    """How a metric of hosts or of servers is read."""
 
     name: str
     period: int
@@ -43,13 +43,14 @@ class Reading:
 
     @property
     def window(self) -> int:
-        """Seconds until no value tells of the time before any more."""
+        """Seconds after which no value includes the time before."""
         return int(self.period + self.granularity)
 
     def ask(
         self, metric: Callable[..., Mapping[str, float]], resources: Sequence[Any]
     ) -> Mapping[str, float]:
-        """What *metric*, of a datasource or of a run's inputs, has of *resources*, by uuid."""
+        """The values of *metric*, of a datasource or of a run's inputs, for *resources*, by
+        uuid."""
         return metric(
             self.name,
             resources,
@@ -68,11 +69,11 @@ class LoadMove:
     source: str
     destination: str
     given: float
-    """That the source gets rid of."""
+    """The load that leaves the source."""
     taken: float
-    """That the destination gets."""
+    """The load that the destination gets."""
     use: float
-    """Of the server, in the unit of its metric."""
+    """The use of the server, in the unit of its metric."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,23 +83,23 @@ class HostLoads:
     of_hosts: Reading
     of_servers: Reading
     memory: bool
-    """Measured are KiB in use if so, else percent of the CPU."""
+    """True: KiB in use are measured; false: percent of the CPU."""
     hosts: Mapping[str, float]
-    """Host uuid to percent of the host: of those with a move, and of some others."""
+    """Host uuid to percent of the host, for hosts with a move and for some others."""
     moves: Sequence[LoadMove]
     use: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """What the servers used that stay on these hosts: uuid to a value of their metric."""
+    """The use of the servers that stay on these hosts: uuid to a value of their metric."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
-    """The figure of the summary that a plan is made for, and the host loads if it is for those."""
+    """The figure of the summary that a plan improves, and the host loads if it moves load."""
 
     figure: str
     before: float
     after: float
     window: int
-    """Seconds from the end of the plan until measured values tell of the time after it."""
+    """Seconds from the end of the plan until measured values cover the time after it only."""
     loads: HostLoads | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class Promise:
 
 
 def from_json(stored: Mapping[str, Any]) -> Promise:
-    """The promise of which *stored* is the JSON."""
+    """The promise from its JSON *stored*."""
     loads = stored.get("loads")
     return Promise(**{**stored, "loads": loads and _loads_from_json(loads)})
 
@@ -125,7 +126,8 @@ def _loads_from_json(stored: Mapping[str, Any]) -> HostLoads:
 def percents(
     hosts: Sequence[Host], measured: Mapping[str, float], memory: bool
 ) -> dict[str, float]:
-    """Host uuid to percent of the host, of what was *measured* as ``HostLoads.memory`` says."""
+    """Host uuid to percent of the host, from values *measured* in the unit of
+    ``HostLoads.memory``."""
     return {
         host.uuid: measured[host.uuid] / 1024 / host.memory_mb * 100
         if memory
@@ -138,7 +140,8 @@ def percents(
 def of_loads(
     loads: Loads, metric: int, whole: float, of_hosts: Reading, of_servers: Reading, memory: bool
 ) -> HostLoads:
-    """What *loads*, with all moves made, promise by their *metric*, of which *whole* is full."""
+    """The promise of *loads*, with all moves made, for their *metric*; *whole* is the value
+    of a full host."""
     model, unit = loads.whatif.model, 100 / whole
 
     def value(server: int) -> float:
@@ -177,11 +180,11 @@ def of_loads(
 def expected(
     moves: Sequence[LoadMove], made: Collection[str], use: Mapping[str, float]
 ) -> dict[str, float]:
-    """Host uuid to the change in percent that the *moves* let expect of it.
+    """Host uuid to its change in percent that is expected from the *moves*.
 
-    Counted are those of the servers that were *made*.  A destination gets what a server
-    takes by now, its *use* in the unit of its metric, where that is known: a load that has
-    gone away by itself breaks no promise.
+    Only the moves of servers in *made* count.  A destination gets what a server uses now,
+    *use* in the unit of its metric, where that is known: a load that has ended by itself
+    breaks no promise.
     """
     changes: dict[str, float] = collections.defaultdict(float)
     for move in moves:
@@ -193,7 +196,7 @@ def expected(
 
 
 def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
-    """What a server that uses so much, in the unit of its metric, takes of a host, in percent."""
+    """Percent of a host that a server takes which uses so much, in the unit of its metric."""
     if memory:
         return 100 * use / (host.memory_mb or 1)
     return use * server.vcpus / (host.cpus or 1)
@@ -205,7 +208,7 @@ def by_themselves(
     hosts: Mapping[str, Host],
     use: Mapping[str, float],
 ) -> dict[str, float]:
-    """Host uuid to the change in percent that is due to single servers that have not moved.
+    """Host uuid to the change in percent that servers which have not moved cause.
 
     *servers* are those that are still there, by uuid, *hosts* those that are compared, by
     hostname, and *use* is what servers use now.  A server that has stopped uses nothing.
@@ -224,8 +227,8 @@ def by_themselves(
 def beyond_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float]:
     """Host uuid to the sum of what servers take now, beyond what they took then.
 
-    *shares* are (host uuid, then, now), in percent.  The factor by which all of them together
-    have changed is the day's course: it is no doing of one of them.
+    *shares* are (host uuid, then, now), in percent.  The factor by which all of them
+    together have changed is the daily course of load, and is left out.
     """
     total = sum(then for _, then, _ in shares)
     factor = sum(now for _, _, now in shares) / total if total else 1.0
@@ -237,7 +240,7 @@ def beyond_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """The kept share of a promise, 1 for all of it; None, and the reason, if none can be told."""
+    """The kept share of a promise, 1 for all of it; None, with the reason, if it is not known."""
 
     share: float | None
     reason: str = ""
@@ -248,10 +251,10 @@ def of_hosts(
 ) -> Kept:
     """How the changes of the hosts' loads, in percent, follow the *promised* ones.
 
-    It is the slope of the least squares line through both, with every host that was not to
-    change as one of its points.  What the hosts have in common, the day's course of load,
-    is taken away first: the factor by which all of their load together differs from what
-    is promised, and then the line's intercept.
+    It is the slope of the least squares line through both, in which hosts without an
+    expected change are points as well.  The daily course of load, which the hosts have in
+    common, is taken away first: the factor by which their total load differs from what is
+    promised, and then the line's intercept.
     """
     hosts = sorted(before.keys() & now.keys())
     if len(hosts) < 2:
@@ -272,5 +275,6 @@ def of_hosts(
 
 
 def of_figure(promise: Promise, realised: float) -> Kept:
-    """How far the figure has come from its value before towards the promised one."""
+    """The share of the way from the value before to the promised value that the figure has
+    gone."""
     return Kept((promise.before - realised) / (promise.before - promise.after))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads of hosts as they are, from averages over a time in which servers moved.
+"""Present loads of hosts, from averages over a time in which servers moved.
 
-A datasource gives what a host had to do over the last minutes.  A server that left or
-came meanwhile is in that only in part, or not at all, and whoever takes it for the present
-load moves servers once more for what has been put right.  The moves are known to the
-compute service, whoever asked for them, and what a server takes along is measured: so each
-host gets the load that it would show had the moves been made before.
+A datasource gives the load of a host over the last minutes.  A server that left or came
+during that time is included only in part, or not at all.  A strategy that took this for the
+present load would move servers again for a load that is corrected already.  The compute
+service lists all moves, by Watcher or others, and the load of a server is measured.  So
+each host gets the load that it would show if the moves had been made before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from watcher.common.errors import NotFound
 LOG = log.getLogger(__name__)
 
 Change = tuple[float, float]
-"""(share of the window that was over when it happened, by how much the load changed)"""
+"""(share of the window before the move, change of the load by it)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Part:
     metric: str
     """Of the server."""
     of_host: Callable[[float, Server, Host], float]
-    """From the value of *metric* to what the host's metric changes by."""
+    """Computes the change of the host's metric from the value of *metric*."""
 
 
 PARTS: Mapping[str, Part] = {
@@ -43,19 +43,19 @@ PARTS: Mapping[str, Part] = {
     ),
     "host_ram_usage": Part("instance_ram_usage", lambda value, server, host: value * 1024),
 }
-"""The metrics of hosts whose change by a server can be worked out.
+"""The metrics of hosts whose change by a server can be computed.
 
-What a server does to the others, temperatures and the like, is known when they have been
-measured anew.
+The effect of a server on others, such as temperatures, is known only when they have been
+measured again.
 """
 
 
 class HostLoads:
     """The metrics of hosts for one run.
 
-    It asks for migrations once it has to, and again only for a longer window; for what the
-    servers use only if some have moved.  A datasource that gives present values, a window of
-    no width, is taken at its word.
+    Migrations are read when they are first needed, and again only for a longer window; the
+    use of servers is read only if some have moved.  Values of a datasource with a window of
+    no width, which gives present values, are not corrected.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class HostLoads:
         migrations: Callable[[datetime.datetime], Sequence[Migration]],
         servers: Callable[[], Iterable[Server]],
     ) -> None:
-        """*servers* gives all of the cloud, whatever the scope."""
+        """*servers* returns all servers of the cloud, not only those of the scope."""
         self._now, self._source, self._servers = now, source, servers
         self._migrations = migrations
         self._since: datetime.datetime | None = None
@@ -76,7 +76,8 @@ class HostLoads:
     ) -> Mapping[str, float]:
         """As of ``Metrics.host_metric``, as if all moves had been made before the window.
 
-        Hosts of which that cannot be told are left out, as if they had not been measured.
+        Hosts for which this cannot be computed are left out, as if they had not been
+        measured.
         """
         source = self._source()
         values = source.host_metric(name, hosts, period, aggregate, granularity)
@@ -153,7 +154,7 @@ class HostLoads:
 
 
 def window_of(source: Metrics, now: datetime.datetime, period: int, granularity: int) -> Window:
-    """The time that a mean of *source* tells of; a plug-in need not say it."""
+    """The time that a mean of *source* covers; a plug-in need not have this method."""
     own = getattr(source, "window", None)
     if own is None:
         return now - datetime.timedelta(seconds=period), now
@@ -167,9 +168,9 @@ def changes_of(
     window: Window,
     use: Callable[[str, Host], float | None],
 ) -> dict[str, list[Change] | None]:
-    """Hostname, of *hosts*, to what *moves* changed there; None if that cannot be told.
+    """Hostname, of *hosts*, to the changes by *moves* there; None if that is not known.
 
-    A move after the window came when all of it was over.
+    A move after the window counts as one at its end.
     """
     begin, end = window
     changes: dict[str, list[Change] | None] = {}
@@ -189,12 +190,13 @@ def changes_of(
 
 
 def missing(changes: Collection[Change], aggregate: str) -> float:
-    """What the *aggregate* of a load over a window lacks of the present load.
+    """The difference between the present load and the *aggregate* of the load over a window.
 
-    ``mean``, or what a datasource takes for it, ``min`` or ``max``.
+    *aggregate* is ``mean``, an aggregate that a datasource treats as mean, ``min`` or
+    ``max``.
     """
     ordered = sorted(changes)
-    # Backwards in time each change is taken back.
+    # Going back in time, each change is undone.
     level = -sum(amount for _, amount in ordered)
     start, levels = 0.0, []
     for share, amount in [*ordered, (1.0, 0.0)]:
@@ -222,11 +224,11 @@ def _corrected(
     likely: Mapping[str, float | None],
     aggregate: str,
 ) -> dict[str, float]:
-    """*values* with what they lack, for each end that the window may have.
+    """*values* with their differences, for each end that the window may have.
 
-    The load is within what these *ends* give: it is what the servers of the host use
-    together (*likely*) if that lies there.  Where it does not, the host does something of
-    its own, and the first end is as good as any.
+    The load is between the values of these *ends*. It is the sum of what the servers of the
+    host use (*likely*) if that is between them.  If it is not, the host has a load of its
+    own, and the first end is as good as any.
     """
     found = dict(values)
     unknown = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What earlier moves mean for a run: which servers stay, which hosts take none, what is left.
+"""The effect of earlier moves on a run: servers that stay, hosts that take none, and limits.
 
 Pure functions of records, options and the present moment.
 """
@@ -21,25 +21,25 @@ from watcher.model.compute import ComputeModel
 HOUR = datetime.timedelta(hours=1)
 
 REFUSED_BY = 2
-"""Servers whose last move to one host failed, from which on the host takes no other."""
+"""When the last moves of so many servers to one host failed, the host takes no others."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Migrations of a server that failed, since one of it succeeded."""
+    """How many migrations of a server have failed since the last one that succeeded."""
 
     server: str
     destination: str
-    """Of the last one: a hostname; empty if the scheduler picked the host."""
+    """Hostname, of the last failed migration; empty if the scheduler picked the host."""
     count: int
     last: datetime.datetime
     until: datetime.datetime
-    """When it is tried again."""
+    """When the server may be moved again."""
     reason: str
 
 
 def horizon(options: cfg.ConfigOpts) -> datetime.timedelta:
-    """How far back earlier moves matter."""
+    """How long earlier moves matter."""
     conf = options.optimization
     return datetime.timedelta(
         seconds=max(
@@ -83,7 +83,7 @@ def failed_moves(
     options: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> list[dict[str, Any]]:
-    """What users see of the servers of *model* that are not tried again yet, as JSON."""
+    """The servers of *model* that are not tried again yet, as JSON for users."""
     return [
         {
             "server": model.servers[model.server_index[uuid]].name,
@@ -111,8 +111,9 @@ def restrained(
 ) -> ComputeModel:
     """*model* with the servers that stay and the hosts that take none, and why.
 
-    What failed counts for every run.  Only a run that is *bound*, as its plan starts on
-    its own, leaves servers at rest and respects what audits with other goals have done.
+    Failed moves count for every run.  Only a *bound* run, whose plan starts on its own,
+    keeps servers where they were moved lately and respects the moves of audits with other
+    goals.
     """
     failed = failures(moves, options, now)
     held = dict.fromkeys(failed, undone.FAILED_BEFORE)
@@ -141,7 +142,7 @@ def bounds(
     now: datetime.datetime,
     max_actions: int | None = None,
 ) -> Bounds:
-    """What is left for a plan that starts on its own."""
+    """The limits that remain for a plan that starts on its own."""
     conf = options.optimization
     index = model.server_index
     copied = sum(
@@ -159,9 +160,9 @@ def bounds(
 
 
 def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction]) -> str:
-    """What a plan does in spite of its bounds, for a person to decide on; empty if nothing.
+    """How a plan exceeds its bounds, which a person then decides on; empty if it does not.
 
-    Strategies that try their moves on a ``WhatIf`` with these bounds stay within them.
+    Strategies that use a ``WhatIf`` with these bounds stay within them.
     """
     uuids = [
         str(action.input_parameters.get("resource_id"))
@@ -184,7 +185,7 @@ def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction
 
 
 def _refusing(failed: Iterable[Failure]) -> set[str]:
-    """Hosts to which the moves of several servers failed: it is the host, then."""
+    """Hosts to which the moves of several servers failed, so the host is the likely cause."""
     servers: dict[str, set[str]] = defaultdict(set)
     for failure in failed:
         servers[failure.destination].add(failure.server)
@@ -194,7 +195,7 @@ def _refusing(failed: Iterable[Failure]) -> set[str]:
 def _resting(
     moves: Sequence[EarlierMove], options: cfg.ConfigOpts, now: datetime.datetime
 ) -> set[str]:
-    """Servers that were moved a short time ago, or as often as is allowed."""
+    """Servers that were moved a short time ago, or already as often as allowed."""
     conf = options.optimization
     rest = datetime.timedelta(seconds=conf.server_rest)
     number: dict[str, int] = defaultdict(int)

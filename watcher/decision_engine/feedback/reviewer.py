@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A look at what a plan did, one metric window after its end."""
+"""The review of what a plan did, one metric window after its end."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 LOG = log.getLogger(__name__)
 
 ATTEMPTS: Final = 5
-"""At a review that fails for a passing cause, or of which the engine dies."""
+"""How many attempts are made at a review that fails for a passing cause, or whose engine dies."""
 PAUSE: Final = datetime.timedelta(seconds=60)
-"""After the first attempt; each further one waits twice as long."""
+"""The wait after the first attempt; after each further one it is twice as long."""
 LEASE: Final = datetime.timedelta(minutes=15)
-"""After which a review is due again if nothing is heard of who claimed it."""
+"""The time after which a claimed review is due again, if the engine that claimed it has died."""
 _CANDIDATES: Final = 16
-"""Due reviews to look at for one claim: other engines look at the same ones."""
+"""How many due reviews are read for one claim, because other engines claim the same ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,21 +55,21 @@ class Found:
     message: str
     realised: Mapping[str, float] = dataclasses.field(default_factory=dict)
     counts: bool = True
-    """Whether it tells for or against the audit."""
+    """Whether it counts for or against the audit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Doings:
-    """What was done to the cloud since a plan was made."""
+    """What was changed in the cloud since a plan was made."""
 
     moved: Collection[str]
     """Uuids of the servers that the plan migrated."""
     whole: bool
     """Whether every action of the plan SUCCEEDED."""
     others: Sequence[Migration]
-    """Moves that are not the plan's, of servers from or to any host."""
+    """Moves of servers that are not the plan's, from or to any host."""
     hosts: Collection[str]
-    """Hostnames that the plan's own migrations name."""
+    """Hostnames in the plan's own migrations."""
 
     @property
     def disturbed(self) -> bool:
@@ -77,7 +77,7 @@ class _Doings:
 
 
 class Reviewer:
-    """Makes the reviews that are due, one at a time."""
+    """Carries out the reviews that are due, one at a time."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Reviewer:
         self._stopping = True
 
     def look(self, now: datetime.datetime) -> None:
-        """Make all reviews that are due.  Database errors get out of here."""
+        """Carry out all reviews that are due.  Database errors are raised."""
         while not self._stopping:
             review = self._claim(now)
             if review is None:
@@ -137,7 +137,7 @@ class Reviewer:
 
     def _measured(self, review: Review, now: datetime.datetime) -> Found:
         if review.attempt > ATTEMPTS:
-            raise NotFound(f"The engine that was to look died, {ATTEMPTS} times in a row.")
+            raise NotFound(f"The engine that made the review died {ATTEMPTS} times in a row.")
         plan = review.action_plan
         with self._database.reader() as session:
             run = reviews.run_of(session, plan.id)
@@ -155,7 +155,7 @@ class Reviewer:
     def _read_again(
         self, plan: ActionPlan, run: AuditRun, now: datetime.datetime
     ) -> tuple[Inputs, Mapping[str, float]]:
-        """What the strategy gets now, and the figures that it finds."""
+        """Run the strategy again, on the present inputs, and read its figures."""
         strategy = self._catalog.strategy_for("", plan.strategy.name)
         given = inputs.make(
             strategy,
@@ -204,7 +204,9 @@ class Reviewer:
             "kept": found.kept,
             "message": cut(found.message),
             "realised": dict(found.realised),
-            **({} if found.counts else {"counts": False}),  # it may be forgiven by now
+            **(
+                {} if found.counts else {"counts": False}
+            ),  # a person may have confirmed auto_trigger in between
         }
 
         def write(session: Session) -> tuple[bool, bool]:
@@ -254,7 +256,8 @@ def _by_loads(
         for server in model.servers
         if server.uuid in concerned or _is_new(server, since)
     }
-    # Plainly measured: the window has passed, and whoever moved later is accounted for below.
+    # The metrics are not corrected for recent moves: the window has passed, and later moves are
+    # accounted for below.
     of_hosts = loads.of_hosts.ask(source.host_metric, list(hosts.values()))
     use = dict(loads.of_servers.ask(source.server_metric, list(servers.values())))
     gone = {move.server: 0.0 for move in loads.moves if move.server not in servers}
@@ -282,7 +285,7 @@ def _changes(
     others: Sequence[Migration],
     since: datetime.datetime,
 ) -> Iterator[tuple[Host, Server, int, datetime.datetime]]:
-    """Host, server, whether it left (-1) or came (1), and when: beside the plan's own moves."""
+    """Host, server, -1 if it left and 1 if it came, and when: of moves other than the plan's."""
     for each in others:
         if each.server in servers and each.ended:
             for hostname, sign in ((each.source, -1), (each.destination, 1)):
@@ -299,18 +302,18 @@ def _is_new(server: Server, since: datetime.datetime) -> bool:
 
 
 def _visible(moment: datetime.datetime, now: datetime.datetime, window: int) -> float:
-    """The share of a change at a *moment* that a mean over *window* seconds shows by now."""
+    """The share of a change at a *moment* that is in a mean over *window* seconds by now."""
     passed = (now - moment).total_seconds()
     return min(1.0, max(0.0, passed / window)) if window else 1.0
 
 
 def _found(kept: Kept, realised: Mapping[str, float]) -> Found:
     if kept.share is None:
-        return Found(None, f"How much was kept cannot be told: {kept.reason}.", realised)
+        return Found(None, f"How much was kept is not known: {kept.reason}.", realised)
     return Found(kept.share, f"The plan kept {kept.share:.0%} of what it promised.", realised)
 
 
 def _aside(found: Found, why: str) -> Found:
-    """*found*, but neither for nor against the audit."""
+    """*found*, but so that it counts neither for nor against the audit."""
     message = f"{found.message.rstrip('.')}; this does not count, as {why}."
     return dataclasses.replace(found, message=message, counts=False)

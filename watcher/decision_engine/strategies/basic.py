@@ -82,7 +82,7 @@ class Basic(Strategy):
             consolidation.orders(what_if, *_loads(inputs, model), varied=not attempts),
             max_failures=attempts or math.inf,
         )
-        plan.propose_waking(solution)
+        plan.propose_enabling(solution)
         plan.propose_moves(solution)
         closed = plan.propose_closing(solution)
         plan.conclude(solution)

@@ -70,7 +70,7 @@ class NodeResourceConsolidation(Strategy):
         if scheduled and released and _suits_scheduler(plan):
             _propose_scheduled(solution, plan)
         else:
-            plan.propose_waking(solution)
+            plan.propose_enabling(solution)
             plan.propose_moves(solution)
         plan.conclude(solution)
         return solution.build(
@@ -82,7 +82,7 @@ class NodeResourceConsolidation(Strategy):
 
 def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
     model, closed = plan.what_if.model, _closed(plan)
-    plan.propose_waking(solution, empty=False)
+    plan.propose_enabling(solution, empty=False)
     for index in closed:
         hostname = model.hosts[index].hostname
         solution.disable(
@@ -96,7 +96,7 @@ def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
             model.hosts[index],
             f"{model.hosts[index].hostname} was disabled only while servers moved",
         )
-    plan.propose_waking(solution)
+    plan.propose_enabling(solution)
 
 
 def _suits_scheduler(plan: Consolidation) -> bool:

@@ -63,14 +63,14 @@ class StorageCapacityBalance(Strategy):
         balance = PoolBalance(model, threshold, inputs.options.ex_pools)
         solution = SolutionBuilder()
         _summarize(solution, balance, "before")
-        told = [
+        explained = [
             (move, _reason(move, model, balance, threshold))
             for move in balance.run(_movable(inputs, model, balance))
         ]
-        for move, reason in sorted(told, key=lambda each: not each[0].volume_type):
+        for move, reason in sorted(explained, key=lambda each: not each[0].volume_type):
             _add(solution, model, move, reason)
         _summarize(solution, balance, "after")
-        _say_what_stays(solution, model, balance, {move.volume for move, _ in told}, threshold)
+        _say_what_stays(solution, model, balance, {move.volume for move, _ in explained}, threshold)
         # The goal's specification counts servers, and no server moves.
         return solution.build(instance_migrations_count=0, instances_count=0)
 

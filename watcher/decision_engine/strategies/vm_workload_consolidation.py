@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from watcher.model.whatif import WhatIf
 
 CPU = 4
-"""The column of the use of vCPUs in a what-if, beside what flavors ask for."""
+"""The column of a what-if with the measured use of vCPUs, after the columns of what flavors
+ask for."""
 FULLY_BUSY = 100.0
 TOO_BUSY = "Hosts use more CPU than they have, and no other host has room"
 
@@ -28,16 +29,16 @@ class VmWorkloadConsolidation(Strategy):
     not measured counts in full, as the flavor has it.  A host uses what its servers use,
     or what was measured of the host itself if that is more.
 
-    First, hosts that use more CPU than they have are relieved: the smallest server that
-    is enough moves, or else the largest.  A host that Watcher had disabled is enabled
-    again for that only if no other host can take any of them.  Then hosts are emptied, each as a
-    whole or not at all: in one trial the idlest first, in another the smallest first, in
-    a third so that hosts without servers are filled as well, and on small clusters in more
-    from the one with fewest servers on.  The trial that leaves fewest hosts in use wins, of
-    equals the one with fewest moves.  A host takes a server only if it has room for its
-    flavor, with allocation ratios, and physically for its real use.  Hosts without servers
-    are disabled, but for those that boots or the reserve need; more come back if these are
-    too few.
+    First, hosts that use more CPU than they have are relieved: the smallest server that is
+    enough moves, or else the largest.  A host that Watcher had disabled is enabled again
+    for that only if no other host can take any of them.  Then hosts are emptied, each as a
+    whole or not at all.  One trial empties the idlest host first, a second the smallest,
+    and a third also fills hosts without servers.  On small clusters further trials begin
+    with the host that has fewest servers.  The trial that leaves fewest hosts in use is
+    taken; between equal ones, the one with fewest moves.  A host takes a server only if it
+    has room for its flavor, with allocation ratios, and physically for its real use.  Hosts
+    without servers are disabled, except those that new servers or the reserve need; hosts
+    are enabled again if these are too few.
 
     Six metrics are read, once each, and every server is compared with hosts up to
     three times.
@@ -74,15 +75,15 @@ class VmWorkloadConsolidation(Strategy):
         plan = Consolidation(what_if, inputs.parameters)
         kept_free = _kept_free(inputs, model)
         what_if.free[:, CPU] -= kept_free
-        woken, relief = _relieve(what_if, kept_free), len(what_if.moves)
+        enabled, relief = _relieve(what_if, kept_free), len(what_if.moves)
         empty = (model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
         plan.empty(
             consolidation.orders(what_if, _used(what_if), what_if.demand[:, CPU]),
             spares=empty,
         )
-        for index in woken:
+        for index in enabled:
             solution.enable(model.hosts[index], TOO_BUSY)
-        back = plan.propose_waking(solution)
+        back = plan.propose_enabling(solution)
         _propose_relief(solution, what_if, relief, before)
         plan.propose_moves(solution)
         closed = plan.propose_closing(solution)
@@ -105,14 +106,15 @@ def _kept_free(inputs: Inputs, model: ComputeModel) -> Floats:
 
 
 def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:
-    """Move servers off hosts that use more CPU than they have; the hosts that wake for that."""
+    """Move servers off hosts that use more CPU than they have.  Returns the hosts to enable
+    for it."""
     from watcher.decision_engine.algorithms import consolidation
 
     model = what_if.model
     keepers = consolidation.smallest_first(what_if, with_empty=True).takers
-    asleep = model.asleep & ~consolidation.in_use(what_if)
-    sleepers = [host for host in asleep.nonzero()[0].tolist() if not _is_closed(model, host)]
-    return consolidation.relieve(what_if, CPU, keepers, sleepers, kept_free)
+    unused = model.standby & ~consolidation.in_use(what_if)
+    standby = [host for host in unused.nonzero()[0].tolist() if not _is_closed(model, host)]
+    return consolidation.relieve(what_if, CPU, keepers, standby, kept_free)
 
 
 def _is_closed(model: ComputeModel, host: int) -> bool:
@@ -159,7 +161,7 @@ def _summarize(
 
 
 def _percent(host: Host, free: float) -> float:
-    """Of its vCPUs, what is used or reserved."""
+    """How much of its vCPUs is used or reserved."""
     return float(100 * (1 - free / host.cpus)) if host.cpus else 0.0
 
 
@@ -177,8 +179,8 @@ def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
         (host.vcpus_reserved + host.pcpus_reserved, host.memory_mb_reserved, host.disk_gb_reserved)
         for host in model.hosts
     )
-    # What a host needs for itself is reserved for it, or is what it shows beyond the use
-    # of its servers if that is more.
+    # A host itself needs what is reserved for it, or its measured use beyond that of its servers
+    # if that is more.
     own = np.maximum(_host_use(inputs, model) - used, reserved)
     return use, whole - own - used
 
@@ -205,7 +207,7 @@ def _server_use(inputs: Inputs, model: ComputeModel) -> Floats:
 
 
 def _host_use(inputs: Inputs, model: ComputeModel) -> Floats:
-    """[H, 3] vCPUs, MiB, and no disk: that of a host is not measured."""
+    """[H, 3] vCPUs, MiB, and no disk, because the disk use of a host is not measured."""
     cpu = inputs.host_metric("host_cpu_usage", model.hosts, **_window(inputs))
     memory = inputs.host_metric("host_ram_usage", model.hosts, **_window(inputs))
     return _table(

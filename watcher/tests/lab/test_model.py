@@ -27,7 +27,7 @@ class ModelTest(RealCloudTestCase):
         self.collectors = Collectors(self.conf, self.cloud)
         transport = oslo_messaging.get_notification_transport(self.conf, url=url)
         self.conf.set_override("host", QUEUE)
-        listener = NotificationListener(self.conf, transport, self.collectors.hear)
+        listener = NotificationListener(self.conf, transport, self.collectors.notify)
         listener.start()
         self.addCleanup(self.forget, url)
         self.addCleanup(listener.stop)

@@ -113,8 +113,13 @@ class NodeResourceConsolidationTest(TestCase):
 
     def test_a_host_without_servers_comes_back_when_servers_have_moved(self):
         """Else the scheduler would pick it; one that keeps servers comes back before."""
-        asleep = {"status": "disabled", "disabled_reason": "watcher_disabled"}
-        self.hosts = [host("h1", 3), host("h2", 20), host("h5", 3, **asleep), host("h6", **asleep)]
+        standby = {"status": "disabled", "disabled_reason": "watcher_disabled"}
+        self.hosts = [
+            host("h1", 3),
+            host("h2", 20),
+            host("h5", 3, **standby),
+            host("h6", **standby),
+        ]
         self.servers = [
             server("s1", "h1", 3),
             server("s2", "h2", 12),

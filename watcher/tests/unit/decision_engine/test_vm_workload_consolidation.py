@@ -179,12 +179,12 @@ class ReliefTest(TestCase):
 
     def test_a_host_that_watcher_disabled_wakes_when_no_other_has_room(self):
         self.cpu["s3"] = 100
-        for reason, woken in (("watcher_disabled", True), ("broken fan", False), (None, False)):
-            sleeper = host("h4", 4, status="disabled", disabled_reason=reason)
-            solution = solve([*self.hosts, sleeper], self.servers, instance_cpu_usage=self.cpu)
-            self.assertEqual([("h4", "enabled")] if woken else [], changes(solution))
-            self.assertEqual([("s2", "h1", "h4")] if woken else [], clusters.moves(solution))
-            self.assertEqual((4, 0, int(woken)), counts(solution))
+        for reason, enabled in (("watcher_disabled", True), ("broken fan", False), (None, False)):
+            spare = host("h4", 4, status="disabled", disabled_reason=reason)
+            solution = solve([*self.hosts, spare], self.servers, instance_cpu_usage=self.cpu)
+            self.assertEqual([("h4", "enabled")] if enabled else [], changes(solution))
+            self.assertEqual([("s2", "h1", "h4")] if enabled else [], clusters.moves(solution))
+            self.assertEqual((4, 0, int(enabled)), counts(solution))
 
     def test_an_empty_host_in_service_takes_servers_before_any_wakes(self):
         self.cpu["s3"] = 100

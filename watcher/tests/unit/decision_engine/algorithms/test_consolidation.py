@@ -138,13 +138,15 @@ class RelieveTest(TestCase):
         self.hosts = [host("h1"), host("h2"), host("h3")]
         self.servers = [server(f"s{number}", "h1") for number in range(1, 5)]
 
-    def relieve(self, use, room, sleepers=()):
+    def relieve(self, use, room, standby=()):
         model = ComputeModel.build(self.hosts, self.servers)
         what_if = WhatIf(model, np.array(use)[:, None], np.array(room)[:, None])
-        for sleeper in sleepers:
-            what_if.takers[sleeper] = False
-        woken = consolidation.relieve(what_if, model.demand.shape[1], np.array([2, 1, 0]), sleepers)
-        return [(move.server, move.destination) for move in what_if.moves], woken
+        for spare in standby:
+            what_if.takers[spare] = False
+        enabled = consolidation.relieve(
+            what_if, model.demand.shape[1], np.array([2, 1, 0]), standby
+        )
+        return [(move.server, move.destination) for move in what_if.moves], enabled
 
     def test_the_smallest_server_that_is_enough_leaves(self):
         moves, _ = self.relieve([0.5, 4.0, 2.0, 0.5], [-2.0, 4.0, 4.0])
@@ -163,9 +165,9 @@ class RelieveTest(TestCase):
 
     def test_hosts_wake_only_when_they_are_needed(self):
         use = [2.0, 2.0, 2.0, 1.0]
-        self.assertEqual(([(0, 1)], []), self.relieve(use, [-2.0, 4.0, 4.0], sleepers=[2]))
-        self.assertEqual(([(0, 1), (1, 2)], [2]), self.relieve(use, [-4.0, 2.0, 4.0], sleepers=[2]))
-        self.assertEqual(([], []), self.relieve(use, [-2.0, 0.5, 0.5], sleepers=[2]))
+        self.assertEqual(([(0, 1)], []), self.relieve(use, [-2.0, 4.0, 4.0], standby=[2]))
+        self.assertEqual(([(0, 1), (1, 2)], [2]), self.relieve(use, [-4.0, 2.0, 4.0], standby=[2]))
+        self.assertEqual(([], []), self.relieve(use, [-2.0, 0.5, 0.5], standby=[2]))
 
 
 class NothingTest(TestCase):

@@ -23,7 +23,7 @@ STRATEGIES = (Basic, VmWorkloadConsolidation, NodeResourceConsolidation)
 PLAN = "11111111-2222-3333-4444-555555555555"
 
 
-def asleep(name, vcpus=10, **values):
+def standby(name, vcpus=10, **values):
     return host(
         name, vcpus, status="disabled", disabled_reason=f"watcher_disabled {PLAN}", **values
     )
@@ -83,7 +83,7 @@ class WayBackTest(TestCase):
         for strategy in STRATEGIES:
             for size, expected in ((3, [("h2", "enabled")]), (2, [])):
                 servers = [server("s1", "h1", 5), server("s2", "h1", size)]
-                model = ComputeModel.build([host("h1", 12), asleep("h2")], servers)
+                model = ComputeModel.build([host("h1", 12), standby("h2")], servers)
                 solution = solve(strategy, model)
                 self.assertEqual(expected, switched(solution))
                 if expected:
@@ -100,20 +100,20 @@ class WayBackTest(TestCase):
             {"disabled_reason": "watcher_maintaining"},
             {"state": "down"},
         ):
-            hosts = [host("h1"), dataclasses.replace(asleep("h2"), **change)]
+            hosts = [host("h1"), dataclasses.replace(standby("h2"), **change)]
             for strategy in STRATEGIES:
                 solution = solve(strategy, ComputeModel.build(hosts, servers))
                 self.assertEqual([], switched(solution))
 
     def test_a_host_that_is_too_small_sleeps_on(self):
-        hosts = [host("h1"), asleep("h2", 4), asleep("h3", 6)]
+        hosts = [host("h1"), standby("h2", 4), standby("h3", 6)]
         servers = [server("s1", "h1", 5), server("s2", "h1", 5)]
         for strategy in STRATEGIES:
             solution = solve(strategy, ComputeModel.build(hosts, servers))
             self.assertEqual([("h3", "enabled")], switched(solution))
 
     def test_room_in_another_zone_is_none(self):
-        hosts = [host("h1", zone="one"), host("h2", zone="two"), asleep("h3", zone="one")]
+        hosts = [host("h1", zone="one"), host("h2", zone="two"), standby("h3", zone="one")]
         for zone, expected in (("one", [("h3", "enabled")]), ("", [])):
             servers = [
                 server("s1", "h1", 9, pinned_az=zone, locked=True),
@@ -125,7 +125,7 @@ class WayBackTest(TestCase):
 
     def test_a_host_that_was_not_emptied_is_enabled_or_emptied(self):
         for locked, expected in ((True, [("h1", "enabled")]), (False, [])):
-            hosts = [asleep("h1", 4), host("h2", 10)]
+            hosts = [standby("h1", 4), host("h2", 10)]
             servers = [server("s1", "h1", 2, locked=locked), server("s2", "h2", 4, locked=True)]
             for strategy in STRATEGIES:
                 solution = solve(strategy, ComputeModel.build(hosts, servers))
@@ -154,7 +154,7 @@ class ClosingTest(TestCase):
             self.assertEqual("5 of 9" in solution.unmet, reserve == 9)
 
     def test_a_reserve_comes_back_into_service(self):
-        hosts = [host("h1"), asleep("h2"), asleep("h3"), host("h4", status="disabled")]
+        hosts = [host("h1"), standby("h2"), standby("h3"), host("h4", status="disabled")]
         model = ComputeModel.build(hosts, [server("s1", "h1")])
         for strategy in STRATEGIES:
             for reserve, back in ((0, []), (1, ["h2"]), (2, ["h2", "h3"]), (3, ["h2", "h3"])):
@@ -236,7 +236,7 @@ class AgainTest(TestCase):
                 self.assertEqual({}, now)
             before, model = now, after
         self.assertEqual((), solution.actions)
-        self.assertFalse(model.asleep[model.placement].any())
+        self.assertFalse(model.standby[model.placement].any())
 
     def check_room(self, before, after, solution):
         """What could be booted before can be booted after; nothing that is closed is needed."""
@@ -245,7 +245,7 @@ class AgainTest(TestCase):
                 self.assertTrue(has_room(after, size, kind))
         if any(state == "enabled" for _, state in switched(solution)):
             return
-        for index in (after.asleep & before.available).nonzero()[0].tolist():
+        for index in (after.standby & before.available).nonzero()[0].tolist():
             hosts = list(after.hosts)
             hosts[index] = before.hosts[index]
             opened = ComputeModel.build(hosts, after.servers, after.groups)

@@ -199,24 +199,24 @@ class ClusterTest(TestCase):
         self.assertRaises(ValueError, model.placement.fill, 0)
 
     def test_what_was_said_before_the_reading_does_not_undo_it(self):
-        self.cluster.tell_server(at(9), uid("s1"), server("s1", "h2"))
-        self.cluster.tell_host(at(9), "h1", {"state": "down"})
+        self.cluster.update_server(at(9), uid("s1"), server("s1", "h2"))
+        self.cluster.update_host(at(9), "h1", {"state": "down"})
         self.assertEqual("h1", self.where()["s1"])
         self.assertEqual("up", self.cluster.model().hosts[0].state)
 
     def test_what_is_said_counts_until_the_next_reading(self):
-        self.cluster.tell_server(at(11), uid("s1"), server("s1", "h2"))
+        self.cluster.update_server(at(11), uid("s1"), server("s1", "h2"))
         self.assertEqual("h2", self.where()["s1"])
         self.cluster.read_changes(at(20), self.hosts, [], ())
         self.assertEqual("h1", self.where()["s1"])
 
     def test_the_last_word_counts_and_not_the_last_to_arrive(self):
-        self.cluster.tell_server(at(12), uid("s1"), None)
-        self.cluster.tell_server(at(11), uid("s1"), server("s1", "h2"))
+        self.cluster.update_server(at(12), uid("s1"), None)
+        self.cluster.update_server(at(11), uid("s1"), server("s1", "h2"))
         self.assertEqual({"s2": "h2"}, self.where())
 
     def test_a_server_on_an_unknown_host_asks_for_a_reading(self):
-        self.cluster.tell_server(at(11), uid("s1"), server("s1", "h3"))
+        self.cluster.update_server(at(11), uid("s1"), server("s1", "h3"))
         self.assertFalse(self.cluster.complete)
         self.assertFalse(self.cluster.read_changes(at(20), self.hosts, [], ()))
         hosts = [*self.hosts, host("h3")]
@@ -237,17 +237,17 @@ class ClusterTest(TestCase):
 
     def test_hosts_of_bare_metal_are_no_riddle_for_ever(self):
         servers = [*self.servers, server("metal", "ironic-1")]
-        self.cluster.tell_host(at(11), "ironic-2", {"state": "up"})
+        self.cluster.update_host(at(11), "ironic-2", {"state": "up"})
         self.cluster.read_all(at(20), self.hosts, servers, ())
-        self.cluster.tell_host(at(21), "ironic-1", {"state": "up"})
-        self.cluster.tell_host(at(21), "ironic-2", {"state": "up"})
+        self.cluster.update_host(at(21), "ironic-1", {"state": "up"})
+        self.cluster.update_host(at(21), "ironic-2", {"state": "up"})
         self.assertTrue(self.cluster.complete)
         self.assertTrue(self.cluster.read_changes(at(30), self.hosts, servers[2:], ()))
         self.assertEqual({"s1": "h1", "s2": "h2"}, self.where())
 
     def test_a_host_that_comes_during_a_reading_is_no_bare_metal(self):
         cluster = Cluster()
-        cluster.tell_host(at(11), "h3", {"state": "up"})
+        cluster.update_host(at(11), "h3", {"state": "up"})
         cluster.read_all(at(10), self.hosts, [server("s3", "h3")], ())
         self.assertFalse(cluster.complete)
         self.assertTrue(cluster.read_changes(at(20), [*self.hosts, host("h3")], [], ()))

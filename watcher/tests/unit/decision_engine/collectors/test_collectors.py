@@ -140,7 +140,7 @@ class ComputeCollectorTest(TestCase):
         self.where()
         self.nova.live_migrate("s1", "h2")
         self.nova.asked()
-        self.collector.hear(self.nova.told[-1])
+        self.collector.notify(self.nova.told[-1])
         self.assertEqual({"s1": "h2", "s2": "h2"}, self.where(self.collector.recent()))
         self.assertEqual([], self.nova.asked())
 
@@ -149,7 +149,7 @@ class ComputeCollectorTest(TestCase):
         self.nova.live_migrate("s1", "h2")
         told = self.nova.told[-1]
         ahead = datetime.timedelta(seconds=50)  # nova's clock is
-        self.collector.hear(dataclasses.replace(told, sent=told.sent + ahead))
+        self.collector.notify(dataclasses.replace(told, sent=told.sent + ahead))
         self.assertEqual({"s1": "h2", "s2": "h2"}, self.where(self.collector.recent()))
         self.nova.live_migrate("s1", "h1")  # and that is not told
         self.later(1)
@@ -158,7 +158,7 @@ class ComputeCollectorTest(TestCase):
     def test_a_server_that_nova_has_forgotten_does_not_come_back(self):
         self.where()
         self.nova.delete("s1")
-        self.collector.hear(self.nova.told[-1])
+        self.collector.notify(self.nova.told[-1])
         del self.nova.changed[uid("s1")]  # as nova-manage db archive_deleted_rows does
         self.later(1)
         self.assertEqual({"s2": "h2"}, self.where())
@@ -175,7 +175,7 @@ class ComputeCollectorTest(TestCase):
         self.nova.add_host("h7")
         self.nova.create("s3", "h7", pinned_az="az1")
         for notification in self.nova.told[-2:]:
-            self.collector.hear(notification)
+            self.collector.notify(notification)
         self.later(1)
         model = self.collector.recent()
         self.assertEqual("h7", self.where(model)["s3"])
@@ -240,7 +240,7 @@ class CollectorsTest(TestCase):
         logged = self.useFixture(fixtures.FakeLogger())
         kept = Collectors(self.conf, Cloud(Compute(Nova())))
         for payload in ({}, None, {"nova_object.data": {"state": "active", "uuid": 1}}):
-            kept.hear(CloudNotification("nova-compute:h1", "instance.create.end", payload, BEGIN))
+            kept.notify(CloudNotification("nova-compute:h1", "instance.create.end", payload, BEGIN))
         self.assertEqual(3, logged.output.count("instance.create.end of nova-compute:h1"))
 
 
@@ -294,7 +294,7 @@ class ListenerTest(TestCase):
         kept.compute()
         message = copy.deepcopy(RECORDED[1])  # live_migration_post_dest.end
         message["payload"]["nova_object.data"].update(uuid=uid("s1"), host="h2")
-        listener = NotificationListener(self.conf, self.transport, kept.hear)
+        listener = NotificationListener(self.conf, self.transport, kept.notify)
         listener.start()
         self.addCleanup(listener.stop)
         self.tell(message)

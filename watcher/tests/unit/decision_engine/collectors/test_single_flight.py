@@ -7,11 +7,11 @@ from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.tests.base import PATIENCE, TestCase
 
 
-class FlightsTest(TestCase):
+class SingleFlightTest(TestCase):
     def setUp(self):
         super().setUp()
         self.begun, self.results = queue.Queue(), queue.Queue()
-        self.flights = SingleFlight("compute", self.work)
+        self.calls = SingleFlight("compute", self.work)
 
     def work(self):
         self.begun.put("begun")
@@ -20,10 +20,10 @@ class FlightsTest(TestCase):
             raise result
         return result
 
-    def test_those_who_wish_while_one_is_under_way_share_the_next(self):
-        first = self.flights.board()
+    def test_requests_during_a_call_share_the_next_one(self):
+        first = self.calls.submit()
         self.begun.get(timeout=PATIENCE)
-        others = {self.flights.board() for _ in range(5)}
+        others = {self.calls.submit() for _ in range(5)}
         self.assertEqual(1, len(others))
         self.assertTrue(self.begun.empty())
         self.results.put("old")
@@ -31,10 +31,10 @@ class FlightsTest(TestCase):
         self.assertEqual("old", first.result(10))
         self.assertEqual("new", others.pop().result(10))
 
-    def test_a_failure_is_told_to_all_and_does_not_last(self):
-        first = self.flights.board()
+    def test_all_requests_get_the_error_of_their_call_only(self):
+        first = self.calls.submit()
         self.begun.get(timeout=PATIENCE)
-        second = self.flights.board()
+        second = self.calls.submit()
         self.results.put(CloudUnavailable("nova is away"))
         self.results.put("model")
         wait([first, second], 10)
@@ -42,11 +42,11 @@ class FlightsTest(TestCase):
         self.assertEqual("model", second.result())
 
     def test_who_waits_for_too_long_is_refused_with_a_reason(self):
-        error = self.assertRaises(ModelUnavailable, self.flights.land, 0)
+        error = self.assertRaises(ModelUnavailable, self.calls.result, 0)
         self.assertIn("compute model takes longer than 0 s", str(error))
         self.results.put("model")
 
     def test_a_timeout_of_the_work_itself_is_another(self):
         self.results.put(TimeoutError("nova"))
-        error = self.assertRaises(TimeoutError, self.flights.land, 10)
+        error = self.assertRaises(TimeoutError, self.calls.result, 10)
         self.assertEqual("nova", str(error))

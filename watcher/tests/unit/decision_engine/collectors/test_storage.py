@@ -114,7 +114,7 @@ class StorageCollectorTest(TestCase):
 
     def test_a_deleted_volume_that_was_told_of_costs_nothing(self):
         self.cinder.delete("v2")
-        self.collector.hear(self.cinder.notification("v2"))
+        self.collector.notify(self.cinder.notification("v2"))
         self.assertEqual(({"v1": POOLS[0], "v3": POOLS[0]}, ["changes"]), self.seen())
 
     def test_one_that_was_not_told_of_is_found_out(self):
@@ -123,13 +123,13 @@ class StorageCollectorTest(TestCase):
 
     def test_other_notifications_are_let_pass(self):
         payload = {"volume_id": "v1"}
-        self.collector.hear(
+        self.collector.notify(
             CloudNotification("volume.node@a", "volume.update.end", payload, self.cinder.now)
         )
         self.assertEqual(3, len(self.seen()[0]))
         self.assertRaises(
             LookupError,
-            self.collector.hear,
+            self.collector.notify,
             CloudNotification("volume.node@a", "volume.delete.end", {}, self.cinder.now),
         )
 
@@ -162,7 +162,7 @@ class StorageCollectorTest(TestCase):
         def volumes():
             answer = real()
             self.cinder.delete("v2")
-            self.collector.hear(self.cinder.notification("v2"))
+            self.collector.notify(self.cinder.notification("v2"))
             return answer
 
         self.cinder.volumes = volumes
@@ -192,7 +192,7 @@ class StorageCollectorTest(TestCase):
                 self.cinder.delete(uuid)
             elif kind == "tell" and self.cinder.deleted:
                 told = self.cinder.deleted[number % len(self.cinder.deleted)]
-                self.collector.hear(self.cinder.notification(told))
+                self.collector.notify(self.cinder.notification(told))
             elif kind == "wait":
                 self.pass_time(50 * number)
             else:
