@@ -83,7 +83,7 @@ def _released(session: Any, run: AuditRun, state: str, **values: Any) -> None:
 def _joined_unseen(session: Any, audit_id: int, run_id: int, chosen: Any) -> None:
     if chosen:
         runs.count_coalesced(session, run_id, len(chosen))
-        inbox._give(session, audit_id, run_id, [each.id for each in chosen], "COALESCED")
+        inbox._assign(session, audit_id, run_id, [each.id for each in chosen], "COALESCED")
 
 
 def _any_waiting(session: Any, audit_id: int) -> Any:
@@ -149,7 +149,7 @@ MUTANTS = (
     ),
     Mutant(
         "events join a run with other parameters",
-        lambda: [(inbox, "_like", lambda events, parameters: list(events))],
+        lambda: [(inbox, "_with_parameters", lambda events, parameters: list(events))],
     ),
     Mutant(
         "events join a run that is claimed meanwhile",
