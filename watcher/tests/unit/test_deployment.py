@@ -12,7 +12,9 @@ from importlib.metadata import distribution
 
 import yaml
 
+from tools import install_check
 from watcher import conf, rpc
+from watcher.api import keystone
 from watcher.tests import base
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -104,3 +106,23 @@ class TestContainers(base.TestCase):
         }
         self.assertLessEqual(commands, scripts)
         self.assertIn("watcher-applier", commands)
+
+
+class TestGuide(base.TestCase):
+    """tools/install_check.py carries the guide out; this is whether it can read it."""
+
+    def test_the_commands(self) -> None:
+        commands = list(install_check.commands())
+        self.assertIn("apt-get update", commands)
+        (enable,) = (command for command in commands if command.startswith("systemctl enable"))
+        for name in install_check.SERVICES:
+            self.assertIn(name, enable.split())
+            self.assertTrue((ROOT / "etc" / "systemd" / f"{name}.service").is_file())
+
+    def test_the_configuration(self) -> None:
+        (content,) = install_check.blocks(install_check.section("Configuration"), "ini")
+        path = pathlib.Path(self.directory, "watcher.conf")
+        path.write_text(content)
+        loaded = conf.load([], [str(path)])
+        keystone.require(loaded)
+        self.assertEqual("/var/log/watcher", loaded.log_dir)
