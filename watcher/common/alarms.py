@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What parsers, the intake and the database share of an alarm and of the audit it is for."""
+"""Alarm messages, and the facts about their audits: shared by parsers, intake and database."""
 
 import dataclasses
 import datetime
@@ -27,8 +27,8 @@ class AlarmMessage:
     resolved: bool = False
     """Whether the message reports only the end of alarms."""
     delivery: str | None = None
-    """What the sender repeats when it sends the same message again, after the kind of identifier
-    that it is; None if the sender does not identify its messages."""
+    """The kind of identifier (``aodh:``) and what the sender repeats with the same message;
+    None if the sender does not identify its messages."""
     replay_of: str | None = None
     """UUID of the stored event that an operator replays."""
 
@@ -36,7 +36,7 @@ class AlarmMessage:
 @dataclasses.dataclass(frozen=True)
 class PendingRun:
     """A run that an event can join: one that is QUEUED, or the one that an event in the inbox
-    will get.  Either starts after whoever reads this has committed."""
+    will get.  Either starts after this was read, and so after the arrival of the event."""
 
     parameters: Mapping[str, Any]
     run_id: int | None = None
@@ -72,7 +72,7 @@ class WebhookFacts:
     """The QUEUED run, and the youngest event in the inbox; all events in the inbox if the rate
     limit is reached and events give parameters."""
     full_until: datetime.datetime | None = None
-    """When the rate limit allows one more recorded event; None if it does now."""
+    """When the rate limit allows one more recorded event; None if it allows one now."""
 
 
 def earliest_start(

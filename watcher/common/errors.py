@@ -55,7 +55,7 @@ class Unavailable(WatcherError):
 
 
 class Unanswered(Unavailable):
-    """A call to the decision engine had no answer within the timeout."""
+    """The decision engine did not answer a call in time."""
 
 
 class CloudUnavailable(Unavailable):
@@ -83,5 +83,5 @@ class LostClaim(WatcherError):
 
 
 def shortened(text: str, length: int = 60) -> str:
-    """Input as a sentence quotes it, of at most *length* characters and three dots."""
+    """Input for a quotation in a sentence: at most *length* characters and three dots."""
     return text if len(text) <= length else f"{text[:length]}..."

@@ -13,10 +13,10 @@ from oslo_log import log
 
 _WORDS: Final = {
     number: ascii(chr(number))[1:-1]
-    # Where such characters are; all of Unicode would take each start a fifth of a second.
+    # The ranges that have such characters; all of Unicode would delay each start by 0.2 s.
     for number in (*range(0x10000), *range(0xE0000, 0xE0100))
-    # Controls, what turns the direction of writing, surrogates that no encoding takes, and the
-    # separators of lines and paragraphs.
+    # Control characters, those that change the direction of text, surrogates (which cannot be
+    # encoded), and the separators of lines and paragraphs.
     if unicodedata.category(chr(number)) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 }
 _IN_LINES: Final = {number: word for number, word in _WORDS.items() if chr(number) not in "\n\t"}
@@ -36,7 +36,7 @@ class Record(logging.LogRecord):
 
 
 class Lines(logging.Formatter):
-    """What another formatter makes, with line ends as the only control characters."""
+    """The text of another formatter, with line ends as the only control characters."""
 
     def __init__(self, inner: logging.Formatter | None) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Lines(logging.Formatter):
 
 
 def setup(conf: cfg.ConfigOpts) -> None:
-    """Log as the options say."""
+    """Set up logging by the options."""
     log.setup(conf, "python-watcher")
     logging.setLogRecordFactory(Record)
     for handler in logging.getLogger().handlers:

@@ -2,8 +2,8 @@
 """Importing this makes the process use native threads.
 
 oslo.service requires eventlet to be installed, and futurist, under oslo.messaging,
-loads what is installed: 20 MiB that are never used.  oslo.service in turn
-picks the eventlet back end unless it is told otherwise before its first use.
+imports it if it is installed: 20 MiB that are never used.  oslo.service also uses its back end
+for eventlet unless another one is chosen before its first use.
 """
 
 import sys

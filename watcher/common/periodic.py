@@ -15,7 +15,7 @@ SHARE: Final = 0.1
 
 def jittered(seconds: float) -> float:
     """*seconds*, up to a tenth more or less, so that processes that wait for the same thing do
-    not all come back at the same moment."""
+    not all continue at the same moment."""
     return seconds * random.uniform(1 - SHARE, 1 + SHARE)
 
 

@@ -36,8 +36,8 @@ def load(namespace: str, kind: Any) -> Mapping[str, Any]:
 def survey(namespace: str, kind: Any) -> Found:
     """What is installed in *namespace*, and what is wrong with it.
 
-    *kind* is the base class of its plug-ins, or a protocol: of that it has the methods; or
-    ``Callable`` for functions.
+    *kind* is the base class of its plug-ins, or a protocol whose methods they have, or ``Callable``
+    for functions.
     """
     unfit: dict[str, str] = {}
 
@@ -82,7 +82,7 @@ _FACTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "efficacy": lambda value: json.dumps(value.stored()),
     "options": lambda value: [option.dest for option in value],
 }
-"""What a service reads of a plug-in when it starts, and what has to work with it then."""
+"""Attributes that a service reads when it starts; each function fails if the value is unusable."""
 
 
 def misfit(name: str, plugin: Any, kind: Any) -> str | None:

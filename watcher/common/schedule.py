@@ -34,7 +34,7 @@ def validate(interval: str) -> None:
 def first_run(
     interval: str, now: datetime.datetime, start_time: datetime.datetime | None
 ) -> datetime.datetime:
-    """Seconds begin at once (or at *start_time*), cron at its next time after that."""
+    """An interval in seconds begins at once or at *start_time*, cron at its next time then."""
     begin = max(now, start_time) if start_time else now
     return begin if _seconds(interval) is not None else next_run(interval, begin)
 
@@ -52,7 +52,7 @@ def next_run(interval: str, now: datetime.datetime) -> datetime.datetime:
 
 
 def _ever_comes(expression: str) -> bool:
-    """Whether this is a cron expression, and of a time that there is."""
+    """Whether this is a cron expression that names at least one time."""
     try:
         croniter(expression, datetime.datetime(2026, 1, 1)).get_next()
     except (CroniterError, OverflowError):

@@ -38,12 +38,12 @@ def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[s
 
 
 def default_parameters(schema: Schema, values: Any, field: str) -> None:
-    """Check parameters that an audit may still add to: none is required yet.  Invalid."""
+    """Check parameters to which an audit may add others, so that none is required.  Invalid."""
     parameters({key: value for key, value in schema.items() if key != "required"}, values, field)
 
 
 def scope(value: Any, field: str = "scope") -> list[Any]:
-    """An audit scope in today's style.  Invalid names what is wrong with it.
+    """An audit scope in the present style.  Invalid names what is wrong with it.
 
     A list of compute rules alone, the old style, comes back as the ``compute``
     part of a scope.
@@ -59,7 +59,7 @@ def scope(value: Any, field: str = "scope") -> list[Any]:
 
 
 def bound(value: Any, field: str, depth: int = MAX_DEPTH) -> None:
-    """Invalid if *value* would exhaust the stack, or cannot be written as JSON again."""
+    """Invalid if *value* is nested too deeply, or cannot be written as JSON again."""
     level = [value]
     for _ in range(depth):
         if any(isinstance(child, float) and not math.isfinite(child) for child in level):
@@ -99,7 +99,7 @@ def _completed_object(properties: Schema, value: dict[str, Any], field: str) -> 
         for key, schema in properties.items()
         if key not in value and "default" in schema
     }
-    # The order that was given stays: there are objects whose first key counts most.
+    # The given order is kept, because in some objects the first key counts most.
     return {
         key: _completed(properties[key], child, f"{field}.{key}")
         for key, child in (value | defaults).items()
@@ -124,7 +124,7 @@ def _validator() -> Any:
 
 
 def _unique(validator: Any, unique: bool, value: Any, schema: Schema) -> Iterator[Any]:
-    """The library's own takes quadratic time for objects."""
+    """Replaces the check of the library, which takes quadratic time for objects."""
     from jsonschema import ValidationError
 
     if unique and isinstance(value, list):
@@ -192,7 +192,7 @@ def _check_aggregates(value: list[Any], field: str) -> None:
 
 
 def _rules(value: list[Any], field: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rules of a scope, and those inside of their ``exclude``, with where they stand."""
+    """The rules of a scope and those in their ``exclude``, each with its path."""
     for i, part in enumerate(value):
         for name, rules in part.items():
             for j, rule in enumerate(rules):

@@ -57,7 +57,7 @@ class AuditState:
         FAILED=[ONGOING, CANCELLED],
         SUSPENDED=[CANCELLED],
     )
-    """What runs make of their audits; CANCELLED, too, when a strategy is no longer installed."""
+    """Changes by runs; and CANCELLED, when a goal or strategy is no longer installed."""
 
     DELETABLE: Final = frozenset({SUCCEEDED, FAILED, CANCELLED, SUSPENDED})
 

@@ -21,9 +21,9 @@ def _services(name: str) -> Select[Service]:
 class ServiceMonitor:
     """Watches the services of one name, from each of them.
 
-    All of them look, and one sends: the first by host name of those that are ACTIVE now and at
-    the last look.  So it is never a service that has just failed, nor one that has just
-    restarted and does not know the earlier states.
+    All of them check, and one sends: the first by host name of those that were ACTIVE at the last
+    two checks.  So it is neither a service that has just failed, nor one that has just restarted
+    and does not know the earlier states.
     """
 
     def __init__(

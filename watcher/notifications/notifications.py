@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notifications to consumers on the message bus, after the commit that they report.
 
-``send`` does not wait for the broker and does not fail its caller.  While an event type is not
-sent (no driver, or a ``notification_level`` above its priority), nothing is read for it.
+``send`` does not wait for the broker and does not raise.  If an event type is not to be sent (no
+driver, or a ``notification_level`` above its priority), no rows are read for it.
 """
 
 import sys
@@ -79,8 +79,8 @@ class Notifications:
     ) -> None:
         """Send one notification for each of the audits, action plans or actions *ids*.
 
-        *old_state* is for updates of the state, *error* for what failed by itself; an action
-        plan that failed by its actions has none.
+        *old_state* is for changes of the state.  *error* is the cause of a failure; an action
+        plan that failed because of its actions has none.
         """
         kind = event_type.partition(".")[0]
 
@@ -95,7 +95,7 @@ class Notifications:
 
     @contextmanager
     def phase(self, event_type: str, audit_id: int) -> Iterator[None]:
-        """Send the start of what is done inside, and its end or error."""
+        """Send the start of the ``with`` block, and its end or error."""
         self.send(f"{event_type}.start", audit_id)
         try:
             yield
@@ -146,7 +146,7 @@ class Notifications:
         render: Render,
         priority: str | None = None,
     ) -> None:
-        """*about* names the rows in the log."""
+        """*about* identifies the rows in log messages."""
         priority = priority or EVENT_TYPES[event_type].priority
         if self._outbox is None or priority not in self._wanted:
             return

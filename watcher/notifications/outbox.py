@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notifications that wait for the broker."""
+"""Notifications that have not been sent to the broker yet."""
 
 import dataclasses
 import threading
@@ -23,7 +23,7 @@ class Notification:
 
 
 class Outbox:
-    """Sends messages in their order, from a thread of its own, which alone waits for the broker.
+    """Sends messages in their order, in a thread of its own, so that no other waits for the broker.
 
     Beyond *limit* messages the oldest are dropped.
     """

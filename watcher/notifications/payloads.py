@@ -2,8 +2,8 @@
 """The bodies of notifications: from rows to versioned objects.
 
 Consumers know each object by its name and version, so a field that is added,
-dropped or changed needs a new version here.  Rows come from ``rows``, with all
-that is read of them already loaded.
+dropped or changed needs a new version here.  Rows come from ``rows``, with all relations that are
+read here already loaded.
 """
 
 import datetime
@@ -71,7 +71,7 @@ def render(
 def extra(
     session: Session, event_type: str, row: Any, old_state: str | None, error: Exception | None
 ) -> dict[str, Any]:
-    """The field that an object has beside those of its row."""
+    """The field that an object has besides those of its row."""
     payload, field, _priority = EVENT_TYPES[event_type]
     if field == STATE_UPDATE:
         return {field: _state_update(payload.replace("Update", "StateUpdate"), old_state, row)}

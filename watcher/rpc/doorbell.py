@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doorbells: casts without an answer, which may be lost.
 
-The work of a service is in the database.  A doorbell makes it look there at once, in place of
-at its next poll.  So ``ring`` never blocks and never fails, whatever the state of the broker.
+The work of a service is in the database.  A doorbell makes it look there at once, and not only at
+its next poll.  So ``ring`` never blocks and never fails, whatever the state of the broker.
 """
 
 import threading
@@ -43,8 +43,8 @@ class LocalDoorbell:
 class RpcDoorbell:
     """A doorbell over the message bus.
 
-    A thread of its own sends.  While the broker is away it keeps the last 1000 UUIDs, each once,
-    and repeats them.  Older ones are dropped, because the poll of the other side finds the rows.
+    A thread of its own sends.  While the broker is unreachable it keeps the last 1000 UUIDs, each
+    once, and sends them later.  Older ones are dropped: the poll of the service finds their rows.
     """
 
     def __init__(

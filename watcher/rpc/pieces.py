@@ -12,7 +12,7 @@ ROWS = 5_000
 """Rows of a piece: about 4 MB of the compute model; RabbitMQ takes 16 MiB."""
 
 KEPT = 4
-"""Answers of which pieces can be had, the latest ones."""
+"""How many answers are kept for requests of their pieces, the latest ones."""
 
 Rows = list[dict[str, Any]]
 
@@ -26,7 +26,7 @@ class Pieces:
         self._answers: OrderedDict[str, Rows] = OrderedDict()
 
     def first(self, rows: Rows) -> dict[str, Any]:
-        """The first of *rows*, and if there are more, where those are."""
+        """The first of *rows*, and if there are more, how to request those."""
         if len(rows) <= ROWS:
             return {"context": rows}
         answer = uuid.uuid4().hex
@@ -38,9 +38,9 @@ class Pieces:
         return {"context": rows[:ROWS], "rest": rest}
 
     def piece(self, answer: str, begin: int) -> dict[str, Any]:
-        """The rows of an answer from row *begin* on; the last piece ends it.
+        """The rows of an answer from row *begin* on; after the last piece the answer is removed.
 
-        Unavailable if others have asked for so many answers meanwhile that it is gone.
+        Unavailable if it was removed because of later answers.
         """
         with self._lock:
             rows = self._answers.get(answer)

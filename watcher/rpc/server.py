@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers of messages, which start when the broker is there."""
+"""Servers of messages, which start when the broker can be reached."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from watcher.common.periodic import jittered
 LOG = log.getLogger(__name__)
 
 VERSION: Final = "1.0"
-"""Of the methods of every topic."""
+"""The version of the methods of all topics."""
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -24,10 +24,10 @@ def pause(failures: int) -> float:
 
 
 class BackgroundStart:
-    """Starts what *make* returns in a thread, and repeats that until the broker is there.
+    """Starts the server that *make* returns, in a thread, again and again until the broker answers.
 
-    So a broker that is away does not delay the start of the whole service.  *trouble* is logged
-    in the meantime.
+    So an unreachable broker does not delay the start of the whole service.  *trouble* is the
+    beginning of the log messages about that.
     """
 
     def __init__(self, trouble: str, make: Callable[[], Any]) -> None:
