@@ -146,7 +146,7 @@ class Placement:
             )
         except NotFound:  # deleted since the list was made
             return None
-        usages, traits = rest or (summary, summary)
+        usages, traits = rest or (summary or {}, summary or {})
         with understood("placement", "a resource provider"):
             return inventories["resource_provider_generation"], Provider(
                 inventories["inventories"], usages["usages"], frozenset(traits["traits"])
