@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Benchmarks: ``tox -e bench -- core``, ``-- webhooks``, ``-- growth``, ``-- strategies``,
-``-- model``, ``-- checker``, ``-- loop``.
+``-- model``, ``-- checker``, ``-- loop``, ``-- reaction``.
 
 What counts is the ratio to the figures of the service that people run today, which
 stand beside ours, and the growth with the size.  Machines are noisy: repeat, and
@@ -11,7 +11,17 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("core", "webhooks", "growth", "strategies", "quality", "model", "checker", "loop")
+NAMES = (
+    "core",
+    "webhooks",
+    "growth",
+    "strategies",
+    "quality",
+    "model",
+    "checker",
+    "loop",
+    "reaction",
+)
 
 
 def main() -> int:

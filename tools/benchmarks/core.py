@@ -276,15 +276,7 @@ class Stack:
         self.database.dispose()
 
     def request(self, method: str, path: str, body: Any = None) -> bytes:
-        headers = {"OpenStack-API-Version": "infra-optim latest"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        self._connection.request(method, path, body and json.dumps(body), headers)
-        answer = self._connection.getresponse()
-        content = answer.read()
-        if answer.status >= 400:
-            raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
-        return content
+        return send(self._connection, method, path, body)
 
     def create_audit(self, name: str, strategy: str) -> str:
         listed = json.loads(self.request("GET", "/v1/strategies"))["strategies"]
@@ -316,6 +308,19 @@ class Stack:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.runs_done()} of {number} runs ended in {DEADLINE} s")
             time.sleep(0.002)
+
+
+def send(connection: http.client.HTTPConnection, method: str, path: str, body: Any) -> bytes:
+    """The body of the API's answer, which has to be no error."""
+    headers = {"OpenStack-API-Version": "infra-optim latest"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    connection.request(method, path, body and json.dumps(body), headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status >= 400:
+        raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
+    return content
 
 
 def _overloads(cluster: Path, moves: Any) -> int:

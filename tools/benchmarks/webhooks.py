@@ -30,6 +30,8 @@ from watcher.db import migration, models
 from watcher.db.models import Audit, AuditEvent, AuditRun, Goal
 from watcher.db.session import Database
 
+DATABASE = os.environ.get("WATCHER_TEST_MYSQL_URL") or "mysql+pymysql://root@127.0.0.1:3306/mysql"
+BROKER = os.environ.get("WATCHER_TEST_RABBIT_URL") or "rabbit://guest:guest@127.0.0.1:5672/"
 CLIENTS = 16
 _TURNS = 3
 BODY = json.dumps(core.ALARM).encode()
@@ -41,13 +43,12 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench webhooks", description=__doc__)
     parser.add_argument(
         "--database",
-        default=os.environ.get("WATCHER_TEST_MYSQL_URL")
-        or "mysql+pymysql://root@127.0.0.1:3306/mysql",
+        default=DATABASE,
         help="a MariaDB server on which databases may be created",
     )
     parser.add_argument(
         "--broker",
-        default=os.environ.get("WATCHER_TEST_RABBIT_URL") or "rabbit://guest:guest@127.0.0.1:5672/",
+        default=BROKER,
         help="a RabbitMQ broker",
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
@@ -108,9 +109,9 @@ def _door(directory: Path, url: str, broker: str, seconds: float, when: str) -> 
             # In turns, for the speed of a machine drifts.
             for _ in range(_TURNS):
                 raws.append(load.sql(connection, recorded, **how))
-                before = _worked(server)
+                before = worked(server)
                 accepted.append(load.http(address, paths, BODY, **how))
-                worked += _worked(server) - before
+                worked += worked(server) - before
         _empty(database)
         raw, ours = load.pooled(raws), load.pooled(accepted)
         raw_p99, p99 = (percentile(each.seconds, 99) * 1000 for each in (raw, ours))
@@ -216,7 +217,7 @@ def _gunicorn(configuration: Path, directory: Path) -> Iterator[tuple[tuple[str,
         yield ("127.0.0.1", port), process.pid
 
 
-def _worked(server: int) -> float:
+def worked(server: int) -> float:
     """Seconds of processor time of a process and its children, so far."""
     ticks = 0
     for pid in core._tree(server):

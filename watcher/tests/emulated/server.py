@@ -28,8 +28,15 @@ class Fault(enum.Enum):
 
 
 class _QuietHandler(WSGIRequestHandler):
+    # With one of HTTP/1.1 that waits for more to send, each answer would take 40 ms.
+    disable_nagle_algorithm = True
+
     def log(self, type: str, message: str, *args: Any) -> None:
         pass
+
+
+class _KeepingHandler(_QuietHandler):
+    protocol_version = "HTTP/1.1"
 
 
 class EmulatedServer(fixtures.Fixture):
@@ -39,9 +46,11 @@ class EmulatedServer(fixtures.Fixture):
     beginning.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, *, keeps: bool = False) -> None:
+        """With *keeps*, connections stay open, as those to a real service do."""
         super().__init__()
         self._app = app
+        self._handler = _KeepingHandler if keeps else _QuietHandler
         self._faults: list[Fault | None] = []
         self._healed = threading.Event()
         self.fault: Fault | None = None
@@ -50,7 +59,7 @@ class EmulatedServer(fixtures.Fixture):
 
     def _setUp(self) -> None:
         self._server = make_server(
-            "127.0.0.1", 0, self._serve, threaded=True, request_handler=_QuietHandler
+            "127.0.0.1", 0, self._serve, threaded=True, request_handler=self._handler
         )
         self._server.daemon_threads = True
         self._server.block_on_close = False
