@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all resources that are read from the database have in common."""
+"""The base class of resources whose rows are read from the database."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +19,11 @@ class ReadResource(Resource):
     """
 
     singular: ClassVar[str]
-    """As its policy rules begin."""
+    """The first part of the names of its policy rules."""
     plural: ClassVar[str]
-    """As in its URL and in the body of a list."""
+    """Its name in the URL and in the body of a list."""
     filters: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
-    """Query parameters of both lists, and what reads them; they become arguments of ``page``."""
+    """Query parameters of both lists, with their readers; they become arguments of ``page``."""
     key: ClassVar[str] = "uuid"
     """The field that the marker of a list names."""
 

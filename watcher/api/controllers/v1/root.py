@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /v1: what there is below it."""
+"""GET /v1: the list of resources."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from watcher.api.resource import Collaborators, Request, Resource, get
 
 _DOCUMENTATION = "https://docs.openstack.org/api-ref/resource-optimization/"
 _SINCE = {"data_model": (1, 3), "webhooks": (1, 4)}
-"""The version from which on a resource is named; it answers at any."""
+"""The first version in which the list names a resource; requests to it work in any version."""
 
 
 class V1(Resource):
