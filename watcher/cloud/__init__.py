@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outside world: what Watcher needs of a cloud, as small interfaces.
+"""The interfaces of the cloud: what Watcher needs of its services.
 
 ``compute``, ``block_storage``, ``baremetal`` and ``metrics`` name the interfaces and
 their values; ``openstack`` is a real cloud.  ``watcher.simulation`` is one in memory.
@@ -16,15 +16,15 @@ from watcher.common.errors import NotConfigured
 
 @dataclasses.dataclass(frozen=True)
 class Cloud:
-    """The services of one cloud.  NotConfigured on the use of one that it lacks."""
+    """The services of one cloud. Using a service that it does not have raises NotConfigured."""
 
     compute_service: Compute | None = None
     block_storage_service: BlockStorage | None = None
     baremetal_service: Baremetal | None = None
     own_metrics: Metrics | None = None
-    """Of a cloud that measures itself: then no datasource is asked."""
+    """Metrics of the cloud itself; if there are any, no datasource is used."""
     notifies: bool = False
-    """Whether its services tell on the message bus what changes."""
+    """Whether its services send notifications of changes on the message bus."""
 
     @property
     def compute(self) -> Compute:

@@ -17,7 +17,7 @@ class BaremetalNode:
     power_state: str = "unknown"
     """``on``, ``off`` or ``unknown``, whatever the service calls it."""
     switches: bool | None = False
-    """Whether it is being switched on or off; None from a service that does not tell."""
+    """Whether it is being switched on or off; None if the service does not show it."""
     maintenance: bool = False
     maintenance_reason: str | None = None
     host_uuid: str | None = None
@@ -29,8 +29,8 @@ class BaremetalNode:
 class Baremetal(Protocol):
     """The bare metal service.
 
-    Every method may raise CloudUnavailable (try again later) and CloudRefused
-    (the service said no); those that name a node raise NotFound for an unknown one.
+    Every method may raise CloudUnavailable (try again later) and CloudRefused (the service
+    refused the request); those that name a node raise NotFound for an unknown one.
     """
 
     keeps_hosts_up: bool
@@ -47,7 +47,7 @@ class Baremetal(Protocol):
 def hosts_of(nodes: Iterable[BaremetalNode], hosts: Sequence[Host]) -> Mapping[str, Host]:
     """Node uuid to the compute host that runs on it, of those nodes that have a known one.
 
-    A machine's full name also finds a host that goes by the first part of it.
+    A machine's full name also matches a host with only its first part as name.
     """
     known = {host.hostname: host for host in hosts} | {host.uuid: host for host in hosts}
     found = {}

@@ -33,13 +33,13 @@ class StorageNode:
 
     @property
     def backend(self) -> str:
-        """What a volume type calls it in ``volume_backend_name``."""
+        """Its name in ``volume_backend_name`` of volume types."""
         return self.host.partition("@")[2]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool of a backend.  A capacity is None where the backend does not tell it."""
+    """A pool of a backend. A capacity is None if the backend does not report it."""
 
     name: str
     """``host@backend#pool``"""
@@ -57,7 +57,7 @@ class Pool:
         return self.name.partition("#")[0]
 
     def accepts(self, volume_type: VolumeType) -> bool:
-        """Whether it has all that the type asks for, as far as it tells."""
+        """Whether it has all that the type requires, as far as it reports."""
         return all(
             _meets(self.capabilities[name], wanted)
             for name, wanted in volume_type.extra_specs.items()
@@ -89,7 +89,7 @@ class Volume:
     snapshot_id: str | None = None
     """The snapshot that it was made of."""
     migration_status: str | None = None
-    """How its last migration ended or, while one is under way, how far it is."""
+    """The result of its last migration or, while one is under way, its progress."""
     created: datetime.datetime | None = None
 
     @property
@@ -99,20 +99,20 @@ class Volume:
 
 
 class VolumeChanges(NamedTuple):
-    """What has become of the volumes."""
+    """Changes of volumes."""
 
     changed: Sequence[Volume]
-    """Those that are new or have changed; deleted ones are not among them."""
+    """New and changed volumes, without deleted ones."""
     total: int
-    """How many volumes there are in all, by which deleted ones are found out."""
+    """The number of all volumes, which shows whether some were deleted."""
 
 
 class BlockStorage(Protocol):
     """The block storage service.
 
-    Every method may raise CloudUnavailable (try again later) and CloudRefused
-    (the service said no); those that name something raise NotFound for an unknown
-    one.  Requests return when the service has taken them, not when the work is done.
+    Every method may raise CloudUnavailable (try again later) and CloudRefused (the service
+    refused the request); those that name an object raise NotFound for an unknown one.
+    Requests return when the service has accepted them, not when the work is done.
     """
 
     def nodes(self) -> Sequence[StorageNode]: ...
@@ -122,7 +122,7 @@ class BlockStorage(Protocol):
     def volumes(self) -> Sequence[Volume]: ...
 
     def volume_changes(self, since: datetime.datetime) -> VolumeChanges | None:
-        """What has changed from *since* (UTC) on; None if the service cannot tell."""
+        """What has changed from *since* (UTC) on; None if the service cannot list changes."""
 
     def volume_types(self) -> Sequence[VolumeType]: ...
 
@@ -142,5 +142,5 @@ class BlockStorage(Protocol):
 
 
 def _meets(capability: Any, wanted: str) -> bool:
-    """Extra specs are texts; ``<is> True`` is how they ask for a boolean."""
+    """Extra specs are texts; ``<is> True`` requires a boolean."""
     return str(capability).lower() == wanted.removeprefix("<is>").strip().lower()

@@ -11,25 +11,25 @@ from oslo_utils import uuidutils
 from watcher.cloud.needs import NOTHING, Needs
 
 DISABLED = "watcher_disabled"
-"""Why Watcher closes a host (disables it) that has nothing to do, or while servers move."""
+"""The reason with which Watcher disables a host that has no servers, or while servers move."""
 MAINTAINING = "watcher_maintaining"
-"""Why Watcher closes a host that goes into maintenance."""
+"""The reason with which Watcher disables a host for maintenance."""
 POWERED_OFF = "watcher: powered off"
-"""Why the compute service of a machine is disabled that Watcher has switched off; to switch it
-on enables it again."""
+"""The reason with which Watcher disables the compute service of a machine that it switches
+off. Switching the machine on enables it again."""
 FORMER_REASON = "Watcher node resource consolidation strategy"
-"""What stood for DISABLED before, for hosts that were closed only while servers moved."""
+"""A former reason, for hosts that were disabled only while servers moved; read as DISABLED."""
 
 _LIVE_STATES = ("active", "paused")
 
 
 class Closing(NamedTuple):
-    """What a ``disabled_reason`` of Watcher's says."""
+    """The content of a ``disabled_reason`` of Watcher's."""
 
     word: str
     """DISABLED or MAINTAINING"""
     plan: str | None
-    """Uuid of the action plan that the host is closed for; None if nobody wrote it down."""
+    """Uuid of the action plan that disabled the host; None if the reason does not name it."""
 
 
 def closing(reason: str | None) -> Closing | None:
@@ -44,7 +44,7 @@ def closing(reason: str | None) -> Closing | None:
 
 
 RESOURCES = ("vcpus", "memory_mb", "disk_gb", "pcpus")
-"""What hosts have and servers take, in this order: shared vCPUs, MiB, GB, dedicated CPUs."""
+"""The resources that hosts have and servers take: shared vCPUs, MiB, GB, dedicated CPUs."""
 
 
 class Units(NamedTuple):
@@ -65,15 +65,15 @@ class Inventory(NamedTuple):
     ratio: float
     units: Units
     used: int
-    """By all that placement knows: servers of other sorts, migrations and reservations, too.
-    0 where nobody tells."""
+    """Used by all consumers in placement, including other servers, migrations and
+    reservations. 0 if not known."""
 
     @property
     def capacity(self) -> float:
         return (self.total - self.reserved) * self.ratio
 
     def allows(self, amount: float) -> bool:
-        """Whether one server may have so much; there may be no room for it still."""
+        """Whether one server may have so much; whether there is room is another question."""
         most = self.total if self.units.most is None else self.units.most
         fits = self.units.least <= amount <= most and amount % self.units.step == 0
         return amount == 0 or fits
@@ -135,19 +135,20 @@ class Host:
     zone: str = ""
     aggregates: Sequence[Aggregate] = ()
     pcpus: int = 0
-    """CPUs for servers that have them to themselves; *vcpus* are beside these."""
+    """CPUs that are dedicated to single servers, not included in *vcpus*."""
     pcpus_reserved: int = 0
     units: Mapping[str, Units] = dataclasses.field(default_factory=dict)
-    """By a name of ``RESOURCES``; those that are not the usual ones."""
+    """Units that differ from the default, by a name of ``RESOURCES``."""
     used: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """By a name of ``RESOURCES``, what all consumers use as placement knows it."""
+    """What all consumers in placement use, by a name of ``RESOURCES``."""
     traits: frozenset[str] = frozenset()
     hypervisor_hostname: str = ""
-    """The hypervisor's name for it, which may have a domain that *hostname* lacks; empty: that."""
+    """The hypervisor's name of the host, which may have a domain that *hostname* lacks;
+    empty: equal."""
 
     @property
     def cpus(self) -> int:
-        """All that its servers can keep busy."""
+        """All CPUs that its servers can use."""
         return self.vcpus + self.pcpus
 
     @property
@@ -171,13 +172,13 @@ class Host:
 
     @property
     def closed_as(self) -> str | None:
-        """DISABLED or MAINTAINING: what Watcher disabled it for; None if it did not."""
+        """DISABLED or MAINTAINING: why Watcher disabled it; None if Watcher did not."""
         closed = self._closing
         return closed and closed.word
 
     @property
     def closed_by(self) -> str | None:
-        """Uuid of the action plan that disabled it, if that is written down."""
+        """Uuid of the action plan that disabled it, if the reason names it."""
         closed = self._closing
         return closed and closed.plan
 
@@ -210,10 +211,10 @@ class Server:
     extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Of its flavor."""
     pinned_az: str = ""
-    """The availability zone that it was asked to be in; empty: any, or not known."""
+    """The availability zone that was requested for it; empty: any, or not known."""
     zone: str = ""
-    """The availability zone that it is to stay in, as nobody knows whether it was asked to be
-    there; empty: none."""
+    """The availability zone in which it has to stay, because it is not known whether it was
+    requested; empty: none."""
     needs: Needs = NOTHING
 
     @property
@@ -224,7 +225,7 @@ class Server:
 
     @property
     def migration(self) -> str | None:
-        """``live`` or ``cold``: how it can be moved as it is; None if it cannot be."""
+        """``live`` or ``cold``: how it can be moved in its state; None if it cannot be."""
         if self.locked or self.task_state is not None:
             return None
         if self.state in _LIVE_STATES:
@@ -239,10 +240,10 @@ class Server:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Migration:
-    """A move of a server from one host to another, whoever asked for it."""
+    """A move of a server from one host to another, by Watcher or others."""
 
     server: str
-    """Its uuid; the server may be gone by now."""
+    """Its uuid; the server may have been deleted."""
     source: str
     """Hostname, as is *destination*."""
     destination: str
@@ -256,16 +257,16 @@ class Migration:
 class Compute(Protocol):
     """The compute service.
 
-    Every method may raise CloudUnavailable (try again later) and CloudRefused
-    (the service said no); those that name a server or host raise NotFound for an
-    unknown one.  Requests return when the service has taken them, not when the
-    work is done: poll ``server``.
+    Every method may raise CloudUnavailable (try again later) and CloudRefused (the service
+    refused the request); those that name a server or host raise NotFound for an unknown
+    one.  Requests return when the service has accepted them, not when the work is done:
+    poll ``server``.
     """
 
     def hosts(self) -> Sequence[Host]: ...
 
     def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
-        """Those of *hostnames* that there are, in fewer requests than one by one."""
+        """Those of *hostnames* that exist, with fewer requests than one by one."""
 
     def servers(self) -> Sequence[Server]: ...
 
@@ -277,7 +278,8 @@ class Compute(Protocol):
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
         """The migrations between two hosts (live, cold, evacuations, and resizes that move)
-        that ended after *since* (naive UTC), and those under way that went on since then."""
+        that ended after *since* (naive UTC), and those under way that have changed since
+        then."""
 
     def server_groups(self) -> Sequence[ServerGroup]: ...
 
@@ -289,8 +291,8 @@ class Compute(Protocol):
         """Whether placement has room on a host for all that a server needs."""
 
     def failure(self, uuid: str) -> str | None:
-        """Why the last thing that was done with a server failed, in the service's words and
-        with the id of the request; None if it did not fail, or nobody knows why."""
+        """Why the last operation on a server failed, in the service's words and with the id
+        of the request; None if it did not fail, or the reason is not known."""
 
     def live_migrate(self, uuid: str, destination: str | None) -> None:
         """Begin to move a running server to *destination* (None: the scheduler picks)."""

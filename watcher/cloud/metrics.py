@@ -20,7 +20,7 @@ class Metrics(Protocol):
     """
 
     name: str
-    """What users call this source of metrics."""
+    """The name of this source of metrics for users."""
 
     def available(self, metric: str) -> bool:
         """Whether the source answers and knows *metric*."""
@@ -36,8 +36,8 @@ class Metrics(Protocol):
         """Server uuid to value, in the metric's unit, over the last *period* seconds."""
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        """The time that a mean over *period* tells of if it is asked for at *now*.
+        """The time that a mean over *period* covers if it is read at *now*.
 
-        It is without width for values of this moment.  If it ends before *now*, measures
-        come late, by anything up to twice as long.
+        It has no width for present values.  If it ends before *now*, measures arrive late,
+        by up to twice that time.
         """

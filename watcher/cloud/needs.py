@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What servers need of their hosts beside amounts: from extra specs and image properties."""
+"""What servers need of their hosts apart from amounts, by extra specs and image properties."""
 
 import dataclasses
 import functools
@@ -35,8 +35,8 @@ class Needs:
     unjudged: tuple[str, ...] = ()
     """Names of what only nova and placement can judge, sorted."""
     resources: tuple[tuple[str, str], ...] = ()
-    """What placement is asked for beside vCPUs, memory and disk: names and values of the
-    parameters of its query."""
+    """Further parameters of the query to placement, beside vCPUs, memory and disk: names and
+    values."""
 
     @classmethod
     def of(
@@ -68,7 +68,7 @@ def _needs(
     unjudged |= {f"resources:{name}" for name in classes if name not in _CPUS}
     pcpus = _dedicated(vcpus, wanted, classes)
     if pcpus and not _is_number(classes.get("PCPU")):
-        unjudged.add("hw:cpu_policy")  # it makes nova place the server in one NUMA node
+        unjudged.add("hw:cpu_policy")  # with it, nova places the server in one NUMA node
     return Needs(
         pcpus,
         frozenset(name for name, value in traits.items() if value == "required"),
@@ -91,7 +91,7 @@ def _dedicated(vcpus: int, wanted: Mapping[str, str], classes: Mapping[str, str]
 
 
 def _cpus_of(mask: str, vcpus: int) -> set[int]:
-    """The CPUs of a list such as ``0-3,^1``; one that only excludes starts from all."""
+    """The CPUs of a list such as ``0-3,^1``; a list that only excludes is applied to all CPUs."""
     chosen: set[int] = set()
     excluded: set[int] = set()
     for part in filter(None, mask.replace(" ", "").split(",")):

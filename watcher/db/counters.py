@@ -34,22 +34,22 @@ from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, S
 from watcher.db.transitions import Queryable, update_rows
 
 Counts = collections.Counter[tuple[str, ...]]
-"""How often, or how many milliseconds, by what is counted and its labels."""
+"""Numbers, or milliseconds, by what is counted and its labels."""
 
 EVENTS: Final = "events"
-"""By source, decision and reason."""
+"""Events by source, decision and reason."""
 COALESCED: Final = "coalesced"
 """Events that joined a run that waited, recorded or not."""
 RUNS: Final = "runs"
-"""That ended, by result and strategy."""
+"""Runs that ended, by result and strategy."""
 RUN_TIME: Final = "run_time"
 """As RUNS, and by the bucket of the time from the start to the end; with its SUM."""
 PLAN_TIME: Final = "plan_time"
 """Runs of EVENT audits that made a plan, by the bucket of the time from the alarm on."""
 ACTIONS: Final = "actions"
-"""That ended, by type and result."""
+"""Actions that ended, by type and result."""
 PROMISE_ERROR: Final = "promise_error"
-"""Plans that were reviewed, by strategy and the bucket of how far from its promise each was."""
+"""Plans that were reviewed, by strategy and the bucket of the kept share of the promise."""
 TAKE_OVERS: Final = "take_overs"
 """Runs or action plans whose holder died, by which of the two."""
 
@@ -168,7 +168,7 @@ def _roll(
     time: Any,
     final: ColumnElement[bool],
 ) -> bool:
-    """A step with one table; whether there may be more of it."""
+    """One step with one table.  Returns whether there may be more."""
     mark = marks.locked(session, table)
     step = session.execute(
         select(row.id, time).where(row.id > mark.up_to).order_by(row.id).limit(STEP)
@@ -228,14 +228,14 @@ def value(session: Session, labels: tuple[str, ...]) -> int:
 
 
 def add_take_over(session: Session, of: str) -> None:
-    """Count that a RUN or an ACTION_PLAN whose holder died has another one now."""
+    """Count that a RUN or an ACTION_PLAN was taken over from a holder that died."""
     add(session, collections.Counter({(TAKE_OVERS, of): 1}))
 
 
 def add_promise(session: Session, strategy: str, kept: float) -> None:
     """Count that a plan of *strategy* was found to have *kept* that share of its promise.
 
-    Only here, not in rows: a scrape must not read a history that grows.
+    Counted only here and not from rows, because a scrape must not read a growing history.
     """
     error = abs(1 - kept)
     kind = (PROMISE_ERROR, strategy)
@@ -260,7 +260,7 @@ def _of_events(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
 
 
 def _of_runs(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
-    """One row a state, strategy and kind of audit, with every count as a column."""
+    """One row for each state, strategy and type of audit, with every count as a column."""
     of_audit, of_plan = aliased(Strategy), aliased(Strategy)
     strategy = func.coalesce(of_audit.name, of_plan.name, "")
     by_event = Audit.audit_type == AuditType.EVENT

@@ -79,7 +79,7 @@ def inbox(session: Session, now: datetime.datetime) -> Waiting:
 
 
 def ongoing_runs(session: Session, now: datetime.datetime) -> Waiting:
-    """The runs under way, and the seconds since the first of them began."""
+    """The number of runs under way, and the seconds since the first of them began."""
     number, first = session.execute(
         select(func.count(), func.min(AuditRun.started_at)).where(AuditRun.slot == RunState.ONGOING)
     ).one()
@@ -87,7 +87,7 @@ def ongoing_runs(session: Session, now: datetime.datetime) -> Waiting:
 
 
 def plans(session: Session) -> dict[str, int]:
-    """The plans that are not deleted, by state."""
+    """The number of plans that are not deleted, by state."""
     states = [state for state in PlanState.ALL if state != PlanState.DELETED]
     return dict.fromkeys(states, 0) | counters.plans(session)
 
@@ -95,6 +95,6 @@ def plans(session: Session) -> dict[str, int]:
 def services(
     session: Session, down_time: datetime.timedelta, now: datetime.datetime
 ) -> dict[tuple[str, str], bool]:
-    """Name and host of each service, and whether it was heard of lately."""
+    """Name and host of each service, and whether its heartbeat is recent."""
     found = session.scalars(select(Service).where(Service.deleted == 0).order_by(Service.id))
     return {(row.name, row.host): is_active(row, down_time, now) for row in found}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came to the webhook of an audit, and the runs that came of it."""
+"""The events of the webhook of an audit, and the runs that they caused."""
 
 import datetime
 import uuid as uuidlib

@@ -34,7 +34,7 @@ from watcher.db.session import Lost
 from watcher.db.transitions import update_rows
 
 _CHUNK: Final = 1000
-"""Events that one statement names."""
+"""The number of events in one statement."""
 
 _STATES_WITH_RUNS: Final = (*AuditState.TRIGGERABLE, AuditState.SUSPENDED)
 """States of audits whose events get a run.  That of a SUSPENDED one waits until it is resumed."""

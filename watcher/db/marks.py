@@ -34,7 +34,7 @@ class Mark:
 
 
 def of(tallies: Iterable[tuple[str, int]], table: str) -> Mark:
-    """The mark of a table, among names and values of tallies."""
+    """The mark of a table, from names and values of tallies."""
     up_to, open_ids = 0, set()
     for name, value in tallies:
         what, *labels = json.loads(name)
@@ -46,9 +46,9 @@ def of(tallies: Iterable[tuple[str, int]], table: str) -> Mark:
 
 
 def locked(queryable: Queryable, table: str) -> Mark:
-    """The mark of a table, which nobody else changes until this transaction ends.
+    """The mark of a table, locked until this transaction ends.
 
-    DBDuplicateEntry if somebody else makes the first one at the same time.
+    DBDuplicateEntry if another transaction inserts the first one at the same time.
     """
     if not update_rows(queryable, Tally, Tally.name == _mark(table), value=Tally.value):
         queryable.execute(insert(Tally).values(name=_mark(table), value=0))
@@ -86,7 +86,7 @@ def _mark(table: str) -> str:
 
 
 def _open(table: str, row_id: int | None = None) -> str:
-    """The name of the tally of an open row, or what those of all of a table begin with."""
+    """The name of the tally of an open row, or the common prefix of those of a table."""
     if row_id is None:
         return json.dumps([OPEN, table])[:-1] + ", "
     return json.dumps([OPEN, table, row_id])

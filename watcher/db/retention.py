@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removal of old events, runs and plans, which would otherwise grow without bound.
 
-Each function removes what fits in a short transaction, and is called until it returns 0.
+Each function removes a limited number of rows in a short transaction, and is called until
+it returns 0.
 """
 
 import datetime
@@ -26,7 +27,7 @@ _ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, Pla
 
 
 def forget_events(session: Session, before: datetime.datetime) -> int:
-    """Remove up to ``BATCH`` events from *before* a time; their number.
+    """Remove up to ``BATCH`` events from *before* a time.  Returns their number.
 
     Events that wait for a run, or whose run waits or is under way, stay, whatever their age.
     """
@@ -95,7 +96,7 @@ def _unstarted(before: datetime.datetime) -> Select[int]:
 
 
 def _forget_actions(session: Session, plan_ids: Any) -> int:
-    """Remove up to ``BATCH`` actions of plans; their number."""
+    """Remove up to ``BATCH`` actions of plans.  Returns their number."""
     ids = session.scalars(
         select(Action.id).where(Action.action_plan_id.in_(plan_ids)).limit(BATCH)
     ).all()
@@ -106,7 +107,7 @@ def _forget_actions(session: Session, plan_ids: Any) -> int:
 
 
 def _forget_all_of(session: Session, plan_ids: Any) -> int:
-    """Remove plans without actions, with all that refers to them; their number."""
+    """Remove plans without actions, with all that refers to them.  Returns their number."""
     for table in models.Base.metadata.sorted_tables:
         for key in table.foreign_keys:
             if key.column.table is not ActionPlan.__table__ or table is Action.__table__:
@@ -124,7 +125,7 @@ def _forget_all_of(session: Session, plan_ids: Any) -> int:
 
 
 def forget_runs(session: Session, before: datetime.datetime) -> int:
-    """Remove up to ``BATCH`` runs that ended *before* a time; their number.
+    """Remove up to ``BATCH`` runs that ended *before* a time.  Returns their number.
 
     A run whose plan nobody has started stays as long as that plan does.
     """

@@ -18,7 +18,7 @@ from watcher.db.models import Action, ActionPlan, Audit, AuditRun, Review
 from watcher.db.transitions import update_rows
 
 HALF: Final = 0.5
-"""Less than this share of a promise is a broken one."""
+"""If less than this share of a promise was kept, it counts as broken."""
 DISTRUSTED: Final = (
     "auto_trigger was switched off: the last plans of the audit kept less than half of what they "
     "promised. Look at the reviews in their summaries, then set auto_trigger again."
@@ -59,7 +59,7 @@ def plan_ended(session: Session, plan_id: int, state: str, now: datetime.datetim
 
 
 def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
-    """Ids of the plans whose reviews are due, the one that waits longest first."""
+    """Ids of the plans whose reviews are due, the longest waiting first."""
     return session.scalars(
         select(Review.action_plan_id)
         .where(Review.due_at <= now)
@@ -71,8 +71,8 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
 def claim(
     session: Session, plan_id: int, lease: datetime.timedelta, now: datetime.datetime
 ) -> Review | None:
-    """A due review with its plan, audit and strategy, for the caller alone as long as its lease
-    lasts.  None if somebody else was faster."""
+    """Claim a due review for the duration of its lease; with its plan, audit and strategy.
+    None if another engine has claimed it."""
     due = (Review.action_plan_id == plan_id, Review.due_at <= now)
     if not update_rows(session, Review, *due, due_at=now + lease, attempt=Review.attempt + 1):
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that the model cannot judge move only where placement has a candidate for them."""
+"""Servers that the model cannot judge move only to hosts that placement offers for them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
 
 MOST = 100
-"""Moves of one run, at most, that placement is asked about."""
+"""The number of moves, in one run, about which placement is asked at most."""
 SECONDS = 10.0
-"""After so long it is asked about no more."""
+"""The time after which placement is not asked any more."""
 ROUNDS = 3
-"""Plans that are made, at most, before all servers that the model cannot judge stay."""
+"""The number of plans that are made, at most, before all servers that the model cannot judge
+stay."""
 
 HasCandidate = Callable[[Server, str], bool]
 
 
 def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate) -> Solution:
-    """The solution of a strategy, in which each move of a server that the model cannot judge goes
-    to no named host, or to one that placement would give it.
+    """The solution of a strategy. A server that the model cannot judge moves to a host that
+    placement offers, or to one that the scheduler picks.
 
-    A server that placement refuses stays, and the strategy plans again without it: others may
-    have counted on the room that it would have left.
+    If placement refuses a server, it stays and the strategy plans again without it, because
+    other moves may need the room that it would have left.
     """
     asking, held = _Asking(has_candidate), dict[str, str]()
     for left in reversed(range(ROUNDS)):
@@ -46,7 +47,7 @@ def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate)
 
 
 class _Seen:
-    """The compute model without the moves of some servers, for a strategy that looks at it."""
+    """Gives a strategy a compute model in which some servers must stay."""
 
     def __init__(self, inputs: Inputs, held: Mapping[str, str]) -> None:
         self._inputs, self._held = inputs, held
@@ -61,7 +62,8 @@ class _Seen:
 
     @property
     def unjudged(self) -> dict[str, Server]:
-        """By uuid; none if the strategy did not look: then its moves are somebody's order."""
+        """Servers by uuid; empty if the strategy read no model, because then a person has
+        ordered its moves."""
         servers = self._model.servers if self._model else ()
         return {each.uuid: each for each in servers if each.needs.unjudged}
 
@@ -78,7 +80,7 @@ class _Asking:
         return any("destination_node" in each.input_parameters for each in solution.actions)
 
     def refused(self, solution: Solution, unjudged: Mapping[str, Server]) -> list[str]:
-        """Uuids of the servers that would go to a host which is no candidate."""
+        """Uuids of the servers that would move to a host that placement does not offer."""
         moves = (
             (each.input_parameters["resource_id"], each.input_parameters.get("destination_node"))
             for each in solution.actions

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this engine can do: goals, strategies, scoring engines and planners.
+"""The goals, strategies, scoring engines and planners of this engine.
 
-All come from entry points, and go by the names of these.  ``sync`` tells the
-database about them, which is what the API shows.
+All come from entry points, whose names they have.  ``sync`` writes them to the database,
+from where the API shows them.
 """
 
 import datetime
@@ -30,7 +30,7 @@ STRATEGIES = "watcher_strategies"
 
 
 class Catalog:
-    """The plug-ins by name, sorted by it; their options are registered on *conf*."""
+    """The plug-ins by name, sorted by name; their options are registered on *conf*."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -43,8 +43,8 @@ class Catalog:
             conf.register_opts(options, group=group)
 
     def strategy_for(self, goal: str, strategy: str | None = None) -> type[Strategy]:
-        """The strategy of that name; without one, the goal's first by name of those that may be
-        chosen so.  NotFound."""
+        """The strategy of that name; without a name, the first strategy of the goal, by name,
+        that may be chosen by its goal.  NotFound."""
         if strategy is not None:
             return _named("strategy", strategy, self.strategies)
         for candidate in self.strategies.values():
@@ -62,10 +62,11 @@ class Catalog:
         return _named("scoring engine", name, self.scoring_engines)
 
     def sync(self, session: Session, now: datetime.datetime) -> None:
-        """Make the database's rows equal to the plug-ins.  Call it through ``Database.write``.
+        """Make the rows in the database equal to the plug-ins.  Call it through
+        ``Database.write``.
 
-        A plug-in that is installed but does not load keeps its row as it is: what is
-        broken today may be mended tomorrow, and its audits should still be there.
+        A plug-in that is installed but does not load keeps its row: its audits should still
+        exist when it has been repaired.
         """
         goals = installed.write(session, models.Goal, _each(self.goals, _goal_values))
         strategies = installed.write(
@@ -152,7 +153,7 @@ def _strategies(
 def why_unusable(
     strategy: type[Strategy], goals: Collection[str], planners: Collection[str]
 ) -> str | None:
-    """Why a strategy that is fine by itself cannot be used, if so."""
+    """Why a valid strategy cannot be used: its goal or planner does not exist.  None if it can."""
     if strategy.goal not in goals:
         return f"There is no goal {strategy.goal}."
     if strategy.planner not in planners:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute model as people read it: a row a server, with the host that it is on."""
+"""The compute model as the API shows it: one row for each server, with its host."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan is good for, in numbers.
+"""The efficacy of a plan, in numbers.
 
-A goal says which indicators its strategies report and which ratios follow from
+A goal defines which indicators its strategies report and which ratios are computed from
 them; a strategy reports values; ``compute`` checks and combines the two.
 """
 
@@ -45,7 +45,7 @@ class Ratio:
 
 @dataclasses.dataclass(frozen=True)
 class Specification:
-    """All indicators of a goal, and the ratios that sum a plan up."""
+    """All indicators of a goal, and the ratios that summarise a plan."""
 
     indicators: Sequence[Indicator] = ()
     ratios: Sequence[Ratio] = ()
@@ -64,7 +64,7 @@ class Specification:
 
 
 class Goal(Protocol):
-    """A goal, as far as efficacy goes."""
+    """What efficacy needs of a goal."""
 
     display_name: ClassVar[str]
     efficacy: ClassVar[Specification]
@@ -101,7 +101,9 @@ def compute(
 
 
 def _check(goal: type[Goal], values: Mapping[str, float]) -> None:
-    from jsonschema import Draft4Validator  # megabytes, for goals with indicators alone
+    from jsonschema import (
+        Draft4Validator,  # jsonschema takes megabytes and is needed for goals with indicators only
+    )
 
     known = {indicator.name: indicator for indicator in goal.efficacy.indicators}
     for name, value in values.items():

@@ -12,7 +12,7 @@ _DEVIATION = {"type": "number", "minimum": 0}
 
 
 class Goal:
-    """Base of all goals: facts, no behaviour."""
+    """Base of all goals: class attributes, no behaviour."""
 
     name: ClassVar[str]
     display_name: ClassVar[str]
@@ -107,7 +107,7 @@ class AirflowOptimization(Goal):
 
 
 class NoisyNeighbor(Goal):
-    """Part servers that take the cache from more important ones."""
+    """Separate servers from others that take their share of the cache."""
 
     name = "noisy_neighbor"
     display_name = "Noisy Neighbor"

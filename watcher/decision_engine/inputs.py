@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one run hands to its strategy."""
+"""The inputs that a run gives to its strategy."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Earlier(NamedTuple):
-    """What a run has to know of those before it."""
+    """What a run needs to know about earlier runs."""
 
     moves: Sequence[EarlierMove]
-    """Of all audits, the oldest first, as far back as they matter."""
+    """Actions of all audits, the oldest first, as long as they matter."""
     max_actions: int | None
     """How many actions the audit's webhook lets a plan have."""
 
@@ -48,9 +48,10 @@ def make(
     catalog: Catalog,
     conf: cfg.ConfigOpts,
 ) -> Inputs:
-    """The inputs of a run.  Invalid if its or its audit's parameters do not fit (any more)."""
+    """The inputs of a run.  Invalid if its parameters, or those of its audit, do not fit (any
+    more)."""
     audit = run.audit
-    # A plan that a person starts is bound by nothing but the cloud.
+    # A plan that a person starts has no limits except those of the cloud.
     bound = strategy.optimizes and audit.auto_trigger
     before = functools.cache(earlier)
     cloud = functools.cache(collectors.compute)
@@ -104,7 +105,7 @@ def make(
 
 def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
     """What an audit sees of the cloud."""
-    # Scopes bring NumPy: only runs that look at a model pay for that.
+    # Scopes import NumPy, so only runs that read a model load it.
     from watcher.model import scope
 
     return scope.apply(model, schemas.scope(audit.scope or []))
@@ -129,7 +130,7 @@ def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:
 def _measure(
     strategy: type[Strategy], method: Callable[[], Callable[..., Mapping[str, float]]]
 ) -> Callable[..., Mapping[str, float]]:
-    """A method of the datasource, which is chosen when it is first used."""
+    """A method of the datasource, which is chosen at the first use."""
 
     def measure(name: str, *what: Any, **how: Any) -> Mapping[str, float]:
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a webhook may go on its own: beyond that a plan waits for a person."""
+"""The limits of plans that a webhook starts; a plan that exceeds them waits for a person."""
 
 import dataclasses
 import datetime
@@ -19,15 +19,15 @@ HOUR: Final = datetime.timedelta(hours=1)
 
 @dataclasses.dataclass(frozen=True)
 class PlanFacts:
-    """What there is to know of a plan that would start on its own."""
+    """What the limits depend on, for a plan that would start on its own."""
 
     actions: int
     gain: float | None
-    """What the plan gains of what its goal measures, in percent; None if that is not known."""
+    """By how much the plan improves the goal, in percent; None if that is not known."""
     started: int
     """Plans of the audit that started on their own within the last hour."""
     open: bool
-    """Whether anybody may post to the webhook, although the configuration wants a credential."""
+    """Whether the webhook needs no credential although the configuration requires one."""
 
 
 def of_plan(
@@ -40,7 +40,7 @@ def of_plan(
 ) -> str | None:
     """``reached`` for the plan that a run of an EVENT audit is about to write."""
     found = session.scalar(select(Webhook).where(Webhook.audit_id == audit_id))
-    webhook = found or Webhook()  # without a row: as configured, and without limits
+    webhook = found or Webhook()  # an audit without a row has the configured defaults and no limits
     limited = webhook.max_plans_per_hour is not None
     facts = PlanFacts(
         actions=actions,
@@ -74,7 +74,7 @@ def _reasons(webhook: Webhook, facts: PlanFacts) -> Iterator[str]:
 
 
 def actions_to_fit(session: Session, audit_id: int) -> int | None:
-    """How many actions a plan of the audit is made to have at most; None: any number."""
+    """How many actions a plan of the audit may have; None: any number."""
     return session.scalar(
         select(Webhook.max_actions).where(Webhook.audit_id == audit_id, Webhook.fit_actions)
     )

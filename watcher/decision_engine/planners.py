@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a solution to a plan: which action waits for which.
+"""Makes a plan from a solution: which action waits for which.
 
-No action waits for a whole crowd.  A limit of n at once is n *lanes*: actions take
-the lanes in turn, and each waits for the one before it in its lane.  So a plan of
-any size is made in one pass, an action has a handful of parents, and a slow
-migration holds up its own lanes alone.
+No action waits for a large number of others.  A limit of n at once is n *lanes*: actions
+take the lanes in turn, and each waits for the one before it in its lane.  So a plan of any
+size is made in one pass, an action has a few parents, and a slow migration delays its own
+lanes only.
 """
 
 import uuid
@@ -22,9 +22,10 @@ from watcher.decision_engine.solution import PlannedAction, ProposedAction, Solu
 class Planner:
     """Base of all planners: stages of a solution's actions, one after the other.
 
-    An action waits for the one before it in its lane, or for the stage before; and for those of
-    the same resource, those that share a host with it (some at once), those that leave the host
-    that it goes to, and those of its server's group, whose members never move at the same time.
+    An action waits for the one before it in its lane, or for the stage before. It also
+    waits for earlier actions of the same resource, of the same host (several may run at
+    once), for those that leave its destination, and for those of its server's group, whose
+    members never move at the same time.
     """
 
     name: ClassVar[str]
@@ -64,7 +65,7 @@ class Planner:
                 first = [ahead] if ahead else left or barrier
                 planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
             ends = [end for each in lanes.values() for end in each.ends]
-            # What waits for some of those before does not stand for all of them.
+            # An action that waits for the departures from its host only is no barrier for others.
             barrier = [*barrier, *ends] if any(map(_closes_late, stage)) else ends or barrier
         return planned
 
@@ -72,8 +73,8 @@ class Planner:
 class Weight(Planner):
     """Type after type, by weight; within a type as the solution says, some at once.
 
-    Types of equal weight are one stage.  A host that is to be disabled ``only_if_empty`` is so
-    when its servers have left; one that has none already, when all migrations are over.
+    Types of equal weight are one stage.  A host with ``only_if_empty`` is disabled when its
+    servers have left; one without servers, when all migrations are over.
     """
 
     name = "weight"
@@ -83,7 +84,7 @@ class Weight(Planner):
 
 
 class WorkloadStabilization(Planner):
-    """As many at once as hosts bear: actions wait only where they share a host or a resource."""
+    """As many at once as hosts allow: actions wait only if they share a host or a resource."""
 
     name = "workload_stabilization"
 
@@ -125,7 +126,8 @@ class _Takers:
         moves = [each for each in parameters if any(_text(each, "source_node"))]
         self._any = any(not any(_text(each, "destination_node")) for each in moves)
         self._destinations = {host for each in moves for host in _text(each, "destination_node")}
-        # One that is emptied, or that comes after the moves, is no host for the scheduler to pick.
+        # A host that is emptied, or enabled after the moves, is none that the scheduler should
+        # pick.
         moving = [bool(set(_text(each, "source_node"))) for each in parameters]
         early = parameters[: moving.index(True)] if True in moving else []
         sources = {host for each in moves for host in _text(each, "source_node")}
@@ -146,12 +148,12 @@ class _Lanes:
 
     def __init__(self, width: int) -> None:
         self.ends: list[str] = []
-        """The last action of each lane: when these are over, all are."""
+        """The last action of each lane; when these have ended, all have."""
         self._width = max(1, width)
         self.taken = -1
 
     def join(self, key: str) -> str | None:
-        """Put an action in the next lane; the action that it has to wait for."""
+        """Put an action in the next lane.  Returns the action that it has to wait for."""
         self.taken = (self.taken + 1) % self._width
         if self.taken == len(self.ends):
             self.ends.append(key)
@@ -161,7 +163,7 @@ class _Lanes:
 
 
 class _Host:
-    """What happens on one host."""
+    """The actions on one host."""
 
     def __init__(self, width: int) -> None:
         self._lanes = _Lanes(width)
@@ -173,18 +175,18 @@ class _Host:
         return [ahead] if ahead else []
 
     def enter(self, key: str) -> list[str]:
-        """Wait for those who left before, too: they may have made the room."""
+        """Wait for earlier departures, too, because they may make the room."""
         ahead = self._lanes.join(key)
         return [*([ahead] if ahead else []), *self.departures]
 
     @property
     def departures(self) -> Iterable[str]:
-        """The last departure of each lane: when these are over, all are."""
+        """The last departure of each lane; when these have ended, all have."""
         return self._departures.values()
 
 
 class _Order:
-    """What actions owe to the order of the solution, by the hosts and resources they touch."""
+    """The dependencies that follow from the order of the solution, by host and resource."""
 
     def __init__(self, per_host: int, groups: Sequence[ServerGroup]) -> None:
         self._hosts: dict[str, _Host] = defaultdict(lambda: _Host(per_host))
@@ -212,13 +214,13 @@ class _Order:
         return parents
 
     def departures(self, action: ProposedAction) -> list[str]:
-        """What has to be over before a host is empty, if the action disables it then."""
+        """The actions that have to end before a host is empty, if the action disables it then."""
         names = _text(action.input_parameters, "resource_name") if _closes_late(action) else ()
         return [parent for host in names for parent in self._hosts[host].departures]
 
 
 def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
-    """The parameter, if it is there.  Of a free-form action it may be anything."""
+    """The parameter, if it is a text. In a free-form action it may be anything."""
     value = parameters.get(name)
     if isinstance(value, str) and value:
         yield value
@@ -229,10 +231,10 @@ def _closes_late(action: ProposedAction) -> bool:
 
 
 def _by_weight(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
-    """Actions by weight, the greatest first; within a weight in the solution's order.
+    """Actions by weight, the greatest first; with equal weight in the solution's order.
 
-    What disables a host only if it is empty comes next to the migrations, those hosts first
-    that the solution empties.
+    Actions that disable a host only if it is empty come next to the migrations; the hosts
+    that the solution empties come first.
     """
     parameters = [action.input_parameters for action in solution.actions]
     left = {host for each in parameters for host in _text(each, "source_node")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a solution to a plan that breaks no rule of the cloud, in any order that it allows."""
+"""Makes a plan from a solution, and checks that no order of it breaks a rule of the cloud."""
 
 from collections.abc import Sequence
 from itertools import compress
@@ -17,8 +17,8 @@ def plan(
 ) -> Sequence[PlannedAction]:
     """The plan for a solution.
 
-    Invalid, with the action that is at fault, for one that breaks a rule: the strategy or the
-    planner is wrong then, and would be again at the next attempt.
+    Invalid, with the action that breaks a rule: this is a fault of the strategy or the
+    planner, which another attempt would repeat.
     """
     moves = (action for action in solution.actions if action.action_type == "migrate")
     if not (strategy.checked and any(moves)):
@@ -40,7 +40,7 @@ def plan(
 
 
 def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:
-    """How many moves nobody has proven, as the scheduler chooses the destination."""
+    """The number of moves that are not proven, because the scheduler chooses the destination."""
     return len(plan_checker.unproven(_tasks(actions))) if strategy.checked else 0
 
 

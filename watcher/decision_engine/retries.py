@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a run is executed again: after a passing failure, or as the cloud changed meanwhile."""
+"""When a run is executed again: after a passing failure, or because the cloud has changed."""
 
 import datetime
 from typing import Final
@@ -14,15 +14,16 @@ from watcher.db.models import AuditRun
 from watcher.db.models.base import cut
 
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
-"""Seconds between two attempts, however many there have been; an hour without an alarm."""
+"""The longest time between two attempts, in seconds; an hour for runs without an alarm."""
 
 _CHANGED: Final = "The cloud changed meanwhile, by action plan"
 
 
 def may_retry(run: AuditRun, now: datetime.datetime, conf: cfg.ConfigOpts) -> bool:
-    """Whether there is another attempt at a run that failed for a passing cause.
+    """Whether a run that failed for a passing cause is tried again.
 
-    An alarm was accepted and is not sent again, so its run has a time and no number.
+    An accepted alarm is not sent again, so its run is limited by a time instead of a
+    number.
     """
     options = conf.watcher_decision_engine
     if run.audit.audit_type != AuditType.EVENT:
@@ -32,7 +33,8 @@ def may_retry(run: AuditRun, now: datetime.datetime, conf: cfg.ConfigOpts) -> bo
 
 
 def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
-    """How long a run waits after an attempt that failed; not all for equally long."""
+    """How long a run waits after a failed attempt, with a random part so that runs do not
+    coincide."""
     longest = _LONGEST_PAUSE.get(run.audit.audit_type or "", 3600)
     doublings = min(run.attempt - 1, 32)
     backoff = conf.watcher_decision_engine.retry_backoff * 2**doublings
@@ -40,10 +42,11 @@ def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
 
 
 def rival(session: Session, plans_ended: int) -> str | None:
-    """The plan that forbids to start the one of this run, as it changes what the run looked at.
+    """The plan that prevents the one of this run from starting, because it changes the cloud
+    that the run has read.
 
-    *plans_ended* is how many plans had ended before it looked.  Of runs that end at once one
-    finds none: the others wait here until its plan is written.
+    *plans_ended* is how many plans had ended before the run read the cloud.  If several
+    runs end together, one finds none, and the others wait here until its plan is written.
     """
     action_plans.take_turn(session)
     return action_plans.rival(session, plans_ended)
@@ -52,10 +55,10 @@ def rival(session: Session, plans_ended: int) -> str | None:
 def repeat(
     session: Session, run: AuditRun, rival: str, now: datetime.datetime, conf: cfg.ConfigOpts
 ) -> bool:
-    """Let a run whose plan may not start begin again, when the other plan has ended.
+    """Let a run whose plan may not start begin again after the other plan has ended.
 
-    False if it is not to: it would not wait, or others have been faster too often; then a
-    person decides about its plan.
+    False if the run is not to wait, or if this has happened too often; then a person
+    decides about its plan.
     """
     under_way = action_plans.is_under_way(session, rival)
     waits = runs.waits_for_plans(run.audit) or not under_way

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which runs are due?  Take events out of the inbox, claim runs, execute them, take over."""
+"""Takes events out of the inbox, claims due runs, executes them, and takes over lapsed ones."""
 
 import dataclasses
 import datetime
@@ -26,13 +26,14 @@ from watcher.db.timeouts import LockWait
 LOG = log.getLogger(__name__)
 
 _RESCUE_PAUSE: Final = 1.0
-"""Seconds between two looks for lapsed runs: engines die rarely, runs become due all the time."""
+"""Seconds between two queries for lapsed runs, because engines die much more rarely than runs
+become due."""
 
 _LOCKED_PAUSE: Final = 1.0
-"""Seconds until the next look for events that could not be taken: somebody writes their audit."""
+"""Seconds until the next attempt to take events whose audit was locked by another transaction."""
 
 _STOP_SECONDS: Final = 45.0
-"""For which a stop waits for runs in hand: less than the parent waits for the process."""
+"""How long a stop waits for runs under way: less than the parent waits for the process."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class RunInHand:
 
     run: AuditRun
     since: float
-    """When it was claimed, on a clock that nobody sets."""
+    """When it was claimed, by the monotonic clock."""
 
 
 def _nothing(*_: object) -> None:
@@ -51,10 +52,9 @@ def _nothing(*_: object) -> None:
 class RunDispatcher(Dispatcher[RunInHand]):
     """Keeps up to ``max_audit_workers`` runs of this engine under way.
 
-    *expire* ends a run that took longer than ``max_run_seconds``.  Its thread cannot be
-    killed: it is left alone, and another one takes its place.  After ``max_lost_workers``
-    of these the other runs are handed back and *exhausted* is called, which is to restart
-    the process.
+    *expire* ends a run that took longer than ``max_run_seconds``. Its thread cannot be
+    killed, so another thread replaces it.  After ``max_lost_workers`` of these the other
+    runs are handed back and *exhausted* is called, which should restart the process.
     """
 
     WHAT = "run"
@@ -75,23 +75,23 @@ class RunDispatcher(Dispatcher[RunInHand]):
         self._lost: set[RunInHand] = set()
         """Runs that took too long, whose threads have not ended yet."""
         self._dropped: set[int] = set()
-        """Runs that were left to their lease, as it could not be written how they ended."""
+        """Runs that are left until their lease lapses, because their end could not be written."""
         self._next_rescue = clock()
         self._locked = False
-        """Whether there are events whose audit somebody else held at the last look."""
+        """Whether the last attempt found events whose audit was locked by another transaction."""
 
     @property
     def workers(self) -> int:
         return int(self._options.max_audit_workers)
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
-        """Claim nothing more, wait *seconds* for the runs in hand, and hand back the others."""
+        """Claim no more runs, wait *seconds* for those under way, and hand back the others."""
         self._stop_claiming()
         self._wait_for_workers(seconds)
         self._hand_back(timeutils.utcnow())
 
     def beat(self, now: datetime.datetime) -> None:
-        """Extend the leases of the runs in hand that have time left, and end the others."""
+        """Extend the leases of the runs under way that have time left, and end the others."""
         oldest = self._clock() - self._options.max_run_seconds
         late = [held for held in self.in_hand.values() if held.since <= oldest]
         kept = sorted(self.in_hand.keys() - {held.run.id for held in late})
@@ -104,14 +104,14 @@ class RunDispatcher(Dispatcher[RunInHand]):
         claims.extend(session, ids, self._holder, now)
 
     def _give_up(self, held: RunInHand, now: datetime.datetime) -> None:
-        """End a run that takes too long, and let another worker take the place of its own."""
+        """End a run that takes too long, and start another worker in place of its own."""
         try:
             self._expire(held.run)
         except LostClaim as lost:
             LOG.warning("%s", lost)
         with self._changed:
             if self._in_hand.get(held.run.id) is not held:
-                return  # it ended meanwhile
+                return  # it has just ended
             del self._in_hand[held.run.id]
             self._lost.add(held)
             lost_workers = len(self._lost)
@@ -128,7 +128,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
         self._exhausted()
 
     def _hand_back(self, now: datetime.datetime) -> None:
-        """Let other engines have the runs in hand; what comes of them here is dropped."""
+        """Hand the runs under way to other engines; their results here are dropped."""
         for held in self.in_hand.values():
             run = held.run
             try:
@@ -156,10 +156,10 @@ class RunDispatcher(Dispatcher[RunInHand]):
                 return claimed[1]
             if len(due) < CANDIDATES or self._stopping:
                 return None
-            # Others took them all, or they have to cool down: what is due comes after them.
+            # Other engines took all of them, or they have a cooldown: continue after them.
 
     def _take_events(self, now: datetime.datetime) -> None:
-        """Queue runs for the events that have come, or let them join those that wait."""
+        """Take events out of the inbox: each queues a run or joins one that waits."""
         with self._database.reader() as session:
             ready = inbox.ready(session)
         self._locked = False
@@ -173,7 +173,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
                 LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
 
     def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
-        """Runs of engines that have died, and the end of the claim on each."""
+        """The runs of engines that have died, with the end of the claim on each."""
         if self._clock() < self._next_rescue:
             return {}
         with self._changed:
@@ -205,7 +205,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
         super()._put_down(row_id, in_hand, failed)
 
     def look(self, now: datetime.datetime) -> None:
-        """Execute what is due, as long as there are workers; the other runs say what holds them."""
+        """Execute due runs as long as there are workers, and write what holds the other runs."""
         super().look(now)
         if self.has_room:
             with self._database.reader() as session:

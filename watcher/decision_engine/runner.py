@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One claimed run, top to bottom: inputs, strategy, solution, planner, rows."""
+"""The execution of one claimed run: inputs, strategy, solution, planner, rows."""
 
 import dataclasses
 import datetime
@@ -45,12 +45,12 @@ _REPLACED = {
     AuditType.CONTINUOUS: PlanState.CANCELLED,
     AuditType.EVENT: PlanState.SUPERSEDED,
 }
-"""What becomes of the plans that a younger one of the same audit replaces."""
+"""The state of plans that a younger one of the same audit replaces."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run computed, ready to be written."""
+    """The result of a run, ready to be written."""
 
     strategy_name: str
     actions: Sequence[PlannedAction]
@@ -61,15 +61,15 @@ class Outcome:
     left: str = ""
     """What was left undone, in a sentence."""
     beyond: str = ""
-    """In which way the strategy did not keep within the bounds of the run."""
+    """How the plan exceeds the bounds of the run; empty if it does not."""
     promise: Promise | None = None
     plans_ended: int = 0
-    """How many plans had been carried out before the run looked at the cloud."""
+    """How many plans had ended before the run read the cloud."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What a run wrote: its plan, and the ids of those that the plan replaces."""
+    """What a run has written: its plan, and the ids of those that the plan replaces."""
 
     plan: ActionPlan
     replaced: Sequence[int]
@@ -93,9 +93,9 @@ class Runner:
         self._applier, self._notifications = applier, notifications
 
     def run(self, run: AuditRun) -> None:
-        """Execute a run and write how it ended.  Database errors alone get out of here."""
+        """Execute a run and write how it ended. Only database errors are raised."""
         context = f"run {run.uuid} of audit {run.audit.uuid}"
-        if run.state != RunState.ONGOING:  # its claim has ended it, and the audit
+        if run.state != RunState.ONGOING:  # the claim has ended the run and the audit already
             LOG.info("Did not begin %s", context)
             self._notifications.send("audit.update", run.audit_id, old_state=run.audit.state)
             return
@@ -114,7 +114,8 @@ class Runner:
             LOG.warning("%s", lost)
 
     def expire(self, run: AuditRun) -> None:
-        """End a run that takes too long, while its thread goes on.  LostClaim, database errors."""
+        """End a run that takes too long, while its thread continues.  LostClaim, database
+        errors."""
         now = timeutils.utcnow()
         seconds = self._conf.watcher_decision_engine.max_run_seconds
         message = f"The run took longer than max_run_seconds, {seconds} s."
@@ -123,13 +124,13 @@ class Runner:
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
     def _refuse_endless(self, run: AuditRun) -> None:
-        """A run that was taken over again and again is what kills the engines."""
+        """A run that was taken over again and again is likely to kill its engines."""
         if run.deaths >= self._conf.watcher_decision_engine.max_attempts:
             raise Conflict(f"The engine that ran the audit died, {run.deaths} times in a row.")
 
     def _compute(self, run: AuditRun) -> Outcome:
         audit = run.audit
-        if audit.state != AuditState.ONGOING:  # before the claim, that is
+        if audit.state != AuditState.ONGOING:  # of the time before the claim
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
         strategy = self._catalog.strategy_for(
             audit.goal.name, audit.strategy.name if audit.strategy else None
@@ -200,7 +201,7 @@ class Runner:
             self._applier.ring(plan.uuid or "")
 
     def _notify(self, audit: Audit, written: Written) -> None:
-        """Send what a run wrote."""
+        """Send the notifications of what a run has written."""
         notifications = self._notifications
         notifications.send("action_plan.update", *written.replaced, old_state=PlanState.RECOMMENDED)
         notifications.plan_created(written.plan.id)
@@ -233,7 +234,8 @@ def _write(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> Written | None:
-    """The plan, the run's end and the audit's state.  None if nobody wants them any more."""
+    """Write the plan, the run's end and the audit's state.  None if the audit is not active
+    any more."""
     audit = run.audit
     wants_start = bool(outcome.actions and audit.auto_trigger and not audit.force)
     rival = again.rival(session, outcome.plans_ended) if wants_start else None
@@ -296,7 +298,7 @@ def _summary(
     kinds: Sequence[Undone],
     failed_moves: Sequence[Mapping[str, Any]],
 ) -> Mapping[str, Any]:
-    """What users see of a plan beside its actions: figures, gain, and what was left undone."""
+    """The explanation of a plan for users: figures, gain, and what was left undone."""
     summary = dict(solution.summary)
     if failed_moves:
         summary["failed_moves"] = list(failed_moves)
@@ -325,9 +327,9 @@ def _held_back(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """Why a plan that would start on its own is left to a person, if it is.
+    """Why a plan that would start on its own is left to a person; None if it is not.
 
-    An audit that has lost auto_trigger by the reviews of its plans says so again.
+    The message of an audit that has lost auto_trigger by reviews is repeated.
     """
     if reviews.restate(session, audit.id):
         return _DISTRUSTED if outcome.actions else None
@@ -347,11 +349,11 @@ def _first_state(audit: Audit, outcome: Outcome, held_back: str | None) -> str:
 
 
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:
-    """Queue the next run of a CONTINUOUS audit, as it is defined by now."""
+    """Queue the next run of a CONTINUOUS audit, by its present definition."""
     audit = session.get_one(Audit, run.audit_id, populate_existing=True)
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
-    except Invalid:  # its cron expression names no more times
+    except Invalid:  # its cron expression has no further time
         return claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
     if not claims.leave_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False
@@ -369,7 +371,7 @@ def _retry(
     not_before: datetime.datetime,
     message: str,
 ) -> bool:
-    """Let the run wait for its next attempt.  False if nobody wants it any more."""
+    """Let the run wait for its next attempt. False if its audit is not active any more."""
     error = message
     message = cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
     if not claims.leave_audit(session, run, AuditState.ONGOING, now, status_message=message):
@@ -379,7 +381,7 @@ def _retry(
 
 
 def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
-    """Write that the run failed.  False if nobody wants to know any more."""
+    """Write that the run failed. False if its audit is not active any more."""
     if not claims.leave_audit(session, run, AuditState.FAILED, now, status_message=cut(message)):
         return False
     claims.finish(session, run, RunState.FAILED, now, status_message=cut(message), error=message)

@@ -17,7 +17,7 @@ class ScoringEngine(ABC):
     name: str
     description: str
     metainfo: str = ""
-    """What a client needs to know to use it, in a form of its own."""
+    """What a client needs to know to use it, in a format of the scoring engine."""
 
     @abstractmethod
     def score(self, features: str) -> str:
@@ -34,7 +34,7 @@ class ScoringContainer(ABC):
 
 
 class DummyScorer(ScoringEngine):
-    """Tells a server's kind of workload by simple thresholds, in place of a trained model."""
+    """Classifies the workload of a server by simple thresholds, in place of a trained model."""
 
     name = "dummy_scorer"
     description = "Dummy workload classifier"
@@ -78,7 +78,7 @@ class DummyScorer(ScoringEngine):
 
 
 class _Statistic(ScoringEngine):
-    """One number for a list of them."""
+    """The sum, mean or other aggregate of a list of numbers."""
 
     def __init__(self, name: str, kind: str, of: Callable[[list[float]], float]) -> None:
         self.name = f"dummy_{name}_scorer"

@@ -40,7 +40,7 @@ LOG = log.getLogger(__name__)
 NAME = "watcher-decision-engine"
 
 _ROLL_PAUSE = 300.0
-"""Seconds between two times that counts of older rows are written down."""
+"""Seconds between two times at which the counts of older rows are stored."""
 
 
 class DecisionEngine:
@@ -56,7 +56,8 @@ class DecisionEngine:
         transport: oslo_messaging.Transport | None = None,
         restart: Callable[[], None] = lambda: None,
     ) -> None:
-        """*restart* is called when too many runs do not end: their threads cannot be killed."""
+        """*restart* is called when too many runs do not end, because their threads cannot be
+        killed."""
         self._conf, self._database = conf, database
         self._notifications = notifications
         self._stopping = threading.Event()
@@ -138,7 +139,7 @@ class DecisionEngine:
 
     def _beat(self) -> None:
         now = timeutils.utcnow()
-        self.dispatcher.beat(now)  # before anything that may take its time, or fail
+        self.dispatcher.beat(now)  # before anything that may take long or fail
         self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
         self._monitor.look(now)
 
@@ -150,7 +151,7 @@ class DecisionEngine:
         self._forget()
 
     def _forget(self) -> None:
-        """Remove what is old, a short transaction after another."""
+        """Remove old rows, in short transactions one after the other."""
         now = timeutils.utcnow()
 
         def ago(days: int) -> datetime.datetime:
@@ -165,7 +166,7 @@ class DecisionEngine:
             self._repeat("runs", lambda session: retention.forget_runs(session, before))
 
     def _roll(self) -> None:
-        """Let the metrics look at the younger rows alone."""
+        """Store the counts of older rows, so that metrics count the younger rows only."""
         now = timeutils.utcnow()
         while not self._stopping.is_set():
             if not self._database.write(lambda session: counters.roll(session, now)):
@@ -192,7 +193,7 @@ class DecisionEngine:
 
 
 class _Endpoint:
-    """What the message bus may ask of a decision engine."""
+    """The calls that a decision engine answers on the message bus."""
 
     def __init__(
         self,
@@ -210,12 +211,12 @@ class _Endpoint:
         self._datasources, self._collectors = datasources, collectors
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
-        """A doorbell: the audit's run stands in the database."""
+        """A doorbell: the run of the audit is in the database."""
         self._dispatcher.wake()
         return audit_uuid
 
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
-        """What of a strategy's needs is there now."""
+        """Which requirements of a strategy are available now."""
         strategy = self._catalog.strategy_for("", strategy_name)
         return state.of_strategy(strategy, self._datasources, self._collectors)
 
@@ -226,7 +227,7 @@ class _Endpoint:
         """The rows of the compute model, within the scope of an audit by uuid or name, if given."""
         if data_model_type != "compute":
             raise NotFound(f"data_model_type: there is no '{data_model_type}'.")
-        from watcher.decision_engine import data_model  # brings NumPy
+        from watcher.decision_engine import data_model  # imports NumPy
 
         model = self._collectors.recent_compute()
         if audit is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a strategy answers, and what a planner makes of it."""
+"""The result of a strategy, and the actions of the plan that a planner makes from it."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,15 +20,15 @@ class ProposedAction:
     reason: str = ""
     """Why, in one short sentence for the operator."""
     owned: bool = False
-    """Its ``disabled_reason`` is to name the plan, too: see ``signed``."""
+    """Whether its ``disabled_reason`` names the plan, too: see ``signed``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Solution:
     """Proposed actions, in the order that keeps every host within its capacity.
 
-    ``indicators`` are the values for the goal's efficacy specification, by name;
-    an empty map means that the strategy claims none.
+    ``indicators`` are the values for the goal's efficacy specification, by name; empty if
+    the strategy reports none.
     """
 
     actions: Sequence[ProposedAction] = ()
@@ -36,15 +36,15 @@ class Solution:
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The load before and after, as JSON: ``{name: {"before": number, "after": number}}``."""
     gain: float | None = None
-    """Of what the goal measures, the part that the plan improves, in percent; None if that
-    cannot be said."""
+    """By how much the plan improves what the goal measures, in percent; None if that is not
+    known."""
     unmet: str = ""
-    """What is not in order with the plan carried out, without a full stop: "2 hosts stay
+    """Which part of the goal the plan does not reach, without a full stop: "2 hosts stay
     above 80 % CPU"."""
     undone: Sequence[Undone] = ()
     """What was left as it is, and why."""
     promise: Promise | None = None
-    """By what the plan is judged afterwards; None: by nothing."""
+    """How the plan is reviewed afterwards; None: it is not reviewed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +60,8 @@ class PlannedAction:
 
 
 def signed(actions: Sequence[PlannedAction], plan_uuid: str) -> Sequence[PlannedAction]:
-    """The actions of the plan of that uuid, which is added to the ``disabled_reason`` of those
-    that are owned: so a host tells which plan closed it."""
+    """The actions for the plan of that uuid. It is added to the ``disabled_reason`` of those
+    that are owned, so that a host shows which plan disabled it."""
     return [
         dataclasses.replace(
             action,
@@ -140,17 +140,17 @@ class SolutionBuilder:
         self._switch(host, {"state": "enabled"}, reason)
 
     def leave(self, unmet: str, undone: Iterable[Undone] = ()) -> None:
-        """Say what is not in order still, and what was left as it is, and why."""
+        """Set which part of the goal is not reached, what was left as it is, and why."""
         self.unmet = unmet
         self.undone += undone
 
     def improve(self, before: float, after: float) -> None:
-        """Say what the goal measures, the less the better: its gain follows from that."""
+        """Set what the goal measures, the less the better. The gain is computed from it."""
         self.gain = round(100 * (before - after) / before, 2) if before > 0 else None
 
     def promise(self, figure: str, window: float, loads: HostLoads | None = None) -> None:
-        """Let the plan be judged, *window* seconds after its end, by a figure of the summary;
-        by the loads of hosts instead if it is for those."""
+        """Let the plan be reviewed, *window* seconds after its end, by a figure of the
+        summary, or by the loads of hosts if they are given."""
         self._promised = figure, int(window), loads
 
     def build(self, **indicators: float) -> Solution:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a strategy: what of its needs is there now."""
+"""The state of a strategy: which of its requirements are available now."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ def of_strategy(
 ) -> list[dict[str, Any]]:
     """Three rows, as ``GET /v1/strategies/{ident}/state`` shows them.
 
-    ``comment`` says why something is not available.
+    ``comment`` has the reason why something is not available.
     """
     models = {
         "compute_model": collectors.compute,

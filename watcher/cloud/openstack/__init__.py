@@ -16,11 +16,11 @@ from watcher.conf import clients
 
 
 def connect(conf: cfg.ConfigOpts) -> Cloud:
-    """The services that there are credentials for.
+    """The services for which there are credentials.
 
-    They are looked for in the catalog when they are first used, and raise NotConfigured
-    then if they are not there.  Invalid for a ``[nova] api_version`` that is too old, or
-    for a ``[maas_client] api_key`` that is none.
+    They are looked up in the catalog at the first use, and raise NotConfigured then if they
+    are missing.  Invalid for a ``[nova] api_version`` that is too old, or for a malformed
+    ``[maas_client] api_key``.
     """
     services = _compute(conf), _block_storage(conf), _baremetal(conf)
     return Cloud(*services, notifies=any(services))
@@ -44,7 +44,7 @@ def _block_storage(conf: cfg.ConfigOpts) -> BlockStorage | None:
 
 
 def _baremetal(conf: cfg.ConfigOpts) -> Baremetal | None:
-    """MAAS instead of ironic if it has a URL."""
+    """MAAS instead of ironic, if its URL is configured."""
     if conf.maas_client.url:
         from watcher.cloud.openstack.maas import Maas
 

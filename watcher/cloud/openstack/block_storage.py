@@ -20,17 +20,17 @@ from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, Service
 
 PAGE = 1000
-"""Volumes or snapshots a request: what cinder allows unless it is told otherwise."""
+"""Volumes or snapshots in one request: the default maximum of cinder."""
 
 _TIMES = "3.60"
-"""From here on volumes can be chosen by time, and (3.45) counted."""
+"""From these microversions on, volumes can be filtered by time and (3.45) counted."""
 
 
 class Cinder:
     """The ``BlockStorage`` of a real cloud.
 
     A model of V volumes and S snapshots takes 3 requests, and V and S by ``PAGE`` more;
-    to ask what has changed takes 3 instead of V by ``PAGE``.
+    reading the changes takes 3 instead of V by ``PAGE``.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -58,7 +58,7 @@ class Cinder:
         if not self._service.supports(_TIMES):
             return None
         found: dict[str, Volume] = {}
-        # A volume that was never updated since it was created has no time of that.
+        # A volume that was never updated has no ``updated_at``.
         for time in ("created_at", "updated_at"):
             rows = self._service.rows(
                 "/volumes/detail",
@@ -92,7 +92,7 @@ class Cinder:
             return _volume(answer["volume"])
 
     def has_leftover(self, uuid: str) -> bool:
-        # Of all volumes of the cloud only those come that a migration is removing.
+        # Only the volumes that a migration is removing are listed, not all of the cloud.
         rows = self._service.rows(
             "/volumes/detail", "volumes", all_tenants=1, migration_status="deleting", limit=PAGE
         )
@@ -147,7 +147,7 @@ def _pool(name: str, capabilities: Json) -> Pool:
 
 
 def _number(value: Any) -> float | None:
-    """None for ``unknown``, ``infinite``, ``auto`` and whatever else is no number."""
+    """None for ``unknown``, ``infinite``, ``auto`` and everything else that is no number."""
     try:
         number = float(value)
     except (TypeError, ValueError):

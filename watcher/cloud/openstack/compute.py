@@ -21,15 +21,15 @@ LOG = log.getLogger(__name__)
 
 _MINIMUM = "2.56"
 _CHANGED_MIGRATIONS = "2.59"
-"""From here on nova chooses migrations by time, and shows them in pages."""
+"""From this microversion on, nova filters migrations by time, and lists them in pages."""
 _DOWN_CELLS = "2.69"
-"""From here on nova tells what it leaves out because a cell is down."""
+"""From this microversion on, nova shows what it leaves out because a cell is down."""
 _DETAILS = "2.84"
-"""From here on nova tells why what it did with a server failed."""
+"""From this microversion on, nova shows why an operation on a server failed."""
 _PINNED_ZONE = "2.96"
 _IMAGES = "2.98"
-"""From here on servers show the properties of their images."""
-# Later ones ask each host for its uptime.
+"""From this microversion on, servers show the properties of their images."""
+# With later microversions nova asks each host for its uptime.
 _HYPERVISORS = "2.53"
 _SERVICES = {"binary": "nova-compute"}
 
@@ -44,7 +44,7 @@ class Nova:
         self._placement = Placement(conf)
         self._stay_in_zone: bool = conf.compute_model.stay_in_zone
         self._hypervisors: Mapping[str, str] = {}
-        """Hostname to uuid, as of the last list."""
+        """Hostname to uuid, from the last list."""
 
     # What there is
 
@@ -52,8 +52,8 @@ class Nova:
     def hosts(self) -> Sequence[Host]:
         """All hosts but those of bare metal.
 
-        One that placement has no inventory of (it has just come, or is going) is left
-        out and named in the log: what it could take would be a guess.
+        A host without an inventory in placement (it is new, or is being removed) is left
+        out and logged, because its capacity is not known.
         """
         hypervisors = self._list_hypervisors()
         providers = self._placement.providers([row["id"] for row in hypervisors])
@@ -191,7 +191,8 @@ class Nova:
 
     @_understood
     def abort_live_migration(self, uuid: str) -> None:
-        """One that runs rather than one that waits, which nova aborts from 2.65 on."""
+        """A running migration rather than a waiting one, which nova can abort from 2.65 on
+        only."""
         version = "2.65" if self._nova.supports("2.65") else _MINIMUM
         path = _path("servers", uuid) + "/migrations"
         migrations = list(self._nova.rows(path, "migrations", version))
@@ -218,7 +219,8 @@ class Nova:
         return self._read_servers(rows)
 
     def _read_servers(self, rows: Iterable[Json]) -> list[Server]:
-        """A page at a time: the JSON of all takes many times the memory of the servers."""
+        """Page by page, because the JSON of all servers takes many times the memory of their
+        objects."""
         return nova_json.read(
             map(_shown, rows), lambda row: nova_json.server(row, self._stay_in_zone)
         )
@@ -234,7 +236,7 @@ class Nova:
     def _launched(self, uuid: str) -> datetime.datetime | None:
         try:
             answer = self._nova.get(_path("servers", uuid), _MINIMUM)
-        except NotFound:  # nobody can tell any more
+        except NotFound:  # the reason is not known any more
             return None
         return nova_json.launched(answer["server"])
 
@@ -249,7 +251,8 @@ class Nova:
         return virtual
 
     def _hypervisor(self, hostname: str) -> Json:
-        """By the uuid it was last seen with: nova's search by name finds similar ones, too."""
+        """By the uuid from the last list, because nova's search by name also matches similar
+        names."""
         uuid = self._hypervisors.get(hostname)
         if uuid is not None:
             try:
@@ -307,7 +310,7 @@ def _shown(row: Json) -> Json:
 
 
 def _present(servers: Sequence[Server]) -> list[Server]:
-    """For a moment nova lists servers that it calls deleted already."""
+    """For a moment nova still lists servers that are already deleted."""
     return [server for server in servers if server.state != "deleted"]
 
 

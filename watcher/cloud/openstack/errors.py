@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What openstacksdk and keystoneauth raise, as errors of this project."""
+"""Translates errors of openstacksdk and keystoneauth into those of this project."""
 
 import contextlib
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ _MISCONFIGURED = (
 
 @contextlib.contextmanager
 def translated(service: str) -> Iterator[None]:
-    """Turn what goes wrong with *service*, the group of its options, into our errors.
+    """Translate errors of *service*, the group of its options, into those of this project.
 
-    NotFound, CloudRefused, CloudUnavailable or NotConfigured: a sentence that has the
-    service's own words and, where it gave one, the id of its request.
+    NotFound, CloudRefused, CloudUnavailable or NotConfigured, with the service's own
+    message and, if there is one, the id of the request.
     """
     try:
         yield
@@ -49,9 +49,9 @@ def translated(service: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def understood(service: str, what: str = "something") -> Iterator[None]:
-    """Turn what goes wrong with the reading of an answer of *service* into CloudUnavailable.
+    """Translate errors while an answer of *service* is read into CloudUnavailable.
 
-    An answer of another form comes from something that is not that service, or not yet.
+    An answer of another form comes from something else than the service, such as a proxy.
     """
     try:
         yield
@@ -70,7 +70,8 @@ def _answered(service: str, error: sdk.HttpException) -> WatcherError:
 
 
 def _errors(error: sdk.HttpException) -> str:
-    """Of an answer in the form that the API guidelines want, which openstacksdk does not read."""
+    """The message of an answer in the form of the API guidelines, which openstacksdk does not
+    read."""
     if error.response is None:
         return ""
     try:
@@ -87,7 +88,7 @@ def _kind(status: int | None) -> type[WatcherError]:
 
 
 def _unauthenticated(service: str, error: keystone.HttpError) -> WatcherError:
-    """keystoneauth raises by itself where it asks keystone, for a token."""
+    """keystoneauth raises its own errors when it requests a token from keystone."""
     said = one_line(error.message)
     if error.request_id:
         said += f" ({error.request_id})"
@@ -100,5 +101,5 @@ def _unauthenticated(service: str, error: keystone.HttpError) -> WatcherError:
 
 
 def one_line(text: str | None) -> str:
-    """What a service said, without line ends and passwords."""
+    """The message of a service, without line ends and passwords."""
     return strutils.mask_password(" ".join((text or "no reason given").split()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bare metal by MAAS: as much of its REST API 2.0 as it takes."""
+"""Bare metal by MAAS, through its REST API 2.0."""
 
 import time
 import uuid as uuidlib
@@ -21,13 +21,13 @@ _SHOWN = 200
 class Maas:
     """The ``Baremetal`` of MAAS.  One request lists all machines.
 
-    A machine's compute host is the one of its full name.
+    A machine's compute host is the one with its full name.
     """
 
     keeps_hosts_up = False
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> None:
-        """Invalid if the API key is not one."""
+        """Invalid if the API key is malformed."""
         options = conf.maas_client
         key: list[str] = (options.api_key or "").split(":")
         if len(key) != 3 or not all(key):
@@ -67,7 +67,8 @@ class Maas:
             raise CloudUnavailable("MAAS answered something that is no JSON.") from error
 
     def _authorization(self) -> str:
-        """RFC 5849 with the method PLAINTEXT: MAAS knows no other, and no consumer secret."""
+        """RFC 5849 with the method PLAINTEXT: MAAS supports no other, and has no consumer
+        secret."""
         fields = {
             "oauth_version": "1.0",
             "oauth_signature_method": "PLAINTEXT",

@@ -29,7 +29,7 @@ _CLASSES = {"vcpus": "VCPU", "memory_mb": "MEMORY_MB", "disk_gb": "DISK_GB", "pc
 _NONE: Json = {"total": 0, "reserved": 0, "allocation_ratio": 1.0}
 
 _ARRIVED = {"completed", "done", "finished", "confirming", "confirmed"}
-"""In these states of a migration the server is where it was to go; ``done`` is an evacuation's,
+"""In these states of a migration the server has arrived; ``done`` is that of an evacuation,
 the last three are those of a cold migration or of a resize."""
 _FAILED = {"error", "failed", "cancelled", "reverted"}
 
@@ -44,8 +44,8 @@ def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
 
 
 def server(row: Json, stay_in_zone: bool) -> Server:
-    """Where nova does not show whether it is pinned to its zone, it is bound to that if servers
-    are to *stay_in_zone*."""
+    """If nova does not show whether the server is pinned to its zone, *stay_in_zone* binds it
+    to that."""
     flavor = row["flavor"]
     image = row["image"] or {}
     bound = stay_in_zone and "pinned_availability_zone" not in row
@@ -95,7 +95,8 @@ def moves(row: Json) -> bool:
 
 
 def migration(row: Json) -> Migration:
-    """Ended when nova last changed it, which for some is later: see ``changed_after_arrival``."""
+    """Its end is when nova last changed it, which is later for some: see
+    ``changed_after_arrival``."""
     succeeded = row["status"] in _ARRIVED
     ended = succeeded or row["status"] in _FAILED
     return Migration(
@@ -108,15 +109,15 @@ def migration(row: Json) -> Migration:
 
 
 def changed(row: Json) -> datetime.datetime:
-    """When nova last changed a migration; it shows no change of a new one."""
+    """When nova last changed a migration; for a new one, when it was created."""
     return _time(row["updated_at"] or row["created_at"])
 
 
 def changed_after_arrival(row: Json, since: datetime.datetime) -> bool:
     """Whether the server may have arrived before *since*, although the migration changed later.
 
-    A cold migration changes once more when somebody confirms it, an evacuation when the
-    host that was evacuated comes back.
+    A cold migration changes again when it is confirmed, an evacuation when the evacuated
+    host returns.
     """
     late = {"confirming", "confirmed"}
     if row["migration_type"] == "evacuation":
@@ -125,7 +126,7 @@ def changed_after_arrival(row: Json, since: datetime.datetime) -> bool:
 
 
 def launched(row: Json) -> datetime.datetime | None:
-    """When a server last began on a host by anything but a live migration."""
+    """When a server last started on a host other than by a live migration."""
     text = row["OS-SRV-USG:launched_at"]
     return _time(text) if text else None
 
@@ -153,7 +154,7 @@ def host(
 ) -> Host:
     """A host with what placement holds for it: MEMORY_MB, and VCPU or PCPU, at least.
 
-    Without DISK_GB there (the disk is shared, say) it is what the hypervisor shows.
+    Without DISK_GB (for example, if the disk is shared) it is what the hypervisor shows.
     """
     inventories = provider.inventories
     vcpu, memory = inventories.get("VCPU", _NONE), inventories["MEMORY_MB"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What placement knows of compute hosts: inventories, usages, traits and candidates."""
+"""Data of compute hosts in placement: inventories, usages, traits and candidates."""
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ LOG = log.getLogger(__name__)
 
 _VERSION = "1.14"
 _CANDIDATES = "1.31"
-"""From here on candidates can be asked for within one host."""
+"""From this microversion on, candidates can be requested within one host."""
 _SUMMARIES = "1.27"
 """From here on candidates come with the usages of all resource classes, and with traits."""
 _SHARE = 10
@@ -27,17 +27,17 @@ _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU")
 
 
 class Provider(NamedTuple):
-    """What placement holds of a host: of its own provider, not of those below it."""
+    """The data of a host in placement: of its own provider, not of nested ones."""
 
     inventories: Mapping[str, Json]
     """Resource class, such as VCPU, to total, reserved, allocation_ratio, ..."""
     usages: Mapping[str, int]
-    """By all consumers, by resource class."""
+    """Used by all consumers, by resource class."""
     traits: frozenset[str]
 
     @property
     def missing(self) -> list[str]:
-        """What it has to have to be a host of the model: CPUs of one sort, and memory."""
+        """Whether it has what a host of the model needs: CPUs of one type, and memory."""
         cpus = "VCPU" in self.inventories or "PCPU" in self.inventories
         return [
             name
@@ -139,7 +139,8 @@ class Placement:
         """Generation and provider; of its *summary* only inventories are asked for."""
         path = f"/resource_providers/{uuid}"
         try:
-            # The generation is that of the first: what changes meanwhile is asked for again.
+            # The generation is that of the first answer, so later changes are read again the next
+            # time.
             inventories, *rest = (
                 self._service.get(f"{path}/{what}", _VERSION)
                 for what in ("inventories", *(() if summary else ("usages", "traits")))
@@ -154,7 +155,7 @@ class Placement:
 
 
 def _query(server: Server, uuid: str) -> dict[str, str]:
-    """What nova, too, asks for to place a server, on the host of that uuid."""
+    """The query with which nova places a server, restricted to the host of that uuid."""
     query = dict(server.needs.resources)
     own = [f"{name}:{n}" for name, n in zip(_CLASSES, server.amounts, strict=True) if n]
     query["resources"] = ",".join([*own, *filter(None, [query.get("resources")])])

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 class Service:
     """One service of the cloud, by the group of its options.  Any thread may use it.
 
-    It is looked for in the catalog on the first request.  Requests raise the errors of
+    It is looked up in the catalog at the first request.  Requests raise the errors of
     ``errors.translated``; a path and what it returns are those of the service's API
     reference, *version* is a microversion.
     """
@@ -43,7 +43,8 @@ class Service:
         return self._request("GET", path, version, params=params)
 
     def post(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
-        """It is not repeated: whoever asks has to see whether the first one got through."""
+        """It is not repeated, because the caller has to check whether the first one had an
+        effect."""
         once = {"connect_retries": 0, "status_code_retries": 0}
         return self._request("POST", path, version, json=body, **once)
 
@@ -56,9 +57,9 @@ class Service:
     def rows(
         self, path: str, key: str, version: str | None = None, **params: Any
     ) -> Iterator[Json]:
-        """What ``get`` has below *key*, with all following pages.
+        """The list below *key* in the answer of ``get``, with all following pages.
 
-        A row that has both a uuid and a number as its id goes by its uuid.
+        Of a row that has both a uuid and a number as its id, the uuid is the marker.
         """
         seen = None
         while True:
@@ -79,7 +80,7 @@ class Service:
         return rows
 
     def _has_next(self, page: Json) -> bool:
-        """nova and cinder have links beside the rows, ironic one that is called ``next``.
+        """nova and cinder have links beside the rows, ironic has one named ``next``.
 
         Each list of links has a name of its own, such as ``volume_type_links``.
         """
@@ -94,7 +95,7 @@ class Service:
     def _request(self, method: str, path: str, version: str | None, **kwargs: Any) -> Json:
         with understood(self._group), translated(self._group):
             proxy = self._connected()
-            # Older releases, those for Python 3.10 among them, would repeat just once.
+            # Older releases, such as those for Python 3.10, would repeat only once.
             kwargs.setdefault("connect_retries", proxy.connect_retries)
             response = proxy.request(path, method, microversion=version, **kwargs)
             raise_from_response(response)

@@ -19,15 +19,15 @@ from watcher.cloud.openstack.errors import translated
 from watcher.common.errors import NotConfigured
 from watcher.conf import clients
 
-# As the loader calls what the options call otherwise.
+# Names of the loader that differ from those of the options.
 _RENAMED = {"cafile": "cacert", "certfile": "cert", "keyfile": "key"}
 
 
 def session(conf: cfg.ConfigOpts, group: str = clients.AUTH) -> Session:
-    """A session for the service of *group*; it talks to nobody before its first use.
+    """A session for the service of *group*; it sends no request before its first use.
 
-    Any number of threads may share it.  NotConfigured if no auth plugin is named, or one
-    that misses options.
+    Any number of threads may share it.  NotConfigured if no auth plugin is named, or if its
+    options are incomplete.
     """
     source = group if clients.names_auth(conf, group) else clients.AUTH
     with translated(group):
@@ -50,7 +50,7 @@ def session(conf: cfg.ConfigOpts, group: str = clients.AUTH) -> Session:
 def proxy(conf: cfg.ConfigOpts, group: str) -> Proxy:
     """openstacksdk's proxy of the service of *group*, one of ``clients.SERVICES``.
 
-    It asks keystone for the catalog and the service for its versions.  NotConfigured if
+    It reads the catalog from keystone and the versions from the service.  NotConfigured if
     the catalog has no such service.
     """
     service = clients.SERVICES[group]
@@ -59,7 +59,7 @@ def proxy(conf: cfg.ConfigOpts, group: str) -> Proxy:
     options |= {f"{prefix}_{name}": each for name, each in _adapter_options(conf, group).items()}
     connection = Connection(config=CloudRegion(session=session(conf, group), config=options))
     found = getattr(connection, prefix)
-    if not isinstance(found, Proxy):  # what newer releases give instead of EndpointNotFound
+    if not isinstance(found, Proxy):  # newer releases return it instead of EndpointNotFound
         raise NotConfigured(f"The catalog of the cloud has no {service.service_type} service.")
     return found
 
@@ -75,12 +75,12 @@ def _adapter_options(conf: cfg.ConfigOpts, group: str) -> dict[str, Any]:
 
 
 def _retries(conf: cfg.ConfigOpts, group: str) -> dict[str, float]:
-    """Where the group itself does not say."""
+    """The defaults of options that the group does not set."""
     retries: dict[str, float] = {
         "status_code_retries": conf.collector.api_query_max_retries - 1,
         "status_code_retry_delay": conf.collector.api_query_interval,
     }
-    if group == "nova":  # the one service that has options of its own for that
+    if group == "nova":  # the only service with its own options for that
         retries["connect_retries"] = conf.nova.http_retries
         retries["connect_retry_delay"] = conf.nova.http_retry_interval
     return retries

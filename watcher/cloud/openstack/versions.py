@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The microversions that are asked for, apart from what asks: this imports nothing large."""
+"""The microversions that are requested, in a module that imports nothing large."""
 
 from oslo_config import cfg
 
 from watcher.common.errors import Invalid
 
 NOVA_MINIMUM = (2, 56)
-"""The first in which a cold migration may name its destination."""
+"""The first microversion in which a cold migration may name its destination."""
 
 
 def nova_version(conf: cfg.ConfigOpts) -> tuple[int, int]:

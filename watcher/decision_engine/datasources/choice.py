@@ -21,20 +21,20 @@ LOG = log.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """How things stand for a strategy now."""
+    """Which metrics of a strategy are available now."""
 
     source: str | None
-    """Of the datasource that would serve it; None if none fits."""
+    """The name of the datasource that would serve it; None if none fits."""
     answers: bool
     metrics: Mapping[str, bool]
-    """What the datasource calls each metric, to whether it has any values of it."""
+    """The datasource's name of each metric, to whether it has any values of it."""
     problem: str = ""
 
 
 class Datasources:
-    """The datasources of an engine, each made when it is first wanted, and kept.
+    """The datasources of an engine, each made when it is first needed, and kept.
 
-    A cloud that measures itself has *own* metrics, and no other datasource is asked.
+    A cloud with *own* metrics uses no other datasource.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, own: Metrics | None = None) -> None:
@@ -44,15 +44,15 @@ class Datasources:
         self._made: dict[str, Datasource] = {}
 
     def stop(self) -> None:
-        """End the waits of those who are about to ask again."""
+        """End the waits before repeated queries."""
         self._stopping.set()
 
     def serving(self, strategy: type[Strategy]) -> Metrics:
         """The first datasource in the configured order that fits and answers.
 
-        Only if there is a choice, each is asked once whether it answers; after that, a
-        datasource repeats its own questions.  NotConfigured if none fits, and
-        MetricsUnavailable if none of those that fit answers, with the reason of each.
+        If several fit, each is asked once whether it answers; later, a datasource repeats
+        its own queries.  NotConfigured if none fits, and MetricsUnavailable if none of
+        those that fit answers, with the reason of each.
         """
         if self._own is not None:
             return self._own
@@ -71,7 +71,7 @@ class Datasources:
         raise MetricsUnavailable(_sentence(strategy, problems))
 
     def report(self, strategy: type[Strategy]) -> Report:
-        """What ``serving`` would come to now, with one quick request a metric."""
+        """What ``serving`` would choose now, with one quick request for each metric."""
         wanted = (*strategy.metrics, *strategy.optional_metrics)
         if self._own is not None:
             available = {metric: self._own.available(metric) for metric in wanted}
@@ -96,7 +96,7 @@ class Datasources:
         return Report(fit[0].name, False, dict.fromkeys(names, False), sentence)
 
     def all(self) -> tuple[list[Metrics], dict[str, str]]:
-        """The datasources that are configured and answer, and why the others are not there."""
+        """The datasources that are configured and answer, and why the others are missing."""
         if self._own is not None:
             return [self._own], {}
         found: list[Metrics] = []
@@ -111,7 +111,8 @@ class Datasources:
         return found, problems
 
     def _fit(self, strategy: type[Strategy]) -> tuple[list[Datasource], dict[str, str]]:
-        """Those that have what the strategy requires, and why the others do not serve."""
+        """Those that have the metrics that the strategy requires, and why the others cannot
+        be used."""
         fit, problems = [], {}
         for name in self._names(strategy):
             try:
@@ -137,7 +138,7 @@ class Datasources:
         return names
 
     def _source(self, name: str) -> Datasource:
-        """NotConfigured if it cannot be made."""
+        """NotConfigured if its options do not fit."""
         with self._lock:
             if name not in self._made:
                 if name not in self._installed:

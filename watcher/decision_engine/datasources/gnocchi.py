@@ -45,10 +45,10 @@ METRICS = {
 }
 
 _TENTHS = {"host_airflow": 10}
-"""Stored are CFM, strategies compare tenths of it."""
+"""CFM are stored; strategies use tenths of CFM."""
 
 CHUNK = 1000
-"""Resources a request: gnocchi reads files for each of them before it answers."""
+"""Resources in one request: gnocchi reads files for each of them before it answers."""
 
 _PAGE = 1000
 
@@ -58,7 +58,7 @@ _LENGTH_OF_TIME = re.compile(r"(?:(\d+) days?, )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 class Point(NamedTuple):
-    """What was measured in one granule."""
+    """The aggregate of one granule."""
 
     granularity: float
     """Its length in seconds."""
@@ -68,7 +68,7 @@ class Point(NamedTuple):
 
 
 Points = Sequence[Point]
-"""Those of the finest granularity."""
+"""The points of the finest granularity only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Wanted:
     """How gnocchi aggregated the measures of each granule."""
     resource_type: str
     key: str
-    """The attribute that tells resources apart."""
+    """The attribute that identifies resources."""
     period: int
     granularity: int
     now: datetime.datetime
@@ -95,7 +95,7 @@ class _Wanted:
 
 
 class Gnocchi:
-    """Asks for the points of a thousand resources at once."""
+    """Reads the points of a thousand resources in one request."""
 
     name = "gnocchi"
 
@@ -117,7 +117,8 @@ class Gnocchi:
     ) -> Mapping[str, float]:
         """*granularity* is one of the archive policy's; 0 takes the finest that all have.
 
-        Resources of hosts have the name that nova gives to the host and that of its hypervisor.
+        The names of host resources have both nova's name of the host and that of its
+        hypervisor.
         """
         over_time = aggregate_of(aggregate)
         wanted = self._wanted(name, over_time, period, granularity)
@@ -151,9 +152,9 @@ class Gnocchi:
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
         """Half a granule before the period.
 
-        A measure tells of the time since the one before it, and most clouds take one a
-        granule: the last one that is there is up to a granule old.  A period shorter than
-        a granule makes no difference.
+        A measure covers the time since the one before it, and most clouds take one for each
+        granule.  So the latest measure is up to a granule old.  A period shorter than a
+        granule makes no difference.
         """
         end = now - datetime.timedelta(seconds=granularity / 2)
         return last(end, max(int(period), int(granularity)))
@@ -178,7 +179,7 @@ class Gnocchi:
         try:
             return self._of(wanted, wanted.key, keys)
         except Refused as refused:
-            # It is enough that one resource has another archive policy than the rest.
+            # This happens if a single resource has another archive policy than the rest.
             if not _UNFIT_POLICY.search(refused.detail):
                 raise
         fit = self._fit(wanted)
@@ -196,7 +197,8 @@ class Gnocchi:
         return found
 
     def _aggregates(self, wanted: _Wanted, search: Mapping[str, Any]) -> dict[str, Points]:
-        """The points of what *search* finds.  Refused if one of it has another archive policy."""
+        """The points of the resources that *search* finds.  Refused if one of them has
+        another archive policy."""
         body = {
             "operations": ["metric", wanted.metric, wanted.method],
             "resource_type": wanted.resource_type,
@@ -209,11 +211,12 @@ class Gnocchi:
             )
         except Refused as refused:
             if refused.status == 404 and _UNKNOWN_METRIC.search(refused.detail):
-                return {}  # gnocchi's way to say that none of them has it
+                return {}  # gnocchi's answer if none of them has the metric
             raise
 
     def _fit(self, wanted: _Wanted) -> set[str]:
-        """Ids of the resources whose archive policy has what is wanted.  MetricsUnavailable."""
+        """Ids of the resources whose archive policy has the aggregate and granularity.
+        MetricsUnavailable."""
         query: dict[str, Any] = {"name": wanted.metric, "limit": _PAGE}
         fit: set[str] = set()
         while page := self._queries.ask(wanted.about, list, "GET", "metric", params=query):
@@ -253,7 +256,7 @@ def _read(answer: Any, wanted: _Wanted) -> dict[str, Points]:
 
 
 def _finest(measures: Sequence[tuple[str, float, float]], wanted: _Wanted) -> Points:
-    """Coarser points are made of the same measures, and would count them twice."""
+    """Coarser points are aggregates of the same measures, which would count twice."""
     finest = min((float(granularity) for _, granularity, _ in measures), default=0)
     points = [(when, number(value)) for when, each, value in measures if each == finest]
     return [
@@ -274,7 +277,7 @@ def _share(when: str, granularity: float, wanted: _Wanted) -> float:
 
 
 def _over_time(aggregate: str, points: Points, values: Sequence[float]) -> float:
-    """*values* of *points*; of a mean each counts by its share of the period."""
+    """*values* of *points*; in a mean each is weighted by its share of the period."""
     if aggregate != "mean":
         return (min if aggregate == "min" else max)(values)
     whole = math.fsum(each.share for each in points)
@@ -286,8 +289,8 @@ def _over_time(aggregate: str, points: Points, values: Sequence[float]) -> float
 def _percent(point: Point, vcpus: int) -> float:
     """Per cent of the vCPUs, from the CPU time used within a granule.
 
-    A counter that starts anew gives a negative difference, and one whose measures were
-    missing for a while gives the time of all of it at once.
+    A counter that restarts gives a negative difference. If measures were missing for a
+    while, the next difference covers all of that time.
     """
     return min(100.0, max(0.0, point.value) * 100 / (point.granularity * 1e9) / vcpus)
 
@@ -301,7 +304,7 @@ def _is_fit(metric: Mapping[str, Any], wanted: _Wanted) -> bool:
 
 
 def _seconds(text: str) -> float:
-    """Of ``0:05:00`` or ``1 day, 0:00:00``.  ValueError."""
+    """The seconds of ``0:05:00`` or ``1 day, 0:00:00``. ValueError."""
     match = _LENGTH_OF_TIME.fullmatch(text)
     if not match:
         raise ValueError(f"{text} is no length of time")

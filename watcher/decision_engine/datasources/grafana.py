@@ -32,17 +32,17 @@ CHUNK = 250_000
 """Characters of queries in one request."""
 
 _SHORT = 2000
-"""Characters of a query that fits into a URL everywhere."""
+"""The length of a query that fits into a URL everywhere."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a metric is and how it is asked for."""
+    """Where a metric is and how it is queried."""
 
     project: str
     db: str
     attribute: str | None
-    """Of a host or server: what the query names it by."""
+    """The attribute of a host or server that the query uses as its name."""
     query: str
     """One InfluxQL statement with placeholders."""
 
@@ -71,7 +71,7 @@ class Source:
 
 
 class Grafana:
-    """Asks for many resources at once: one InfluxQL statement each, in one request."""
+    """Reads many resources in one request, with one InfluxQL statement for each."""
 
     name = "grafana"
 
@@ -104,7 +104,7 @@ class Grafana:
             return
 
     def available(self, metric: str) -> bool:
-        """Whether its database is there; only a query about a resource tells what is in it."""
+        """Whether its database exists; only a query about a resource shows what is in it."""
         source = self._sources.get(metric)
         if source is None:
             return False
@@ -121,7 +121,7 @@ class Grafana:
         return self._values(name, servers, int(period), aggregate, int(granularity))
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        """What the queries of the options are about, as they should be."""
+        """The dialect of the queries in the options, as it should be."""
         return last(now, period)
 
     def _values(
@@ -132,7 +132,7 @@ class Grafana:
         aggregate: str,
         granularity: int,
     ) -> Mapping[str, float]:
-        aggregate_of(aggregate)  # InfluxDB knows all of them, count too
+        aggregate_of(aggregate)  # InfluxDB has all of them, count too
         if name not in self._sources:
             raise NotFound(f"Metric {name} was not found in datasource {self.name}.")
         source = self._sources[name]

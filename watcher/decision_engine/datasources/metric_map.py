@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metric map file: what datasources call metrics here, if not what they usually do."""
+"""The metric map file: names of metrics in datasources that differ from the usual ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +13,11 @@ from watcher.conf.datasources import METRICS
 LOG = log.getLogger(__name__)
 
 MetricMap = Mapping[str, Mapping[str, Any]]
-"""Datasource to metric to the datasource's own name for it, or what it needs besides."""
+"""Datasource to metric to the datasource's own name for it, or to further fields that it needs."""
 
 
 def load(path: str) -> MetricMap:
-    """What stands in the file.  It need not exist; what does not fit is reported and left out."""
+    """The content of the file, which need not exist. Invalid entries are logged and left out."""
     try:
         text = Path(path).read_text()
     except FileNotFoundError:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def of_host(host: Host) -> list[str]:
-    """All that it may be called, the most certain first."""
+    """All names that it may have, the most certain first."""
     full = [host.hostname, host.hypervisor_hostname or host.hostname]
     return list(dict.fromkeys([*full, *map(_short, full)]))
 
@@ -55,8 +55,8 @@ def pairs(hosts: Sequence[Host]) -> dict[str, str]:
 
 
 def report(source: str, hosts: Sequence[Host], unmatched: Collection[str] = ()) -> None:
-    """Say that *hosts* have no value, how they may be called there, and which of the names there
-    are those of *unmatched*."""
+    """Log that *hosts* have no value, which names were looked for, and which names in the
+    datasource are *unmatched*."""
     up = [host for host in hosts if host.state == "up"]
     if up:
         LOG.warning(

@@ -28,16 +28,17 @@ METRICS = {
     "instance_cpu_usage": "ceilometer_cpu",
     "instance_ram_usage": "ceilometer_memory_usage",
 }
-"""What each metric is computed from.  A metric map may name another series of its kind."""
+"""The series from which each metric is computed.  A metric map may name another one of the
+same kind."""
 
 KNOWN_TO_WATCHER = {
     "instance_ram_allocated": "instance.memory",
     "instance_root_disk_size": "instance.disk",
 }
-"""What needs no measuring: the servers themselves say it."""
+"""Metrics that are not measured, because they are fields of the servers."""
 
 _QUERIES = {
-    # Idle and available are measured, and used is what is left: hence ``unused``.
+    # Idle and available are measured, and the rest is used: hence ``unused``.
     "host_cpu_usage": "100 - 100 * {unused} by ({label})"
     ' (rate({metric}{{mode="idle"}}[{period}s]))',
     "host_ram_usage": "avg by ({label}) (node_memory_MemTotal_bytes"
@@ -51,11 +52,11 @@ _USED = {"mean": "avg", "min": "min", "max": "max"}
 _UNUSED = {"mean": "avg", "min": "max", "max": "min"}
 
 FILTERED = 500
-"""Up to so many servers are named in the query; more are picked from the answer."""
+"""Up to so many servers are named in the query; of more, the answer for all is filtered."""
 
 
 class Prometheus:
-    """Answers each metric with one instant query for the whole scope."""
+    """Reads each metric with one instant query for the whole scope."""
 
     name = "prometheus"
     group: ClassVar[str] = "prometheus_client"
@@ -67,7 +68,7 @@ class Prometheus:
         self.metrics = mapped({**METRICS, **KNOWN_TO_WATCHER}, tools.metric_map)
 
     def _connect(self, tools: Tools) -> Send:
-        """What sends requests.  NotConfigured."""
+        """The function that sends requests. NotConfigured."""
         options = self._options
         if not options.host:
             raise NotConfigured("[prometheus_client] host is not set.")
@@ -124,7 +125,7 @@ class Prometheus:
         return {uuid: min(100.0, value / vcpus[uuid]) for uuid, value in found.items()}
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        """What its queries are about; the last scrape is seldom older than a minute."""
+        """The window of its queries; the last scrape is seldom older than a minute."""
         return last(now, period)
 
     def _ask(

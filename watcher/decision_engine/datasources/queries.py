@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to a datasource over HTTP: timeouts, repetition, and what a bad answer is."""
+"""Queries to a datasource over HTTP: timeouts, repetition, and bad answers."""
 
 import html
 import math
@@ -28,16 +28,16 @@ TIMEOUT = (5, 60)
 """Seconds to connect, and to wait for an answer."""
 
 QUICK: Mapping[str, Any] = {"tries": 1, "timeout": (5, 10)}
-"""For a look whether it answers, which somebody waits for."""
+"""The timeouts for a check whether it answers, because a user waits for the result."""
 
 _LONGEST_PAUSE = 8
-"""Times ``query_interval``."""
+"""The longest pause, in multiples of ``query_interval``."""
 
 _DETAIL_LENGTH = 150
 
 
 class Refused(MetricsUnavailable):
-    """The datasource answered, and said no: it would say so again."""
+    """The datasource refused the query, and would refuse it again."""
 
     def __init__(self, sentence: str, status: int, detail: str) -> None:
         super().__init__(sentence)
@@ -45,7 +45,7 @@ class Refused(MetricsUnavailable):
 
 
 class Failed(Exception):
-    """No useful answer; *again* says whether the next try may have one."""
+    """No useful answer; *again* is whether another attempt may get one."""
 
     def __init__(self, sentence: str, again: bool = True) -> None:
         super().__init__(sentence)
@@ -78,12 +78,12 @@ class Queries:
         tries: int | None = None,
         **request: Any,
     ) -> T:
-        """What *read* makes of the JSON that answers a request *about* a metric.
+        """The result of *read* for the JSON that answers a request *about* a metric.
 
-        Without an answer that *read* can read, the request is repeated, ``[watcher_datasources]
-        query_max_retries`` times in all or *tries* times; a timeout is not, since the
-        datasource may still be at work on it.  Then MetricsUnavailable; Refused at once if
-        the datasource said no.
+        Without an answer that *read* can read, the request is repeated,
+        ``[watcher_datasources] query_max_retries`` times in all or *tries* times.  It is
+        not repeated after a timeout, because the datasource may still be working on it.
+        Then MetricsUnavailable; Refused at once if the datasource refused it.
         """
         tries = tries or self._options.query_max_retries
         pause = self._options.query_interval
@@ -104,9 +104,10 @@ class Queries:
         raise self.unavailable(about, problem)
 
     def together(self, ask: Callable[[Chunk], T], chunks: Sequence[Chunk]) -> Iterator[T]:
-        """*ask* of each of *chunks*, several at a time, in their order.
+        """The results of *ask* for each of *chunks*, in their order; several run at a time.
 
-        The first error in that order is raised; what was not begun by then is not asked.
+        The first error in that order is raised; queries that have not begun by then are
+        dropped.
         """
         if len(chunks) < 2:
             yield from map(ask, chunks)
@@ -128,10 +129,10 @@ class Queries:
             raise Failed("it did not answer in time", again=False) from error
         except (requests.ConnectionError, keystone.ConnectFailure) as error:
             raise Failed("it cannot be reached") from error
-        except requests.exceptions.InvalidHeader:  # which shows it, with the token
+        except requests.exceptions.InvalidHeader:  # the error shows the header, with the token
             said = "a header, such as a token, has characters that it must not have"
             raise Failed(said, again=False) from None
-        except OSError as error:  # requests' own, and those of certificates
+        except OSError as error:  # errors of requests itself, and of certificates
             raise Failed(f"it cannot be asked: {_short(str(error))}", again=False) from error
         except keystone.ClientException as error:
             again = not isinstance(error, (keystone.CatalogException, keystone.HTTPClientError))
@@ -152,11 +153,11 @@ def number(value: Any) -> float | None:
 
 
 def _plain(text: str) -> str:
-    """*text* on one line, without the tags of a page."""
+    """*text* on one line, without HTML tags."""
     text = re.sub(r"<(style|title)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     return " ".join(html.unescape(text).split()).rstrip(".")
 
 
 def _short(text: str) -> str:
-    """The end of *text*: what comes first is the same for every error."""
+    """The end of *text*, because its beginning is the same for every error."""
     return text if len(text) <= _DETAIL_LENGTH else "..." + text[-_DETAIL_LENGTH:]

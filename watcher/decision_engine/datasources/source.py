@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a datasource is, and what it is given.
+"""The interface of datasources, and what they can use.
 
-A plug-in of ``watcher_datasources`` is a class that is called with its ``Tools`` and
-then is a ``Datasource``.  It says NotConfigured when it lacks an option.
+A plug-in of ``watcher_datasources`` is a class that takes ``Tools`` and implements
+``Datasource``. It raises NotConfigured if an option is missing.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ class Tools:
 
     conf: cfg.ConfigOpts
     metric_map: Mapping[str, Any]
-    """Of the metric map file, what stands there for this datasource."""
+    """The part of the metric map file for this datasource."""
     wait: Callable[[float], bool]
-    """Wait so many seconds; true if the service stops meanwhile."""
+    """Wait so many seconds; true if the service stops during that time."""
 
 
 class Datasource(Metrics, Protocol):
-    """A source of metrics that can say beforehand what it has.
+    """A source of metrics that can be asked which metrics it has.
 
-    One without ``window`` is taken to tell of the last *period* seconds.
+    Without ``window``, its values are taken to cover the last *period* seconds.
     ``available`` is one request and is not repeated; it raises MetricsUnavailable.
     """
 
@@ -49,13 +49,14 @@ def last(now: datetime.datetime, period: int) -> Window:
 
 
 def mapped(usual: Mapping[str, str], metric_map: Mapping[str, Any]) -> Mapping[str, str]:
-    """*usual* with what the metric map replaces, adds and, by null, takes away."""
+    """*usual* with what the metric map replaces, adds and, by null, removes."""
     names = {**usual, **metric_map}
     return {metric: str(name) for metric, name in names.items() if name}
 
 
 def aggregate_of(name: str) -> str:
-    """mean, min or max; a count of measures says nothing of a load, so it means the mean.
+    """mean, min or max; count is replaced by the mean, because a count of measures is no
+    load.
 
     Invalid for anything else.
     """

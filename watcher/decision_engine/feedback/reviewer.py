@@ -204,9 +204,8 @@ class Reviewer:
             "kept": found.kept,
             "message": cut(found.message),
             "realised": dict(found.realised),
-            **(
-                {} if found.counts else {"counts": False}
-            ),  # a person may have confirmed auto_trigger in between
+            # Not True: a person may have set auto_trigger in between.
+            **({} if found.counts else {"counts": False}),
         }
 
         def write(session: Session) -> tuple[bool, bool]:

@@ -21,8 +21,8 @@ class AllocationBalance(Strategy):
     The allocation of a host is a fraction: what the flavors of its servers ask for, of its
     capacity, which is its total less the reserve, times the allocation ratio.  When the
     standard deviation over all hosts is above the threshold of vCPUs or of memory, servers
-    move live, the one that helps most first, until both are below or nothing helps any more.
-    Hosts without capacity of one of them take no part.
+    migrate live, the one that helps most first, until both are below or nothing helps any
+    more.  Hosts without capacity of one of them are left out.
     """
 
     name = "allocation_balance"
@@ -47,7 +47,7 @@ class AllocationBalance(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.balance import Balance
         from watcher.decision_engine.algorithms.balance_report import Report, Words
 

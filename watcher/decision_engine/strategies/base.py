@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a strategy is: facts as class attributes, and one method from inputs to solution."""
+"""The interface of strategies: class attributes, and one method from inputs to a solution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from watcher.decision_engine.solution import Solution
 from watcher.model.bounds import Bounds
 from watcher.model.undone import Undone
 
-if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs
+if TYPE_CHECKING:  # the model imports NumPy, which many strategies do not need
     from watcher.model.baremetal import BaremetalModel
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
@@ -24,10 +24,10 @@ if TYPE_CHECKING:  # the model brings NumPy, which many a strategy never needs
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """All that a strategy may look at.  The same inputs give the same solution.
+    """All inputs of a strategy.  The same inputs give the same solution.
 
-    The callables do their work when they are called, so that a strategy pays only
-    for what it uses, and raise a *passing* error when the thing is not there.
+    The callables read when they are called, so that only what a strategy uses is read.
+    They raise a *passing* error if it is not available.
     """
 
     audit_uuid: str
@@ -36,23 +36,23 @@ class Inputs:
     """Checked against ``Strategy.schema``, with all defaults filled in."""
     now: datetime.datetime
     seed: int
-    """For a random generator of the strategy's own; equal for all attempts at a run."""
+    """The seed of a random generator; equal for all attempts at a run."""
     compute_model: Callable[[], ComputeModel]
-    """The snapshot with the audit's scope applied; of a strategy that optimizes also with
-    what earlier plans forbid.  ModelUnavailable."""
+    """The snapshot with the audit's scope applied.  For a strategy that optimizes, restraints
+    by earlier plans are applied as well.  ModelUnavailable."""
     cloud: Callable[[], ComputeModel]
-    """The snapshot without the scope, which finished plans are checked on.  ModelUnavailable."""
+    """The snapshot without the scope, with which finished plans are checked. ModelUnavailable."""
     storage_model: Callable[[], StorageModel]
     """The snapshot with the audit's scope applied.  ModelUnavailable."""
     baremetal_model: Callable[[], BaremetalModel]
     """ModelUnavailable."""
     bounds: Callable[[], Bounds]
-    """How much the plan may do: for a what-if.  Nothing binds one that a person starts."""
+    """The limits of the plan, for a what-if. A plan that a person starts has none."""
     host_metric: Callable[..., Mapping[str, float]]
     """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}.
 
-    As if the servers that moved within the period had moved before it; a host of which that
-    cannot be told is left out, as one that was not measured.
+    The values as if the servers that moved within the period had moved before it. A host
+    for which this cannot be computed is left out, as one that was not measured.
     """
     server_metric: Callable[..., Mapping[str, float]]
     """``(name, servers, period=, aggregate=, granularity=)`` to {server uuid: value}."""
@@ -61,9 +61,10 @@ class Inputs:
     options: Any
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
     remarks: list[Undone] = dataclasses.field(default_factory=list)
-    """What came up while the inputs were made, and is said with what the strategy left."""
+    """What was left undone while the inputs were made; it is reported with what the strategy
+    leaves undone."""
     failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
-    """The servers that are not tried again yet after failed migrations, as users see them."""
+    """The servers that are not tried again yet after failed migrations, as JSON for users."""
 
 
 class Strategy(ABC):
@@ -78,14 +79,14 @@ class Strategy(ABC):
     metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics that the datasource must have."""
     optional_metrics: ClassVar[tuple[str, ...]] = ()
-    """Metrics that it uses as well; of a datasource that lacks one it gets no values."""
+    """Metrics that it uses if the datasource has them."""
     planner: ClassVar[str] = "weight"
     optimizes: ClassVar[bool] = True
-    """Whether it makes good better, and so keeps within bounds; False for what somebody
-    asks for, whatever it costs."""
+    """Whether it optimizes, so that limits apply to its plans; False if a person asks for its
+    actions whatever they cost."""
     checked: ClassVar[bool] = True
-    """Whether a plan that breaks a rule of the cloud fails the run; False where the parameters
-    or the strategy say the actions word for word."""
+    """Whether a plan that breaks a rule of the cloud fails the run; False if the parameters
+    or the strategy define the actions exactly."""
     chosen_by_goal: ClassVar[bool] = True
     """Whether an audit that names its goal and no strategy may get it."""
     options: ClassVar[tuple[cfg.Opt, ...]] = ()

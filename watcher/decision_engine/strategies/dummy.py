@@ -6,7 +6,7 @@ REASON = "Tries out audits, plans and actions"
 
 
 class Dummy(Strategy):
-    """Says hello twice and sleeps: proves that audits, plans and the applier work."""
+    """Logs two messages and sleeps, to test that audits, plans and the applier work."""
 
     name = "dummy"
     display_name = "Dummy strategy"

@@ -11,7 +11,7 @@ GIB = 1024 * MIB
 
 
 class DummyWithScorer(Strategy):
-    """Asks two scoring engines about invented telemetry: shows how a strategy uses them."""
+    """Calls two scoring engines with invented telemetry, to show how a strategy uses them."""
 
     name = "dummy_with_scorer"
     display_name = "Dummy Strategy using sample Scoring Engines"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from watcher.model.whatif import WhatIf
 
 _MIGRATABLE = (undone.NO_HOST, undone.NO_GAIN)
-"""What a what-if says of servers that nothing holds."""
+"""The reason that a what-if gives for servers that nothing holds."""
 _FORBIDDEN = "not to be migrated, by the parameters of the audit"
 
 
@@ -23,12 +23,12 @@ class HostMaintenance(Strategy):
     """Takes one host out of service and its servers off it.
 
     The host is disabled, then its servers leave it, the largest first: active and paused
-    ones live, stopped ones cold.  Without live migration active ones go cold; without
-    either they are stopped.  Those for which the backup host has room go there, all
-    others where the scheduler puts them.  A server that is locked, excluded, busy with
-    something or in any other state stays.
+    ones by live migration, stopped ones by cold migration.  Without live migration active
+    ones migrate cold; without either they are stopped.  Servers for which the backup host
+    has room move to it, and the scheduler places all others.  A server that is locked,
+    excluded, busy or in any other state stays.
 
-    No metrics are read.  Each server of the host is looked at once.
+    No metrics are read.  Each server of the host is examined once.
     """
 
     name = "host_maintenance"
@@ -60,7 +60,7 @@ class HostMaintenance(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.model.whatif import WhatIf
 
         model, parameters = inputs.compute_model(), inputs.parameters
@@ -80,7 +80,7 @@ class HostMaintenance(Strategy):
 
 
 class _Step(NamedTuple):
-    """How a server leaves, in indices of the model."""
+    """How a server leaves, with indices of the model."""
 
     server: int
     way: str
@@ -116,7 +116,7 @@ def _steps(
 
 
 def _usable(backup: Host) -> bool:
-    """A host that was disabled for other reasons may take over: its user says so."""
+    """A backup host that is disabled for other reasons is accepted, because the user names it."""
     return backup.state == "up" and backup.closed_as != MAINTAINING
 
 

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class NodeResourceConsolidation(Strategy):
-    """Empties the hosts with fewest vCPUs allotted, by what flavors ask for alone.
+    """Empties the hosts with fewest vCPUs allotted, as computed from flavors only.
 
-    From the host with fewest vCPUs allotted on, the servers of a host, those with most
-    vCPUs first, go to the host with most vCPUs allotted that has room for them.  A
-    second trial goes from the smallest host on, a third also fills hosts without servers,
-    and on small clusters more go from the host with fewest servers on, in different ways.
-    The one that leaves fewest hosts in use wins, of equals the one with fewest moves.  A
-    host is emptied of all its servers or of none.
+    The host with fewest vCPUs allotted is emptied first.  Its servers, those with most
+    vCPUs first, move to the host with most vCPUs allotted that has room for them.  A second
+    trial begins with the smallest host, a third also fills hosts without servers, and on
+    small clusters further trials vary the order of hosts.  The trial that leaves fewest
+    hosts in use is taken; between equal ones, the one with fewest moves.  A host is emptied
+    of all its servers or of none.
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
-    emptied, and those without servers, are disabled until the servers have moved.  Where
-    the limits of a plan leave no room for that, or where a scheduler that spreads servers
-    would leave one without a host, the strategy picks the destinations.
+    emptied, and those without servers, are disabled until the servers have moved.  If the
+    limits of a plan do not allow that, or if a scheduler that spreads servers would find no
+    host for one of them, the strategy picks the destinations.
 
     No metrics are read.  Every server is compared with hosts up to three times.
     """
@@ -48,7 +48,7 @@ class NodeResourceConsolidation(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms import consolidation
         from watcher.decision_engine.algorithms.consolidation_plan import Consolidation
         from watcher.model.compute import VCPU
@@ -61,7 +61,8 @@ class NodeResourceConsolidation(Strategy):
         scheduled = inputs.parameters["host_choice"] == "auto"
         released: Sequence[int] = ()
         if scheduled:
-            # Every host without servers is closed and opened, or the scheduler picks it.
+            # Every host without servers is disabled and enabled again, or the scheduler would
+            # pick it.
             spares = 2 * len(_closed(plan))
             released = plan.empty(trials, closes=False, switches=2, others=spares)
         if not released and (not scheduled or what_if.bounds.actions is not None):
@@ -100,8 +101,9 @@ def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
 
 
 def _suits_scheduler(plan: Consolidation) -> bool:
-    """Whether each server finds a host if it goes where most memory is free, as nova's scheduler
-    has it by default: the plan only shows that there is room for all if they go where it says."""
+    """Whether each server finds a host if it moves to the one with most free memory, as
+    nova's scheduler chooses by default. The plan itself only shows that there is room on its
+    own destinations."""
     from watcher.model.compute import MEMORY
     from watcher.model.whatif import WhatIf
 
@@ -118,7 +120,7 @@ def _suits_scheduler(plan: Consolidation) -> bool:
 
 
 def _closed(plan: Consolidation) -> list[int]:
-    """The hosts in service that should take no server: they are empty in the end."""
+    """The hosts in service that should take no server, because they are empty at the end."""
     from watcher.decision_engine.algorithms import consolidation
 
     what_if = plan.what_if

@@ -72,7 +72,7 @@ class NoisyNeighbor(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.spreading import Source, Spreading
 
         model = inputs.compute_model()

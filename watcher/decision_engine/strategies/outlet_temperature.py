@@ -39,7 +39,7 @@ class OutletTemperature(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold"]

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class SavingEnergy(Strategy):
-    """Switches machines off that nobody needs, and on again when they are needed.
+    """Switches machines off that are not needed, and on again when they are needed.
 
-    Beside the hosts that have servers, as many free ones stay on as a share of those, or
-    a fixed number if that is more.  A host is free if the scheduler can use it: up, enabled,
-    and without servers.  Machines above that number are switched off: those that Watcher
-    has disabled first, then those that others have, then free ones by lot.  If free ones
-    are too few, machines that are on and that Watcher has disabled are enabled, then
-    others are switched on by lot.  A machine whose host has a server, whatever the server's state,
-    is never switched off.  Machines in maintenance, of unknown power, or of no host in
-    the scope are left alone and do not count.
+    Free hosts stay on in the number of a share of the hosts with servers, or a fixed number
+    if that is more.  A host is free if the scheduler can use it: up, enabled, and without
+    servers.  Machines above that number are switched off: first those that Watcher has
+    disabled, then those that others have disabled, then free ones at random.  If there are
+    too few free ones, machines that are on and that Watcher has disabled are enabled, then
+    others are switched on at random.  A machine whose host has a server, whatever the
+    server's state, is never switched off.  Machines in maintenance, with unknown power, or
+    without a host in the scope are not changed and do not count.
 
     Time grows with the number of machines, hosts and servers.
     """
@@ -81,7 +81,7 @@ class _Machine(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Whether Watcher has disabled its host, for want of work or of power."""
+        """Whether Watcher has disabled its host, because it had no servers or no power."""
         powered_off = self.host.disabled_reason == POWERED_OFF
         return self.host.closed_as == DISABLED or (self._is_disabled and powered_off)
 
@@ -96,10 +96,10 @@ class _Machine(NamedTuple):
 
 
 class _Pools(NamedTuple):
-    """Machines by what they are for now."""
+    """Machines by their present role."""
 
     used: list[_Machine]
-    """With servers, or with room that is held for some."""
+    """With servers, or with room that is allocated for some."""
     free: list[_Machine]
     """On, for the scheduler to use."""
     closed: list[_Machine]
@@ -113,26 +113,27 @@ class _Step(NamedTuple):
     state: str
     """"enabled", "on" or "off"."""
     frees: int
-    """By how much it changes the number of free hosts that are on."""
+    """By how much the action changes the number of free hosts that are on."""
 
 
 def _pools(compute: ComputeModel, baremetal: BaremetalModel) -> _Pools:
     hosts = hosts_of(baremetal.nodes, compute.hosts)
-    # A server that is under way to a host, or may go back to it, is on another one still.
+    # A server that is migrating to a host, or whose move from it is not confirmed, is on another
+    # host.
     occupied = {compute.hosts[index].uuid for index in compute.placement.tolist()}
     others = compute.others.sum(axis=1).tolist()
     occupied |= {host.uuid for host, held in zip(compute.hosts, others, strict=True) if held}
     pools = _Pools([], [], [], [])
     for node in baremetal.nodes:
         host = hosts.get(node.uuid)
-        # Where a host stays up without power, one that is down is broken.
+        # If hosts stay up without power, a host that is down is broken.
         if host is None or (baremetal.keeps_hosts_up and host.state != "up"):
             continue
         machine = _Machine(node, host)
         if host.uuid in occupied:
             pools.used.append(machine)
         elif node.maintenance or host.closed_as == MAINTAINING:
-            continue  # somebody works on it
+            continue  # an operator works on it
         elif node.power_state == "off" and (machine.opens or machine.is_ours):
             pools.off.append(machine)
         elif node.power_state == "on" and host.state == "up":  # else it is on its way up
@@ -141,7 +142,7 @@ def _pools(compute: ComputeModel, baremetal: BaremetalModel) -> _Pools:
 
 
 def _steps(pools: _Pools, need: int, draw: random.Random) -> Sequence[_Step]:
-    """What brings the number of free hosts to what is needed, the most urgent first."""
+    """The actions that bring the number of free hosts to what is needed, the most urgent first."""
     lack = need - len(pools.free)
     ours = _drawn([each for each in pools.closed if each.is_ours], draw)
     others = _drawn([each for each in pools.closed if not each.is_ours], draw)
@@ -160,7 +161,7 @@ def _steps(pools: _Pools, need: int, draw: random.Random) -> Sequence[_Step]:
 
 
 def _drawn(machines: Sequence[_Machine], draw: random.Random) -> list[_Machine]:
-    """By lot, so that the same machines are not always the ones."""
+    """At random, so that it is not always the same machines."""
     return draw.sample(machines, len(machines))
 
 

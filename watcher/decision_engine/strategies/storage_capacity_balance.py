@@ -22,9 +22,9 @@ class StorageCapacityBalance(Strategy):
 
     Each pool that is full to the threshold gives volumes to emptier ones, until it is
     below: those that are not attached first, then attached ones, bootable ones last; of
-    these the smallest that is enough, or else the largest.  A volume goes to the emptiest
-    pool that has what its type asks for, or gets another type which differs in nothing
-    but the backend.  No pool is filled to the threshold, into its reserve, or beyond its
+    these the smallest that is enough, or else the largest.  A volume moves to the emptiest
+    pool that has what its type requires, or gets another type that differs only in the
+    backend.  No pool is filled to the threshold, into its reserve, or beyond its
     over-subscription, at any step.  Volumes with snapshots stay, and so do those attached
     to servers that could not move them.
 
@@ -56,7 +56,7 @@ class StorageCapacityBalance(Strategy):
     )
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.pool_balance import PoolBalance
 
         model, threshold = inputs.storage_model(), inputs.parameters["volume_threshold"]
@@ -76,7 +76,7 @@ class StorageCapacityBalance(Strategy):
 
 
 def _movable(inputs: Inputs, model: StorageModel, balance: PoolBalance) -> list[bool]:
-    """[V]: what is at rest, has no snapshots and sits on a pool that is too full."""
+    """[V]: the volumes that are at rest, have no snapshots and are on a pool that is too full."""
     over = balance.over[model.placement].tolist()
     movable = [
         full
@@ -107,7 +107,7 @@ def _idle_servers(inputs: Inputs) -> set[str]:
 
 
 def _reason(move: Move, model: StorageModel, balance: PoolBalance, threshold: float) -> str:
-    """Of a move that has just been made."""
+    """The reason for a move that has just been made."""
     source, destination = model.pools[move.source], model.pools[move.destination]
     before = balance.used[move.source] + model.volumes[move.volume].size_gb
     full = 100 * before / balance.total[move.source]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calling a strategy without a service around it: for the tests of those who write one."""
+"""Calls a strategy without a service, for tests of strategies."""
 
 from __future__ import annotations
 

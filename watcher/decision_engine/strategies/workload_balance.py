@@ -31,15 +31,14 @@ class WorkloadBalance(Strategy):
 
     The load of a host is what its servers use, in per cent of its vCPUs or of its memory,
     as they are, without allocation ratio and reserve.  Servers leave the hosts at the
-    threshold or above, the busiest host first, for the hosts with the least load that
-    have room for them, and no host is brought to the threshold by that.  A running server
-    of which nothing was measured counts in full where its host is to take another one, and
-    not at all where its host is to be relieved.
+    threshold or above, the busiest host first, for the hosts with the least load that have
+    room for them, and no host is brought to the threshold by that.  A running server
+    without measured values counts in full when its host is a destination, and not at all
+    when its host is to be relieved.
 
-    A host needs one server to leave if one is enough: the one that brings it nearest to
-    the average.  Small clusters are searched through, others are gone through once or
-    twice, each step with a few operations on an array of the hosts for each server of
-    the host.
+    If one server is enough to relieve a host, the one that brings it nearest to the average
+    leaves.  Small clusters are searched completely.  In others all hosts are processed once
+    or twice, with a few operations on an array of the hosts for each server of a host.
     """
 
     name = "workload_balance"
@@ -48,7 +47,8 @@ class WorkloadBalance(Strategy):
     planner = "workload_stabilization"
     metrics = (CPU, MEMORY)
     optional_metrics = ("host_cpu_usage", "host_ram_usage")
-    """Whether hosts follow what their servers are measured to use is seen afterwards."""
+    """Whether the loads of hosts follow the measured use of their servers is reviewed
+    afterwards."""
     schema = {
         "properties": {
             "metrics": {
@@ -69,7 +69,7 @@ class WorkloadBalance(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.relief import Relief, excess
 
         model = inputs.compute_model()
@@ -127,8 +127,8 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
 
 
 def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.HostLoads | None]:
-    """The figure that the plan is for, seconds until it can be read again, and the loads
-    of the hosts where they are measured themselves."""
+    """The figure that the plan improves, seconds until it can be read again, and the loads of
+    the hosts if they are measured themselves."""
     parameters, figure = inputs.parameters, "highest load, %"
     memory, hosts = parameters["metrics"] == MEMORY, loads.whatif.model.hosts
     how = int(parameters["period"]), int(parameters["granularity"])
@@ -137,7 +137,7 @@ def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.HostLoads
         return figure, of_hosts.window, None
     try:
         measured = of_hosts.ask(inputs.host_metric, hosts)
-    except MetricsUnavailable:  # a plan is not to fail for what only its review wants
+    except MetricsUnavailable:  # only the review of the plan needs them
         measured = {}
     of_servers = promises.Reading(parameters["metrics"], *how)
     promised = promises.of_loads(loads, 0, 100.0, of_hosts, of_servers, memory)
@@ -160,7 +160,7 @@ def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
         aggregate="mean",
         granularity=inputs.parameters["granularity"],
     )
-    # Measured are per cent of the vCPUs, or MiB.
+    # Per cent of the vCPUs, or MiB, are measured.
     return {
         server.uuid: measured[server.uuid] * (server.vcpus / 100 if metric == CPU else 1)
         for server in servers
@@ -187,7 +187,7 @@ def _figures(loads: Loads) -> dict[str, float]:
 
 
 def _leave(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuilder) -> None:
-    """Say which hosts still have too much to do, and why."""
+    """Report which hosts are still above the threshold, and why."""
     load = loads.load[0, loads.hosts]
     over, unmet = int((load >= loads.limit).sum()), ""
     left: list[undone.Undone] = []
@@ -201,7 +201,7 @@ def _leave(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuild
 def _solution(
     inputs: Inputs, model: ComputeModel, loads: Loads, moves: list[Move]
 ) -> SolutionBuilder:
-    """Goes through the moves once more, to say of each what it is good for."""
+    """Repeats the moves one by one, to report the gain of each."""
     solution = SolutionBuilder()
     what = "CPU" if inputs.parameters["metrics"] == CPU else "memory"
     loads.undo(0)

@@ -22,7 +22,7 @@ CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
 
 class WorkloadStabilization(Strategy):
-    """Evens out the load of hosts with live migrations, as few as possible.
+    """Evens out the load of hosts with as few live migrations as possible.
 
     The load of a host is a fraction: CPU use of its vCPUs, memory use of its memory.
     When the standard deviation of the loads over all hosts is above the threshold of
@@ -30,8 +30,8 @@ class WorkloadStabilization(Strategy):
     their thresholds or nothing helps any more.  No host is ever filled beyond what the
     scheduler would allow.
 
-    ``host_choice`` and ``retry_count`` are accepted for the sake of audits that have
-    them: every way of choosing looks at all hosts now, since that costs nothing.
+    ``host_choice`` and ``retry_count`` are accepted for audits that have them, but have no
+    effect: all hosts are examined, which costs nothing.
     """
 
     name = "workload_stabilization"
@@ -115,7 +115,7 @@ class WorkloadStabilization(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.balance_report import Report, Words
 
         model, parameters = inputs.compute_model(), inputs.parameters
@@ -138,7 +138,7 @@ class WorkloadStabilization(Strategy):
 
 
 def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tuple[Loads, Balance]:
-    # NumPy comes with them: only engines that run such audits pay for that.
+    # They import NumPy, so only engines that run such audits load that.
     from watcher.decision_engine.algorithms.balance import Balance
     from watcher.decision_engine.algorithms.loads import Loads
 
@@ -170,7 +170,7 @@ def _measure(inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads:
 def _promise(
     inputs: Inputs, loads: Loads, number: int, metric: str
 ) -> tuple[str, int, promises.HostLoads]:
-    """The figure that the plan is for, seconds until it can be read again, and the loads."""
+    """The figure that the plan improves, seconds until it can be read again, and the loads."""
     parameters = inputs.parameters
     periods, aggregates = parameters["periods"], parameters["aggregation_method"]
     of_hosts = promises.Reading(
@@ -205,7 +205,7 @@ def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float 
         aggregate=aggregates["node"] or aggregates["compute_node"],
         granularity=parameters["granularity"],
     )
-    # Measured are per cent of the vCPUs, or KiB.
+    # Per cent of the vCPUs, or KiB, are measured.
     return [
         _times(measured.get(host.uuid), host.cpus / 100 if metric == CPU else 1 / 1024)
         for host in hosts
@@ -213,7 +213,7 @@ def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float 
 
 
 def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> dict[str, float]:
-    """Busy vCPUs, or MiB in use, by uuid; without those of which nothing was measured."""
+    """Busy vCPUs, or MiB in use, by uuid; servers without measured values are left out."""
     measured = inputs.server_metric(
         metric,
         servers,
@@ -221,7 +221,7 @@ def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> dict[
         aggregate=inputs.parameters["aggregation_method"]["instance"],
         granularity=inputs.parameters["granularity"],
     )
-    # Measured are per cent of the vCPUs, or MiB.
+    # Per cent of the vCPUs, or MiB, are measured.
     return {
         server.uuid: measured[server.uuid] * (server.vcpus / 100 if metric == CPU else 1)
         for server in servers

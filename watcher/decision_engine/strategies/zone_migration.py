@@ -26,14 +26,14 @@ def _limit(description: str, default: int) -> dict[str, Any]:
 class ZoneMigration(Strategy):
     """Moves servers off some hosts and volumes off some pools, a number at a time.
 
-    What is asked for first by ``priority`` moves first, volumes before servers, until a
-    limit is reached: limits bound what one plan does, so a large zone takes several
-    audits.  Active and paused servers move live, stopped ones cold.  Without a
-    destination the scheduler picks the host; a given one must have room, or the server
-    stays for a later audit.  So must a given pool, and a volume that cannot be migrated
-    as it is (in some other status than available or in-use, or with snapshots) stays.
+    Volumes move before servers, in the order of ``priority``, until a limit is reached.
+    Limits are those of one plan, so a large zone takes several audits.  Active and paused
+    servers migrate live, stopped ones cold.  Without a destination the scheduler picks the
+    host; a given host must have room, or the server stays for a later audit.  The same
+    holds for a given pool.  A volume that cannot be migrated as it is (in another status
+    than available or in-use, or with snapshots) stays.
 
-    No metrics are read.  All servers and volumes are looked at once, and sorted.
+    No metrics are read.  All servers and volumes are examined once, and sorted.
     """
 
     name = "zone_migration"
@@ -105,7 +105,7 @@ class ZoneMigration(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # NumPy comes with it: only engines that run such audits pay for that.
+        # It imports NumPy, so only engines that run such audits load that.
         from watcher.model.whatif import WhatIf
 
         parameters, model = inputs.parameters, inputs.compute_model()
@@ -154,9 +154,9 @@ class _Servers:
         self._planned: list[str | None] = []
         """``live`` or ``cold``"""
         self._waiting: set[int] = set()
-        """For the next plan, as this one is full."""
+        """Servers that have to wait, because this plan is full."""
         self._refused: set[int] = set()
-        """The host that was asked for cannot take them."""
+        """Servers that the requested host cannot take."""
         self._moved: set[int] = set()
 
     def _sorted(self, priority: Mapping[str, Any]) -> dict[str, int]:
@@ -237,7 +237,7 @@ class _Servers:
 
 
 def _way(server: Server) -> str | None:
-    """How the state of a server lets it move, whatever else holds it."""
+    """How a server can move in its state, apart from other reasons to stay."""
     return {"active": "live", "paused": "live", "stopped": "cold"}.get(server.state)
 
 
