@@ -10,6 +10,7 @@ from oslo_db import exception as db_exception
 from oslo_utils import timeutils
 
 from watcher import conf as watcher_conf
+from watcher.cmd import upgrade_check
 from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 from watcher.db import migration, purge
@@ -96,8 +97,13 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         command.set_defaults(work=work)
         return command
 
-    add("upgrade", upgrade, "Bring the schema up to date; also without any command.").add_argument(
-        "--revision", help="Stop at this revision."
+    text = "Bring the schema up to date; also without any command."
+    either = add("upgrade", upgrade, text).add_mutually_exclusive_group()
+    either.add_argument("--revision", help="Stop at this revision.")
+    either.add_argument(
+        "--check",
+        action="store_true",
+        help="Only list what becomes of audits and action plans at the next start of the services.",
     )
     add("downgrade", downgrade, "Take the schema back.").add_argument(
         "--revision", default="-1", help="To this revision; by default one step."
@@ -149,7 +155,10 @@ def main() -> int:
     database = Database(conf, bounded=False)
     work = conf.command.work if conf.command.name else upgrade
     try:
-        work(database, conf.command)
+        if getattr(conf.command, "check", False):
+            print(upgrade_check.report(database, conf, timeutils.utcnow()))
+        else:
+            work(database, conf.command)
     except (WatcherError, db_exception.DBError) as error:
         print(f"watcher-db-manage: {_sentence(error)}", file=sys.stderr)
         return 1

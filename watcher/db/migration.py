@@ -34,6 +34,18 @@ def version(database: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def steps(database: Database) -> list[str]:
+    """The revisions that an upgrade goes through, first to last.  Invalid for an unknown one."""
+    present = version(database)
+    try:
+        script = ScriptDirectory.from_config(_config())
+        script.get_revision(present or "base")
+        found = [each.revision for each in script.iterate_revisions("head", present or "base")]
+    except CommandError as error:
+        raise Invalid(f"revision: {error}") from error
+    return found[::-1]
+
+
 def upgrade(database: Database, revision: str = "head") -> None:
     with _alembic(database) as config:
         command.upgrade(config, revision)

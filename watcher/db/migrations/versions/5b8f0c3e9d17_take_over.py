@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from watcher.db.migrations import repeatable
+from watcher.db.migrations import names, repeatable
 
 revision = "5b8f0c3e9d17"
 down_revision = "f56ba02662b4"
@@ -26,12 +26,9 @@ MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 LOG = logging.getLogger(__name__)
 
-NAME_LENGTH = 63
-
 audits = sa.table(
     "audits",
     sa.column("id", sa.Integer),
-    sa.column("uuid", sa.String),
     sa.column("name", sa.String),
     sa.column("audit_type", sa.String),
     sa.column("deleted", sa.Integer),
@@ -341,37 +338,11 @@ def _names_are_unique(connection: sa.Connection) -> bool:
 
 
 def _rename_duplicates(connection: sa.Connection) -> None:
-    """Leave a name to the eldest audit that bears it, and append their ids to the others."""
-    doubled = connection.execute(
-        sa.select(sa.func.min(audits.c.name), audits.c.deleted)
-        .where(audits.c.name.is_not(None), audits.c.deleted.is_not(None))
-        .group_by(audits.c.name, audits.c.deleted)
-        .having(sa.func.count() > 1)
-    ).all()
-    for name, deleted in doubled:
-        _, *younger = connection.execute(
-            sa.select(audits.c.id, audits.c.uuid, audits.c.name)
-            .where(audits.c.name == name, audits.c.deleted == deleted)
-            .order_by(audits.c.id)
-        ).all()
-        for audit in younger:
-            new_name = _free_name(connection, audit.name, audit.id, deleted)
-            connection.execute(
-                sa.update(audits).where(audits.c.id == audit.id).values(name=new_name)
-            )
-            LOG.warning(
-                "Audit %s shares its name '%s' with another one, and is now '%s'",
-                audit.uuid,
-                audit.name,
-                new_name,
-            )
-
-
-def _free_name(connection: sa.Connection, name: str, audit_id: int, deleted: int) -> str:
-    suffix = f"-{audit_id}"
-    while True:
-        candidate = name[: NAME_LENGTH - len(suffix)] + suffix
-        taken = sa.exists().where(audits.c.name == candidate, audits.c.deleted == deleted)
-        if not connection.scalar(sa.select(taken)):
-            return candidate
-        suffix += "x"
+    for audit in names.doubled(connection):
+        connection.execute(sa.update(audits).where(audits.c.id == audit.id).values(name=audit.new))
+        LOG.warning(
+            "Audit %s shares its name '%s' with another one, and is now '%s'",
+            audit.uuid,
+            audit.old,
+            audit.new,
+        )

@@ -70,6 +70,42 @@ class DatabaseManageTest(CommandTestCase):
         self.manage("downgrade", "--revision", "001")
         self.assertEqual((0, "001\n", ""), self.manage("version"))
 
+    def test_a_dry_run_of_an_upgrade(self) -> None:
+        self.manage("upgrade", "--revision", "001")
+        with self.database.engine.begin() as connection:
+            tables = MetaData()
+            tables.reflect(connection)
+            goal = {"id": 1, "name": "dummy", "display_name": "D", "efficacy_specification": "[]"}
+            connection.execute(tables.tables["goals"].insert(), {**goal, "deleted": 0})
+            audit = {"uuid": AUDIT, "audit_type": "CONTINUOUS", "state": "ONGOING", "interval": -1}
+            connection.execute(
+                tables.tables["audits"].insert(),
+                {**audit, "goal_id": 1, "auto_trigger": False, "deleted": 0},
+            )
+        code, text, error = self.manage("upgrade", "--check")
+        self.assertEqual((0, ""), (code, error))
+        sentence = "interval: -1 seconds; allowed are 1 to 316224000. Create the audit anew."
+        columns = f"{AUDIT}  CONTINUOUS  ONGOING  CANCELLED  {sentence}"
+        head, *lines = text.splitlines()
+        self.assertEqual(f"Revision 001 -> {HEAD}, 12 steps", head)
+        self.assertIn(columns, lines)
+        self.assertIn("Action plans: none", lines)
+        self.assertEqual("001", migration.version(self.database))
+
+    def test_a_dry_run_where_nothing_is_to_do(self) -> None:
+        self.assertIn(f"Revision none -> {HEAD}", self.manage("upgrade", "--check")[1])
+        self.manage("upgrade")
+        found = f"Revision {HEAD}: there is nothing to upgrade.\n"
+        self.assertEqual((0, found, ""), self.manage("upgrade", "--check"))
+
+    def test_a_dry_run_of_a_revision_that_nobody_knows(self) -> None:
+        self.manage("stamp", "001")
+        with self.database.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'other'")
+        code, _, error = self.manage("upgrade", "--check")
+        self.assertEqual(1, code)
+        self.assertIn("other", error)
+
     def test_stamp(self) -> None:
         self.manage("stamp", "001")
         self.assertEqual("001", migration.version(self.database))

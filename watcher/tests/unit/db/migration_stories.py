@@ -34,7 +34,7 @@ LEGACY = (
 )
 
 
-class MigrationStories:
+class FormerRows:
     """Needs ``self.database``, an empty one."""
 
     database: Database
@@ -59,6 +59,8 @@ class MigrationStories:
         values = {"audit_type": "ONESHOT", "state": "PENDING", "auto_trigger": False} | values
         return self.insert("audits", uuid=uuid, goal_id=goal_id, **values)
 
+
+class MigrationStories(FormerRows):
     def insert_one_of_each(self) -> None:
         goal = self.insert_goal()
         strategy = self.insert(

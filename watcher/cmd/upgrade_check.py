@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dry run of an upgrade, as text for people."""
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from oslo_config import cfg
+
+from watcher.db import migration, upgrade_preview
+from watcher.db.session import Database
+from watcher.decision_engine.catalog import Catalog
+from watcher.webhooks import credentials
+
+_HEADER = ("UUID", "Name", "Type", "State", "Becomes", "What happens")
+
+
+def report(database: Database, conf: cfg.ConfigOpts, now: datetime.datetime) -> str:
+    """What an upgrade *now*, and the start of the services after it, would do.
+
+    Invalid if the revision of the database is unknown.
+    """
+    present, steps = migration.version(database), migration.steps(database)
+    if not steps:
+        return f"Revision {present}: there is nothing to upgrade."
+    with database.connection() as connection:
+        found = upgrade_preview.preview(connection, _start(conf, now))
+    return "\n".join(
+        [
+            f"Revision {present or 'none'} -> {steps[-1]}, {len(steps)} steps",
+            *_table("Audits", found.audits, _HEADER),
+            *_table("Action plans", found.plans, _HEADER),
+            "",
+            "Nothing was changed.",
+        ]
+    )
+
+
+def _start(conf: cfg.ConfigOpts, now: datetime.datetime) -> upgrade_preview.Start:
+    catalog = Catalog(conf)
+    return upgrade_preview.Start(
+        now=now,
+        sync=lambda session: catalog.sync(session, now),
+        max_pending=_hours(conf.watcher_applier.max_pending_hours),
+        plan_expiry=_hours(conf.watcher_decision_engine.action_plan_expiry),
+        default_auth=credentials.effective_auth(None, conf),
+        open_may_act=not conf.webhooks.require_auth_for_auto_trigger,
+    )
+
+
+def _hours(number: int) -> datetime.timedelta | None:
+    return datetime.timedelta(hours=number) if number else None
+
+
+def _table(title: str, rows: Iterable[Sequence[str]], header: Sequence[str]) -> list[str]:
+    """Columns as wide as what is in them; those where nothing is are left out."""
+    columns = [(name, *values) for name, *values in zip(header, *rows, strict=True) if any(values)]
+    if not columns:
+        return ["", f"{title}: none"]
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    return ["", title] + ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

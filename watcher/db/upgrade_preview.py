@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an upgrade, and then the first start of the services, does to audits and action plans.
+
+The rows that it concerns are copied into a database in memory, of today's schema, where the
+functions do their work that do it when the services start.  So the dry run cannot differ from
+what happens, and the database may have any former schema: columns that it lacks are left out.
+"""
+
+import datetime
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    create_engine,
+    insert,
+    inspect,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.orm import Session
+
+from watcher.common.states import AuditState, AuditType, PlanState
+from watcher.db import action_plans, claims, plan_claims, runs
+from watcher.db.leases import Holder
+from watcher.db.migrations import names
+from watcher.db.models import ActionPlan, Audit, AuditRun, Base
+from watcher.db.models.base import JsonDict, JsonList
+
+_JSON: Final = (JsonDict, JsonList)
+_HOLDER: Final = Holder("preview", "preview", datetime.timedelta(minutes=1))
+_PLANS: Final = (PlanState.RECOMMENDED, *sorted(PlanState.UNDER_WAY))
+_ASKS: Final = {"none": "no credential", "secret": "its secret", "keystone": "a keystone token"}
+
+
+class Start(NamedTuple):
+    """The first start of the services."""
+
+    now: datetime.datetime
+    sync: Callable[[Session], None]
+    """Makes the rows of goals and strategies those that are installed."""
+    max_pending: datetime.timedelta | None
+    """PENDING plans that are older are cancelled; None for none."""
+    plan_expiry: datetime.timedelta | None
+    """RECOMMENDED plans that are older are superseded; None for none."""
+    default_auth: str
+    """What webhooks ask for: ``none``, ``secret`` or ``keystone``."""
+    open_may_act: bool
+    """Whether plans start automatically although their webhook asks for no credential."""
+
+
+class Change(NamedTuple):
+    """What becomes of an audit or an action plan."""
+
+    uuid: str
+    name: str
+    """The name of the audit; empty for a plan."""
+    kind: str
+    """The type of the audit; empty for a plan."""
+    before: str
+    after: str
+    """The state after the start; with runs and plans that are due then begun, and the first run
+    of a CONTINUOUS audit."""
+    sentence: str
+
+
+class Preview(NamedTuple):
+    audits: list[Change]
+    plans: list[Change]
+
+
+def preview(connection: Connection, start: Start) -> Preview:
+    """Audits that are not over or change their names, and plans that wait or are under way,
+    oldest first.  Nothing is written."""
+    inspector = inspect(connection)
+    if not inspector.has_table(Audit.__tablename__):
+        return Preview([], [])
+    named = "name" in {column["name"] for column in inspector.get_columns(Audit.__tablename__)}
+    renamed = {each.id: each for each in (names.doubled(connection) if named else ())}
+    with _copy(connection, renamed) as session:
+        states = {row: row.state or "" for row in _rows(session)}
+        _begin(session, start)
+        session.expire_all()
+        waiting = {run.audit_id: run for run in session.scalars(select(AuditRun))}
+        audits, plans = [], []
+        for row, before in states.items():
+            if isinstance(row, ActionPlan):
+                plans.append(_change(row, "", "", before, _of_plan(row, before)))
+                continue
+            sentence = _of_audit(row, before, waiting.get(row.id), start)
+            name = row.name or ""
+            if row.id in renamed:
+                name = renamed[row.id].old
+                sentence = f"Is renamed '{row.name}', as an older audit has its name. {sentence}"
+            audits.append(_change(row, name, row.audit_type or "", before, sentence))
+        return Preview(audits, plans)
+
+
+@contextmanager
+def _copy(connection: Connection, renamed: Mapping[int, names.Renamed]) -> Iterator[Session]:
+    """A session of a database in memory that has the rows in question, with their new names."""
+    not_over = (Audit.deleted == 0) & or_(
+        *(
+            (Audit.audit_type == kind) & Audit.state.not_in(AuditState.OVER[kind])
+            for kind in AuditType.ALL
+        )
+    )
+    wanted = {
+        "goals": true(),
+        "strategies": true(),
+        "audits": not_over | Audit.id.in_(renamed),
+        "action_plans": ActionPlan.state.in_(_PLANS),
+    }
+    with create_engine("sqlite://").connect() as copy:
+        Base.metadata.create_all(copy)
+        for name, which in wanted.items():
+            table = Base.metadata.tables[name]
+            rows = _read(connection, table, which)
+            if name == "audits":
+                for row in rows:
+                    if row["id"] in renamed:
+                        row["name"] = renamed[row["id"]].new
+            if rows:
+                copy.execute(insert(table), rows)
+        with Session(copy, autoflush=True) as session:
+            yield session
+
+
+def _read(connection: Connection, table: Table, which: ColumnElement[bool]) -> list[dict[str, Any]]:
+    """Rows without their JSON, which nobody asks for here and may be long."""
+    present = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    json = {
+        column.name: None
+        for column in table.columns
+        if isinstance(column.type, (JsonDict, JsonList))
+    }
+    columns = [each for each in table.columns if each.name in present - json.keys()]
+    rows = connection.execute(select(*columns).where(which).order_by(table.c.id)).mappings()
+    return [json | dict(row) for row in rows]
+
+
+def _rows(session: Session) -> list[Audit | ActionPlan]:
+    return [
+        *session.scalars(select(Audit).order_by(Audit.id)),
+        *session.scalars(select(ActionPlan).where(ActionPlan.deleted == 0).order_by(ActionPlan.id)),
+    ]
+
+
+def _begin(session: Session, start: Start) -> None:
+    """What the services do when they start, in the copy."""
+    now = start.now
+    start.sync(session)
+    runs.adopt(session, now)
+    if start.max_pending:
+        action_plans.cancel_overdue(session, now - start.max_pending, now)
+    if start.plan_expiry:
+        action_plans.expire(session, now - start.plan_expiry, now)
+    first = select(AuditRun).join(AuditRun.audit).order_by(AuditRun.not_before, AuditRun.id)
+    recurring = Audit.audit_type == AuditType.CONTINUOUS
+    for run in session.scalars(first.where(recurring | (AuditRun.not_before <= now))).all():
+        claims.claim(session, run.id, _HOLDER, max(now, run.not_before))
+    for plan_id in plan_claims.pending(session, sys.maxsize):
+        plan_claims.claim(session, plan_id, _HOLDER, now)
+
+
+def _change(row: Audit | ActionPlan, name: str, kind: str, before: str, sentence: str) -> Change:
+    return Change(row.uuid or "", name, kind, before, row.state or "", sentence)
+
+
+def _of_audit(audit: Audit, before: str, run: AuditRun | None, start: Start) -> str:
+    if audit.state in AuditState.OVER.get(audit.audit_type or "", ()):
+        return "Nothing else changes." if audit.state == before else audit.status_message or ""
+    sentences = [_of_run(audit, run, start.now)] if run else []
+    if audit.audit_type == AuditType.EVENT:
+        sentences.append(_of_webhook(audit, start))
+    return " ".join(sentences) or f"Stays {audit.state} until somebody changes that."
+
+
+def _of_run(audit: Audit, run: AuditRun, now: datetime.datetime) -> str:
+    later = run.not_before > now
+    sentence = f"Runs at {run.not_before:%Y-%m-%d %H:%M:%S} UTC" if later else "Runs at once"
+    if run.wait_reason == runs.PLAN_ONGOING:
+        return f"{sentence}, or when no action plan is under way any more."
+    if audit.audit_type == AuditType.ONESHOT and not audit.force:
+        return f"{sentence}; it is CANCELLED if an action plan is ONGOING then."
+    return f"{sentence}."
+
+
+def _of_webhook(audit: Audit, start: Start) -> str:
+    asked = _ASKS[start.default_auth]
+    sentence = f"Waits for alarms at its webhook, which asks for {asked}"
+    if not audit.auto_trigger:
+        return f"{sentence}."
+    if start.default_auth == "none" and not start.open_may_act:
+        return f"{sentence}, so that its plans wait for somebody to start them."
+    return f"{sentence}; its plans start automatically."
+
+
+def _of_plan(plan: ActionPlan, before: str) -> str:
+    if plan.state == PlanState.CANCELLED:
+        return plan.status_message or ""
+    return _PLAN_SENTENCES[before, plan.state or ""]
+
+
+_PLAN_SENTENCES: Final = {
+    (PlanState.RECOMMENDED, PlanState.RECOMMENDED): "Waits for somebody to start it.",
+    (PlanState.RECOMMENDED, PlanState.SUPERSEDED): (
+        "It is older than [watcher_decision_engine] action_plan_expiry."
+    ),
+    (PlanState.PENDING, PlanState.ONGOING): "An applier carries it out.",
+    (PlanState.ONGOING, PlanState.ONGOING): "Goes on with the actions that have not ended.",
+    (PlanState.CANCELLING, PlanState.CANCELLING): "Its cancellation goes on.",
+}
+"""By the state before and after the start."""
