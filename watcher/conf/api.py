@@ -8,14 +8,15 @@ OPTIONS: list[cfg.Opt] = [
         "max_limit",
         default=1000,
         min=1,
-        help="Most items in one page of a list, and their number when the request names no limit.",
+        help="Maximum number of items in one page of a list, and the default if a request has "
+        "no limit.",
     ),
-    cfg.IntOpt("workers", min=1, help="Processes of watcher-api; by default one a CPU."),
+    cfg.IntOpt("workers", min=1, help="Processes of watcher-api; by default one for each CPU."),
     cfg.IntOpt(
         "threads",
         default=16,
         min=1,
-        help="Requests that one process of watcher-api works on at once. Those that have not "
+        help="Requests that one process of watcher-api handles at once. Requests that have not "
         "arrived completely take no thread.",
     ),
     cfg.IntOpt(
@@ -32,9 +33,9 @@ OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "enable_webhooks_auth",
         default=False,
-        help="Require a keystone token that satisfies the policy webhook:trigger of alarm "
-        "services that post to a webhook, unless the webhook itself says otherwise. The same "
-        "as [webhooks] default_auth = keystone, and goes before it.",
+        help="Require alarm services that post to a webhook to have a keystone token that "
+        "satisfies the policy webhook:trigger, unless the webhook has its own setting. The "
+        "same as [webhooks] default_auth = keystone, which it overrides.",
     ),
 ]
 SSL_OPTIONS: list[cfg.Opt] = [

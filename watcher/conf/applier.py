@@ -16,29 +16,30 @@ OPTIONS = [
         "poll_interval",
         default=5,
         min=1,
-        help="Seconds after which the applier looks for PENDING plans when nobody rings.",
+        help="Seconds between two queries for PENDING plans, if no doorbell comes before.",
     ),
     cfg.IntOpt(
         "max_pending_hours",
         default=24,
         min=0,
         mutable=True,
-        help="Hours after which a PENDING plan that no applier has begun is CANCELLED, as after "
-        "an outage or in a database that was taken over; 0 carries out plans of any age.",
+        help="Hours after which a PENDING plan that no applier has begun is CANCELLED, for "
+        "example after an outage; 0 executes plans of any age.",
     ),
     cfg.IntOpt(
         "max_attempts",
         default=5,
         min=1,
-        help="Appliers that may die of a plan, one after another and without any action of it "
-        "ending in between, before the plan is given up as FAILED.",
+        help="Number of appliers that may die while they execute the same plan, without any of "
+        "its actions ending in between, before the plan becomes FAILED.",
     ),
     cfg.IntOpt(
         "max_concurrent_actions",
         default=0,
         min=0,
         help="Actions that one applier has under way at once, of all its plans together; 0 "
-        "limits them by workers and max_workers alone. What has to wait stays PENDING.",
+        "limits them by workers and max_workers alone. Actions that have to wait stay "
+        "PENDING.",
     ),
     cfg.Opt(
         "max_concurrent_by_type",
@@ -50,8 +51,9 @@ OPTIONS = [
     cfg.BoolOpt(
         "rollback_when_actionplan_failed",
         default=False,
-        help="When a plan has FAILED, revert its actions that succeeded, the last first. Actions "
-        "that cannot be reverted stay as they are; the status_message of each action tells.",
+        help="When a plan has FAILED, revert its actions that succeeded, the last first. "
+        "Actions that cannot be reverted stay as they are. The status_message of each "
+        "action has the result.",
     ),
 ]
 WORKFLOW_OPTIONS = [
@@ -66,7 +68,7 @@ WORKFLOW_OPTIONS = [
         "action_execution_rule",
         default={},
         help="Strategy name to execution rule. ALWAYS, the default, starts an action when its "
-        "parents have ended; ANY leaves out those whose first parent has succeeded.",
+        "parents have ended; ANY skips an action whose first parent has succeeded.",
     ),
 ]
 

@@ -14,7 +14,7 @@ OPTIONS = [
         "power_interval",
         default=10.0,
         min=0.1,
-        help="Seconds between two looks at a machine that is being switched.",
+        help="Seconds between two checks of a machine that is being switched.",
     ),
 ]
 
@@ -27,8 +27,8 @@ _DEPRECATED: dict[str, Any] = {
 MAAS_OPTIONS = [
     cfg.StrOpt(
         "url",
-        help="Where MAAS is, for example http://maas.example.com:5240/MAAS. If it is set, machines "
-        "are those of MAAS, not of Ironic.",
+        help="URL of MAAS, for example http://maas.example.com:5240/MAAS. If it is set, "
+        "machines are those of MAAS, not of Ironic.",
         **_DEPRECATED,
     ),
     cfg.StrOpt(

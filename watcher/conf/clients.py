@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 AUTH = "watcher_clients_auth"
 TIMEOUT = 60.0
-# Options of keystoneauth that are left out: openstacksdk settles the version itself.
+# Options of keystoneauth that are left out, because openstacksdk negotiates the version.
 _NEGOTIATED = ("version", "min_version", "max_version")
 
 

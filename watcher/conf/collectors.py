@@ -13,25 +13,25 @@ OPTIONS = [
         default=10,
         min=1,
         deprecated_name="api_call_retries",
-        help="How often a request to a service of the cloud is made in all that is answered with "
-        "503, as by a proxy whose service is about to start. status_code_retries of the group of "
-        "the service, where it is set, counts instead.",
+        help="Number of attempts at a request to a service of the cloud that is answered with "
+        "503, for example by a proxy whose service is starting. If status_code_retries is "
+        "set in the group of the service, it is used instead.",
     ),
     cfg.IntOpt(
         "api_query_interval",
         default=1,
         min=0,
         deprecated_name="api_query_timeout",
-        help="Seconds before such a request is made again. status_code_retry_delay of the group "
-        "of the service, where it is set, counts instead.",
+        help="Seconds before such a request is repeated. If status_code_retry_delay is set in "
+        "the group of the service, it is used instead.",
     ),
     cfg.IntOpt(
         "compute_resources_collector_timeout",
         default=600,
         min=30,
-        help="Seconds that an audit waits for a model to be read from the cloud. After that "
-        "the model is refused, and the audit tried again later: a part of a cloud is never "
-        "taken for the whole.",
+        help="Seconds that an audit waits for a model to be read from the cloud. After that the "
+        "run fails and is repeated later, because a strategy never gets an incomplete "
+        "model.",
     ),
 ]
 
@@ -39,8 +39,7 @@ PERIOD = cfg.IntOpt(
     "period",
     default=3600,
     min=1,
-    help="Seconds between two times that everything of this model is read anew. In between, "
-    "what has changed is.",
+    help="Seconds between two complete readings of this model. In between, only changes are read.",
 )
 
 

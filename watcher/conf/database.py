@@ -7,10 +7,11 @@ OPTIONS: list[cfg.Opt] = [
         "call_timeout",
         default=10,
         min=0,
-        help="Seconds that one call to the database may take. A connection that is silent for "
-        "longer is given up, and what needed it fails: a request with 503. The server is told "
-        "to end a statement, and a wait for a lock, before that. 0 is without a limit, and so is "
-        "watcher-db-manage always. With SQLite it is the time that is waited for a lock.",
+        help="Seconds that one call to the database may take. A connection that does not answer "
+        "within this time is closed, and what needed it fails; a request is answered with "
+        "503. The server is configured to end a statement, and a wait for a lock, before "
+        "that. 0 is no limit; watcher-db-manage never has one. With SQLite it is the "
+        "longest wait for a lock.",
     ),
 ]
 

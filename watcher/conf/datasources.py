@@ -35,9 +35,9 @@ WATCHER_DATASOURCES: list[cfg.Opt] = [
         default=10,
         min=1,
         mutable=True,
-        help="How often a datasource that does not answer, or answers nonsense, is asked in one "
-        "go. After that the run fails, and is repeated as [watcher_decision_engine] max_attempts "
-        "says.",
+        help="Number of attempts at a query to a datasource that gives no answer or an unusable "
+        "one. After that the run fails, and is repeated according to "
+        "[watcher_decision_engine] max_attempts.",
     ),
     cfg.IntOpt(
         "query_interval",
@@ -45,8 +45,8 @@ WATCHER_DATASOURCES: list[cfg.Opt] = [
         min=0,
         mutable=True,
         deprecated_name="query_timeout",
-        help="Seconds before a datasource is asked again. Each further pause is twice as long, "
-        "up to eight times this.",
+        help="Seconds before a query is repeated. Each further pause is twice as long, up to "
+        "eight times this.",
     ),
 ]
 
@@ -58,8 +58,8 @@ DATASOURCES_OF_STRATEGY = cfg.ListOpt(
 METRIC_MAP_PATH = cfg.StrOpt(
     "metric_map_path",
     default="/etc/watcher/metric_map.yaml",
-    help="YAML file that says what a datasource calls a metric: {datasource: {metric: name}}. "
-    "It need not exist.",
+    help="YAML file with the names of metrics in datasources: {datasource: {metric: name}}. It "
+    "need not exist.",
 )
 
 GNOCCHI: list[cfg.Opt] = [
@@ -144,7 +144,7 @@ _GRAFANA_HELP = {
 }
 
 GRAFANA: list[cfg.Opt] = [
-    cfg.StrOpt("token", secret=True, help="Token of a Grafana user who may query."),
+    cfg.StrOpt("token", secret=True, help="Token of a Grafana user who may query the data source."),
     cfg.StrOpt(
         "base_url",
         help="URL of Grafana's proxy up to the number of the data source, for example "

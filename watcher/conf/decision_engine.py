@@ -10,8 +10,9 @@ OPTIONS = [
     cfg.ListOpt(
         "notification_topics",
         default=["nova.versioned_notifications", "openstack.notifications"],
-        help="Topics on which services of the cloud tell what changes, each as exchange.topic. "
-        "Empty hears nothing; audits read what has changed in any case.",
+        help="Topics on which services of the cloud send notifications of changes, each as "
+        "exchange.topic. With an empty list no notifications are received; audits read "
+        "changes in any case.",
     ),
     cfg.IntOpt(
         "max_audit_workers",
@@ -23,36 +24,36 @@ OPTIONS = [
         "max_run_seconds",
         default=900,
         min=1,
-        help="Seconds after which a run that has not ended is FAILED. What it does then is no "
-        "longer written, and another thread takes the place of the one that carries it out.",
+        help="Seconds after which a run that has not ended is FAILED. Its later results are "
+        "dropped, and another thread replaces the one that executes it.",
     ),
     cfg.IntOpt(
         "max_lost_workers",
         default=3,
         min=1,
-        help="Threads whose run took longer than max_run_seconds and that still do not end, "
-        "after which the decision engine hands back its other runs and restarts.",
+        help="Number of threads whose run took longer than max_run_seconds and that have not "
+        "ended, at which the decision engine hands back its other runs and restarts.",
     ),
     cfg.IntOpt(
         "max_general_workers",
         default=4,
         min=1,
-        help="Requests that are sent at a time where many are wanted: to placement for the "
-        "inventories of hosts, and to a datasource for metrics in pieces.",
+        help="Number of requests that are sent at once where many are needed: to placement for "
+        "the inventories of hosts, and to a datasource for the parts of a metric.",
     ),
     cfg.IntOpt(
         "poll_interval",
         default=5,
         min=1,
-        help="Seconds after which the engine looks for due runs when nobody rings.",
+        help="Seconds between two queries for due runs, if no doorbell comes before.",
     ),
     cfg.IntOpt(
         "max_attempts",
         default=5,
         min=1,
-        help="Attempts at a run of a ONESHOT or CONTINUOUS audit that fails for a passing cause, "
-        "such as a cloud or a datasource that does not answer; and engines that may die in a row "
-        "with the same run of any audit in hand.",
+        help="Attempts at a run of a ONESHOT or CONTINUOUS audit that fails for a passing "
+        "cause, such as a cloud or a datasource that does not answer; also the number of "
+        "engines that may die in a row while they execute the same run, of any audit.",
     ),
     cfg.IntOpt(
         "retry_for",
@@ -68,8 +69,8 @@ OPTIONS = [
         min=0,
         max=3600,
         help="Seconds before the second attempt at a run; each further one waits twice as long, "
-        "but never more than an hour, and of an EVENT audit five minutes. Up to a tenth more or "
-        "less, so that runs that failed together do not come back together.",
+        "but never more than an hour, and of an EVENT audit five minutes. It varies by up "
+        "to a tenth, so that runs that failed together are not repeated together.",
     ),
     cfg.IntOpt(
         "action_plan_expiry",
@@ -84,15 +85,15 @@ OPTIONS = [
         min=0,
         mutable=True,
         help="Days after which runs that ended are removed, and action plans that ended without "
-        "having been started; of CONTINUOUS audits, plans that a younger one replaced go after 7 "
-        "days. 0 keeps all of them. The metrics go on counting them.",
+        "having been started; plans of CONTINUOUS audits that a younger one replaced are "
+        "removed after 7 days. 0 keeps all of them. The metrics still count removed ones.",
     ),
     cfg.IntOpt(
         "check_periodic_interval",
         default=1800,
         min=1,
         mutable=True,
-        help="Seconds between two looks for expired action plans, and for what is to be removed.",
+        help="Seconds between two checks for expired action plans and for rows to remove.",
     ),
 ]
 

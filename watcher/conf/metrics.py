@@ -11,13 +11,13 @@ OPTIONS: list[cfg.Opt] = [
         "host",
         default="127.0.0.1",
         help="Address on which the metrics are served. They are served without authentication "
-        "or encryption, so make it one that only Prometheus reaches.",
+        "or encryption, so use an address that only Prometheus can reach.",
     ),
     cfg.PortOpt(
         "port",
         default=9323,
         help="Port on which the metrics are served; 0 takes a free one. A decision engine that "
-        "finds it in use says so and works without metrics.",
+        "finds the port in use logs that and works without metrics.",
     ),
 ]
 

@@ -6,61 +6,61 @@ OPTIONS = [
         "migration_max_retries",
         default=180,
         min=1,
-        help="Looks at a server that migrates or is resized. A live migration that is not at its "
-        "end after the last one is aborted.",
+        help="Number of checks of a server that migrates or is resized. A live migration that "
+        "has not ended at the last check is aborted.",
     ),
     cfg.FloatOpt(
         "migration_interval",
         default=5.0,
         min=0.1,
-        help="Seconds between two looks at a server that migrates, is resized or stopped.",
+        help="Seconds between two checks of a server that migrates, is resized or stopped.",
     ),
     cfg.IntOpt(
         "delete_max_retries",
         default=15,
         min=1,
-        help="Looks at a server that is being deleted, before its action fails.",
+        help="Number of checks of a server that is being deleted, before its action fails.",
     ),
     cfg.FloatOpt(
         "delete_interval",
         default=1.0,
         min=0.1,
-        help="Seconds between two looks at a server that is being deleted.",
+        help="Seconds between two checks of a server that is being deleted.",
     ),
     cfg.IntOpt(
         "shelve_max_retries",
         default=15,
         min=1,
-        help="Looks at a server that is being shelved, before its action fails. To shelve a "
-        "server copies its disk to the image service.",
+        help="Number of checks of a server that is being shelved, before its action fails. "
+        "Shelving copies the disk of the server to the image service.",
     ),
     cfg.FloatOpt(
         "shelve_interval",
         default=1.0,
         min=0.1,
-        help="Seconds between two looks at a server that is being shelved.",
+        help="Seconds between two checks of a server that is being shelved.",
     ),
     cfg.IntOpt(
         "http_retries",
         default=3,
         min=1,
-        help="How often a request to nova is repeated that got no connection. connect_retries, "
-        "where it is set, counts instead.",
+        help="How often a request to nova that got no connection is repeated. If "
+        "connect_retries is set, it is used instead.",
     ),
     cfg.FloatOpt(
         "http_retry_interval",
         default=2.0,
         min=0.1,
-        help="Seconds before a request is repeated that got no connection. connect_retry_delay, "
-        "where it is set, counts instead.",
+        help="Seconds before a request that got no connection is repeated. If "
+        "connect_retry_delay is set, it is used instead.",
     ),
     cfg.StrOpt(
         "api_version",
         default="2.56",
         deprecated_group="nova_client",
         regex=r"^2\.\d+$",
-        help="The microversion of nova's API that may be relied on, at least 2.56. Nova itself is "
-        "asked what it has, and used as it is.",
+        help="Minimum microversion of nova's API, at least 2.56. Watcher asks nova which later "
+        "ones it has, and uses these as well.",
     ),
 ]
 
@@ -74,9 +74,9 @@ MODEL_OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "stay_in_zone",
         default=True,
-        help="Whether servers stay in their availability zone where nova does not show if they "
-        "were asked to be there, as it does from microversion 2.96 on. A destination that an "
-        "audit names counts more.",
+        help="Whether servers stay in their availability zone if nova does not show whether "
+        "they were requested to be there, which it does from microversion 2.96 on. A "
+        "destination that an audit names overrides this.",
     ),
 ]
 

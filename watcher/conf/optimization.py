@@ -37,17 +37,18 @@ OPTIONS = [
         default=1.5,
         min=0,
         mutable=True,
-        help="How many times its cost a move has to gain. The cost is the share of server_rest for "
-        "which the move occupies the networks of two hosts; the gain is the share of a host's load "
-        "that it evens out. 0 makes every move that gains anything.",
+        help="How many times as much as its cost a move has to gain. The cost is the share of "
+        "server_rest for which the move occupies the networks of two hosts; the gain is "
+        "the share of a host's load that it evens out. With 0 every move that gains "
+        "anything is made.",
     ),
     cfg.IntOpt(
         "respect_hours",
         default=6,
         min=0,
         mutable=True,
-        help="Hours for which a plan that starts on its own leaves servers and hosts as a plan of "
-        "an audit with another goal has left them.",
+        help="Hours for which a plan that starts on its own does not change servers and hosts "
+        "that a plan of an audit with another goal has changed.",
     ),
     cfg.IntOpt(
         "failed_move_backoff",
@@ -69,8 +70,9 @@ OPTIONS = [
         default=3,
         min=0,
         mutable=True,
-        help="An audit loses auto_trigger, until somebody sets it again, when so many of its plans "
-        "in a row have each done less than half of what they promised; 0 leaves it to people.",
+        help="Number of plans in a row that have each done less than half of what they "
+        "promised, at which an audit loses auto_trigger until a user sets it again; with 0 "
+        "it keeps auto_trigger.",
     ),
 ]
 

@@ -27,7 +27,7 @@ WEIGHT_OPTIONS = [
             "turn_host_to_acpi_s3_state": 10,
             "change_node_power_state": 9,
         },
-        help="Order of the action types: those of a greater weight are over before the next ones "
+        help="Order of the action types: those of a greater weight end before the next ones "
         "start. Types may share a weight. Every type that is used needs one.",
     ),
     cfg.Opt(

@@ -15,7 +15,7 @@ OPTIONS = [
     cfg.StrOpt(
         "state_path",
         default=os.path.join(os.sep, "var", "lib", "watcher"),
-        help="Directory for what a service keeps on disk.",
+        help="Directory for files of the services.",
     ),
     cfg.IntOpt(
         "service_down_time",

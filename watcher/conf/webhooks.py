@@ -8,21 +8,22 @@ OPTIONS: list[cfg.Opt] = [
         "default_auth",
         default="none",
         choices=AUTH,
-        help="What a webhook asks of those who post to it, unless the webhook itself says: "
-        "nothing, its secret, or a keystone token that satisfies the policy webhook:trigger.",
+        help="What a webhook requires of clients that post to it, unless it has its own "
+        "setting: nothing, its secret, or a keystone token that satisfies the policy "
+        "webhook:trigger.",
     ),
     cfg.BoolOpt(
         "allow_names",
         default=True,
-        help="Whether a webhook goes by the name of its audit, too, or by the UUID alone, which "
-        "nobody guesses.",
+        help="Whether the URL of a webhook may have the name of its audit, too, or the UUID "
+        "only, which cannot be guessed.",
     ),
     cfg.IntOpt(
         "max_recorded_per_minute",
         default=60,
         min=1,
-        help="Events of one audit that are recorded in a minute. Those beyond only count on the "
-        "run that they cause, and that run waits until the minute is over.",
+        help="Events of one audit that are recorded in a minute. Further events are only "
+        "counted on their run, and that run waits until the minute is over.",
     ),
     cfg.IntOpt(
         "keep_events_days",
@@ -30,13 +31,13 @@ OPTIONS: list[cfg.Opt] = [
         min=0,
         mutable=True,
         help="Days after which the decision engine removes recorded events whose run is over; 0 "
-        "keeps them for as long as their audit. The metrics go on counting them.",
+        "keeps them for as long as their audit. The metrics still count removed ones.",
     ),
     cfg.BoolOpt(
         "require_auth_for_auto_trigger",
         default=False,
         help="Leave the plans of audits with auto_trigger RECOMMENDED as long as their webhook "
-        "asks nothing of those who post to it.",
+        "requires no credential.",
     ),
     cfg.IntOpt(
         "max_body_size",
@@ -48,8 +49,8 @@ OPTIONS: list[cfg.Opt] = [
         "max_stored_payload",
         default=64 * 1024,
         min=1024,
-        help="Bytes of a message that are kept with its event. Of a larger one the beginning is "
-        "kept, and says so; the run knows all of it.",
+        help="Bytes of a message that are kept with its event. Of a larger message the "
+        "beginning is kept, with a note; the run gets all of it.",
     ),
 ]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated cloud's alarm service: watches a metric, and posts as aodh posts."""
+"""The alarm service of a simulated cloud: evaluates metrics, and posts to webhooks as aodh
+does."""
 
 import json
 import logging
@@ -22,7 +23,7 @@ LOG = log.getLogger(__name__)
 _COMPARISONS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
 _TIMEOUT = 10.0
 _NO_AUDIT = 404
-# Straight to the loopback interface: a proxy of the environment has no say here.
+# Directly to the loopback interface, without a proxy of the environment.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -40,7 +41,7 @@ class Alarm:
         self._state = "insufficient data"
 
     def evaluate(self) -> dict[str, Any] | None:
-        """Look at the metric; the message to post, if there is one."""
+        """Evaluate the metric.  Returns the message to post, if there is one."""
         hosts = self._cloud.hosts()
         values = self._cloud.loads.host_metric(self.rule.metric, hosts, 60, "mean", 60)
         names = {host.uuid: host.hostname for host in hosts}
@@ -77,7 +78,7 @@ class Alarm:
 
 
 class AlarmRules:
-    """Evaluates the alarms of a scenario, each in its own time, between start and stop."""
+    """Evaluates the alarms of a scenario, each with its own period, between start and stop."""
 
     def __init__(self, cloud: SimulatedCloud) -> None:
         self._alarms = [Alarm(rule, cloud) for rule in cloud.scenario.alarms]
@@ -105,7 +106,8 @@ class AlarmRules:
             message = alarm.evaluate()
             if message is None:
                 continue
-            # While there is no audit, an alarm each second is not worth two lines each second.
+            # While there is no audit, an alarm in each second should not log two lines in each
+            # second.
             before, level = status, logging.DEBUG if status == _NO_AUDIT else logging.INFO
             LOG.log(level, "Alarm %s: %s", message["alarm_name"], message["reason"])
             status = post(url, message, level)
@@ -119,9 +121,9 @@ class AlarmRules:
 
 
 def post(url: str, message: dict[str, Any], level: int = logging.INFO) -> int | None:
-    """Post *message* as aodh does; the status of the answer, None if there was none.
+    """Post *message* as aodh does.  Returns the status of the answer, None if there was none.
 
-    An answer that there is no such audit is logged at *level*.
+    An answer that the audit does not exist is logged at *level*.
     """
     request = urllib.request.Request(
         url,

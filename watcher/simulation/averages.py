@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Averages of a simulated cloud's loads, late as those of a real source of metrics are.
+"""Averages of a simulated cloud's loads, as late as those of a real source of metrics.
 
 Loads change by steps: between two changes they are the same, so a mean is exact.  Times
 are seconds since the cloud began.
@@ -23,7 +23,7 @@ class Average:
 
 
 class LoadHistory:
-    """What hosts did, for as long as an average looks back.  Any thread may use it."""
+    """The past loads of hosts, as far back as averages reach. Any thread may use it."""
 
     def __init__(self, average: Average, surges: Iterable[float]) -> None:
         """*surges* are the times at which the load of some servers changes."""
@@ -39,7 +39,7 @@ class LoadHistory:
             self._since = self._until = at
 
     def add(self, until: float, loads: Callable[[float], Values]) -> None:
-        """Keep what *loads* gives for a time, from the last time on."""
+        """Store the result of *loads* for the time since the last call."""
         with self._lock:
             for start, end in self.pieces(self._until, until):
                 values = loads(start)
@@ -59,7 +59,7 @@ class LoadHistory:
         return list(pairwise(marks))
 
     def window(self, now: float) -> tuple[float, float]:
-        """Which time an average tells of; without width when the cloud has just begun."""
+        """The time that an average covers; without width if the cloud has just begun."""
         step = self._average.step
         end = now // step * step if step else now
         if end <= self._since:
@@ -77,7 +77,7 @@ class LoadHistory:
 
 
 def mean(parts: Iterable[tuple[float, Values]]) -> dict[str, float]:
-    """Of (how long, the values in that time)."""
+    """The average of (duration, values in that time)."""
     sums: dict[str, float] = {}
     whole = 0.0
     for length, values in parts:

@@ -18,7 +18,7 @@ from watcher.cloud.baremetal import BaremetalNode
 from watcher.common.errors import Invalid, NotFound
 
 KEYS = ("power", "power_seconds")
-"""Of a host in the file, what is its machine's."""
+"""The fields of a host in the file that are its machine's."""
 _NAMESPACE = uuidlib.UUID("0f6a4a43-53a2-4f8e-8f5d-5a4f1c1e7d11")
 _SECONDS = 60.0
 _STATES = {True: "on", False: "off", "on": "on", "off": "off", "unknown": "unknown"}
@@ -27,7 +27,7 @@ _STATES = {True: "on", False: "off", "on": "on", "off": "off", "unknown": "unkno
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """A machine as it begins."""
+    """The initial state of a machine."""
 
     node: BaremetalNode
     seconds: float
@@ -35,7 +35,7 @@ class Machine:
 
     @classmethod
     def of_host(cls, entry: Mapping[str, Any]) -> "Machine":
-        """Invalid if the ``power`` of a host is none."""
+        """Invalid if the ``power`` of a host is neither on nor off."""
         if entry["power"] not in _STATES:
             raise Invalid(f"hosts: power '{entry['power']}' must be on, off or unknown.")
         hostname = entry.get("hostname", "")
@@ -51,7 +51,8 @@ class Machine:
 class SimulatedBaremetal:
     """The ``Baremetal`` of a simulated cloud.  Any thread may call it.
 
-    *switched* is told the hostname and the new state of each machine that has changed.
+    *switched* is called with the hostname and the new state of each machine that has
+    changed.
     """
 
     keeps_hosts_up = False
@@ -66,7 +67,7 @@ class SimulatedBaremetal:
         self._nodes = {machine.node.uuid: machine.node for machine in machines}
         self._seconds = {machine.node.uuid: machine.seconds for machine in machines}
         self._pending: dict[str, tuple[float, str]] = {}
-        """Of machines that are being switched: when they will be, and to what."""
+        """When each machine that is being switched will have changed, and its new state."""
         for node in self._nodes.values():
             if node.power_state == "off":
                 switched(node.name, "off")
@@ -91,7 +92,7 @@ class SimulatedBaremetal:
 
     @contextlib.contextmanager
     def present(self) -> Iterator[float]:
-        """The lock, with every machine switched that is due by now."""
+        """Hold the lock, with every machine switched that is due by now."""
         with self._lock:
             now = self._clock()
             for uuid, (due, state) in list(self._pending.items()):

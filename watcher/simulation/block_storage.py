@@ -12,9 +12,9 @@
       volumes:
         - {name: data, host: "node-1@ssd#a", size_gb: 100, volume_type: fast}
 
-Fields are those of ``cloud.block_storage``.  ``nodes`` may be left out: they follow
-from the pools.  A pool that names no free capacity has what its volumes leave.  A
-volume may have ``migration_seconds``, ``migration_fails`` and ``has_snapshots``.
+Fields are those of ``cloud.block_storage``. ``nodes`` may be left out, because the pools
+define them.  A pool without a free capacity has what its volumes leave.  A volume may have
+``migration_seconds``, ``migration_fails`` and ``has_snapshots``.
 """
 
 import contextlib
@@ -63,11 +63,12 @@ class _Move:
 class SimulatedStorage:
     """The ``BlockStorage`` of a simulated cloud.  Any thread may call it.
 
-    A move takes room on its new pool from its beginning, and on the old one to its end.
+    A move takes room on its new pool from its beginning on, and on the old one until its
+    end.
     """
 
     def __init__(self, content: Mapping[str, Any], clock: Callable[[], float]) -> None:
-        """Invalid, with a sentence that names the field, if *content* does not fit."""
+        """Invalid, with the name of the field, if *content* does not fit."""
         if not isinstance(content, Mapping):
             raise Invalid("storage: must be one mapping, with pools and volumes.")
         refuse_unknown("storage", content, _KEYS)
@@ -184,7 +185,7 @@ class SimulatedStorage:
         return volume
 
     def _pool_for(self, volume: Volume, wanted: VolumeType) -> str:
-        """Its own pool if that bears the type, or the emptiest that does; empty: none."""
+        """Its own pool if that has the type, or the emptiest pool that has it; empty: none."""
         fit = [pool for pool in self.pools() if pool.accepts(wanted)]
         if any(pool.name == volume.host for pool in fit):
             return volume.host
@@ -237,7 +238,7 @@ class SimulatedStorage:
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[float]:
-        """The lock, with every move ended that is due by now."""
+        """Hold the lock, with every move ended that is due by now."""
         with self._lock:
             now = self._clock()
             for move in [move for move in self._moves.values() if move.due <= now]:
@@ -258,7 +259,7 @@ class SimulatedStorage:
         self._changed[uuid] = timeutils.utcnow()
 
     def _taken(self) -> Counter[str]:
-        """GB of each pool that volumes, and moves on their way to it, take."""
+        """GB of each pool that are taken by volumes and by moves to it."""
         taken: Counter[str] = Counter()
         for volume in self._volumes.values():
             taken[volume.host] += volume.size_gb

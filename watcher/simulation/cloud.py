@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cloud in memory, from a file: for demonstrations, tests and benchmarks.
 
-Its migrations take time and can fail; its hosts are as busy as the servers on
-them.  Nothing runs in the background: each call first brings the cloud up to the
-present time of its clock.
+Its migrations take time and can fail, and the load of its hosts is that of their servers.
+Nothing runs in the background: each call first brings the cloud up to the present time of
+its clock.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ class SimulatedCloud:
     # Compute
 
     def hosts(self) -> Sequence[Host]:
-        """Each with what is used of it, where that is more than its servers use."""
+        """Each with its used amounts, if they are more than its servers use."""
         with self._present():
             if not (self._others or self._migrations or self._unconfirmed):
                 return list(self._hosts.values())
@@ -156,7 +156,8 @@ class SimulatedCloud:
         raise NotFound(f"Flavor {ident} was not found.")
 
     def resize(self, uuid: str, flavor_id: str) -> None:
-        """On its host if that has room for both sizes, as nova claims them; else on another."""
+        """The server stays on its host if that has room for both sizes, as in nova; else it
+        moves."""
         with self._present():
             server, flavor = self.server(uuid), self.flavor(flavor_id)
             if server.state not in ("active", "stopped"):
@@ -217,7 +218,7 @@ class SimulatedCloud:
     # State
 
     def to_dict(self) -> dict[str, Any]:
-        """The present state: what a picture needs, and what ``resume`` takes.
+        """The present state, for pictures and for ``resume``.
 
         ``cpu`` of a host is percent, of a server percent of its vCPUs; ``elapsed`` and
         ``seconds`` are seconds; ``progress`` of a migration is 0 to 1.
@@ -255,15 +256,16 @@ class SimulatedCloud:
             }
 
     def save(self, path: str | Path) -> None:
-        """Write ``to_dict`` so that a reader sees either the old file or the new one."""
+        """Write ``to_dict`` to a file, so that a reader sees either the old file or the new
+        one."""
         new = f"{path}.new"
         Path(new).write_text(json.dumps(self.to_dict(), separators=(",", ":")))
         os.replace(new, path)
 
     def resume(self, path: str | Path) -> None:
-        """Go on where a saved cloud was.  Invalid if *path* is not the state of a cloud.
+        """Continue from a saved state.  Invalid if *path* is not the state of a cloud.
 
-        What the state does not mention begins as the scenario says.
+        Hosts and servers that are not in the state begin as the scenario defines them.
         """
         try:
             state = json.loads(Path(path).read_text())
@@ -301,7 +303,7 @@ class SimulatedCloud:
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[float]:
-        """The lock, with all ended that is due by now."""
+        """Hold the lock, with all work ended that is due by now."""
         with self.baremetal.present(), self._lock:
             now = self._clock()
             due = [move for move in self._migrations.values() if move.due <= now]

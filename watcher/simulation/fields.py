@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values from the mappings of a file, with sentences for what does not fit."""
+"""Values from the mappings of a file, with errors that name the field."""
 
 import dataclasses
 import datetime
@@ -27,7 +27,7 @@ def made(kind: type[T], where: str, entry: Any) -> T:
 
 
 def uuid_of(name: str) -> str:
-    """For a thing of which the file tells only its name: always the same."""
+    """A uuid for something that has only a name in the file; always the same for one name."""
     return str(uuid.uuid5(_NAMESPACE, name))
 
 

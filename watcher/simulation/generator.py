@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts and servers made up from a seed: unbalanced, and never over capacity."""
+"""Hosts and servers generated from a seed: unbalanced, and never over capacity."""
 
 import dataclasses
 import random
@@ -17,10 +17,10 @@ _TRIES = 200
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What to make up.
+    """The sizes of the cloud to generate.
 
-    A share of the hosts is ``hot`` and one is ``idle``: they have more, or fewer,
-    servers than the rest, and busier, or lazier, ones.
+    A share of the hosts is ``hot``, with more and busier servers than the rest, and a share
+    is ``idle``, with fewer and less busy ones.
     """
 
     hosts: int
@@ -35,7 +35,7 @@ class Size:
 @dataclasses.dataclass(frozen=True)
 class _Kind:
     share: float
-    """Of servers, against a usual host."""
+    """Servers of such a host, as a multiple of those of a usual host."""
     cpu: tuple[float, float]
     """Percent, from and to."""
 

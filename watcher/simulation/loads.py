@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How busy a simulated cloud is: as its servers are, wherever they have moved."""
+"""The loads of a simulated cloud: those of its servers, on the hosts where they are now."""
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from watcher.simulation.averages import LoadHistory, mean
 from watcher.simulation.scenario import Scenario
 
 HOST_OWN_MEMORY_MB = 2048
-"""What a host itself uses."""
+"""What the host itself uses, without servers."""
 
 
 class SimulatedLoads:
@@ -81,12 +81,12 @@ class SimulatedLoads:
         )
 
     def begin(self) -> None:
-        """Averages begin now: nobody knows what was before."""
+        """Start averages now, because earlier loads are not known."""
         if self._history is not None:
             self._history.begin(self._elapsed())
 
     def keep(self, until: float, servers: Iterable[Server]) -> None:
-        """Say where *servers* were up to so many seconds since the cloud began.
+        """Store where *servers* were up to so many seconds since the cloud began.
 
         To be called before one of them changes its host or its size.
         """
@@ -95,7 +95,7 @@ class SimulatedLoads:
             self._history.add(until, lambda at: self._both_of_hosts(present, at))
 
     def _average_of_hosts(self, name: str) -> dict[str, float]:
-        """Empty if there is no average, or no time yet for one."""
+        """Empty if there are no averages, or not enough time has passed for one."""
         if self._history is None:
             return {}
         servers, elapsed = self._servers(), self._elapsed()
@@ -132,7 +132,7 @@ class SimulatedLoads:
         return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
 
     def cpu_of_hosts(self) -> dict[str, float]:
-        """Host uuid to percent: what its servers and it itself need now, over its vCPUs."""
+        """Host uuid to percent of its vCPUs that its servers and the host itself use now."""
         return self._of_hosts("host_cpu_usage", self._servers())
 
     def _of_hosts(
@@ -179,7 +179,8 @@ class SimulatedLoads:
     ) -> dict[str, float]:
         """Hostname to what it uses itself: what was measured, less what its *servers* use.
 
-        The *usual* where nothing was measured.  One unit of *servers* is *scale* of the metric.
+        *usual* if nothing was measured.  One unit of *servers* is *scale* units of the
+        metric.
         """
         measured = self._scenario.host_metrics.get(metric, {})
         return {

@@ -27,12 +27,12 @@ class Migration:
     seconds: float
     fails: bool
     state_before: str
-    """The server's, to which a cold migration returns when it is confirmed."""
+    """The server's state before, to which a cold migration returns when it is confirmed."""
     claim: list[int]
-    """In the order of ``RESOURCES``, what it takes of its other host: of the destination while
-    it is under way, of the source until it is confirmed."""
+    """What it takes of its other host, in the order of ``RESOURCES``: of the destination
+    while it is under way, of the source until it is confirmed."""
     flavor: str = ""
-    """Of a resize: the id of the new one."""
+    """The id of the new flavor of a resize."""
 
     @property
     def due(self) -> float:
@@ -45,7 +45,7 @@ class Switch:
 
     server: str
     state: str
-    """In which it will be."""
+    """The state after the work."""
     begun: float
     seconds: float
 
@@ -68,7 +68,8 @@ def to_dict(work: Migration | Switch, name: str, now: float) -> dict[str, Any]:
 def restored(
     kind: type[Work], shown: Iterable[Mapping[str, Any]], servers: Container[str], now: float
 ) -> Iterator[tuple[str, Work]]:
-    """What ``to_dict`` has shown of those *servers* that there are, by their uuid."""
+    """The work that ``to_dict`` has shown, by the uuid of the server; only for *servers* that
+    exist."""
     names = {field.name for field in dataclasses.fields(kind)} - {"begun"}
     for entry in shown:
         if entry["server"] in servers:

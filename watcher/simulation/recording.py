@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud as it is now, in the form that a simulated cloud is read from."""
+"""Records a cloud as it is now, in the format of a simulated cloud."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from watcher.common.errors import CloudRefused, NotConfigured, Unavailable
 from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
 CACHE_USE, CACHE_PERIODS = "instance_l3_cache_usage", (100, 200)
-"""Who asks for this one compares two periods."""
+"""Strategies that read this metric compare two periods."""
 _OF_ONE_PERIOD = tuple(name for name in SERVER_METRICS if name != CACHE_USE)
 
 _GRANULARITY = 300
@@ -140,7 +140,7 @@ def _machine(host: Host, power: Mapping[str, str]) -> dict[str, str]:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass, as JSON can hold them; those that are empty are left out."""
+    """The fields of a dataclass as JSON; empty ones are left out."""
     fields = dataclasses.asdict(value)
     if fields.get("needs") == dataclasses.asdict(NOTHING):
         del fields["needs"]

@@ -11,18 +11,17 @@
     alarms:
       - {name: hot, metric: host_cpu_usage, threshold: 80, audit: react}
 
-Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances``)
-list them one by one with the fields of ``cloud.compute`` (what servers need beside
-amounts is in their ``extra_specs`` and ``image_properties``), and ``metrics`` has
-``host`` and ``instance``, each ``{uuid: {metric: value}}``.  A server's ``host`` is a
-hostname or a uuid; ``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics,
-``migration_seconds`` and ``migration_fails`` say how its migrations and resizes go;
-``switch_seconds`` is what every stop and start takes.  With ``metrics_average: {seconds:
-60, step: 10}`` the metrics of CPU and memory, and with them the alarms, are means over so
-many seconds, up to the last multiple of ``step``.  With ``loads_follow: false`` hosts
-are as busy as if no server had ever moved, which real metrics seem to say when they are
-taken of the wrong thing.  ``storage`` is described in
-``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
+Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances``) list
+them one by one with the fields of ``cloud.compute`` (what servers need beside amounts is in
+their ``extra_specs`` and ``image_properties``), and ``metrics`` has ``host`` and
+``instance``, each ``{uuid: {metric: value}}``. A server's ``host`` is a hostname or a uuid;
+``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics, ``migration_seconds``
+and ``migration_fails`` say how its migrations and resizes go; ``switch_seconds`` is what
+every stop and start takes.  With ``metrics_average: {seconds: 60, step: 10}`` the metrics
+of CPU and memory, and with them the alarms, are means over so many seconds, up to the last
+multiple of ``step``. With ``loads_follow: false`` hosts keep their loads as if no server
+had ever moved, as with real metrics that measure the wrong object.  ``storage`` is
+described in ``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
 """
 
 import dataclasses
@@ -92,7 +91,7 @@ def example_file() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """How the migrations of one server go."""
+    """How long the migrations of one server take, and whether they fail."""
 
     seconds: float
     fails: bool = False
@@ -128,7 +127,7 @@ class AlarmRule:
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """A cloud as it begins, and what happens to it."""
+    """The initial state of a cloud, and what happens to it."""
 
     hosts: list[Host]
     servers: list[Server]
@@ -136,7 +135,7 @@ class Scenario:
     server_metrics: Values
     migration_seconds: float
     courses: dict[str, Course]
-    """For servers whose migrations are special, by uuid."""
+    """How migrations go, by uuid of the server, if it differs from the usual."""
     surges: list[Surge]
     alarms: list[AlarmRule]
     groups: list[ServerGroup] = dataclasses.field(default_factory=list)
@@ -153,7 +152,7 @@ class Scenario:
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Scenario":
-        """Invalid, with a sentence that names the field, if the file does not fit."""
+        """Invalid, with the name of the field, if the file does not fit."""
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
@@ -276,7 +275,7 @@ def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Val
 
 
 def _fixed(value: Any) -> Any:
-    """The lists of what a server needs, as they are compared."""
+    """Lists of what a server needs, as sets that can be compared."""
     if not isinstance(value, list):
         return value
     pairs = value and isinstance(value[0], list)
@@ -293,7 +292,7 @@ def _average(entry: Any) -> Average | None:
 
 
 def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:
-    """A surge names servers, or hosts: then it means the servers that begin there."""
+    """A surge names servers or hosts; a host stands for the servers that begin on it."""
     fields = dict(entry)
     hosts = set(fields.pop("hosts", ()))
     names = set(fields.get("servers", ()))

@@ -283,7 +283,7 @@ class FailureTest(ReviewerTest):
                 now = timeutils.utcnow()
                 self.assertIsNotNone(reviews.claim(session, self.plan.id, reviewer.LEASE, now))
         self.look()
-        self.assertIn("died, 5 times in a row", self.review_of(self.plan).message)
+        self.assertIn("died 5 times in a row", self.review_of(self.plan).message)
 
 
 class FigureTest(ReviewerTest):
