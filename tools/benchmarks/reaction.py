@@ -44,7 +44,7 @@ THRESHOLD = 3.1
 """Per cent of its vCPUs for each server of a host: a hot host is above it until one has left."""
 WARM_UP = 2
 """Rounds that are not counted."""
-DEADLINE = 180
+DEADLINE = 60
 _RUN_ENDS = RunState.SUCCEEDED, RunState.FAILED
 _PLAN_ENDS = PlanState.SUCCEEDED, PlanState.FAILED, PlanState.RECOMMENDED
 

@@ -20,7 +20,7 @@ Order of locks: a run always before its events.  Events that join a run do not l
 
 import datetime
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, bindparam, case, select, update
 from sqlalchemy.orm import Session
@@ -40,14 +40,23 @@ _STATES_WITH_RUNS: Final = (*AuditState.TRIGGERABLE, AuditState.SUSPENDED)
 """States of audits whose events get a run.  That of a SUSPENDED one waits until it is resumed."""
 
 
-def ready(session: Session) -> list[int]:
+class Ready(NamedTuple):
     """Ids of the audits with events that ``take`` can take, longest waiting first."""
-    found = session.execute(_READY)
-    return list(
-        dict.fromkeys(
-            row.inbox for row in found if row.run_id is None or same(row.of_run, row.parameters)
-        )
-    )
+
+    new: Sequence[int]
+    """Those that get a run."""
+    joining: Sequence[int]
+    """Those that have a waiting run, which also takes its events when it is claimed."""
+
+
+def ready(session: Session) -> Ready:
+    new, joining = dict[int, None](), dict[int, None]()
+    for row in session.execute(_READY):
+        if row.run_id is None:
+            new[row.inbox] = None
+        elif same(row.of_run, row.parameters):
+            joining[row.inbox] = None
+    return Ready([*new], [*joining])
 
 
 def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datetime) -> None:

@@ -159,18 +159,31 @@ class RunDispatcher(Dispatcher[RunInHand]):
             # Other engines took all of them, or they have a cooldown: continue after them.
 
     def _take_events(self, now: datetime.datetime) -> None:
-        """Take events out of the inbox: each queues a run or joins one that waits."""
+        """Queue runs for the events that have come."""
         with self._database.reader() as session:
             ready = inbox.ready(session)
         self._locked = False
-        for audit_id in ready:
-            take = partial(inbox.take, audit_id=audit_id, max_recorded=self._max_recorded, now=now)
-            try:
-                self._database.write(take)
-            except LockWait:
-                self._locked = True
-            except (Lost, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
-                LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
+        for audit_id in ready.new:
+            self._take_events_of(audit_id, now)
+
+    def _join(self, now: datetime.datetime) -> None:
+        """Let events join the runs that wait, until there is something else to do: these runs
+        take them anyway when they are claimed."""
+        with self._database.reader() as session:
+            ready = inbox.ready(session)
+        for audit_id in ready.joining:
+            self._take_events_of(audit_id, now)
+            if self._wake.is_set():
+                return
+
+    def _take_events_of(self, audit_id: int, now: datetime.datetime) -> None:
+        take = partial(inbox.take, audit_id=audit_id, max_recorded=self._max_recorded, now=now)
+        try:
+            self._database.write(take)
+        except LockWait:
+            self._locked = True
+        except (Lost, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+            LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
 
     def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
         """The runs of engines that have died, with the end of the claim on each."""
@@ -207,6 +220,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
     def look(self, now: datetime.datetime) -> None:
         """Execute due runs as long as there are workers, and write what holds the other runs."""
         super().look(now)
+        self._join(now)
         if self.has_room:
             with self._database.reader() as session:
                 held_up = runs.held_up(session, now)

@@ -111,7 +111,7 @@ def take(
     """What an engine does with the inbox."""
     with database.reader() as session:
         ready = inbox.ready(session)
-    for audit_id in ready:
+    for audit_id in (*ready.new, *ready.joining):
         database.write(
             functools.partial(inbox.take, audit_id=audit_id, max_recorded=max_recorded, now=now)
         )

@@ -171,7 +171,7 @@ class TakeTest(InboxTestCase):
         with self.database.reader() as session:
             ready = inbox.ready(session)
         self.take()
-        for audit_id in ready:
+        for audit_id in ready.new:
             with self.database.writer() as session:
                 inbox.take(session, audit_id, 60, NOW)
         self.assertEqual(1, len(self.runs()))
@@ -209,7 +209,7 @@ class ParametersTest(InboxTestCase):
         self.take()
         self.post(node="b")
         with self.database.reader() as session:
-            self.assertEqual([], inbox.ready(session))
+            self.assertEqual(([], []), inbox.ready(session))
 
 
 class GiveBackTest(InboxTestCase):

@@ -66,6 +66,20 @@ class DispatcherTest(base.DatabaseTestCase):
         audit = self.audit_of(first)
         self.assertEqual((AuditState.ONGOING, "engine-1"), (audit.state, audit.hostname))
 
+    def test_events_that_join_delay_no_run(self) -> None:
+        waiting = self.queue(NOW + SECOND)
+        with self.database.writer() as session:
+            factories.appended(session, waiting.audit_id, NOW)
+            new = factories.audit(session, audit_type=AuditType.EVENT)
+            factories.appended(session, new.id, NOW)
+
+        claimed = self.dispatcher.claim(NOW)
+
+        self.assertEqual(new.id, claimed.audit_id)
+        self.assertEqual(0, self.run_of(waiting).coalesced_count)
+        self.dispatcher.look(NOW)
+        self.assertEqual(1, self.run_of(waiting).coalesced_count)
+
     def test_leaves_what_is_not_due(self) -> None:
         self.queue(NOW + SECOND)
         self.assertIsNone(self.dispatcher.claim(NOW))
