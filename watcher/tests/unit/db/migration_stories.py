@@ -59,6 +59,26 @@ class FormerRows:
         values = {"audit_type": "ONESHOT", "state": "PENDING", "auto_trigger": False} | values
         return self.insert("audits", uuid=uuid, goal_id=goal_id, **values)
 
+    def kill_at(self, number: int, work: Any) -> bool:
+        """Whether *work* is killed at that statement, as it has so many."""
+        count = 0
+
+        def kill(*args: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                raise RuntimeError("killed")
+
+        sa.event.listen(self.database.engine, "before_cursor_execute", kill)
+        try:
+            work(self.database)
+        except Exception:
+            if count < number:
+                raise
+        finally:
+            sa.event.remove(self.database.engine, "before_cursor_execute", kill)
+        return count >= number
+
 
 class MigrationStories(FormerRows):
     def insert_one_of_each(self) -> None:
@@ -224,26 +244,6 @@ class MigrationStories(FormerRows):
     STEP = 11
     """Of so many statements one is the moment of a kill; 1 has been tried and takes minutes."""
 
-    def _kill_at(self, number: int, work: Any) -> bool:
-        """Whether *work* is killed at that statement, as it has so many."""
-        count = 0
-
-        def kill(*args: Any) -> None:
-            nonlocal count
-            count += 1
-            if count == number:
-                raise RuntimeError("killed")
-
-        sa.event.listen(self.database.engine, "before_cursor_execute", kill)
-        try:
-            work(self.database)
-        except Exception:
-            if count < number:
-                raise
-        finally:
-            sa.event.remove(self.database.engine, "before_cursor_execute", kill)
-        return count >= number
-
     def test_what_was_killed_at_any_statement_goes_on(self) -> None:
         def back(database: Database) -> None:
             migration.downgrade(database, FORMER_HEAD)
@@ -252,7 +252,7 @@ class MigrationStories(FormerRows):
         self.insert_one_of_each()
         for work, again in ((migration.upgrade, back), (back, migration.upgrade)):
             number = 1
-            while self._kill_at(number, work):
+            while self.kill_at(number, work):
                 work(self.database)
                 if work is migration.upgrade:
                     self.assertEqual([], self.differences(), number)
