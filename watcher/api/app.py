@@ -115,7 +115,7 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
         # Outside of everything that uses the host, for the links in answers.  Left out without
         # a proxy, because it costs time in each alarm.
         *([lambda application: HTTPProxyToWSGI(application, conf)] if proxied else []),
-        # The layers inside decide by the path, so it has to be the one that is routed.  The
+        # The inner layers decide by the path, so it has to be normalized before them.  The
         # health check is outside of them, because a load balancer has no token and no version.
         lambda application: paths.Paths(application, Healthcheck(application, conf)),
         # Outside of everything that raises.

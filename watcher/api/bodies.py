@@ -115,7 +115,7 @@ def _read_up_to(stream: Any, size: int) -> bytes:
 
 
 def decode(body: bytes) -> Any:
-    """Any JSON value.  Invalid for what is not JSON, and for what is too deep to read."""
+    """Any JSON value.  Invalid for a body that is not JSON, or that is nested too deeply."""
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except RecursionError:

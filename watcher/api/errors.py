@@ -68,7 +68,7 @@ def respond(error: Exception) -> webob.Response:
     """The answer to a request that ended in *error*."""
     status, sentence = _meaning(error)
     if status >= 500:
-        # No traceback of what is only unavailable, because each request would log it.
+        # No traceback for an unavailable service, because each request would log it.
         details = error if status == 500 else None
         LOG.error("%s answered with %d: %s", type(error).__name__, status, error, exc_info=details)
     fault = {

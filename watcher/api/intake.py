@@ -78,7 +78,7 @@ class Intake:
         self._commits = GroupCommit(self._append, max_wait)
 
     def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> Outcome:
-        """Decide about a delivery and commit what is to be written.
+        """Decide about a delivery, and commit its event.
 
         *check* raises if the sender may not post here.  NotFound if there is no such audit.
         """

@@ -71,7 +71,7 @@ class UnrecordedEvents:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Write what is left."""
+        """Stop the thread, and write the remaining counts."""
         self._stopped.set()
         with self._changed:
             self._changed.notify()

@@ -49,9 +49,9 @@ PLAN_TIME: Final = "plan_time"
 ACTIONS: Final = "actions"
 """Actions that ended, by type and result."""
 PROMISE_ERROR: Final = "promise_error"
-"""Plans that were reviewed, by strategy and the bucket of the kept share of the promise."""
+"""Plans that were reviewed, by strategy and the bucket of how far the kept share is from 1."""
 TAKE_OVERS: Final = "take_overs"
-"""Runs or action plans whose holder died, by which of the two."""
+"""How often a holder died, by RUN or ACTION_PLAN."""
 
 STOCK: Final = "plans"
 """Plans that are not deleted, by state."""
@@ -80,7 +80,7 @@ BUCKETS: Final = {
     PLAN_TIME: PLAN_BUCKETS,
     PROMISE_ERROR: PROMISE_BUCKETS,
 }
-"""Upper bounds, in seconds; of promises, in shares of what was promised."""
+"""Upper bounds, in seconds; of PROMISE_ERROR, as shares of the promise."""
 
 _RUN_ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 _ACTION_ENDS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process does with the rows that are due: claim, work, heartbeat, take over.
+"""The loop of a process that works on due rows: claim, execute, heartbeat, take over.
 
 Decision engines do so with runs, appliers with action plans.
 """
@@ -84,7 +84,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
 
     @property
     def in_hand(self) -> Mapping[int, InHand]:
-        """What this process works on, by the id of the row."""
+        """The claimed rows that this process executes now, by id."""
         with self._changed:
             return dict(self._in_hand)
 
@@ -105,7 +105,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
         return jittered(self._options.poll_interval)
 
     def beat(self, now: datetime.datetime) -> None:
-        """Extend the leases of what is in hand, and of nothing else."""
+        """Extend the leases of the rows in hand."""
         if ids := sorted(self.in_hand):
             self._database.write(lambda session: self.extend(session, ids, now))
 

@@ -138,7 +138,7 @@ def counts(session: Session, audit_id: int) -> dict[str, int]:
         rows += with_run
         if decision == Decision.QUEUED:
             begun = of_runs
-    # A run counts the events that joined it: all but the one that queued it, if one did.
+    # ``coalesced_count`` of a run is the number of its events without the one that queued it.
     joined = session.scalar(
         select(func.sum(AuditRun.coalesced_count)).where(AuditRun.audit_id == audit_id)
     )

@@ -60,7 +60,7 @@ def ready(session: Session) -> Ready:
 
 
 def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datetime) -> None:
-    """Queue a run for the events of an audit, or let them join the one that waits.
+    """Queue a run for the events of an audit, or let them join the run that waits.
 
     *max_recorded* is the number of events that are recorded in a minute: if it is reached, the
     run waits until the minute is over.  LockWait, at once, while another transaction writes the

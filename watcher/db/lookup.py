@@ -75,12 +75,12 @@ def is_uuid(ident: str) -> bool:
 
 
 def canonical_uuid(ident: str) -> str | None:
-    """The UUID as it is stored; None for what is none, and therefore a name."""
+    """The UUID as it is stored; None for any other text, which is a name."""
     return str(uuidlib.UUID(ident)) if is_uuid(ident) else None
 
 
 def identified(row: Any, ident: str) -> ColumnElement[bool]:
-    """Whether a live row has the UUID or name *ident*; what looks like a UUID is no name."""
+    """Whether a live row has the UUID or name *ident*; a text like a UUID is never a name."""
     canonical = canonical_uuid(ident)
     condition: ColumnElement[bool] = (
         exactly(row.name, ident) if canonical is None else row.uuid == canonical

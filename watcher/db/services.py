@@ -44,12 +44,12 @@ def list_page(session: Session, page: Page) -> list[Service]:
 
 def is_active(service: Service, down_time: datetime.timedelta, now: datetime.datetime) -> bool:
     """Whether the last heartbeat of a service is at most *down_time* old."""
-    heard = service.last_seen_up or service.updated_at or service.created_at
-    return heard is not None and abs(now - heard) <= down_time
+    last_beat = service.last_seen_up or service.updated_at or service.created_at
+    return last_beat is not None and abs(now - last_beat) <= down_time
 
 
 def _id(ident: str) -> int | None:
-    """*ident* as an id, if it looks like one.  0 stands for those beyond the column's range."""
+    """*ident* as an id, None if it is no number; 0, an id of no row, if it is too large."""
     if not (ident.isascii() and ident.isdigit()):
         return None
     return int(ident) if len(ident) < 11 and int(ident) <= _GREATEST_ID else 0

@@ -66,7 +66,7 @@ class Notifications:
         return self._outbox is not None
 
     def stop(self) -> None:
-        """Send what is left, unless the broker takes too long."""
+        """Send the remaining messages, unless the broker takes too long."""
         if self._outbox is not None:
             self._outbox.stop(_STOP_TIMEOUT)
 
@@ -154,7 +154,7 @@ class Notifications:
             with self._database.reader() as session:
                 for row in read(session):
                     self._outbox.put(Notification(priority, event_type, render(session, row)))
-        except Exception:  # what it reports is committed, so the caller must go on
+        except Exception:  # the rows are committed, so the caller must go on
             LOG.exception("Notification %s about %s is lost", event_type, about)
 
 

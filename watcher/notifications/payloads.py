@@ -102,7 +102,7 @@ def _state_update(name: str, old_state: str | None, row: Any) -> Payload:
 
 
 def _review(row: Review) -> Payload:
-    """What a plan promised and what it did; ``kept`` in percent, null if it is not known."""
+    """The review of a plan; ``kept`` in percent, null if it is not known."""
     figure = row.promise["figure"]
     return _object(
         "ReviewPayload",

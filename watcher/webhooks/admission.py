@@ -111,7 +111,7 @@ _IGNORED: Final = frozenset(REASONS[Decision.IGNORED])
 
 
 def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
-    """The parameters that the mapping takes from the payload, without those that it has not."""
+    """The parameters that the mapping finds in the payload."""
     if not facts.mapping:
         return {}
     if facts.auth == credentials.NONE:

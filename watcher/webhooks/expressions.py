@@ -20,10 +20,10 @@ MAX_LENGTH: Final = 1000
 
 _MAX_DEPTH: Final = 100
 _WORK: Final = 1_000_000
-"""Steps, and values that they make, where a value stands for some characters of a text, too."""
+"""Limit of the number of steps plus the number of values that they make."""
 
 _CHARACTERS: Final = 16
-"""Characters of a text that count as one value."""
+"""Each so many characters of a text count as one more value."""
 
 _TOO_DEEP: Final = f"a JMESPath expression must not be nested more than {_MAX_DEPTH} levels deep."
 
@@ -31,7 +31,7 @@ Node = Mapping[str, Any]
 
 
 def check(expression: str, field: str) -> None:
-    """Invalid, in the parser's own words, for what is no JMESPath expression."""
+    """Invalid, with the message of the parser, unless *expression* is a JMESPath expression."""
     if len(expression) > MAX_LENGTH:
         raise Invalid(f"{field}: must not be longer than {MAX_LENGTH} characters.")
     try:
@@ -71,15 +71,17 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc]
 
     def visit(self, node: Node, *args: Any, **kwargs: Any) -> Any:
         result = super().visit(node, *args, **kwargs)
-        # What is put together from values may hold the same one many times over, which costs
-        # little until somebody writes it out: there it counts as what it would be then.
+        # A new list or object may contain the same value many times.  That takes little memory
+        # until it is written as JSON, so it counts with the size that it has then.
         made = node["type"] in ("multi_select_list", "multi_select_dict")
         self._spend(1 + (self._weight(result) if made else _length(result)))
         return result
 
     def visit_function_expression(self, node: Node, value: Any) -> Any:
         arguments = [self.visit(child, value) for child in node["children"]]
-        if node["value"] == "join":  # the one whose result outgrows what it is given
+        if (
+            node["value"] == "join"
+        ):  # the only function whose result may be longer than its arguments
             self._spend(_joined(*arguments))
         return self._functions.call_function(node["value"], arguments)
 
@@ -132,7 +134,7 @@ def _length(item: Any) -> int:
 
 
 def _joined(separator: Any, parts: Any) -> int:
-    """What the result of join() would count; nothing if it refuses what it is given."""
+    """The weight of the result of join(); 0 for arguments that it refuses."""
     if not (isinstance(separator, str) and isinstance(parts, list)):
         return 0
     characters = sum(len(part) for part in parts if isinstance(part, str))

@@ -13,7 +13,7 @@ from watcher.common.errors import WatcherError
 
 
 class Skip(WatcherError):
-    """Raised by ``check``: there is nothing to do (any more); the sentence says why."""
+    """Raised by ``check`` if there is nothing to do (any more); the sentence says why."""
 
 
 class ActionFailed(WatcherError):
@@ -62,7 +62,7 @@ class Action(ABC):
         raise NotImplementedError
 
     def verify(self) -> None:  # noqa: B027
-        """Look at what was done.  An error fails the action."""
+        """Check the result.  An error fails the action."""
 
     @abstractmethod
     def resume(self) -> None:

@@ -42,7 +42,7 @@ class Resize(ServerAction):
             self.execute()
 
     def abort(self) -> bool:
-        """nova knows no way to end a resize, so its own end is awaited."""
+        """nova cannot abort a resize, so this waits for its end."""
         end = self._await(lambda server: server.state == "resized")
         if end is None:
             return False
@@ -69,7 +69,7 @@ class Resize(ServerAction):
         self._complete(server, self._flavor())
 
     def _complete(self, server: Server, flavor: Flavor) -> None:
-        """Confirm what is done; ActionFailed if the server is not as it should be."""
+        """Confirm a resize that has ended; ActionFailed if the server is not as it should be."""
         self._refuse_error(server)
         if server.flavor != flavor.name:
             raise self._failed(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations that find a part of their work done: MySQL commits each of them by itself, so a
-revision that was killed halfway begins anew with what it has left."""
+"""Operations that can be repeated: each does nothing if it was done before.
+
+MySQL commits each of them by itself, so a revision that was killed starts again in the middle.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +42,7 @@ def drop_index(name: str, table: str) -> None:
 
 
 def _inspector() -> sa.Inspector:
-    """A new one each time, as it keeps what it has read."""
+    """A new one each time, because an inspector caches what it has read."""
     return sa.inspect(op.get_bind())
 
 

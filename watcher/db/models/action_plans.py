@@ -94,7 +94,7 @@ class ActionPlanLease(Base):
     engine: Mapped[str] = mapped_column(String(255))
     lease_expires_at: Mapped[datetime.datetime] = mapped_column(Precise, index=True)
     attempt: Mapped[int] = mapped_column(default=1)
-    """1 for the first holder since an action of the plan ended, one more for each that died."""
+    """1, plus the number of holders that have died since the last end of an action of the plan."""
 
 
 class ActionOrigin(Base):
@@ -144,9 +144,9 @@ class Review(Base):
     """The share of the promise that came true, 1 for all of it; None if that is unknown."""
     message: Mapped[str | None] = mapped_column(String(255))
     counts: Mapped[bool] = mapped_column(default=True)
-    """Whether it tells for or against its audit; not what somebody has looked at."""
+    """Whether it counts for switching off auto_trigger; not after a user has set that again."""
     distrusts: Mapped[bool] = mapped_column(default=False)
-    """Whether it is the one that took auto_trigger from its audit."""
+    """Whether this review has switched off auto_trigger of its audit."""
 
     action_plan: Mapped[ActionPlan] = relationship(lazy="raise")
 

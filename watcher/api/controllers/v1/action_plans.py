@@ -23,7 +23,7 @@ from watcher.db.paging import Page
 _FILTERS: Final = {"audit_uuid": str, "strategy": str}
 
 _Summaries = Mapping[int, tuple[Mapping[str, Any], Review | None]]
-"""Plan id to what the plan changes, and what it did."""
+"""Plan id to the summary of a plan, and its review."""
 
 
 class ActionPlans(ReadResource):
@@ -136,7 +136,7 @@ def _full(request: Request, plan: ActionPlan, summaries: _Summaries) -> dict[str
 
 
 def _summary(promised: Mapping[str, Any], review: Review | None) -> Mapping[str, Any]:
-    """What a plan promises, and beside each figure what it did, once that is known."""
+    """The figures that a plan promises, each with the reviewed value once that is known."""
     if review is None:
         return promised
     summary = {

@@ -9,7 +9,7 @@ from watcher.db import audits
 
 _COMPUTE = "compute"
 _LATER = ("server_pinned_az", "server_flavor_extra_specs")
-"""What version 1.6 added."""
+"""Fields that version 1.6 added."""
 
 
 class DataModel(Resource):
@@ -17,7 +17,7 @@ class DataModel(Resource):
     def get_all(
         self, request: Request, data_model_type: str = _COMPUTE, audit_uuid: str | None = None
     ) -> dict[str, Any]:
-        """All of the compute model, or what of it is in the scope of an audit."""
+        """The compute model, or the part of it in the scope of an audit."""
         if request.version < (1, 3):
             raise NotAcceptable("data_model: needs version 1.3 of the API or later.")
         if data_model_type != _COMPUTE:
