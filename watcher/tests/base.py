@@ -4,7 +4,7 @@
 import os
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import fixtures
 import testtools
@@ -34,16 +34,16 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -
     return value
 
 
-def statements(database: Database) -> list[str]:
-    """The SQL that is executed from now on, with one BEGIN for each transaction."""
+def round_trips(database: Database) -> list[str]:
+    """The SQL statements from now on, of which tests compare the number only."""
     found: list[str] = []
-
-    def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith(("BEGIN", "ROLLBACK")):  # SQLite's way to begin one
-            found.append(statement)
-
-    event.listen(database.engine, "begin", lambda connection: found.append("BEGIN"))
-    event.listen(database.engine, "before_cursor_execute", execute)
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, statement, *_: (
+            None if statement.startswith(("BEGIN", "ROLLBACK")) else found.append(statement)
+        ),
+    )
     return found
 
 

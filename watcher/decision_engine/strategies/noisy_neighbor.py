@@ -34,7 +34,7 @@ class Occupancy(NamedTuple):
 
 
 Pair = tuple[int, Sequence[int]]
-"""A server that suffers, and those that may be why."""
+"""A server that suffers, and the noisy servers that may cause it."""
 
 
 class NoisyNeighbor(Strategy):
@@ -47,10 +47,10 @@ class NoisyNeighbor(Strategy):
     that comes last by priority, and after the one that suffers, moves to a host on which
     no server suffers: to one with room that took the fewest servers so far.
 
-    The metadata key ``watcher-priority`` is a server's priority, the lowest number first;
-    5 where it is missing or is no number; of equals, the order is by uuid.  Each host
-    loses one server per plan: what a move does to the cache shows only afterwards.
-    Sorting the servers is what it costs.
+    The metadata key ``watcher-priority`` is a server's priority, the lowest number first; 5
+    where it is missing or is no number; of equals, the order is by uuid.  One server leaves
+    each host in a plan, because the effect on the cache is known only afterwards.  The cost
+    is that of sorting the servers.
     """
 
     name = "noisy_neighbor"
@@ -107,7 +107,7 @@ class NoisyNeighbor(Strategy):
 
 
 def _urgent_first(pairs: Iterable[Pair], model: ComputeModel) -> list[Pair]:
-    """The server that suffers and comes first by priority is helped first."""
+    """The pairs, sorted by the priority of the server that suffers."""
     return sorted(pairs, key=lambda pair: priority(model.servers[pair[0]]))
 
 

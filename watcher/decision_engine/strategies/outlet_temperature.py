@@ -12,12 +12,12 @@ METRIC = "host_outlet_temp"
 class OutletTemperature(Strategy):
     """Moves one server away from each host whose outlet air is too warm.
 
-    From the warmest host on, the active server with most vCPUs that fits anywhere goes to
-    a host below the threshold: to the coolest one of those with room that took the fewest
-    servers so far.  What a move does to temperatures shows only afterwards, so a plan
-    takes one server off a host, and an audit that goes on until all hosts are cool is of
-    type CONTINUOUS, or EVENT with the alarm of a sensor.  Hosts without a temperature
-    take no part.
+    Beginning with the warmest host, the active server with most vCPUs that fits on a host
+    below the threshold moves: to the coolest one of those with room that have taken the
+    fewest servers so far.  The effect of a move on temperatures is known only afterwards,
+    so a plan takes one server off each host.  To continue until all hosts are cool, use an
+    audit of type CONTINUOUS, or EVENT with the alarm of a sensor.  Hosts without a
+    temperature are left out.
 
     Each hot host costs a few operations on arrays of the hosts, per server that is tried.
     """

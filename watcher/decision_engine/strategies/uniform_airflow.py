@@ -15,16 +15,16 @@ AIRFLOW, INLET, POWER = "host_airflow", "host_inlet_temp", "host_power"
 class UniformAirflow(Strategy):
     """Moves servers away from hosts whose fans have to blow too much air.
 
-    From the host with the most airflow on: where it takes in cool air and little power
-    all the same, something is wrong with the host itself, and all of its servers that can
-    be moved leave, or none if one of them finds no place.  Otherwise one active server leaves, the
-    one with most vCPUs that fits anywhere: what that does to the airflow shows only
-    afterwards.  A server goes to a host below the threshold: to the one with the least
-    airflow of those with room that took the fewest servers so far.
+    The host with the most airflow comes first.  If the air that it takes in is cool and its
+    power is low, the host itself seems faulty: all of its servers that can be moved leave,
+    or none if one of them fits nowhere.  Otherwise one active server leaves, the one with
+    most vCPUs that fits anywhere, because the effect on the airflow is known only
+    afterwards.  A server moves to a host below the threshold: to the one with the least
+    airflow of those with room that have taken the fewest servers so far.
 
-    Hosts without airflow take no part.  Where inlet temperature or power is not known,
-    the host counts as sound.  Each server that moves costs a few operations on an array
-    of the hosts.
+    Hosts without airflow are left out.  A host whose inlet temperature or power is not
+    known does not count as faulty.  Each server that moves costs a few operations on an
+    array of the hosts.
     """
 
     name = "uniform_airflow"
@@ -96,7 +96,7 @@ class UniformAirflow(Strategy):
 
 
 def _faulty(inputs: Inputs) -> Mapping[int, str]:
-    """Hosts whose airflow neither load nor warm air can explain, and why."""
+    """Hosts whose airflow is explained neither by load nor by warm air, with the explanation."""
     from watcher.decision_engine.algorithms.spreading import measured
 
     parameters = inputs.parameters

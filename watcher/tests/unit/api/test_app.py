@@ -14,7 +14,7 @@ from watcher.common.states import AuditType
 from watcher.db import events, faults
 from watcher.notifications import Notifications
 from watcher.tests import factories
-from watcher.tests.base import TestCase, statements
+from watcher.tests.base import TestCase, round_trips
 from watcher.tests.unit.api.fakes import ApiTestCase, Bell
 
 
@@ -122,7 +122,7 @@ class StatementsTestCase(ApiTestCase):
                 factories.action(session, plan)
 
     def _statements(self) -> dict[str, int]:
-        seen = statements(self.database)
+        seen = round_trips(self.database)
         counts = {}
         for resource in ("goals", "strategies", "audits", "action_plans", "actions"):
             for path in (f"/v1/{resource}", f"/v1/{resource}/detail"):
