@@ -71,7 +71,11 @@ def _run(
 ) -> dict[str, int]:
     workspace = directory / suite
     tempest = str(Path(sys.executable).with_name("tempest"))
-    subprocess.run([tempest, "init", str(workspace)], check=True, capture_output=True)
+    # tempest keeps a list of workspaces by name, for ever, unless it is given one of its own.
+    init = [tempest, "init", "--workspace-path", str(directory / "workspaces"), str(workspace)]
+    begun = subprocess.run(init, capture_output=True, text=True)
+    if begun.returncode:
+        raise SystemExit(f"tempest init failed:\n{begun.stdout}{begun.stderr}")
     cloud.write_configuration(
         workspace / "etc" / "tempest.conf", arguments.datasource, suite == "scenario"
     )
