@@ -87,7 +87,7 @@ class ArchitectureTest(base.TestCase):
         self.assertEqual([], [name for name in names if not _exists(name)])
 
     def test_every_package_has_its_floor(self) -> None:
-        floors = PAGE.read_text().partition("The floors\n")[2].partition("One alarm")[0]
+        floors = PAGE.read_text().partition("The floors\n")[2].partition("From an alarm")[0]
         packages = {path.parent.name for path in SOURCES.glob("*/__init__.py")} - {"tests"}
         self.assertEqual(packages, packages & set(re.findall(r"``(\w+)``", floors)))
 
