@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fixtures
-from oslo_policy import opts as policy_opts
+from oslo_policy.policy import Enforcer
 
 from watcher import policies
 from watcher.api.controllers.v1.root import V1
@@ -90,7 +90,8 @@ class PolicyFileTestCase(ApiTestCase):
         path = os.path.join(self.useFixture(fixtures.TempDir()).path, "policy.yaml")
         with open(path, "w") as file:
             file.write('"goal:get_all": "project_id:%(project_id)s and user_id:%(user_id)s"\n')
-        policy_opts.set_defaults(self.conf, path)
+        Enforcer(self.conf)  # registers the option
+        self.conf.set_override("policy_file", path, group="oslo_policy")
 
     def test_a_rule_compares_with_the_caller(self) -> None:
         member = {"X-Roles": "member"}
