@@ -71,7 +71,7 @@ class Cloud:
 
     @contextlib.contextmanager
     def audit(self, name: str, way: Way) -> Iterator[tuple[str, str]]:
-        """An EVENT audit behind a locked door: its UUID and its secret."""
+        """An EVENT audit whose webhook requires a secret: its UUID and the secret."""
         values = {"name": name, "audit_type": "EVENT", "goal": "dummy", "strategy": "dummy"}
         uuid = self.ask("POST", "audits", values)["uuid"]
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database says after a drill: nothing may be lost, doubled or stuck."""
+"""Checks of the database after a drill: nothing may be lost, doubled or stuck."""
 
 import dataclasses
 import datetime
@@ -164,10 +164,10 @@ def _stuck(session: Session) -> Iterator[str]:
         select(Audit.uuid, Audit.state).where(Audit.state != AuditState.SUCCEEDED)
     ):
         yield f"Audit {uuid} is {state}"
-    settled = (PlanState.RECOMMENDED, PlanState.SUPERSEDED, PlanState.SUCCEEDED)
+    finished = (PlanState.RECOMMENDED, PlanState.SUPERSEDED, PlanState.SUCCEEDED)
     for uuid, state, why in session.execute(
         select(ActionPlan.uuid, ActionPlan.state, ActionPlan.status_message).where(
-            ActionPlan.state.not_in(settled)
+            ActionPlan.state.not_in(finished)
         )
     ):
         yield f"Action plan {uuid} is {state}: {why}"

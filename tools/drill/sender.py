@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alarm services that post: what they sent, and what they were told."""
+"""Alarm services that post: what they sent, and the answers."""
 
 import dataclasses
 import datetime
@@ -16,7 +16,7 @@ from oslo_utils import timeutils
 
 SENDERS = 8
 _PATIENCE = 20.0
-"""Seconds for one answer: a door that hangs is a fault, not something to wait for."""
+"""Seconds for one answer; an API that does not answer within this time is at fault."""
 
 
 @dataclasses.dataclass

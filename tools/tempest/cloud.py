@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tempest has to be told of a cloud, found out by asking the cloud."""
+"""The configuration of tempest for a cloud, read from the cloud itself."""
 
 import configparser
 import os
