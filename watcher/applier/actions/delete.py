@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from watcher.applier.actions.base import ActionFailed, Skip
-from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.applier.actions.server import ONE_SERVER, ServerAction, idle
 from watcher.common.errors import NotFound
 
 _DELETED: Final = ("soft-delete", "deleted")
@@ -15,12 +15,7 @@ class Delete(ServerAction):
     name = "delete"
     description = "Delete a server."
     wish = "deletion"
-    schema = {
-        "type": "object",
-        "properties": {"resource_id": SERVER},
-        "required": ["resource_id"],
-        "additionalProperties": False,
-    }
+    schema = ONE_SERVER
 
     def check(self) -> Mapping[str, Any] | None:
         if self._found().state in _DELETED:

@@ -18,6 +18,14 @@ SERVER: Final = {
 }
 """The schema of a parameter that names a server."""
 
+ONE_SERVER: Final = {
+    "type": "object",
+    "properties": {"resource_id": SERVER},
+    "required": ["resource_id"],
+    "additionalProperties": False,
+}
+"""The schema of an action that takes a server and nothing else."""
+
 _IDLE_LOOKS: Final = 3
 """Looks that show an idle server until a request counts as ended, if no look has shown it in
 progress: nova may be slow to record that it began."""

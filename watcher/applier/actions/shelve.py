@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from watcher.applier.actions.base import ActionFailed, Skip
-from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.applier.actions.server import ONE_SERVER, ServerAction, idle
 
 _SHELVED: Final = ("shelved", "shelved_offloaded")
 
@@ -14,12 +14,7 @@ class Shelve(ServerAction):
     name = "shelve"
     description = "Shelve a server."
     wish = "shelving"
-    schema = {
-        "type": "object",
-        "properties": {"resource_id": SERVER},
-        "required": ["resource_id"],
-        "additionalProperties": False,
-    }
+    schema = ONE_SERVER
 
     def check(self) -> Mapping[str, Any] | None:
         server = self._found()

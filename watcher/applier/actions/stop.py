@@ -7,7 +7,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.applier.actions.base import ActionFailed, Skip
-from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.applier.actions.server import ONE_SERVER, ServerAction, idle
 from watcher.common.errors import NotFound
 
 LOG = log.getLogger(__name__)
@@ -19,12 +19,7 @@ class Stop(ServerAction):
     name = "stop"
     description = "Stop a server."
     wish = "stop"
-    schema = {
-        "type": "object",
-        "properties": {"resource_id": SERVER},
-        "required": ["resource_id"],
-        "additionalProperties": False,
-    }
+    schema = ONE_SERVER
     options = (
         cfg.IntOpt(
             "timeout",
