@@ -95,19 +95,38 @@ def write(session: Session, table: type[Named], wanted: Wanted) -> dict[str, Nam
 
 
 def remove(session: Session, rows: Sequence[Named], now: datetime.datetime) -> None:
-    """Soft-delete rows of removed plug-ins, and cancel audits and plans that depend on them."""
+    """Soft-delete rows of plug-ins that are gone, and end what can go on no more."""
     for row in rows:
         row.deleted, row.deleted_at = row.id, now
-        if isinstance(row, Goal):
-            why = f"The goal '{row.name}' is no longer installed."
-            _cancel_audits(session, Audit.goal_id == row.id, why, now)
-        elif isinstance(row, Strategy):
-            why = f"The strategy '{row.name}' is no longer installed."
-            _cancel_audits(session, Audit.strategy_id == row.id, why, now)
-            _cancel_plans(session, row.id, why)
-            of_it = (AuditTemplate.strategy_id == row.id, AuditTemplate.deleted == 0)
-            update_rows(session, AuditTemplate, *of_it, strategy_id=None)
+        _end(session, row, now)
     session.flush()
+
+
+def end_what_is_left(session: Session, now: datetime.datetime) -> None:
+    """End what belongs to goals and strategies that the former service has deleted.
+
+    Those whose name is installed again are found by that, so what belongs to them goes on.
+    """
+    _end_left(session, Goal, now)
+    _end_left(session, Strategy, now)
+
+
+def _end_left(session: Session, table: type[Named], now: datetime.datetime) -> None:
+    live = select(table.name).where(table.deleted == 0)
+    for row in session.scalars(select(table).where(table.deleted != 0, table.name.not_in(live))):
+        _end(session, row, now)
+
+
+def _end(session: Session, row: Goal | Strategy | ScoringEngine, now: datetime.datetime) -> None:
+    if isinstance(row, Goal):
+        why = f"The goal '{row.name}' is no longer installed."
+        _cancel_audits(session, Audit.goal_id == row.id, why, now)
+    elif isinstance(row, Strategy):
+        why = f"The strategy '{row.name}' is no longer installed."
+        _cancel_audits(session, Audit.strategy_id == row.id, why, now)
+        _cancel_plans(session, row.id, why)
+        of_it = (AuditTemplate.strategy_id == row.id, AuditTemplate.deleted == 0)
+        update_rows(session, AuditTemplate, *of_it, strategy_id=None)
 
 
 def _cancel_audits(

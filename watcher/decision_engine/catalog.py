@@ -84,6 +84,7 @@ class Catalog:
         installed.remove(session, _others(strategies, kept), now)
         installed.remove(session, gone, now)
         installed.remove(session, _others(engines, self.scoring_engines), now)
+        installed.end_what_is_left(session, now)
 
 
 def _each(plugs: Mapping[str, P], values: Callable[[P], dict[str, Any]]) -> installed.Wanted:

@@ -13,12 +13,11 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.tests.unit.db.migration_stories import FORMER_HEAD, LEGACY, NOW, FormerRows
 
 DAY = datetime.timedelta(days=1)
+SOME = ("001", "d098df6021e2", FORMER_HEAD)
 HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 
 
 class UpgradeStories(FormerRows):
-    REVISIONS = LEGACY
-
     def start(self, **values: Any) -> upgrade_preview.Start:
         catalog = Catalog(self.conf)
         given: dict[str, Any] = {
@@ -111,7 +110,10 @@ class UpgradeStories(FormerRows):
                     force=number % 4 == 0,
                     strategy_id=strategies["dummy"],
                 )
+        gone = {"display_name": "gone", "efficacy_specification": "[]", "deleted": 77}
+        deleted_goal = self.insert("goals", uuid="g", name="gone", deleted_at=NOW, **gone)
         for uuid, values in {
+            "of-deleted-goal": {"goal_id": deleted_goal, "audit_type": "EVENT"},
             "later": {"start_time": NOW + DAY},
             "over": {"end_time": NOW - DAY, "audit_type": "CONTINUOUS", "interval": 5},
             "planned": {"next_run_time": NOW + DAY, "audit_type": "CONTINUOUS", "interval": 5},
@@ -134,7 +136,7 @@ class UpgradeStories(FormerRows):
             )
 
     def test_what_was_said_is_what_happens(self) -> None:
-        for revision in self.REVISIONS:
+        for revision in SOME:
             for ongoing in (False, True) if revision == FORMER_HEAD else (True,):
                 migration.upgrade(self.database, revision)
                 self.insert_all_kinds(revision, ongoing)
@@ -145,6 +147,15 @@ class UpgradeStories(FormerRows):
                 self.begin()
                 self._compare(said, revision)
                 migration.downgrade(self.database, "base")
+
+    def test_every_former_schema_can_be_read(self) -> None:
+        migration.upgrade(self.database, LEGACY[0])
+        self.insert_all_kinds(LEGACY[0], ongoing=True)
+        first = self.preview()
+        for revision in LEGACY[1:]:
+            migration.upgrade(self.database, revision)
+            self.assertEqual(first, self.preview(), revision)
+        self.assertIn("CANCELLED", {change.after for change in first.audits})
 
     def contents(self) -> dict[str, list[Any]]:
         with self.database.engine.connect() as connection:
@@ -202,6 +213,8 @@ class UpgradeStories(FormerRows):
         self.assertEqual(("CANCELLED", gone), said["of-former"])
         gone = "The goal 'former_goal' is no longer installed."
         self.assertEqual(("CANCELLED", gone), said["of-former-goal"])
+        gone = "The goal 'gone' is no longer installed."
+        self.assertEqual(("CANCELLED", gone), said["of-deleted-goal"])
         self.assertEqual(("RECOMMENDED", "Waits for somebody to start it."), said["plan-0"])
         self.assertEqual("SUPERSEDED", said["plan-2"][0])
 

@@ -268,6 +268,21 @@ class SyncTest(DatabaseTestCase):
         self.assertEqual(AuditState.CANCELLED, self.get(audit).state)
         self.assertIn("'g' is no longer installed", self.get(audit).status_message)
 
+    def test_what_belongs_to_goals_that_were_deleted_before_ends(self):
+        with self.database.writer() as session:
+            audits = {}
+            for name in ("gone", "back"):
+                deleted = factories.goal(session, name=name, deleted=99, deleted_at=NOW)
+                audits[name] = factories.audit(session, deleted)
+            kept = factories.goal(session, name="h")
+            former = factories.strategy(session, kept, name="former", deleted=99, deleted_at=NOW)
+            of_former = factories.audit(session, strategy=former, audit_type=AuditType.EVENT)
+        self.sync(now=LATER, goals={"back": goal("B"), "h": goal("H")})
+        self.assertEqual(AuditState.PENDING, self.get(audits["back"]).state)
+        for name, audit in (("gone", audits["gone"]), ("former", of_former)):
+            self.assertEqual(AuditState.CANCELLED, self.get(audit).state)
+            self.assertIn(f"'{name}' is no longer installed", self.get(audit).status_message)
+
     def test_a_name_may_come_back(self):
         for goals in ({"g": goal("G")}, {}, {"g": goal("G")}):
             self.sync(goals=goals)
