@@ -224,6 +224,7 @@ class Services:
         self._request("POST", f"/v1/webhooks/{audit}", core.ALARM)
 
     def _request(self, method: str, path: str, body: Any) -> bytes:
+        self._connection.close()  # the API may have done so, as it was idle
         return core.send(self._connection, method, path, body)
 
     def _wait(self, table: Any, states: Any, number: int) -> None:

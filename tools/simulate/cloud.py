@@ -21,6 +21,7 @@ _LOOKS = (
     "migrations",
     "server_groups",
     "host",
+    "host_state",
     "server",
     "failure",
 )

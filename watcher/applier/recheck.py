@@ -79,10 +79,11 @@ def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
     )
     with ThreadPoolExecutor(_AT_ONCE, "recheck") as pool:
         coming = pool.submit(compute.server_groups)
+        on_begins = pool.map(compute.servers_on, sorted(begins))
         hosts = {host.hostname: host for host in compute.some_hosts(ends)}
         unknown = {name for name, host in hosts.items() if not host.used}
-        rows = pool.map(compute.servers_on, sorted(begins | unknown))
-        servers = {server.uuid: server for each in rows for server in each}
+        on_others = pool.map(compute.servers_on, sorted(unknown - begins))
+        servers = {server.uuid: server for each in (*on_begins, *on_others) for server in each}
         groups = [group for group in coming.result() if not uuids.isdisjoint(group.members)]
         others = uuids.union(*(group.members for group in groups)) - servers.keys()
         found = pool.map(lambda uuid: _server(compute, uuid), sorted(others))

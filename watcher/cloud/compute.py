@@ -254,6 +254,13 @@ class Migration:
     succeeded: bool
 
 
+class HostState(NamedTuple):
+    """Of the compute service of a host: ``enabled`` or ``disabled``, and ``up`` or ``down``."""
+
+    status: str
+    state: str
+
+
 class Compute(Protocol):
     """The compute service.
 
@@ -284,6 +291,9 @@ class Compute(Protocol):
     def server_groups(self) -> Sequence[ServerGroup]: ...
 
     def host(self, hostname: str) -> Host: ...
+
+    def host_state(self, hostname: str) -> HostState:
+        """Whether a host takes servers, which needs fewer requests than ``host``."""
 
     def server(self, uuid: str) -> Server: ...
 

@@ -20,7 +20,7 @@ from typing import Any
 from oslo_utils import timeutils
 
 from watcher.cloud import Cloud, compute
-from watcher.cloud.compute import RESOURCES, Flavor, Host, Server, ServerGroup
+from watcher.cloud.compute import RESOURCES, Flavor, Host, HostState, Server, ServerGroup
 from watcher.common.errors import CloudRefused, Invalid, NotFound
 from watcher.simulation import migrations, room
 from watcher.simulation.baremetal import SimulatedBaremetal
@@ -116,6 +116,10 @@ class SimulatedCloud:
         if host is None:
             raise NotFound(f"Host {hostname} was not found.")
         return host
+
+    def host_state(self, hostname: str) -> HostState:
+        host = self.host(hostname)
+        return HostState(host.status, host.state)
 
     def server(self, uuid: str) -> Server:
         with self._present():

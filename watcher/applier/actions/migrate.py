@@ -97,10 +97,10 @@ class Migrate(ServerAction):
 
     def _check_destination(self, hostname: str) -> None:
         try:
-            host = self._compute.host(hostname)
+            host = self._compute.host_state(hostname)
         except NotFound:
             raise ActionFailed(f"Destination host {hostname} was not found.") from None
-        if not host.available:
+        if host != ("enabled", "up"):
             raise ActionFailed(
                 f"Destination host {hostname} must be enabled and up; it is {host.status} "
                 f"and {host.state}."

@@ -3,14 +3,15 @@
 
 import dataclasses
 import datetime
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
 from oslo_config import cfg
 from oslo_log import log
 
-from watcher.cloud.compute import Aggregate, Flavor, Host, Migration, Server, ServerGroup
+from watcher.cloud.compute import Aggregate, Flavor, Host, HostState, Migration, Server, ServerGroup
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
@@ -55,19 +56,26 @@ class Nova:
         A host without an inventory in placement (it is new, or is being removed) is left
         out and logged, because its capacity is not known.
         """
-        hypervisors = self._list_hypervisors()
-        providers = self._placement.providers([row["id"] for row in hypervisors])
-        return self._complete(hypervisors, providers)
+        return self._complete(self._list_hypervisors, self._placement.providers)
 
     @_understood
     def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
-        rows = [row for row in self._list_hypervisors() if row["service"]["host"] in hostnames]
-        return self._complete(rows, self._placement.some([row["id"] for row in rows]))
+        def chosen() -> Sequence[Json]:
+            rows = self._list_hypervisors()
+            return [row for row in rows if row["service"]["host"] in hostnames]
+
+        return self._complete(chosen, self._placement.some)
 
     def _complete(
-        self, hypervisors: Sequence[Json], providers: Mapping[str, Provider]
+        self,
+        list_hypervisors: Callable[[], Sequence[Json]],
+        ask_placement: Callable[[Sequence[str]], Mapping[str, Provider]],
     ) -> Sequence[Host]:
-        zones, aggregates = self._zones(), self._aggregates()
+        with ThreadPoolExecutor(2, "nova") as pool:
+            asked = pool.submit(self._zones), pool.submit(self._aggregates)
+            hypervisors = list_hypervisors()
+            providers = ask_placement([row["id"] for row in hypervisors])
+            zones, aggregates = asked[0].result(), asked[1].result()
         complete = []
         for row in hypervisors:
             missing = providers.get(row["id"], UNKNOWN).missing
@@ -129,6 +137,11 @@ class Nova:
             raise CloudUnavailable(f"Placement has no inventory of host {hostname}.")
         zones, aggregates = self._zones(host=hostname), self._aggregates()
         return nova_json.read([hypervisor], lambda row: _host(row, provider, zones, aggregates))[0]
+
+    @_understood
+    def host_state(self, hostname: str) -> HostState:
+        row = self._hypervisor(hostname)
+        return HostState(row["status"], row["state"])
 
     @_understood
     def server(self, uuid: str) -> Server:

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -96,13 +96,15 @@ class ComputeCollector:
         self._failed = False
 
     def _read_cloud(self, began: datetime.datetime) -> None:
-        compute = self._cloud.compute
-        hosts, groups = compute.hosts(), compute.server_groups()
+        compute, since = self._cloud.compute, self._changes_since(began)
+        with ThreadPoolExecutor(2, "compute model") as pool:
+            asked = pool.submit(compute.server_groups)
+            changes = pool.submit(compute.changed_servers, since) if since else None
+            hosts, groups = compute.hosts(), asked.result()
         if not hosts:
             raise ModelUnavailable("The cloud shows no compute host.")
-        since = self._changes_since(began)
-        if since is not None:
-            changed = compute.changed_servers(since)
+        if changes is not None:
+            changed = changes.result()
             with self._lock:
                 if self._cluster.read_changes(began, hosts, changed, groups):
                     return

@@ -243,6 +243,12 @@ class TestHosts(ComputeTestCase):
         self.assertRaises(NotFound, self.compute.host, "compute")
         asked = self.calls(lambda: self.compute.host("compute1"))
         self.assertEqual(6, sum(asked.values()), "hypervisor, service, aggregates, placement's 3")
+        asked = self.calls(lambda: self.compute.host_state("compute1"))
+        self.assertEqual(1, sum(asked.values()))
+        self.assertEqual(("enabled", "up"), self.compute.host_state("compute1"))
+        self.compute.disable("compute1", "")
+        self.assertEqual(("disabled", "up"), self.compute.host_state("compute1"))
+        self.assertRaises(NotFound, self.compute.host_state, "compute")
 
     def test_a_host_that_came_back_with_another_uuid(self) -> None:
         old = self.emulated.add_host("one")
