@@ -109,11 +109,14 @@ def main(argv: list[str]) -> int:
         url = exits.enter_context(webhooks.new_database(arguments.database))
         cloud = exits.enter_context(served(arguments.size))
         services = exits.enter_context(_services(directory, url, arguments, cloud))
-        rounds = [services.round(number) for number in range(WARM_UP + arguments.rounds)]
-    if arguments.requests:
-        rounds[-1].list_requests()
-    figures = list(_figures(arguments.size, rounds[WARM_UP:]))
-    show(figures)
+        rounds = []
+        for number in range(WARM_UP + arguments.rounds):
+            rounds.append(services.round(number))
+            print(f"... round {number}: {rounds[-1].seconds:.3f} s", flush=True)
+        if arguments.requests:
+            rounds[-1].list_requests()
+        figures = list(_figures(arguments.size, rounds[WARM_UP:]))
+        show(figures)
     return 1 if any(figure.met == "NO" for figure in figures) else 0
 
 
