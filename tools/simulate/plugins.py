@@ -79,3 +79,8 @@ def load(
     if namespace not in _PLUGINS:
         return real(namespace, *arguments)
     return _PLUGINS[namespace]
+
+
+def names(namespace: str) -> frozenset[str]:
+    """The names of what is installed in a simulation."""
+    return frozenset(_PLUGINS.get(namespace, ()))

@@ -65,7 +65,7 @@ def stage() -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         made = Store()
         stack.enter_context(mock.patch.object(installed, "load", load))
-        stack.enter_context(mock.patch.object(installed, "names", lambda _: frozenset[str]()))
+        stack.enter_context(mock.patch.object(installed, "names", plugins.names))
         stack.enter_context(threads.installed())
         stack.enter_context(store.connected(made))
         yield Stage(made)
