@@ -104,14 +104,14 @@ def _door(directory: Path, url: str, broker: str, seconds: float, when: str) -> 
         conf = watcher_conf.load([], [str(configuration)])
         paths = [f"/v1/webhooks/{uuid}" for uuid in audits[:number]]
         recorded = _record(conf, database, paths)
-        raws, accepted, worked = [], [], 0.0
+        raws, accepted, cpu = [], [], 0.0
         with _gunicorn(configuration, directory) as (address, server):
             # In turns, for the speed of a machine drifts.
             for _ in range(_TURNS):
                 raws.append(load.sql(connection, recorded, **how))
                 before = worked(server)
                 accepted.append(load.http(address, paths, BODY, **how))
-                worked += worked(server) - before
+                cpu += worked(server) - before
         _empty(database)
         raw, ours = load.pooled(raws), load.pooled(accepted)
         raw_p99, p99 = (percentile(each.seconds, 99) * 1000 for each in (raw, ours))
@@ -127,7 +127,7 @@ def _door(directory: Path, url: str, broker: str, seconds: float, when: str) -> 
         )
         # The clients warm up first, which costs the server as well: about as much a second.
         alarms = ours.rate * (how["seconds"] + load.WARM_UP) * _TURNS
-        yield Figure(f"processor time of the API an alarm, {what}", worked / alarms * 1000, "ms")
+        yield Figure(f"processor time of the API an alarm, {what}", cpu / alarms * 1000, "ms")
         yield Figure(f"raw p50, {what}", percentile(raw.seconds, 50) * 1000, "ms")
         yield Figure(f"answer p50, {what}", percentile(ours.seconds, 50) * 1000, "ms")
         yield Figure(f"raw p99, {what}", raw_p99, "ms")
