@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.common.alarms import PendingRun
+from watcher.common.periodic import LateThread
 from watcher.db import counters, runs
 from watcher.db.models import AuditEvent
 from watcher.db.session import Database
@@ -48,7 +49,7 @@ class UnrecordedEvents:
         self._covered: collections.Counter[_Cover] = collections.Counter()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = LateThread("unrecorded", self._loop)
 
     def count(
         self,
@@ -63,11 +64,8 @@ class UnrecordedEvents:
             self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
             if pending_run is not None:
                 self._covered[_Cover(pending_run.run_id, pending_run.event_id)] += 1
-            if self._thread is None and not self._stopped.is_set():
-                # Not in the constructor: a thread does not survive the fork of a
-                # server that loads the application first.
-                self._thread = threading.Thread(target=self._loop, name="unrecorded", daemon=True)
-                self._thread.start()
+            if not self._stopped.is_set():
+                self._thread.ensure()
             self._changed.notify()
 
     def stop(self) -> None:
@@ -75,8 +73,7 @@ class UnrecordedEvents:
         self._stopped.set()
         with self._changed:
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
         self.flush()
 
     def flush(self) -> bool:

@@ -19,6 +19,29 @@ def jittered(seconds: float) -> float:
     return seconds * random.uniform(1 - SHARE, 1 + SHARE)
 
 
+class LateThread:
+    """A daemon thread that begins when it is first needed.
+
+    It does not begin in a constructor, because a thread does not survive the fork of a server
+    that loads the application first.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self._name, self._work = name, work
+        self._thread: threading.Thread | None = None
+
+    def ensure(self) -> None:
+        """Begin, unless it has begun.  The caller holds a lock."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait for its end, if it has begun."""
+        if self._thread is not None:
+            self._thread.join()
+
+
 class Ticker:
     """Calls *work* at once and then about every *seconds* in a thread, until stopped.
 

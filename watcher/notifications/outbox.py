@@ -9,6 +9,8 @@ from typing import Any
 import oslo_messaging
 from oslo_log import log
 
+from watcher.common.periodic import LateThread
+
 LOG = log.getLogger(__name__)
 
 LIMIT = 10_000
@@ -34,7 +36,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._dropped = 0
         self._sending = self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._thread = LateThread("notifications", self._send_all)
 
     def put(self, message: Notification) -> None:
         with self._changed:
@@ -43,13 +45,7 @@ class Outbox:
                     LOG.warning("Notifications wait for the broker; the oldest are dropped now")
                 self._dropped += 1
             self._messages.append(message)
-            if self._thread is None:
-                # Not in the constructor: a thread does not survive the fork of a
-                # server that loads the application first.
-                self._thread = threading.Thread(
-                    target=self._send_all, name="notifications", daemon=True
-                )
-                self._thread.start()
+            self._thread.ensure()
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:

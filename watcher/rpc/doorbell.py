@@ -13,6 +13,7 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 
+from watcher.common.periodic import LateThread
 from watcher.rpc.server import VERSION, pause
 
 LOG = log.getLogger(__name__)
@@ -57,20 +58,14 @@ class RpcDoorbell:
         self._pending: dict[str, None] = {}
         self._changed = threading.Condition()
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = LateThread(f"doorbell-{method}", self._send_all)
 
     def ring(self, uuid: str) -> None:
         with self._changed:
             if len(self._pending) >= _BACKLOG:
                 self._pending.pop(next(iter(self._pending)))
             self._pending[uuid] = None
-            if self._thread is None:
-                # Not in the constructor: a thread does not survive the fork of a
-                # server that loads the application first.
-                self._thread = threading.Thread(
-                    target=self._send_all, name=f"doorbell-{self._method}", daemon=True
-                )
-                self._thread.start()
+            self._thread.ensure()
             self._changed.notify()
 
     def stop(self) -> None:
