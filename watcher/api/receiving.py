@@ -12,6 +12,8 @@ import socket
 import ssl
 from typing import Any, Final
 
+from watcher.api.bodies import MAX_READ
+
 MAX_CONNECTIONS: Final = 512
 """Connections whose request has not arrived completely; beyond this the oldest is refused."""
 
@@ -20,9 +22,6 @@ MAX_MEMORY: Final = 64 * 1024 * 1024
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
-
-_MAX_BODY: Final = 64 * 1024 * 1024
-"""Bytes of a body that are read at most, even if only to discard them."""
 
 _PIECE: Final = 64 * 1024
 _PIECES_IN_A_ROW: Final = 4
@@ -216,10 +215,10 @@ class Incoming:
         if room > 0:
             self._kept += data[:room]
         if self._chunks is not None:
-            self._complete = self._chunks.feed(data) or self._size > _MAX_BODY
+            self._complete = self._chunks.feed(data) or self._size > MAX_READ
         else:
             assert self._end is not None
-            self._complete = self._size >= min(self._end, _MAX_BODY)
+            self._complete = self._size >= min(self._end, MAX_READ)
 
 
 def refuse(connection: Any, status: str) -> None:

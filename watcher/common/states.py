@@ -136,6 +136,9 @@ class PlanState:
     UNDER_WAY: Final = frozenset({PENDING, ONGOING, CANCELLING})
     """The cloud is being changed, or is about to be."""
 
+    CARRIED_OUT: Final = (SUCCEEDED, FAILED, CANCELLED)
+    """Ends of plans that may have changed the cloud."""
+
 
 class ActionState:
     PENDING: Final = "PENDING"

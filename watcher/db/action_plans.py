@@ -46,8 +46,6 @@ _KEYS = paging.sort_keys(
 )
 
 
-_CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
-
 _ENDS: Final = ("plan_ends",)
 """A count of the plans that appliers have ended."""
 
@@ -276,7 +274,7 @@ def rival(session: Session, ended_before: int) -> str | None:
         return under_way
     return session.scalar(
         select(ActionPlan.uuid)
-        .where(ActionPlan.state.in_(_CARRIED_OUT), ActionPlan.hostname.is_not(None))
+        .where(ActionPlan.state.in_(PlanState.CARRIED_OUT), ActionPlan.hostname.is_not(None))
         .order_by(ActionPlan.updated_at.desc())
         .limit(1)
     )

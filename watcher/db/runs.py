@@ -29,9 +29,6 @@ COOLDOWN: Final = "cooldown"
 _AHEAD: Final = datetime.timedelta(minutes=1)
 """A ``queued_at`` farther in the future than that means that the clock was set back since."""
 
-_CARRIED_OUT: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED)
-"""Ends of plans that may have changed the cloud."""
-
 
 def enqueue(
     session: Session,
@@ -270,7 +267,7 @@ _LAST_RUN = (
     select(AuditRun.finished_at, ActionPlan.updated_at)
     .outerjoin(
         ActionPlan,
-        (ActionPlan.id == AuditRun.action_plan_id) & ActionPlan.state.in_(_CARRIED_OUT),
+        (ActionPlan.id == AuditRun.action_plan_id) & ActionPlan.state.in_(PlanState.CARRIED_OUT),
     )
     .where(
         AuditRun.audit_id == bindparam("audit_id"),
