@@ -66,9 +66,10 @@ def make(
             return model
         from watcher.decision_engine.feedback import restraints
 
-        failed_moves.extend(restraints.failed_moves(model, before().moves, conf, now))
+        failed = restraints.failures(before().moves, conf, now)
+        failed_moves.extend(restraints.failed_moves(model, failed))
         return restraints.restrained(
-            model, before().moves, audit.id, audit.goal_id, conf, now, bound=bound
+            model, failed, before().moves, audit.id, audit.goal_id, conf, now, bound=bound
         )
 
     @functools.cache

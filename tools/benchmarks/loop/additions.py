@@ -39,8 +39,9 @@ def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
     as they are since the last moves."""
     horizon = restraints.horizon(engine.conf).total_seconds() / 60
     moves = earlier_moves(world, world.now - horizon)
+    failed = restraints.failures(moves, engine.conf, inputs.now)
     model = restraints.restrained(
-        inputs.compute_model(), moves, AUDIT, GOAL, engine.conf, inputs.now, bound=True
+        inputs.compute_model(), failed, moves, AUDIT, GOAL, engine.conf, inputs.now, bound=True
     )
     bounds = restraints.bounds(model, moves, engine.conf, inputs.now)
     readings = Readings(world)

@@ -77,13 +77,8 @@ def failures(
     return found
 
 
-def failed_moves(
-    model: ComputeModel,
-    moves: Iterable[EarlierMove],
-    options: cfg.ConfigOpts,
-    now: datetime.datetime,
-) -> list[dict[str, Any]]:
-    """The servers of *model* that are not tried again yet, as JSON for users."""
+def failed_moves(model: ComputeModel, failed: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    """The servers of *model* that are not tried again yet (``failures``), as JSON for users."""
     return [
         {
             "server": model.servers[model.server_index[uuid]].name,
@@ -94,13 +89,14 @@ def failed_moves(
             "tried_again": failure.until.isoformat(),
             "reason": failure.reason,
         }
-        for uuid, failure in failures(moves, options, now).items()
+        for uuid, failure in failed.items()
         if uuid in model.server_index
     ]
 
 
 def restrained(
     model: ComputeModel,
+    failed: Mapping[str, Failure],
     moves: Sequence[EarlierMove],
     audit_id: int,
     goal_id: int,
@@ -111,11 +107,10 @@ def restrained(
 ) -> ComputeModel:
     """*model* with the servers that stay and the hosts that take none, and why.
 
-    Failed moves count for every run.  Only a *bound* run, whose plan starts on its own,
-    keeps servers where they were moved lately and respects the moves of audits with other
-    goals.
+    What has *failed* (``failures``) counts for every run.  Only a *bound* run, whose plan
+    starts on its own, keeps servers where they were moved lately and respects the moves of
+    audits with other goals.
     """
-    failed = failures(moves, options, now)
     held = dict.fromkeys(failed, undone.FAILED_BEFORE)
     closed = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)
     if bound:

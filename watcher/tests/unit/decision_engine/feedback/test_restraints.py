@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,8 +46,12 @@ class RestraintsTest(TestCase):
             [clusters.server("s1", "h1"), clusters.server("s2", "h2"), clusters.server("s3", "h2")],
         )
 
+    def restrained(self, moves: Sequence[EarlierMove], bound: bool = True) -> ComputeModel:
+        failed = restraints.failures(moves, CONF, NOW)
+        return restraints.restrained(self.model, failed, moves, AUDIT, GOAL, CONF, NOW, bound=bound)
+
     def held(self, *moves: EarlierMove, bound: bool = True) -> dict[str, str]:
-        model = restraints.restrained(self.model, moves, AUDIT, GOAL, CONF, NOW, bound=bound)
+        model = self.restrained(moves, bound)
         names = {clusters.uid(name): name for name in ("s1", "s2", "s3")}
         self.closed = dict(model.closed)
         return {names[uuid]: reason for uuid, reason in model.held.items()}
@@ -95,9 +100,7 @@ class RestraintsTest(TestCase):
         self.assertEqual(10 * 1024 - 2 * size, bounds.memory_mb)
 
     def test_a_plan_that_ignores_its_bounds_is_found_out(self) -> None:
-        model = restraints.restrained(
-            self.model, [move("s1", 1)], AUDIT, GOAL, CONF, NOW, bound=True
-        )
+        model = self.restrained([move("s1", 1)])
         builder = SolutionBuilder()
         for server in model.servers:
             builder.migrate(server, model.hosts[2])
@@ -111,7 +114,7 @@ class RestraintsTest(TestCase):
     @given(st.lists(st.tuples(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 120)), max_size=9))
     def test_no_server_that_rests_may_leave(self, moved: list[tuple[str, float]]) -> None:
         moves = sorted((move(*each) for each in moved), key=lambda each: each.ended)
-        model = restraints.restrained(self.model, moves, AUDIT, GOAL, CONF, NOW, bound=True)
+        model = self.restrained(moves)
         what_if = WhatIf(model)
         for name, minutes in moved:
             if minutes < 60:
