@@ -206,18 +206,15 @@ class SimulatedCloud:
             self._change(uuid, task_state=None)
 
     def enable(self, hostname: str) -> None:
-        with self._present():
-            host = self.host(hostname)
-            self._hosts[hostname] = dataclasses.replace(
-                host, status="enabled", disabled_reason=None
-            )
+        self._change_host(hostname, status="enabled", disabled_reason=None)
 
     def disable(self, hostname: str, reason: str) -> None:
+        self._change_host(hostname, status="disabled", disabled_reason=reason or None)
+
+    def _change_host(self, hostname: str, **changes: Any) -> None:
         with self._present():
-            host = self.host(hostname)
-            self._hosts[hostname] = dataclasses.replace(
-                host, status="disabled", disabled_reason=reason or None
-            )
+            self.host(hostname)  # NotFound for one that nobody knows
+            self._hosts[hostname] = dataclasses.replace(self._hosts[hostname], **changes)
 
     # State
 
