@@ -184,7 +184,7 @@ def _claim(side: Side) -> None:
     now = timeutils.utcnow()
     while run := side.dispatcher.claim(now):
         with side.database.writer() as session:
-            claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
+            claims.move_audit(session, run, AuditState.SUCCEEDED, now)
             claims.finish(session, run, RunState.SUCCEEDED, now)
 
 

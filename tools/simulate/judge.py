@@ -126,18 +126,18 @@ class Judge:
         if before is None:
             return
         self._excuse(before.holder, seen.at)
-        in_hand = any(hand.claim == before.number for hand in self._hands)
+        held = any(hand.claim == before.number for hand in self._hands)
         able = self._rules.lease + max(self._stood.get(name, 0.0) for name in (before.holder, ""))
         if before.holder == seen.who:
-            if in_hand:
-                self._say(seen, f"{seen.who} takes over {_name(key)}, which it has in hand.")
+            if held:
+                self._say(seen, f"{seen.who} takes over {_name(key)}, which it holds.")
         elif seen.at - before.extended < self._rules.lease:
             self._say(
                 seen,
                 f"{seen.who} takes {_name(key)} over from {before.holder}, which was heard of "
                 f"{seen.at - before.extended:.3f} seconds ago.",
             )
-        elif in_hand and seen.at > able + _NOTICE:
+        elif held and seen.at > able + _NOTICE:
             self._say(
                 seen, f"{seen.who} takes {_name(key)} over from {before.holder}, which lives."
             )

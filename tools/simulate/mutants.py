@@ -125,7 +125,7 @@ MUTANTS = (
         lambda: [(plan_claims, "take_over", _with_present_end(plan_claims.take_over, *_LEASE))],
     ),
     Mutant(
-        "an engine takes over what it has in hand",
+        "an engine takes over what it holds",
         lambda: [(claims, "of_others", lambda session, *_: _OF_OTHERS(session, ""))],
     ),
     Mutant("no run of a dead engine is taken over", lambda: [(claims, "of_others", _none)]),
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "runs that end at once take no turns",
-        lambda: [(action_plans, "take_turn", _nothing)],
+        lambda: [(action_plans, "lock_plan_starts", _nothing)],
     ),
     Mutant(
         "nobody counts the plans that end",
@@ -180,7 +180,10 @@ MUTANTS = (
         "a run begins while a plan is under way",
         lambda: [(runs, "waits_for_plans", lambda audit: False)],
     ),
-    Mutant("a plan may start whatever others do", lambda: [(action_plans, "rival", _nothing)]),
+    Mutant(
+        "a plan may start whatever others do",
+        lambda: [(action_plans, "conflicting_plan", _nothing)],
+    ),
     Mutant(
         "an action that was under way is begun again",
         lambda: [(Migrate, "resume", Migrate.execute)],

@@ -19,7 +19,7 @@ from watcher.db.session import Database
 from watcher.notifications import Notifications
 
 _CANCEL_INTERVAL: Final = 1.0
-"""Seconds between two checks whether a plan in hand is being cancelled."""
+"""Seconds between two checks whether a held plan is being cancelled."""
 
 
 class PlanDispatcher(Dispatcher[Interrupts]):
@@ -44,20 +44,20 @@ class PlanDispatcher(Dispatcher[Interrupts]):
         return int(self._options.workers)
 
     def stop(self) -> None:
-        """Claim nothing more, and release the plans in hand as soon as their actions allow it."""
+        """Claim nothing more, and release the held plans as soon as their actions allow it."""
         self._stop_claiming()
-        for interrupts in self.in_hand.values():
+        for interrupts in self.held.values():
             interrupts.stop()
         self._wait_for_workers()
 
     def attend(self) -> None:
-        """Interrupt the plans in hand that are being cancelled, or that another applier holds."""
-        in_hand = self.in_hand
-        if not in_hand:
+        """Interrupt the held plans that are being cancelled, or that another applier holds by now."""
+        held = self.held
+        if not held:
             return
         with self._database.reader() as session:
-            states = plan_claims.held_states(session, sorted(in_hand), self._holder.engine)
-        for plan_id, interrupts in in_hand.items():
+            states = plan_claims.held_states(session, sorted(held), self._holder.engine)
+        for plan_id, interrupts in held.items():
             state = states.get(plan_id)
             if state == PlanState.CANCELLING:
                 if interrupts.cancel():
@@ -79,25 +79,25 @@ class PlanDispatcher(Dispatcher[Interrupts]):
             ),
             *((plan_claims.claim, plan_id) for plan_id in pending),
         ]
-        in_hand = self.in_hand  # after a late heartbeat their leases may look lapsed
-        claimed = self._first((each for each in candidates if each[1] not in in_hand), now)
+        held = self.held  # after a late heartbeat their leases may look lapsed
+        claimed = self._first((each for each in candidates if each[1] not in held), now)
         return claimed and claimed[0]
 
     def take(self, now: datetime.datetime) -> tuple[int, Interrupts] | None:
         plan_id = self.claim(now)
         return None if plan_id is None else (plan_id, Interrupts())
 
-    def carry_out(self, row_id: int, in_hand: Interrupts) -> None:
-        self._carry_out(row_id, in_hand)
+    def carry_out(self, row_id: int, held: Interrupts) -> None:
+        self._carry_out(row_id, held)
 
     def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
         plan_claims.extend(session, ids, self._holder, now)
 
     def look(self, now: datetime.datetime) -> None:
-        """Interrupt plans in hand if needed, and begin others as long as there are workers."""
+        """Interrupt held plans if needed, and begin others as long as there are workers."""
         self.attend()
         super().look(now)
 
     def pause(self, now: datetime.datetime) -> float:
         poll = super().pause(now)
-        return min(poll, _CANCEL_INTERVAL) if self._in_hand else poll
+        return min(poll, _CANCEL_INTERVAL) if self._held else poll

@@ -49,8 +49,8 @@ _KEYS = paging.sort_keys(
 _ENDS: Final = ("plan_ends",)
 """A count of the plans that appliers have ended."""
 
-_TURNS: Final = ("plan_turns",)
-"""A count that each transaction writes that may make a plan PENDING: a lock between them."""
+_STARTS_LOCK: Final = ("plan_starts_lock",)
+"""A count that serves as a lock: each transaction that may make a plan PENDING writes it."""
 
 
 class Planned(Protocol):
@@ -146,7 +146,7 @@ def change_state(session: Session, plan: ActionPlan, state: str) -> None:
     if state not in PlanState.ALL:
         raise Invalid(f"state: '{state[:36]}' is not one of {', '.join(PlanState.ALL)}.")
     if state == PlanState.PENDING:
-        take_turn(session)
+        lock_plan_starts(session)
     live = (ActionPlan.id == plan.id, ActionPlan.deleted == 0)
     if not move(session, ActionPlan, PlanState.BY_USER, state, *live):
         plan = get(session, plan.uuid or "")
@@ -240,13 +240,13 @@ def _retire(session: Session, state: str, now: datetime.datetime, condition: Any
     ]
 
 
-def take_turn(session: Session) -> None:
-    """Lock all decisions about the start of plans until this transaction ends.
+def lock_plan_starts(session: Session) -> None:
+    """Let no other transaction decide about the start of a plan until this one ends.
 
     All plans change the same cloud.  A transaction takes this lock before all others, so that no
     deadlock is possible.
     """
-    counters.add(session, collections.Counter({_TURNS: 1}))
+    counters.add(session, collections.Counter({_STARTS_LOCK: 1}))
 
 
 def count_end(session: Session) -> None:
@@ -259,12 +259,15 @@ def ended(session: Session) -> int:
     return counters.value(session, _ENDS)
 
 
-def rival(session: Session, ended_before: int) -> str | None:
-    """The uuid of a plan that is under way, or that ended since ``ended`` was *ended_before*.
+def conflicting_plan(session: Session, ended_before: int) -> str | None:
+    """Lock the starts of plans, then look for a plan that prevents a new one from starting.
 
-    A plan that was computed before may not fit the cloud that the other plan has changed.  Times
-    are not compared: if the clock of an applier were ahead, no plan could start for as long.
+    That is a plan that is under way, or one that ended since ``ended`` was *ended_before*: it has
+    changed the cloud that the new plan was computed for.  Times are not compared: if the clock of
+    an applier were ahead, no plan could start for as long.  If several runs end together, one
+    finds no other plan, and the others wait here until its plan is written.
     """
+    lock_plan_starts(session)
     under_way = session.scalar(
         select(ActionPlan.uuid)
         .where(ActionPlan.state.in_(PlanState.UNDER_WAY), ActionPlan.deleted == 0)

@@ -106,14 +106,13 @@ def extend(
     leases.extend(session, AuditRun.id, run_ids, holder, now, AuditRun.state == RunState.ONGOING)
 
 
-def leave_audit(
+def move_audit(
     session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any
 ) -> bool:
-    """Write the state of the audit when a claimed run ends.
+    """Move the audit of a claimed run to *state* when the run ends.
 
-    False if somebody has changed the state of the audit meanwhile.  Then the caller has to drop
-    the result, and the run has ended here: QUEUED again if the audit is SUSPENDED, otherwise
-    CANCELLED.
+    False if somebody has changed the state of the audit meanwhile.  The run is then QUEUED again
+    if the audit is SUSPENDED, otherwise CANCELLED, and the caller has to drop its result.
     """
     ongoing = (Audit.id == run.audit_id, Audit.deleted == 0, Audit.state == AuditState.ONGOING)
     if move(session, Audit, AuditState.BY_ENGINE, state, *ongoing, **values):
@@ -192,7 +191,7 @@ def with_error(
 
 def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:
     """Queue a claimed run for any engine, at once.  LostClaim if it is no longer this engine's."""
-    if leave_audit(session, run, AuditState.ONGOING, now):
+    if move_audit(session, run, AuditState.ONGOING, now):
         put_back(session, run, now, now, None, counted=False)
 
 

@@ -23,7 +23,7 @@ from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
 
-InHand = TypeVar("InHand")
+Held = TypeVar("Held")
 Claimed = TypeVar("Claimed")
 Claim = Callable[[Session, int, Holder, datetime.datetime], Claimed]
 """Claims the row with an id for a holder; its result is false if another process was faster."""
@@ -32,7 +32,7 @@ CANDIDATES: Final = 16
 """Due rows to look at for one claim: other processes look at the same ones."""
 
 
-class Dispatcher(abc.ABC, Generic[InHand]):
+class Dispatcher(abc.ABC, Generic[Held]):
     """Keeps up to ``workers`` claimed rows under way, each in a thread of its own.
 
     One thread claims.  ``wake`` makes it look at once; without that it looks every
@@ -55,7 +55,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
         self._wake = threading.Event()
         self._stopping = False
         self._changed = threading.Condition()
-        self._in_hand: dict[int, InHand] = {}
+        self._held: dict[int, Held] = {}
         self._watch = Watch(holder.duration, clock)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
@@ -65,11 +65,11 @@ class Dispatcher(abc.ABC, Generic[InHand]):
         """How many rows may be under way at once."""
 
     @abc.abstractmethod
-    def take(self, now: datetime.datetime) -> tuple[int, InHand] | None:
+    def take(self, now: datetime.datetime) -> tuple[int, Held] | None:
         """Claim the next row for this process; its id, and what to keep of it until its end."""
 
     @abc.abstractmethod
-    def carry_out(self, row_id: int, in_hand: InHand) -> None:
+    def carry_out(self, row_id: int, held: Held) -> None:
         """Do the work of a claimed row.  If this raises, the row is left to its lease."""
 
     @abc.abstractmethod
@@ -83,30 +83,30 @@ class Dispatcher(abc.ABC, Generic[InHand]):
         self._wake.set()
 
     @property
-    def in_hand(self) -> Mapping[int, InHand]:
+    def held(self) -> Mapping[int, Held]:
         """The claimed rows that this process executes now, by id."""
         with self._changed:
-            return dict(self._in_hand)
+            return dict(self._held)
 
     def look(self, now: datetime.datetime) -> None:
         """Claim what is due, as long as there are workers for it."""
         while self.has_room and (taken := self.take(now)):
-            row_id, in_hand = taken
+            row_id, held = taken
             with self._changed:
-                self._in_hand[row_id] = in_hand
+                self._held[row_id] = held
             threading.Thread(target=self._work, args=taken, name="worker", daemon=True).start()
 
     @property
     def has_room(self) -> bool:
-        return len(self._in_hand) < self.workers and not self._stopping
+        return len(self._held) < self.workers and not self._stopping
 
     def pause(self, now: datetime.datetime) -> float:
         """Seconds until the next look for due rows."""
         return jittered(self._options.poll_interval)
 
     def beat(self, now: datetime.datetime) -> None:
-        """Extend the leases of the rows in hand."""
-        if ids := sorted(self.in_hand):
+        """Extend the leases of the held rows."""
+        if ids := sorted(self.held):
             self._database.write(lambda session: self.extend(session, ids, now))
 
     def _first(
@@ -131,7 +131,7 @@ class Dispatcher(abc.ABC, Generic[InHand]):
 
     def _wait_for_workers(self, seconds: float | None = None) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._in_hand, seconds)
+            self._changed.wait_for(lambda: not self._held, seconds)
 
     def _loop(self) -> None:
         while not self._stopping:
@@ -148,19 +148,19 @@ class Dispatcher(abc.ABC, Generic[InHand]):
             self._wake.wait(seconds)
             self._wake.clear()
 
-    def _work(self, row_id: int, in_hand: InHand) -> None:
+    def _work(self, row_id: int, held: Held) -> None:
         failed = True
         try:
-            self.carry_out(row_id, in_hand)
+            self.carry_out(row_id, held)
             failed = False
         except Exception:
             LOG.exception("The %s %d is left to its lease, to be taken over", self.WHAT, row_id)
-        self._put_down(row_id, in_hand, failed)
+        self._remove(row_id, held, failed)
         if not failed:  # else not at once: the same row would fail again
             self.wake()
 
-    def _put_down(self, row_id: int, in_hand: InHand, failed: bool) -> None:
+    def _remove(self, row_id: int, held: Held, failed: bool) -> None:
         with self._changed:
-            if self._in_hand.get(row_id) is in_hand:
-                del self._in_hand[row_id]
+            if self._held.get(row_id) is held:
+                del self._held[row_id]
             self._changed.notify_all()

@@ -30,7 +30,7 @@ from watcher.common.states import AuditState, Decision, RunState
 from watcher.db import runs, webhook_facts
 from watcher.db.events import AUDIT_CANCELLED, same
 from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
-from watcher.db.session import Lost
+from watcher.db.session import StaleRead
 from watcher.db.transitions import update_rows
 
 _CHUNK: Final = 1000
@@ -64,7 +64,7 @@ def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datet
 
     *max_recorded* is the number of events that are recorded in a minute: if it is reached, the
     run waits until the minute is over.  LockWait, at once, while another transaction writes the
-    audit; Lost or DBDuplicateEntry if another engine takes the events, too.
+    audit; StaleRead or DBDuplicateEntry if another engine takes the events, too.
     """
     arrived = _arrived(session, audit_id)
     if not arrived:
@@ -118,12 +118,12 @@ def give_back(session: Session, run: AuditRun) -> None:
 
 
 def _join(session: Session, audit_id: int, run_id: int, chosen: Sequence[Row[Any]]) -> None:
-    """Let events join a waiting run.  Lost if it is claimed by now."""
+    """Let events join a waiting run.  StaleRead if it is claimed by now."""
     if chosen:
         if not runs.count_coalesced(
             session, run_id, len(chosen), AuditRun.state == RunState.QUEUED
         ):
-            raise Lost
+            raise StaleRead
         _assign(session, audit_id, run_id, [each.id for each in chosen], Decision.COALESCED)
 
 
@@ -139,7 +139,7 @@ def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[An
 def _assign(
     session: Session, audit_id: int, run_id: int, event_ids: Sequence[int], decision: str
 ) -> None:
-    """Move events from the inbox to a run.  Lost if another engine has taken one of them."""
+    """Move events from the inbox to a run.  StaleRead if another engine has taken one of them."""
     for start in range(0, len(event_ids), _CHUNK):
         ids = event_ids[start : start + _CHUNK]
         undecided = AuditEvent.decision == Decision.ACCEPTED
@@ -153,7 +153,7 @@ def _assign(
             decision=case((undecided, decision), else_=AuditEvent.decision),
         )
         if given != len(ids):
-            raise Lost
+            raise StaleRead
 
 
 # Built once: to build a statement takes longer than to execute it.

@@ -106,7 +106,7 @@ class Database:
     def write(self, work: Callable[[Session], T]) -> T:
         """Run *work* in a transaction, and again after a conflict with another transaction.
 
-        Conflicts are deadlocks, duplicate keys and Lost; the next attempt sees what the other
+        Conflicts are deadlocks, duplicate keys and StaleRead; the next attempt sees what the other
         transaction has committed.  So *work* must have no effect outside of its session.  LockWait
         is not tried again.
         """
@@ -114,7 +114,7 @@ class Database:
             try:
                 with self.writer() as session:
                     return work(session)
-            except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry, Lost):
+            except (db_exception.DBDeadlock, db_exception.DBDuplicateEntry, StaleRead):
                 if attempt == _ATTEMPTS:
                     raise
                 LOG.debug("Transaction in conflict with another one, attempt %d", attempt)
@@ -181,8 +181,8 @@ class WithoutReset(CreateEnginePlugin):
 plugins.register(WithoutReset.name, __name__, WithoutReset.__name__)
 
 
-class Lost(Exception):
-    """Something that a transaction has read was changed meanwhile, so it has to start again."""
+class StaleRead(Exception):
+    """Another transaction has changed a row that this one has read, so this one starts again."""
 
 
 _ENGINE_OPTIONS = {

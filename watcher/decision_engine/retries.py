@@ -41,31 +41,20 @@ def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
     return datetime.timedelta(seconds=jittered(min(backoff, longest)))
 
 
-def rival(session: Session, plans_ended: int) -> str | None:
-    """The plan that prevents the one of this run from starting, because it changes the cloud
-    that the run has read.
-
-    *plans_ended* is how many plans had ended before the run read the cloud.  If several
-    runs end together, one finds none, and the others wait here until its plan is written.
-    """
-    action_plans.take_turn(session)
-    return action_plans.rival(session, plans_ended)
-
-
 def repeat(
-    session: Session, run: AuditRun, rival: str, now: datetime.datetime, conf: cfg.ConfigOpts
+    session: Session, run: AuditRun, other_plan: str, now: datetime.datetime, conf: cfg.ConfigOpts
 ) -> bool:
     """Let a run whose plan may not start begin again after the other plan has ended.
 
     False if the run is not to wait, or if this has happened too often; then a person
     decides about its plan.
     """
-    under_way = action_plans.is_under_way(session, rival)
+    under_way = action_plans.is_under_way(session, other_plan)
     waits = runs.waits_for_plans(run.audit) or not under_way
     lost = sum(each["error"].startswith(_CHANGED) for each in run.errors or ())
     if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:
         return False
-    why = f"{_CHANGED} {rival}; the run is repeated."
-    if claims.leave_audit(session, run, AuditState.ONGOING, now, status_message=cut(why)):
+    why = f"{_CHANGED} {other_plan}; the run is repeated."
+    if claims.move_audit(session, run, AuditState.ONGOING, now, status_message=cut(why)):
         claims.put_back(session, run, now, now, cut(why), error=why)
     return True

@@ -20,7 +20,7 @@ from watcher.db import claims, inbox, runs
 from watcher.db.dispatcher import CANDIDATES, Claim, Dispatcher
 from watcher.db.leases import Holder
 from watcher.db.models import AuditRun
-from watcher.db.session import Database, Lost
+from watcher.db.session import Database, StaleRead
 from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
@@ -37,7 +37,7 @@ _STOP_SECONDS: Final = 45.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class RunInHand:
+class HeldRun:
     """A run that this engine executes."""
 
     run: AuditRun
@@ -49,7 +49,7 @@ def _nothing(*_: object) -> None:
     """The default of the callbacks."""
 
 
-class RunDispatcher(Dispatcher[RunInHand]):
+class RunDispatcher(Dispatcher[HeldRun]):
     """Keeps up to ``max_audit_workers`` runs of this engine under way.
 
     *expire* ends a run that took longer than ``max_run_seconds``. Its thread cannot be
@@ -72,7 +72,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
         super().__init__(database, holder, conf.watcher_decision_engine, clock)
         self._max_recorded: int = conf.webhooks.max_recorded_per_minute
         self._execute, self._expire, self._exhausted = execute, expire, exhausted
-        self._lost: set[RunInHand] = set()
+        self._lost: set[HeldRun] = set()
         """Runs that took too long, whose threads have not ended yet."""
         self._dropped: set[int] = set()
         """Runs that are left until their lease lapses, because their end could not be written."""
@@ -93,26 +93,26 @@ class RunDispatcher(Dispatcher[RunInHand]):
     def beat(self, now: datetime.datetime) -> None:
         """Extend the leases of the runs under way that have time left, and end the others."""
         oldest = self._clock() - self._options.max_run_seconds
-        late = [held for held in self.in_hand.values() if held.since <= oldest]
-        kept = sorted(self.in_hand.keys() - {held.run.id for held in late})
+        late = [each for each in self.held.values() if each.since <= oldest]
+        kept = sorted(self.held.keys() - {each.run.id for each in late})
         if kept:
             self._database.write(lambda session: self.extend(session, kept, now))
-        for held in late:
-            self._give_up(held, now)
+        for each in late:
+            self._give_up(each, now)
 
     def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
         claims.extend(session, ids, self._holder, now)
 
-    def _give_up(self, held: RunInHand, now: datetime.datetime) -> None:
+    def _give_up(self, held: HeldRun, now: datetime.datetime) -> None:
         """End a run that takes too long, and start another worker in place of its own."""
         try:
             self._expire(held.run)
         except LostClaim as lost:
             LOG.warning("%s", lost)
         with self._changed:
-            if self._in_hand.get(held.run.id) is not held:
+            if self._held.get(held.run.id) is not held:
                 return  # it has just ended
-            del self._in_hand[held.run.id]
+            del self._held[held.run.id]
             self._lost.add(held)
             lost_workers = len(self._lost)
         LOG.error(
@@ -129,8 +129,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
 
     def _hand_back(self, now: datetime.datetime) -> None:
         """Hand the runs under way to other engines; their results here are dropped."""
-        for held in self.in_hand.values():
-            run = held.run
+        for run in [each.run for each in self.held.values()]:
             try:
                 with self._database.writer() as session:
                     claims.hand_back(session, run, now)
@@ -182,7 +181,7 @@ class RunDispatcher(Dispatcher[RunInHand]):
             self._database.write(take)
         except LockWait:
             self._locked = True
-        except (Lost, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
+        except (StaleRead, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
             LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
 
     def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
@@ -197,25 +196,25 @@ class RunDispatcher(Dispatcher[RunInHand]):
             self._next_rescue = self._clock() + _RESCUE_PAUSE
         return lapsed
 
-    def take(self, now: datetime.datetime) -> tuple[int, RunInHand] | None:
+    def take(self, now: datetime.datetime) -> tuple[int, HeldRun] | None:
         since = self._clock()
         run = self.claim(now)
         if run is None:
             return None
         with self._changed:
             self._dropped.discard(run.id)
-        return run.id, RunInHand(run, since)
+        return run.id, HeldRun(run, since)
 
-    def carry_out(self, row_id: int, in_hand: RunInHand) -> None:
-        self._execute(in_hand.run)
+    def carry_out(self, row_id: int, held: HeldRun) -> None:
+        self._execute(held.run)
 
-    def _put_down(self, row_id: int, in_hand: RunInHand, failed: bool) -> None:
+    def _remove(self, row_id: int, held: HeldRun, failed: bool) -> None:
         with self._changed:
-            if in_hand in self._lost:
-                self._lost.discard(in_hand)
+            if held in self._lost:
+                self._lost.discard(held)
             elif failed:
                 self._dropped.add(row_id)
-        super()._put_down(row_id, in_hand, failed)
+        super()._remove(row_id, held, failed)
 
     def look(self, now: datetime.datetime) -> None:
         """Execute due runs as long as there are workers, and write what holds the other runs."""

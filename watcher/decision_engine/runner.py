@@ -238,13 +238,15 @@ def _write(
     any more."""
     audit = run.audit
     wants_start = bool(outcome.actions and audit.auto_trigger and not audit.force)
-    rival = again.rival(session, outcome.plans_ended) if wants_start else None
-    if rival and again.repeat(session, run, rival, now, conf):
+    other_plan = None
+    if wants_start:
+        other_plan = action_plans.conflicting_plan(session, outcome.plans_ended)
+    if other_plan and again.repeat(session, run, other_plan, now, conf):
         return None
     if audit.audit_type == AuditType.CONTINUOUS:
         wanted = _schedule_next(session, run, now)
     else:
-        wanted = claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
+        wanted = claims.move_audit(session, run, AuditState.SUCCEEDED, now)
     if not wanted:
         return None
     replaced: Sequence[int] = ()
@@ -252,8 +254,10 @@ def _write(
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
     held_back = _held_back(session, audit, outcome, conf, now)
-    if rival:
-        held_back = f"Not started automatically: action plan {rival} changes what it is based on."
+    if other_plan:
+        held_back = (
+            f"Not started automatically: action plan {other_plan} changes what it is based on."
+        )
     message = cut(" ".join(filter(None, (held_back, outcome.left)))) or None
     plan_uuid = new_uuid()
     plan = action_plans.create(
@@ -354,8 +358,8 @@ def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> b
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
     except Invalid:  # its cron expression has no further time
-        return claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
-    if not claims.leave_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
+        return claims.move_audit(session, run, AuditState.SUCCEEDED, now)
+    if not claims.move_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False
     if audit.end_time is not None:
         next_run_time = min(next_run_time, audit.end_time)
@@ -374,7 +378,7 @@ def _retry(
     """Let the run wait for its next attempt. False if its audit is not active any more."""
     error = message
     message = cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
-    if not claims.leave_audit(session, run, AuditState.ONGOING, now, status_message=message):
+    if not claims.move_audit(session, run, AuditState.ONGOING, now, status_message=message):
         return False
     claims.put_back(session, run, now, not_before, message, error=error)
     return True
@@ -382,7 +386,7 @@ def _retry(
 
 def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
     """Write that the run failed. False if its audit is not active any more."""
-    if not claims.leave_audit(session, run, AuditState.FAILED, now, status_message=cut(message)):
+    if not claims.move_audit(session, run, AuditState.FAILED, now, status_message=cut(message)):
         return False
     claims.finish(session, run, RunState.FAILED, now, status_message=cut(message), error=message)
     return True

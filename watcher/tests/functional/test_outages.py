@@ -133,7 +133,7 @@ class OutageTest(base.DatabaseTestCase):
         self.alarm()
         self.engine.wake()
         base.wait_for(lambda: self.engine_side.refused, "a write that is refused")
-        base.wait_for(lambda: not self.engine.dispatcher.in_hand, "a run that is let go")
+        base.wait_for(lambda: not self.engine.dispatcher.held, "a run that is let go")
         self.assertEqual([RunState.ONGOING], self.states(AuditRun))
         self.engine_side.away = False
         base.wait_for(self.is_done, "a plan that is carried out")

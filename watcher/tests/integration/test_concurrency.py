@@ -120,7 +120,7 @@ class ConcurrencyStories:
 
     def finish(self, run: AuditRun) -> None:
         def work(session: Any) -> None:
-            if claims.leave_audit(session, run, AuditState.SUCCEEDED, NOW):
+            if claims.move_audit(session, run, AuditState.SUCCEEDED, NOW):
                 claims.finish(session, run, RunState.SUCCEEDED, NOW)
 
         self.database.write(work)

@@ -81,7 +81,7 @@ class IntakeStories:
         claimed = time.monotonic()
 
         def end(session: Session) -> None:
-            if claims.leave_audit(session, run, AuditState.SUCCEEDED, later):
+            if claims.move_audit(session, run, AuditState.SUCCEEDED, later):
                 claims.finish(session, run, RunState.SUCCEEDED, later)
 
         self.database.write(end)
@@ -114,7 +114,7 @@ class IntakeStories:
                     sender.result()
             sent += SENDERS * ALARMS
             self.assertGreater(max(claimed), max(begun), "no run began after the last alarm")
-        # Not flush: its thread may have the counts in hand.
+        # Not flush: its thread may be writing the counts.
         self.unrecorded.stop()
         with self.database.reader() as session:
             number, merged = session.execute(

@@ -233,14 +233,14 @@ class DispatcherStories(Story):
         self.dispatcher.stop()
 
     def test_who_ends_a_plan_makes_room_before_it_wakes_for_the_next(self) -> None:
-        in_hand: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.dispatcher.wake = lambda: in_hand.put(  # type: ignore[method-assign]
-            len(self.dispatcher.in_hand)
+        held: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.dispatcher.wake = lambda: held.put(  # type: ignore[method-assign]
+            len(self.dispatcher.held)
         )
         self.add_plan()
         self.go_on.set()
         self.dispatcher.look(NOW)
-        self.assertEqual(0, in_hand.get(timeout=PATIENCE))
+        self.assertEqual(0, held.get(timeout=PATIENCE))
 
     def test_a_worker_that_fails_makes_room_for_another(self) -> None:
         def fail(plan_id: int, interrupts: Interrupts) -> None:
@@ -252,7 +252,7 @@ class DispatcherStories(Story):
         self.add_plan()
         dispatcher.look(NOW)
         self.begun.get(timeout=PATIENCE)
-        while dispatcher.in_hand:
+        while dispatcher.held:
             pass
         dispatcher.look(NOW)
         self.begun.get(timeout=PATIENCE)

@@ -54,7 +54,7 @@ class ClaimsTest(base.DatabaseTestCase):
     ) -> None:
         assert run is not None
         with self.database.writer() as session:
-            assert claims.leave_audit(session, run, state, now)
+            assert claims.move_audit(session, run, state, now)
             values: dict[str, Any] = {}
             if plan is not None:
                 row = ActionPlan(
@@ -221,7 +221,7 @@ class ParametersTest(ClaimsTest):
         self.post(B)
         self.change(AuditState.SUSPENDED)
         with self.database.writer() as session:
-            self.assertFalse(claims.leave_audit(session, run, AuditState.SUCCEEDED, NOW))
+            self.assertFalse(claims.move_audit(session, run, AuditState.SUCCEEDED, NOW))
         self.change(AuditState.ONGOING)
         self.finish(self.claim())
         self.finish(self.claim())
@@ -239,7 +239,7 @@ class ParametersTest(ClaimsTest):
                 with self.database.writer() as session:
                     audits.delete(session, session.get_one(Audit, self.audit.id), NOW)
             with self.database.writer() as session:
-                self.assertFalse(claims.leave_audit(session, run, AuditState.SUCCEEDED, NOW))
+                self.assertFalse(claims.move_audit(session, run, AuditState.SUCCEEDED, NOW))
             self.assertIsNone(self.waiting())
         self.assertEqual({RunState.CANCELLED}, {state for _, _, state in self.events()})
 

@@ -52,7 +52,7 @@ class InboxTestCase(base.DatabaseTestCase):
 
     def finish(self, run: AuditRun, now: datetime.datetime = NOW) -> None:
         def work(session: Any) -> None:
-            claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
+            claims.move_audit(session, run, AuditState.SUCCEEDED, now)
             claims.finish(session, run, RunState.SUCCEEDED, now)
 
         self.database.write(work)
@@ -242,7 +242,7 @@ class GiveBackTest(InboxTestCase):
 
     def put_back(self, run: AuditRun) -> None:
         def work(session: Any) -> None:
-            claims.leave_audit(session, run, AuditState.ONGOING, NOW)
+            claims.move_audit(session, run, AuditState.ONGOING, NOW)
             claims.put_back(session, run, NOW, NOW, "again")
 
         self.database.write(work)

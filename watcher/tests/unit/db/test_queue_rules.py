@@ -304,7 +304,7 @@ class Queue(RuleBasedStateMachine):
         ours = present.state == RunState.ONGOING and present.attempt == claim.attempt
 
         def transaction(session: Session) -> None:
-            if claims.leave_audit(session, claim.run, audit_state, self.now):
+            if claims.move_audit(session, claim.run, audit_state, self.now):
                 work(session, claim.run)
 
         try:

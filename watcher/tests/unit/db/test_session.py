@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, text
 
 from watcher.db import faults
 from watcher.db.models import Goal
-from watcher.db.session import Database, Lost, _completed
+from watcher.db.session import Database, StaleRead, _completed
 from watcher.tests import base, factories
 
 
@@ -118,7 +118,7 @@ class WriteTest(base.DatabaseTestCase):
             self.assertEqual([goal_id], session.scalars(select(Goal.id)).all())
 
     def test_starts_over_when_it_sees_itself_that_another_was_first(self) -> None:
-        work = mock.Mock(side_effect=[Lost, "won"])
+        work = mock.Mock(side_effect=[StaleRead, "won"])
         self.assertEqual("won", self.database.write(work))
 
     def test_a_plain_connection_commits_too(self) -> None:

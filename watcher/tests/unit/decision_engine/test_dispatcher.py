@@ -244,7 +244,7 @@ class DispatcherTest(base.DatabaseTestCase):
 
         self.assertTrue(done.wait(base.PATIENCE))
         over.set()
-        base.wait_for(lambda: not dispatcher.in_hand, "the other one ends")
+        base.wait_for(lambda: not dispatcher.held, "the other one ends")
 
     def test_after_so_many_lost_workers_it_hands_back_and_restarts(self) -> None:
         self.conf.set_override("max_lost_workers", 2, group="watcher_decision_engine")
@@ -277,7 +277,7 @@ class DispatcherTest(base.DatabaseTestCase):
 
     def end(self, run: AuditRun) -> None:
         with self.database.writer() as session:
-            claims.leave_audit(session, run, AuditState.FAILED, NOW)
+            claims.move_audit(session, run, AuditState.FAILED, NOW)
             claims.finish(session, run, RunState.FAILED, NOW)
 
     def test_a_clock_that_goes_back_delays_no_run(self) -> None:
@@ -337,7 +337,7 @@ class DispatcherTest(base.DatabaseTestCase):
         dispatcher.stop()
 
         self.assertEqual(RunState.ONGOING, self.run_of(run).state)
-        self.assertEqual({}, dispatcher.in_hand)
+        self.assertEqual({}, dispatcher.held)
 
     def test_looks_past_those_that_have_to_cool_down(self) -> None:
         with self.database.writer() as session:
@@ -364,7 +364,7 @@ class DispatcherTest(base.DatabaseTestCase):
                 factories.accepted(session, flooded, now)
                 if run is not None:
                     order.append(run.audit_id)
-                    claims.leave_audit(session, run, AuditState.SUCCEEDED, now)
+                    claims.move_audit(session, run, AuditState.SUCCEEDED, now)
                     claims.finish(session, run, RunState.SUCCEEDED, now)
                 factories.accepted(session, flooded, now)
         for number, other in enumerate(others):
