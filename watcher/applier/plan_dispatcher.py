@@ -51,7 +51,7 @@ class PlanDispatcher(Dispatcher[Interrupts]):
         self._wait_for_workers()
 
     def attend(self) -> None:
-        """Interrupt the held plans that are being cancelled, or that another applier holds by now."""
+        """Interrupt the held plans that are being cancelled, or that were taken over."""
         held = self.held
         if not held:
             return

@@ -88,7 +88,7 @@ class DispatcherStories(Story):
                 with self.database.writer() as session:
                     plan_claims.release(session, plan.id, lease("engine-2").engine)
 
-    def test_a_heartbeat_keeps_the_plans_in_hand(self) -> None:
+    def test_a_heartbeat_extends_the_leases_of_held_plans(self) -> None:
         plan = self.add_plan()
         self.dispatcher.look(NOW)
         self.begun.get(timeout=PATIENCE)
@@ -171,7 +171,7 @@ class DispatcherStories(Story):
         self.dispatcher.attend()
         self.assertTrue(interrupts.stopped)
 
-    def test_stop_interrupts_the_plans_in_hand(self) -> None:
+    def test_stop_interrupts_the_held_plans(self) -> None:
         self.add_plan()
         self.dispatcher.start()
         _, interrupts = self.begun.get(timeout=PATIENCE)

@@ -172,7 +172,7 @@ class DispatcherTest(base.DatabaseTestCase):
                 self.assertEqual("engine-2", self.audit_of(run).hostname)
                 self.end(taken)
 
-    def test_the_heartbeat_keeps_the_runs_in_hand_alone(self) -> None:
+    def test_the_heartbeat_extends_the_leases_of_held_runs_alone(self) -> None:
         self.conf.set_override("max_audit_workers", 1, group="watcher_decision_engine")
         kept, forgotten = self.queue(), self.queue()
         self.dispatcher.look(NOW)
