@@ -4,7 +4,7 @@
 import contextlib
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn, TypeVar
 
 import webob
@@ -50,21 +50,18 @@ class LargeBodyLimit:
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if not chunked and not (length.isdigit() and int(length[:12]) > LARGE):
             return self._application(environ, start_response)
-        if not self.waiting.acquire(blocking=False):
-            raise Unavailable(
-                "Too many requests with large bodies are handled now; try again later."
-            )
-        try:
-            if not self._slots.acquire(timeout=_MAX_WAIT):
-                raise Unavailable(
-                    "Too many requests with large bodies are handled now; try again later."
-                )
-            try:
-                return self._application(environ, start_response)
-            finally:
-                self._slots.release()
-        finally:
-            self.waiting.release()
+        with _taken(self.waiting, 0.0), _taken(self._slots, _MAX_WAIT):
+            return self._application(environ, start_response)
+
+
+@contextlib.contextmanager
+def _taken(places: threading.Semaphore, seconds: float) -> Iterator[None]:
+    if not places.acquire(timeout=seconds):
+        raise Unavailable("Too many requests with large bodies are handled now; try again later.")
+    try:
+        yield
+    finally:
+        places.release()
 
 
 class DiscardUnreadBody:

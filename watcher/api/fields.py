@@ -2,16 +2,14 @@
 """The form of fields: UUIDs in requests; times and related rows in responses."""
 
 import datetime
-import functools
-import uuid as uuidlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from watcher.common.errors import Invalid, NotFound
 from watcher.db import audits
-from watcher.db.lookup import is_uuid
+from watcher.db.lookup import canonical_uuid, is_uuid
 
 
 def aware(time: datetime.datetime | None) -> str | None:
@@ -46,14 +44,10 @@ def uuid_of(row: Any) -> str | None:
 
 def require_uuid(text: str, field: str) -> str:
     """*text* as the database spells it.  Invalid if it is no uuid."""
-    if not is_uuid(text):
+    uuid = canonical_uuid(text)
+    if uuid is None:
         raise Invalid(f"{field}: '{text[:60]}' is not a uuid.")
-    return str(uuidlib.UUID(text))
-
-
-def uuid_parameter(name: str) -> Callable[[str], str]:
-    """What reads a query parameter that is a uuid."""
-    return functools.partial(require_uuid, field=name)
+    return uuid
 
 
 def of_audit(session: Session, filters: Mapping[str, str]) -> dict[str, str]:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages of a list in requests and responses, and the links of objects."""
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from watcher.common.errors import Invalid
-from watcher.db.lookup import is_uuid
+from watcher.db.lookup import canonical_uuid
 from watcher.db.paging import Page
 
 PARAMETERS: Final = ("limit", "marker", "sort_key", "sort_dir")
@@ -37,9 +36,10 @@ def page(
 
 
 def uuid_marker(text: str) -> str:
-    if not is_uuid(text):
+    uuid = canonical_uuid(text)
+    if uuid is None:
         raise Invalid("marker: must be the uuid of an item of this list.")
-    return str(uuid.UUID(text))
+    return uuid
 
 
 def id_marker(text: str) -> str:

@@ -42,11 +42,19 @@ class _Json(types.UserType):
         return value
 
 
-class Number(types.UserType):
+class _Read(types.UserType):
+    """A value that ``frombasetype`` reads; what it gives needs no further check."""
+
+    # Not int, float or bool, with which wsme would convert other values.
+    basetype = str
+
+    def validate(self, value: Any) -> Any:
+        return value
+
+
+class Number(_Read):
     """A number between bounds, by default a whole one."""
 
-    # Not int or float, with which wsme would convert other values.
-    basetype = str
     name = "number"
 
     def __init__(self, least: int, most: int, whole: bool = True) -> None:
@@ -60,14 +68,10 @@ class Number(types.UserType):
             raise ValueError(f"must be a {self.what} from {self.least} to {self.most}.")
         return value
 
-    def validate(self, value: Any) -> Any:
-        return value
 
-
-class _Time(types.UserType):
+class _Time(_Read):
     """A time in ISO 8601, in UTC unless it names a zone.  Becomes naive UTC."""
 
-    basetype = str
     name = "time"
 
     def frombasetype(self, value: Any) -> datetime.datetime | None:
@@ -82,14 +86,10 @@ class _Time(types.UserType):
             raise ValueError("must be a time such as 2026-12-24T18:00:00, from 1970 on.")
         return time
 
-    def validate(self, value: Any) -> Any:
-        return value
 
-
-class _Boolean(types.UserType):
+class _Boolean(_Read):
     """True or false, in the spellings of oslo.utils; null is false."""
 
-    basetype = str
     name = "boolean"
 
     def frombasetype(self, value: Any) -> bool:
@@ -97,9 +97,6 @@ class _Boolean(types.UserType):
             return bool(strutils.bool_from_string(False if value is None else value, strict=True))
         except ValueError:
             raise ValueError("must be true or false.") from None
-
-    def validate(self, value: Any) -> Any:
-        return value
 
 
 Time = _Time()

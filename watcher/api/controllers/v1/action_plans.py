@@ -3,7 +3,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
@@ -20,15 +20,10 @@ from watcher.db import action_plans
 from watcher.db.models import ActionPlan, Review
 from watcher.db.paging import Page
 
-_FILTERS: Final = {"audit_uuid": str, "strategy": str}
-
-_Summaries = Mapping[int, tuple[Mapping[str, Any], Review | None]]
-"""Plan id to the summary of a plan, and its review."""
-
 
 class ActionPlans(ReadResource):
     singular, plural = "action_plan", "action_plans"
-    filters = _FILTERS
+    filters = {"audit_uuid": str, "strategy": str}
 
     def one(self, session: Session, ident: str) -> ActionPlan:
         return action_plans.get(session, _uuid(ident))
@@ -37,13 +32,42 @@ class ActionPlans(ReadResource):
         return action_plans.list_page(session, page, **fields.of_audit(session, filters))
 
     def short(self, request: Request, row: ActionPlan) -> dict[str, Any]:
-        return _short(request, row)
+        return {
+            "uuid": row.uuid,
+            "state": row.state,
+            "audit_uuid": uuid_of(row.audit),
+            **related("strategy", row.strategy),
+            "efficacy_indicators": [
+                {
+                    "name": indicator.name,
+                    "description": indicator.description,
+                    "unit": indicator.unit,
+                    "value": indicator.number,
+                }
+                for indicator in row.indicators
+            ],
+            "global_efficacy": _as_list(row.global_efficacy),
+            "updated_at": record(row)["updated_at"],
+            "links": paging.links(request, self.plural, row.uuid),
+        }
+
+    def more(self, request: Request, row: ActionPlan) -> dict[str, Any]:
+        body = {**record(row), "hostname": row.hostname}
+        if request.version >= (1, 5):
+            body["status_message"] = row.status_message
+        return body
 
     def full(
         self, request: Request, session: Session, rows: Sequence[ActionPlan]
     ) -> list[dict[str, Any]]:
         summaries = action_plans.summaries(session, rows)
-        return [_full(request, row, summaries) for row in rows]
+        return [
+            {
+                **self.whole(request, row),
+                "summary": _summary(*summaries.get(row.id, ({}, None))),
+            }
+            for row in rows
+        ]
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=("state",)))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -70,14 +94,14 @@ class ActionPlans(ReadResource):
         self.notifications.plan_deleted(self.database.write(write))
 
     def _change(self, request: Request, uuid: str, state: str) -> dict[str, Any]:
-        def write(session: Session) -> tuple[ActionPlan, str | None, _Summaries]:
+        def write(session: Session) -> tuple[ActionPlan, str | None, list[dict[str, Any]]]:
             plan = action_plans.get(session, _uuid(uuid))
             old_state = plan.state
             action_plans.change_state(session, plan, state)
             plan = action_plans.get(session, _uuid(uuid))
-            return plan, old_state, action_plans.summaries(session, [plan])
+            return plan, old_state, self.full(request, session, [plan])
 
-        plan, old_state, summaries = self.database.write(write)
+        plan, old_state, (shown,) = self.database.write(write)
         if state == PlanState.CANCELLED:
             self.notifications.actions_cancelled(plan.id)
         self.notifications.send("action_plan.update", plan.id, old_state=old_state)
@@ -86,7 +110,7 @@ class ActionPlans(ReadResource):
             self.decision_engine.ring(plan.audit.uuid or "")
         else:
             self.applier.ring(plan.uuid or "")
-        return _full(request, plan, summaries)
+        return shown
 
 
 def _uuid(text: str) -> str:
@@ -100,39 +124,6 @@ def _state(operations: list[Operation]) -> str:
     if not isinstance(operations[0].value, str):
         raise Invalid(f"state: must be one of {', '.join(PlanState.ALL)}.")
     return operations[0].value
-
-
-def _short(request: Request, plan: ActionPlan) -> dict[str, Any]:
-    return {
-        "uuid": plan.uuid,
-        "state": plan.state,
-        "audit_uuid": uuid_of(plan.audit),
-        **related("strategy", plan.strategy),
-        "efficacy_indicators": [
-            {
-                "name": indicator.name,
-                "description": indicator.description,
-                "unit": indicator.unit,
-                "value": indicator.number,
-            }
-            for indicator in plan.indicators
-        ],
-        "global_efficacy": _as_list(plan.global_efficacy),
-        "updated_at": record(plan)["updated_at"],
-        "links": paging.links(request, "action_plans", plan.uuid),
-    }
-
-
-def _full(request: Request, plan: ActionPlan, summaries: _Summaries) -> dict[str, Any]:
-    body = {
-        **_short(request, plan),
-        **record(plan),
-        "hostname": plan.hostname,
-        "summary": _summary(*summaries.get(plan.id, ({}, None))),
-    }
-    if request.version >= (1, 5):
-        body["status_message"] = plan.status_message
-    return body
 
 
 def _summary(promised: Mapping[str, Any], review: Review | None) -> Mapping[str, Any]:

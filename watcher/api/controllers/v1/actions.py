@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1/actions: the steps of action plans."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -22,10 +21,6 @@ from watcher.db import actions
 from watcher.db.models import Action
 from watcher.db.paging import Page
 
-_FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
-    "action_plan_uuid": fields.uuid_parameter("action_plan_uuid"),
-    "audit_uuid": str,
-}
 _CHANGEABLE: Final = ("state", "status_message")
 
 
@@ -36,23 +31,12 @@ class Changes(Base):
     status_message = Text(255)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Texts:
-    """Texts of actions that are not in their rows."""
-
-    descriptions: Mapping[str, str]
-    """By action type."""
-    reasons: Mapping[str, str]
-    """By the uuid of the action."""
-
-    @classmethod
-    def of(cls, session: Session, rows: Sequence[Action]) -> "_Texts":
-        return cls(actions.descriptions(session), actions.reasons(session, rows))
-
-
 class Actions(ReadResource):
     singular, plural = "action", "actions"
-    filters = _FILTERS
+    filters = {
+        "action_plan_uuid": functools.partial(fields.require_uuid, field="action_plan_uuid"),
+        "audit_uuid": str,
+    }
 
     def one(self, session: Session, ident: str) -> Action:
         return actions.get(session, _uuid(ident))
@@ -63,13 +47,33 @@ class Actions(ReadResource):
         return actions.list_page(session, page, **fields.of_audit(session, filters))
 
     def short(self, request: Request, row: Action) -> dict[str, Any]:
-        return _short(request, row)
+        return {
+            "uuid": row.uuid,
+            "state": row.state,
+            "action_type": row.action_type,
+            "action_plan_uuid": uuid_of(row.action_plan),
+            "parents": row.parents,
+            "links": paging.links(request, self.plural, row.uuid),
+        }
+
+    def more(self, request: Request, row: Action) -> dict[str, Any]:
+        body = {**record(row), "input_parameters": row.input_parameters}
+        if request.version >= (1, 5):
+            body["status_message"] = row.status_message
+        return body
 
     def full(
         self, request: Request, session: Session, rows: Sequence[Action]
     ) -> list[dict[str, Any]]:
-        texts = _Texts.of(session, rows)
-        return [_full(request, row, texts) for row in rows]
+        descriptions, reasons = actions.descriptions(session), actions.reasons(session, rows)
+        return [
+            {
+                **self.whole(request, row),
+                "description": descriptions.get(row.action_type, ""),
+                "reason": reasons.get(row.uuid),
+            }
+            for row in rows
+        ]
 
     @patch("{uuid}", body=functools.partial(json_patch.parse, writable=_CHANGEABLE))
     def update(self, request: Request, uuid: str, body: list[Operation]) -> dict[str, Any]:
@@ -78,20 +82,20 @@ class Actions(ReadResource):
         self.authorize(request, "action:update")
         wanted = _wanted(body)
 
-        def write(session: Session) -> tuple[Action, str | None, _Texts]:
+        def write(session: Session) -> tuple[Action, str | None, list[dict[str, Any]]]:
             action = actions.get(session, _uuid(uuid))
             old_state = action.state
             _change(session, action, wanted)
             action = actions.get(session, _uuid(uuid))
-            return action, old_state, _Texts.of(session, [action])
+            return action, old_state, self.full(request, session, [action])
 
-        action, old_state, texts = self.database.write(write)
+        action, old_state, (shown,) = self.database.write(write)
         if wanted:
             moved = action.state != old_state
             self.notifications.send(
                 "action.update", action.id, old_state=old_state if moved else None
             )
-        return _full(request, action, texts)
+        return shown
 
 
 def _uuid(text: str) -> str:
@@ -121,27 +125,3 @@ def _change(session: Session, action: Action, wanted: Mapping[str, Any]) -> None
         raise Conflict(f"state: a user can give an action only the state {ActionState.SKIPPED}.")
     elif "status_message" in wanted:
         actions.explain(session, action, reason)
-
-
-def _short(request: Request, action: Action) -> dict[str, Any]:
-    return {
-        "uuid": action.uuid,
-        "state": action.state,
-        "action_type": action.action_type,
-        "action_plan_uuid": uuid_of(action.action_plan),
-        "parents": action.parents,
-        "links": paging.links(request, "actions", action.uuid),
-    }
-
-
-def _full(request: Request, action: Action, texts: _Texts) -> dict[str, Any]:
-    body = {
-        **_short(request, action),
-        **record(action),
-        "description": texts.descriptions.get(action.action_type, ""),
-        "input_parameters": action.input_parameters,
-        "reason": texts.reasons.get(action.uuid),
-    }
-    if request.version >= (1, 5):
-        body["status_message"] = action.status_message
-    return body

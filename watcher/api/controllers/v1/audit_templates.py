@@ -7,7 +7,7 @@ from typing import Any, Final
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 from webob import Response
-from wsme.types import Base, Unset, wsattr
+from wsme.types import Base, Unset, list_attributes, wsattr
 
 from watcher.api import bodies, paging
 from watcher.api import patch as json_patch
@@ -23,7 +23,6 @@ from watcher.db import audit_templates, installed, lookup
 from watcher.db.lookup import is_uuid
 from watcher.db.models import AuditTemplate, Goal, Strategy
 
-_FILTERS: Final = {"goal": str, "strategy": str}
 _WITH_PARAMETERS: Final = (1, 7)
 
 
@@ -38,28 +37,29 @@ class Definition(Base):
     default_parameters = wsattr(Object, default=None)
 
 
-_CHANGEABLE: Final = (
-    "name",
-    "goal",
-    "strategy",
-    "description",
-    "scope",
-    "default_parameters",
-)
+_CHANGEABLE: Final = tuple(attribute.name for attribute in list_attributes(Definition))
 
 
 class AuditTemplates(ReadResource):
     singular, plural = "audit_template", "audit_templates"
-    filters = _FILTERS
+    filters = {"goal": str, "strategy": str}
     one, page = staticmethod(audit_templates.get), staticmethod(audit_templates.list_page)
 
     def short(self, request: Request, row: AuditTemplate) -> dict[str, Any]:
-        return _short(request, row)
+        return {
+            "uuid": row.uuid,
+            "name": row.name,
+            **related("goal", row.goal),
+            **related("strategy", row.strategy),
+            "scope": row.scope or [],
+            "links": paging.links(request, self.plural, row.uuid),
+        }
 
-    def full(
-        self, request: Request, session: Session, rows: Sequence[AuditTemplate]
-    ) -> list[dict[str, Any]]:
-        return [_full(request, row) for row in rows]
+    def more(self, request: Request, row: AuditTemplate) -> dict[str, Any]:
+        body: dict[str, Any] = {"description": row.description, **record(row)}
+        if request.version >= _WITH_PARAMETERS:
+            body["default_parameters"] = row.default_parameters or {}
+        return body
 
     @post(body=lambda body: _checked(bodies.typed(Definition, body)))
     def create(self, request: Request, body: Definition) -> Response:
@@ -71,10 +71,10 @@ class AuditTemplates(ReadResource):
             template = AuditTemplate()
             _define(session, template, body, _CHANGEABLE)
             audit_templates.save(session, template)
-            return _full(request, template)
+            return self.whole(request, template)
 
         shown = self.database.write(write)
-        return created(request, "audit_templates", shown["uuid"], shown)
+        return created(request, self.plural, shown["uuid"], shown)
 
     @patch("{ident}", body=lambda body: json_patch.parse(body, _CHANGEABLE))
     def update(self, request: Request, ident: str, body: list[Operation]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class AuditTemplates(ReadResource):
             template = audit_templates.get(session, ident)
             _change(session, template, body)
             audit_templates.save(session, template)
-            return _full(request, template)
+            return self.whole(request, template)
 
         return self.database.write(write)
 
@@ -140,10 +140,7 @@ def _change(session: Session, template: AuditTemplate, operations: Sequence[Oper
 
 
 def _define(
-    session: Session,
-    template: AuditTemplate,
-    body: Definition,
-    fields: Collection[str],
+    session: Session, template: AuditTemplate, body: Definition, fields: Collection[str]
 ) -> None:
     """Write *fields* of a checked body into a row.  Invalid if they do not fit each other."""
     for field in ("name", "description", "scope"):
@@ -179,21 +176,3 @@ def _strategy(session: Session, ident: str | None) -> Strategy | None:
         return installed.strategy(session, ident) if ident is not None else None
     except NotFound as error:
         raise Invalid(f"strategy: there is no strategy {ident}.") from error
-
-
-def _short(request: Request, template: AuditTemplate) -> dict[str, Any]:
-    return {
-        "uuid": template.uuid,
-        "name": template.name,
-        **related("goal", template.goal),
-        **related("strategy", template.strategy),
-        "scope": template.scope or [],
-        "links": paging.links(request, "audit_templates", template.uuid),
-    }
-
-
-def _full(request: Request, template: AuditTemplate) -> dict[str, Any]:
-    shown = {**_short(request, template), "description": template.description, **record(template)}
-    if request.version >= _WITH_PARAMETERS:
-        shown["default_parameters"] = template.default_parameters or {}
-    return shown

@@ -2,8 +2,7 @@
 """/v1/audits."""
 
 import functools
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
@@ -20,21 +19,38 @@ from watcher.common.states import AuditType
 from watcher.db import audits, lookup
 from watcher.db.models import Audit
 
-_FILTERS: Final = {"goal": str, "strategy": str}
-
 
 class Audits(ReadResource):
     singular, plural = "audit", "audits"
-    filters = _FILTERS
+    filters = {"goal": str, "strategy": str}
     one, page = staticmethod(audits.get), staticmethod(audits.list_page)
 
     def short(self, request: Request, row: Audit) -> dict[str, Any]:
-        return _short(request, row)
+        body = {
+            "uuid": row.uuid,
+            "name": row.name,
+            "audit_type": row.audit_type,
+            "state": row.state,
+            **related("goal", row.goal),
+            **related("strategy", row.strategy),
+            "interval": row.interval,
+            "scope": row.scope,
+            "auto_trigger": row.auto_trigger,
+            "next_run_time": naive(row.next_run_time),
+            "links": [*paging.links(request, self.plural, row.uuid), *_webhook(request, row)],
+        }
+        if request.version >= (1, 2):
+            body["force"] = bool(row.force)
+        return body
 
-    def full(
-        self, request: Request, session: Session, rows: Sequence[Audit]
-    ) -> list[dict[str, Any]]:
-        return [_full(request, row) for row in rows]
+    def more(self, request: Request, row: Audit) -> dict[str, Any]:
+        body = {**record(row), "parameters": row.parameters, "hostname": row.hostname}
+        if request.version >= (1, 1):
+            body["start_time"] = naive(row.start_time)
+            body["end_time"] = naive(row.end_time)
+        if request.version >= (1, 5):
+            body["status_message"] = row.status_message
+        return body
 
     @post(body=functools.partial(bodies.typed, Definition), status=201)
     def create(self, request: Request, body: Definition) -> Response:
@@ -49,7 +65,7 @@ class Audits(ReadResource):
         audit = self.database.write(write)
         self.notifications.send("audit.create", audit.id)
         self.decision_engine.ring(audit.uuid or "")
-        return created(request, "audits", audit.uuid or "", _full(request, audit))
+        return created(request, self.plural, audit.uuid or "", self.whole(request, audit))
 
     @patch(
         "{ident}", body=functools.partial(json_patch.parse, writable=audit_validation.CHANGEABLE)
@@ -74,7 +90,7 @@ class Audits(ReadResource):
             )
             # A run may be due earlier now, or again.
             self.decision_engine.ring(audit.uuid or "")
-        return _full(request, audit)
+        return self.whole(request, audit)
 
     @delete("{ident}", status=204)
     def delete(self, request: Request, ident: str) -> None:
@@ -89,42 +105,8 @@ class Audits(ReadResource):
         self.notifications.send("audit.delete", self.database.write(write))
 
 
-def _short(request: Request, audit: Audit) -> dict[str, Any]:
-    body = {
-        "uuid": audit.uuid,
-        "name": audit.name,
-        "audit_type": audit.audit_type,
-        "state": audit.state,
-        **related("goal", audit.goal),
-        **related("strategy", audit.strategy),
-        "interval": audit.interval,
-        "scope": audit.scope,
-        "auto_trigger": audit.auto_trigger,
-        "next_run_time": naive(audit.next_run_time),
-        "links": [*paging.links(request, "audits", audit.uuid), *_webhook(request, audit)],
-    }
-    if request.version >= (1, 2):
-        body["force"] = bool(audit.force)
-    return body
-
-
 def _webhook(request: Request, audit: Audit) -> list[dict[str, str]]:
     """The URL for alarms of an EVENT audit.  A link, because old clients expect certain fields."""
     if audit.audit_type != AuditType.EVENT:
         return []
     return [{"href": f"{request.application_url}/v1/webhooks/{audit.uuid}", "rel": "webhook"}]
-
-
-def _full(request: Request, audit: Audit) -> dict[str, Any]:
-    body = {
-        **_short(request, audit),
-        **record(audit),
-        "parameters": audit.parameters,
-        "hostname": audit.hostname,
-    }
-    if request.version >= (1, 1):
-        body["start_time"] = naive(audit.start_time)
-        body["end_time"] = naive(audit.end_time)
-    if request.version >= (1, 5):
-        body["status_message"] = audit.status_message
-    return body

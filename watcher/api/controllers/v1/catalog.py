@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1/goals, /v1/strategies and /v1/scoring_engines: the plug-ins that are installed."""
 
-from collections.abc import Sequence
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from watcher.api import paging
 from watcher.api.controllers.v1.read import ReadResource
@@ -28,10 +25,8 @@ class Goals(ReadResource):
             "links": paging.links(request, self.plural, row.uuid),
         }
 
-    def full(
-        self, request: Request, session: Session, rows: Sequence[Goal]
-    ) -> list[dict[str, Any]]:
-        return [{**self.short(request, row), **record(row)} for row in rows]
+    def more(self, request: Request, row: Goal) -> dict[str, Any]:
+        return {**record(row)}
 
 
 class Strategies(ReadResource):
@@ -58,13 +53,8 @@ class Strategies(ReadResource):
             "links": paging.links(request, self.plural, row.uuid),
         }
 
-    def full(
-        self, request: Request, session: Session, rows: Sequence[Strategy]
-    ) -> list[dict[str, Any]]:
-        return [
-            {**self.short(request, row), "parameters_spec": row.parameters_spec or {}}
-            for row in rows
-        ]
+    def more(self, request: Request, row: Strategy) -> dict[str, Any]:
+        return {"parameters_spec": row.parameters_spec or {}}
 
 
 class ScoringEngines(ReadResource):
@@ -80,7 +70,5 @@ class ScoringEngines(ReadResource):
             "links": paging.links(request, self.plural, row.uuid),
         }
 
-    def full(
-        self, request: Request, session: Session, rows: Sequence[ScoringEngine]
-    ) -> list[dict[str, Any]]:
-        return [{**self.short(request, row), "metainfo": row.metainfo} for row in rows]
+    def more(self, request: Request, row: ScoringEngine) -> dict[str, Any]:
+        return {"metainfo": row.metainfo}

@@ -44,9 +44,16 @@ class ReadResource(Resource):
         """What lists show of a row."""
         raise NotImplementedError
 
-    def full(self, request: Request, session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """All fields of rows."""
+    def more(self, request: Request, row: Any) -> dict[str, Any]:
+        """The other fields of a row."""
         raise NotImplementedError
+
+    def whole(self, request: Request, row: Any) -> dict[str, Any]:
+        return {**self.short(request, row), **self.more(request, row)}
+
+    def full(self, request: Request, session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """All fields of rows; a subclass may read here what other tables have about them."""
+        return [self.whole(request, row) for row in rows]
 
     @get(paged=True)
     def get_all(self, request: Request, page: Page, **filters: Any) -> dict[str, Any]:

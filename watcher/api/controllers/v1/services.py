@@ -2,11 +2,9 @@
 """/v1/services: the decision engines and appliers, and which of them are alive."""
 
 import datetime
-from collections.abc import Sequence
 from typing import Any
 
 from oslo_utils import timeutils
-from sqlalchemy.orm import Session
 
 from watcher.api import paging
 from watcher.api.controllers.v1.read import ReadResource
@@ -32,10 +30,5 @@ class Services(ReadResource):
             "links": paging.links(request, self.plural, row.id),
         }
 
-    def full(
-        self, request: Request, session: Session, rows: Sequence[Service]
-    ) -> list[dict[str, Any]]:
-        return [
-            {**self.short(request, row), "last_seen_up": naive(row.last_seen_up), **record(row)}
-            for row in rows
-        ]
+    def more(self, request: Request, row: Service) -> dict[str, Any]:
+        return {"last_seen_up": naive(row.last_seen_up), **record(row)}
