@@ -5,7 +5,7 @@ No module of Watcher reads a global configuration; ``load`` makes one and ``cmd/
 hands it on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from oslo_config import cfg
 from oslo_db import options as db_options
@@ -29,34 +29,40 @@ from watcher.conf import (
     webhooks,
 )
 
-_MODULES = (
-    service,
-    api,
-    webhooks,
-    database,
-    decision_engine,
-    datasources,
-    optimization,
-    planners,
-    applier,
-    cloud,
-    collectors,
-    nova,
-    cinder,
-    baremetal,
-    metrics,
-)
-
-Groups = dict[str | None, list[cfg.Opt]]
+GROUPS: Mapping[str | None, Sequence[cfg.Opt]] = {
+    None: service.OPTIONS,
+    "api": api.OPTIONS,
+    "ssl": api.SSL_OPTIONS,
+    "webhooks": webhooks.OPTIONS,
+    "database": database.OPTIONS,  # our own; the others of the group are oslo.db's
+    "watcher_decision_engine": [*decision_engine.OPTIONS, datasources.METRIC_MAP_PATH],
+    "watcher_datasources": datasources.WATCHER_DATASOURCES,
+    "gnocchi_client": datasources.GNOCCHI,
+    "prometheus_client": datasources.PROMETHEUS,
+    "aetos_client": datasources.AETOS,
+    "grafana_client": datasources.GRAFANA,
+    "grafana_translators": datasources.GRAFANA_TRANSLATORS,
+    "optimization": optimization.OPTIONS,
+    "watcher_planners.weight": planners.WEIGHT_OPTIONS,
+    "watcher_planners.workload_stabilization": planners.STABILIZATION_OPTIONS,
+    "watcher_planners.node_resource_consolidation": planners.CONSOLIDATION_OPTIONS,
+    "watcher_applier": applier.OPTIONS,
+    "watcher_workflow_engines.taskflow": applier.WORKFLOW_OPTIONS,
+    "cloud": cloud.OPTIONS,
+    "collector": collectors.OPTIONS,
+    **{collectors.group(name): [collectors.PERIOD] for name in ("compute", "storage", "baremetal")},
+    "nova": nova.OPTIONS,
+    "compute_model": nova.MODEL_OPTIONS,
+    "cinder": cinder.OPTIONS,
+    "baremetal": baremetal.OPTIONS,
+    "maas_client": baremetal.MAAS_OPTIONS,
+    "metrics": metrics.OPTIONS,
+}
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     """All options by group; the entry point of oslo.config's sample generator."""
-    groups: Groups = {}
-    for module in _MODULES:
-        for group, options in module.list_opts().items():
-            groups.setdefault(group, []).extend(options)
-    return sorted(groups.items(), key=lambda item: item[0] or "")
+    return [(group, [*GROUPS[group]]) for group in sorted(GROUPS, key=lambda group: group or "")]
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from oslo_config import cfg
 
-OPTIONS: list[cfg.Opt] = [
+OPTIONS = [
     cfg.PortOpt("port", default=9322, help="Port that watcher-api listens on."),
     cfg.HostAddressOpt("host", default="127.0.0.1", help="Address that watcher-api listens on."),
     cfg.IntOpt(
@@ -38,11 +38,7 @@ OPTIONS: list[cfg.Opt] = [
         "same as [webhooks] default_auth = keystone, which it overrides.",
     ),
 ]
-SSL_OPTIONS: list[cfg.Opt] = [
+SSL_OPTIONS = [
     cfg.StrOpt("cert_file", help="Certificate file, with the chain, for enable_ssl_api."),
     cfg.StrOpt("key_file", help="Private key file for enable_ssl_api."),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"api": OPTIONS, "ssl": SSL_OPTIONS}

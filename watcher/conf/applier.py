@@ -71,7 +71,3 @@ WORKFLOW_OPTIONS = [
         "parents have ended; ANY skips an action whose first parent has succeeded.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"watcher_applier": OPTIONS, "watcher_workflow_engines.taskflow": WORKFLOW_OPTIONS}

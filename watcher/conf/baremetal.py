@@ -45,7 +45,3 @@ MAAS_OPTIONS = [
         **_DEPRECATED,
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"baremetal": OPTIONS, "maas_client": MAAS_OPTIONS}

@@ -16,7 +16,3 @@ OPTIONS = [
         help="Seconds between two checks of a volume that moves.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"cinder": OPTIONS}

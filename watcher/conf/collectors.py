@@ -46,10 +46,3 @@ PERIOD = cfg.IntOpt(
 def group(name: str) -> str:
     """The group of the collector of that name."""
     return f"watcher_cluster_data_model_collectors.{name}"
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    periods: dict[str | None, list[cfg.Opt]] = {
-        group(name): [PERIOD] for name in ("compute", "storage", "baremetal")
-    }
-    return {"collector": OPTIONS, **periods}

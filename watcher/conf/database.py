@@ -2,7 +2,7 @@
 from oslo_config import cfg
 from oslo_db import options as db_options
 
-OPTIONS: list[cfg.Opt] = [
+OPTIONS = [
     cfg.IntOpt(
         "call_timeout",
         default=10,
@@ -24,8 +24,3 @@ def set_defaults(conf: cfg.ConfigOpts) -> None:
         # transaction each, which takes longer than the transaction.  Idle threads open none.
         max_pool_size=20,
     )
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    """Our own; the others of the group are oslo.db's."""
-    return {"database": OPTIONS}

@@ -28,7 +28,7 @@ METRICS = (*HOST_METRICS, *SERVER_METRICS)
 
 _INTERFACES = ["public", "internal", "admin", "publicURL", "internalURL", "adminURL"]
 
-WATCHER_DATASOURCES: list[cfg.Opt] = [
+WATCHER_DATASOURCES = [
     cfg.ListOpt("datasources", default=["gnocchi", "grafana", "aetos"], help=DATASOURCES_HELP),
     cfg.IntOpt(
         "query_max_retries",
@@ -62,7 +62,7 @@ METRIC_MAP_PATH = cfg.StrOpt(
     "need not exist.",
 )
 
-GNOCCHI: list[cfg.Opt] = [
+GNOCCHI = [
     cfg.StrOpt("api_version", default="1", help="Version of gnocchi's API."),
     cfg.StrOpt(
         "endpoint_type",
@@ -97,7 +97,7 @@ _USE_AETOS: dict[str, Any] = {
     "deprecated_reason": "aetos is Prometheus behind keystone.",
 }
 
-PROMETHEUS: list[cfg.Opt] = [
+PROMETHEUS = [
     cfg.StrOpt("host", help="Host name or address of Prometheus.", **_USE_AETOS),
     cfg.PortOpt("port", default=9090, help="Port of Prometheus.", **_USE_AETOS),
     *_labels(**_USE_AETOS),
@@ -115,7 +115,7 @@ PROMETHEUS: list[cfg.Opt] = [
     cfg.StrOpt("keyfile", help="Key of the client certificate.", **_USE_AETOS),
 ]
 
-AETOS: list[cfg.Opt] = [
+AETOS = [
     cfg.StrOpt(
         "interface",
         default="public",
@@ -143,7 +143,7 @@ _GRAFANA_HELP = {
     "retention period. The query names its column like the aggregate.",
 }
 
-GRAFANA: list[cfg.Opt] = [
+GRAFANA = [
     cfg.StrOpt("token", secret=True, help="Token of a Grafana user who may query the data source."),
     cfg.StrOpt(
         "base_url",
@@ -154,7 +154,7 @@ GRAFANA: list[cfg.Opt] = [
     cfg.IntOpt("http_timeout", default=60, min=0, help="Seconds that Grafana may take to answer."),
 ]
 
-GRAFANA_TRANSLATORS: list[cfg.Opt] = [
+GRAFANA_TRANSLATORS = [
     cfg.DictOpt(
         "retention_periods",
         default={"one_week": 604800, "one_month": 2592000, "five_years": 31556952},
@@ -162,15 +162,3 @@ GRAFANA_TRANSLATORS: list[cfg.Opt] = [
         "one that is longer than its period.",
     )
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {
-        "watcher_datasources": WATCHER_DATASOURCES,
-        "watcher_decision_engine": [METRIC_MAP_PATH],
-        "gnocchi_client": GNOCCHI,
-        "prometheus_client": PROMETHEUS,
-        "aetos_client": AETOS,
-        "grafana_client": GRAFANA,
-        "grafana_translators": GRAFANA_TRANSLATORS,
-    }

@@ -96,7 +96,3 @@ OPTIONS = [
         help="Seconds between two checks for expired action plans and for rows to remove.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"watcher_decision_engine": OPTIONS}

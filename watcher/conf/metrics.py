@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from oslo_config import cfg
 
-OPTIONS: list[cfg.Opt] = [
+OPTIONS = [
     cfg.BoolOpt(
         "enabled",
         default=False,
@@ -20,7 +20,3 @@ OPTIONS: list[cfg.Opt] = [
         "finds the port in use logs that and works without metrics.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"metrics": OPTIONS}

@@ -64,7 +64,7 @@ OPTIONS = [
     ),
 ]
 
-MODEL_OPTIONS: list[cfg.Opt] = [
+MODEL_OPTIONS = [
     cfg.BoolOpt(
         "enable_extended_attributes",
         default=False,
@@ -79,7 +79,3 @@ MODEL_OPTIONS: list[cfg.Opt] = [
         "destination that an audit names overrides this.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"nova": OPTIONS, "compute_model": MODEL_OPTIONS}

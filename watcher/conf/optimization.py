@@ -75,7 +75,3 @@ OPTIONS = [
         "it keeps auto_trigger.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"optimization": OPTIONS}

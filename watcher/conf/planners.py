@@ -69,12 +69,4 @@ STABILIZATION_OPTIONS = [
     _PER_HOST,
 ]
 
-CONSOLIDATION_OPTIONS: list[cfg.Opt] = [_PER_HOST]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {
-        "watcher_planners.weight": WEIGHT_OPTIONS,
-        "watcher_planners.workload_stabilization": STABILIZATION_OPTIONS,
-        "watcher_planners.node_resource_consolidation": CONSOLIDATION_OPTIONS,
-    }
+CONSOLIDATION_OPTIONS = [_PER_HOST]

@@ -43,7 +43,3 @@ OPTIONS = [
         help="Authenticate API requests with keystone.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {None: OPTIONS}

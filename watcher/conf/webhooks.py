@@ -3,7 +3,7 @@ from oslo_config import cfg
 
 AUTH = ("none", "secret", "keystone")
 
-OPTIONS: list[cfg.Opt] = [
+OPTIONS = [
     cfg.StrOpt(
         "default_auth",
         default="none",
@@ -53,7 +53,3 @@ OPTIONS: list[cfg.Opt] = [
         "beginning is kept, with a note; the run gets all of it.",
     ),
 ]
-
-
-def list_opts() -> dict[str | None, list[cfg.Opt]]:
-    return {"webhooks": OPTIONS}
