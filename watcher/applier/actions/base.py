@@ -4,12 +4,18 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from oslo_config import cfg
 
 from watcher.cloud import Cloud
 from watcher.common.errors import WatcherError
+
+UUID: Final = {
+    "type": "string",
+    "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",
+}
+"""The schema of a parameter that names a server or a volume."""
 
 
 class Skip(WatcherError):

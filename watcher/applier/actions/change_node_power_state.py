@@ -70,13 +70,11 @@ class ChangeNodePowerState(Action):
 
     @property
     def _uuid(self) -> str:
-        uuid: str = self.parameters["resource_id"]
-        return uuid
+        return str(self.parameters["resource_id"])
 
     @property
     def _wanted(self) -> str:
-        wanted: str = self.parameters["state"]
-        return wanted
+        return str(self.parameters["state"])
 
     def _switch(self, state: str) -> None:
         node = self._baremetal.node(self._uuid)

@@ -67,8 +67,7 @@ class ChangeNovaServiceState(Action):
 
     @property
     def _wanted(self) -> str:
-        wanted: str = self.parameters["state"]
-        return wanted
+        return str(self.parameters["state"])
 
     def _reached(self, host: Host) -> bool:
         """A host that Watcher had disabled for other reasons still has to go into maintenance:

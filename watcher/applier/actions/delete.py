@@ -15,6 +15,7 @@ class Delete(ServerAction):
     name = "delete"
     description = "Delete a server."
     wish = "deletion"
+    looks = "delete"
     schema = ONE_SERVER
 
     def check(self) -> Mapping[str, Any] | None:
@@ -47,13 +48,3 @@ class Delete(ServerAction):
             elif begun:
                 raise self._failed(f"should be deleted but is {server.state.upper()}.")
         raise ActionFailed(f"Server {self._uuid} was not deleted within {self._time_limit}.")
-
-    @property
-    def _most_looks(self) -> int:
-        looks: int = self.tools.conf.nova.delete_max_retries
-        return looks
-
-    @property
-    def _interval(self) -> float:
-        interval: float = self.tools.conf.nova.delete_interval
-        return interval

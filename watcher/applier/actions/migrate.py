@@ -4,8 +4,8 @@ from typing import Any
 
 from oslo_log import log
 
-from watcher.applier.actions.base import ActionFailed, Skip
-from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.applier.actions.base import UUID, ActionFailed, Skip
+from watcher.applier.actions.server import ServerAction, idle
 from watcher.cloud.compute import Server
 from watcher.common.errors import CloudRefused, NotFound
 
@@ -21,7 +21,7 @@ class Migrate(ServerAction):
     schema = {
         "type": "object",
         "properties": {
-            "resource_id": SERVER,
+            "resource_id": UUID,
             "migration_type": {"enum": ["live", "cold"]},
             "source_node": {"type": "string", "minLength": 1},
             "destination_node": {"type": ["string", "null"]},
@@ -84,8 +84,7 @@ class Migrate(ServerAction):
 
     @property
     def _source(self) -> str:
-        source: str = self.parameters["source_node"]
-        return source
+        return str(self.parameters["source_node"])
 
     @property
     def _destination(self) -> str | None:

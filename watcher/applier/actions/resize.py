@@ -2,8 +2,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.applier.actions.base import ActionFailed, Skip
-from watcher.applier.actions.server import SERVER, ServerAction, idle
+from watcher.applier.actions.base import UUID, ActionFailed, Skip
+from watcher.applier.actions.server import ServerAction, idle
 from watcher.cloud.compute import Flavor, Server
 from watcher.common.errors import NotFound
 
@@ -16,7 +16,7 @@ class Resize(ServerAction):
     wish = "resize"
     schema = {
         "type": "object",
-        "properties": {"resource_id": SERVER, "flavor": {"type": "string", "minLength": 1}},
+        "properties": {"resource_id": UUID, "flavor": {"type": "string", "minLength": 1}},
         "required": ["resource_id", "flavor"],
         "additionalProperties": False,
     }

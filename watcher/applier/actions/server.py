@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the actions on one server share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from oslo_log import log
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip
+from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip
 from watcher.cloud.compute import Compute, Server
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound, WatcherError
 
 LOG = log.getLogger(__name__)
 
-SERVER: Final = {
-    "type": "string",
-    "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",
-}
-"""The schema of a parameter that names a server."""
-
 ONE_SERVER: Final = {
     "type": "object",
-    "properties": {"resource_id": SERVER},
+    "properties": {"resource_id": UUID},
     "required": ["resource_id"],
     "additionalProperties": False,
 }
@@ -36,6 +30,8 @@ class ServerAction(Action):
 
     wish: ClassVar[str]
     """The request as a noun, for sentences."""
+    looks: ClassVar[str] = "migration"
+    """How the options of ``[nova]`` begin that say how often it looks, and with what pauses."""
 
     @property
     def _compute(self) -> Compute:
@@ -43,25 +39,21 @@ class ServerAction(Action):
 
     @property
     def _uuid(self) -> str:
-        uuid: str = self.parameters["resource_id"]
-        return uuid
+        return str(self.parameters["resource_id"])
 
     @property
     def _most_looks(self) -> int:
         """The number of looks after which it takes too long."""
-        looks: int = self.tools.conf.nova.migration_max_retries
-        return looks
+        return int(self.tools.conf.nova[f"{self.looks}_max_retries"])
 
     @property
     def _interval(self) -> float:
         """Seconds between two looks."""
-        interval: float = self.tools.conf.nova.migration_interval
-        return interval
+        return float(self.tools.conf.nova[f"{self.looks}_interval"])
 
     @property
     def _time_limit(self) -> str:
-        seconds = self._most_looks * self._interval
-        return f"{seconds:g} seconds"
+        return f"{self._most_looks * self._interval:g} seconds"
 
     def _found(self) -> Server:
         """The server.  Skip if there is none (any more)."""
@@ -102,6 +94,23 @@ class ServerAction(Action):
             if reached(server) or begun or looks_idle == _IDLE_LOOKS:
                 return server
         return None
+
+    def _reach(self, states: Sequence[str], ask: Callable[[str], None]) -> None:
+        """Bring the server into one of *states*, unless it is in one; wait for a task that it
+        has."""
+        server = self._compute.server(self._uuid)
+        if idle(server):
+            if server.state in states:
+                return
+            self._request(ask)
+        end = self._await(lambda server: server.state in states)
+        if end is None:
+            raise ActionFailed(
+                f"Server {self._uuid} was not {states[0]} within {self._time_limit}."
+            )
+        if end.state not in states:
+            was = f"{end.state.upper()} on host {end.host}"
+            raise self._failed(f"should be {states[0]} but is {was}.")
 
     def _await_rest(self) -> Server | None:
         """The server when nothing is done with it; None if that takes too long."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from oslo_log import log
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip
+from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip
 from watcher.cloud.block_storage import BlockStorage, Pool, Volume
 from watcher.common.errors import CloudUnavailable, NotFound
 
@@ -27,10 +27,7 @@ class VolumeMigrate(Action):
     schema = {
         "type": "object",
         "properties": {
-            "resource_id": {
-                "type": "string",
-                "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",
-            },
+            "resource_id": UUID,
             # "swap" is a former name of "migrate".
             "migration_type": {"enum": ["swap", _RETYPE, "migrate"]},
             "destination_node": {"type": ["string", "null"]},
@@ -99,8 +96,7 @@ class VolumeMigrate(Action):
 
     @property
     def _uuid(self) -> str:
-        uuid: str = self.parameters["resource_id"]
-        return uuid
+        return str(self.parameters["resource_id"])
 
     @property
     def _retypes(self) -> bool:
