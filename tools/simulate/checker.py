@@ -5,6 +5,7 @@ import collections
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from tools.simulate.history import Seen
 from tools.simulate.judge import OVER, UNDER_WAY, Judge, Rules
 
 Row = Mapping[str, Any]
+
+_UNEXPECTED = re.compile(r"\w+(Error|Exception): ")
 
 
 class Host(NamedTuple):
@@ -39,10 +42,10 @@ class Rows:
             return [dict(zip(names, row, strict=True)) for row in found]
 
         return cls(
-            table("audits", "id uuid state"),
+            table("audits", "id uuid state status_message"),
             table("audit_runs", "id audit_id state action_plan_id parameters status_message"),
-            table("action_plans", "id uuid state"),
-            table("actions", "id action_plan_id input_parameters state"),
+            table("action_plans", "id uuid state status_message"),
+            table("actions", "id action_plan_id input_parameters state status_message"),
             table("audit_events", "id decision inbox"),
         )
 
@@ -98,6 +101,7 @@ def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rul
         *closed(rows, hosts),
         *_unheard(history, rows, judge.looked),
         *_homeless(rows),
+        *_surprised(rows),
     ]
 
 
@@ -149,4 +153,14 @@ def _homeless(rows: Rows) -> list[str]:
         f"Plan {row['id']} is of {writers[row['id']]} runs."
         for row in rows.plans
         if writers[row["id"]] != 1
+    ]
+
+
+def _surprised(rows: Rows) -> list[str]:
+    """What ended with an error that nobody expects."""
+    return [
+        f"{what} {row['id']} is {row['state']}: {row['status_message']}"
+        for what, table in (("Run", rows.runs), ("Plan", rows.plans), ("Action", rows.actions))
+        for row in table
+        if _UNEXPECTED.search(row["status_message"] or "")
     ]

@@ -8,23 +8,12 @@ from typing import Any
 from tools.simulate import threads
 from tools.simulate.schedule import Clock, Schedule
 from watcher.cloud import Cloud
+from watcher.cloud.compute import Compute
 from watcher.common.errors import WatcherError
 from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.scenario import Scenario
 
 _CHANGES = ("live_migrate", "abort_live_migration", "enable", "disable")
-_LOOKS = (
-    "hosts",
-    "servers",
-    "servers_on",
-    "changed_servers",
-    "migrations",
-    "server_groups",
-    "host",
-    "host_state",
-    "server",
-    "failure",
-)
 
 
 def scenario(choice: random.Random, slow: bool, hosts: int = 4, servers: int = 5) -> Scenario:
@@ -69,8 +58,9 @@ class Network:
         self._schedule, self._clock, self.inner = schedule, clock, inner
         self._step, self._report = step, report
         self._under_way: dict[str, str] = {}
-        for name in (*_LOOKS, *_CHANGES):
-            setattr(self, name, self._call(name, getattr(inner, name)))
+        for name in vars(Compute):
+            if not name.startswith("_"):
+                setattr(self, name, self._call(name, getattr(inner, name)))
         self.cloud = Cloud(compute_service=self)  # type: ignore[arg-type]
 
     def _call(self, name: str, do: Callable[..., Any]) -> Callable[..., Any]:

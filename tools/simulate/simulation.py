@@ -13,7 +13,7 @@ from tools.simulate.stage import LEASE, Stage
 from tools.simulate.trouble import Trouble
 from tools.simulate.world import World, watched
 
-QUIET = 1000.0
+QUIET = 3000.0
 """Seconds in which all has to come to rest when nothing goes wrong any more."""
 
 _LOOK = 10.0

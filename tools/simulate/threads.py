@@ -16,7 +16,7 @@ import threading
 import time
 import types
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from oslo_utils import timeutils
@@ -250,6 +250,10 @@ class ThreadPoolExecutor:
             self._running += 1
             _schedule.spawn(_schedule.process, self._drain)
         return future
+
+    def map(self, work: Callable[..., Any], *each: Iterable[Any]) -> Iterator[Any]:
+        futures = [self.submit(work, *args) for args in zip(*each, strict=False)]
+        return (future.result() for future in futures)
 
     def shutdown(self, wait: bool = True, **_: Any) -> None:
         with self._idle:

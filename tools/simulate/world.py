@@ -241,7 +241,7 @@ def watched(world: World) -> Iterator[None]:
 
     def think() -> None:
         too_long = not world.quiet and world.choice.random() < world.trouble.long_run
-        most = 0.9 * MAX_RUN if world.trouble.slow else 10.0
+        most = 0.9 * MAX_RUN if world.trouble.slow and not world.quiet else 10.0
         threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * most)
 
     with contextlib.ExitStack() as stack:
