@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import case, exists, func, select
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from watcher.common.states import AuditState, PlanState, RunState
 from watcher.db import counters, runs
 from watcher.db.models import Audit, AuditEvent, AuditRun, Service
-from watcher.db.services import is_active
+from watcher.db.services import is_active, model_ages
 
 DUE: Final = "due"
 """The run could begin; only no engine has claimed it yet."""
@@ -96,5 +97,20 @@ def services(
     session: Session, down_time: datetime.timedelta, now: datetime.datetime
 ) -> dict[tuple[str, str], bool]:
     """Name and host of each service, and whether its heartbeat is recent."""
-    found = session.scalars(select(Service).where(Service.deleted == 0).order_by(Service.id))
-    return {(row.name, row.host): is_active(row, down_time, now) for row in found}
+    return {(row.name, row.host): is_active(row, down_time, now) for row in _present(session)}
+
+
+def models(
+    session: Session, down_time: datetime.timedelta, now: datetime.datetime
+) -> dict[tuple[str, str], float]:
+    """Model and host, and how many seconds ago the engine there, which is alive, last read it."""
+    return {
+        (model, row.host): age
+        for row in _present(session)
+        if is_active(row, down_time, now)
+        for model, age in model_ages(row, now).items()
+    }
+
+
+def _present(session: Session) -> Iterable[Service]:
+    return session.scalars(select(Service).where(Service.deleted == 0).order_by(Service.id))

@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import select
@@ -19,11 +20,20 @@ _KEYS = paging.sort_keys(Service)
 _GREATEST_ID: Final = 2**31 - 1
 
 
-def beat(session: Session, name: str, host: str, now: datetime.datetime) -> None:
-    """Record a heartbeat of service *name* on *host*.  Call it through ``Database.write``."""
+def beat(
+    session: Session,
+    name: str,
+    host: str,
+    now: datetime.datetime,
+    models_read_at: Mapping[str, datetime.datetime] | None = None,
+) -> None:
+    """Record a heartbeat of service *name* on *host*, and when it last read each model, by name.
+    Call it through ``Database.write``."""
     known = (Service.name == name, Service.host == host, Service.deleted == 0)
-    if not update_rows(session, Service, *known, last_seen_up=now):
-        session.add(Service(name=name, host=host, last_seen_up=now))
+    read_at = {model: time.isoformat() for model, time in (models_read_at or {}).items()}
+    values = {"last_seen_up": now, "models_read_at": read_at}
+    if not update_rows(session, Service, *known, **values):
+        session.add(Service(name=name, host=host, **values))
         session.flush()
 
 
@@ -46,6 +56,15 @@ def is_active(service: Service, down_time: datetime.timedelta, now: datetime.dat
     """Whether the last heartbeat of a service is at most *down_time* old."""
     last_beat = service.last_seen_up or service.updated_at or service.created_at
     return last_beat is not None and abs(now - last_beat) <= down_time
+
+
+def model_ages(service: Service, now: datetime.datetime) -> dict[str, float]:
+    """How many seconds ago a service last read each model, by name."""
+    times = sorted((service.models_read_at or {}).items())
+    return {
+        model: (now - datetime.datetime.fromisoformat(time)).total_seconds()
+        for model, time in times
+    }
 
 
 def _id(ident: str) -> int | None:

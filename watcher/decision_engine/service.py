@@ -140,7 +140,10 @@ class DecisionEngine:
     def _beat(self) -> None:
         now = timeutils.utcnow()
         self.dispatcher.beat(now)  # before anything that may take long or fail
-        self._database.write(lambda session: services.beat(session, NAME, self._conf.host, now))
+        read_at = self._collectors.read_at()
+        self._database.write(
+            lambda session: services.beat(session, NAME, self._conf.host, now, read_at)
+        )
         self._monitor.look(now)
 
     def _review(self) -> None:

@@ -109,6 +109,7 @@ class DatabaseCollector(Collector):
             ongoing = gauges.ongoing_runs(session, now)
             plans = gauges.plans(session)
             services = gauges.services(session, self._down_time, now)
+            models = gauges.models(session, self._down_time, now)
         yield from _count_metrics(counts)
         yield _gauge(
             "watcher_queue_depth",
@@ -149,6 +150,12 @@ class DatabaseCollector(Collector):
             "Whether a service was heard of within service_down_time.",
             ("service", "host"),
             services,
+        )
+        yield _gauge(
+            "watcher_model_age_seconds",
+            "How long ago a decision engine that is up last read a model of the cloud.",
+            ("model", "host"),
+            models,
         )
 
 

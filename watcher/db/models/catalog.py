@@ -69,6 +69,8 @@ class Service(SoftDeleted, Base):
     name: Mapped[str] = mapped_column(String(255))
     host: Mapped[str] = mapped_column(String(255))
     last_seen_up: Mapped[datetime.datetime | None]
+    models_read_at: Mapped[dict[str, Any] | None]
+    """When a decision engine last read each model of the cloud, in ISO format, by their names."""
 
 
 class Tally(Base):

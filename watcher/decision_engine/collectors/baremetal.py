@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the bare metal model."""
 
+import datetime
 from concurrent.futures import Future
 
 from oslo_config import cfg
@@ -17,6 +18,10 @@ class BaremetalCollector:
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf, self._cloud = conf, cloud
         self._readings: SingleFlight[BaremetalModel] = SingleFlight("baremetal", self._read)
+
+    @property
+    def read_at(self) -> datetime.datetime | None:
+        return self._readings.read_at
 
     def snapshot(self) -> BaremetalModel:
         return self._readings.result(self._conf.collector.compute_resources_collector_timeout)

@@ -46,6 +46,11 @@ class Collector(Protocol):
     def sync(self) -> Future[Any]:
         """Start to read everything anew, and do not wait for the end."""
 
+    @property
+    def read_at(self) -> datetime.datetime | None:
+        """When the last reading that succeeded began, in UTC; None before the first.  A plug-in
+        need not have it; then nobody sees the age of its model."""
+
     def notify(self, notification: CloudNotification) -> None:
         """Apply a notification of one of the cloud's services.  Sends no request to the
         cloud.
@@ -105,6 +110,15 @@ class Collectors:
     def baremetal(self) -> BaremetalModel:
         model: BaremetalModel = self._collector("baremetal").snapshot()
         return model
+
+    def read_at(self) -> dict[str, datetime.datetime]:
+        """When each model was last read, in UTC, by the names of the collectors; those that were
+        not read yet are left out."""
+        times = {
+            name: getattr(collector, "read_at", None)
+            for name, collector in self._collectors.items()
+        }
+        return {name: time for name, time in times.items() if time is not None}
 
     def notify(self, notification: CloudNotification) -> None:
         """Pass a notification to all collectors. The log names those that cannot read it."""

@@ -54,7 +54,11 @@ class ComputeCollector:
         """When everything was last read; None: it has to be read now."""
         self._failed = False
         """Whether the last reading succeeded."""
-        self._readings = SingleFlight("compute", self._read)
+        self._readings = SingleFlight("compute", self._read, clock)
+
+    @property
+    def read_at(self) -> datetime.datetime | None:
+        return self._readings.read_at
 
     def snapshot(self) -> ComputeModel:
         self._readings.result(self._conf.collector.compute_resources_collector_timeout)

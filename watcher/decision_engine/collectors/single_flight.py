@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One call of a function for all threads that want its result at the same time."""
 
+import datetime
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from typing import Generic, TypeVar
+
+from oslo_utils import timeutils
 
 from watcher.common.errors import ModelUnavailable
 
@@ -19,8 +22,15 @@ class SingleFlight(Generic[T]):
     *work* reads.
     """
 
-    def __init__(self, name: str, work: Callable[[], T]) -> None:
-        self._name, self._work = name, work
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], T],
+        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
+    ) -> None:
+        self.read_at: datetime.datetime | None = None
+        """When the last call that succeeded began."""
+        self._name, self._work, self._clock = name, work, clock
         self._one_call, self._lock = threading.Lock(), threading.Lock()
         self._next: Future[T] | None = None
 
@@ -50,7 +60,10 @@ class SingleFlight(Generic[T]):
         with self._one_call:
             with self._lock:
                 self._next = None
+            began = self._clock()
             try:
-                call.set_result(self._work())
+                result = self._work()
+                self.read_at = began
+                call.set_result(result)
             except Exception as error:
                 call.set_exception(error)

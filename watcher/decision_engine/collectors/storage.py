@@ -58,7 +58,11 @@ class StorageCollector:
         """When all volumes were last read; None: they have to be read now."""
         self._gone, self._lock = set[str](), threading.Lock()
         """Volumes that were deleted, by notifications; no uuid is ever used again."""
-        self._readings: SingleFlight[_Read] = SingleFlight("storage", self._read)
+        self._readings: SingleFlight[_Read] = SingleFlight("storage", self._read, clock)
+
+    @property
+    def read_at(self) -> datetime.datetime | None:
+        return self._readings.read_at
 
     def snapshot(self) -> StorageModel:
         read = self._readings.result(self._conf.collector.compute_resources_collector_timeout)

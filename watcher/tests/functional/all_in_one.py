@@ -35,7 +35,9 @@ class AllInOne(fixtures.Fixture):
     """The services on a small cloud.  ``restart`` is a stop and a second start."""
 
     def __init__(
-        self, cloud: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        cloud: Mapping[str, Any],
+        options: Mapping[str | None, Mapping[str, Any]] | None = None,
     ) -> None:
         self._scenario, self._options = cloud, options or {}
 
@@ -110,7 +112,7 @@ class AllInOne(fixtures.Fixture):
 class AllInOneTestCase(TestCase):
     """A test with services of its own."""
 
-    OPTIONS: Mapping[str, Mapping[str, Any]] = {}
+    OPTIONS: Mapping[str | None, Mapping[str, Any]] = {}
     """What is configured otherwise, by group."""
     CLOUD: Mapping[str, Any] = {"generate": {"hosts": 4, "servers": 40}, "migration_seconds": 0.2}
 

@@ -17,7 +17,7 @@ from oslo_db.exception import DBConnectionError
 from watcher.common.states import RunState
 from watcher.db import models
 from watcher.metrics import Endpoint, endpoint
-from watcher.tests.base import PATIENCE, DatabaseTestCase
+from watcher.tests.base import PATIENCE, DatabaseTestCase, wait_for
 from watcher.tests.functional.all_in_one import ALARM, AllInOneTestCase
 
 HOSTILE = "evil\n} 1\nwatcher_runs_total 666"
@@ -111,7 +111,7 @@ class EndpointTest(DatabaseTestCase):
 
 
 class AllInOneTest(AllInOneTestCase):
-    OPTIONS = {"metrics": {"enabled": True, "port": 0}}
+    OPTIONS = {None: {"lease_duration": 3}, "metrics": {"enabled": True, "port": 0}}
 
     def scrape(self) -> str:
         status, text = ask(self.watcher.metrics_port)
@@ -132,6 +132,10 @@ class AllInOneTest(AllInOneTestCase):
             self.assertIn(f"\n{line}\n", text)
         for name in ("watcher-applier", "watcher-decision-engine"):
             self.assertIn(f'watcher_service_up{{host="all-in-one",service="{name}"}} 1.0\n', text)
+
+    def test_heartbeats_tell_how_old_the_models_are(self) -> None:
+        age = 'watcher_model_age_seconds{host="all-in-one",model="compute"} '
+        wait_for(lambda: age in self.scrape(), "the age of the compute model")
 
     def test_nothing_from_a_request_becomes_a_label(self) -> None:
         audit = self.create(strategy="dummy", name=HOSTILE.replace("\n", " "))

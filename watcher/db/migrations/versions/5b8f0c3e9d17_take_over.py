@@ -110,6 +110,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uniq_tallies0name"),
         **MYSQL,
     )
+    repeatable.add_column("services", sa.Column("models_read_at", LONG))
     for name, table, columns in INDEXES:
         length = LENGTHS.get(name)
         repeatable.create_index(name, table, columns, mysql_length=length, mariadb_length=length)
@@ -122,6 +123,7 @@ def downgrade() -> None:
         repeatable.drop_index(name, table)
     for table in OURS:
         repeatable.drop_table(table)
+    repeatable.drop_column("services", "models_read_at")
     if _names_are_unique(op.get_bind()):
         with op.batch_alter_table("audits") as batch:
             batch.drop_constraint("uniq_audits0name", type_="unique")

@@ -29,7 +29,8 @@ class ShowTestCase(DatabaseTestCase):
         with self.database.writer() as session:
             services.beat(session, "watcher-applier", "node-1", now)
             old = now - datetime.timedelta(hours=1)
-            services.beat(session, "watcher-decision-engine", "node-2", old)
+            read_at = {"compute": old - datetime.timedelta(seconds=60), "baremetal": old}
+            services.beat(session, "watcher-decision-engine", "node-2", old, read_at)
             strategy = factories.strategy(session, factories.goal(session))
             audit = factories.audit(
                 session, strategy=strategy, audit_type=AuditType.EVENT, name="hot"
@@ -44,6 +45,9 @@ class ShowTestCase(DatabaseTestCase):
         shown = self.show()
         self.assertRegex(shown, r"watcher-applier +node-1 +ACTIVE +seen \d")
         self.assertRegex(shown, r"watcher-decision-engine +node-2 +FAILED +seen 3\d\d\d")
+        self.assertRegex(
+            shown, r"baremetal model read 36\d\d.* s ago\n +compute model read 36[6-9]\d"
+        )
         self.assertIn("0 events that no run acts on yet\n", shown)
         self.assertIn("1 ONGOING\n", shown)
         self.assertIn(f"{plan.uuid} ONGOING of hot: 1 of 2 actions ended", shown)
@@ -52,6 +56,9 @@ class ShowTestCase(DatabaseTestCase):
         plan = self.fill()
         shown = json.loads(self.show(as_json=True))
         self.assertEqual(["ACTIVE", "FAILED"], [each["status"] for each in shown["services"]])
+        self.assertEqual(
+            [[], ["baremetal", "compute"]], [[*each["models"]] for each in shown["services"]]
+        )
         self.assertEqual({"waiting": 0, "oldest": 0.0}, shown["events"])
         self.assertEqual({"ONGOING": 1}, shown["plans"])
         (under_way,) = shown["plans_under_way"]

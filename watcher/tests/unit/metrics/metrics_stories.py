@@ -155,6 +155,10 @@ watcher_action_plans{state="SUPERSEDED"} 0.0
 # TYPE watcher_service_up gauge
 watcher_service_up{host="engine-1",service="watcher-decision-engine"} 1.0
 watcher_service_up{host="engine-2",service="watcher-decision-engine"} 0.0
+# HELP watcher_model_age_seconds How long ago a decision engine that is up last read a model of the cloud.
+# TYPE watcher_model_age_seconds gauge
+watcher_model_age_seconds{host="engine-1",model="compute"} 100.5
+watcher_model_age_seconds{host="engine-1",model="storage"} 120.0
 """  # noqa: E501
 
 
@@ -225,8 +229,16 @@ class MetricsStories(TestCase):
         due = NOW - 7.5 * SECOND
         runs.enqueue(session, factories.audit(session, goal=goal).id, due, due)
         runs.enqueue(session, factories.audit(session, goal=goal).id, NOW, NOW + SECOND)
-        services.beat(session, "watcher-decision-engine", "engine-1", NOW - 90 * SECOND)
-        services.beat(session, "watcher-decision-engine", "engine-2", NOW - 91 * SECOND)
+        services.beat(
+            session,
+            "watcher-decision-engine",
+            "engine-1",
+            NOW - 90 * SECOND,
+            {"storage": NOW - 120 * SECOND, "compute": NOW - 100.5 * SECOND},
+        )
+        services.beat(
+            session, "watcher-decision-engine", "engine-2", NOW - 91 * SECOND, {"compute": NOW}
+        )
         return audit, plan
 
     def test_a_known_database(self) -> None:

@@ -227,6 +227,13 @@ class CollectorsTest(TestCase):
         wait_for(lambda: ("servers",) in nova.calls, "a reading")
         wait_for(lambda: "No storage model is kept" in logged.output, "a word on storage")
 
+    def test_the_age_of_what_was_read(self):
+        kept = Collectors(self.conf, Cloud(Compute(Nova())))
+        self.assertEqual({}, kept.read_at())
+        kept.compute()
+        self.assertRaises(NotConfigured, kept.storage)
+        self.assertEqual(["compute"], [*kept.read_at()])
+
     def test_a_reading_that_fails_in_the_background_is_logged(self):
         for error in (CloudUnavailable("nova is away"), ValueError("no number")):
             nova, logged = Nova(), self.useFixture(fixtures.FakeLogger())

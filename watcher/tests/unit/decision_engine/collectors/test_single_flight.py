@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import datetime
 import queue
 from concurrent.futures import wait
 
@@ -40,6 +41,15 @@ class SingleFlightTest(TestCase):
         wait([first, second], 10)
         self.assertIn("nova is away", str(first.exception()))
         self.assertEqual("model", second.result())
+
+    def test_the_time_of_the_last_reading_is_when_one_that_succeeded_began(self):
+        times = iter([datetime.datetime(2026, 1, day) for day in (1, 2, 3)])
+        calls = SingleFlight("compute", self.work, lambda: next(times))
+        self.assertIsNone(calls.read_at)
+        for result, day in (("model", 1), (CloudUnavailable("nova is away"), 1), ("model", 3)):
+            self.results.put(result)
+            wait([calls.submit()], PATIENCE)
+            self.assertEqual(datetime.datetime(2026, 1, day), calls.read_at)
 
     def test_who_waits_for_too_long_is_refused_with_a_reason(self):
         error = self.assertRaises(ModelUnavailable, self.calls.result, 0)

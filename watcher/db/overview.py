@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Watcher stands, from the rows alone."""
+
+import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from watcher.common.states import ActionState, PlanState
+from watcher.db import gauges
+from watcher.db.models import Action, ActionPlan, Audit, Service
+from watcher.db.services import is_active, model_ages
+
+Facts = dict[str, Any]
+
+
+def facts(session: Session, down_time: datetime.timedelta, now: datetime.datetime) -> Facts:
+    """Services, queue and plans, as JSON can hold them; ages and waits in seconds."""
+    events, ongoing = gauges.inbox(session, now), gauges.ongoing_runs(session, now)
+    return {
+        "services": _services(session, down_time, now),
+        "events": {"waiting": events.number, "oldest": round(events.oldest, 1)},
+        "runs": {
+            "ongoing": ongoing.number,
+            "oldest": round(ongoing.oldest, 1),
+            "waiting": {
+                reason: {"number": waiting.number, "late": round(waiting.oldest, 1)}
+                for reason, waiting in gauges.queue(session, now).items()
+                if waiting.number
+            },
+        },
+        "plans": {state: number for state, number in gauges.plans(session).items() if number},
+        "plans_under_way": _under_way(session),
+    }
+
+
+def _services(
+    session: Session, down_time: datetime.timedelta, now: datetime.datetime
+) -> list[Facts]:
+    rows = session.scalars(
+        select(Service).where(Service.deleted == 0).order_by(Service.name, Service.host)
+    )
+    return [
+        {
+            "name": row.name,
+            "host": row.host,
+            "status": "ACTIVE" if is_active(row, down_time, now) else "FAILED",
+            "seen": round((now - row.last_seen_up).total_seconds(), 1)
+            if row.last_seen_up
+            else None,
+            "models": {model: round(age, 1) for model, age in model_ages(row, now).items()},
+        }
+        for row in rows
+    ]
+
+
+def _under_way(session: Session) -> list[Facts]:
+    rows = session.execute(
+        select(ActionPlan, Audit.name, Audit.uuid)
+        .join(Audit, Audit.id == ActionPlan.audit_id)
+        .where(ActionPlan.state.in_(PlanState.UNDER_WAY), ActionPlan.deleted == 0)
+        .order_by(ActionPlan.id)
+    ).all()
+    states: dict[int, list[str | None]] = {plan.id: [] for plan, _, _ in rows}
+    of_plans = select(Action.action_plan_id, Action.state).where(
+        Action.action_plan_id.in_(states), Action.deleted == 0
+    )
+    for plan_id, state in session.execute(of_plans):
+        states[plan_id].append(state)
+    return [
+        {
+            "uuid": plan.uuid,
+            "state": plan.state,
+            "audit": name or audit_uuid,
+            "host": plan.hostname,
+            "actions": len(states[plan.id]),
+            "actions_ended": sum(state in ActionState.OVER for state in states[plan.id]),
+        }
+        for plan, name, audit_uuid in rows
+    ]
