@@ -20,7 +20,7 @@ _UNEXPECTED = re.compile(r"\w+(Error|Exception): ")
 class Host(NamedTuple):
     name: str
     reason: str | None
-    """Why it is closed; None: it is open."""
+    """Why it is disabled; None: it is enabled."""
     servers: int
 
 
@@ -73,20 +73,20 @@ def waits(rows: Rows) -> list[str]:
     return found
 
 
-def closed(rows: Rows, hosts: Sequence[Host]) -> list[str]:
-    """Hosts that are closed and should not be."""
-    opened = collections.defaultdict(set)
+def left_disabled(rows: Rows, hosts: Sequence[Host]) -> list[str]:
+    """Hosts that are disabled and should not be."""
+    enabled = collections.defaultdict(set)
     uuids = {row["id"]: row["uuid"] for row in rows.plans}
     for action in rows.actions:
         parameters = json.loads(action["input_parameters"])
         if parameters.get("state") == "enabled" and action["state"] != "SKIPPED":
-            opened[uuids[action["action_plan_id"]]].add(parameters["resource_name"])
+            enabled[uuids[action["action_plan_id"]]].add(parameters["resource_name"])
     found = []
     for host in hosts:
-        if host.reason and host.name in opened[host.reason.rpartition(" ")[2]]:
-            found.append(f"Host {host.name} was closed for a while and still is: {host.reason}.")
+        if host.reason and host.name in enabled[host.reason.rpartition(" ")[2]]:
+            found.append(f"Host {host.name} was disabled for a while and still is: {host.reason}.")
         elif host.reason and host.servers:
-            found.append(f"Host {host.name} is closed, not empty and so of no use: {host.reason}.")
+            found.append(f"Host {host.name} is disabled and has servers: {host.reason}.")
     return found
 
 
@@ -98,7 +98,7 @@ def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rul
     return [
         *judge.found,
         *waits(rows),
-        *closed(rows, hosts),
+        *left_disabled(rows, hosts),
         *_unheard(history, rows, judge.looked),
         *_homeless(rows),
         *_surprised(rows),

@@ -14,9 +14,9 @@ from unittest import mock
 from sqlalchemy import select, true
 
 from watcher.api import intake
-from watcher.applier import reopening
+from watcher.applier import enabling
 from watcher.applier.actions.migrate import Migrate
-from watcher.applier.reopening import Reopening
+from watcher.applier.enabling import Enabling
 from watcher.db import action_plans, claims, events, inbox, leases, plan_claims, runs, transitions
 from watcher.db.models import ActionPlanLease, AuditRun
 from watcher.decision_engine import retries
@@ -189,11 +189,11 @@ MUTANTS = (
         lambda: [(Migrate, "resume", Migrate.execute)],
     ),
     Mutant(
-        "no sweep opens the hosts of dead appliers",
-        lambda: [(Reopening, "sweep", _nothing)],
+        "no sweep enables the hosts of dead appliers",
+        lambda: [(Enabling, "sweep", _nothing)],
     ),
     Mutant(
-        "hosts stay closed that plans closed for a while",
-        lambda: [(Reopening, "after", _none), (reopening, "wanted_open", lambda *_: False)],
+        "hosts stay disabled that plans disabled for a while",
+        lambda: [(Enabling, "after", _none), (enabling, "is_temporary", lambda *_: False)],
     ),
 )

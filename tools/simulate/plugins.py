@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one strategy of a simulation: it closes a host or not, moves servers or not."""
+"""The one strategy of a simulation: it disables a host or not, moves servers or not."""
 
 import random
 from collections.abc import Callable, Mapping

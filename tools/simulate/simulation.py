@@ -138,7 +138,7 @@ def _rests(world: World) -> bool:
     if world.history.open_posts():
         return False
     rows = checker.Rows.read(world.store.rows)
-    return not checker.waits(rows) and not checker.closed(rows, _hosts(world))
+    return not checker.waits(rows) and not checker.left_disabled(rows, _hosts(world))
 
 
 def _hosts(world: World) -> list[checker.Host]:

@@ -17,7 +17,7 @@ from watcher.cloud.compute import Compute, Server
 from watcher.common.errors import Conflict, NotFound, WatcherError
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
-from watcher.db.closings import BY_HAND
+from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 from watcher.model import plan_checker

@@ -12,11 +12,11 @@ from oslo_db import exception as db_exception
 from oslo_log import log
 from oslo_utils import timeutils
 
+from watcher.applier.enabling import PERIOD, Enabling
 from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.applier.recheck import recheck
-from watcher.applier.reopening import PERIOD, Reopening
 from watcher.applier.rollback import Rollback
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud import Cloud
@@ -54,7 +54,7 @@ class Applier:
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
         self._holder = Holder.this_process(conf)
         self._executor = ActionExecutor(conf, database, cloud, notifications)
-        self.reopening = Reopening(database, cloud)
+        self.enabling = Enabling(database, cloud)
         self._sweep = Ticker("sweep", self._clean_up, lambda: PERIOD)
         self.dispatcher = PlanDispatcher(
             conf, database, self._holder, self.carry_out, notifications, clock
@@ -92,7 +92,7 @@ class Applier:
 
     def _clean_up(self) -> None:
         self._cancel_overdue()
-        self.reopening.tick()
+        self.enabling.tick()
 
     def _cancel_overdue(self) -> None:
         """Cancel the plans that have waited so long that they are out of date."""
@@ -163,7 +163,7 @@ class Applier:
         """Enable hosts before the plan ends, so that clients that see its end see them enabled."""
         with self._database.reader() as session:
             plan_execution.check_held(session, plan)
-        return self.reopening.after(plan)
+        return self.enabling.after(plan)
 
     def _fail(self, plan: HeldPlan, error: Exception) -> None:
         known = isinstance(error, WatcherError)

@@ -23,7 +23,7 @@ FORMER_REASON = "Watcher node resource consolidation strategy"
 _LIVE_STATES = ("active", "paused")
 
 
-class Closing(NamedTuple):
+class DisabledReason(NamedTuple):
     """The content of a ``disabled_reason`` of Watcher's."""
 
     word: str
@@ -32,15 +32,15 @@ class Closing(NamedTuple):
     """Uuid of the action plan that disabled the host; None if the reason does not name it."""
 
 
-def closing(reason: str | None) -> Closing | None:
+def read_disabled_reason(reason: str | None) -> DisabledReason | None:
     """Read a ``disabled_reason``: a word and the plan, or a word alone.  None if it is not
     Watcher's."""
     if reason == FORMER_REASON:
-        return Closing(DISABLED, None)
+        return DisabledReason(DISABLED, None)
     word, _, plan = (reason or "").partition(" ")
     if word not in (DISABLED, MAINTAINING) or (plan and not uuidutils.is_uuid_like(plan)):
         return None
-    return Closing(word, plan or None)
+    return DisabledReason(word, plan or None)
 
 
 RESOURCES = ("vcpus", "memory_mb", "disk_gb", "pcpus")
@@ -171,20 +171,20 @@ class Host:
         return self.state == "up" and self.status == "enabled"
 
     @property
-    def closed_as(self) -> str | None:
+    def disabled_as(self) -> str | None:
         """DISABLED or MAINTAINING: why Watcher disabled it; None if Watcher did not."""
-        closed = self._closing
-        return closed and closed.word
+        reason = self._reason
+        return reason and reason.word
 
     @property
-    def closed_by(self) -> str | None:
+    def disabled_by(self) -> str | None:
         """Uuid of the action plan that disabled it, if the reason names it."""
-        closed = self._closing
-        return closed and closed.plan
+        reason = self._reason
+        return reason and reason.plan
 
     @property
-    def _closing(self) -> Closing | None:
-        return closing(self.disabled_reason) if self.status == "disabled" else None
+    def _reason(self) -> DisabledReason | None:
+        return read_disabled_reason(self.disabled_reason) if self.status == "disabled" else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

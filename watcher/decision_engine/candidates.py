@@ -34,30 +34,30 @@ def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate)
     If placement refuses a server, it stays and the strategy plans again without it, because
     other moves may need the room that it would have left.
     """
-    asking, held = _Asking(has_candidate), dict[str, str]()
+    asking, staying = _Asking(has_candidate), dict[str, str]()
     for left in reversed(range(ROUNDS)):
-        seen = _Seen(inputs, held)
+        seen = _Seen(inputs, staying)
         solution = strategy().execute(dataclasses.replace(inputs, compute_model=seen))
         unjudged = seen.unjudged if asking.wanted(solution) else {}
         refused = asking.refused(solution, unjudged)
         if not refused:
             return solution
-        held |= dict.fromkeys(refused if left > 1 else unjudged, undone.UNJUDGED)
+        staying |= dict.fromkeys(refused if left > 1 else unjudged, undone.UNJUDGED)
     return solution
 
 
 class _Seen:
     """Gives a strategy a compute model in which some servers must stay."""
 
-    def __init__(self, inputs: Inputs, held: Mapping[str, str]) -> None:
-        self._inputs, self._held = inputs, held
+    def __init__(self, inputs: Inputs, staying: Mapping[str, str]) -> None:
+        self._inputs, self._staying = inputs, staying
         self._model: ComputeModel | None = None
 
     def __call__(self) -> ComputeModel:
         if self._model is None:
             model = self._inputs.compute_model()
-            held = {**self._held, **model.held}
-            self._model = dataclasses.replace(model, held=held) if self._held else model
+            staying = {**self._staying, **model.staying}
+            self._model = dataclasses.replace(model, staying=staying) if self._staying else model
         return self._model
 
     @property

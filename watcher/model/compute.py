@@ -43,10 +43,10 @@ class ComputeModel:
     placement: Ints
     movable: Bools
     groups: Sequence[ServerGroup] = ()
-    held: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    staying: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Server uuid to why it has to stay because of earlier plans, a key of ``undone.REASONS``."""
-    closed: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Hostname to why it takes no servers, a key of ``undone.REASONS``."""
+    not_taking: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Hostname to why the plan moves no servers to it, a key of ``undone.REASONS``."""
 
     @classmethod
     def build(
@@ -147,7 +147,7 @@ class ComputeModel:
     @cached_property
     def standby(self) -> Bools:
         """bool [H]: hosts that are up, and that Watcher disabled because they had no servers."""
-        standby = [host.state == "up" and host.closed_as == DISABLED for host in self.hosts]
+        standby = [host.state == "up" and host.disabled_as == DISABLED for host in self.hosts]
         return np.array(standby, dtype=np.bool_)
 
     def servers_on(self, host: int) -> Ints:

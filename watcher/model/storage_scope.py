@@ -28,8 +28,10 @@ def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageMod
     excluded = all_of(rules, "exclude")
     nodes = _allowed(model, rules)
     hosts = {node.host for node in nodes}
-    closed = names_of(all_of(excluded, "storage_pools"))
-    pools = mask_of([pool.node in hosts and pool.name not in closed for pool in model.pools])
+    excluded_pools = names_of(all_of(excluded, "storage_pools"))
+    pools = mask_of(
+        [pool.node in hosts and pool.name not in excluded_pools for pool in model.pools]
+    )
     volumes = pools[model.placement] & ~_excluded(model.volumes, excluded)
     placement = (np.cumsum(pools) - 1)[model.placement[volumes]]
     placement.setflags(write=False)

@@ -87,7 +87,7 @@ class WhatIf:
         self._free, self._demand = free.T.copy(), self.demand.T.copy()
         self.free = self._free.T
         self.takers = model.available.copy()
-        self.takers[[host.hostname in model.closed for host in model.hosts]] = False
+        self.takers[[host.hostname in model.not_taking for host in model.hosts]] = False
         self._stays = _stays(model)
         self.leavers = self._stays == 0
         self.moves = []
@@ -212,10 +212,10 @@ class WhatIf:
         fits = servers + other_actions <= self.actions_left()
         return bool(fits and self._copied + memory_mb <= self.bounds.memory_mb)
 
-    def held(self) -> Bools:
+    def staying(self) -> Bools:
         """bool [V]: the servers that stay for a reason other than a lack of hosts."""
-        held: Bools = self._stays > 0
-        return held
+        staying: Bools = self._stays > 0
+        return staying
 
     def why_not(self, server: int) -> str:
         """Why *server* stays on its host, a key of ``undone.REASONS``: the rules are applied
@@ -318,7 +318,7 @@ def _stays(model: ComputeModel) -> Ints:
     able = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
     up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
     stays = np.zeros(len(model.servers), dtype=np.int64)
-    for uuid, reason in model.held.items():
+    for uuid, reason in model.staying.items():
         if uuid in model.server_index:
             stays[model.server_index[uuid]] = _CODES[reason]
     stays[model.rules.bound] = _CODES[undone.AFFINITY]

@@ -92,13 +92,13 @@ class ChangeNodePowerState(Action):
 
     def _close(self, host: Host) -> None:
         """Keep new servers off the host; ActionFailed if it has running ones already."""
-        closes = host.status == "enabled"
-        if closes:
+        disables = host.status == "enabled"
+        if disables:
             self._compute.disable(host.hostname, POWERED_OFF)
         try:
             self._check_unused(host)
         except WatcherError:
-            if closes:
+            if disables:
                 self._compute.enable(host.hostname)
             raise
 

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip
-from watcher.cloud.compute import DISABLED, MAINTAINING, Compute, Host, closing
+from watcher.cloud.compute import DISABLED, MAINTAINING, Compute, Host, read_disabled_reason
 from watcher.common.errors import NotFound
 
 
@@ -72,8 +72,8 @@ class ChangeNovaServiceState(Action):
     def _reached(self, host: Host) -> bool:
         """A host that Watcher had disabled for other reasons still has to go into maintenance:
         otherwise it might be enabled again."""
-        closed = closing(self.parameters.get("disabled_reason"))
-        if closed and closed.word == MAINTAINING and host.closed_as == DISABLED:
+        reason = read_disabled_reason(self.parameters.get("disabled_reason"))
+        if reason and reason.word == MAINTAINING and host.disabled_as == DISABLED:
             return False
         return host.status == self._wanted
 

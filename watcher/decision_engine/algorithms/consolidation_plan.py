@@ -47,7 +47,7 @@ class Consolidation:
         self._reserve = int(parameters["reserve_hosts"])
         self._headroom = Headroom(model, self._reserve, what_if.actions_left())
         self._spares: Sequence[int] = ()
-        self._close: Sequence[int] = ()
+        self._disable: Sequence[int] = ()
         self._costly: Sequence[int] = ()
         self._waiting: Sequence[int] = ()
         self._wait: Sequence[Undone] = ()
@@ -55,53 +55,52 @@ class Consolidation:
         self._first = 0
         back = model.standby & in_use(what_if)
         if back.sum() <= what_if.actions_left():
-            open_to_moves = [host.hostname not in model.closed for host in model.hosts]
-            what_if.takers |= back & np.array(open_to_moves, dtype=np.bool_)
+            takes = [host.hostname not in model.not_taking for host in model.hosts]
+            what_if.takers |= back & np.array(takes, dtype=np.bool_)
 
     def empty(
         self,
         trials: Sequence[Order],
         max_failures: float = math.inf,
         *,
-        closes: bool = True,
+        disables: bool = True,
         spares: Sequence[int] = (),
         switches: int = 1,
         others: int = 0,
     ) -> Sequence[int]:
         """Empty hosts by the best of *trials*.  Returns their indices.
 
-        With *closes* they are disabled, and so are *spares*, hosts in service without
-        servers.  The plan has *switches* actions for each host beside its moves, and
-        *others* more.
+        With *disables* they are disabled; so are *spares*, hosts in service without servers.
+        The plan has *switches* actions for each host beside its moves, and *others* more.
         """
         what_if, model = self.what_if, self.what_if.model
         self._first = len(what_if.moves)
         before = self._headroom.switches(what_if.placement, spares)
         what_if.other_actions = len(before.enable) + others
         self._spares = spares
-        what_if.other_actions += int(max(0, min(len(before.close), what_if.actions_left())))
+        what_if.other_actions += int(max(0, min(len(before.disable), what_if.actions_left())))
         found = release(what_if, trials, max_failures, switches)
-        count = self._within_headroom(found, before, closes)
+        count = self._within_headroom(found, before, disables)
         for host in found.hosts[count:]:
             what_if.takers[host] = bool(model.available[host])
         what_if.undo(found.ends[count - 1] if count else self._first)
-        self._switches = self._at(found, count, what_if.placement, closes)
+        self._switches = self._at(found, count, what_if.placement, disables)
         what_if.other_actions = len(self._switches.enable) + others
-        self._close = self._switches.close[
-            : int(max(0, min(len(self._switches.close), what_if.actions_left())))
+        self._disable = self._switches.disable[
+            : int(max(0, min(len(self._switches.disable), what_if.actions_left())))
         ]
         self._costly = found.costly
         self._waiting, self._wait = _waiting(what_if, found.waiting, trials)
         return found.hosts[:count]
 
-    def _within_headroom(self, found: Release, before: Switches, closes: bool) -> int:
+    def _within_headroom(self, found: Release, before: Switches, disables: bool) -> int:
         """How many hosts of *found* to empty: as many as leave the headroom as it was
         *before*. Hosts at the end that would stay in service anyway are not emptied, if
         nothing needs them empty."""
         placements = _Placements(self.what_if, self._first, found)
 
         def at(count: int) -> Switches:
-            return self._at(found, count, placements.after(count), closes)
+            return self._at(found, count, placements.after(count), disables)
 
         count = len(found.hosts)
         now = at(count)
@@ -114,19 +113,19 @@ class Consolidation:
                 else:
                     count = middle - 1
             now = at(count)
-        while closes and count and found.hosts[count - 1] not in now.close:
+        while disables and count and found.hosts[count - 1] not in now.disable:
             less = at(count - 1)
             host = found.hosts[count - 1]
             stays = bool(self.what_if.model.available[host])
-            if not stays or not less.is_as_good_as(now) or len(less.close) < len(now.close):
+            if not stays or not less.is_as_good_as(now) or len(less.disable) < len(now.disable):
                 break
             count, now = count - 1, less
         return count
 
-    def _at(self, found: Release, count: int, placement: Ints, closes: bool) -> Switches:
+    def _at(self, found: Release, count: int, placement: Ints, disables: bool) -> Switches:
         """Which hosts to enable and disable when the first *count* of *found* are empty."""
         available = self.what_if.model.available
-        emptied = [host for host in reversed(found.hosts[:count]) if closes and available[host]]
+        emptied = [host for host in reversed(found.hosts[:count]) if disables and available[host]]
         return self._headroom.switches(placement, [*self._spares, *emptied])
 
     def propose_enabling(self, solution: SolutionBuilder, *, empty: bool = True) -> int:
@@ -156,15 +155,15 @@ class Consolidation:
                 f"{server.host} can be emptied (servers: {left[move.source]}); {where}",
             )
 
-    def propose_closing(self, solution: SolutionBuilder) -> int:
+    def propose_disabling(self, solution: SolutionBuilder) -> int:
         """Disable hosts without servers.  Returns how many."""
         model = self.what_if.model
         had = np.bincount(model.placement, minlength=len(model.hosts))
-        for index in sorted(self._close):
+        for index in sorted(self._disable):
             host = model.hosts[index]
             why = "is empty once its servers have moved" if had[index] else "has no servers"
             solution.disable(host, DISABLED, f"{host.hostname} {why}", only_if_empty=True)
-        return len(self._close)
+        return len(self._disable)
 
     def conclude(self, solution: SolutionBuilder) -> None:
         """Add to the solution what the plan gains, and what it leaves undone."""
@@ -261,7 +260,7 @@ def _left(
 def _hindered(what_if: WhatIf, candidates: Bools) -> list[int]:
     """The servers that keep *candidates* in use for a reason that is reported."""
     on_candidates = candidates[what_if.placement]
-    held = on_candidates & what_if.held()
+    held = on_candidates & what_if.staying()
     stuck = [each for each in held.nonzero()[0].tolist() if what_if.why_not(each) not in SILENT]
     free = candidates.copy()
     free[what_if.placement[held]] = False

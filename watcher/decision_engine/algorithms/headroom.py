@@ -31,7 +31,7 @@ class Size(NamedTuple):
 class Switches(NamedTuple):
     """Which hosts without servers are disabled and enabled."""
 
-    close: Sequence[int]
+    disable: Sequence[int]
     """Indices of those that are disabled."""
     enable: Mapping[int, str]
     """Indices of those that Watcher had disabled and that are enabled again, and why."""
@@ -56,21 +56,23 @@ class Headroom:
         """At most *most* hosts are enabled in one plan."""
         self._model, self._reserve, self._most = model, reserve, most
         self._sizes = _sizes(model)
-        self._closed = np.array([host.hostname in model.closed for host in model.hosts], np.bool_)
+        self._not_taking = np.array(
+            [host.hostname in model.not_taking for host in model.hosts], np.bool_
+        )
 
-    def switches(self, placement: Ints, closable: Sequence[int] = ()) -> Switches:
-        """The changes for servers at *placement* [V]; *closable* are hosts in service without
-        servers, which may be disabled. The first of them stays in service first."""
+    def switches(self, placement: Ints, may_disable: Sequence[int] = ()) -> Switches:
+        """The changes for servers at *placement* [V]; *may_disable* are hosts in service without
+        servers. The first of them stays in service first."""
         model = self._model
         occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
         service = model.available | (model.standby & occupied)
-        service[list(closable)] = False
-        standby = (model.standby & ~occupied & ~self._closed).nonzero()[0].tolist()
+        service[list(may_disable)] = False
+        standby = (model.standby & ~occupied & ~self._not_taking).nonzero()[0].tolist()
         enable = {
             host: f"{model.hosts[host].hostname} was disabled, and has servers"
             for host in (model.standby & occupied).nonzero()[0].tolist()
         }
-        spare = [*closable, *standby]
+        spare = [*may_disable, *standby]
         free = model.free(placement)
         chosen, full = self._for_boots(free, service, spare)
         kept = {host: chosen[host] for host in spare if host in chosen}
@@ -81,7 +83,7 @@ class Headroom:
                 short -= 1
         enable |= {host: why for host, why in kept.items() if model.standby[host]}
         return Switches(
-            [host for host in closable if host not in kept],
+            [host for host in may_disable if host not in kept],
             dict(list(enable.items())[: int(min(self._most, len(enable)))]),
             full,
             max(0, short),

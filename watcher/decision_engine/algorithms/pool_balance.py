@@ -32,12 +32,14 @@ class PoolBalance:
     """Pools and how full they are, with the moves made.
 
     A pool whose backend does not report its total or free capacity neither gives nor takes
-    volumes, and neither does a closed one.  A pool whose backend is down or disabled takes
+    volumes, and neither does an excluded one.  A pool whose backend is down or disabled takes
     none.
     """
 
-    def __init__(self, model: StorageModel, threshold: float, closed: Collection[str] = ()) -> None:
-        """*threshold* is percent of a pool's total; *closed* are names of pools, the part
+    def __init__(
+        self, model: StorageModel, threshold: float, excluded: Collection[str] = ()
+    ) -> None:
+        """*threshold* is percent of a pool's total; *excluded* are names of pools, the part
         after ``#``."""
         self._model = model
         pools = model.pools
@@ -53,7 +55,7 @@ class PoolBalance:
         self._reserved = self.total * _array([_reserved(pool) for pool in pools])
         self._limit = self.total * threshold / 100
         known = np.isfinite(self.total) & np.isfinite(self.free)
-        known &= np.array([_own_name(pool) not in closed for pool in pools], dtype=np.bool_)
+        known &= np.array([_own_name(pool) not in excluded for pool in pools], dtype=np.bool_)
         self.over = known & (self.used >= self._limit)
         """bool [P]: those that are at the threshold or above it before the moves"""
         up = {node.host for node in model.nodes if (node.state, node.status) == ("up", "enabled")}

@@ -111,8 +111,8 @@ def restrained(
     starts on its own, keeps servers where they were moved lately and respects the moves of
     audits with other goals.
     """
-    held = dict.fromkeys(failed, undone.FAILED_BEFORE)
-    closed = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)
+    staying = dict.fromkeys(failed, undone.FAILED_BEFORE)
+    not_taking = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)
     if bound:
         others = [
             move
@@ -120,14 +120,18 @@ def restrained(
             if move.succeeded and move.audit_id != audit_id and move.goal_id != goal_id
         ]
         occupied = {server.host for server in model.servers}
-        held = {
+        staying = {
             **dict.fromkeys(_resting(moves, options, now), undone.RESTING),
             **dict.fromkeys((move.server for move in others), undone.OTHER_AUDIT),
-            **held,
+            **staying,
         }
         emptied = {move.source for move in others} - occupied
-        closed = {**dict.fromkeys(emptied, undone.OTHER_AUDIT), **closed}
-    return dataclasses.replace(model, held=held, closed=closed) if held or closed else model
+        not_taking = {**dict.fromkeys(emptied, undone.OTHER_AUDIT), **not_taking}
+    return (
+        dataclasses.replace(model, staying=staying, not_taking=not_taking)
+        if staying or not_taking
+        else model
+    )
 
 
 def bounds(
@@ -167,11 +171,13 @@ def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction
     servers = [
         model.servers[model.server_index[uuid]] for uuid in uuids if uuid in model.server_index
     ]
-    held = [server.name for server in servers if server.uuid in model.held]
+    refused = [server.name for server in servers if server.uuid in model.staying]
     copied, left = sum(server.memory_mb for server in servers) / 1024, bounds.memory_mb / 1024
     reasons = []
-    if held:
-        reasons.append(f"the plan moves {len(held)} servers that are to stay, such as {held[0]}")
+    if refused:
+        reasons.append(
+            f"the plan moves {len(refused)} servers that are to stay, such as {refused[0]}"
+        )
     if copied > left:
         reasons.append(
             f"the plan copies {copied:.1f} GiB, and {left:.1f} are left of max_gib_per_hour"

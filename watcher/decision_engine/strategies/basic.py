@@ -84,11 +84,11 @@ class Basic(Strategy):
         )
         plan.propose_enabling(solution)
         plan.propose_moves(solution)
-        closed = plan.propose_closing(solution)
+        disabled = plan.propose_disabling(solution)
         plan.conclude(solution)
         return solution.build(
             compute_nodes_count=sum(host.available for host in model.hosts),
-            released_compute_nodes_count=closed,
+            released_compute_nodes_count=disabled,
             instance_migrations_count=len(what_if.moves),
         )
 

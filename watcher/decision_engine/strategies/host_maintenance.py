@@ -117,7 +117,7 @@ def _steps(
 
 def _usable(backup: Host) -> bool:
     """A backup host that is disabled for other reasons is accepted, because the user names it."""
-    return backup.state == "up" and backup.closed_as != MAINTAINING
+    return backup.state == "up" and backup.disabled_as != MAINTAINING
 
 
 def _way(what_if: WhatIf, index: int, parameters: Mapping[str, Any]) -> str | None:
@@ -144,7 +144,7 @@ def _propose_states(
     for backup in {step.destination for step in steps}:
         if backup is not None and not model.available[backup]:
             solution.enable(model.hosts[backup], f"Takes the servers of {host.hostname}")
-    if host.closed_as != MAINTAINING:
+    if host.disabled_as != MAINTAINING:
         solution.disable(host, MAINTAINING, f"{host.hostname} goes into maintenance")
 
 

@@ -63,11 +63,11 @@ class NodeResourceConsolidation(Strategy):
         if scheduled:
             # Every host without servers is disabled and enabled again, or the scheduler would
             # pick it.
-            spares = 2 * len(_closed(plan))
-            released = plan.empty(trials, closes=False, switches=2, others=spares)
+            spares = 2 * len(_empty_at_end(plan))
+            released = plan.empty(trials, disables=False, switches=2, others=spares)
         if not released and (not scheduled or what_if.bounds.actions is not None):
             scheduled = False
-            released = plan.empty(trials, closes=False, switches=0)
+            released = plan.empty(trials, disables=False, switches=0)
         if scheduled and released and _suits_scheduler(plan):
             _propose_scheduled(solution, plan)
         else:
@@ -82,9 +82,9 @@ class NodeResourceConsolidation(Strategy):
 
 
 def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
-    model, closed = plan.what_if.model, _closed(plan)
+    model, empty = plan.what_if.model, _empty_at_end(plan)
     plan.propose_enabling(solution, empty=False)
-    for index in closed:
+    for index in empty:
         hostname = model.hosts[index].hostname
         solution.disable(
             model.hosts[index],
@@ -92,7 +92,7 @@ def _propose_scheduled(solution: SolutionBuilder, plan: Consolidation) -> None:
             f"Keeps the scheduler from picking {hostname} while servers move",
         )
     plan.propose_moves(solution, scheduler=True)
-    for index in closed:
+    for index in empty:
         solution.enable(
             model.hosts[index],
             f"{model.hosts[index].hostname} was disabled only while servers moved",
@@ -110,7 +110,7 @@ def _suits_scheduler(plan: Consolidation) -> bool:
     made = plan.what_if
     trial = WhatIf(made.model)
     trial.takers[:] = made.takers
-    trial.takers[_closed(plan)] = False
+    trial.takers[_empty_at_end(plan)] = False
     for move in made.moves:
         fit = trial.possible_hosts(move.server)
         if not fit.any():
@@ -119,12 +119,12 @@ def _suits_scheduler(plan: Consolidation) -> bool:
     return True
 
 
-def _closed(plan: Consolidation) -> list[int]:
-    """The hosts in service that should take no server, because they are empty at the end."""
+def _empty_at_end(plan: Consolidation) -> list[int]:
+    """The hosts in service that are empty at the end, and so should take no server meanwhile."""
     from watcher.decision_engine.algorithms import consolidation
 
     what_if = plan.what_if
-    closed: list[int] = (
+    empty: list[int] = (
         (what_if.model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
     )
-    return closed
+    return empty

@@ -66,7 +66,7 @@ class SavingEnergy(Strategy):
             after += step.frees
         solution.summary["free hosts that are on"] = {"before": before, "after": after}
         solution.promise("free hosts that are on", promises.SETTLED)
-        on = len(pools.free) + len(pools.closed)
+        on = len(pools.free) + len(pools.disabled)
         switched = sum({"off": -1, "on": 1}.get(step.state, 0) for step in made)
         solution.improve(max(0, on - need), max(0, on + switched - need))
         waiting = [(step.machine.host.hostname, undone.BOUND) for step in steps[len(made) :]]
@@ -83,10 +83,10 @@ class _Machine(NamedTuple):
     def is_ours(self) -> bool:
         """Whether Watcher has disabled its host, because it had no servers or no power."""
         powered_off = self.host.disabled_reason == POWERED_OFF
-        return self.host.closed_as == DISABLED or (self._is_disabled and powered_off)
+        return self.host.disabled_as == DISABLED or (self._is_disabled and powered_off)
 
     @property
-    def opens(self) -> bool:
+    def usable_when_on(self) -> bool:
         """Whether the scheduler uses the host as soon as the machine is on."""
         return not self._is_disabled or self.host.disabled_reason == POWERED_OFF
 
@@ -102,7 +102,7 @@ class _Pools(NamedTuple):
     """With servers, or with room that is allocated for some."""
     free: list[_Machine]
     """On, for the scheduler to use."""
-    closed: list[_Machine]
+    disabled: list[_Machine]
     """On, with a host that is disabled."""
     off: list[_Machine]
     """Off; only those of which the scheduler can use the host, or could if they were on."""
@@ -132,30 +132,30 @@ def _pools(compute: ComputeModel, baremetal: BaremetalModel) -> _Pools:
         machine = _Machine(node, host)
         if host.uuid in occupied:
             pools.used.append(machine)
-        elif node.maintenance or host.closed_as == MAINTAINING:
+        elif node.maintenance or host.disabled_as == MAINTAINING:
             continue  # an operator works on it
-        elif node.power_state == "off" and (machine.opens or machine.is_ours):
+        elif node.power_state == "off" and (machine.usable_when_on or machine.is_ours):
             pools.off.append(machine)
         elif node.power_state == "on" and host.state == "up":  # else it is on its way up
-            (pools.free if host.available else pools.closed).append(machine)
+            (pools.free if host.available else pools.disabled).append(machine)
     return pools
 
 
 def _steps(pools: _Pools, need: int, draw: random.Random) -> Sequence[_Step]:
     """The actions that bring the number of free hosts to what is needed, the most urgent first."""
     lack = need - len(pools.free)
-    ours = _drawn([each for each in pools.closed if each.is_ours], draw)
-    others = _drawn([each for each in pools.closed if not each.is_ours], draw)
+    ours = _drawn([each for each in pools.disabled if each.is_ours], draw)
+    others = _drawn([each for each in pools.disabled if not each.is_ours], draw)
     back = ours[: max(lack, 0)]
-    sleeping = sorted(_drawn(pools.off, draw), key=lambda machine: not machine.opens)
+    sleeping = sorted(_drawn(pools.off, draw), key=lambda machine: not machine.usable_when_on)
     on = sleeping[: max(lack - len(back), 0)]
-    surplus = max(0, len(pools.free) + len(pools.closed) - need)
-    closed = [*ours[len(back) :], *others][:surplus]
-    free = _drawn(pools.free, draw)[: max(0, min(-lack, surplus - len(closed)))]
+    surplus = max(0, len(pools.free) + len(pools.disabled) - need)
+    disabled = [*ours[len(back) :], *others][:surplus]
+    free = _drawn(pools.free, draw)[: max(0, min(-lack, surplus - len(disabled)))]
     return [
         *(_Step(machine, "enabled", 1) for machine in back),
-        *(_Step(machine, "on", int(machine.opens)) for machine in on),
-        *(_Step(machine, "off", 0) for machine in closed),
+        *(_Step(machine, "on", int(machine.usable_when_on)) for machine in on),
+        *(_Step(machine, "off", 0) for machine in disabled),
         *(_Step(machine, "off", -1) for machine in free),
     ]
 

@@ -28,7 +28,7 @@ def inputs(
     storage: StorageModel | None = None,
     baremetal: BaremetalModel | None = None,
     measured: Mapping[str, Mapping[str, float]] | None = None,
-    held: Mapping[str, str] | None = None,
+    staying: Mapping[str, str] | None = None,
     bounds: Bounds = UNBOUND,
     seed: int = 1,
     options: Mapping[str, Any] | None = None,
@@ -36,7 +36,7 @@ def inputs(
 ) -> Inputs:
     """Inputs of an audit with these *parameters*, as the decision engine would make them.
 
-    *measured* are values by name of the metric and uuid of the host or server, *held*
+    *measured* are values by name of the metric and uuid of the host or server, *staying*
     uuids of servers that earlier plans forbid to move, with the reason (a word of
     ``undone.REASONS``), *bounds* what the plan may do, *options* those of the strategy
     that do not have their default.  Invalid if the parameters do not fit.
@@ -50,8 +50,8 @@ def inputs(
         now=datetime.datetime(2026, 1, 1),
         seed=seed,
         compute_model=lambda: (
-            dataclasses.replace(_given("compute", compute), held=dict(held or {}))
-            if held
+            dataclasses.replace(_given("compute", compute), staying=dict(staying or {}))
+            if staying
             else _given("compute", compute)
         ),
         cloud=lambda: _given("compute", compute),

@@ -86,12 +86,12 @@ class VmWorkloadConsolidation(Strategy):
         back = plan.propose_enabling(solution)
         _propose_relief(solution, what_if, relief, before)
         plan.propose_moves(solution)
-        closed = plan.propose_closing(solution)
+        disabled = plan.propose_disabling(solution)
         plan.conclude(solution)
         _summarize(solution, model, before, what_if.free[:, CPU] + kept_free)
         return solution.build(
             compute_nodes_count=sum(host.state == "up" for host in model.hosts),
-            released_compute_nodes_count=max(0, closed - back),
+            released_compute_nodes_count=max(0, disabled - back),
             instance_migrations_count=len(what_if.moves),
         )
 
@@ -118,7 +118,7 @@ def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:
 
 
 def _is_closed(model: ComputeModel, host: int) -> bool:
-    return model.hosts[host].hostname in model.closed
+    return model.hosts[host].hostname in model.not_taking
 
 
 def _used(what_if: WhatIf) -> Floats:

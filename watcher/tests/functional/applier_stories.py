@@ -16,7 +16,7 @@ from watcher.applier.service import Applier
 from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_claims, plan_execution, reviews
-from watcher.db.closings import BY_HAND
+from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.leases import Holder
 from watcher.tests.base import PATIENCE
 from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease

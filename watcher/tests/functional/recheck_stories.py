@@ -12,7 +12,7 @@ from watcher.cloud.compute import Host, ServerGroup
 from watcher.common.errors import CloudUnavailable
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_execution
-from watcher.db.closings import BY_HAND
+from watcher.db.disabled_hosts import BY_HAND
 from watcher.model.plan_checker import Task
 from watcher.tests.unit.applier.stories import NOW, Impatient, Story
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.tests.base import DatabaseTestCase
-from watcher.tests.functional import applier_stories, recheck_stories, reopening_stories
+from watcher.tests.functional import applier_stories, enabling_stories, recheck_stories
 
 
 class ApplierOnSQLite(applier_stories.ApplierStories, DatabaseTestCase):
     """Its stories."""
 
 
-class ReopeningOnSQLite(reopening_stories.ReopeningStories, DatabaseTestCase):
-    """Hosts that plans close."""
+class EnablingOnSQLite(enabling_stories.EnablingStories, DatabaseTestCase):
+    """Hosts that plans disable."""
 
 
 class RecheckOnSQLite(recheck_stories.RecheckStories, DatabaseTestCase):

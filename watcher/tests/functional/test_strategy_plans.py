@@ -99,7 +99,7 @@ class StrategyPlansTest(PlansTestCase):
         self.check_closed("h1", "watcher_maintaining")
 
     def check_closed(self, hostname: str, word: str) -> None:
-        """A host that is closed names the plan that closed it."""
+        """The reason of a disabled host names the plan that disabled it."""
         (plan,) = self.client.action_plan.list()
         self.assertEqual(f"{word} {plan.uuid}", self.watcher.cloud.host(hostname).disabled_reason)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.db import models
-from watcher.tests.functional import applier_stories, recheck_stories, reopening_stories
+from watcher.tests.functional import applier_stories, enabling_stories, recheck_stories
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 from watcher.tests.unit.applier import dispatcher_stories
 
@@ -29,13 +29,13 @@ class ApplierOnPostgreSQL(applier_stories.ApplierStories, PostgreSQLTestCase):
         models.Base.metadata.create_all(self.database.engine)
 
 
-class ReopeningOnMariaDB(reopening_stories.ReopeningStories, MariaDBTestCase):
+class EnablingOnMariaDB(enabling_stories.EnablingStories, MariaDBTestCase):
     def setUp(self) -> None:
         super().setUp()
         models.Base.metadata.create_all(self.database.engine)
 
 
-class ReopeningOnPostgreSQL(reopening_stories.ReopeningStories, PostgreSQLTestCase):
+class EnablingOnPostgreSQL(enabling_stories.EnablingStories, PostgreSQLTestCase):
     def setUp(self) -> None:
         super().setUp()
         models.Base.metadata.create_all(self.database.engine)

@@ -39,13 +39,13 @@ class LoopTest(ServicesTestCase):
             if action.action_type == "migrate"
         ]
 
-    def closed(self) -> list[str]:
+    def disabled(self) -> list[str]:
         return [host.hostname for host in self.nova.hosts() if host.status != "enabled"]
 
-    def test_a_consolidation_that_is_cancelled_leaves_no_host_closed(self) -> None:
+    def test_a_consolidation_that_is_cancelled_leaves_no_host_disabled(self) -> None:
         audit = self.audit("node_resource_consolidation", host_choice="auto")
         plan = wait_for(lambda: self._plan(audit), "the audit has a plan", MINUTES)
-        wait_for(lambda: self.closed(), "hosts are closed for the moves", MINUTES)
+        wait_for(lambda: self.disabled(), "hosts are disabled for the moves", MINUTES)
         wait_for(
             lambda: "ONGOING" in [state for _, state in self.moves(plan)], "a server moves", MINUTES
         )
@@ -54,7 +54,7 @@ class LoopTest(ServicesTestCase):
         )
         (plan,) = self.ended(audit, 1)
         self.assertEqual("CANCELLED", plan.state)
-        self.assertEqual([], self.closed())
+        self.assertEqual([], self.disabled())
 
     def test_a_server_that_cannot_move_is_tried_once(self) -> None:
         audit = self.audit(
@@ -93,4 +93,4 @@ class LoopTest(ServicesTestCase):
         plans = self.ended(audit, 1)
         moved = Counter(name for plan in plans for name, _ in self.moves(plan))
         self.assertEqual({1}, set(moved.values()) or {1}, moved)
-        self.assertEqual([], self.closed())
+        self.assertEqual([], self.disabled())

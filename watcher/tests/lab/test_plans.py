@@ -26,7 +26,7 @@ class PlansTest(ServicesTestCase):
         actions = self.carried_out(self.audit("host_maintenance", maintenance_node=hostname))
         self.check_moves(actions)
         host = self.nova.host(hostname)
-        self.assertEqual(("disabled", MAINTAINING), (host.status, host.closed_as))
+        self.assertEqual(("disabled", MAINTAINING), (host.status, host.disabled_as))
         self.assertEqual(
             [], [server.name for server in self.nova.servers() if server.host == hostname]
         )

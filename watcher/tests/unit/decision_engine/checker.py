@@ -78,7 +78,7 @@ class _Walk:
         """Hosts that took a server that only nova can judge."""
         self.others = {host.hostname: _others(host, model.servers) for host in model.hosts}
         # Planners may put all changes of a service before all migrations.
-        self.closed = {
+        self.disabled = {
             action.input_parameters["resource_name"]
             for action in solution.actions
             if action.action_type == "change_nova_service_state"
@@ -159,7 +159,7 @@ class _Walk:
             return False
         if hostname == server.host:
             self.found.append(f"{server.name} is on {hostname} already")
-        if host.state != "up" or host.status != "enabled" or hostname in self.closed:
+        if host.state != "up" or host.status != "enabled" or hostname in self.disabled:
             self.found.append(f"{hostname} takes no servers")
         self._check_place(server, host)
         neighbours = [

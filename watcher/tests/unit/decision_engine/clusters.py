@@ -84,7 +84,7 @@ def inputs(
             model,
             storage,
             baremetal,
-            held=dict.fromkeys(failed, undone.FAILED_BEFORE),
+            staying=dict.fromkeys(failed, undone.FAILED_BEFORE),
             bounds=bounds,
             seed=seed,
             options=options,

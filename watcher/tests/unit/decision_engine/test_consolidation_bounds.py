@@ -58,13 +58,13 @@ class BoundsTest(TestCase):
 
     def test_a_plan_frees_as_many_hosts_as_fit(self):
         for strategy in STRATEGIES:
-            closing = 0 if strategy is NodeResourceConsolidation else 1
+            disabling = 0 if strategy is NodeResourceConsolidation else 1
             for number, actions in enumerate((0, 1, 3, 6, 10)):
                 solution = solve(
-                    strategy, self.model, bounds=Bounds(actions=actions + number * closing)
+                    strategy, self.model, bounds=Bounds(actions=actions + number * disabling)
                 )
                 self.assertEqual([f"h{each + 1}" for each in range(number)], emptied(solution))
-                self.assertEqual(actions + number * closing, len(solution.actions))
+                self.assertEqual(actions + number * disabling, len(solution.actions))
                 self.assertEqual([], checker.half_emptied(solution, self.model))
                 waits = [(undone.BOUND, 10 - actions)] if actions < 10 else []
                 if strategy is not NodeResourceConsolidation:  # it fills h4 first
@@ -95,7 +95,7 @@ class BoundsTest(TestCase):
                 self.assertEqual(number, len(emptied(solution)))
                 self.assertEqual([] if number else [(undone.NO_GAIN, 10)], kinds(solution))
 
-    def test_closing_hosts_without_servers_comes_first(self):
+    def test_disabling_hosts_without_servers_comes_first(self):
         self.hosts += [host("h6"), host("h7")]
         model = ComputeModel.build(self.hosts, self.servers)
         for actions, freed in ((1, 0), (2, 0), (3, 0), (4, 1)):
@@ -148,24 +148,24 @@ class BoundsTest(TestCase):
 class UndoneTest(TestCase):
     """h1 is as large as its server; h3 has room for all."""
 
-    def solve(self, strategy, change, groups=(), held=(), **hosts):
+    def solve(self, strategy, change, groups=(), staying=(), **hosts):
         servers = [server("s1", "h1"), server("s2", "h2"), server("s3", "h3")]
         servers[0] = dataclasses.replace(servers[0], **change)
         model = ComputeModel.build(
             [host("h1", 1, **hosts), host("h2"), host("h3", 30)], servers, groups
         )
-        return solve(strategy, dataclasses.replace(model, held=dict(held)))
+        return solve(strategy, dataclasses.replace(model, staying=dict(staying)))
 
     def test_what_keeps_a_host_is_told(self):
         for strategy in STRATEGIES:
-            for change, held, reason in (
+            for change, staying, reason in (
                 ({"locked": True}, {}, undone.LOCKED),
                 ({"state": "error"}, {}, undone.STATE),
                 ({"task_state": "migrating"}, {}, undone.BUSY),
                 ({}, {uid("s1"): undone.RESTING}, undone.RESTING),
                 ({}, {uid("s1"): undone.FAILED_BEFORE}, undone.FAILED_BEFORE),
             ):
-                solution = self.solve(strategy, change, held=held)
+                solution = self.solve(strategy, change, staying=staying)
                 self.assertEqual("1 of 2 hosts with servers are not emptied", solution.unmet)
                 self.assertEqual([(reason, 1)], kinds(solution), strategy.name)
 
@@ -185,7 +185,7 @@ class UndoneTest(TestCase):
         model = ComputeModel.build([host("h1"), host("h3")], servers)
         inputs = clusters.inputs(
             Basic,
-            dataclasses.replace(model, held={uid("s3"): undone.LOCKED}),
+            dataclasses.replace(model, staying={uid("s3"): undone.LOCKED}),
             Metrics(host_cpu_usage={}, instance_cpu_usage={}),
             options={"check_optimize_metadata": True},
         )

@@ -109,7 +109,7 @@ class SavingEnergyTest(TestCase):
         self.assertLessEqual(len(drawn), 5)
 
     def test_a_host_that_the_scheduler_does_not_use_is_not_free(self):
-        """A machine that is on and that Watcher closed comes back before any is switched on."""
+        """A host that Watcher disabled is enabled before any machine is switched on."""
         hosts = [
             host("a"),
             host("b", status="disabled", disabled_reason="watcher_disabled"),

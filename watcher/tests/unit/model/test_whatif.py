@@ -82,7 +82,7 @@ class WhatIfTest(TestCase):
         self.servers += [
             server("busy", "h1", 0, task_state="migrating"),
             server("gone", "h1", 0, state="error"),
-            server("held", "h1", 0),
+            server("staying", "h1", 0),
             server("kept", "h1", 0),
             server("large", "h1", 9),
             server("locked", "h1", 0, locked=True),
@@ -94,13 +94,13 @@ class WhatIfTest(TestCase):
         members = [uid(name) for name in ("x-apart", "y-apart", "z-apart")]
         groups = [ServerGroup(uid("g"), "anti-affinity", members)]
         model = ComputeModel.build(zones, self.servers, groups)
-        model = dataclasses.replace(model, held={uid("held"): undone.RESTING})
+        model = dataclasses.replace(model, staying={uid("staying"): undone.RESTING})
         what_if = WhatIf(model)
         what_if.keep([model.server_index[uid("kept")]], undone.NOT_MEASURED)
         expected = {
             "busy": undone.BUSY,
             "gone": undone.STATE,
-            "held": undone.RESTING,
+            "staying": undone.RESTING,
             "kept": undone.NOT_MEASURED,
             "large": undone.ROOM,
             "locked": undone.LOCKED,
@@ -148,7 +148,7 @@ class WhatIfTest(TestCase):
         source, target = host("h1", 4), host("h2", 5, memory_mb=300, disk_gb=3)
         one, other = server("s1", "h1", 3, memory_mb=200, disk_gb=2), server("s2", "h2", 2)
         ssd = {"aggregate_instance_extra_specs:disk": "ssd"}
-        closed = [Aggregate(1, "a", {"filter_tenant_id": "p9"})]
+        restricted = [Aggregate(1, "a", {"filter_tenant_id": "p9"})]
         pair = [uid("s1"), uid("s2")]
         for where, change in (
             ("nowhere", {}),
@@ -164,7 +164,7 @@ class WhatIfTest(TestCase):
             ("target", {"memory_ratio": 0.9}),
             ("target", {"disk_gb_reserved": 1}),
             ("target", {"disk_ratio": 0.9}),
-            ("target", {"aggregates": closed}),
+            ("target", {"aggregates": restricted}),
             ("server", {"pinned_az": "elsewhere"}),
             ("server", {"extra_specs": ssd}),
             ("server", {"locked": True}),

@@ -133,7 +133,7 @@ class WayBackTest(TestCase):
                 self.assertEqual(0 if locked else 1, len(clusters.moves(solution)))
 
 
-class ClosingTest(TestCase):
+class DisablingTest(TestCase):
     def test_the_last_room_for_a_boot_stays_in_service(self):
         """s1 fits beside s2; then a third one would find no room."""
         for vcpus, moved in ((10, 0), (15, 1)):
@@ -148,9 +148,9 @@ class ClosingTest(TestCase):
         hosts = [host(f"h{number}") for number in range(1, 6)]
         servers = [server(f"s{number}", f"h{number}") for number in range(1, 5)]
         model = ComputeModel.build(hosts, servers)
-        for reserve, closed in ((0, 4), (1, 3), (3, 1), (4, 0), (9, 0)):
+        for reserve, disabled in ((0, 4), (1, 3), (3, 1), (4, 0), (9, 0)):
             solution = solve(VmWorkloadConsolidation, model, reserve_hosts=reserve)
-            self.assertEqual(closed, len(switched(solution)))
+            self.assertEqual(disabled, len(switched(solution)))
             self.assertEqual("5 of 9" in solution.unmet, reserve == 9)
 
     def test_a_reserve_comes_back_into_service(self):
@@ -239,7 +239,7 @@ class AgainTest(TestCase):
         self.assertFalse(model.standby[model.placement].any())
 
     def check_room(self, before, after, solution):
-        """What could be booted before can be booted after; nothing that is closed is needed."""
+        """What could be booted before can be booted after; no disabled host is needed."""
         for size, kind in zip(before.demand, before.rules.kind, strict=True):
             if has_room(before, size, kind):
                 self.assertTrue(has_room(after, size, kind))
@@ -248,6 +248,6 @@ class AgainTest(TestCase):
         for index in (after.standby & before.available).nonzero()[0].tolist():
             hosts = list(after.hosts)
             hosts[index] = before.hosts[index]
-            opened = ComputeModel.build(hosts, after.servers, after.groups)
+            all_enabled = ComputeModel.build(hosts, after.servers, after.groups)
             for size, kind in zip(before.demand, before.rules.kind, strict=True):
-                self.assertEqual(has_room(after, size, kind), has_room(opened, size, kind))
+                self.assertEqual(has_room(after, size, kind), has_room(all_enabled, size, kind))

@@ -50,46 +50,46 @@ class RestraintsTest(TestCase):
         failed = restraints.failures(moves, CONF, NOW)
         return restraints.restrained(self.model, failed, moves, AUDIT, GOAL, CONF, NOW, bound=bound)
 
-    def held(self, *moves: EarlierMove, bound: bool = True) -> dict[str, str]:
+    def staying(self, *moves: EarlierMove, bound: bool = True) -> dict[str, str]:
         model = self.restrained(moves, bound)
         names = {clusters.uid(name): name for name in ("s1", "s2", "s3")}
-        self.closed = dict(model.closed)
-        return {names[uuid]: reason for uuid, reason in model.held.items()}
+        self.not_taking = dict(model.not_taking)
+        return {names[uuid]: reason for uuid, reason in model.staying.items()}
 
     def test_nothing_happened(self) -> None:
-        self.assertEqual({}, self.held())
+        self.assertEqual({}, self.staying())
 
     def test_a_server_rests_after_a_move_of_a_plan_that_starts_on_its_own(self) -> None:
-        self.assertEqual({"s1": undone.RESTING}, self.held(move("s1", 59)))
-        self.assertEqual({}, self.held(move("s1", 61)))
-        self.assertEqual({}, self.held(move("s1", 1), bound=False))
+        self.assertEqual({"s1": undone.RESTING}, self.staying(move("s1", 59)))
+        self.assertEqual({}, self.staying(move("s1", 61)))
+        self.assertEqual({}, self.staying(move("s1", 1), bound=False))
 
     def test_a_failed_server_waits_longer_after_each_failure(self) -> None:
         failed = [move("s1", minutes, succeeded=False) for minutes in (100, 50, 16)]
-        self.assertEqual({}, self.held(failed[-1]))
-        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.held(*failed[1:]))
-        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.held(*failed, bound=False))
-        self.assertEqual({}, self.held(*failed, move("s1", 10), bound=False))
+        self.assertEqual({}, self.staying(failed[-1]))
+        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.staying(*failed[1:]))
+        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.staying(*failed, bound=False))
+        self.assertEqual({}, self.staying(*failed, move("s1", 10), bound=False))
 
     def test_a_failure_is_forgotten(self) -> None:
         self.assertEqual(
-            {}, self.held(*[move("s1", 24 * 60 + n, succeeded=False) for n in range(9)])
+            {}, self.staying(*[move("s1", 24 * 60 + n, succeeded=False) for n in range(9)])
         )
 
     def test_a_host_that_refused_two_servers_is_left_alone(self) -> None:
-        self.held(move("s1", 1, succeeded=False))
-        self.assertEqual({}, self.closed)
-        self.held(move("s1", 1, succeeded=False), move("s3", 1, succeeded=False))
-        self.assertEqual({"h2": undone.FAILED_BEFORE}, self.closed)
+        self.staying(move("s1", 1, succeeded=False))
+        self.assertEqual({}, self.not_taking)
+        self.staying(move("s1", 1, succeeded=False), move("s3", 1, succeeded=False))
+        self.assertEqual({"h2": undone.FAILED_BEFORE}, self.not_taking)
 
     def test_what_an_audit_with_another_goal_did_is_left(self) -> None:
         other = {"audit": OTHER, "goal": OTHER_GOAL}
         self.assertEqual(
-            {"s2": undone.OTHER_AUDIT}, self.held(move("s2", 5 * 60, source="h3", **other))
+            {"s2": undone.OTHER_AUDIT}, self.staying(move("s2", 5 * 60, source="h3", **other))
         )
-        self.assertEqual({"h3": undone.OTHER_AUDIT}, self.closed)
-        self.assertEqual({}, self.held(move("s2", 7 * 60, source="h3", **other)))
-        self.assertEqual({}, self.held(move("s2", 5 * 60, source="h3")))
+        self.assertEqual({"h3": undone.OTHER_AUDIT}, self.not_taking)
+        self.assertEqual({}, self.staying(move("s2", 7 * 60, source="h3", **other)))
+        self.assertEqual({}, self.staying(move("s2", 5 * 60, source="h3")))
 
     def test_memory_that_is_left(self) -> None:
         CONF.set_override("max_gib_per_hour", 10, group="optimization")

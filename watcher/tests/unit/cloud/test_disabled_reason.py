@@ -9,15 +9,15 @@ def host(reason: str | None, status: str = "disabled") -> Host:
     return Host("u", "h", 1, 1, 1, status=status, disabled_reason=reason)
 
 
-class ClosedHostTest(TestCase):
+class DisabledReasonTest(TestCase):
     def check(self, word: str | None, plan: str | None, one: Host) -> None:
-        self.assertEqual((word, plan), (one.closed_as, one.closed_by))
+        self.assertEqual((word, plan), (one.disabled_as, one.disabled_by))
 
-    def test_closed_for_a_plan(self) -> None:
+    def test_reasons_with_a_plan(self) -> None:
         self.check(DISABLED, PLAN, host(f"{DISABLED} {PLAN}"))
         self.check(MAINTAINING, PLAN, host(f"{MAINTAINING} {PLAN}"))
 
-    def test_reasons_of_before(self) -> None:
+    def test_former_reasons(self) -> None:
         self.check(DISABLED, None, host("watcher_disabled"))
         self.check(MAINTAINING, None, host("watcher_maintaining"))
         self.check(DISABLED, None, host(FORMER_REASON))
@@ -27,5 +27,5 @@ class ClosedHostTest(TestCase):
             self.check(None, None, host(reason))
         self.check(None, None, host("watcher: powered off"))
 
-    def test_an_enabled_host_is_not_closed(self) -> None:
+    def test_the_reason_of_an_enabled_host_does_not_count(self) -> None:
         self.check(None, None, host(f"{DISABLED} {PLAN}", status="enabled"))

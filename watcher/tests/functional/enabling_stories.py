@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts that plans close, and what becomes of them when the plans end; any database."""
+"""Hosts that plans disable, and what becomes of them when the plans end; any database."""
 
 import datetime
 from typing import Any
 from unittest import mock
 
+from watcher.applier.enabling import Enabling
 from watcher.applier.interrupts import Interrupts
-from watcher.applier.reopening import Reopening
 from watcher.applier.service import Applier
 from watcher.cloud.compute import DISABLED, FORMER_REASON, MAINTAINING
 from watcher.common.errors import CloudRefused, CloudUnavailable
@@ -25,15 +25,15 @@ class Bell:
         pass
 
 
-class ReopeningStories(Story):
+class EnablingStories(Story):
     """Host a has servers, host b has none."""
 
     def setUp(self) -> None:
         super().setUp()
         self.conf.set_override("migration_interval", 1.0, group="nova")
-        self.reopening = Reopening(self.database, self.cloud.cloud)
+        self.enabling = Enabling(self.database, self.cloud.cloud)
 
-    def closing(self, host: str, word: str = DISABLED, **values: Any) -> dict[str, Any]:
+    def disabling(self, host: str, word: str = DISABLED, **values: Any) -> dict[str, Any]:
         reason = {"state": "disabled", "disabled_reason": f"{word} {PLAN}"}
         return self.switch(host, **(reason | values))
 
@@ -89,25 +89,25 @@ class ReopeningStories(Story):
         return interrupts
 
     def check(self, **reasons: str | None) -> None:
-        """Why each host is closed, None for one that is open."""
+        """Why each host is disabled; None for a host that is enabled."""
         hosts = {host.hostname: host.disabled_reason for host in self.cloud.hosts()}
         self.assertEqual(reasons, hosts)
 
     # Plans that end
 
     def for_a_while(self) -> models.ActionPlan:
-        """A plan that closes both hosts for half a minute."""
+        """A plan that disables both hosts for half a minute."""
         rest = {"action_type": "sleep", "input_parameters": {"duration": 30}}
-        opens = [self.switch(name, state="enabled") for name in "ab"]
-        return self.add(self.closing("a"), self.closing("b"), rest, *opens)
+        enables = [self.switch(name, state="enabled") for name in "ab"]
+        return self.add(self.disabling("a"), self.disabling("b"), rest, *enables)
 
-    def test_a_cancelled_plan_opens_what_it_had_closed_for_a_while(self) -> None:
+    def test_a_cancelled_plan_enables_hosts_that_it_disabled_for_a_while(self) -> None:
         row = self.for_a_while()
         end = self.carry_out(row, self.cancelling(row, at=0))
         self.assertEqual((PlanState.CANCELLED, "Hosts enabled again: a, b."), end)
         self.check(a=None, b=None)
 
-    def test_a_plan_that_fails_opens_them_too(self) -> None:
+    def test_a_plan_that_fails_enables_them_too(self) -> None:
         row = self.for_a_while()
         enable = self.cloud.enable
         answers = iter([CloudRefused("Not now."), enable, enable])
@@ -124,7 +124,7 @@ class ReopeningStories(Story):
         self.assertTrue(end[1].startswith("Hosts enabled again: a. 1 of 5 actions failed"))
         self.check(a=None, b=None)
 
-    def test_a_plan_that_cannot_be_carried_on(self) -> None:
+    def test_a_plan_that_cannot_be_continued(self) -> None:
         row = self.for_a_while()
         with mock.patch("watcher.applier.service.Rollback.run", side_effect=KeyError("bug")):
             self.set_state(self.actions_of(row)[-1], ActionState.CANCELLED)
@@ -133,7 +133,7 @@ class ReopeningStories(Story):
         self.assertEqual((PlanState.FAILED, "Hosts enabled again: a, b. KeyError: 'bug'"), end)
         self.check(a=None, b=None)
 
-    def test_a_user_who_skips_the_opening_wants_the_host_closed(self) -> None:
+    def test_a_host_stays_disabled_if_a_user_skips_its_enabling(self) -> None:
         row = self.for_a_while()
         for action in self.actions_of(row)[-2:]:
             self.set_state(action, ActionState.SKIPPED)
@@ -141,12 +141,12 @@ class ReopeningStories(Story):
         self.check(a=None, b=f"{DISABLED} {PLAN}")
 
     def test_an_emptied_host_stays_closed_and_one_with_servers_does_not(self) -> None:
-        row = self.add(self.closing("a"), self.closing("b"))
+        row = self.add(self.disabling("a"), self.disabling("b"))
         self.assertEqual((PlanState.SUCCEEDED, "Hosts enabled again: a."), self.carry_out(row))
         self.check(a=None, b=f"{DISABLED} {PLAN}")
 
     def test_a_host_that_could_not_be_emptied_is_not_closed(self) -> None:
-        row = self.add(self.migration(0), self.closing("a", only_if_empty=True))
+        row = self.add(self.migration(0), self.disabling("a", only_if_empty=True))
         state, message = self.carry_out(row)
         self.assertEqual(PlanState.SUCCEEDED, state)
         self.assertIn("skipped", message)
@@ -154,32 +154,32 @@ class ReopeningStories(Story):
         self.check(a=None, b=None)
 
     def test_a_host_in_maintenance_stays_closed(self) -> None:
-        row = self.add(self.closing("a", MAINTAINING), self.migration(0, destination_node="x"))
+        row = self.add(self.disabling("a", MAINTAINING), self.migration(0, destination_node="x"))
         self.assertNotIn("Hosts", self.carry_out(row)[1])
         self.check(a=f"{MAINTAINING} {PLAN}", b=None)
 
     def test_what_others_wrote_on_a_host_stands(self) -> None:
-        row = self.add(self.closing("a"), self.closing("b"), self.migration(0))
+        row = self.add(self.disabling("a"), self.disabling("b"), self.migration(0))
         self.cloud.disable("a", "broken fan")
         self.carry_out(row)
         self.check(a="broken fan", b=f"{DISABLED} {PLAN}")
 
     def test_a_plan_of_before_has_bare_reasons(self) -> None:
-        row = self.add(self.closing("a", disabled_reason=DISABLED))
+        row = self.add(self.disabling("a", disabled_reason=DISABLED))
         self.assertEqual("Hosts enabled again: a.", self.carry_out(row)[1])
-        row = self.add(self.closing("b", disabled_reason=FORMER_REASON), uuid=models.new_uuid())
+        row = self.add(self.disabling("b", disabled_reason=FORMER_REASON), uuid=models.new_uuid())
         self.assertEqual("Hosts enabled again: b.", self.carry_out(row)[1])
 
     def test_what_a_person_asks_for_stays(self) -> None:
-        row = self.add(self.closing("a", disabled_reason=DISABLED), strategy="actuator")
+        row = self.add(self.disabling("a", disabled_reason=DISABLED), strategy="actuator")
         self.assertEqual((PlanState.SUCCEEDED, ""), self.carry_out(row))
-        self.reopening.sweep()
+        self.enabling.sweep()
         self.check(a=DISABLED, b=None)
 
     def test_parameters_of_any_kind(self) -> None:
         row = self.add(
-            self.closing("a", disabled_reason=["?"]),
-            self.closing("a", resource_name={}),
+            self.disabling("a", disabled_reason=["?"]),
+            self.disabling("a", resource_name={}),
             self.switch("b", state=7, disabled_reason=DISABLED),
         )
         self.assertEqual(PlanState.FAILED, self.carry_out(row)[0])
@@ -209,23 +209,23 @@ class ReopeningStories(Story):
         self.check(a=None, b=None)
 
     def test_a_cloud_that_does_not_answer_at_the_end(self) -> None:
-        row = self.add(self.closing("a"), self.closing("b"))
+        row = self.add(self.disabling("a"), self.disabling("b"))
         applier = self.make()
         applier.dispatcher.claim(NOW)
-        reopening = applier.reopening
+        enabling = applier.enabling
         with mock.patch.object(self.cloud, "servers_on", side_effect=CloudUnavailable("?")):
-            reopening.tick()
+            enabling.tick()
             applier.carry_out(row.id, Impatient(self))
             self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
             self.assertIn("looked at later", self.plan_of(row).status_message or "")
-            reopening.tick()
+            enabling.tick()
             self.check(a=f"{DISABLED} {PLAN}", b=f"{DISABLED} {PLAN}")
-        reopening.tick()
+        enabling.tick()
         self.check(a=None, b=f"{DISABLED} {PLAN}")
 
     # What a sweep finds
 
-    def close(self, plan: str | None = PLAN) -> str:
+    def disable(self, plan: str | None = PLAN) -> str:
         """Both hosts, for a plan; their reason."""
         reason = f"{DISABLED} {plan}" if plan else DISABLED
         for name in "ab":
@@ -233,26 +233,26 @@ class ReopeningStories(Story):
         return reason
 
     def test_plans_that_are_over(self) -> None:
-        row = self.add(self.closing("a"), state=PlanState.CANCELLED)
+        row = self.add(self.disabling("a"), state=PlanState.CANCELLED)
         for state in (PlanState.CANCELLED, PlanState.FAILED, PlanState.SUCCEEDED):
             self.set_state(row, state)
-            reason = self.close()
+            reason = self.disable()
             for _ in range(2):
-                self.reopening.sweep()
+                self.enabling.sweep()
                 self.check(a=None, b=reason)
 
     def test_plans_under_way(self) -> None:
         row = self.for_a_while()
         for state in PlanState.UNDER_WAY:
             self.set_state(row, state)
-            reason = self.close()
-            self.reopening.sweep()
+            reason = self.disable()
+            self.enabling.sweep()
             self.check(a=reason, b=reason)
 
     def test_a_host_that_another_plan_needs(self) -> None:
         self.add({**self.migration(0), "state": ActionState.ONGOING}, uuid=models.new_uuid())
-        reason = self.close()
-        self.reopening.sweep()
+        reason = self.disable()
+        self.enabling.sweep()
         self.check(a=reason, b=reason)
 
     def test_a_plan_that_is_deleted(self) -> None:
@@ -261,30 +261,30 @@ class ReopeningStories(Story):
         with self.database.writer() as session:
             now = datetime.datetime(2026, 11, 23)
             action_plans.delete(session, action_plans.get(session, row.uuid or ""), now)
-        self.close()
-        self.reopening.sweep()
+        self.disable()
+        self.enabling.sweep()
         self.check(a=None, b=None)
 
     def test_a_plan_that_nobody_knows(self) -> None:
         for plan in (PLAN, None):
-            reason = self.close(plan)
-            self.reopening.sweep()
+            reason = self.disable(plan)
+            self.enabling.sweep()
             self.check(a=None, b=reason)
 
     def test_hosts_that_were_closed_for_a_while_before(self) -> None:
         for name in "ab":
             self.cloud.disable(name, FORMER_REASON)
-        self.reopening.sweep()
+        self.enabling.sweep()
         self.check(a=None, b=None)
 
     def test_hosts_that_others_closed_or_that_are_in_maintenance(self) -> None:
         self.cloud.disable("a", "broken fan")
         self.cloud.disable("b", f"{MAINTAINING} {PLAN}")
-        self.reopening.sweep()
+        self.enabling.sweep()
         self.check(a="broken fan", b=f"{MAINTAINING} {PLAN}")
 
     def test_a_host_that_was_closed_otherwise_meanwhile(self) -> None:
-        self.close()
+        self.disable()
         servers_on = self.cloud.servers_on
 
         def disable(hostname: str) -> Any:
@@ -292,10 +292,10 @@ class ReopeningStories(Story):
             return servers_on(hostname)
 
         with mock.patch.object(self.cloud, "servers_on", disable):
-            self.reopening.sweep()
+            self.enabling.sweep()
         self.check(a="broken fan", b=f"{DISABLED} {PLAN}")
 
-    def test_one_host_that_cannot_be_opened(self) -> None:
+    def test_one_host_that_cannot_be_enabled(self) -> None:
         for name in "ab":
             self.cloud.disable(name, FORMER_REASON)
         enable = self.cloud.enable
@@ -306,5 +306,5 @@ class ReopeningStories(Story):
             enable(hostname)
 
         with mock.patch.object(self.cloud, "enable", refuse):
-            self.reopening.sweep()
+            self.enabling.sweep()
         self.check(a=FORMER_REASON, b=None)

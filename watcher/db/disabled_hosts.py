@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why plans have closed (disabled) hosts, and whether they were to open them again."""
+"""Which plans have disabled hosts, and whether they were to enable them again."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ SWITCH = "change_nova_service_state"
 """The type of action that enables and disables hosts."""
 
 BY_HAND = "actuator"
-"""The strategy whose actions a user wrote: hosts that these disable stay disabled."""
+"""The strategy whose actions a user wrote: a host that such an action disables stays so."""
 
 _HOST_PARAMETERS = ("resource_id", "resource_name", "source_node", "destination_node")
 
@@ -25,11 +25,11 @@ class Owner:
     """A plan whose uuid stands in the ``disabled_reason`` of hosts."""
 
     state: str
-    reopens: frozenset[str]
-    """Hostnames and uuids of hosts that it enables itself, unless a user skipped that."""
+    enables: frozenset[str]
+    """Hostnames and uuids of the hosts that its actions enable, without SKIPPED actions."""
 
 
-def reopens(action_type: str, parameters: Mapping[str, Any], state: str) -> frozenset[str]:
+def enables(action_type: str, parameters: Mapping[str, Any], state: str) -> frozenset[str]:
     """Hostname and uuid of the host that an action enables, if it does so."""
     if (
         action_type != SWITCH
@@ -47,7 +47,7 @@ def names(parameters: Mapping[str, Any]) -> frozenset[str]:
 
 
 def owners(session: Session, plan_uuids: Collection[str]) -> Mapping[str, Owner]:
-    """By uuid, those of the plans that the database knows, deleted ones, too."""
+    """The plans with these uuids, by uuid, as far as the database has them; also deleted ones."""
     states = session.execute(
         select(ActionPlan.uuid, ActionPlan.state).where(ActionPlan.uuid.in_(plan_uuids))
     )
@@ -59,8 +59,8 @@ def owners(session: Session, plan_uuids: Collection[str]) -> Mapping[str, Owner]
     )
     for uuid, action_type, parameters, state in actions:
         owner = found[uuid or ""]
-        more = reopens(action_type or "", parameters or {}, state or "")
-        found[uuid or ""] = dataclasses.replace(owner, reopens=owner.reopens | more)
+        more = enables(action_type or "", parameters or {}, state or "")
+        found[uuid or ""] = dataclasses.replace(owner, enables=owner.enables | more)
     return found
 
 
@@ -69,7 +69,7 @@ def needed(session: Session) -> frozenset[str]:
     return _named(session, ActionPlan.state.in_(PlanState.UNDER_WAY))
 
 
-def closed_by_hand(session: Session) -> frozenset[str]:
+def set_by_hand(session: Session) -> frozenset[str]:
     """Hostnames and uuids of hosts that users have enabled or disabled by an actuator."""
     by_hand = ActionPlan.strategy.has(Strategy.name == BY_HAND)
     return _named(session, by_hand, Action.action_type == SWITCH)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enable the hosts again that a plan has disabled, when the plan is over.
+"""Enable hosts that a plan has disabled, when the plan is over.
 
-The ``disabled_reason`` of a host names the plan that closed (disabled) it.  The applier that ends
-a plan opens (enables) its hosts while it still holds the plan.  If the cloud does not answer then,
-or the applier dies, a periodic sweep of any applier opens them.
+The ``disabled_reason`` of a host names the plan that has disabled it.  The applier that ends a
+plan enables its hosts while it still holds the plan.  If the cloud does not answer then, or the
+applier dies, a periodic sweep of any applier enables them.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ from oslo_db.exception import DBError
 from oslo_log import log
 
 from watcher.cloud import Cloud
-from watcher.cloud.compute import DISABLED, FORMER_REASON, Host, closing
+from watcher.cloud.compute import DISABLED, FORMER_REASON, Host, read_disabled_reason
 from watcher.common.errors import CloudRefused, NotFound, WatcherError
 from watcher.common.states import PlanState
-from watcher.db import closings
-from watcher.db.closings import BY_HAND, SWITCH, Owner
+from watcher.db import disabled_hosts
+from watcher.db.disabled_hosts import BY_HAND, SWITCH, Owner
 from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 
 LOG = log.getLogger(__name__)
 
 PERIOD = 60.0
-"""Seconds between two calls of ``Reopening.tick``."""
+"""Seconds between two calls of ``Enabling.tick``."""
 
 _TICKS = 10
 """A sweep is due at each tenth tick, and at the next tick after a failure."""
@@ -34,46 +34,46 @@ _MAX_NAMED = 3
 """Hosts that a sentence names, at most."""
 
 
-def reason_to_open(host: Host, for_a_while: bool, servers: int) -> str | None:
-    """Why a host that a plan closed is opened when the plan is over; None if it stays closed.
+def reason_to_enable(host: Host, temporary: bool, servers: int) -> str | None:
+    """Why a host is enabled when the plan that disabled it is over; None if it stays disabled.
 
-    *for_a_while*: an action of the plan was to open it.  A host in maintenance stays closed, and
-    so does one that has been emptied.
+    *temporary*: an action of the plan was to enable the host.  A host in maintenance stays
+    disabled, and so does a host that has been emptied.
     """
-    if host.closed_as != DISABLED:
+    if host.disabled_as != DISABLED:
         return None
-    if for_a_while:
-        return "it was closed only for the time of the plan's moves"
+    if temporary:
+        return "it was disabled only for the time of the plan's moves"
     if servers:
         return f"it was to be emptied, and has {servers} server{'s' if servers > 1 else ''} left"
     return None
 
 
-def wanted_open(host: Host, owner: Owner | None) -> bool:
-    """Whether *owner*, the plan that closed *host* (None if unknown), was to open it again."""
+def is_temporary(host: Host, owner: Owner | None) -> bool:
+    """Whether *owner*, the plan that disabled *host* (None if unknown), was to enable it again."""
     if host.disabled_reason == FORMER_REASON:
         return True
-    return owner is not None and not owner.reopens.isdisjoint(_names(host))
+    return owner is not None and not owner.enables.isdisjoint(_names(host))
 
 
-def closed_by(plan: HeldPlan) -> Mapping[str, str]:
-    """The hosts that steps of a plan close, with the ``disabled_reason`` that they write.
+def disabled_hosts_of(plan: HeldPlan) -> Mapping[str, str]:
+    """The hosts that steps of a plan disable, with the ``disabled_reason`` that they write.
 
-    Without those that a user wrote, and without hosts that go into maintenance.
+    Steps that a user wrote are left out, and so are hosts that go into maintenance.
     """
-    closed: dict[str, str] = {}
+    disabled: dict[str, str] = {}
     for step in plan.steps if plan.strategy != BY_HAND else ():
         name = step.parameters.get("resource_name") or step.parameters.get("resource_id")
         reason = step.parameters.get("disabled_reason")
         if step.action_type == SWITCH and isinstance(name, str) and isinstance(reason, str):
-            what = closing(reason)
+            what = read_disabled_reason(reason)
             if what and what.word == DISABLED and what.plan in (None, plan.uuid):
-                closed[name] = reason
-    return closed
+                disabled[name] = reason
+    return disabled
 
 
-class Reopening:
-    """Opens hosts; any number of appliers may do so at once."""
+class Enabling:
+    """Enables hosts; any number of appliers may do so at once."""
 
     def __init__(self, database: Database, cloud: Cloud) -> None:
         self._database, self._cloud = database, cloud
@@ -81,19 +81,19 @@ class Reopening:
         self._failed = False
 
     def after(self, plan: HeldPlan) -> Sequence[str]:
-        """Open the hosts of a plan that ends now; sentences about that for its users.
+        """Enable the hosts of a plan that ends now.  Returns sentences about that for its users.
 
         Errors do not keep the plan from its end: a sweep tries again.
         """
-        owner = Owner(plan.state, frozenset[str]().union(*map(_reopens, plan.steps)))
-        opened: list[str] = []
+        owner = Owner(plan.state, frozenset[str]().union(*map(_enables, plan.steps)))
+        enabled: list[str] = []
         remarks = []
         try:
-            for name, reason in closed_by(plan).items():
+            for name, reason in disabled_hosts_of(plan).items():
                 with contextlib.suppress(NotFound):
                     host = self._cloud.compute.host(name)
-                    if host.disabled_reason == reason and self._open(host, owner):
-                        opened.append(host.hostname)
+                    if host.disabled_reason == reason and self._enable(host, owner):
+                        enabled.append(host.hostname)
         except Exception as error:
             LOG.warning(
                 "Hosts of action plan %s cannot be looked at now, and will be later: %s",
@@ -103,7 +103,7 @@ class Reopening:
             )
             self._failed = True
             remarks.append("Hosts that it disabled may be so still, and will be looked at later.")
-        return [*_remark(opened), *remarks]
+        return [*_remark(enabled), *remarks]
 
     def tick(self) -> None:
         """Sweep if it is due."""
@@ -117,39 +117,40 @@ class Reopening:
             self._failed = True
 
     def sweep(self) -> None:
-        """Open the hosts that plans which are over have left closed.
+        """Enable the hosts that were left disabled by plans that are over.
 
-        The hosts are read before the plans, so that no plan can close one in between.  Hosts that
-        plans under way name are left to a later sweep.
+        The hosts are read before the plans, so that no plan can disable one in between.  Hosts
+        that plans under way name are left to a later sweep.
         """
         if self._cloud.compute_service is None:
             return
-        hosts = [host for host in self._cloud.compute.hosts() if host.closed_as == DISABLED]
+        hosts = [host for host in self._cloud.compute.hosts() if host.disabled_as == DISABLED]
         if not hosts:
             return
+        uuids = {host.disabled_by for host in hosts if host.disabled_by}
         with self._database.reader() as session:
-            owners = closings.owners(session, {host.closed_by for host in hosts if host.closed_by})
-            needed, by_hand = closings.needed(session), closings.closed_by_hand(session)
+            owners = disabled_hosts.owners(session, uuids)
+            needed, by_hand = disabled_hosts.needed(session), disabled_hosts.set_by_hand(session)
         for host in hosts:
-            owner, names = owners.get(host.closed_by or ""), _names(host)
+            owner, names = owners.get(host.disabled_by or ""), _names(host)
             under_way = owner is not None and owner.state in PlanState.UNDER_WAY
-            asked_for = host.closed_by is None and not by_hand.isdisjoint(names)
+            asked_for = host.disabled_by is None and not by_hand.isdisjoint(names)
             if not (under_way or asked_for) and needed.isdisjoint(names):
                 self._try(host, owner)
 
     def _try(self, host: Host, owner: Owner | None) -> None:
-        """Open a host.  An error is logged only, so that the other hosts are opened."""
+        """Enable a host.  An error is only logged, so that the other hosts are enabled."""
         try:
-            self._open(host, owner)
+            self._enable(host, owner)
         except (CloudRefused, NotFound) as error:
             LOG.warning(
                 "Host %s (%s) stays as it is: %s", host.hostname, host.disabled_reason, error
             )
 
-    def _open(self, host: Host, owner: Owner | None) -> bool:
-        compute, for_a_while = self._cloud.compute, wanted_open(host, owner)
-        servers = 0 if for_a_while else len(compute.servers_on(host.hostname))
-        why = reason_to_open(host, for_a_while, servers)
+    def _enable(self, host: Host, owner: Owner | None) -> bool:
+        compute, temporary = self._cloud.compute, is_temporary(host, owner)
+        servers = 0 if temporary else len(compute.servers_on(host.hostname))
+        why = reason_to_enable(host, temporary, servers)
         if why is None or compute.host(host.hostname).disabled_reason != host.disabled_reason:
             return False
         compute.enable(host.hostname)
@@ -161,13 +162,13 @@ def _names(host: Host) -> frozenset[str]:
     return frozenset((host.hostname, host.uuid))
 
 
-def _reopens(step: HeldAction) -> frozenset[str]:
-    return closings.reopens(step.action_type, step.parameters, step.state)
+def _enables(step: HeldAction) -> frozenset[str]:
+    return disabled_hosts.enables(step.action_type, step.parameters, step.state)
 
 
-def _remark(opened: Sequence[str]) -> Sequence[str]:
-    if not opened:
+def _remark(enabled: Sequence[str]) -> Sequence[str]:
+    if not enabled:
         return ()
-    named = ", ".join(opened[:_MAX_NAMED])
-    more = f" and {len(opened) - _MAX_NAMED} more" if len(opened) > _MAX_NAMED else ""
+    named = ", ".join(enabled[:_MAX_NAMED])
+    more = f" and {len(enabled) - _MAX_NAMED} more" if len(enabled) > _MAX_NAMED else ""
     return (f"Hosts enabled again: {named}{more}.",)

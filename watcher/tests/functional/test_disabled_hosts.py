@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plans that close hosts and do not get through, from outside."""
+"""Plans that disable hosts and do not succeed, as users see them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ HOST = {"vcpus": 16, "memory_mb": 65536, "disk_gb": 2000, "zone": "nova"}
 SERVER = {"vcpus": 2, "memory_mb": 2048, "disk_gb": 10, "cpu": 5, "ram": 1000}
 
 
-class ClosedHostsTest(all_in_one.AllInOneTestCase):
+class DisabledHostsTest(all_in_one.AllInOneTestCase):
     """h1 can be emptied, h2 cannot, and h3 is empty."""
 
     CLOUD = {
@@ -44,9 +44,9 @@ class ClosedHostsTest(all_in_one.AllInOneTestCase):
         self.client.action_plan.cancel(plan.uuid)
         return self.wait_for_plan(plan.uuid, "CANCELLED")
 
-    def closed(self) -> dict[str, str | None]:
+    def disabled(self) -> dict[str, str | None]:
         hosts = self.watcher.cloud.hosts()
-        return {host.hostname: host.closed_by for host in hosts if host.status == "disabled"}
+        return {host.hostname: host.disabled_by for host in hosts if host.status == "disabled"}
 
     def shape(self, plan: Any) -> list[str]:
         actions = self.client.action.list(action_plan=plan.uuid)
@@ -55,17 +55,17 @@ class ClosedHostsTest(all_in_one.AllInOneTestCase):
     def test_a_scheduler_that_picks(self) -> None:
         first = self.begin("node_resource_consolidation")
         plan = self.cancel(first)
-        self.assertEqual({}, self.closed())
+        self.assertEqual({}, self.disabled())
         self.assertEqual("Hosts enabled again: h1, h3.", plan.status_message)
         second = self.begin("node_resource_consolidation")
         self.assertEqual(self.shape(first), self.shape(second))
         self.cancel(second)
-        self.assertEqual({}, self.closed())
+        self.assertEqual({}, self.disabled())
 
     def test_hosts_that_are_emptied(self) -> None:
         for strategy in ("basic", "vm_workload_consolidation"):
             self.cancel(self.begin(strategy))
-            self.assertEqual({}, self.closed())
+            self.assertEqual({}, self.disabled())
 
     def test_a_migration_that_fails(self) -> None:
         self.check_failure("basic")
@@ -80,7 +80,7 @@ class ClosedHostsTest(all_in_one.AllInOneTestCase):
         with self.refused("live_migrate"):
             plan = self.begin(strategy)
             self.wait_for_plan(plan.uuid, "FAILED")
-        self.assertLessEqual(self.closed().keys(), {"h3"})
+        self.assertLessEqual(self.disabled().keys(), {"h3"})
 
     def refused(self, method: str) -> Any:
         def refuse(*arguments: Any) -> None:
@@ -94,4 +94,4 @@ class ClosedHostsTest(all_in_one.AllInOneTestCase):
         for name in ("h1", "h2"):
             self.watcher.cloud.disable(name, f"watcher_disabled {plan.uuid}")
         self.watcher.restart()
-        wait_for(lambda: not self.closed(), "hosts are enabled again")
+        wait_for(lambda: not self.disabled(), "hosts are enabled again")
