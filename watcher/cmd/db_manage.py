@@ -103,7 +103,8 @@ def _add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     either.add_argument(
         "--check",
         action="store_true",
-        help="Only list what becomes of audits and action plans at the next start of the services.",
+        help="Only list what becomes of audits, action plans and audit templates at the next start "
+        "of the services.",
     )
     add("downgrade", downgrade, "Take the schema back.").add_argument(
         "--revision", default="-1", help="To this revision; by default one step."

@@ -29,6 +29,7 @@ def report(database: Database, conf: cfg.ConfigOpts, now: datetime.datetime) -> 
             f"Revision {present or 'none'} -> {steps[-1]}, {len(steps)} steps",
             *_table("Audits", found.audits, _HEADER),
             *_table("Action plans", found.plans, _HEADER),
+            *_table("Audit templates", found.templates, _HEADER),
             "",
             "Nothing was changed.",
         ]

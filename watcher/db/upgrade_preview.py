@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an upgrade, and then the first start of the services, does to audits and action plans.
+"""What an upgrade, and then the first start of the services, does to audits, action plans and
+audit templates.
 
 The rows that it concerns are copied into a database in memory, of today's schema, where the
 functions do their work that do it when the services start.  So the dry run cannot differ from
@@ -29,7 +30,7 @@ from watcher.common.states import AuditState, AuditType, PlanState
 from watcher.db import action_plans, claims, plan_claims, runs
 from watcher.db.leases import Holder
 from watcher.db.migrations import names
-from watcher.db.models import ActionPlan, Audit, AuditRun, Base
+from watcher.db.models import ActionPlan, Audit, AuditRun, AuditTemplate, Base, Strategy
 from watcher.db.models.base import JsonDict, JsonList
 
 _JSON: Final = (JsonDict, JsonList)
@@ -55,35 +56,41 @@ class Start(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What becomes of an audit or an action plan."""
+    """What becomes of an audit, an action plan or an audit template."""
 
     uuid: str
     name: str
-    """The name of the audit; empty for a plan."""
+    """Of the audit or the template; empty for a plan."""
     kind: str
-    """The type of the audit; empty for a plan."""
+    """The type of the audit; empty for others."""
     before: str
     after: str
-    """The state after the start; with runs and plans that are due then begun, and the first run
-    of a CONTINUOUS audit."""
+    """The state after the start, with runs and plans that are due then begun, and the first run
+    of a CONTINUOUS audit; empty for a template."""
     sentence: str
 
 
 class Preview(NamedTuple):
     audits: list[Change]
     plans: list[Change]
+    templates: list[Change]
 
 
 def preview(connection: Connection, start: Start) -> Preview:
-    """Audits that are not over or change their names, and plans that wait or are under way,
-    oldest first.  Nothing is written."""
+    """Audits that are not over or change their names, plans that wait or are under way, and
+    templates that lose their strategy, oldest first.  Nothing is written."""
     inspector = inspect(connection)
     if not inspector.has_table(Audit.__tablename__):
-        return Preview([], [])
+        return Preview([], [], [])
     named = "name" in {column["name"] for column in inspector.get_columns(Audit.__tablename__)}
     renamed = {each.id: each for each in (names.doubled(connection) if named else ())}
     with _copy(connection, renamed) as session:
         states = {row: row.state or "" for row in _rows(session)}
+        strategies = session.execute(
+            select(AuditTemplate, Strategy.name)
+            .join(AuditTemplate.strategy)
+            .order_by(AuditTemplate.id)
+        ).all()
         _begin(session, start)
         session.expire_all()
         waiting = {run.audit_id: run for run in session.scalars(select(AuditRun))}
@@ -98,7 +105,12 @@ def preview(connection: Connection, start: Start) -> Preview:
                 name = renamed[row.id].old
                 sentence = f"Is renamed '{row.name}', as an older audit has its name. {sentence}"
             audits.append(_change(row, name, row.audit_type or "", before, sentence))
-        return Preview(audits, plans)
+        templates = [
+            Change(row.uuid or "", row.name or "", "", "", "", _WITHOUT_STRATEGY.format(strategy))
+            for row, strategy in strategies
+            if row.strategy_id is None
+        ]
+        return Preview(audits, plans, templates)
 
 
 @contextmanager
@@ -115,6 +127,7 @@ def _copy(connection: Connection, renamed: Mapping[int, names.Renamed]) -> Itera
         "strategies": true(),
         "audits": not_over | Audit.id.in_(renamed),
         "action_plans": ActionPlan.state.in_(_PLANS),
+        "audit_templates": AuditTemplate.deleted == 0,
     }
     with create_engine("sqlite://").connect() as copy:
         Base.metadata.create_all(copy)
@@ -206,6 +219,8 @@ def _of_plan(plan: ActionPlan, before: str) -> str:
         return plan.status_message or ""
     return _PLAN_SENTENCES[before, plan.state or ""]
 
+
+_WITHOUT_STRATEGY: Final = "The strategy '{}' is no longer installed; only the goal stays."
 
 _PLAN_SENTENCES: Final = {
     (PlanState.RECOMMENDED, PlanState.RECOMMENDED): "Waits for somebody to start it.",

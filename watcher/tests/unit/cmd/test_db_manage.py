@@ -90,6 +90,7 @@ class DatabaseManageTest(CommandTestCase):
         self.assertEqual(f"Revision 001 -> {HEAD}, 12 steps", head)
         self.assertIn(columns, lines)
         self.assertIn("Action plans: none", lines)
+        self.assertIn("Audit templates: none", lines)
         self.assertEqual("001", migration.version(self.database))
 
     def test_a_dry_run_where_nothing_is_to_do(self) -> None:

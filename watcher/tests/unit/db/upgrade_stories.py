@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from watcher.db import action_plans, claims, migration, plan_claims, runs, upgrade_preview
 from watcher.db.leases import Holder
-from watcher.db.models import ActionPlan, Audit, AuditRun
+from watcher.db.models import ActionPlan, Audit, AuditRun, AuditTemplate
 from watcher.decision_engine.catalog import Catalog
 from watcher.tests.unit.db.migration_stories import FORMER_HEAD, LEGACY, NOW, FormerRows
 
@@ -123,6 +123,15 @@ class UpgradeStories(FormerRows):
         }.items():
             goal = values.pop("goal_id", goals["dummy"])
             self.insert_audit(uuid, goal, name=uuid, **values)
+        for name, strategy in {**strategies, "no strategy": None}.items():
+            self.insert(
+                "audit_templates",
+                uuid=f"template-{name}",
+                name=f"with {name}",
+                goal_id=goals["dummy"],
+                strategy_id=strategy,
+                scope="[]",
+            )
         self.insert_audit("gone", goals["dummy"], name="gone", deleted=99, state="DELETED")
         for index, (state, age, strategy) in enumerate(
             (state, age, strategy)
@@ -192,6 +201,12 @@ class UpgradeStories(FormerRows):
                 self.assertIn(f"Is renamed '{audit.name}'", change.sentence)
         for change in said.plans:
             self.assertEqual(change.after, plans[change.uuid].state, f"{revision}: {change}")
+        with self.database.reader() as session:
+            left = session.scalars(
+                sa.select(AuditTemplate.uuid).where(AuditTemplate.strategy_id.is_(None))
+            ).all()
+        said_of_templates = {change.uuid for change in said.templates}
+        self.assertEqual(set(left) - {"template-no strategy"}, said_of_templates, revision)
         listed = {each.uuid for each in (*said.audits, *said.plans)}
         unlisted = {uuid: row for uuid, row in (audits | plans).items() if uuid not in listed}
         self.assertEqual(
@@ -217,6 +232,10 @@ class UpgradeStories(FormerRows):
         self.assertEqual(("CANCELLED", gone), said["of-deleted-goal"])
         self.assertEqual(("RECOMMENDED", "Waits for somebody to start it."), said["plan-0"])
         self.assertEqual("SUPERSEDED", said["plan-2"][0])
+        gone = "The strategy 'former' is no longer installed; only the goal stays."
+        self.assertEqual(("", gone), said["template-former"])
+        self.assertIn("template-homeless", said)
+        self.assertNotIn("template-dummy", said)
 
     def test_plans_under_way(self) -> None:
         migration.upgrade(self.database, FORMER_HEAD)
@@ -262,4 +281,4 @@ class UpgradeStories(FormerRows):
         self.assertIn("asks for its secret; its plans start automatically.", secret)
 
     def test_an_empty_database_has_nothing_to_say(self) -> None:
-        self.assertEqual(([], []), self.preview())
+        self.assertEqual(([], [], []), self.preview())
