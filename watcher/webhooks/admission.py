@@ -4,7 +4,7 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from watcher.common import schemas
@@ -45,69 +45,36 @@ class Verdict:
 def decide(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> Verdict:
     """Whether an audit accepts an event *now*, and if not, the first reason against it."""
     try:
-        for reason, applies in _RULES:
-            if sentence := applies(facts, message, now):
-                decision = Decision.IGNORED if reason in _IGNORED else Decision.REJECTED
-                return Verdict(decision, reason, sentence)
-        return Verdict(Decision.ACCEPTED, parameters=_parameters(facts, message))
+        reason, sentence = next(_objections(facts, message, now), ("", ""))
+        if not reason:
+            return Verdict(Decision.ACCEPTED, parameters=_parameters(facts, message))
+        ignored = reason in REASONS[Decision.IGNORED]
+        return Verdict(Decision.IGNORED if ignored else Decision.REJECTED, reason, sentence)
     except Invalid as error:
         return Verdict(Decision.REJECTED, BAD_PARAMETERS, str(error))
 
 
-_Rule = Callable[[WebhookFacts, AlarmMessage, datetime.datetime], str]
-"""Returns why the event is not accepted, or an empty text."""
-
-
-def _wrong_type(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
-    if facts.audit_type == AuditType.EVENT:
-        return ""
-    return f"Only audits of the type EVENT can be triggered; this one is {facts.audit_type}."
-
-
-def _cancelled(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
-    if facts.state in (*AuditState.TRIGGERABLE, AuditState.SUSPENDED):
-        return ""
-    return f"An audit that is {facts.state} cannot be triggered."
-
-
-def _suspended(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
-    if facts.state != AuditState.SUSPENDED:
-        return ""
-    return f"An audit that is {facts.state} cannot be triggered."
-
-
-def _paused(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
-    return "The webhook is paused." if facts.paused else ""
-
-
-def _outside_window(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
+def _objections(
+    facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime
+) -> Iterator[tuple[str, str]]:
+    """Reason and sentence of each rule against the event, in the order of the rules."""
+    if facts.audit_type != AuditType.EVENT:
+        only = "Only audits of the type EVENT can be triggered"
+        yield WRONG_TYPE, f"{only}; this one is {facts.audit_type}."
+    if facts.state not in AuditState.TRIGGERABLE:
+        suspended = facts.state == AuditState.SUSPENDED
+        reason = AUDIT_SUSPENDED if suspended else AUDIT_CANCELLED
+        yield reason, f"An audit that is {facts.state} cannot be triggered."
+    if facts.paused:
+        yield PAUSED, "The webhook is paused."
     if facts.start_time and now < facts.start_time:
-        return f"The audit begins at {facts.start_time} UTC."
+        yield OUTSIDE_WINDOW, f"The audit begins at {facts.start_time} UTC."
     if facts.end_time and now >= facts.end_time:
-        return f"The audit has ended at {facts.end_time} UTC."
-    return ""
-
-
-def _resolved(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
-    return "The message only tells that alarms are over." if message.resolved else ""
-
-
-def _filtered(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -> str:
-    if not facts.filter or expressions.holds(facts.filter, message.payload, "filter"):
-        return ""
-    return "The filter of the webhook does not hold for this payload."
-
-
-_RULES: Final[Iterable[tuple[str, _Rule]]] = (
-    (WRONG_TYPE, _wrong_type),
-    (AUDIT_CANCELLED, _cancelled),
-    (AUDIT_SUSPENDED, _suspended),
-    (PAUSED, _paused),
-    (OUTSIDE_WINDOW, _outside_window),
-    (RESOLVED, _resolved),
-    (FILTERED, _filtered),
-)
-_IGNORED: Final = frozenset(REASONS[Decision.IGNORED])
+        yield OUTSIDE_WINDOW, f"The audit has ended at {facts.end_time} UTC."
+    if message.resolved:
+        yield RESOLVED, "The message only tells that alarms are over."
+    if facts.filter and not expressions.holds(facts.filter, message.payload, "filter"):
+        yield FILTERED, "The filter of the webhook does not hold for this payload."
 
 
 def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
