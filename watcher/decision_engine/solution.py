@@ -144,6 +144,10 @@ class SolutionBuilder:
         self.unmet = unmet
         self.undone += undone
 
+    def figure(self, name: str, before: float, after: float) -> None:
+        """Add a figure to the summary."""
+        self.summary[name] = {"before": before, "after": after}
+
     def improve(self, before: float, after: float) -> None:
         """Set what the goal measures, the less the better. The gain is computed from it."""
         self.gain = round(100 * (before - after) / before, 2) if before > 0 else None

@@ -126,11 +126,8 @@ def _way(what_if: WhatIf, index: int, parameters: Mapping[str, Any]) -> str | No
     server, leaves = model.servers[index], bool(what_if.leavers[index])
     if leaves and server.migration == "live" and not parameters["disable_live_migration"]:
         return "live"
-    if (
-        leaves
-        and server.state in ("active", "stopped")
-        and not parameters["disable_cold_migration"]
-    ):
+    can_move_cold = leaves and server.state in ("active", "stopped")
+    if can_move_cold and not parameters["disable_cold_migration"]:
         return "cold"
     up = model.hosts[model.placement[index]].state == "up"
     none = parameters["disable_live_migration"] and parameters["disable_cold_migration"]
@@ -177,11 +174,8 @@ def _summarize(
     active = sum(server.state == "active" for server in servers)
     left = sum(step.way != "stop" for step in steps)
     ended = sum(model.servers[step.server].state == "active" for step in steps)
-    solution.summary["servers on the host"] = {
-        "before": len(servers),
-        "after": len(servers) - left,
-    }
-    solution.summary["active servers on the host"] = {"before": active, "after": active - ended}
+    solution.figure("servers on the host", len(servers), len(servers) - left)
+    solution.figure("active servers on the host", active, active - ended)
 
 
 def _say_who_stays(

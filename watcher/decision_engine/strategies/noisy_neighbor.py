@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
 
 METRIC = "instance_l3_cache_usage"
+FIGURE = "hosts with a noisy neighbor not relieved"
 
 USUAL_PRIORITY = 5.0
 
@@ -96,13 +97,8 @@ class NoisyNeighbor(Strategy):
         solution.improve(len(pairs), len(left))
         unmet = f"{hosts_stay(len(left), len(hosts))} with a noisy neighbor"
         solution.leave(unmet if left else "", spreading.undone(left))
-        solution.summary["hosts with a noisy neighbor not relieved"] = {
-            "before": len(pairs),
-            "after": len(left),
-        }
-        solution.promise(
-            "hosts with a noisy neighbor not relieved", 2 * inputs.parameters["period"] + 300
-        )
+        solution.figure(FIGURE, len(pairs), len(left))
+        solution.promise(FIGURE, 2 * inputs.parameters["period"] + 300)
         return solution.build()
 
 

@@ -7,6 +7,7 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import hosts_stay
 
 METRIC = "host_outlet_temp"
+FIGURE = "hot hosts not relieved"
 
 
 class OutletTemperature(Strategy):
@@ -65,11 +66,6 @@ class OutletTemperature(Strategy):
             f"{hosts_stay(len(left), len(heat))} at {threshold:g} °C or above" if left else "",
             [*spread.undone(left), *spreading.unmeasured(model, heat, METRIC)],
         )
-        solution.summary["hot hosts not relieved"] = {
-            "before": len(hot),
-            "after": len(left),
-        }
-        solution.promise(
-            "hot hosts not relieved", inputs.parameters["period"] + inputs.parameters["granularity"]
-        )
+        solution.figure(FIGURE, len(hot), len(left))
+        solution.promise(FIGURE, inputs.parameters["period"] + inputs.parameters["granularity"])
         return solution.build()

@@ -64,7 +64,7 @@ class SavingEnergy(Strategy):
         for step in made:
             _propose(solution, step, f"{before} free hosts are on, and {need} are to be")
             after += step.frees
-        solution.summary["free hosts that are on"] = {"before": before, "after": after}
+        solution.figure("free hosts that are on", before, after)
         solution.promise("free hosts that are on", promises.SETTLED)
         on = len(pools.free) + len(pools.disabled)
         switched = sum({"off": -1, "on": 1}.get(step.state, 0) for step in made)

@@ -10,6 +10,7 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import hosts_stay
 
 AIRFLOW, INLET, POWER = "host_airflow", "host_inlet_temp", "host_power"
+FIGURE = "hosts with much airflow not relieved"
 
 
 class UniformAirflow(Strategy):
@@ -84,14 +85,8 @@ class UniformAirflow(Strategy):
             unmet if left else "",
             [*spread.undone(left), *spreading.unmeasured(model, airflow, AIRFLOW)],
         )
-        solution.summary["hosts with much airflow not relieved"] = {
-            "before": len(loud),
-            "after": len(left),
-        }
-        solution.promise(
-            "hosts with much airflow not relieved",
-            inputs.parameters["period"] + inputs.parameters["granularity"],
-        )
+        solution.figure(FIGURE, len(loud), len(left))
+        solution.promise(FIGURE, inputs.parameters["period"] + inputs.parameters["granularity"])
         return solution.build()
 
 

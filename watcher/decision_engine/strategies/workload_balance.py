@@ -80,7 +80,7 @@ class WorkloadBalance(Strategy):
         after = _figures(loads)
         solution = _solution(inputs, model, loads, moves)
         for name in before:
-            solution.summary[name] = {"before": before[name], "after": after[name]}
+            solution.figure(name, before[name], after[name])
         solution.improve(over, excess(loads))
         _leave(inputs, loads, relief, solution)
         solution.promise(*_promise(inputs, loads))

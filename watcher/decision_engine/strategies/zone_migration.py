@@ -224,10 +224,7 @@ class _Servers:
     def indicators(self) -> dict[str, int]:
         model = self._what_if.model
         there = sum(server.host in self._destinations for server in model.servers)
-        self._solution.summary["servers on the source hosts"] = {
-            "before": there,
-            "after": there - len(self._planned),
-        }
+        self._solution.figure("servers on the source hosts", there, there - len(self._planned))
         ways = [_way(model.servers[index]) for index in self.targets.values()]
         return {
             f"{prefix}{way}_migrate_instance_count": counted.count(way)
