@@ -93,6 +93,7 @@ class Side:
         )
         self.conf = watcher_conf.load([], [str(configuration)])
         self.database, self.unbounded = Database(self.conf), Database(self.conf, bounded=False)
+        migration.upgrade(self.unbounded)
         self.application, self._settle = api.wired(self.conf)
         holder = Holder("growth", "growth", datetime.timedelta(minutes=1))
         self.dispatcher = RunDispatcher(self.conf, self.database, holder, lambda run: None)
@@ -314,7 +315,6 @@ def _side(server: str, rows: int) -> Iterator[Side]:
         tempfile.TemporaryDirectory() as directory,
         contextlib.closing(Side(Path(directory), url, rows)) as side,
     ):
-        migration.upgrade(side.database)
         begin = time.perf_counter()
         _fill(side)
         while side.database.write(lambda session: counters.roll(session, side.now)):
