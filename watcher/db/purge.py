@@ -84,8 +84,6 @@ def find(session: Session, selection: Selection) -> Found:
         reasons = [_deleted(table, selection)]
         for column, parent in _references(table):
             reasons += [column.in_(ids) for ids in _batches(found[parent])]
-            if selection.orphans and selection.goal_ids is None:
-                reasons += [column.in_(ids) for ids in _batches(_missing(session, column, parent))]
         not_alive = [] if selection.orphans else [~_alive(table, table)]
         ids: set[int] = set()
         for reason in reasons:
