@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watcher.applier.actions.base import Action as Action
 from watcher.applier.actions.base import ActionFailed as ActionFailed
+from watcher.applier.actions.base import ActionTools as ActionTools
 from watcher.applier.actions.base import Skip as Skip
-from watcher.applier.actions.base import Tools as ActionTools  # noqa: F401
 from watcher.applier.actions.server import ServerAction as ServerAction
 from watcher.cloud import Cloud as Cloud
 from watcher.cloud.compute import Host as Host
@@ -30,7 +30,7 @@ from watcher.common.errors import NotFound as NotFound
 from watcher.common.errors import WatcherError as WatcherError
 from watcher.decision_engine.collectors.collectors import Collector as Collector
 from watcher.decision_engine.datasources.source import Datasource as Datasource
-from watcher.decision_engine.datasources.source import Tools as DatasourceTools  # noqa: F401
+from watcher.decision_engine.datasources.source import DatasourceTools as DatasourceTools
 from watcher.decision_engine.efficacy import Indicator as Indicator
 from watcher.decision_engine.efficacy import Ratio as Ratio
 from watcher.decision_engine.efficacy import Specification as Specification

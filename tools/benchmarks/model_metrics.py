@@ -23,7 +23,7 @@ from watcher import conf as watcher_conf
 from watcher.cloud.compute import Host, Server
 from watcher.decision_engine.datasources.gnocchi import Gnocchi
 from watcher.decision_engine.datasources.prometheus import Prometheus
-from watcher.decision_engine.datasources.source import Datasource, Tools
+from watcher.decision_engine.datasources.source import Datasource, DatasourceTools
 from watcher.tests.emulated import gnocchi, keystone, prometheus
 from watcher.tests.emulated.server import EmulatedServer
 
@@ -156,7 +156,7 @@ def _catalog(url: str) -> keystone.Keystone:
 
 
 def _source(name: str, conf: cfg.ConfigOpts, url: str, identity: EmulatedServer) -> Datasource:
-    tools = Tools(conf, {}, threading.Event().wait)
+    tools = DatasourceTools(conf, {}, threading.Event().wait)
     if name == "gnocchi":
         keystone.configure(conf, identity.url)
         return Gnocchi(tools)

@@ -13,7 +13,7 @@ from benchmarks import clusters
 from benchmarks.report import Figure
 from watcher.cloud.compute import Aggregate, Host, Server
 from watcher.decision_engine import data_model
-from watcher.decision_engine.collectors.cluster import Cluster
+from watcher.decision_engine.collectors.compute_readings import ComputeReadings
 from watcher.model import scope
 
 BEGAN = datetime.datetime(2026, 1, 1)
@@ -23,10 +23,10 @@ TIMES = 15
 def snapshot(size: str) -> Iterator[Figure]:
     """Figures of a cluster of that *size*, a key of ``clusters.SIZES``."""
     hosts, servers = _cloud(*clusters.SIZES[size])
-    cluster = Cluster()
-    cluster.read_all(BEGAN, hosts, servers, ())
-    yield Figure(f"{size}: first model", _milliseconds(cluster.model, times=1), "ms")
-    yield Figure(f"{size}: snapshot, nothing changed", _milliseconds(cluster.model), "ms", 20)
+    readings = ComputeReadings()
+    readings.read_all(BEGAN, hosts, servers, ())
+    yield Figure(f"{size}: first model", _milliseconds(readings.model, times=1), "ms")
+    yield Figure(f"{size}: snapshot, nothing changed", _milliseconds(readings.model), "ms", 20)
     changes = iter(range(10**6))
 
     def change(count: int) -> None:
@@ -36,18 +36,18 @@ def snapshot(size: str) -> Iterator[Figure]:
             for number, server in enumerate(servers[moved : moved + count])
         ]
         again = [dataclasses.replace(host) for host in hosts]  # equal, as a reading brings them
-        assert cluster.read_changes(BEGAN, again, changed, ())
+        assert readings.read_changes(BEGAN, again, changed, ())
 
     for count in (10, 1000):
-        milliseconds = _milliseconds(cluster.model, lambda count=count: change(count))
+        milliseconds = _milliseconds(readings.model, lambda count=count: change(count))
         target = 20 if count == 10 else None
         yield Figure(f"{size}: snapshot, {count} servers moved", milliseconds, "ms", target)
-        both = _milliseconds(lambda count=count: (change(count), cluster.model()))
+        both = _milliseconds(lambda count=count: (change(count), readings.model()))
         yield Figure(f"{size}: taking these in, and snapshot", both, "ms", target)
-    yield from _scopes(size, cluster, servers)
+    yield from _scopes(size, readings, servers)
 
 
-def _scopes(size: str, cluster: Cluster, servers: list[Server]) -> Iterator[Figure]:
+def _scopes(size: str, readings: ComputeReadings, servers: list[Server]) -> Iterator[Figure]:
     """Each on a model that nobody has looked at before, and then once more."""
     excluded = [{"uuid": server.uuid} for server in servers[: len(servers) // 20]]
     rules: dict[str, list[dict[str, Any]]] = {
@@ -69,16 +69,16 @@ def _scopes(size: str, cluster: Cluster, servers: list[Server]) -> Iterator[Figu
     def renew() -> None:
         state = "paused" if next(flip) % 2 else "active"
         changed = dataclasses.replace(servers[0], state=state)
-        cluster.read_changes(BEGAN, list(cluster.model().hosts), [changed], ())
-        cluster.model()
+        readings.read_changes(BEGAN, list(readings.model().hosts), [changed], ())
+        readings.model()
 
     for name, parts in rules.items():
         wanted = [{"compute": parts}]
         milliseconds = _milliseconds(
-            lambda wanted=wanted: scope.apply(cluster.model(), wanted), renew
+            lambda wanted=wanted: scope.apply(readings.model(), wanted), renew
         )
         yield Figure(f"{size}: scope of {name}", milliseconds, "ms", 50)
-    model = cluster.model()
+    model = readings.model()
     yield Figure(
         f"{size}: rows of the data model", _milliseconds(lambda: data_model.rows(model)), "ms"
     )

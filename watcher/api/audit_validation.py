@@ -24,7 +24,7 @@ _NAME_LENGTH: Final = 63
 _TIMES: Final = ("start_time", "end_time")
 
 
-class Definition(wtypes.Base):
+class AuditDefinition(wtypes.Base):
     """The body of a POST."""
 
     audit_type = wtypes.wsattr(Text(20), mandatory=True)
@@ -43,7 +43,7 @@ class Definition(wtypes.Base):
     hostname = wtypes.wsattr(Text(255), readonly=True)
 
 
-class Changes(wtypes.Base):
+class AuditChanges(wtypes.Base):
     """The fields after a PATCH."""
 
     name = Text(_NAME_LENGTH)
@@ -57,12 +57,12 @@ class Changes(wtypes.Base):
     force = Boolean
 
 
-CHANGEABLE: Final = tuple(attribute.name for attribute in wtypes.list_attributes(Changes))
+CHANGEABLE: Final = tuple(attribute.name for attribute in wtypes.list_attributes(AuditChanges))
 _WHEN_REMOVED: Final = {"auto_trigger": False, "force": False, "parameters": {}, "scope": []}
 _NEVER_NULL: Final = frozenset({"name", "state", *_WHEN_REMOVED})
 
 
-def check(definition: Definition, version: Version) -> None:
+def check(definition: AuditDefinition, version: Version) -> None:
     """Invalid or NotAcceptable for errors that do not depend on the database."""
     audit_type = definition.audit_type
     if audit_type not in AuditType.ALL:
@@ -85,7 +85,7 @@ def check(definition: Definition, version: Version) -> None:
             raise NotAcceptable(f"{name}: needs version 1.1 of the API, or later.")
 
 
-def define(session: Session, definition: Definition, now: datetime.datetime) -> Audit:
+def define(session: Session, definition: AuditDefinition, now: datetime.datetime) -> Audit:
     """A new audit, not in the session yet.
 
     Invalid for an unknown template or what does not fit, NotFound for an unknown goal
@@ -124,7 +124,7 @@ def redefine(audit: Audit, operations: Sequence[Operation]) -> dict[str, Any]:
     for name in _NEVER_NULL & after.keys():
         if after[name] is None:
             raise Invalid(f"{name}: cannot be null or removed.")
-    changes = bodies.typed(Changes, after)
+    changes = bodies.typed(AuditChanges, after)
     values: dict[str, Any] = {name: getattr(changes, name) for name in touched}
     if "scope" in values:
         values["scope"] = schemas.scope(values["scope"])
@@ -164,7 +164,7 @@ def _name(base: str, now: datetime.datetime) -> str:
     return f"{base[: _NAME_LENGTH - len(moment) - 1]}-{moment}"
 
 
-def _given(definition: Definition, name: str) -> Any:
+def _given(definition: AuditDefinition, name: str) -> Any:
     """A field of the body, None if it is left out."""
     value = getattr(definition, name)
     return None if value is wtypes.Unset else value

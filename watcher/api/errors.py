@@ -12,7 +12,7 @@ from webob import exc
 
 from watcher.common import errors
 from watcher.common.errors import WatcherError
-from watcher.db import faults
+from watcher.db.errors import Unwritable, WrongSchema
 from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
@@ -47,11 +47,11 @@ _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     LockWait: (503, "The database is too busy now; try again later."),
     db_errors.DBConnectionError: (503, "The database does not answer now; try again later."),
     db_errors.DBDeadlock: (503, "The database is too busy now; try again later."),
-    faults.Unwritable: (
+    Unwritable: (
         503,
         "The database cannot be written now: its disk is full, or its file is read-only.",
     ),
-    faults.WrongSchema: (
+    WrongSchema: (
         503,
         "The database is of another version of Watcher; run watcher-db-manage upgrade.",
     ),

@@ -46,7 +46,7 @@ class Lookup:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class IntakeResult:
     """What was decided about one event, and its row."""
 
     facts: WebhookFacts
@@ -77,7 +77,7 @@ class Intake:
         self._lookups = GroupCommit(self._look_up, max_wait)
         self._commits = GroupCommit(self._append, max_wait)
 
-    def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> Outcome:
+    def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> IntakeResult:
         """Decide about a delivery, and commit its event.
 
         *check* raises if the sender may not post here.  NotFound if there is no such audit.
@@ -132,16 +132,18 @@ class Intake:
             events.append(connection, rows)
         return [None] * len(rows)
 
-    def _count_repetition(self, lookup: Lookup) -> Outcome:
+    def _count_repetition(self, lookup: Lookup) -> IntakeResult:
         """Count a repetition in the row of the first delivery; it is no new event."""
         facts, first = lookup.facts, lookup.first
         with self._database.connection(writes=True) as connection:
             events.repeat(connection, first.uuid)
-        return Outcome(facts, first.decision, first.decision_reason, "", first.uuid, repeated=True)
+        return IntakeResult(
+            facts, first.decision, first.decision_reason, "", first.uuid, repeated=True
+        )
 
     def _without_row(
         self, facts: WebhookFacts, message: AlarmMessage, verdict: Verdict
-    ) -> Outcome | None:
+    ) -> IntakeResult | None:
         """The outcome for an event that is counted without a row; None if it gets a row."""
         if facts.full_until is None:
             return None
@@ -164,5 +166,5 @@ def _covering(facts: WebhookFacts, parameters: Mapping[str, Any]) -> PendingRun 
     return next(runs, None)
 
 
-def _outcome(facts: WebhookFacts, verdict: Verdict, uuid: str | None) -> Outcome:
-    return Outcome(facts, verdict.decision, verdict.reason, verdict.sentence, uuid)
+def _outcome(facts: WebhookFacts, verdict: Verdict, uuid: str | None) -> IntakeResult:
+    return IntakeResult(facts, verdict.decision, verdict.reason, verdict.sentence, uuid)

@@ -18,7 +18,7 @@ from watcher.webhooks import credentials, expressions
 _DAY: Final = 24 * 60 * 60
 
 
-class Limits(wtypes.Base):
+class WebhookLimits(wtypes.Base):
     """A plan beyond these is not started on its own; null is no limit."""
 
     max_actions = Number(1, 1_000_000)
@@ -40,7 +40,7 @@ class Settings(wtypes.Base):
 
 
 CHANGEABLE: Final = tuple(attribute.name for attribute in wtypes.list_attributes(Settings))
-LIMITS: Final = tuple(attribute.name for attribute in wtypes.list_attributes(Limits))
+LIMITS: Final = tuple(attribute.name for attribute in wtypes.list_attributes(WebhookLimits))
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "debounce": 0,
     "cooldown": 0,
@@ -93,7 +93,7 @@ def redefine(
 
 
 def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
-    limits = bodies.typed(Limits, {name: given.get(name) for name in (*LIMITS, *given)})
+    limits = bodies.typed(WebhookLimits, {name: given.get(name) for name in (*LIMITS, *given)})
     return {**{name: getattr(limits, name) for name in LIMITS}, "fit_actions": True}
 
 

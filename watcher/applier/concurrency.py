@@ -17,7 +17,7 @@ class _Waiter:
     admitted: bool = False
 
 
-class Limits:
+class ConcurrencyLimits:
     """Limits actions: at most *in_all* at once (0: no limit), and *by_type* of a type.
 
     In the order of their arrival, but an action that waits because of its type does not delay

@@ -14,8 +14,8 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_utils import timeutils
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
-from watcher.applier.concurrency import Limits
+from watcher.applier.actions.base import Action, ActionFailed, ActionTools, Skip
+from watcher.applier.concurrency import ConcurrencyLimits
 from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
 from watcher.cloud import Cloud
 from watcher.common import plugins
@@ -50,7 +50,9 @@ class ActionExecutor:
         self.notifications = notifications
         self._types = _installed() if types is None else types
         options = conf.watcher_applier
-        self.limits = Limits(options.max_concurrent_actions, options.max_concurrent_by_type)
+        self.limits = ConcurrencyLimits(
+            options.max_concurrent_actions, options.max_concurrent_by_type
+        )
         for name, action_type in self._types.items():
             conf.register_opts(action_type.options, group=f"watcher_actions.{name}")
 
@@ -124,7 +126,7 @@ class ActionExecutor:
                 f"{', '.join(sorted(self._types))}."
             )
         _validate(action_type.schema, step.parameters)
-        return action_type(step.parameters, Tools(self._cloud, self._conf, wait))
+        return action_type(step.parameters, ActionTools(self._cloud, self._conf, wait))
 
 
 _NOTIFICATIONS = {

@@ -28,7 +28,8 @@ from watcher.cloud import Cloud
 from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
 from watcher.common.periodic import Ticker
-from watcher.db import faults, migration
+from watcher.db import migration
+from watcher.db.errors import WrongSchema
 from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
@@ -67,7 +68,7 @@ CLI = [
 ]
 
 
-class Services:
+class LocalServices:
     """The three services for a cloud, wired with nothing but threads between them."""
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud, port: int) -> None:
@@ -128,7 +129,7 @@ class Services:
         self._database.dispose()
 
 
-class AllInOne(Services):
+class AllInOne(LocalServices):
     """The services with a simulated cloud, its alarms, and the file that keeps its state."""
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: SimulatedCloud) -> None:
@@ -207,7 +208,7 @@ def main() -> None:
         logs.setup(conf)
         services = prepare(conf)
         services.start()
-    except faults.WrongSchema:
+    except WrongSchema:
         _refuse("the database is of another version of Watcher; take another state-dir.")
     except (WatcherError, cfg.Error, OSError, SQLAlchemyError, DBError) as error:
         _refuse(str(error).splitlines()[0])

@@ -11,7 +11,8 @@ from oslo_db.exception import DBError
 from oslo_utils import timeutils
 from sqlalchemy.exc import SQLAlchemyError
 
-from watcher.db import faults, overview, schema
+from watcher.db import overview, schema
+from watcher.db.errors import WrongSchema
 from watcher.db.overview import Facts
 from watcher.db.session import Database
 
@@ -26,7 +27,7 @@ def run(conf: cfg.ConfigOpts) -> int:
     try:
         with database.reader() as session:
             found = overview.facts(session, down_time, timeutils.utcnow())
-    except faults.WrongSchema:
+    except WrongSchema:
         print(f"watcher-status: {schema.SENTENCE}", file=sys.stderr)
         return 1
     except (DBError, SQLAlchemyError) as error:

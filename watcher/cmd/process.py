@@ -38,13 +38,14 @@ def starting(name: str | None) -> Iterator[None]:
     """End the process with one sentence and a status when the start inside fails."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from watcher.db import faults, schema
+    from watcher.db import schema
+    from watcher.db.errors import Unwritable, WrongSchema
 
     try:
         yield
-    except faults.WrongSchema:
+    except WrongSchema:
         refuse(name, schema.SENTENCE)
-    except (WatcherError, OSError, SQLAlchemyError, faults.Unwritable) as error:
+    except (WatcherError, OSError, SQLAlchemyError, Unwritable) as error:
         refuse(name, str(error).splitlines()[0])
 
 

@@ -17,7 +17,7 @@ from stevedore import ExtensionManager
 LOG = log.getLogger(__name__)
 
 
-class Found(NamedTuple):
+class Survey(NamedTuple):
     """The plug-ins of a namespace, by the names of their entry points, sorted by these."""
 
     fit: Mapping[str, Any]
@@ -33,7 +33,7 @@ def load(namespace: str, kind: Any) -> Mapping[str, Any]:
     return found.fit
 
 
-def survey(namespace: str, kind: Any) -> Found:
+def survey(namespace: str, kind: Any) -> Survey:
     """What is installed in *namespace*, and what is wrong with it.
 
     *kind* is the base class of its plug-ins, or a protocol whose methods they have, or ``Callable``
@@ -50,7 +50,7 @@ def survey(namespace: str, kind: Any) -> Found:
         name: why for name, plugin in installed.items() if (why := misfit(name, plugin, kind))
     }
     fit = {name: installed[name] for name in sorted(installed.keys() - unfit.keys())}
-    return Found(fit, dict(sorted(unfit.items())))
+    return Survey(fit, dict(sorted(unfit.items())))
 
 
 def report(namespace: str, name: str, why: str) -> None:

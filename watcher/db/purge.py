@@ -33,7 +33,7 @@ from watcher.db.session import Database
 
 BATCH = 1000
 
-Found = Mapping[Table, Sequence[int]]
+RowIds = Mapping[Table, Sequence[int]]
 """Ids of the rows that go, by their table, parents first."""
 
 _TABLES = models.Base.metadata.tables
@@ -77,7 +77,7 @@ def deleted_goals(session: Session, ident: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def find(session: Session, selection: Selection) -> Found:
+def find(session: Session, selection: Selection) -> RowIds:
     """The rows that go."""
     found: dict[Table, Sequence[int]] = {}
     for table in _PURGED:
@@ -105,7 +105,7 @@ def within(session: Session, selection: Selection, most: int) -> Selection:
     return dataclasses.replace(selection, goal_ids=tuple(chosen))
 
 
-def remove(database: Database, found: Found) -> None:
+def remove(database: Database, found: RowIds) -> None:
     """Delete rows, and what belongs to them, a transaction for each ``BATCH`` of them."""
     for table in reversed(models.Base.metadata.sorted_tables):
         if table in found:

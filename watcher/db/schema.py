@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import inspect, select, text
 
 from watcher.db import models
-from watcher.db.faults import WrongSchema
+from watcher.db.errors import WrongSchema
 from watcher.db.session import Database
 
 SENTENCE: Final = (

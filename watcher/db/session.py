@@ -30,7 +30,7 @@ from sqlalchemy.dialects import plugins
 from sqlalchemy.orm import Session
 
 from watcher.common.periodic import jittered
-from watcher.db import faults, timeouts
+from watcher.db import errors, timeouts
 
 LOG = log.getLogger(__name__)
 T = TypeVar("T")
@@ -225,7 +225,7 @@ def _known_errors() -> Iterator[None]:
         sqlalchemy_exc.TimeoutError,
         db_exception.DBError,
     ) as error:
-        kind = faults.kind(error)
+        kind = errors.kind(error)
         if kind is None:
             raise
         raise kind(error) from error

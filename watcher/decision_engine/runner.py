@@ -49,7 +49,7 @@ _REPLACED = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """The result of a run, ready to be written."""
 
     strategy_name: str
@@ -128,7 +128,7 @@ class Runner:
         if run.deaths >= self._conf.watcher_decision_engine.max_attempts:
             raise Conflict(f"The engine that ran the audit died, {run.deaths} times in a row.")
 
-    def _compute(self, run: AuditRun) -> Outcome:
+    def _compute(self, run: AuditRun) -> RunResult:
         audit = run.audit
         if audit.state != AuditState.ONGOING:  # of the time before the claim
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
@@ -157,7 +157,7 @@ class Runner:
         unproven = proof.unproven(strategy, actions)
         kinds = [*given.remarks, *solution.undone]
         left = undone.sentence(solution.unmet, kinds)
-        return Outcome(
+        return RunResult(
             strategy.name,
             actions,
             global_efficacy,
@@ -179,7 +179,7 @@ class Runner:
                 moves.since(session, oldest), plan_limits.actions_to_fit(session, audit.id)
             )
 
-    def _succeed(self, run: AuditRun, outcome: Outcome, context: str, seconds: float) -> None:
+    def _succeed(self, run: AuditRun, outcome: RunResult, context: str, seconds: float) -> None:
         now = timeutils.utcnow()
         conf = self._conf
         written = self._database.write(lambda session: _write(session, run, outcome, conf, now))
@@ -230,7 +230,7 @@ class Runner:
 def _write(
     session: Session,
     run: AuditRun,
-    outcome: Outcome,
+    outcome: RunResult,
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> Written | None:
@@ -327,7 +327,7 @@ def _strategy_id(session: Session, name: str) -> int:
 def _held_back(
     session: Session,
     audit: Audit,
-    outcome: Outcome,
+    outcome: RunResult,
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
@@ -346,7 +346,7 @@ def _held_back(
     return plan_limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
 
 
-def _first_state(audit: Audit, outcome: Outcome, held_back: str | None) -> str:
+def _first_state(audit: Audit, outcome: RunResult, held_back: str | None) -> str:
     if not outcome.actions:
         return PlanState.SUCCEEDED
     return PlanState.PENDING if audit.auto_trigger and not held_back else PlanState.RECOMMENDED

@@ -7,7 +7,7 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
-from watcher.decision_engine.feedback.promises import HostLoads, Promise
+from watcher.decision_engine.feedback.promises import Promise, PromisedLoads
 from watcher.model.undone import Undone
 
 
@@ -84,7 +84,7 @@ class SolutionBuilder:
         self.gain: float | None = None
         self.unmet = ""
         self.undone: list[Undone] = []
-        self._promised: tuple[str, int, HostLoads | None] | None = None
+        self._promised: tuple[str, int, PromisedLoads | None] | None = None
         self._actions: list[ProposedAction] = []
         self._seen: set[str] = set()
 
@@ -152,7 +152,7 @@ class SolutionBuilder:
         """Set what the goal measures, the less the better. The gain is computed from it."""
         self.gain = round(100 * (before - after) / before, 2) if before > 0 else None
 
-    def promise(self, figure: str, window: float, loads: HostLoads | None = None) -> None:
+    def promise(self, figure: str, window: float, loads: PromisedLoads | None = None) -> None:
         """Let the plan be reviewed, *window* seconds after its end, by a figure of the
         summary, or by the loads of hosts if they are given."""
         self._promised = figure, int(window), loads

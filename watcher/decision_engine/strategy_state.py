@@ -6,7 +6,7 @@ from typing import Any
 
 from watcher.common.errors import WatcherError
 from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources, Report
+from watcher.decision_engine.datasources.choice import DatasourceReport, Datasources
 from watcher.decision_engine.strategies.base import Strategy
 
 AVAILABLE, MISSING = "available", "not available"
@@ -32,7 +32,10 @@ def of_strategy(
 
 def _measured(strategy: type[Strategy], datasources: Datasources) -> list[dict[str, Any]]:
     if not (strategy.metrics or strategy.optional_metrics):
-        report, state = Report(None, False, {}), "Datasource is not presented for this strategy"
+        report, state = (
+            DatasourceReport(None, False, {}),
+            "Datasource is not presented for this strategy",
+        )
     else:
         report = datasources.report(strategy)
         state = f"{report.source or 'none configured'}: {_state(report.answers)}"

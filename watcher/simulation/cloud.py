@@ -26,7 +26,7 @@ from watcher.simulation import migrations, room
 from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.simulation.block_storage import SimulatedStorage
 from watcher.simulation.loads import SimulatedLoads
-from watcher.simulation.migrations import EndedMigrations, Migration, Switch
+from watcher.simulation.migrations import EndedMigrations, SimulatedMigration, Switch
 from watcher.simulation.scenario import Course, Scenario
 
 
@@ -41,8 +41,8 @@ class SimulatedCloud:
         self._servers = {server.uuid: server for server in scenario.servers}
         self._deleted: dict[str, Server] = {}
         self._others = room.used_by_others(scenario.hosts, scenario.servers)
-        self._migrations: dict[str, Migration] = {}
-        self._unconfirmed: dict[str, Migration] = {}
+        self._migrations: dict[str, SimulatedMigration] = {}
+        self._unconfirmed: dict[str, SimulatedMigration] = {}
         self._ended = EndedMigrations()
         self._switches: dict[str, Switch] = {}
         self._failed: set[str] = set()
@@ -291,10 +291,10 @@ class SimulatedCloud:
             if uuid in self._servers and entry["host"] in self._hosts:
                 self._change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
         self._migrations.update(
-            migrations.restored(Migration, state["migrations"], self._servers, now)
+            migrations.restored(SimulatedMigration, state["migrations"], self._servers, now)
         )
         self._unconfirmed.update(
-            migrations.restored(Migration, state["unconfirmed"], self._servers, now)
+            migrations.restored(SimulatedMigration, state["unconfirmed"], self._servers, now)
         )
         self._switches.update(migrations.restored(Switch, state["switches"], self._servers, now))
         self._ended.restore(state.get("ended_migrations", ()), now)
@@ -314,7 +314,7 @@ class SimulatedCloud:
                 self._end_switch(switch)
             yield now
 
-    def _end(self, migration: Migration) -> None:
+    def _end(self, migration: SimulatedMigration) -> None:
         uuid = migration.server
         del self._migrations[uuid]
         self.loads.keep(migration.due - self._began, self._servers.values())
@@ -369,7 +369,7 @@ class SimulatedCloud:
         )
         self._failed.discard(server.uuid)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
-        self._migrations[server.uuid] = Migration(
+        self._migrations[server.uuid] = SimulatedMigration(
             server.uuid,
             live,
             server.host,
@@ -387,7 +387,7 @@ class SimulatedCloud:
         self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
         self._changed[uuid] = timeutils.utcnow()
 
-    def _show(self, work: Migration | Switch, now: float) -> dict[str, Any]:
+    def _show(self, work: SimulatedMigration | Switch, now: float) -> dict[str, Any]:
         return migrations.to_dict(work, self._servers[work.server].name, now)
 
     def _taken(self) -> dict[str, list[int]]:

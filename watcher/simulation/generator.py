@@ -16,7 +16,7 @@ _TRIES = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Size:
+class CloudSize:
     """The sizes of the cloud to generate.
 
     A share of the hosts is ``hot``, with more and busier servers than the rest, and a share
@@ -43,7 +43,7 @@ class _Kind:
 _HOT, _USUAL, _IDLE = _Kind(1.1, (40, 65)), _Kind(1.0, (25, 55)), _Kind(0.9, (10, 30))
 
 
-def generate(size: Size) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def generate(size: CloudSize) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Entries for ``hosts`` and ``servers`` of a scenario.  Equal sizes give equal entries.
 
     Invalid if the servers do not fit.
@@ -65,7 +65,7 @@ def generate(size: Size) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return hosts, servers
 
 
-def _host(number: int, size: Size, draw: random.Random) -> dict[str, Any]:
+def _host(number: int, size: CloudSize, draw: random.Random) -> dict[str, Any]:
     return {
         "uuid": _uuid(draw),
         "hostname": f"compute-{number:04}",

@@ -16,7 +16,7 @@ KEPT_SECONDS = 86400.0
 
 
 @dataclasses.dataclass(slots=True)
-class Migration:
+class SimulatedMigration:
     """A migration or resize, under way or not confirmed yet."""
 
     server: str
@@ -54,10 +54,10 @@ class Switch:
         return self.begun + self.seconds
 
 
-Work = TypeVar("Work", Migration, Switch)
+Work = TypeVar("Work", SimulatedMigration, Switch)
 
 
-def to_dict(work: Migration | Switch, name: str, now: float) -> dict[str, Any]:
+def to_dict(work: SimulatedMigration | Switch, name: str, now: float) -> dict[str, Any]:
     """What ``restored`` takes; *name* is the server's."""
     shown = dataclasses.asdict(work)
     elapsed = now - shown.pop("begun")

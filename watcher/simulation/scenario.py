@@ -214,7 +214,7 @@ def _yaml(text: str) -> Any:
 
 
 def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:
-    size = made(generator.Size, "generate", content["generate"])
+    size = made(generator.CloudSize, "generate", content["generate"])
     hosts, servers = generator.generate(size)
     return {
         **content,

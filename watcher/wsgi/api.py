@@ -13,7 +13,8 @@ from watcher import conf as watcher_conf
 from watcher.cmd import api, open_webhooks
 from watcher.common import logs
 from watcher.common.errors import Conflict
-from watcher.db import faults, schema
+from watcher.db import schema
+from watcher.db.errors import WrongSchema
 
 
 def _application() -> Any:
@@ -22,7 +23,7 @@ def _application() -> Any:
     logs.setup(conf)
     try:
         wired, settle = api.wired(conf)
-    except faults.WrongSchema:
+    except WrongSchema:
         raise Conflict(schema.SENTENCE) from None
     atexit.register(settle)
     open_webhooks.warn(conf)

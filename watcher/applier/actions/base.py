@@ -27,7 +27,7 @@ class ActionFailed(WatcherError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tools:
+class ActionTools:
     """Everything outside of itself that an action may use."""
 
     cloud: Cloud
@@ -51,7 +51,7 @@ class Action(ABC):
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
     """Its own options, for the group ``[watcher_actions.<name>]``."""
 
-    def __init__(self, parameters: Mapping[str, Any], tools: Tools) -> None:
+    def __init__(self, parameters: Mapping[str, Any], tools: ActionTools) -> None:
         self.parameters, self.tools = parameters, tools
 
     def check(self) -> Mapping[str, Any] | None:

@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from watcher.cloud.baremetal import BaremetalNode
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.service import Json, Service
+from watcher.cloud.openstack.service import Json, ServiceClient
 
 VERSION = "1.8"
 """The first in which fields can be chosen; of 2015, so every ironic has it."""
@@ -32,7 +32,7 @@ class Ironic:
     keeps_hosts_up = True
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._service = Service(conf, "ironic")
+        self._service = ServiceClient(conf, "ironic")
 
     def nodes(self) -> Sequence[BaremetalNode]:
         return [

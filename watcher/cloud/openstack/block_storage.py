@@ -17,7 +17,7 @@ from watcher.cloud.block_storage import (
     VolumeType,
 )
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.service import Json, Service
+from watcher.cloud.openstack.service import Json, ServiceClient
 
 PAGE = 1000
 """Volumes or snapshots in one request: the default maximum of cinder."""
@@ -34,7 +34,7 @@ class Cinder:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._service = Service(conf, "cinder")
+        self._service = ServiceClient(conf, "cinder")
 
     def nodes(self) -> Sequence[StorageNode]:
         answer = self._service.get("/os-services", binary="cinder-volume")

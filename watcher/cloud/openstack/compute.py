@@ -15,7 +15,7 @@ from watcher.cloud.compute import Aggregate, Flavor, Host, HostState, Migration,
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
-from watcher.cloud.openstack.service import Json, Service
+from watcher.cloud.openstack.service import Json, ServiceClient
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
 
 LOG = log.getLogger(__name__)
@@ -41,7 +41,7 @@ class Nova:
     """The Compute of a real cloud."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._nova = Service(conf, "nova")
+        self._nova = ServiceClient(conf, "nova")
         self._placement = Placement(conf)
         self._stay_in_zone: bool = conf.compute_model.stay_in_zone
         self._hypervisors: Mapping[str, str] = {}

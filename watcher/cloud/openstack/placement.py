@@ -10,7 +10,7 @@ from oslo_log import log
 
 from watcher.cloud.compute import Server
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.service import Json, Service
+from watcher.cloud.openstack.service import Json, ServiceClient
 from watcher.common.errors import NotFound, WatcherError
 
 LOG = log.getLogger(__name__)
@@ -58,7 +58,7 @@ class Placement:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._service = Service(conf, "placement")
+        self._service = ServiceClient(conf, "placement")
         self._at_once: int = conf.watcher_decision_engine.max_general_workers
         self._known: Mapping[str, tuple[int, Provider]] = {}
 

@@ -21,7 +21,7 @@ from watcher.common.errors import CloudUnavailable
 Json = dict[str, Any]
 
 
-class Service:
+class ServiceClient:
     """One service of the cloud, by the group of its options.  Any thread may use it.
 
     It is looked up in the catalog at the first request.  Requests raise the errors of

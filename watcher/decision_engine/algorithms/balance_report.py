@@ -20,7 +20,7 @@ class Words(NamedTuple):
     """In sentences: "CPU"."""
 
 
-class Report:
+class BalanceReport:
     """The deviations before the moves of a balance, and the explanation of the moves."""
 
     def __init__(self, loads: Loads, balance: Balance, words: Sequence[Words]) -> None:

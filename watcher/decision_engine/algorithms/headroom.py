@@ -19,7 +19,7 @@ from watcher.model.compute import MEMORY, VCPU, ComputeModel
 from watcher.model.types import Bools, Floats, Ints
 
 
-class Size(NamedTuple):
+class ServerSize(NamedTuple):
     """What servers of one kind and flavor need."""
 
     demand: Floats
@@ -121,7 +121,7 @@ def _why(demand: Floats) -> str:
     )
 
 
-def _sizes(model: ComputeModel) -> list[Size]:
+def _sizes(model: ComputeModel) -> list[ServerSize]:
     """The flavors in use, by kind, without those that fit wherever a larger one fits."""
     rows = np.unique(np.column_stack((model.rules.kind, model.demand)), axis=0)
     found: dict[int, list[Floats]] = {}
@@ -130,7 +130,7 @@ def _sizes(model: ComputeModel) -> list[Size]:
         if not any((row[1:] <= each).all() for each in larger):
             larger.append(row[1:])
     return [
-        Size(demand, model.rules.allowed[kind])
+        ServerSize(demand, model.rules.allowed[kind])
         for kind, demands in found.items()
         for demand in demands
     ]

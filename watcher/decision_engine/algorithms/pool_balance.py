@@ -16,7 +16,7 @@ from watcher.model.storage import StorageModel
 from watcher.model.types import Bools, Floats
 
 
-class Move(NamedTuple):
+class VolumeMove(NamedTuple):
     """A volume to move and its new pool, by their indices.
 
     With a ``volume_type`` it moves by a change of its type, without one it keeps its type.
@@ -77,7 +77,7 @@ class PoolBalance:
         too_full = int((self.used[known] >= self._limit[known]).sum())
         return float(fullness.max(initial=0.0)), too_full
 
-    def run(self, movable: Sequence[bool]) -> Iterator[Move]:
+    def run(self, movable: Sequence[bool]) -> Iterator[VolumeMove]:
         """Moves that bring the pools of ``over`` below the threshold, as far as they can.
 
         *movable* [V]. Volumes that are not attached leave a pool first, then attached ones,
@@ -98,7 +98,7 @@ class PoolBalance:
             for volumes_alike in crowd:
                 yield from self._relieve(source, volumes_alike)
 
-    def _relieve(self, source: int, candidates: list[int]) -> Iterator[Move]:
+    def _relieve(self, source: int, candidates: list[int]) -> Iterator[VolumeMove]:
         volumes = self._model.volumes
         candidates.sort(key=lambda index: volumes[index].size_gb)
         sizes = [volumes[index].size_gb for index in candidates]
@@ -113,7 +113,7 @@ class PoolBalance:
             if move is not None:
                 yield move
 
-    def _move(self, index: int, source: int) -> Move | None:
+    def _move(self, index: int, source: int) -> VolumeMove | None:
         """Make the best move of a volume.  None if there is none."""
         volume = self._model.volumes[index]
         move = self._migration(index, volume, source) or self._retype(index, volume, source)
@@ -123,15 +123,15 @@ class PoolBalance:
                 self._promised[pool] += size
         return move
 
-    def _migration(self, index: int, volume: Volume, source: int) -> Move | None:
+    def _migration(self, index: int, volume: Volume, source: int) -> VolumeMove | None:
         fit = self._fit(volume)
         if volume.volume_type:
             fit = fit & self._accepting(volume.volume_type)
         if not fit.any():
             return None
-        return Move(index, source, int(np.argmax(np.where(fit, self._emptiness, -np.inf))))
+        return VolumeMove(index, source, int(np.argmax(np.where(fit, self._emptiness, -np.inf))))
 
-    def _retype(self, index: int, volume: Volume, source: int) -> Move | None:
+    def _retype(self, index: int, volume: Volume, source: int) -> VolumeMove | None:
         """The best move to another type that differs in its backend only.
 
         The scheduler picks the pool. By default it takes the one with most free capacity of
@@ -147,7 +147,7 @@ class PoolBalance:
             pool = int(np.argmax(np.where(accepting, free, -np.inf)))
             landed = accepting.any() and free[pool] > self._free_outside(name)
             if landed and not accepting[source] and fit[pool]:
-                landings.append(Move(index, source, pool, name))
+                landings.append(VolumeMove(index, source, pool, name))
         return max(
             landings, key=lambda move: float(self._emptiness[move.destination]), default=None
         )

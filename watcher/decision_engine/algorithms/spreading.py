@@ -53,7 +53,7 @@ def unmeasured(model: ComputeModel, values: Mapping[int, float], metric: str) ->
     return [found] if names else []
 
 
-class Source(NamedTuple):
+class SourceHost(NamedTuple):
     """A host that servers have to leave."""
 
     candidates: Sequence[int]
@@ -76,15 +76,15 @@ class Spreading:
         self._rank[list(takers)] = np.arange(len(takers))
         self.whatif.takers &= np.isfinite(self._rank)
 
-    def active(self, host: int) -> Source:
+    def active(self, host: int) -> SourceHost:
         """*host* as a source that one active server has to leave, that with most vCPUs first."""
         servers, model = self._servers_on(host), self.whatif.model.servers
-        return Source([each for each in servers if model[each].state == "active"], servers)
+        return SourceHost([each for each in servers if model[each].state == "active"], servers)
 
-    def whole(self, host: int) -> Source:
+    def whole(self, host: int) -> SourceHost:
         """*host* as a source that all servers that can be moved have to leave."""
         servers = self._servers_on(host)
-        return Source([each for each in servers if self.whatif.leavers[each]], servers, True)
+        return SourceHost([each for each in servers if self.whatif.leavers[each]], servers, True)
 
     def _servers_on(self, host: int) -> list[int]:
         model = self.whatif.model
@@ -93,7 +93,7 @@ class Spreading:
             key=lambda server: (-model.servers[server].vcpus, server),
         )
 
-    def relieve(self, source: Source) -> Sequence[Move]:
+    def relieve(self, source: SourceHost) -> Sequence[Move]:
         """Move the servers that have to leave *source*; if all have to, as many as the bounds
         allow.
 
@@ -101,7 +101,7 @@ class Spreading:
         """
         return self._all(source.candidates) if source.whole else self._one(source.candidates)
 
-    def undone(self, sources: Iterable[Source]) -> list[Undone]:
+    def undone(self, sources: Iterable[SourceHost]) -> list[Undone]:
         """Why servers stay on *sources*, which are all those that could not be relieved."""
         what_if, stuck = self.whatif, []
         count, bounds = len(what_if.moves), what_if.bounds

@@ -18,7 +18,7 @@ from watcher.cloud import Cloud
 from watcher.common.errors import ModelUnavailable
 from watcher.conf.collectors import group
 from watcher.decision_engine.collectors import nova_notifications as nova
-from watcher.decision_engine.collectors.cluster import Cluster
+from watcher.decision_engine.collectors.compute_readings import ComputeReadings
 from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.rpc.listener import CloudNotification
 
@@ -49,7 +49,7 @@ class ComputeCollector:
         clock: Callable[[], datetime.datetime] = timeutils.utcnow,
     ) -> None:
         self._conf, self._cloud, self._clock = conf, cloud, clock
-        self._cluster, self._lock = Cluster(), threading.Lock()
+        self._known, self._lock = ComputeReadings(), threading.Lock()
         self._all_read: datetime.datetime | None = None
         """When everything was last read; None: it has to be read now."""
         self._failed = False
@@ -58,7 +58,7 @@ class ComputeCollector:
 
     @property
     def read_at(self) -> datetime.datetime | None:
-        return self._readings.read_at
+        return self._known.read_at
 
     def snapshot(self) -> ComputeModel:
         self._readings.result(self._conf.collector.compute_resources_collector_timeout)
@@ -67,13 +67,13 @@ class ComputeCollector:
     def recent(self) -> ComputeModel:
         """The model that the API shows: a recent one, with notifications applied."""
         with self._lock:
-            cluster, now = self._cluster, self._clock()
+            known, now = self._known, self._clock()
             trusted = (
                 self._cloud.notifies
                 and not self._failed
-                and cluster.read_at is not None
-                and cluster.complete
-                and now < cluster.read_at + TRUSTED
+                and known.read_at is not None
+                and known.complete
+                and now < known.read_at + TRUSTED
             )
         return self._model() if trusted else self.snapshot()
 
@@ -85,11 +85,11 @@ class ComputeCollector:
         # If nova's clock is ahead of ours, its time would seem later than younger readings.
         heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
         with self._lock:
-            nova.tell(self._cluster, heard)
+            nova.apply(self._known, heard)
 
     def _model(self) -> ComputeModel:
         with self._lock:
-            return self._cluster.model()
+            return self._known.model()
 
     def _read(self) -> None:
         try:
@@ -110,19 +110,19 @@ class ComputeCollector:
         if changes is not None:
             changed = changes.result()
             with self._lock:
-                if self._cluster.read_changes(began, hosts, changed, groups):
+                if self._known.read_changes(began, hosts, changed, groups):
                     return
             LOG.info("What has changed in the cloud does not fit what is known; reading it all")
         servers = compute.servers()
         with self._lock:
-            self._cluster.read_all(began, hosts, servers, groups)
+            self._known.read_all(began, hosts, servers, groups)
             self._all_read = began
 
     def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:
         """The time from which changes are to be read; None: everything is to be read."""
         period = datetime.timedelta(seconds=self._conf[group("compute")].period)
         with self._lock:
-            read_at = self._cluster.read_at
+            read_at = self._known.read_at
         if self._all_read is None or read_at is None or began - self._all_read >= period:
             return None
         return read_at - OVERLAP

@@ -10,7 +10,7 @@ from oslo_utils import timeutils
 
 from watcher.cloud.compute import Server
 from watcher.cloud.needs import Needs
-from watcher.decision_engine.collectors.cluster import GONE, Cluster
+from watcher.decision_engine.collectors.compute_readings import GONE, ComputeReadings
 from watcher.rpc.listener import CloudNotification
 
 _PUBLISHER = "nova-"
@@ -56,8 +56,8 @@ _SILENCE = datetime.timedelta(seconds=60)
 heartbeat."""
 
 
-def tell(cluster: Cluster, notification: CloudNotification) -> None:
-    """Apply a notification of nova to *cluster*; those of other services are ignored.
+def apply(readings: ComputeReadings, notification: CloudNotification) -> None:
+    """Apply a notification of nova to *readings*; those of other services are ignored.
 
     LookupError, TypeError, ValueError or AttributeError if it has another form than nova's.
     """
@@ -68,13 +68,13 @@ def tell(cluster: Cluster, notification: CloudNotification) -> None:
         data = _data(notification.payload)
         gone = data["state"] in GONE or event.endswith("delete.end")
         known = None if gone else server(data)
-        cluster.update_server(notification.sent, data["uuid"], known)
+        readings.update_server(notification.sent, data["uuid"], known)
     elif event.startswith("service."):
         data = _data(notification.payload)
         if data["binary"] == _COMPUTE:
             gone = event == "service.delete"
             changes = None if gone else host_changes(data, notification.sent)
-            cluster.update_host(notification.sent, data["host"], changes)
+            readings.update_host(notification.sent, data["host"], changes)
 
 
 def server(data: Mapping[str, Any]) -> Server:

@@ -8,7 +8,7 @@ from keystoneauth1.adapter import Adapter
 from watcher.cloud.openstack.session import session
 from watcher.decision_engine.datasources.prometheus import Prometheus
 from watcher.decision_engine.datasources.queries import Send
-from watcher.decision_engine.datasources.source import Tools
+from watcher.decision_engine.datasources.source import DatasourceTools
 
 
 class Aetos(Prometheus):
@@ -17,7 +17,7 @@ class Aetos(Prometheus):
     name = "aetos"
     group = "aetos_client"
 
-    def _connect(self, tools: Tools) -> Send:
+    def _connect(self, tools: DatasourceTools) -> Send:
         adapter = Adapter(
             session(tools.conf),
             service_type="metric-storage",

@@ -13,14 +13,14 @@ from watcher.cloud.metrics import Metrics
 from watcher.common import plugins
 from watcher.common.errors import Invalid, MetricsUnavailable, NotConfigured, WatcherError
 from watcher.decision_engine.datasources import metric_map
-from watcher.decision_engine.datasources.source import Datasource, Tools
+from watcher.decision_engine.datasources.source import Datasource, DatasourceTools
 from watcher.decision_engine.strategies.base import Strategy
 
 LOG = log.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class DatasourceReport:
     """Which metrics of a strategy are available now."""
 
     source: str | None
@@ -70,30 +70,30 @@ class Datasources:
                 problems[source.name] = str(error)
         raise MetricsUnavailable(_sentence(strategy, problems))
 
-    def report(self, strategy: type[Strategy]) -> Report:
+    def report(self, strategy: type[Strategy]) -> DatasourceReport:
         """What ``serving`` would choose now, with one quick request for each metric."""
         wanted = (*strategy.metrics, *strategy.optional_metrics)
         if self._own is not None:
             available = {metric: self._own.available(metric) for metric in wanted}
-            return Report(self._own.name, True, available)
+            return DatasourceReport(self._own.name, True, available)
         try:
             fit, problems = self._fit(strategy)
         except WatcherError as error:
-            return Report(None, False, dict.fromkeys(wanted, False), str(error))
+            return DatasourceReport(None, False, dict.fromkeys(wanted, False), str(error))
         for source in fit:
             try:
                 available = {
                     source.metrics.get(metric) or metric: source.available(metric)
                     for metric in wanted
                 }
-                return Report(source.name, True, available)
+                return DatasourceReport(source.name, True, available)
             except WatcherError as error:
                 problems[source.name] = str(error)
         sentence = _sentence(strategy, problems)
         if not fit:
-            return Report(None, False, dict.fromkeys(wanted, False), sentence)
+            return DatasourceReport(None, False, dict.fromkeys(wanted, False), sentence)
         names = [fit[0].metrics.get(metric) or metric for metric in wanted]
-        return Report(fit[0].name, False, dict.fromkeys(names, False), sentence)
+        return DatasourceReport(fit[0].name, False, dict.fromkeys(names, False), sentence)
 
     def all(self) -> tuple[list[Metrics], dict[str, str]]:
         """The datasources that are configured and answer, and why the others are missing."""
@@ -144,7 +144,7 @@ class Datasources:
                 if name not in self._installed:
                     raise NotConfigured(f"Installed are only {', '.join(self._installed)}.")
                 mapped = self._metric_map.get(name, {})
-                tools = Tools(self._conf, mapped, self._stopping.wait)
+                tools = DatasourceTools(self._conf, mapped, self._stopping.wait)
                 try:
                     self._made[name] = self._installed[name](tools)
                 except WatcherError:
@@ -154,7 +154,7 @@ class Datasources:
             return self._made[name]
 
     @functools.cached_property
-    def _installed(self) -> Mapping[str, Callable[[Tools], Datasource]]:
+    def _installed(self) -> Mapping[str, Callable[[DatasourceTools], Datasource]]:
         return plugins.load("watcher_datasources", Datasource)
 
     @functools.cached_property

@@ -26,7 +26,7 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import Tools, aggregate_of, last, mapped
+from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last, mapped
 
 LOG = log.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Gnocchi:
 
     name = "gnocchi"
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: DatasourceTools) -> None:
         self._queries = Queries(self.name, _connect(tools), tools.conf, tools.wait)
         self.metrics = mapped(METRICS, tools.metric_map)
 
@@ -229,7 +229,7 @@ class Gnocchi:
         return fit
 
 
-def _connect(tools: Tools) -> Send:
+def _connect(tools: DatasourceTools) -> Send:
     options = tools.conf.gnocchi_client
     adapter = Adapter(
         session(tools.conf),

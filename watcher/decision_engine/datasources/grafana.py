@@ -22,7 +22,7 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import Tools, aggregate_of, last
+from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last
 
 LOG = log.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _SHORT = 2000
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class MetricQuery:
     """Where a metric is and how it is queried."""
 
     project: str
@@ -75,7 +75,7 @@ class Grafana:
 
     name = "grafana"
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: DatasourceTools) -> None:
         self._conf = tools.conf
         timeout = tools.conf.grafana_client.http_timeout or None
         self._queries = Queries(self.name, self._connect(), tools.conf, tools.wait, timeout)
@@ -154,7 +154,7 @@ class Grafana:
     def _ask(
         self,
         about: str,
-        source: Source,
+        source: MetricQuery,
         query: str,
         read: Callable[[Any], T],
         **how: Any,
@@ -166,7 +166,7 @@ class Grafana:
         return self._queries.ask(about, read, method, path, **how)
 
 
-def _sources(tools: Tools) -> Mapping[str, Source]:
+def _sources(tools: DatasourceTools) -> Mapping[str, MetricQuery]:
     """Where each metric is that is mapped in full, by options or by the metric map file."""
     options = tools.conf.grafana_client
     found = {}
@@ -183,7 +183,7 @@ def _sources(tools: Tools) -> Mapping[str, Source]:
             facts["translator"] == "influxdb"
         ):
             query = str(facts["query"]).strip().rstrip(";")
-            found[metric] = Source(
+            found[metric] = MetricQuery(
                 str(facts["project"]), str(facts["db"]), facts["attribute"], query
             )
     return found

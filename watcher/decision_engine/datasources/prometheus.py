@@ -14,7 +14,7 @@ from watcher.cloud.metrics import Window
 from watcher.common.errors import Invalid, NotConfigured, NotFound
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
-from watcher.decision_engine.datasources.source import Tools, aggregate_of, last, mapped
+from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last, mapped
 
 LOG = log.getLogger(__name__)
 
@@ -62,12 +62,12 @@ class Prometheus:
     group: ClassVar[str] = "prometheus_client"
     """Of its options."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: DatasourceTools) -> None:
         self._options = tools.conf[self.group]
         self._queries = Queries(self.name, self._connect(tools), tools.conf, tools.wait)
         self.metrics = mapped({**METRICS, **KNOWN_TO_WATCHER}, tools.metric_map)
 
-    def _connect(self, tools: Tools) -> Send:
+    def _connect(self, tools: DatasourceTools) -> Send:
         """The function that sends requests. NotConfigured."""
         options = self._options
         if not options.host:

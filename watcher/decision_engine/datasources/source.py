@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of datasources, and what they can use.
 
-A plug-in of ``watcher_datasources`` is a class that takes ``Tools`` and implements
+A plug-in of ``watcher_datasources`` is a class that takes ``DatasourceTools`` and implements
 ``Datasource``. It raises NotConfigured if an option is missing.
 """
 
@@ -19,7 +19,7 @@ AGGREGATES = ("mean", "min", "max", "count")
 
 
 @dataclasses.dataclass(frozen=True)
-class Tools:
+class DatasourceTools:
     """All that a datasource may use."""
 
     conf: cfg.ConfigOpts

@@ -77,7 +77,7 @@ class LoadMove:
 
 
 @dataclasses.dataclass(frozen=True)
-class HostLoads:
+class PromisedLoads:
     """The loads of hosts before a plan, and what each of its moves is to change."""
 
     of_hosts: Reading
@@ -100,7 +100,7 @@ class Promise:
     after: float
     window: int
     """Seconds from the end of the plan until measured values cover the time after it only."""
-    loads: HostLoads | None = None
+    loads: PromisedLoads | None = None
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -112,8 +112,8 @@ def from_json(stored: Mapping[str, Any]) -> Promise:
     return Promise(**{**stored, "loads": loads and _loads_from_json(loads)})
 
 
-def _loads_from_json(stored: Mapping[str, Any]) -> HostLoads:
-    return HostLoads(
+def _loads_from_json(stored: Mapping[str, Any]) -> PromisedLoads:
+    return PromisedLoads(
         **{
             **stored,
             "of_hosts": Reading(**stored["of_hosts"]),
@@ -127,7 +127,7 @@ def percents(
     hosts: Sequence[Host], measured: Mapping[str, float], memory: bool
 ) -> dict[str, float]:
     """Host uuid to percent of the host, from values *measured* in the unit of
-    ``HostLoads.memory``."""
+    ``PromisedLoads.memory``."""
     return {
         host.uuid: measured[host.uuid] / 1024 / host.memory_mb * 100
         if memory
@@ -139,7 +139,7 @@ def percents(
 
 def of_loads(
     loads: Loads, metric: int, whole: float, of_hosts: Reading, of_servers: Reading, memory: bool
-) -> HostLoads:
+) -> PromisedLoads:
     """The promise of *loads*, with all moves made, for their *metric*; *whole* is the value
     of a full host."""
     model, unit = loads.whatif.model, 100 / whole
@@ -160,7 +160,7 @@ def of_loads(
         moves.append(LoadMove(model.servers[server].uuid, *pair, given, taken, value(server)))
     others = [index for index in loads.hosts.nonzero()[0].tolist() if index not in changed]
     compared = {*changed, *others[:WITNESSES]}
-    return HostLoads(
+    return PromisedLoads(
         of_hosts,
         of_servers,
         memory,
@@ -203,7 +203,7 @@ def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
 
 
 def by_themselves(
-    loads: HostLoads,
+    loads: PromisedLoads,
     servers: Mapping[str, Server],
     hosts: Mapping[str, Host],
     use: Mapping[str, float],

@@ -28,7 +28,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback import promises
-from watcher.decision_engine.feedback.promises import HostLoads, Kept, Promise
+from watcher.decision_engine.feedback.promises import Kept, Promise, PromisedLoads
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.notifications import Notifications
 
@@ -48,7 +48,7 @@ _CANDIDATES: Final = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class ReviewResult:
     """What a review has found."""
 
     kept: float | None
@@ -132,10 +132,10 @@ class Reviewer:
             known = isinstance(error, WatcherError)
             LOG.error("No review of action plan %s", plan.uuid, exc_info=None if known else error)
             why = str(error) if known else f"{type(error).__name__}: {error}"
-            found = Found(None, f"What the plan did could not be measured: {why}")
+            found = ReviewResult(None, f"What the plan did could not be measured: {why}")
         self._conclude(review, found, now)
 
-    def _measured(self, review: Review, now: datetime.datetime) -> Found:
+    def _measured(self, review: Review, now: datetime.datetime) -> ReviewResult:
         if review.attempt > ATTEMPTS:
             raise NotFound(f"The engine that made the review died {ATTEMPTS} times in a row.")
         plan = review.action_plan
@@ -197,7 +197,7 @@ class Reviewer:
             hosts={each.get(name, "") for each in made for name in _ENDS} - {""},
         )
 
-    def _conclude(self, review: Review, found: Found, now: datetime.datetime) -> None:
+    def _conclude(self, review: Review, found: ReviewResult, now: datetime.datetime) -> None:
         plan, number = review.action_plan, self._conf.optimization.broken_promises
 
         values = {
@@ -226,7 +226,7 @@ class Reviewer:
 _ENDS = ("source_node", "destination_node")
 
 
-def _by_figure(promise: Promise, realised: Mapping[str, float], doings: _Doings) -> Found:
+def _by_figure(promise: Promise, realised: Mapping[str, float], doings: _Doings) -> ReviewResult:
     if promise.figure not in realised:
         return _found(Kept(None, f"the strategy does not tell '{promise.figure}'"), realised)
     found = _found(promises.of_figure(promise, realised[promise.figure]), realised)
@@ -238,7 +238,7 @@ def _by_figure(promise: Promise, realised: Mapping[str, float], doings: _Doings)
 
 
 def _by_loads(
-    loads: HostLoads,
+    loads: PromisedLoads,
     plan: ActionPlan,
     source: Metrics,
     model: ComputeModel,
@@ -306,13 +306,15 @@ def _visible(moment: datetime.datetime, now: datetime.datetime, window: int) -> 
     return min(1.0, max(0.0, passed / window)) if window else 1.0
 
 
-def _found(kept: Kept, realised: Mapping[str, float]) -> Found:
+def _found(kept: Kept, realised: Mapping[str, float]) -> ReviewResult:
     if kept.share is None:
-        return Found(None, f"How much was kept is not known: {kept.reason}.", realised)
-    return Found(kept.share, f"The plan kept {kept.share:.0%} of what it promised.", realised)
+        return ReviewResult(None, f"How much was kept is not known: {kept.reason}.", realised)
+    return ReviewResult(
+        kept.share, f"The plan kept {kept.share:.0%} of what it promised.", realised
+    )
 
 
-def _aside(found: Found, why: str) -> Found:
+def _aside(found: ReviewResult, why: str) -> ReviewResult:
     """*found*, but so that it counts neither for nor against the audit."""
     message = f"{found.message.rstrip('.')}; this does not count, as {why}."
     return dataclasses.replace(found, message=message, counts=False)

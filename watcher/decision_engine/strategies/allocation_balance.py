@@ -49,11 +49,11 @@ class AllocationBalance(Strategy):
     def execute(self, inputs: Inputs) -> Solution:
         # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.balance import Balance
-        from watcher.decision_engine.algorithms.balance_report import Report, Words
+        from watcher.decision_engine.algorithms.balance_report import BalanceReport, Words
 
         loads, thresholds = _loads(inputs), inputs.parameters["thresholds"]
         balance = Balance(loads, [thresholds[each] for each in RESOURCES], [1.0, 1.0])
-        report = Report(
+        report = BalanceReport(
             loads,
             balance,
             [

@@ -74,7 +74,7 @@ class NoisyNeighbor(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # It imports NumPy, so only engines that run such audits load that.
-        from watcher.decision_engine.algorithms.spreading import Source, Spreading
+        from watcher.decision_engine.algorithms.spreading import SourceHost, Spreading
 
         model = inputs.compute_model()
         pairs = dict(_pairs(inputs, model))
@@ -83,7 +83,7 @@ class NoisyNeighbor(Strategy):
         spreading = Spreading(model, takers, inputs.bounds())
         solution, left = SolutionBuilder(), []
         for sufferer, noisy in _urgent_first(pairs.values(), model):
-            source = Source(noisy, noisy)
+            source = SourceHost(noisy, noisy)
             moves = spreading.relieve(source)
             left += [] if moves else [source]
             for move in moves:

@@ -13,7 +13,7 @@ from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.algorithms.pool_balance import Move, PoolBalance
+    from watcher.decision_engine.algorithms.pool_balance import PoolBalance, VolumeMove
     from watcher.model.storage import StorageModel
 
 
@@ -106,7 +106,7 @@ def _idle_servers(inputs: Inputs) -> set[str]:
     return {server.uuid for server in servers if server.state not in ("active", "paused")}
 
 
-def _reason(move: Move, model: StorageModel, balance: PoolBalance, threshold: float) -> str:
+def _reason(move: VolumeMove, model: StorageModel, balance: PoolBalance, threshold: float) -> str:
     """The reason for a move that has just been made."""
     source, destination = model.pools[move.source], model.pools[move.destination]
     before = balance.used[move.source] + model.volumes[move.volume].size_gb
@@ -118,7 +118,7 @@ def _reason(move: Move, model: StorageModel, balance: PoolBalance, threshold: fl
     )
 
 
-def _add(solution: SolutionBuilder, model: StorageModel, move: Move, reason: str) -> None:
+def _add(solution: SolutionBuilder, model: StorageModel, move: VolumeMove, reason: str) -> None:
     volume: Volume = model.volumes[move.volume]
     where = (
         {"migration_type": "retype", "destination_type": move.volume_type}

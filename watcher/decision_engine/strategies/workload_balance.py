@@ -126,7 +126,7 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
     return loads
 
 
-def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.HostLoads | None]:
+def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedLoads | None]:
     """The figure that the plan improves, seconds until it can be read again, and the loads of
     the hosts if they are measured themselves."""
     parameters, figure = inputs.parameters, "highest load, %"

@@ -116,13 +116,13 @@ class WorkloadStabilization(Strategy):
 
     def execute(self, inputs: Inputs) -> Solution:
         # It imports NumPy, so only engines that run such audits load that.
-        from watcher.decision_engine.algorithms.balance_report import Report, Words
+        from watcher.decision_engine.algorithms.balance_report import BalanceReport, Words
 
         model, parameters = inputs.compute_model(), inputs.parameters
         metrics = list(dict.fromkeys(parameters["metrics"]))
         loads, balance = _balance(inputs, model, metrics)
         words = [Words(each, "CPU" if each == CPU else "memory") for each in metrics]
-        report = Report(loads, balance, words)
+        report = BalanceReport(loads, balance, words)
         if report.exceeded.any():
             _measure(inputs, model, metrics, loads)
             balance.run()
@@ -169,7 +169,7 @@ def _measure(inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads:
 
 def _promise(
     inputs: Inputs, loads: Loads, number: int, metric: str
-) -> tuple[str, int, promises.HostLoads]:
+) -> tuple[str, int, promises.PromisedLoads]:
     """The figure that the plan improves, seconds until it can be read again, and the loads."""
     parameters = inputs.parameters
     periods, aggregates = parameters["periods"], parameters["aggregation_method"]

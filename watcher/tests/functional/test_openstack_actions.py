@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
+from watcher.applier.actions.base import Action, ActionFailed, ActionTools, Skip
 from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceState
 from watcher.applier.actions.delete import Delete
 from watcher.applier.actions.migrate import Migrate
@@ -30,7 +30,7 @@ class ActionsTest(base.TestCase):
         self.cloud = cloud.connect(self.conf)
 
     def make(self, kind: type[Action], **parameters: Any) -> Action:
-        tools = Tools(self.cloud, self.conf, lambda seconds: None)
+        tools = ActionTools(self.cloud, self.conf, lambda seconds: None)
         return kind({"resource_id": self.uuid, **parameters}, tools)
 
     def do(self, kind: type[Action], **parameters: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from watcher.cloud.openstack import session
-from watcher.cloud.openstack.service import Service
+from watcher.cloud.openstack.service import ServiceClient
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotConfigured, NotFound
 from watcher.conf import clients
 from watcher.tests import base
@@ -57,7 +57,7 @@ class ServiceTestCase(base.TestCase):
         self.keystone = keystone.Keystone({"block-storage": f"{self.server.url}/v3"})
         self.identity = self.useFixture(EmulatedServer(self.keystone))
         keystone.configure(self.conf, self.identity.url)
-        self.service = Service(self.conf, "cinder")
+        self.service = ServiceClient(self.conf, "cinder")
 
 
 class TestService(ServiceTestCase):
@@ -123,7 +123,7 @@ class TestService(ServiceTestCase):
     def test_faults_pass(self) -> None:
         self.service.get("/things")
         self.conf.set_override("timeout", 0.2, group=clients.AUTH)
-        impatient = Service(self.conf, "cinder")
+        impatient = ServiceClient(self.conf, "cinder")
         impatient.get("/things")
         for fault in (Fault.DOWN, Fault.GONE, Fault.HTML, Fault.TRUNCATED, Fault.SLOW):
             with self.subTest(fault.name):
@@ -138,7 +138,7 @@ class TestService(ServiceTestCase):
             self.conf.set_override(name, 1, group="cinder")
         for name in ("connect_retry_delay", "status_code_retry_delay"):
             self.conf.set_override(name, 0.001, group="cinder")
-        service = Service(self.conf, "cinder")
+        service = ServiceClient(self.conf, "cinder")
         service.get("/things")
         for fault in (Fault.GONE, Fault.DOWN):
             self.server.fail(fault)
@@ -149,14 +149,14 @@ class TestService(ServiceTestCase):
     def test_503_is_repeated_unless_told_otherwise(self) -> None:
         self.conf.set_override("api_query_interval", 0, group="collector")
         self.conf.set_override("api_query_max_retries", 3, group="collector")
-        service = Service(self.conf, "cinder")
+        service = ServiceClient(self.conf, "cinder")
         service.get("/things")
         self.server.fail(Fault.DOWN, Fault.DOWN)
         self.assertIn("things", service.get("/things"))
         self.server.fail(Fault.DOWN, Fault.DOWN, Fault.DOWN)
         self.assertRaises(CloudUnavailable, service.get, "/things")
         self.conf.set_override("status_code_retries", 0, group="cinder")
-        service = Service(self.conf, "cinder")
+        service = ServiceClient(self.conf, "cinder")
         service.get("/things")
         self.server.fail(Fault.DOWN)
         self.assertRaises(CloudUnavailable, service.get, "/things")
@@ -165,7 +165,7 @@ class TestService(ServiceTestCase):
 class TestSession(ServiceTestCase):
     def test_refused_credentials(self) -> None:
         self.conf.set_override("password", "wrong", group=clients.AUTH)
-        service = Service(self.conf, "cinder")
+        service = ServiceClient(self.conf, "cinder")
         error = self.assertRaises(CloudRefused, service.get, "/things")
         self.assertIn("keystone refused the credentials for cinder", str(error))
         self.assertIn("req-emulated", str(error))
@@ -185,13 +185,13 @@ class TestSession(ServiceTestCase):
         self.assertTrue(self.service.supports("3.71"), "its versions are looked at again")
 
     def test_a_service_that_is_not_in_the_catalog(self) -> None:
-        service = Service(self.conf, "ironic")
+        service = ServiceClient(self.conf, "ironic")
         error = self.assertRaises(NotConfigured, service.get, "/nodes")
         self.assertIn("baremetal", str(error))
 
     def test_a_region_that_is_not_in_the_catalog(self) -> None:
         self.conf.set_override("region_name", "Elsewhere", group="cinder")
-        error = self.assertRaises(NotConfigured, Service(self.conf, "cinder").get, "/things")
+        error = self.assertRaises(NotConfigured, ServiceClient(self.conf, "cinder").get, "/things")
         self.assertIn("block-storage", str(error))
 
     def test_without_credentials(self) -> None:
@@ -207,7 +207,7 @@ class TestSession(ServiceTestCase):
     def test_own_credentials_count_first(self) -> None:
         own = self.useFixture(EmulatedServer(keystone.Keystone(self.keystone.catalog)))
         keystone.configure(self.conf, own.url, "cinder")
-        Service(self.conf, "cinder").get("/things")
+        ServiceClient(self.conf, "cinder").get("/things")
         self.assertEqual(0, self.keystone.issued)
         self.assertNotEqual([], own.requests)
 

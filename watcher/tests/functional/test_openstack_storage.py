@@ -6,7 +6,7 @@ import uuid as uuidlib
 from collections.abc import Callable
 from typing import Any
 
-from watcher.applier.actions.base import Tools
+from watcher.applier.actions.base import ActionTools
 from watcher.applier.actions.volume_migrate import VolumeMigrate
 from watcher.cloud.block_storage import Attachment
 from watcher.cloud.openstack import block_storage
@@ -210,7 +210,7 @@ class TestVolumeMigrate(CinderTestCase):
     """The action, on the driver."""
 
     def carry_out(self, **parameters: Any) -> None:
-        tools = Tools(self.cloud, self.conf, self.wait)
+        tools = ActionTools(self.cloud, self.conf, self.wait)
         action = VolumeMigrate({"resource_id": VOLUME, **parameters}, tools)
         action.execute()
         action.verify()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from watcherclient import client as watcherclient
 
 from watcher.cmd import cloud
-from watcher.cmd.all_in_one import Services
+from watcher.cmd.all_in_one import LocalServices
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.tests.base import wait_for
 from watcher.tests.lab.real_cloud import RealCloudTestCase
@@ -27,7 +27,7 @@ class ServicesTestCase(RealCloudTestCase):
         self.nova = self.compute()
         self.found = {server.uuid: server.host for server in self.nova.servers()}
         self.addCleanup(self.bring_back)
-        self.services = Services(self.conf, cloud.connect(self.conf), 0)
+        self.services = LocalServices(self.conf, cloud.connect(self.conf), 0)
         self.services.start()
         self.addCleanup(self.services.stop)
         self.client: Any = watcherclient.get_client(

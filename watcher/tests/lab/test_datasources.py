@@ -17,7 +17,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.datasources.gnocchi import Gnocchi
 from watcher.decision_engine.datasources.prometheus import Prometheus
-from watcher.decision_engine.datasources.source import Tools
+from watcher.decision_engine.datasources.source import DatasourceTools
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.tests.lab.real_cloud import RealCloudTestCase
 
@@ -32,7 +32,7 @@ class DatasourceTestCase(RealCloudTestCase):
         url = urlsplit(os.environ.get("WATCHER_LAB_PROMETHEUS", default))
         self.conf.set_override("host", url.hostname, group="prometheus_client")
         self.conf.set_override("port", url.port, group="prometheus_client")
-        self.tools = Tools(self.conf, {}, threading.Event().wait)
+        self.tools = DatasourceTools(self.conf, {}, threading.Event().wait)
         compute = cloud.connect(self.conf).compute
         self.hosts = [host for host in compute.hosts() if host.state == "up"]
         self.servers = [server for server in compute.servers() if server.state == "active"]
@@ -111,7 +111,9 @@ class TestGnocchi(DatasourceTestCase, Stories):
         self.assertIn("no archive policy", str(error))
 
     def test_an_aggregation_that_no_archive_policy_has(self):
-        source = Gnocchi(Tools(self.conf, {"instance_cpu_usage": "memory"}, self.tools.wait))
+        source = Gnocchi(
+            DatasourceTools(self.conf, {"instance_cpu_usage": "memory"}, self.tools.wait)
+        )
         error = self.assertRaises(
             MetricsUnavailable, source.server_metric, "instance_cpu_usage", self.servers, **HOW
         )

@@ -9,7 +9,7 @@ from watcher.cmd import cloud
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.gnocchi import Gnocchi
-from watcher.decision_engine.datasources.source import Tools
+from watcher.decision_engine.datasources.source import DatasourceTools
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 from watcher.tests.lab.real_cloud import RealCloudTestCase
@@ -21,7 +21,7 @@ class StrategiesTest(RealCloudTestCase):
         super().setUp()
         self.catalog = Catalog(self.conf)
         self.model = Collectors(self.conf, cloud.connect(self.conf)).compute()
-        self.source = Gnocchi(Tools(self.conf, {}, threading.Event().wait))
+        self.source = Gnocchi(DatasourceTools(self.conf, {}, threading.Event().wait))
 
     def solve(self, name: str, **parameters: Any) -> Solution:
         strategy = self.catalog.strategies[name]

@@ -24,7 +24,7 @@ from watcher.db.paging import Page
 _CHANGEABLE: Final = ("state", "status_message")
 
 
-class Changes(Base):
+class ActionChanges(Base):
     """What a PATCH may ask for."""
 
     state = Text(20)
@@ -109,7 +109,7 @@ def _wanted(operations: list[Operation]) -> dict[str, Any]:
         if operation.op == "remove" or operation.path != f"/{operation.field}":
             raise Invalid(f"{operation.path[:80]}: can be replaced as a whole, and that is all.")
         wanted[operation.field] = operation.value
-    bodies.typed(Changes, wanted)
+    bodies.typed(ActionChanges, wanted)
     state = wanted.get("state")
     if state is not None and state not in ActionState.ALL:
         raise Invalid(f"state: must be one of {', '.join(ActionState.ALL)}.")

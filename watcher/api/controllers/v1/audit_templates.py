@@ -26,7 +26,7 @@ from watcher.db.models import AuditTemplate, Goal, Strategy
 _WITH_PARAMETERS: Final = (1, 7)
 
 
-class Definition(Base):
+class TemplateDefinition(Base):
     """The body of a POST, and the fields after a PATCH."""
 
     name = wsattr(Text(63), mandatory=True)
@@ -37,7 +37,7 @@ class Definition(Base):
     default_parameters = wsattr(Object, default=None)
 
 
-_CHANGEABLE: Final = tuple(attribute.name for attribute in list_attributes(Definition))
+_CHANGEABLE: Final = tuple(attribute.name for attribute in list_attributes(TemplateDefinition))
 
 
 class AuditTemplates(ReadResource):
@@ -61,8 +61,8 @@ class AuditTemplates(ReadResource):
             body["default_parameters"] = row.default_parameters or {}
         return body
 
-    @post(body=lambda body: _checked(bodies.typed(Definition, body)))
-    def create(self, request: Request, body: Definition) -> Response:
+    @post(body=lambda body: _checked(bodies.typed(TemplateDefinition, body)))
+    def create(self, request: Request, body: TemplateDefinition) -> Response:
         self.authorize(request, "audit_template:create")
         if body.default_parameters:
             _require_parameters(request.version)
@@ -108,7 +108,7 @@ def _require_parameters(version: Version) -> None:
         raise NotAcceptable("default_parameters: needs version 1.7 of the API or later.")
 
 
-def _checked(definition: Definition) -> Definition:
+def _checked(definition: TemplateDefinition) -> TemplateDefinition:
     for field in ("name", "goal"):
         if getattr(definition, field) in (None, Unset):
             raise Invalid(f"{field}: must be a string; it cannot be null or removed.")
@@ -135,12 +135,12 @@ def _change(session: Session, template: AuditTemplate, operations: Sequence[Oper
         "scope": template.scope or [],
         "default_parameters": template.default_parameters or {},
     }
-    after = bodies.typed(Definition, json_patch.apply(document, operations))
+    after = bodies.typed(TemplateDefinition, json_patch.apply(document, operations))
     _define(session, template, _checked(after), touched)
 
 
 def _define(
-    session: Session, template: AuditTemplate, body: Definition, fields: Collection[str]
+    session: Session, template: AuditTemplate, body: TemplateDefinition, fields: Collection[str]
 ) -> None:
     """Write *fields* of a checked body into a row.  Invalid if they do not fit each other."""
     for field in ("name", "description", "scope"):

@@ -10,7 +10,7 @@ from webob import Response
 
 from watcher.api import audit_validation, bodies, paging
 from watcher.api import patch as json_patch
-from watcher.api.audit_validation import Definition
+from watcher.api.audit_validation import AuditDefinition
 from watcher.api.controllers.v1.read import ReadResource
 from watcher.api.fields import naive, record, related
 from watcher.api.patch import Operation
@@ -52,8 +52,8 @@ class Audits(ReadResource):
             body["status_message"] = row.status_message
         return body
 
-    @post(body=functools.partial(bodies.typed, Definition), status=201)
-    def create(self, request: Request, body: Definition) -> Response:
+    @post(body=functools.partial(bodies.typed, AuditDefinition), status=201)
+    def create(self, request: Request, body: AuditDefinition) -> Response:
         self.authorize(request, "audit:create")
         audit_validation.check(body, request.version)
         now = timeutils.utcnow()

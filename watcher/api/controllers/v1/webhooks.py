@@ -15,7 +15,7 @@ from watcher.api import bodies
 from watcher.api.controllers.v1.webhook_history import WebhookHistory
 from watcher.api.controllers.v1.webhook_settings import WebhookSettings
 from watcher.api.fields import aware
-from watcher.api.intake import Delivery, Intake, Outcome
+from watcher.api.intake import Delivery, Intake, IntakeResult
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.api.webhook_auth import WebhookAuth
 from watcher.common import schemas
@@ -103,7 +103,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             "not_before": aware(self._not_before(facts, now)) if admitted else None,
         }
 
-    def _respond(self, request: Request, outcome: Outcome, message: AlarmMessage) -> Response:
+    def _respond(self, request: Request, outcome: IntakeResult, message: AlarmMessage) -> Response:
         _log(outcome, message)
         if outcome.decision == Decision.REJECTED:
             raise Invalid(outcome.sentence)
@@ -177,7 +177,7 @@ def _decoded(body: bytes) -> Any:
     return value
 
 
-def _accepted(request: Request, outcome: Outcome) -> Response:
+def _accepted(request: Request, outcome: IntakeResult) -> Response:
     response = reply(None, 202)
     if outcome.event_uuid is not None:
         below = f"{outcome.facts.audit_uuid}/events/{outcome.event_uuid}"
@@ -185,7 +185,7 @@ def _accepted(request: Request, outcome: Outcome) -> Response:
     return response
 
 
-def _log(outcome: Outcome, message: AlarmMessage) -> None:
+def _log(outcome: IntakeResult, message: AlarmMessage) -> None:
     # Unrecorded events are logged with their number, once a second (UnrecordedEvents).
     LOG.log(
         logging.DEBUG if outcome.event_uuid is None else logging.INFO,

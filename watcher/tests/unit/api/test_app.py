@@ -11,7 +11,8 @@ from watcher.api import app, errors
 from watcher.api.controllers.v1.catalog import Goals
 from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
 from watcher.common.states import AuditType
-from watcher.db import events, faults
+from watcher.db import events
+from watcher.db.errors import Unwritable, WrongSchema
 from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.base import TestCase, round_trips
@@ -28,8 +29,8 @@ class ErrorsTestCase(TestCase):
             (db_errors.DBDataError(), 400, "A value is too long or too large to be stored."),
             (db_errors.DBDuplicateEntry(), 409, "Another object has this name"),
             (db_errors.DBConnectionError(), 503, "The database does not answer now"),
-            (faults.Unwritable(), 503, "cannot be written now"),
-            (faults.WrongSchema(), 503, "run watcher-db-manage upgrade"),
+            (Unwritable(), 503, "cannot be written now"),
+            (WrongSchema(), 503, "run watcher-db-manage upgrade"),
             (exc.HTTPRequestTimeout("Too slow."), 408, "Too slow."),
         ):
             response = errors.respond(error)

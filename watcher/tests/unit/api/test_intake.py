@@ -9,7 +9,7 @@ import fixtures
 from oslo_db.exception import DBDataError, DBDuplicateEntry
 from sqlalchemy import func, select
 
-from watcher.api.intake import Delivery, Intake, Outcome
+from watcher.api.intake import Delivery, Intake, IntakeResult
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import NotFound, Unauthorized
@@ -45,7 +45,7 @@ class IntakeTestCase(DatabaseTestCase):
 
     def post(
         self, name: str = "a", check: Callable[[WebhookFacts], None] = pass_all, **values: Any
-    ) -> Outcome:
+    ) -> IntakeResult:
         return self.intake.receive(self.delivery(name, **values), check)
 
     def rows(self) -> list[AuditEvent]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip, Tools
+from watcher.applier.actions.base import Action, ActionFailed, ActionTools, Skip
 from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceState
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.actions.resize import Resize
@@ -69,8 +69,8 @@ class ActionTestCase(base.TestCase):
         return kind({"resource_id": UUID, **parameters}, self.tools)
 
     @property
-    def tools(self) -> Tools:
-        return Tools(self.cloud.cloud, self.conf, self.wait)
+    def tools(self) -> ActionTools:
+        return ActionTools(self.cloud.cloud, self.conf, self.wait)
 
     @property
     def server(self) -> Server:

@@ -3,7 +3,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from watcher.applier.actions.base import ActionFailed, Tools
+from watcher.applier.actions.base import ActionFailed, ActionTools
 from watcher.applier.actions.change_node_power_state import ChangeNodePowerState
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud.baremetal import BaremetalNode, hosts_of
@@ -54,7 +54,7 @@ class ChangeNodePowerStateTest(base.TestCase):
 
     def action(self, name: str = "a", state: str = "off") -> ChangeNodePowerState:
         parameters = {"resource_id": self.uuids.get(name, name), "state": state}
-        return ChangeNodePowerState(parameters, Tools(self.cloud.cloud, self.conf, self.wait))
+        return ChangeNodePowerState(parameters, ActionTools(self.cloud.cloud, self.conf, self.wait))
 
     def power(self, name: str) -> str:
         return self.baremetal.node(self.uuids[name]).power_state

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import hypothesis
 from hypothesis import strategies as st
 
-from watcher.applier.concurrency import Limits
+from watcher.applier.concurrency import ConcurrencyLimits
 from watcher.applier.interrupts import Interrupts
 from watcher.tests import base
 from watcher.tests.base import PATIENCE
@@ -15,7 +15,7 @@ from watcher.tests.base import PATIENCE
 class Worker:
     """A thread that asks for a place, and keeps it until it is told to leave."""
 
-    def __init__(self, limits: Limits, action_type: str, interrupts: Interrupts) -> None:
+    def __init__(self, limits: ConcurrencyLimits, action_type: str, interrupts: Interrupts) -> None:
         self._limits, self._type, self._interrupts = limits, action_type, interrupts
         self.answered, self._leave = threading.Event(), threading.Event()
         self.admitted = False
@@ -38,7 +38,7 @@ class LimitsTest(base.TestCase):
         self.interrupts = Interrupts()
 
     def make(self, in_all: int = 0, **by_type: int) -> Callable[[str], Worker]:
-        limits = Limits(in_all, by_type)
+        limits = ConcurrencyLimits(in_all, by_type)
 
         def ask(action_type: str) -> Worker:
             before = limits.waiting
@@ -91,7 +91,7 @@ class LimitsTest(base.TestCase):
             self.assertTrue(self.admitted(ask("nop")))
 
     def test_what_must_not_wait_counts(self) -> None:
-        limits = Limits(1, {})
+        limits = ConcurrencyLimits(1, {})
         self.interrupts.cancel()
         with (
             limits.extra_place("nop"),
@@ -111,7 +111,7 @@ class LimitsTest(base.TestCase):
     def test_everybody_gets_a_place_and_no_limit_is_passed(
         self, kinds: list[str], in_all: int, by_type: dict[str, int]
     ) -> None:
-        limits, counting = Limits(in_all, by_type), threading.Lock()
+        limits, counting = ConcurrencyLimits(in_all, by_type), threading.Lock()
         under_way: list[str] = []
         passed: list[str] = []
 

@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from watcher.applier.actions.base import ActionFailed, Skip, Tools
+from watcher.applier.actions.base import ActionFailed, ActionTools, Skip
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud import Cloud
@@ -54,7 +54,7 @@ class MigrateTest(base.TestCase):
             "destination_node": "b",
             **parameters,
         }
-        return Migrate(parameters, Tools(self.cloud.cloud, self.conf, self.wait))
+        return Migrate(parameters, ActionTools(self.cloud.cloud, self.conf, self.wait))
 
     def wait(self, seconds: float) -> None:
         self.on_wait()
@@ -292,5 +292,5 @@ class MigrateTest(base.TestCase):
         self.assertEqual(("a", "active", None), self.place())
 
     def test_without_a_cloud_nothing_moves(self) -> None:
-        action = Migrate(self.action().parameters, Tools(Cloud(), self.conf, self.wait))
+        action = Migrate(self.action().parameters, ActionTools(Cloud(), self.conf, self.wait))
         self.assertRaises(NotConfigured, action.check)

@@ -3,7 +3,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from watcher.applier.actions.base import ActionFailed, Skip, Tools
+from watcher.applier.actions.base import ActionFailed, ActionTools, Skip
 from watcher.applier.actions.volume_migrate import VolumeMigrate
 from watcher.applier.interrupts import Cancelled
 from watcher.cloud import Cloud
@@ -66,7 +66,7 @@ class VolumeMigrateTest(base.TestCase):
     def action(self, kind: str = "migrate", **parameters: Any) -> VolumeMigrate:
         where = {"destination_type": "slow"} if kind == "retype" else {"destination_node": HDD}
         parameters = {"resource_id": UUID, "migration_type": kind, **where, **parameters}
-        return VolumeMigrate(parameters, Tools(self.cloud.cloud, self.conf, self.wait))
+        return VolumeMigrate(parameters, ActionTools(self.cloud.cloud, self.conf, self.wait))
 
     def retype(self, **parameters: Any) -> VolumeMigrate:
         return self.action("retype", **parameters)
@@ -294,7 +294,7 @@ class VolumeMigrateTest(base.TestCase):
         self.assertFalse(self.begun(3).abort())
 
     def test_without_storage_nothing_moves(self) -> None:
-        action = VolumeMigrate(self.action().parameters, Tools(Cloud(), self.conf, self.wait))
+        action = VolumeMigrate(self.action().parameters, ActionTools(Cloud(), self.conf, self.wait))
         self.assertRaises(NotConfigured, action.check)
 
     def test_moving(self) -> None:

@@ -4,7 +4,7 @@
 from sqlalchemy import text
 
 from watcher.db import migration, models, schema
-from watcher.db.faults import WrongSchema
+from watcher.db.errors import WrongSchema
 from watcher.tests.base import DatabaseTestCase
 
 

@@ -7,7 +7,7 @@ import testtools
 from oslo_db import exception as db_exception
 from sqlalchemy import insert, select, text
 
-from watcher.db import faults
+from watcher.db.errors import Unwritable, WrongSchema
 from watcher.db.models import Goal
 from watcher.db.session import Database, StaleRead, _completed
 from watcher.tests import base, factories
@@ -80,7 +80,7 @@ class AwayTest(base.TestCase):
 class FaultTest(base.DatabaseTestCase):
     def test_a_table_or_a_column_that_is_not_there(self) -> None:
         for statement in ("SELECT * FROM nowhere", "SELECT nowhere FROM goals"):
-            wrong = testtools.ExpectedException(faults.WrongSchema)
+            wrong = testtools.ExpectedException(WrongSchema)
             with wrong, self.database.reader() as session:
                 session.execute(text(statement))
 
@@ -91,7 +91,7 @@ class FaultTest(base.DatabaseTestCase):
             for _ in range(100):
                 factories.goal(session, display_name="x" * 60, efficacy_specification=["x" * 9999])
 
-        self.assertRaises(faults.Unwritable, self.database.write, fill)
+        self.assertRaises(Unwritable, self.database.write, fill)
 
 
 class HiddenTest(base.DatabaseTestCase):
@@ -99,7 +99,7 @@ class HiddenTest(base.DatabaseTestCase):
         def work(session):
             session.execute(text("INSERT INTO goals (id, nowhere) VALUES (1, :x)"), {"x": "sent"})
 
-        error = self.assertRaises(faults.WrongSchema, self.database.write, work)
+        error = self.assertRaises(WrongSchema, self.database.write, work)
         self.assertNotIn("sent", str(error))
 
 

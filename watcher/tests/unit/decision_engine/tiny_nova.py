@@ -10,7 +10,7 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.needs import Needs
-from watcher.decision_engine.collectors.cluster import GONE
+from watcher.decision_engine.collectors.compute_readings import GONE
 from watcher.rpc.listener import CloudNotification
 from watcher.tests.unit.decision_engine.clusters import host, uid
 
@@ -36,14 +36,14 @@ def heard(message: dict[str, Any]) -> CloudNotification:
 
 
 class TinyNova:
-    """Each deed takes a second, and is told in it."""
+    """Each change takes a second and sends a notification."""
 
     def __init__(self, hosts: int = 3) -> None:
         self.now = BEGIN
         self.hosts = {f"h{number}": host(f"h{number}") for number in range(hosts)}
         self.servers: dict[str, Server] = {}
         self.changed: dict[str, datetime.datetime] = {}
-        self.told: list[CloudNotification] = []
+        self.notifications: list[CloudNotification] = []
 
     def changed_servers(self, since: datetime.datetime) -> list[Server]:
         return [self.servers[uuid] for uuid, when in self.changed.items() if when >= since]
@@ -182,4 +182,4 @@ class TinyNova:
     def _tell(self, message: dict[str, Any], event: str) -> None:
         message["metadata"]["timestamp"] = str(self.now)
         message["event_type"] = event
-        self.told.append(heard(message))
+        self.notifications.append(heard(message))

@@ -89,9 +89,9 @@ class ScenarioTest(base.TestCase):
         self.assertRaises(Invalid, self.read, "hosts: [")
 
     def test_equal_seeds_give_equal_clouds(self) -> None:
-        size = generator.Size(hosts=5, servers=50, seed=3)
+        size = generator.CloudSize(hosts=5, servers=50, seed=3)
         self.assertEqual(generator.generate(size), generator.generate(size))
-        other = generator.Size(hosts=5, servers=50, seed=4)
+        other = generator.CloudSize(hosts=5, servers=50, seed=4)
         self.assertNotEqual(generator.generate(size), generator.generate(other))
 
     def test_the_example_is_what_the_documentation_says(self) -> None:

@@ -140,25 +140,25 @@ class ComputeCollectorTest(TestCase):
         self.where()
         self.nova.live_migrate("s1", "h2")
         self.nova.asked()
-        self.collector.notify(self.nova.told[-1])
+        self.collector.notify(self.nova.notifications[-1])
         self.assertEqual({"s1": "h2", "s2": "h2"}, self.where(self.collector.recent()))
         self.assertEqual([], self.nova.asked())
 
-    def test_what_nova_told_from_the_future_ends_with_the_next_reading(self):
+    def test_a_notification_from_the_future_counts_until_the_next_reading(self):
         self.where()
         self.nova.live_migrate("s1", "h2")
-        told = self.nova.told[-1]
-        ahead = datetime.timedelta(seconds=50)  # nova's clock is
-        self.collector.notify(dataclasses.replace(told, sent=told.sent + ahead))
+        last = self.nova.notifications[-1]
+        ahead = datetime.timedelta(seconds=50)  # of nova's clock
+        self.collector.notify(dataclasses.replace(last, sent=last.sent + ahead))
         self.assertEqual({"s1": "h2", "s2": "h2"}, self.where(self.collector.recent()))
-        self.nova.live_migrate("s1", "h1")  # and that is not told
+        self.nova.live_migrate("s1", "h1")  # which no notification says
         self.later(1)
         self.assertEqual({"s1": "h1", "s2": "h2"}, self.where())
 
     def test_a_server_that_nova_has_forgotten_does_not_come_back(self):
         self.where()
         self.nova.delete("s1")
-        self.collector.notify(self.nova.told[-1])
+        self.collector.notify(self.nova.notifications[-1])
         del self.nova.changed[uid("s1")]  # as nova-manage db archive_deleted_rows does
         self.later(1)
         self.assertEqual({"s2": "h2"}, self.where())
@@ -174,7 +174,7 @@ class ComputeCollectorTest(TestCase):
         self.where()
         self.nova.add_host("h7")
         self.nova.create("s3", "h7", pinned_az="az1")
-        for notification in self.nova.told[-2:]:
+        for notification in self.nova.notifications[-2:]:
             self.collector.notify(notification)
         self.later(1)
         model = self.collector.recent()

@@ -171,7 +171,7 @@ class StorageCollectorTest(TestCase):
         self.assertEqual(({"v1": POOLS[0], "v3": POOLS[0]}, ["changes"]), self.seen())
 
     EVENT = st.tuples(
-        st.sampled_from(["put", "move", "delete", "look", "tell", "wait"]), st.integers(0, 5)
+        st.sampled_from(["put", "move", "delete", "look", "notify", "wait"]), st.integers(0, 5)
     )
 
     @settings(max_examples=80, deadline=None)
@@ -190,9 +190,9 @@ class StorageCollectorTest(TestCase):
                 self.cinder.put(uuid, host=POOLS[number % 2])
             elif kind == "delete":
                 self.cinder.delete(uuid)
-            elif kind == "tell" and self.cinder.deleted:
-                told = self.cinder.deleted[number % len(self.cinder.deleted)]
-                self.collector.notify(self.cinder.notification(told))
+            elif kind == "notify" and self.cinder.deleted:
+                deleted = self.cinder.deleted[number % len(self.cinder.deleted)]
+                self.collector.notify(self.cinder.notification(deleted))
             elif kind == "wait":
                 self.pass_time(50 * number)
             else:

@@ -6,7 +6,7 @@ from typing import Any
 
 from watcher.common.errors import Invalid, MetricsUnavailable, NotFound
 from watcher.decision_engine.datasources import queries
-from watcher.decision_engine.datasources.source import Datasource, Tools
+from watcher.decision_engine.datasources.source import Datasource, DatasourceTools
 from watcher.tests.base import TestCase
 from watcher.tests.emulated.server import EmulatedServer, Fault
 from watcher.tests.unit.decision_engine.clusters import host, server
@@ -33,8 +33,8 @@ class DatasourceTest(TestCase):
     def make(self, metric_map: Mapping[str, Any] | None = None) -> Datasource:
         raise NotImplementedError
 
-    def tools(self, metric_map: Mapping[str, Any] | None = None) -> Tools:
-        return Tools(self.conf, metric_map or {}, self.wait)
+    def tools(self, metric_map: Mapping[str, Any] | None = None) -> DatasourceTools:
+        return DatasourceTools(self.conf, metric_map or {}, self.wait)
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)

@@ -156,7 +156,7 @@ class ByThemselvesTest(TestCase):
             clusters.server("s4", "h2", 1),
         ]
         then = dict.fromkeys((clusters.uid(f"s{number}") for number in range(1, 6)), 50.0)
-        loads = promises.HostLoads(reading, reading, False, {}, (), then)
+        loads = promises.PromisedLoads(reading, reading, False, {}, (), then)
         changes = promises.by_themselves(
             loads,
             {each.uuid: each for each in servers},
@@ -170,7 +170,7 @@ class ByThemselvesTest(TestCase):
 class PromiseTest(TestCase):
     def test_it_can_be_stored(self):
         reading = promises.Reading("host_cpu_usage", 600, 300)
-        loads = promises.HostLoads(
+        loads = promises.PromisedLoads(
             reading, reading, False, {"a": 90.0}, [LoadMove("s", "a", "b", 1, 2, 3)]
         )
         for promise in (Promise("figure", 3, 1, 900), Promise("figure", 3, 1, 900, loads)):

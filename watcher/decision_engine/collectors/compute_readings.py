@@ -21,7 +21,7 @@ GONE = frozenset({"deleted", "soft-delete"})
 """States of servers that nova's list of servers leaves out."""
 
 
-class Cluster:
+class ComputeReadings:
     """Two layers: the last reading, and above it the notifications that were sent after it.
 
     Notifications count until the next reading, which corrects what they have wrong and adds

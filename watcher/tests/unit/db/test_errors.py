@@ -2,7 +2,7 @@
 from oslo_db import exception as db_exception
 from sqlalchemy import exc
 
-from watcher.db import faults
+from watcher.db import errors
 from watcher.db.timeouts import LockWait
 from watcher.tests import base
 
@@ -20,7 +20,7 @@ class KindTest(base.TestCase):
         ):
             by_sqlalchemy = exc.OperationalError("SELECT 3572", {}, error)
             self.assertEqual(
-                kind or db_exception.DBConnectionError, faults.kind(by_sqlalchemy), error
+                kind or db_exception.DBConnectionError, errors.kind(by_sqlalchemy), error
             )
             for by_oslo in (db_exception.DBError, db_exception.DBDeadlock):
-                self.assertIs(kind, faults.kind(by_oslo(by_sqlalchemy)), error)
+                self.assertIs(kind, errors.kind(by_oslo(by_sqlalchemy)), error)

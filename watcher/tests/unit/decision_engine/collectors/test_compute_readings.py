@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from watcher.cloud.compute import Server
 from watcher.decision_engine.collectors import nova_notifications as nova
-from watcher.decision_engine.collectors.cluster import Cluster
+from watcher.decision_engine.collectors.compute_readings import ComputeReadings
 from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
@@ -54,11 +54,11 @@ def shown(model):
 
 
 class NotificationsTest(TestCase):
-    """Whatever happens, and whenever everything was read: what is told keeps the model right."""
+    """Notifications keep the model right, whenever the hosts and servers were read."""
 
-    def check(self, cluster, cloud):
+    def check(self, readings, cloud):
         truth = ComputeModel.build(list(cloud.hosts.values()), cloud.live_servers())
-        self.assertEqual(shown(truth), shown(cluster.model()))
+        self.assertEqual(shown(truth), shown(readings.model()))
 
     @settings(max_examples=150, deadline=None)
     @given(
@@ -68,54 +68,54 @@ class NotificationsTest(TestCase):
         data=st.data(),
     )
     def test_as_a_reading_afterwards_shows_it(self, before, meanwhile, after, data):
-        cloud, cluster = TinyNova(), Cluster()
+        cloud, readings = TinyNova(), ComputeReadings()
         do(cloud, before)
         began, hosts = cloud.now, list(cloud.hosts.values())
         do(cloud, meanwhile)  # while the reading is under way
-        early = data.draw(st.integers(0, len(cloud.told)))
-        for notification in cloud.told[:early]:
-            nova.tell(cluster, notification)
-        cluster.read_all(began, hosts, cloud.live_servers(), ())
+        early = data.draw(st.integers(0, len(cloud.notifications)))
+        for notification in cloud.notifications[:early]:
+            nova.apply(readings, notification)
+        readings.read_all(began, hosts, cloud.live_servers(), ())
         if data.draw(st.booleans()):
-            cluster.model()
+            readings.model()
         do(cloud, after)
-        late = [*range(early, len(cloud.told))]
+        late = [*range(early, len(cloud.notifications))]
         for number in data.draw(st.permutations(late + late[:3])):  # some of them come twice
-            nova.tell(cluster, cloud.told[number])
-        if cluster.complete:
-            self.check(cluster, cloud)
+            nova.apply(readings, cloud.notifications[number])
+        if readings.complete:
+            self.check(readings, cloud)
         since = began - datetime.timedelta(seconds=1)
         hosts = list(cloud.hosts.values())
         cloud.now += datetime.timedelta(seconds=1)
-        if not cluster.read_changes(cloud.now, hosts, cloud.changed_servers(since), ()):
-            cluster.read_all(cloud.now, hosts, cloud.live_servers(), ())
-        self.assertTrue(cluster.complete)
-        self.check(cluster, cloud)
+        if not readings.read_changes(cloud.now, hosts, cloud.changed_servers(since), ()):
+            readings.read_all(cloud.now, hosts, cloud.live_servers(), ())
+        self.assertTrue(readings.complete)
+        self.check(readings, cloud)
 
     @settings(max_examples=100, deadline=None)
     @given(rounds=st.lists(st.lists(deeds, max_size=5), max_size=5))
     def test_reading_what_has_changed_is_as_good_as_reading_everything(self, rounds):
-        cloud, cluster = TinyNova(), Cluster()
-        cluster.read_all(cloud.now, list(cloud.hosts.values()), [], ())
+        cloud, readings = TinyNova(), ComputeReadings()
+        readings.read_all(cloud.now, list(cloud.hosts.values()), [], ())
         for some in rounds:
-            since = cluster.read_at
+            since = readings.read_at
             do(cloud, some)
             hosts = list(cloud.hosts.values())
-            if not cluster.read_changes(cloud.now, hosts, cloud.changed_servers(since), ()):
-                cluster.read_all(cloud.now, hosts, cloud.live_servers(), ())
-            self.check(cluster, cloud)
+            if not readings.read_changes(cloud.now, hosts, cloud.changed_servers(since), ()):
+                readings.read_all(cloud.now, hosts, cloud.live_servers(), ())
+            self.check(readings, cloud)
 
 
 class RecordedTest(TestCase):
     def test_the_life_of_a_server(self):
-        cluster = Cluster()
+        readings = ComputeReadings()
         hosts = [host(f"compute-{number}") for number in range(4)]
         messages = [heard(message) for message in RECORDED]
-        cluster.read_all(messages[0].sent, hosts, [], ())
+        readings.read_all(messages[0].sent, hosts, [], ())
         seen = []
         for message in messages:
-            nova.tell(cluster, message)
-            now = [(each.host, each.state, each.task_state) for each in cluster.model().servers]
+            nova.apply(readings, message)
+            now = [(each.host, each.state, each.task_state) for each in readings.model().servers]
             if now not in seen[-1:]:
                 seen.append(now)
         self.assertEqual(
@@ -161,7 +161,7 @@ class RecordedTest(TestCase):
         self.assertEqual("down", nova.host_changes(data | {"forced_down": True}, sent)["state"])
 
     def test_others_may_say_what_they_like(self):
-        cluster = Cluster()
+        readings = ComputeReadings()
         message = heard(RECORDED[0])
         for other in (
             {"publisher_id": "cinder-volume:1"},
@@ -169,91 +169,91 @@ class RecordedTest(TestCase):
             {"event_type": "instance.create.start"},
             {"event_type": "keypair.create.end"},
         ):
-            nova.tell(cluster, dataclasses.replace(message, payload={}, **other))
-        cluster.read_all(BEGIN, [host("h1")], [], ())
-        self.assertTrue(cluster.complete)
+            nova.apply(readings, dataclasses.replace(message, payload={}, **other))
+        readings.read_all(BEGIN, [host("h1")], [], ())
+        self.assertTrue(readings.complete)
 
 
 class ClusterTest(TestCase):
     def setUp(self):
         super().setUp()
-        self.cluster = Cluster()
+        self.readings = ComputeReadings()
         self.hosts = [host("h1"), host("h2")]
         self.servers = [server("s1", "h1"), server("s2", "h2")]
-        self.cluster.read_all(at(10), self.hosts, self.servers, ())
+        self.readings.read_all(at(10), self.hosts, self.servers, ())
 
     def where(self):
-        return {each.name: each.host for each in self.cluster.model().servers}
+        return {each.name: each.host for each in self.readings.model().servers}
 
     def test_nothing_changed_is_the_same_model(self):
-        model = self.cluster.model()
-        self.assertTrue(self.cluster.read_changes(at(20), self.hosts, self.servers[:1], ()))
-        self.assertIs(model, self.cluster.model())
+        model = self.readings.model()
+        self.assertTrue(self.readings.read_changes(at(20), self.hosts, self.servers[:1], ()))
+        self.assertIs(model, self.readings.model())
 
     def test_a_model_stays_as_it_is(self):
-        model = self.cluster.model()
+        model = self.readings.model()
         before = shown(model)
-        self.cluster.read_changes(at(20), self.hosts[:2], [server("s1", "h2")], ())
-        self.assertIsNot(model, self.cluster.model())
+        self.readings.read_changes(at(20), self.hosts[:2], [server("s1", "h2")], ())
+        self.assertIsNot(model, self.readings.model())
         self.assertEqual(before, shown(model))
         self.assertRaises(ValueError, model.placement.fill, 0)
 
     def test_what_was_said_before_the_reading_does_not_undo_it(self):
-        self.cluster.update_server(at(9), uid("s1"), server("s1", "h2"))
-        self.cluster.update_host(at(9), "h1", {"state": "down"})
+        self.readings.update_server(at(9), uid("s1"), server("s1", "h2"))
+        self.readings.update_host(at(9), "h1", {"state": "down"})
         self.assertEqual("h1", self.where()["s1"])
-        self.assertEqual("up", self.cluster.model().hosts[0].state)
+        self.assertEqual("up", self.readings.model().hosts[0].state)
 
     def test_what_is_said_counts_until_the_next_reading(self):
-        self.cluster.update_server(at(11), uid("s1"), server("s1", "h2"))
+        self.readings.update_server(at(11), uid("s1"), server("s1", "h2"))
         self.assertEqual("h2", self.where()["s1"])
-        self.cluster.read_changes(at(20), self.hosts, [], ())
+        self.readings.read_changes(at(20), self.hosts, [], ())
         self.assertEqual("h1", self.where()["s1"])
 
     def test_the_last_word_counts_and_not_the_last_to_arrive(self):
-        self.cluster.update_server(at(12), uid("s1"), None)
-        self.cluster.update_server(at(11), uid("s1"), server("s1", "h2"))
+        self.readings.update_server(at(12), uid("s1"), None)
+        self.readings.update_server(at(11), uid("s1"), server("s1", "h2"))
         self.assertEqual({"s2": "h2"}, self.where())
 
     def test_a_server_on_an_unknown_host_asks_for_a_reading(self):
-        self.cluster.update_server(at(11), uid("s1"), server("s1", "h3"))
-        self.assertFalse(self.cluster.complete)
-        self.assertFalse(self.cluster.read_changes(at(20), self.hosts, [], ()))
+        self.readings.update_server(at(11), uid("s1"), server("s1", "h3"))
+        self.assertFalse(self.readings.complete)
+        self.assertFalse(self.readings.read_changes(at(20), self.hosts, [], ()))
         hosts = [*self.hosts, host("h3")]
-        self.assertTrue(self.cluster.read_changes(at(20), hosts, [server("s1", "h3")], ()))
-        self.assertTrue(self.cluster.complete)
+        self.assertTrue(self.readings.read_changes(at(20), hosts, [server("s1", "h3")], ()))
+        self.assertTrue(self.readings.complete)
         self.assertEqual("h3", self.where()["s1"])
 
     def test_changes_on_an_unknown_host_do_not_fit(self):
         moved = [server("s1", "h3")]
-        self.assertFalse(self.cluster.read_changes(at(20), self.hosts, moved, ()))
+        self.assertFalse(self.readings.read_changes(at(20), self.hosts, moved, ()))
         self.assertEqual("h1", self.where()["s1"])
 
     def test_a_host_that_is_gone_with_its_servers_does_not_fit(self):
-        self.assertFalse(self.cluster.read_changes(at(20), self.hosts[1:], [], ()))
+        self.assertFalse(self.readings.read_changes(at(20), self.hosts[1:], [], ()))
         gone = [server("s1", "h1", state="deleted")]
-        self.assertTrue(self.cluster.read_changes(at(20), self.hosts[1:], gone, ()))
+        self.assertTrue(self.readings.read_changes(at(20), self.hosts[1:], gone, ()))
         self.assertEqual({"s2": "h2"}, self.where())
 
     def test_hosts_of_bare_metal_are_no_riddle_for_ever(self):
         servers = [*self.servers, server("metal", "ironic-1")]
-        self.cluster.update_host(at(11), "ironic-2", {"state": "up"})
-        self.cluster.read_all(at(20), self.hosts, servers, ())
-        self.cluster.update_host(at(21), "ironic-1", {"state": "up"})
-        self.cluster.update_host(at(21), "ironic-2", {"state": "up"})
-        self.assertTrue(self.cluster.complete)
-        self.assertTrue(self.cluster.read_changes(at(30), self.hosts, servers[2:], ()))
+        self.readings.update_host(at(11), "ironic-2", {"state": "up"})
+        self.readings.read_all(at(20), self.hosts, servers, ())
+        self.readings.update_host(at(21), "ironic-1", {"state": "up"})
+        self.readings.update_host(at(21), "ironic-2", {"state": "up"})
+        self.assertTrue(self.readings.complete)
+        self.assertTrue(self.readings.read_changes(at(30), self.hosts, servers[2:], ()))
         self.assertEqual({"s1": "h1", "s2": "h2"}, self.where())
 
     def test_a_host_that_comes_during_a_reading_is_no_bare_metal(self):
-        cluster = Cluster()
-        cluster.update_host(at(11), "h3", {"state": "up"})
-        cluster.read_all(at(10), self.hosts, [server("s3", "h3")], ())
-        self.assertFalse(cluster.complete)
-        self.assertTrue(cluster.read_changes(at(20), [*self.hosts, host("h3")], [], ()))
-        self.assertTrue(cluster.complete)
+        readings = ComputeReadings()
+        readings.update_host(at(11), "h3", {"state": "up"})
+        readings.read_all(at(10), self.hosts, [server("s3", "h3")], ())
+        self.assertFalse(readings.complete)
+        self.assertTrue(readings.read_changes(at(20), [*self.hosts, host("h3")], [], ()))
+        self.assertTrue(readings.complete)
 
     def test_groups_are_those_of_the_last_reading(self):
-        self.cluster.model()
-        self.cluster.read_changes(at(20), self.hosts, [], ["a group"])
-        self.assertEqual(("a group",), self.cluster.model().groups)
+        self.readings.model()
+        self.readings.read_changes(at(20), self.hosts, [], ["a group"])
+        self.assertEqual(("a group",), self.readings.model().groups)
