@@ -1,49 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""openstack optimize service status: whether each kind of service is there."""
+"""openstack optimize service status: how Watcher stands, on one screen."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from osc_watcher import commands
-from osc_watcher.commands import Field, row
+from osc_watcher.commands import Field
 
-_KINDS = ("watcher-decision-engine", "watcher-applier")
-_FIELDS = (
-    Field("Name", "name"),
-    Field("Host", "host"),
-    Field("Status", "status"),
-    Field("Last Seen Up", "last_seen_up"),
-    Field("Remark", "remark"),
-)
+_ENGINE, _APPLIER = "watcher-decision-engine", "watcher-applier"
+_AT_MOST = 10
+"""Plans that people are shown, so that it stays a screen."""
 
 
-class ServiceStatus(commands.Table):
-    """Show the API, the decision engines and the appliers, and which of them live.
+def _nodes(nodes: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(map(_node, nodes)) or "MISSING: none has ever been started"
 
-    A kind of which there is none is MISSING.
-    """
+
+def _node(node: Mapping[str, Any]) -> str:
+    seen = "never seen" if node["seen"] is None else f"seen {node['seen']:g} s ago"
+    models = [f"{model} model read {age:g} s ago" for model, age in node["models"].items()]
+    return ", ".join([f"{node['host']} {node['status']}", seen, *models])
+
+
+def _events(events: Mapping[str, Any]) -> str:
+    return _number(events["waiting"], events["oldest"])
+
+
+def _runs(runs: Mapping[str, Any]) -> str:
+    return _number(runs["ongoing"], runs["oldest"])
+
+
+def _number(number: int, oldest: float) -> str:
+    return f"{number}, the oldest for {oldest:g} s" if number else "0"
+
+
+def _queue(waiting: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    for reason, each in waiting.items():
+        late = f", the first {each['late']:g} s late" if each["late"] else ""
+        lines.append(f"{each['number']} {reason}{late}")
+    return "\n".join(lines)
+
+
+def _states(plans: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in plans.items())
+
+
+def _plans(plans: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"{plan['uuid']} {plan['state']} of {plan['audit']}: "
+        f"{plan['actions_ended']} of {plan['actions']} actions ended"
+        for plan in plans[:_AT_MOST]
+    ]
+    more = [f"and {len(plans) - _AT_MOST} more"] if len(plans) > _AT_MOST else []
+    return "\n".join(lines + more)
+
+
+class ServiceStatus(commands.ShowOne):
+    """Show whether API, decision engines and appliers live, what waits, and what is under way."""
+
+    FIELDS = (
+        Field("API", "api"),
+        Field("Decision Engines", "engines", _nodes),
+        Field("Appliers", "appliers", _nodes),
+        Field("Events Waiting", "events", _events),
+        Field("Runs Under Way", "runs", _runs),
+        Field("Runs Waiting", "queue", _queue),
+        Field("Action Plans", "plans", _states),
+        Field("Plans Under Way", "plans_under_way", _plans),
+    )
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        answer, _ = self.api.send("GET")
-        services = self.api.items("services", "detail", limit=0, sort_key="name")
-        known = {service["name"] for service in services}
-        missing = [
-            {"name": kind, "status": "MISSING", "remark": "none has ever been started"}
-            for kind in _KINDS
-            if kind not in known
-        ]
-        found = [_api(answer), *services, *missing]
-        return [field.label for field in _FIELDS], [row(_FIELDS, each) for each in found]
-
-
-def _api(answer: Any) -> dict[str, str]:
-    lowest, highest = (
-        answer.headers.get(f"OpenStack-API-{end}-Version", "?") for end in ("Minimum", "Maximum")
-    )
-    return {
-        "name": "watcher-api",
-        "host": urlsplit(answer.url).netloc,
-        "status": "ACTIVE",
-        "remark": f"versions {lowest} to {highest}",
-    }
+        answer, status = self.api.send("GET", "services", "status")
+        lowest, highest = (
+            answer.headers.get(f"OpenStack-API-{end}-Version", "?")
+            for end in ("Minimum", "Maximum")
+        )
+        waiting = status["runs"].pop("waiting")
+        services = status["services"]
+        return self.shown(
+            {
+                **status,
+                "api": f"{urlsplit(answer.url).netloc}, versions {lowest} to {highest}",
+                "engines": [each for each in services if each["name"] == _ENGINE],
+                "appliers": [each for each in services if each["name"] == _APPLIER],
+                "queue": waiting,
+            }
+        )

@@ -143,21 +143,78 @@ class ExplainTest(CommandTestCase):
         self.assertEqual(2, self.run_command("actionplan", "explain")[0])
 
 
+STATUS = {
+    "services": [
+        {
+            "name": "watcher-decision-engine",
+            "host": "node-1",
+            "status": "ACTIVE",
+            "seen": 3.2,
+            "models": {"compute": 41.7, "storage": 1260},
+        },
+        {
+            "name": "watcher-decision-engine",
+            "host": "node-2",
+            "status": "FAILED",
+            "seen": None,
+            "models": {},
+        },
+    ],
+    "events": {"waiting": 2, "oldest": 0.4},
+    "runs": {
+        "ongoing": 0,
+        "oldest": 0.0,
+        "waiting": {"due": {"number": 3, "late": 12.5}, "cooldown": {"number": 1, "late": 0.0}},
+    },
+    "plans": {"ONGOING": 11, "SUCCEEDED": 17},
+    "plans_under_way": [
+        {
+            "uuid": str(number),
+            "state": "ONGOING",
+            "audit": "hot-host",
+            "host": "node-1",
+            "actions": 4,
+            "actions_ended": 1,
+        }
+        for number in range(11)
+    ],
+}
+
+
 class ServiceStatusTest(CommandTestCase):
-    def test_one_is_missing(self) -> None:
+    def setUp(self) -> None:
+        super().setUp()
         versions = {
             "OpenStack-API-Minimum-Version": "1.0",
             "OpenStack-API-Maximum-Version": "1.7",
         }
-        self.serve("GET", "/v1", {"id": "v1"}, headers=versions)
-        engine = {
-            "name": "watcher-decision-engine",
-            "host": "node-1",
-            "status": "FAILED",
-            "last_seen_up": "2026-01-01T10:00:00",
-        }
-        self.serve("GET", "/v1/services/detail", {"services": [engine]})
-        api, first, missing = self.shown("service", "status")
-        self.assertEqual(("watcher", "versions 1.0 to 1.7"), (api["Host"], api["Remark"]))
-        self.assertEqual([*engine.values(), None], [*first.values()])
-        self.assertEqual(("watcher-applier", "MISSING"), (missing["Name"], missing["Status"]))
+        self.serve("GET", "/v1/services/status", STATUS, headers=versions)
+
+    def test_for_people(self) -> None:
+        lines = self.printed("service", "status", "-f", "table").splitlines()
+        text = [line.split("|")[2].rstrip()[1:] for line in lines[3:] if "|" in line]
+        self.assertEqual(
+            [
+                "watcher, versions 1.0 to 1.7",
+                "node-1 ACTIVE, seen 3.2 s ago, compute model read 41.7 s ago, "
+                "storage model read 1260 s ago",
+                "node-2 FAILED, never seen",
+                "MISSING: none has ever been started",
+                "2, the oldest for 0.4 s",
+                "0",
+                "3 due, the first 12.5 s late",
+                "1 cooldown",
+                "11 ONGOING, 17 SUCCEEDED",
+                *(f"{number} ONGOING of hot-host: 1 of 4 actions ended" for number in range(10)),
+                "and 1 more",
+            ],
+            text,
+        )
+
+    def test_for_machines(self) -> None:
+        shown = self.shown("service", "status")
+        self.assertEqual(STATUS["services"], shown["Decision Engines"])
+        self.assertEqual([], shown["Appliers"])
+        self.assertEqual({"ongoing": 0, "oldest": 0.0}, shown["Runs Under Way"])
+        self.assertEqual({"number": 3, "late": 12.5}, shown["Runs Waiting"]["due"])
+        self.assertEqual(STATUS["plans_under_way"], shown["Plans Under Way"])

@@ -4,7 +4,7 @@
 import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import ActionState, PlanState
@@ -56,26 +56,20 @@ def _services(
 
 
 def _under_way(session: Session) -> list[Facts]:
+    ended = func.sum(case((Action.state.in_(ActionState.OVER), 1), else_=0))
     rows = session.execute(
-        select(ActionPlan, Audit.name, Audit.uuid)
+        select(
+            ActionPlan.uuid,
+            ActionPlan.state,
+            func.coalesce(Audit.name, Audit.uuid).label("audit"),
+            ActionPlan.hostname.label("host"),
+            func.count(Action.id).label("actions"),
+            func.coalesce(ended, 0).label("actions_ended"),
+        )
         .join(Audit, Audit.id == ActionPlan.audit_id)
+        .outerjoin(Action, (Action.action_plan_id == ActionPlan.id) & (Action.deleted == 0))
         .where(ActionPlan.state.in_(PlanState.UNDER_WAY), ActionPlan.deleted == 0)
+        .group_by(ActionPlan.id, Audit.id)
         .order_by(ActionPlan.id)
-    ).all()
-    states: dict[int, list[str | None]] = {plan.id: [] for plan, _, _ in rows}
-    of_plans = select(Action.action_plan_id, Action.state).where(
-        Action.action_plan_id.in_(states), Action.deleted == 0
     )
-    for plan_id, state in session.execute(of_plans):
-        states[plan_id].append(state)
-    return [
-        {
-            "uuid": plan.uuid,
-            "state": plan.state,
-            "audit": name or audit_uuid,
-            "host": plan.hostname,
-            "actions": len(states[plan.id]),
-            "actions_ended": sum(state in ActionState.OVER for state in states[plan.id]),
-        }
-        for plan, name, audit_uuid in rows
-    ]
+    return [{**row, "actions_ended": int(row["actions_ended"])} for row in rows.mappings()]

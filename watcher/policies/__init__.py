@@ -41,7 +41,10 @@ _OPERATIONS = {
     "data_model": (("get_all", "GET", "", "Show the {one}."),),
     "goal": _READ,
     "scoring_engine": _READ,
-    "service": _READ,
+    "service": (
+        *_READ,
+        ("status", "GET", "/status", "Show all {many}, what waits and what is under way."),
+    ),
     "strategy": (
         *_READ,
         ("state", "GET", "/{ident}/state", "Show what one {one} needs and whether it is there."),

@@ -151,8 +151,9 @@ class Engines(Api):
     def fill(self, session: Session) -> None:
         scorer = models.ScoringEngine(name="dummy_scorer", description="Dummy", metainfo="{}")
         session.add_all([scorer, models.ScoringEngine(name="dummy_avg_scorer")])
-        services.beat(session, "watcher-decision-engine", "node-1", datetime.datetime(2026, 1, 1))
-        services.beat(session, "watcher-decision-engine", "node-2", timeutils.utcnow())
+        begin, now = datetime.datetime(2026, 1, 1), timeutils.utcnow()
+        services.beat(session, "watcher-decision-engine", "node-1", begin)
+        services.beat(session, "watcher-decision-engine", "node-2", now, {"compute": begin})
         services.beat(session, "watcher-applier", "node-1", timeutils.utcnow())
         session.flush()
         tell(SCORER=scorer)

@@ -59,8 +59,7 @@ class CommandsTest(ClientTestCase):
         )
 
     def test_the_services(self) -> None:
-        statuses = self.shown("service", "status")
-        self.assertEqual(
-            ["watcher-api", "watcher-applier", "watcher-decision-engine"],
-            [each["Name"] for each in statuses if each["Status"] == "ACTIVE"],
-        )
+        status = self.shown("service", "status")
+        nodes = [*status["Decision Engines"], *status["Appliers"]]
+        self.assertEqual(["ACTIVE"] * 2, [node["status"] for node in nodes])
+        self.assertEqual({"ongoing": 0, "oldest": 0.0}, status["Runs Under Way"])

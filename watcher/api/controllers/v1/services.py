@@ -9,8 +9,8 @@ from oslo_utils import timeutils
 from watcher.api import paging
 from watcher.api.controllers.v1.read import ReadResource
 from watcher.api.fields import naive, record
-from watcher.api.resource import Request
-from watcher.db import services
+from watcher.api.resource import Request, get
+from watcher.db import overview, services
 from watcher.db.models import Service
 
 
@@ -19,9 +19,19 @@ class Services(ReadResource):
     marker = staticmethod(paging.id_marker)
     one, page = staticmethod(services.get), staticmethod(services.list_page)
 
+    @property
+    def _down_time(self) -> datetime.timedelta:
+        return datetime.timedelta(seconds=self.conf.service_down_time)
+
+    @get("status")
+    def status(self, request: Request) -> dict[str, Any]:
+        """What ``watcher-status show`` shows."""
+        self.authorize(request, "service:status")
+        with self.database.reader() as session:
+            return overview.facts(session, self._down_time, timeutils.utcnow())
+
     def short(self, request: Request, row: Service) -> dict[str, Any]:
-        down_time = datetime.timedelta(seconds=self.conf.service_down_time)
-        active = services.is_active(row, down_time, timeutils.utcnow())
+        active = services.is_active(row, self._down_time, timeutils.utcnow())
         return {
             "id": row.id,
             "name": row.name,

@@ -55,8 +55,8 @@ class PairsTestCase(TestCase):
         self.assertEqual(rules().keys(), served)
 
     def test_as_many_as_agreed(self) -> None:
-        self.assertEqual(48, len(rules()))
-        self.assertEqual(45, len(list(policies.list_rules())))
+        self.assertEqual(49, len(rules()))
+        self.assertEqual(46, len(list(policies.list_rules())))
 
 
 class NobodyTestCase(KeystoneTestCase):
