@@ -66,7 +66,8 @@ KINDS: Final[Mapping[str, Any]] = {
     "watcher_cluster_data_model_collectors": Collector,
     "watcher_alarm_formats": Callable,
 }
-"""Namespace of entry points to what a plug-in of it is: a subclass, or with the same methods."""
+"""Namespace of entry points to the class that its plug-ins derive from, or whose methods they
+have."""
 
 _WITH_NUMPY = {"WhatIf": "whatif"} | dict.fromkeys(
     ("ComputeModel", "VCPU", "MEMORY", "DISK"), "compute"
@@ -74,7 +75,7 @@ _WITH_NUMPY = {"WhatIf": "whatif"} | dict.fromkeys(
 
 
 def __getattr__(name: str) -> Any:
-    """NumPy comes with models: only engines that run audits pay for it."""
+    """Import models when they are first used: they import NumPy, which appliers do not need."""
     if name not in _WITH_NUMPY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"watcher.model.{_WITH_NUMPY[name]}"), name)

@@ -75,7 +75,7 @@ class DiscardUnreadBody:
         self._application = application
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        # Taken before others read it: it ends with the request.
+        # webob's stream ends where the body ends, whoever reads it.
         stream = webob.Request(environ).body_file
         answer = self._application(environ, start_response)
         # The client is gone or has sent less than announced; servers raise errors of their own.

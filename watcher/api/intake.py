@@ -25,7 +25,8 @@ from watcher.webhooks.admission import Verdict
 from watcher.webhooks.credentials import effective_auth
 
 _ATTEMPTS: Final = 5
-"""For one event: another request may append the same delivery between the read and the INSERT."""
+"""Attempts for one event: another request may append the same delivery between the read and the
+INSERT."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,8 @@ class IntakeResult:
 
     @property
     def needs_doorbell(self) -> bool:
-        """Whether no other event or run is pending, whose doorbell has been rung already."""
+        """Whether to ring the doorbell.  It has been rung already if an event or a run is
+        pending."""
         first = not (self.repeated or self.facts.pending_runs)
         return self.decision == Decision.ACCEPTED and first
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens are checked by keystone, which has to be configured, and may be away."""
+"""Checks tokens by keystone, which has to be configured and may be unreachable."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -17,7 +17,7 @@ GROUP: Final = "keystone_authtoken"
 
 _PASSWORD: Final = ("password", "v3password")
 _NEEDED: Final = (("auth_url",), ("username", "user_id"), ("password",))
-"""What a password needs beside it, of each one option."""
+"""Authentication by password also needs one option of each of these groups."""
 
 _AWAY: Final = "Keystone does not answer now; try again later."
 
@@ -56,7 +56,7 @@ def _missing_of_plugin(conf: cfg.ConfigOpts, section: str) -> list[str]:
 def checked(
     application: Application, conf: cfg.ConfigOpts, passed: Callable[[Environ], bool]
 ) -> Application:
-    """*application* for requests whose token keystone has seen; *passed* tells which came to it.
+    """*application* behind a check of tokens; *passed* is whether a request has reached it.
 
     Unavailable if keystone does not answer; keystonemiddleware would say so in HTML.
     """

@@ -62,7 +62,7 @@ def parse(header: str | None) -> Version:
 
 
 def of(environ: dict[str, Any]) -> Version:
-    """The version that a request below ``Versioned`` is answered in."""
+    """The version of the answer to a request that has passed ``Versioned``."""
     version: Version = environ[ENVIRON]
     return version
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON patch, as far as the API takes it: add, replace and remove of what may be changed."""
+"""JSON patch with the operations that the API accepts: add, replace and remove."""
 
 import copy
 import dataclasses

@@ -124,7 +124,7 @@ class Receiver:
         self._new.clear()
 
     def take(self, connection: Any) -> None:
-        """Deliver the request of a connection when it has arrived, which it may have already."""
+        """Deliver the request of a connection as soon as it has arrived; that may be at once."""
         rest = connection.rfile.rest() if isinstance(connection.rfile, BufferedRequest) else b""
         connection.socket.settimeout(0)
         incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)

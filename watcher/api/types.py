@@ -43,7 +43,7 @@ class _Json(types.UserType):
 
 
 class _Read(types.UserType):
-    """A value that ``frombasetype`` reads; what it gives needs no further check."""
+    """A value that ``frombasetype`` reads and checks completely."""
 
     # Not int, float or bool, with which wsme would convert other values.
     basetype = str

@@ -30,13 +30,13 @@ _TOKENS: Final = "watcher.webhook_tokens"
 _TOKEN_HEADERS: Final = ("HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN")
 _TOKEN: Final = re.compile("[!-~]+")
 _WHOLE_URLS: Final = ("REQUEST_URI", "RAW_URI")
-"""Where servers keep the URL as it came; some write it to their access log."""
+"""Variables in which servers keep the URL unchanged; some write it to their access log."""
 
 
 def redact_secrets(environ: dict[str, Any]) -> None:
-    """Take secrets out of a request to a webhook, in the environment that the server keeps, too.
+    """Remove secrets from a request to a webhook, also from the environment that the server keeps.
 
-    Every path with the word counts, because paths are not normalized yet.
+    Every path that contains ``webhooks`` counts, because paths are not normalized yet.
     """
     if "webhooks" not in environ.get("PATH_INFO", ""):
         return
@@ -51,7 +51,7 @@ def redact_secrets(environ: dict[str, Any]) -> None:
 
 
 def redact_tokens(environ: dict[str, Any]) -> None:
-    """Take out keystone's tokens as well, of a request that is certainly an alarm."""
+    """Remove keystone's tokens as well, from a request that is known to be an alarm."""
     environ[_TOKENS] = {name: environ.pop(name) for name in _TOKEN_HEADERS if name in environ}
 
 
@@ -125,8 +125,8 @@ class WebhookAuth:
                 # Imported here, because it is large and open webhooks do not need it.
                 from keystonemiddleware.auth_token import AuthProtocol
 
-                # It must not delay its decision: only so it distinguishes a keystone that does
-                # not answer from a token that is not valid.
+                # With a delayed decision a keystone that does not answer would look like a token
+                # that is not valid.
                 self._keystone = AuthProtocol(
                     _validated, {"oslo_config_config": self._conf, "delay_auth_decision": False}
                 )

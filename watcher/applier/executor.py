@@ -162,7 +162,7 @@ class _Execution:
         if self._step.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
-            # Perhaps the cloud has not got the request yet; it must not get it now.
+            # The request to the cloud may not have been sent yet; now it must not be sent.
             self._move(ActionState.CANCELLING)
             return self._abort()
         return self._execute(self._interrupts.wait, lambda action: action.resume())

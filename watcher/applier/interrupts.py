@@ -25,7 +25,7 @@ class Interrupts:
         self._cancelled = self._stopped = False
 
     def cancel(self) -> bool:
-        """End the waits because the plan is being cancelled.  False if they were ended before."""
+        """End the waits because the plan is being cancelled.  False if that was done before."""
         with self._changed:
             first, self._cancelled = not self._cancelled, True
             self._changed.notify_all()

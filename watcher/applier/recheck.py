@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Before a plan begins, its moves are checked against the cloud as it is by now.
+"""Checks the moves of a plan against the present cloud before the plan begins.
 
-What has gone stale is SKIPPED with its reason, and so is what needed the room that a skipped
-move would have freed.  A plan whose actions are in each other's way whatever the cloud is like
-is refused.
+An action that cannot be done any more is SKIPPED, with the reason, and so is an action that needs
+the room that a skipped move would have freed.  A plan whose actions conflict with each other,
+whatever the state of the cloud, is refused.
 """
 
 import dataclasses
@@ -33,11 +33,12 @@ _AT_ONCE = 8
 def recheck(
     plan: HeldPlan, compute: Compute, database: Database, notifications: Notifications
 ) -> HeldPlan:
-    """The plan without what cannot be done any more, which its rows say.
+    """The plan without the actions that cannot be done any more; these become SKIPPED in the
+    database.
 
-    Only of a plan of which nothing has been done.  Conflict if it is refused; LostClaim if it
-    is no longer held.  If the cloud does not answer, the plan stays as it is: each action looks
-    at its own server and host before it begins.
+    A plan of which some action has begun is returned as it is.  Conflict if it is refused;
+    LostClaim if it is no longer held.  If the cloud does not answer, the plan stays as it is: each
+    action looks at its own server and host before it begins.
     """
     tasks = [_task(step) for step in plan.steps]
     untouched = all(step.state in (ActionState.PENDING, ActionState.SKIPPED) for step in plan.steps)
@@ -67,10 +68,10 @@ def recheck(
 
 
 def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
-    """What the moves of a plan touch, and no more: their destinations, the servers on the hosts
-    that they leave, all groups, and where the other members of theirs are.
+    """The part of the cloud that the moves of a plan concern: their destinations, the servers on
+    their sources, all groups, and the hosts of the other members of these servers' groups.
 
-    The servers on a destination are read only where placement does not tell what is used of it.
+    The servers on a destination are read only if its usage in placement is not known.
     """
     moves = [task.parameters for task in tasks if _moves(task)]
     uuids, begins, ends = (
@@ -91,8 +92,8 @@ def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
 
 
 def stale_tasks(tasks: Sequence[Task], cluster: Cluster) -> Mapping[str, str]:
-    """Uuid to why it cannot be done, of what the cloud has overtaken.  Conflict for a plan that
-    no cloud could carry out."""
+    """Uuid of each action that cannot be done any more, to the reason.  Conflict for a plan that
+    breaks rules in any cloud."""
     stale: dict[str, str] = {}
     while True:
         left = [_without(task) if task.uuid in stale else task for task in tasks]
@@ -100,7 +101,8 @@ def stale_tasks(tasks: Sequence[Task], cluster: Cluster) -> Mapping[str, str]:
         refused = next((fault for fault in faults if fault.kind == GRAPH), None)
         if refused:
             raise Conflict(f"The plan is refused: action {refused.uuid}: {refused.sentence}")
-        # Whether a server may be moved as it is, its action sees when its turn has come.
+        # Faults of the kind SERVER are left to the actions, which look at their servers when they
+        # begin.
         more = {fault.uuid: fault.sentence for fault in reversed(faults) if fault.kind == CLOUD}
         if not more:
             return stale
@@ -128,7 +130,8 @@ def _task(step: HeldAction) -> Task:
 
 
 def _without(task: Task) -> Task:
-    """One that is not done, and still keeps those after it waiting for those before it."""
+    """A task that does nothing, in place of one that is skipped, so that the order of the others
+    stays."""
     return task._replace(action_type="")
 
 

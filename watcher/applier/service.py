@@ -120,7 +120,7 @@ class Applier:
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
             self._notifications.send("action_plan.cancel.start", plan.id)
         try:
-            self._refuse_endless(plan)
+            self._check_deaths(plan)
             self._run(self._rechecked(plan), interrupts)
         except LostClaim as lost:
             LOG.warning("%s", lost)
@@ -130,8 +130,9 @@ class Applier:
         except Exception as error:
             self._fail(plan, error)
 
-    def _refuse_endless(self, plan: HeldPlan) -> None:
-        """Conflict for a plan that was taken over too often: it is what kills its appliers."""
+    def _check_deaths(self, plan: HeldPlan) -> None:
+        """Conflict for a plan that was taken over too often: it is likely to be the cause of the
+        deaths."""
         if plan.attempt > self._conf.watcher_applier.max_attempts:
             raise Conflict(
                 "The applier that carried the plan out died, "
@@ -152,14 +153,14 @@ class Applier:
         if interrupts.stopped:
             self._release(plan)
             return
-        remarks = [*remarks, *self._reopen(plan)]
+        remarks = [*remarks, *self._enable_hosts(plan)]
         now = timeutils.utcnow()
         end = self._database.write(
             lambda session: plan_execution.finish(session, plan, now, *remarks)
         )
         self._notify_of_end(plan, end)
 
-    def _reopen(self, plan: HeldPlan) -> Sequence[str]:
+    def _enable_hosts(self, plan: HeldPlan) -> Sequence[str]:
         """Enable hosts before the plan ends, so that clients that see its end see them enabled."""
         with self._database.reader() as session:
             plan_execution.check_held(session, plan)
@@ -170,7 +171,7 @@ class Applier:
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
         why = str(error) if known else f"{type(error).__name__}: {error}"
         try:
-            remarks, now = self._reopen(plan), timeutils.utcnow()
+            remarks, now = self._enable_hosts(plan), timeutils.utcnow()
             end = self._database.write(
                 lambda session: plan_execution.fail(session, plan, now, why, *remarks)
             )
@@ -184,7 +185,8 @@ class Applier:
         LOG.info("Action plan %s is released", plan.uuid)
 
     def _notify_of_begin(self, plan: HeldPlan) -> None:
-        """Not if another applier has done so, which is so if some of the actions have begun."""
+        """Send the notifications of the begin, unless another applier has: then actions have
+        begun."""
         untouched = {ActionState.PENDING, ActionState.SKIPPED}
         if plan.state == PlanState.ONGOING and untouched.issuperset(
             step.state for step in plan.steps
@@ -209,7 +211,7 @@ class Applier:
         self._decision_engine.ring(plan.audit_uuid)
 
     def _notify_of_actions(self, end: PlanEnd, error: Exception | None) -> None:
-        """What became of actions that ended with their plan."""
+        """Send the notifications of the actions that ended with their plan."""
         notifications = self._notifications
         for old_state, action_ids in end.actions.items():
             if old_state == ActionState.PENDING:
@@ -228,7 +230,7 @@ class Applier:
 
 
 class _Endpoint:
-    """What the message bus may ask of an applier."""
+    """The methods of an applier on the message bus."""
 
     def __init__(self, dispatcher: PlanDispatcher) -> None:
         self._dispatcher = dispatcher

@@ -255,7 +255,7 @@ class Migration:
 
 
 class HostState(NamedTuple):
-    """Of the compute service of a host: ``enabled`` or ``disabled``, and ``up`` or ``down``."""
+    """The state of a compute service: ``enabled`` or ``disabled``, and ``up`` or ``down``."""
 
     status: str
     state: str

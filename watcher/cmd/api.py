@@ -37,7 +37,7 @@ class ApiProcess(cotyledon.Service):
         self._conf = conf
         self._stopping = False
         self._lock = threading.Lock()
-        """A stop comes before the start or after it."""
+        """A stop happens before the start or after it, and not in between."""
         with process.starting(self.name):
             application, self._close = wired(conf)
             self.server = ApiServer(
@@ -94,7 +94,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
         from watcher.api import keystone
 
         keystone.require(conf)
-    # A database that is away now keeps no API from starting: it answers with 503 until then.
+    # The API starts although the database does not answer; until it does, the API answers with 503.
     with contextlib.suppress(db_errors.DBConnectionError):
         schema.require(database)
     unrecorded = UnrecordedEvents(database)

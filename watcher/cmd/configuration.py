@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a configuration of the former service says that means nothing, or something else, here."""
+"""Finds options of the former service that Watcher does not read, or whose default has changed."""
 
 import contextlib
 import itertools
@@ -35,7 +35,7 @@ CHANGED: Final = {
     ("api", "enable_webhooks_auth"): "false and was true: webhooks ask for no token",
     ("DEFAULT", "state_path"): "/var/lib/watcher and was the directory of the package",
 }
-"""Options with another default than before that matters to those who relied on it."""
+"""Options whose default differs from that of the former service in a way that operators notice."""
 
 _SHOWN: Final = 20
 _TARGETS: Final = re.compile(r"%\((\w+)\)s")
@@ -51,7 +51,7 @@ def unknown(conf: cfg.ConfigOpts) -> Sequence[Name]:
 
 
 def changed(conf: cfg.ConfigOpts) -> Sequence[str]:
-    """Sentences about options that the files leave to their default, which is another one now."""
+    """Sentences about options that the files do not set, and whose default has changed."""
     given = _given(conf)
     return [
         f"The default of [{group}] {option} is {what}."

@@ -16,7 +16,7 @@ from watcher.decision_engine.datasources.choice import Datasources
 from watcher.simulation import recording
 
 PERIOD = 600
-"""Seconds; what most strategies ask for is around it."""
+"""Seconds; most strategies ask for a period of about this length."""
 
 
 def run(conf: cfg.ConfigOpts) -> int:
@@ -37,7 +37,7 @@ def run(conf: cfg.ConfigOpts) -> int:
 
 def _record(conf: cfg.ConfigOpts) -> dict[str, Any]:
     cloud = clouds.connect(conf)
-    Catalog(conf)  # with its strategies come the options that name datasources
+    Catalog(conf)  # registers the options of strategies, which name datasources
     datasources = Datasources(conf, cloud.own_metrics)
     try:
         sources, problems = datasources.all()

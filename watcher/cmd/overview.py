@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-status show: how Watcher stands, on one screen, from the database alone."""
+"""watcher-status show: the state of Watcher on one screen, from the database alone."""
 
 import datetime
 import json

@@ -111,7 +111,7 @@ class ServiceProcess(cotyledon.Service):
         self.conf = conf
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        """A stop comes before the start or after it."""
+        """A stop happens before the start or after it, and not in between."""
         with starting(self.name):
             self._database = Database(conf)
             self._notifications = Notifications(conf, self._database)
@@ -140,7 +140,7 @@ class ServiceProcess(cotyledon.Service):
         mutate(self.conf)
 
     def restart(self) -> None:
-        """End now, although some threads do not; the parent starts another process."""
+        """End now, although some threads are still running; the parent starts another process."""
         LOG.critical("%s restarts: too many of its threads do not end", self.name)
         self._notifications.stop()
         os._exit(1)

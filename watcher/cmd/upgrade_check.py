@@ -53,7 +53,7 @@ def _hours(number: int) -> datetime.timedelta | None:
 
 
 def _table(title: str, rows: Iterable[Sequence[str]], header: Sequence[str]) -> list[str]:
-    """Columns as wide as what is in them; those where nothing is are left out."""
+    """A table whose columns are as wide as their values; empty columns are left out."""
     columns = [(name, *values) for name, *values in zip(header, *rows, strict=True) if any(values)]
     if not columns:
         return ["", f"{title}: none"]

@@ -26,7 +26,7 @@ class Survey(NamedTuple):
 
 
 def load(namespace: str, kind: Any) -> Mapping[str, Any]:
-    """What the entry points of *namespace* name, as far as it is of that *kind*: see ``survey``."""
+    """The plug-ins of *namespace* that are of that *kind*, by name: see ``survey``."""
     found = survey(namespace, kind)
     for name, why in found.unfit.items():
         report(namespace, name, why)

@@ -38,7 +38,8 @@ def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[s
 
 
 def default_parameters(schema: Schema, values: Any, field: str) -> None:
-    """Check parameters to which an audit may add others, so that none is required.  Invalid."""
+    """Check the parameters of a template.  None is required, because an audit may add others.
+    Invalid."""
     parameters({key: value for key, value in schema.items() if key != "required"}, values, field)
 
 

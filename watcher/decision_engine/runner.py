@@ -103,7 +103,7 @@ class Runner:
         began = time.monotonic()
         try:
             try:
-                self._refuse_endless(run)
+                self._check_deaths(run)
                 outcome = self._compute(run)
                 self._succeed(run, outcome, context, time.monotonic() - began)
             except (LostClaim, DBError):
@@ -123,8 +123,8 @@ class Runner:
         if self._database.write(lambda session: _give_up(session, run, now, message)):
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
-    def _refuse_endless(self, run: AuditRun) -> None:
-        """A run that was taken over again and again is likely to kill its engines."""
+    def _check_deaths(self, run: AuditRun) -> None:
+        """Conflict for a run that was taken over too often, as it is likely to kill its engines."""
         if run.deaths >= self._conf.watcher_decision_engine.max_attempts:
             raise Conflict(f"The engine that ran the audit died, {run.deaths} times in a row.")
 

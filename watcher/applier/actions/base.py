@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an action is: facts as class attributes, and the steps that carry it out."""
+"""The base class of actions: class attributes describe an action, methods carry it out."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -28,7 +28,7 @@ class ActionFailed(WatcherError):
 
 @dataclasses.dataclass(frozen=True)
 class ActionTools:
-    """Everything outside of itself that an action may use."""
+    """Everything that an action may use besides its parameters."""
 
     cloud: Cloud
     conf: cfg.ConfigOpts
@@ -57,8 +57,8 @@ class Action(ABC):
     def check(self) -> Mapping[str, Any] | None:
         """Check conditions.  Skip if there is nothing to do; any other error fails the action.
 
-        Returns, as JSON, the origin that ``revert`` gets later: what has to be known of the state
-        before.  None from an action that cannot be reverted.
+        Returns the origin, a description of the present state as JSON, which ``revert`` gets later;
+        None if the action cannot be reverted.
         """
         return None
 

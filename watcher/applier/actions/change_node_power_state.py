@@ -16,8 +16,8 @@ LOG = log.getLogger(__name__)
 class ChangeNodePowerState(Action):
     """Switches a machine on or, if its compute host has no running servers, off.
 
-    The compute service is disabled first and enabled last: the scheduler knows nothing of
-    power, and nova may go on to show a host as up whose machine is off.
+    The compute service is disabled first and enabled last, because the scheduler does not know the
+    power state: nova may show a host as up although its machine is off.
     """
 
     name = "change_node_power_state"
@@ -48,13 +48,13 @@ class ChangeNodePowerState(Action):
         self.execute()
 
     def abort(self) -> bool:
-        # A request of a moment ago is visible after that time.
+        # The effect of a recent request is visible after this time.
         self.tools.wait(self.tools.conf.baremetal.power_interval)
         node = self._baremetal.node(self._uuid)
         if node.power_state in (self._wanted, "unknown") or node.switches is not False:
             return False
         if self._wanted == "off":
-            self._open(self._host(node))
+            self._enable(self._host(node))
         return True
 
     def revert(self, origin: Mapping[str, Any]) -> None:
@@ -79,19 +79,19 @@ class ChangeNodePowerState(Action):
     def _switch(self, state: str) -> None:
         node = self._baremetal.node(self._uuid)
         if state == "off" and node.power_state != "off":
-            self._close(self._known_host(node))
+            self._disable(self._known_host(node))
         if node.power_state != state:
             try:
                 self._baremetal.set_power(self._uuid, state)
             except CloudUnavailable as error:
-                # ironic may have got the request all the same; the looks that follow show that.
+                # ironic may have received the request; the next looks show whether it has.
                 LOG.warning("Request to switch node %s %s: %s", self._uuid, state, error)
             self._await(state)
         if state == "on":
-            self._open(self._host(node))
+            self._enable(self._host(node))
 
-    def _close(self, host: Host) -> None:
-        """Keep new servers off the host; ActionFailed if it has running ones already."""
+    def _disable(self, host: Host) -> None:
+        """Disable the host; ActionFailed if it has running servers."""
         disables = host.status == "enabled"
         if disables:
             self._compute.disable(host.hostname, POWERED_OFF)
@@ -102,7 +102,7 @@ class ChangeNodePowerState(Action):
                 self._compute.enable(host.hostname)
             raise
 
-    def _open(self, host: Host | None) -> None:
+    def _enable(self, host: Host | None) -> None:
         if host is not None and host.status == "disabled" and host.disabled_reason == POWERED_OFF:
             self._compute.enable(host.hostname)
 

@@ -70,8 +70,8 @@ class ChangeNovaServiceState(Action):
         return str(self.parameters["state"])
 
     def _reached(self, host: Host) -> bool:
-        """A host that Watcher had disabled for other reasons still has to go into maintenance:
-        otherwise it might be enabled again."""
+        """Whether the host is as wanted.  A host that Watcher disabled for another reason is not in
+        maintenance yet, because Watcher might enable it again."""
         reason = read_disabled_reason(self.parameters.get("disabled_reason"))
         if reason and reason.word == MAINTAINING and host.disabled_as == DISABLED:
             return False

@@ -31,7 +31,8 @@ class ServerAction(Action):
     wish: ClassVar[str]
     """The request as a noun, for sentences."""
     looks: ClassVar[str] = "migration"
-    """How the options of ``[nova]`` begin that say how often it looks, and with what pauses."""
+    """The prefix of the options of ``[nova]`` for the number of looks and the pause between
+    them."""
 
     @property
     def _compute(self) -> Compute:
@@ -66,7 +67,7 @@ class ServerAction(Action):
         try:
             do(self._uuid, *args)
         except CloudUnavailable as error:
-            # nova may have got the request all the same; the looks that follow show that.
+            # nova may have received the request; the next looks show whether it has.
             LOG.warning("Request for the %s of server %s: %s", self.wish, self._uuid, error)
 
     def _looks(self) -> Iterator[Server]:
@@ -96,8 +97,8 @@ class ServerAction(Action):
         return None
 
     def _reach(self, states: Sequence[str], ask: Callable[[str], None]) -> None:
-        """Bring the server into one of *states*, unless it is in one; wait for a task that it
-        has."""
+        """Bring the server into one of *states*, unless it is in one already.  If it has a task,
+        wait for its end."""
         server = self._compute.server(self._uuid)
         if idle(server):
             if server.state in states:
@@ -113,7 +114,7 @@ class ServerAction(Action):
             raise self._failed(f"should be {states[0]} but is {was}.")
 
     def _await_rest(self) -> Server | None:
-        """The server when nothing is done with it; None if that takes too long."""
+        """The server when it has no task any more; None if that takes too long."""
         return next((server for server in self._looks() if idle(server)), None)
 
     def _confirm(self) -> None:

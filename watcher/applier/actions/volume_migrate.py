@@ -60,7 +60,7 @@ class VolumeMigrate(Action):
             else:
                 self._storage.migrate(self._uuid, self._pool)
         except CloudUnavailable as error:
-            # cinder may have got the request all the same; the looks that follow show that.
+            # cinder may have received the request; the next looks show whether it has.
             LOG.warning("Request to move volume %s: %s", self._uuid, error)
         self._arrive(self._await_rest(begun=False))
 
@@ -210,7 +210,7 @@ class VolumeMigrate(Action):
             return True
 
     def _look(self) -> Volume | None:
-        """The volume, or None while the cloud does not answer: that alone fails nothing."""
+        """The volume; None if the cloud does not answer, which alone does not fail the action."""
         try:
             return self._storage.volume(self._uuid)
         except CloudUnavailable as error:

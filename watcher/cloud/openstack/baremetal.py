@@ -10,7 +10,7 @@ from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service import Json, ServiceClient
 
 VERSION = "1.8"
-"""The first in which fields can be chosen; of 2015, so every ironic has it."""
+"""The first microversion in which fields can be chosen; every ironic since 2015 has it."""
 _FIELDS = "uuid,name,power_state,target_power_state,maintenance,maintenance_reason,extra"
 _POWER = {
     "power on": "on",

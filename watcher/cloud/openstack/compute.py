@@ -204,8 +204,8 @@ class Nova:
 
     @_understood
     def abort_live_migration(self, uuid: str) -> None:
-        """A running migration rather than a waiting one, which nova can abort from 2.65 on
-        only."""
+        """Abort the running migration if there is one: nova aborts waiting ones only from 2.65
+        on."""
         version = "2.65" if self._nova.supports("2.65") else _MINIMUM
         path = _path("servers", uuid) + "/migrations"
         migrations = list(self._nova.rows(path, "migrations", version))
@@ -232,7 +232,7 @@ class Nova:
         return self._read_servers(rows)
 
     def _read_servers(self, rows: Iterable[Json]) -> list[Server]:
-        """Page by page, because the JSON of all servers takes many times the memory of their
+        """Read the rows page by page: the JSON of all servers takes many times the memory of their
         objects."""
         return nova_json.read(
             map(_shown, rows), lambda row: nova_json.server(row, self._stay_in_zone)
@@ -264,8 +264,8 @@ class Nova:
         return virtual
 
     def _hypervisor(self, hostname: str) -> Json:
-        """By the uuid from the last list, because nova's search by name also matches similar
-        names."""
+        """Read a hypervisor by its uuid in the last list: nova's search by name also matches
+        similar names."""
         uuid = self._hypervisors.get(hostname)
         if uuid is not None:
             try:

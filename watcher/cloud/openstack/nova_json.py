@@ -35,7 +35,7 @@ _FAILED = {"error", "failed", "cancelled", "reverted"}
 
 
 def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
-    """*make* of each row.  CloudUnavailable if one is not what nova documents."""
+    """The result of *make* for each row.  CloudUnavailable if a row has not the documented form."""
     made = []
     for row in rows:
         with understood("nova", str(row)[:200]):
@@ -44,8 +44,8 @@ def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
 
 
 def server(row: Json, stay_in_zone: bool) -> Server:
-    """If nova does not show whether the server is pinned to its zone, *stay_in_zone* binds it
-    to that."""
+    """A server.  With *stay_in_zone* it has to stay in its zone, unless nova shows whether it is
+    pinned."""
     flavor = row["flavor"]
     image = row["image"] or {}
     bound = stay_in_zone and "pinned_availability_zone" not in row
@@ -95,7 +95,7 @@ def moves(row: Json) -> bool:
 
 
 def migration(row: Json) -> Migration:
-    """Its end is when nova last changed it, which is later for some: see
+    """A migration.  Its end is the time of nova's last change, which may be later: see
     ``changed_after_arrival``."""
     succeeded = row["status"] in _ARRIVED
     ended = succeeded or row["status"] in _FAILED
@@ -152,7 +152,7 @@ def host(
     zone: str,
     aggregates: Sequence[Aggregate],
 ) -> Host:
-    """A host with what placement holds for it: MEMORY_MB, and VCPU or PCPU, at least.
+    """A host with its inventories in placement: at least MEMORY_MB, and VCPU or PCPU.
 
     Without DISK_GB (for example, if the disk is shared) it is what the hypervisor shows.
     """
@@ -211,7 +211,7 @@ def _embedded(row: Json) -> Json:
 
 
 def _disk_gb(flavor: Json, root: bool = True) -> int:
-    """What a server takes of its host's disk; one that boots from a volume has no root there."""
+    """What a server takes of its host's disk; *root* is false if it boots from a volume."""
     # Before microversion 2.75 a flavor without swap has an empty string.
     swap_gb = math.ceil(int(flavor["swap"] or 0) / 1024)
     return int((flavor["disk"] if root else 0) + flavor["ephemeral"] + swap_gb)

@@ -21,7 +21,8 @@ _CANDIDATES = "1.31"
 _SUMMARIES = "1.27"
 """From here on candidates come with the usages of all resource classes, and with traits."""
 _SHARE = 10
-"""From one changed host in so many on, one look at all hosts costs less than one at each."""
+"""If at least one host in so many has changed, one request for all hosts costs less than one for
+each."""
 _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU")
 """In the order of ``compute.RESOURCES``."""
 
@@ -50,7 +51,7 @@ UNKNOWN = Provider({}, {}, frozenset())
 
 
 class Placement:
-    """Asks for what there is of a provider again only where it may have changed.
+    """Requests the data of a provider again only if it may have changed.
 
     Placement has no request for many providers, but the one that lists all of them shows
     their generations, and each change of an inventory, of traits and of an allocation makes
@@ -65,8 +66,8 @@ class Placement:
     def providers(self, uuids: Collection[str]) -> dict[str, Provider]:
         """Uuid to provider, of those of *uuids* that placement has.
 
-        One request, and three for each that has changed since the last time; where many have,
-        one, and one for each.
+        One request, and three for each provider that has changed since the last time; if many have,
+        one for all of these and one for each.
         """
         wanted = set(uuids)
         rows = self._service.rows("/resource_providers", "resource_providers", _VERSION)
@@ -81,7 +82,7 @@ class Placement:
         many = len(changed) > 1 and len(changed) * _SHARE >= len(present)
         summaries = self._summaries() if many else {}
         for uuid, (generation, provider) in self._together([*changed], summaries).items():
-            # What the summaries show may be as old as the list.
+            # The summaries may be as old as the list.
             known[uuid] = (present[uuid] if uuid in summaries else generation), provider
         self._known = known
         return {uuid: provider for uuid, (_, provider) in known.items()}

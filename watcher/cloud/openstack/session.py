@@ -80,7 +80,7 @@ def _retries(conf: cfg.ConfigOpts, group: str) -> dict[str, float]:
         "status_code_retries": conf.collector.api_query_max_retries - 1,
         "status_code_retry_delay": conf.collector.api_query_interval,
     }
-    if group == "nova":  # the only service with its own options for that
+    if group == "nova":  # the only service with options of its own for retries
         retries["connect_retries"] = conf.nova.http_retries
         retries["connect_retry_delay"] = conf.nova.http_retry_interval
     return retries

@@ -25,7 +25,7 @@ _CHANGEABLE: Final = ("state", "status_message")
 
 
 class ActionChanges(Base):
-    """What a PATCH may ask for."""
+    """The fields that a PATCH may change."""
 
     state = Text(20)
     status_message = Text(255)

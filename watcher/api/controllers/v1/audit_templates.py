@@ -165,7 +165,7 @@ def _goal(session: Session, ident: str) -> Goal:
         goal = installed.goal(session, ident)
     except NotFound:
         goal = None
-    # Only GET takes a name in any case.
+    # Only GET ignores the case of names.
     if goal is None or (goal.name != ident and not is_uuid(ident)):
         raise Invalid(f"goal: there is no goal {ident}.")
     return goal

@@ -23,7 +23,7 @@ class ReadResource(Resource):
     plural: ClassVar[str]
     """Its name in the URL and in the body of a list."""
     filters: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
-    """Query parameters of both lists, with their readers; they become arguments of ``page``."""
+    """Query parameters of both lists, and how each is read; they become arguments of ``page``."""
     key: ClassVar[str] = "uuid"
     """The field that the marker of a list names."""
 

@@ -38,7 +38,7 @@ _FILTERS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 class WebhookHistory(Resource):
-    # By a time, because that is what events of an audit have an index for.
+    # The events of an audit have an index by time.
     @get("{audit_ident}/events", query=_FILTERS, paged=True, order=("received_at", "desc"))
     def events(
         self, request: Request, audit_ident: str, page: Page, **filters: Any

@@ -43,7 +43,7 @@ class WebhookSettings(Resource):
         body=functools.partial(json_patch.parse, writable=webhook_validation.CHANGEABLE),
     )
     def update(self, request: Request, audit_ident: str, body: list[Operation]) -> dict[str, Any]:
-        """Does not change runs that are QUEUED."""
+        """Change settings.  Runs that are QUEUED already stay as they are."""
         self.authorize(request, "webhook:update")
 
         def write(session: Session) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class WebhookSettings(Resource):
 
     @post("{audit_ident}/secret", status=201)
     def make_secret(self, request: Request, audit_ident: str) -> Response:
-        """The only answer that shows the secret.  The previous one stays valid, too."""
+        """Make a secret, which only this answer shows.  The previous secret stays valid, too."""
         self.authorize(request, "webhook:update")
         secret = secrets.token_urlsafe(32)
 
@@ -73,7 +73,7 @@ class WebhookSettings(Resource):
 
     @delete("{audit_ident}/secret", status=204)
     def end_rotation(self, request: Request, audit_ident: str) -> None:
-        """From now on the newest secret is the only one."""
+        """Make the newest secret the only valid one."""
         self.authorize(request, "webhook:update")
 
         def write(session: Session) -> str | None:
