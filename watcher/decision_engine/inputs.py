@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import uuid
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oslo_config import cfg
 
+from watcher.cloud import Cloud
 from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine.catalog import Catalog
+from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
@@ -23,10 +27,24 @@ from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.undone import Undone
 
 if TYPE_CHECKING:
-    from watcher.decision_engine.collectors.collectors import Collectors
-    from watcher.decision_engine.datasources.choice import Datasources
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Where the inputs of all runs and reviews come from."""
+
+    conf: cfg.ConfigOpts
+    cloud: Cloud
+    catalog: Catalog
+    collectors: Collectors
+    datasources: Datasources
+
+    @classmethod
+    def of(cls, conf: cfg.ConfigOpts, cloud: Cloud) -> Sources:
+        datasources = Datasources(conf, cloud.own_metrics)
+        return cls(conf, cloud, Catalog(conf), Collectors(conf, cloud), datasources)
 
 
 class Earlier(NamedTuple):
@@ -42,15 +60,12 @@ def make(
     strategy: type[Strategy],
     run: AuditRun,
     now: datetime.datetime,
-    datasources: Datasources,
-    collectors: Collectors,
+    sources: Sources,
     earlier: Callable[[], Earlier],
-    catalog: Catalog,
-    conf: cfg.ConfigOpts,
 ) -> Inputs:
     """The inputs of a run.  Invalid if its parameters, or those of its audit, do not fit (any
     more)."""
-    audit = run.audit
+    audit, conf, collectors = run.audit, sources.conf, sources.collectors
     # A plan that a person starts has no limits except those of the cloud.
     bound = strategy.optimizes and audit.auto_trigger
     before = functools.cache(earlier)
@@ -81,8 +96,13 @@ def make(
         limit = before().max_actions
         return restraints.bounds(compute_model(), before().moves, conf, now, limit)
 
-    source = functools.cache(lambda: datasources.serving(strategy))
-    loads = HostLoads(now, source, collectors.migrations, lambda: cloud().servers)
+    source = functools.cache(lambda: sources.datasources.serving(strategy))
+    loads = HostLoads(
+        now,
+        source,
+        lambda since: sources.cloud.compute.migrations(since),
+        lambda: cloud().servers,
+    )
     parameters = {**(audit.parameters or {}), **(run.parameters or {})}
     return Inputs(
         audit_uuid=audit.uuid or "",
@@ -97,7 +117,7 @@ def make(
         bounds=bounds,
         host_metric=_measure(strategy, lambda: loads.metric),
         server_metric=_measure(strategy, lambda: source().server_metric),
-        scoring_engine=catalog.scoring_engine,
+        scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
         remarks=remarks,
         failed_moves=failed_moves,

@@ -14,6 +14,7 @@ from oslo_utils import timeutils
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from watcher.cloud.compute import Server
 from watcher.common import schedule
 from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
@@ -23,10 +24,8 @@ from watcher.db.models.base import cut
 from watcher.db.session import Database
 from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof
 from watcher.decision_engine import retries as again
-from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback.promises import Promise
+from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.solution import PlannedAction, Solution, signed
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.model import undone
@@ -79,17 +78,9 @@ class Runner:
     """Executes claimed runs.  Any number of threads may call ``run`` at once."""
 
     def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        database: Database,
-        datasources: Datasources,
-        collectors: Collectors,
-        catalog: Catalog,
-        applier: Doorbell,
-        notifications: Notifications,
+        self, sources: Sources, database: Database, applier: Doorbell, notifications: Notifications
     ) -> None:
-        self._conf, self._database, self._datasources = conf, database, datasources
-        self._collectors, self._catalog = collectors, catalog
+        self._sources, self._conf, self._database = sources, sources.conf, database
         self._applier, self._notifications = applier, notifications
 
     def run(self, run: AuditRun) -> None:
@@ -129,31 +120,24 @@ class Runner:
             raise Conflict(f"The engine that ran the audit died, {run.deaths} times in a row.")
 
     def _compute(self, run: AuditRun) -> RunResult:
-        audit = run.audit
+        audit, catalog = run.audit, self._sources.catalog
         if audit.state != AuditState.ONGOING:  # of the time before the claim
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
-        strategy = self._catalog.strategy_for(
+        strategy = catalog.strategy_for(
             audit.goal.name, audit.strategy.name if audit.strategy else None
         )
         with self._database.reader() as session:
             plans_ended = action_plans.ended(session)
         with self._notifications.phase("audit.strategy", audit.id):
             given = inputs.make(
-                strategy,
-                run,
-                timeutils.utcnow(),
-                self._datasources,
-                self._collectors,
-                lambda: self._earlier(audit),
-                self._catalog,
-                self._conf,
+                strategy, run, timeutils.utcnow(), self._sources, lambda: self._earlier(audit)
             )
-            solution = candidates.solve(strategy, given, self._collectors.has_candidate)
+            solution = candidates.solve(strategy, given, self._has_candidate)
             global_efficacy, indicators = efficacy.compute(
-                self._catalog.goals[audit.goal.name], solution.indicators, solution.gain
+                catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
         with self._notifications.phase("audit.planner", audit.id):
-            actions = proof.plan(strategy, solution, given, self._catalog.planner(strategy.planner))
+            actions = proof.plan(strategy, solution, given, catalog.planner(strategy.planner))
         unproven = proof.unproven(strategy, actions)
         kinds = [*given.remarks, *solution.undone]
         left = undone.sentence(solution.unmet, kinds)
@@ -169,6 +153,9 @@ class Runner:
             solution.promise,
             plans_ended,
         )
+
+    def _has_candidate(self, server: Server, hostname: str) -> bool:
+        return self._sources.cloud.compute.has_candidate(server, hostname)
 
     def _earlier(self, audit: Audit) -> inputs.Earlier:
         from watcher.decision_engine.feedback import restraints

@@ -22,10 +22,8 @@ from watcher.db.leases import Holder
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
 from watcher.decision_engine import strategy_state as state
-from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback.reviewer import Reviewer
+from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.decision_engine.runner import Runner
 from watcher.metrics import Endpoint
@@ -63,16 +61,13 @@ class DecisionEngine:
         self._stopping = threading.Event()
         self._holder = Holder.this_process(conf)
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
-        self._catalog = Catalog(conf)
         self.metrics = Endpoint(conf, database)
-        self._collectors = Collectors(conf, cloud)
-        self._datasources = Datasources(conf, cloud.own_metrics)
-        known = (self._datasources, self._collectors, self._catalog)
-        runner = Runner(conf, database, *known, applier, notifications)
+        self._sources = Sources.of(conf, cloud)
+        runner = Runner(self._sources, database, applier, notifications)
         self.dispatcher = RunDispatcher(
             conf, database, self._holder, runner.run, runner.expire, restart
         )
-        self._reviewer = Reviewer(conf, database, *known, notifications)
+        self._reviewer = Reviewer(self._sources, database, notifications)
         options = conf.watcher_decision_engine
         self._tickers = (
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
@@ -84,32 +79,25 @@ class DecisionEngine:
             transport,
             options.conductor_topic,
             conf.host,
-            _Endpoint(
-                database,
-                self.dispatcher,
-                self._catalog,
-                self._datasources,
-                self._collectors,
-                conf.compute_model.enable_extended_attributes,
-                Pieces(conf.host),
-            ),
+            _Endpoint(database, self.dispatcher, self._sources, Pieces(conf.host)),
         )
-
         self._listener = (
-            NotificationListener(conf, rpc.notification_transport(conf), self._collectors.notify)
+            NotificationListener(
+                conf, rpc.notification_transport(conf), self._sources.collectors.notify
+            )
             if cloud.notifies
             else None
         )
 
     def start(self) -> None:
         now = timeutils.utcnow()
-        self._database.write(lambda session: self._catalog.sync(session, now))
+        self._database.write(lambda session: self._sources.catalog.sync(session, now))
         adopted = self._database.write(lambda session: runs.adopt(session, now))
         if adopted:
             LOG.info("Queued runs of %d audits that had none", adopted)
         for ticker in self._tickers:
             ticker.start()
-        self._collectors.start()
+        self._sources.collectors.start()
         if self._listener:
             self._listener.start()
         self.dispatcher.start()
@@ -123,11 +111,11 @@ class DecisionEngine:
         self._reviewer.stop()
         if self._server:
             self._server.stop()
-        self._datasources.stop()
+        self._sources.datasources.stop()
         if self._listener:
             self._listener.stop()
         self.dispatcher.stop()
-        self._collectors.stop()
+        self._sources.collectors.stop()
         for ticker in self._tickers:
             ticker.stop()
         self.metrics.stop()
@@ -140,7 +128,7 @@ class DecisionEngine:
     def _beat(self) -> None:
         now = timeutils.utcnow()
         self.dispatcher.beat(now)  # before anything that may take long or fail
-        read_at = self._collectors.read_at()
+        read_at = self._sources.collectors.read_at()
         self._database.write(
             lambda session: services.beat(session, NAME, self._conf.host, now, read_at)
         )
@@ -202,16 +190,11 @@ class _Endpoint:
         self,
         database: Database,
         dispatcher: RunDispatcher,
-        catalog: Catalog,
-        datasources: Datasources,
-        collectors: Collectors,
-        extended: bool,
+        sources: Sources,
         pieces: Pieces,
     ) -> None:
-        """*extended* is whether the compute model is shown with extra specs and pinned zones."""
-        self._database, self._dispatcher, self._catalog = database, dispatcher, catalog
-        self._extended, self._pieces = extended, pieces
-        self._datasources, self._collectors = datasources, collectors
+        self._database, self._dispatcher = database, dispatcher
+        self._sources, self._pieces = sources, pieces
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
         """A doorbell: the run of the audit is in the database."""
@@ -220,8 +203,8 @@ class _Endpoint:
 
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
         """Which requirements of a strategy are available now."""
-        strategy = self._catalog.strategy_for("", strategy_name)
-        return state.of_strategy(strategy, self._datasources, self._collectors)
+        strategy = self._sources.catalog.strategy_for("", strategy_name)
+        return state.of_strategy(strategy, self._sources.datasources, self._sources.collectors)
 
     @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
     def get_data_model_info(
@@ -232,11 +215,12 @@ class _Endpoint:
             raise NotFound(f"data_model_type: there is no '{data_model_type}'.")
         from watcher.decision_engine import data_model  # imports NumPy
 
-        model = self._collectors.recent_compute()
+        model = self._sources.collectors.recent_compute()
         if audit is not None:
             with self._database.reader() as session:
                 model = inputs.in_scope(model, audits.get(session, audit))
-        return self._pieces.first(data_model.rows(model, self._extended))
+        extended = self._sources.conf.compute_model.enable_extended_attributes
+        return self._pieces.first(data_model.rows(model, extended))
 
     @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
     def get_data_model_piece(

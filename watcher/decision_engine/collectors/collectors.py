@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +12,6 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud import Cloud
-from watcher.cloud.compute import Migration, Server
 from watcher.common import plugins
 from watcher.common.errors import NotConfigured, WatcherError
 from watcher.common.periodic import Ticker
@@ -66,7 +64,6 @@ class Collectors:
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf = conf
         self._collectors = _load(conf, cloud)
-        self._cloud = cloud
         self._tickers = [
             Ticker(
                 f"{name} model",
@@ -94,14 +91,6 @@ class Collectors:
         collector = self._collector("compute")
         model: ComputeModel = getattr(collector, "recent", collector.snapshot)()
         return model
-
-    def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
-        """Migrations that ended lately, which no model keeps: see ``Compute.migrations``."""
-        return self._cloud.compute.migrations(since)
-
-    def has_candidate(self, server: Server, hostname: str) -> bool:
-        """Whether a host has room for all that a server needs: see ``Compute.has_candidate``."""
-        return self._cloud.compute.has_candidate(server, hostname)
 
     def storage(self) -> StorageModel:
         model: StorageModel = self._collector("storage").snapshot()

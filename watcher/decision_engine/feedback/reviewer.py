@@ -10,7 +10,6 @@ import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from oslo_config import cfg
 from oslo_db.exception import DBError
 from oslo_log import log
 from sqlalchemy.orm import Session
@@ -24,11 +23,9 @@ from watcher.db.models import ActionPlan, AuditRun, Review
 from watcher.db.models.base import cut
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
-from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.feedback.promises import Kept, Promise, PromisedLoads
+from watcher.decision_engine.inputs import Earlier, Sources
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.notifications import Notifications
 
@@ -79,17 +76,8 @@ class _Doings:
 class Reviewer:
     """Carries out the reviews that are due, one at a time."""
 
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        database: Database,
-        datasources: Datasources,
-        collectors: Collectors,
-        catalog: Catalog,
-        notifications: Notifications,
-    ) -> None:
-        self._conf, self._database, self._datasources = conf, database, datasources
-        self._collectors, self._catalog = collectors, catalog
+    def __init__(self, sources: Sources, database: Database, notifications: Notifications) -> None:
+        self._sources, self._database = sources, database
         self._notifications = notifications
         self._stopping = False
 
@@ -148,7 +136,8 @@ class Reviewer:
         given, realised = self._read_again(plan, run, now)
         if promise.loads is None:
             return _by_figure(promise, realised, doings)
-        source = self._datasources.serving(self._catalog.strategies[plan.strategy.name])
+        strategy = self._sources.catalog.strategies[plan.strategy.name]
+        source = self._sources.datasources.serving(strategy)
         kept = _by_loads(promise.loads, plan, source, given.compute_model(), doings, now)
         return _found(kept, realised)
 
@@ -156,17 +145,8 @@ class Reviewer:
         self, plan: ActionPlan, run: AuditRun, now: datetime.datetime
     ) -> tuple[Inputs, Mapping[str, float]]:
         """Run the strategy again, on the present inputs, and read its figures."""
-        strategy = self._catalog.strategy_for("", plan.strategy.name)
-        given = inputs.make(
-            strategy,
-            run,
-            now,
-            self._datasources,
-            self._collectors,
-            lambda: inputs.Earlier((), None),
-            self._catalog,
-            self._conf,
-        )
+        strategy = self._sources.catalog.strategy_for("", plan.strategy.name)
+        given = inputs.make(strategy, run, now, self._sources, lambda: Earlier((), None))
         summary = strategy().execute(given).summary
         return given, {
             name: figure["before"] for name, figure in summary.items() if "before" in figure
@@ -184,7 +164,7 @@ class Reviewer:
         others = (
             [
                 each
-                for each in self._collectors.migrations(plan.created_at or now)
+                for each in self._sources.cloud.compute.migrations(plan.created_at or now)
                 if each.succeeded and (each.server, each.source) not in own
             ]
             if asked
@@ -198,7 +178,7 @@ class Reviewer:
         )
 
     def _conclude(self, review: Review, found: ReviewResult, now: datetime.datetime) -> None:
-        plan, number = review.action_plan, self._conf.optimization.broken_promises
+        plan, number = review.action_plan, self._sources.conf.optimization.broken_promises
 
         values = {
             "kept": found.kept,

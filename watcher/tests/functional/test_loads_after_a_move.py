@@ -11,10 +11,7 @@ from watcher.cmd import cloud
 from watcher.common.errors import CloudRefused
 from watcher.db.models import Audit, AuditRun
 from watcher.decision_engine import inputs
-from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
-from watcher.decision_engine.inputs import Earlier
+from watcher.decision_engine.inputs import Earlier, Sources
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.decision_engine.strategies.outlet_temperature import OutletTemperature
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
@@ -60,11 +57,8 @@ class MoveTestCase(base.TestCase):
             strategy,
             AuditRun(uuid=uid("run"), audit=audit),
             timeutils.utcnow(),
-            Datasources(self.conf, connected.own_metrics),
-            Collectors(self.conf, connected),
+            Sources.of(self.conf, connected),
             lambda: Earlier((), None),
-            Catalog(self.conf),
-            self.conf,
         )
 
     def loads(self, name: str = "host_cpu_usage", made: Inputs | None = None) -> dict[str, float]:

@@ -5,9 +5,7 @@ from watcher.cloud import Cloud
 from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
 from watcher.db import models
 from watcher.decision_engine import inputs
-from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
+from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.simulation.block_storage import SimulatedStorage
@@ -48,7 +46,6 @@ class SmallCloud:
 class InputsTest(TestCase):
     def setUp(self):
         super().setUp()
-        self.catalog = Catalog(self.conf)
         self.compute = SmallCloud(
             [host("h1", zone="az1"), host("h2", zone="az2")],
             [server("s1", "h1"), server("s2", "h2")],
@@ -61,11 +58,8 @@ class InputsTest(TestCase):
             strategy,
             models.AuditRun(uuid=run, parameters=given, audit=models.Audit(**(values | audit))),
             datetime.datetime(2026, 1, 1),
-            Datasources(self.conf, cloud.own_metrics),
-            Collectors(self.conf, cloud),
+            Sources.of(self.conf, cloud),
             frozenset,
-            self.catalog,
-            self.conf,
         )
 
     def test_parameters_are_complete(self):

@@ -23,9 +23,8 @@ from watcher.db.models import (
     Strategy,
     Webhook,
 )
-from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
+from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.runner import Runner
 from watcher.decision_engine.solution import ProposedAction, Solution, SolutionBuilder
 from watcher.decision_engine.strategies.dummy import Dummy
@@ -53,18 +52,12 @@ class Ringing:
 class RunnerTest(base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.catalog = Catalog(self.conf)
+        sources = Sources.of(self.conf, Cloud())
+        self.catalog = sources.catalog
         self.database.write(lambda session: self.catalog.sync(session, timeutils.utcnow()))
         self.applier = Ringing()
-        self.runner = Runner(
-            self.conf,
-            self.database,
-            Datasources(self.conf),
-            Collectors(self.conf, Cloud()),
-            self.catalog,
-            self.applier,
-            Notifications(self.conf, self.database),
-        )
+        notifications = Notifications(self.conf, self.database)
+        self.runner = Runner(sources, self.database, self.applier, notifications)
 
     def audit(self, strategy: str | None = "dummy", **values: Any) -> Audit:
         values.setdefault("audit_type", AuditType.EVENT)

@@ -9,11 +9,9 @@ from watcher.common.errors import MetricsUnavailable
 from watcher.common.states import ActionState, AuditType, PlanState
 from watcher.db import audits, claims, reviews, runs
 from watcher.db.models import Action, ActionPlan, Audit, Review, Strategy
-from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback import reviewer
 from watcher.decision_engine.feedback.reviewer import Reviewer
+from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.runner import Runner
 from watcher.notifications import Notifications
 from watcher.simulation.cloud import SimulatedCloud
@@ -59,14 +57,12 @@ class ReviewerTest(DatabaseTestCase):
             Scenario.from_dict(scenario(**self.CLOUD)),
             lambda: (timeutils.utcnow() - self.began).total_seconds(),
         )
-        catalog = Catalog(self.conf)
-        self.database.write(lambda session: catalog.sync(session, timeutils.utcnow()))
+        sources = Sources.of(self.conf, self.cloud.cloud)
+        self.database.write(lambda session: sources.catalog.sync(session, timeutils.utcnow()))
         notifications = Notifications(self.conf, self.database)
-        self.datasources = Datasources(self.conf, self.cloud.cloud.own_metrics)
-        collectors = Collectors(self.conf, self.cloud.cloud)
-        parts = (self.conf, self.database, self.datasources, collectors, catalog)
-        self.runner = Runner(*parts, Ringing(), notifications)
-        self.engines = [Reviewer(*parts, notifications) for _ in range(2)]
+        self.datasources = sources.datasources
+        self.runner = Runner(sources, self.database, Ringing(), notifications)
+        self.engines = [Reviewer(sources, self.database, notifications) for _ in range(2)]
         self.audit = self.add_audit(auto_trigger=True)
 
     def add_audit(self, **values):
