@@ -250,7 +250,7 @@ def lock_plan_starts(session: Session) -> None:
 
 
 def count_end(session: Session) -> None:
-    """Count that an applier has ended a plan, which outdates plans that were computed before."""
+    """Count that an applier has ended a plan; plans that were computed before are out of date."""
     counters.add(session, collections.Counter({_ENDS: 1}))
 
 
@@ -296,15 +296,15 @@ def is_under_way(session: Session, plan_uuid: str) -> bool:
 def summaries(
     session: Session, plans: Iterable[ActionPlan]
 ) -> Mapping[int, tuple[Mapping[str, Any], Review | None]]:
-    """Plan id to the summary of what the plan changes, and its review if one is due or made, for
-    those of *plans* that have a summary."""
+    """Plan id to its summary, and to its review if one is due or made; plans without a summary are
+    left out."""
     plan_ids = [plan.id for plan in plans]
     ended = (Review.action_plan_id == PlanReasons.action_plan_id) & Review.ended_at.is_not(None)
     found = session.execute(
         select(PlanReasons.action_plan_id, PlanReasons.summary, Review)
         .outerjoin(Review, ended)
         .where(PlanReasons.action_plan_id.in_(plan_ids))
-        .options(defer(Review.promise, raiseload=True))  # long, and nothing for users
+        .options(defer(Review.promise, raiseload=True))  # long, and not shown to users
     )
     return {plan_id: (summary, review) for plan_id, summary, review in found}
 

@@ -25,7 +25,7 @@ _SKIPPABLE_IN = (PlanState.RECOMMENDED, PlanState.PENDING)
 
 
 def get(session: Session, uuid: str) -> Action:
-    """The live action with that uuid, its plan with it.  NotFound."""
+    """The live action with that uuid, with its plan.  NotFound."""
     wanted = _WITH_PLAN.where(Action.uuid == uuid).options(_PLAN)
     return lookup.first(session, wanted.execution_options(populate_existing=True), f"action {uuid}")
 
@@ -53,9 +53,9 @@ def descriptions(session: Session) -> Mapping[str, str]:
 
 
 def reasons(session: Session, actions: Iterable[Action]) -> Mapping[str, str]:
-    """Action uuid to its reason, for those of *actions* that have one.
+    """Action uuid to its reason; actions without one are left out.
 
-    Other actions of the same plans may be among them.
+    The result may also have other actions of the same plans.
     """
     plan_ids = {action.action_plan_id for action in actions}
     found = session.scalars(
@@ -65,7 +65,8 @@ def reasons(session: Session, actions: Iterable[Action]) -> Mapping[str, str]:
 
 
 def skip(session: Session, action: Action, reason: str | None) -> None:
-    """Make an action SKIPPED, so that the applier leaves it out; of a SKIPPED one only the reason.
+    """Make an action SKIPPED, so that the applier does not execute it, or change the reason of one
+    that is SKIPPED.
 
     Conflict unless it is PENDING, in a plan that has not begun.
     """

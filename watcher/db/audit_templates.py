@@ -32,7 +32,7 @@ _KEYS = paging.sort_keys(
 
 
 def get(session: Session, ident: str) -> AuditTemplate:
-    """The template with a UUID or name, its goal and strategy with it.  NotFound."""
+    """The template with a UUID or name, with its goal and strategy.  NotFound."""
     wanted = _WITH_RELATED.where(identified(AuditTemplate, ident)).options(*_RELATED)
     return lookup.first(session, wanted, f"audit template {ident}")
 
@@ -48,7 +48,7 @@ def list_page(
 def save(session: Session, template: AuditTemplate) -> None:
     """Write a new or changed template.  Conflict if its name is taken.
 
-    Call it through ``Database.write``: of two that take a name at once, one is tried again.
+    Call it through ``Database.write``: if two transactions take a name at once, one is tried again.
     """
     require_free_name(session, template, "an audit template")
     session.add(template)
@@ -56,6 +56,6 @@ def save(session: Session, template: AuditTemplate) -> None:
 
 
 def delete(session: Session, template: AuditTemplate, now: datetime.datetime) -> None:
-    """Soft-delete a template; its name is free again, and audits made from it stay."""
+    """Soft-delete a template.  Its name is free again; audits made from the template stay."""
     template.deleted, template.deleted_at = template.id, now
     session.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audits, and the runs that creating and changing them queues, moves or ends."""
+"""Audits, with the changes of their runs when an audit is created, changed or deleted."""
 
 import datetime
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _TIMING = frozenset({"interval", "start_time", "end_time"})
 
 
 def get(session: Session, ident: str) -> Audit:
-    """The live audit with that uuid or name, its goal and strategy with it.  NotFound."""
+    """The live audit with that uuid or name, with its goal and strategy.  NotFound."""
     wanted = _WITH_RELATED.where(identified(Audit, ident)).options(
         contains_eager(Audit.goal), contains_eager(Audit.strategy)
     )
@@ -53,7 +53,7 @@ def list_page(
 
 
 def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
-    """Write a new audit and what makes it work.  Conflict if its name is taken.
+    """Write a new audit with its run or its webhook.  Conflict if its name is taken.
 
     A ONESHOT audit has its run queued for now, a CONTINUOUS one for its first time;
     an EVENT audit gets a webhook.  Call it through ``Database.write``.
@@ -153,5 +153,5 @@ def _reschedule(session: Session, audit: Audit, anew: bool, now: datetime.dateti
 
 
 def _capped(audit: Audit, when: datetime.datetime) -> datetime.datetime:
-    """*when*, but at the latest ``end_time``, because the run at that time ends the audit."""
+    """*when*, but no later than ``end_time``, because the run at that time ends the audit."""
     return min(when, audit.end_time) if audit.end_time else when

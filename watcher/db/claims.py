@@ -79,7 +79,7 @@ def take_over(
 ) -> AuditRun | None:
     """Claim a run of another engine, if its lease still has this *end*.
 
-    None if another engine was faster, or the audit no longer runs.
+    None if another engine was faster, or if the audit must not run any more.
     """
     if not update_rows(
         session,
@@ -158,7 +158,8 @@ def put_back(
 ) -> None:
     """Let a claimed run wait again, until *not_before*.
 
-    With *counted* the attempt has failed with that *error*; without, it does not count as one.
+    With *counted* the attempt has failed with that *error*; otherwise it does not count as an
+    attempt.
 
     If a younger run of the audit is QUEUED already, this one ends, and its events are given back
     to the inbox: they join the younger run, or the next one if they have other parameters.
@@ -216,7 +217,7 @@ def _postpone(
     reason: str,
     now: datetime.datetime,
 ) -> None:
-    """Undo a claim that came too early, so that it was no attempt."""
+    """Undo a claim that came too early; it does not count as an attempt."""
     _release(
         session,
         run,
@@ -249,7 +250,7 @@ def _load(session: Session, run_id: int) -> tuple[AuditRun, Webhook | None]:
 def _start(
     session: Session, run: AuditRun, holder: Holder, now: datetime.datetime
 ) -> AuditRun | None:
-    """Make the audit of a freshly claimed run ONGOING, or end the run if that cannot be."""
+    """Make the audit of a freshly claimed run ONGOING, or end the run if that is not possible."""
     audit = run.audit
     runnable = (
         Audit.id == audit.id,

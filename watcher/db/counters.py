@@ -43,9 +43,9 @@ COALESCED: Final = "coalesced"
 RUNS: Final = "runs"
 """Runs that ended, by result and strategy."""
 RUN_TIME: Final = "run_time"
-"""As RUNS, and by the bucket of the time from the start to the end; with its SUM."""
+"""Runs as in RUNS, also by the bucket of the time from start to end, and the SUM of these times."""
 PLAN_TIME: Final = "plan_time"
-"""Runs of EVENT audits that made a plan, by the bucket of the time from the alarm on."""
+"""Runs of EVENT audits that made a plan, by the bucket of the time from the alarm to the plan."""
 ACTIONS: Final = "actions"
 """Actions that ended, by type and result."""
 PROMISE_ERROR: Final = "promise_error"
@@ -80,7 +80,7 @@ BUCKETS: Final = {
     PLAN_TIME: PLAN_BUCKETS,
     PROMISE_ERROR: PROMISE_BUCKETS,
 }
-"""Upper bounds, in seconds; of PROMISE_ERROR, as shares of the promise."""
+"""Upper bounds in seconds, for PROMISE_ERROR in shares of the promise."""
 
 _RUN_ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 _ACTION_ENDS = (
@@ -149,7 +149,7 @@ def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]
 def roll(session: Session, now: datetime.datetime) -> bool:
     """Add a number of old rows to the tallies; False if none is left.
 
-    Old enough are rows before which no running transaction can still insert another one.
+    A row is old enough if no transaction that is running can still insert a row before it.
     """
     before = now - _FINAL_AFTER
     kinds: tuple[tuple[str, Any, Any, ColumnElement[bool]], ...] = (
@@ -235,7 +235,7 @@ def add_take_over(session: Session, of: str) -> None:
 def add_promise(session: Session, strategy: str, kept: float) -> None:
     """Count that a plan of *strategy* was found to have *kept* that share of its promise.
 
-    Counted only here and not from rows, because a scrape must not read a growing history.
+    These are not counted from rows, because a scrape must not read a growing history.
     """
     error = abs(1 - kept)
     kind = (PROMISE_ERROR, strategy)
@@ -303,7 +303,8 @@ def _of_actions(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
 
 
 class _Counted(NamedTuple):
-    """How to count rows of a table, by the mark of which table, and by which column of the rows."""
+    """How the rows of a table are counted: the table of the mark, and the column that it refers
+    to."""
 
     of_rows: Callable[..., Counts]
     table: str
@@ -343,7 +344,7 @@ def _gather(
 
 
 class _Milliseconds(FunctionElement[int]):
-    """From one time to another; null if one of them is."""
+    """The milliseconds from one time to another; null if one of them is null."""
 
     type = BigInteger()
     inherit_cache = True

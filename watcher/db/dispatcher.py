@@ -35,7 +35,7 @@ CANDIDATES: Final = 16
 class Dispatcher(abc.ABC, Generic[Held]):
     """Keeps up to ``workers`` claimed rows under way, each in a thread of its own.
 
-    One thread claims.  ``wake`` makes it look at once; without that it looks every
+    One thread claims.  ``wake`` makes it look for rows at once; otherwise it looks every
     ``poll_interval`` seconds, or when ``pause`` says so.
     """
 
@@ -66,7 +66,7 @@ class Dispatcher(abc.ABC, Generic[Held]):
 
     @abc.abstractmethod
     def take(self, now: datetime.datetime) -> tuple[int, Held] | None:
-        """Claim the next row for this process; its id, and what to keep of it until its end."""
+        """Claim the next row for this process.  Returns its id, and what to keep until its end."""
 
     @abc.abstractmethod
     def carry_out(self, row_id: int, held: Held) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recognises errors of databases, however each driver words them.
+"""Recognises errors of databases, although each driver has its own messages.
 
 oslo.db recognises some of them and passes on the others unchanged.
 """
@@ -31,7 +31,7 @@ _UNWRITABLE: Final = re.compile(
 
 
 def kind(error: Exception) -> type[db_exception.DBError] | None:
-    """The class that an error is to be raised as; None if its own class is right."""
+    """The class with which an error is to be raised; None if its own class is right."""
     if lock_wait(error):  # which oslo.db takes for a deadlock
         return None if isinstance(error, LockWait) else LockWait
     if isinstance(error, db_exception.DBNonExistentTable):

@@ -35,7 +35,7 @@ def delivery_key(facts: WebhookFacts, message: AlarmMessage) -> DeliveryKey | No
 
 
 def known(connection: Connection, deliveries: Collection[DeliveryKey]) -> dict[DeliveryKey, Any]:
-    """The events of those deliveries that are recorded already: uuid, decision and its reason."""
+    """The recorded events of these deliveries, by delivery: uuid, decision and its reason."""
     if not deliveries:
         return {}
     rows = connection.execute(_KNOWN, {"keys": sorted(deliveries)})

@@ -15,7 +15,7 @@ from watcher.db.models import Audit, AuditEvent, AuditRun, Service
 from watcher.db.services import is_active, model_ages
 
 DUE: Final = "due"
-"""The run could begin; only no engine has claimed it yet."""
+"""The run could begin, but no engine has claimed it yet."""
 NOT_BEFORE: Final = "not_before"
 """Its time has not come: a debounce, a retry, the schedule of a CONTINUOUS audit."""
 AUDIT_SUSPENDED: Final = "audit_suspended"
@@ -33,7 +33,8 @@ WAIT_REASONS: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """How many runs or events, and for how many seconds the first of them has waited or run."""
+    """The number of runs or events, and for how many seconds the first of them has waited or
+    run."""
 
     number: int = 0
     oldest: float = 0.0

@@ -37,7 +37,8 @@ _CHUNK: Final = 1000
 """The number of events in one statement."""
 
 _STATES_WITH_RUNS: Final = (*AuditState.TRIGGERABLE, AuditState.SUSPENDED)
-"""States of audits whose events get a run.  That of a SUSPENDED one waits until it is resumed."""
+"""States of audits whose events get a run.  The run of a SUSPENDED audit waits until the audit is
+resumed."""
 
 
 class Ready(NamedTuple):
@@ -73,7 +74,8 @@ def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datet
     if waiting is not None:
         _join(session, audit_id, waiting.id, _with_parameters(arrived, waiting.parameters))
         return
-    # Or the INSERT of the run would wait for a transaction that writes the audit (foreign key).
+    # Without this lock the INSERT of the run would wait for a transaction that writes the audit,
+    # because of the foreign key.
     audit = session.execute(_AUDIT, {"of_audit": audit_id}).first()
     if audit is None or audit.deleted or audit.state not in _STATES_WITH_RUNS:
         session.execute(_REFUSE, {"of_audit": audit_id})
@@ -104,7 +106,7 @@ def join(session: Session, run: AuditRun) -> None:
 
 
 def give_back(session: Session, run: AuditRun) -> None:
-    """Put the events of a run that ends without having handled them into the inbox again.
+    """Put the events of a run into the inbox again, because the run ends without handling them.
 
     They keep their decision, because they are counted as QUEUED or COALESCED already.
     """

@@ -46,7 +46,7 @@ _ENGINE_KEYS = paging.sort_keys(ScoringEngine)
 
 
 def goal(session: Session, ident: str) -> Goal:
-    """The goal with a UUID, or with a name in any case.  NotFound."""
+    """The goal with a UUID, or with a name, whose case is ignored.  NotFound."""
     if is_uuid(ident):
         wanted = _GOALS.where(identified(Goal, ident))
     else:
@@ -95,7 +95,7 @@ def write(session: Session, table: type[Named], wanted: Wanted) -> dict[str, Nam
 
 
 def remove(session: Session, rows: Sequence[Named], now: datetime.datetime) -> None:
-    """Soft-delete rows of plug-ins that are gone, and end what can go on no more."""
+    """Soft-delete rows of plug-ins that are gone; audits and plans that need them end."""
     for row in rows:
         row.deleted, row.deleted_at = row.id, now
         _end(session, row, now)
@@ -105,7 +105,7 @@ def remove(session: Session, rows: Sequence[Named], now: datetime.datetime) -> N
 def end_what_is_left(session: Session, now: datetime.datetime) -> None:
     """End what belongs to goals and strategies that the former service has deleted.
 
-    Those whose name is installed again are found by that, so what belongs to them goes on.
+    If a plug-in of the same name is installed, what belongs to it goes on.
     """
     _end_left(session, Goal, now)
     _end_left(session, Strategy, now)

@@ -58,9 +58,9 @@ class Watch:
     """Tells which leases have lapsed, whatever the clocks of the nodes show.
 
     Each heartbeat changes the end of a lease.  A lease has lapsed when this process has seen the
-    same end for the whole duration of a lease, by its own monotonic clock.  To compare the end with
-    the time of this node would take rows from processes that live, if its clock is ahead.  Not for
-    several threads at once.
+    same end for the whole duration of a lease, by its own monotonic clock.  The end is not compared
+    with the time of this node: if its clock were ahead, it would take rows from processes that are
+    alive.  An object is for one thread.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Watch:
     def lapsed(
         self, leases: Iterable[tuple[int, datetime.datetime]]
     ) -> Mapping[int, datetime.datetime]:
-        """Those of all present *leases* that have lapsed; id to their end."""
+        """Id to the end of each lease that has lapsed; *leases* are all that there are now."""
         now = self._clock()
         seen = {}
         for row_id, end in leases:

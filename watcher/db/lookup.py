@@ -38,10 +38,10 @@ def _by_bytes(element: _SameBytes, compiler: Any, **options: Any) -> str:
 
 
 def exactly(column: Any, value: Any) -> ColumnElement[bool]:
-    """Whether a column of texts has a value, to the letter.
+    """Whether a column of texts has exactly a value.
 
-    Collations of MySQL take letters of any case, spaces at the end and all emoji for the same.
-    The plain comparison is there for the index.
+    In collations of MySQL, texts are equal that differ in case, in spaces at the end or in an
+    emoji.  The plain comparison is added because it can use an index.
     """
     given = literal(value, String) if isinstance(value, str) else value
     return and_(column == value, _SameBytes(column, given))
@@ -50,8 +50,8 @@ def exactly(column: Any, value: Any) -> ColumnElement[bool]:
 def require_free_name(session: Session, row: Any, what: str) -> None:
     """Conflict if the name of a new or changed row is taken.
 
-    The database decides that, by its unique constraint: where its collation takes names for the
-    same that differ, the sentence shows the one that is there.
+    The unique constraint of the database decides that.  Its collation may treat different names as
+    equal, so the sentence shows the name that exists.
     """
     table = type(row)
     with session.no_autoflush:
@@ -97,7 +97,7 @@ def first(session: Session, wanted: Select[R], what: str) -> R:
 
 
 def related_to(wanted: Select[R], goal: str | None, strategy: str | None) -> Select[R]:
-    """*wanted*, which joins both, narrowed to the rows of a goal and of a strategy, if given."""
+    """*wanted*, which joins goals and strategies, with only the rows of those that are given."""
     if goal is not None:
         wanted = wanted.where(identified(Goal, goal))
     if strategy is not None:

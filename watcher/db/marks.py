@@ -28,7 +28,7 @@ class Mark:
     open: frozenset[int] = frozenset()
 
     def fresh(self, column: Any) -> ColumnElement[bool]:
-        """Whether a row, or the one that it belongs to, is not counted yet."""
+        """The condition that the row with the id in *column* is not counted yet."""
         fresh: ColumnElement[bool] = (column > self.up_to) | column.in_(sorted(self.open))
         return fresh
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of a database: which revision it has, and how it gets another one."""
+"""The revision of a database's schema, and how to change it."""
 
 import logging
 import os
@@ -110,7 +110,7 @@ def _alembic(database: Database) -> Iterator[Config]:
 
 @contextmanager
 def _foreign_keys_off(connection: Connection) -> Iterator[None]:
-    """SQLite alters a table by replacing it, and its foreign keys would refuse that."""
+    """SQLite alters a table by replacing it, which its foreign keys would prevent."""
     if connection.dialect.name != "sqlite":
         yield
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Watcher stands, from the rows alone."""
+"""The present state of services, queue and plans, from the rows alone."""
 
 import datetime
 from typing import Any

@@ -75,7 +75,7 @@ def claim(session: Session, plan_id: int, holder: Holder, now: datetime.datetime
 
 
 def left_undone(session: Session, plan_id: int) -> str | None:
-    """What the strategy said that a plan leaves undone."""
+    """The sentence of the strategy on what a plan leaves undone."""
     explanation = session.get(PlanReasons, plan_id)
     sentence = explanation and explanation.summary.get("undone", {}).get("sentence")
     return cut(sentence) if sentence else None
@@ -88,7 +88,7 @@ def take_over(
     now: datetime.datetime,
     end: datetime.datetime | None = None,
 ) -> bool:
-    """Claim a plan whose lease still has this *end*; None for one that nobody holds.
+    """Claim a plan whose lease still has this *end*; None: it has no lease.
 
     False if another applier was faster.  DBDuplicateEntry (at flush) means the same.
     """
@@ -124,7 +124,7 @@ def extend(
 
 
 def progress(session: Session, plan_id: int, engine: str) -> None:
-    """Count attempts from 1 again: an action has ended, so the plan does not kill its appliers."""
+    """Count attempts from 1 again: an action has ended, so the plan is not the cause of deaths."""
     held = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)
     update_rows(session, ActionPlanLease, *held, attempt=1)
 

@@ -111,8 +111,8 @@ def move_action(
 ) -> str | None:
     """Give an action the state *target*, and keep its *origin*, if there is one, with it.
 
-    If somebody else moved it meanwhile, nothing is written, and the answer is the state
-    that it is in.  LostClaim if the plan is no longer held.
+    If its state was changed meanwhile, nothing is written, and the result is that state.  LostClaim
+    if the plan is no longer held.
     """
     values = {} if message is None else {"status_message": cut(message)}
     held = (Action.id == step.id, plan_claims.held(plan.id, plan.engine))
@@ -174,14 +174,16 @@ def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: s
         end = PlanEnd(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
-    if not (remarks and outcome == PlanState.FAILED):  # else nothing is left to review
+    # A FAILED plan with remarks was rolled back, or its hosts were enabled: no effect is left.
+    if not (remarks and outcome == PlanState.FAILED):
         reviews.plan_ended(session, plan.id, end.state, now)
     _release(session, plan)
     return end
 
 
 def with_remarks(session: Session, plan: HeldPlan, *remarks: str) -> str | None:
-    """What the decision engine said of a plan, and then the *remarks* on how it went."""
+    """The sentences of the decision engine about a plan, followed by the *remarks* of the
+    applier."""
     said = session.scalar(select(ActionPlan.status_message).where(ActionPlan.id == plan.id))
     new = [remark for remark in remarks if remark and remark not in (said or "")]
     return cut(" ".join(filter(None, [said, *new]))) or None
@@ -203,8 +205,8 @@ def fail(
 ) -> PlanEnd:
     """End a plan that cannot be continued, and release it.  LostClaim as in ``finish``.
 
-    PENDING actions become CANCELLED; those under way become FAILED, because it is not known how
-    they end.
+    PENDING actions become CANCELLED; actions under way become FAILED, because their end is not
+    known.
     """
     old_state = plan_claims.held_states(session, [plan.id], plan.engine).get(plan.id, "")
     message = with_remarks(session, plan, *remarks, why)

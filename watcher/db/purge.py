@@ -48,14 +48,15 @@ _PURGED = [
         "actions",
     )
 ]
-"""Parents before children.  Rows of other tables go with the one of these they belong to."""
+"""Parents before children.  A row of another table is removed with the row here that it belongs
+to."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
     """Which deleted rows are removed.  None stands for any time, and for all goals.
 
-    With ``orphans`` the live rows below them are removed too; without, a row that has a live row
+    With ``orphans`` the live rows below them are removed, too; otherwise a row with a live row
     anywhere below it stays.
     """
 
@@ -148,7 +149,7 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _missing(session: Session, column: Column[Any], owner: Table) -> Sequence[int]:
     """The values of a reference that are ids of no row."""
-    # DISTINCT, so that the database can skip through an index and need not read all of it.
+    # DISTINCT lets the database skip through an index instead of reading all of it.
     values = select(column.label("id")).where(column.is_not(None)).distinct().subquery()
     known = exists(select(owner.c.id).where(owner.c.id == values.c.id))
     return session.scalars(select(values.c.id).where(~known)).all()
@@ -165,7 +166,7 @@ def _deleted(table: Table, selection: Selection) -> ColumnElement[bool]:
 
 
 def _alive(table: Table, row: FromClause) -> ColumnElement[bool]:
-    """Whether a row is live, or one anywhere below it is."""
+    """Whether a row, or any row below it, is live."""
     lives: list[ColumnElement[bool]] = [row.c.deleted_at.is_(None)]
     for child in _PURGED:
         for column, parent in _references(child):

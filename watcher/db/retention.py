@@ -20,7 +20,7 @@ from watcher.db.transitions import update_rows
 BATCH = 1000
 
 REPLACED_DAYS: Final = 7
-"""After which plans are removed that a younger one of the same CONTINUOUS audit replaced."""
+"""Days after which a plan is removed that a younger plan of the same CONTINUOUS audit replaced."""
 
 _PLANS: Final = 50
 _ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, PlanState.SUPERSEDED)
@@ -34,7 +34,7 @@ def forget_events(session: Session, before: datetime.datetime) -> int:
     active = exists().where(AuditRun.id == AuditEvent.run_id, AuditRun.slot.is_not(None))
     last = 0
     while True:
-        # In the order of their arrival, so that younger events are not read.
+        # In the order of arrival, so that the query stops before the younger events.
         rows = session.execute(
             select(AuditEvent.id, AuditEvent.received_at, AuditEvent.inbox.is_not(None) | active)
             .where(AuditEvent.id > last)
@@ -127,7 +127,7 @@ def _forget_all_of(session: Session, plan_ids: Any) -> int:
 def forget_runs(session: Session, before: datetime.datetime) -> int:
     """Remove up to ``BATCH`` runs that ended *before* a time.  Returns their number.
 
-    A run whose plan nobody has started stays as long as that plan does.
+    A run whose plan was never started stays as long as the plan.
     """
     waits = exists().where(
         ActionPlan.id == AuditRun.action_plan_id,

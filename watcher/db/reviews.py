@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reviews of action plans: when they are due, who makes them, and what they change in audits.
+"""Reviews of action plans: when they are due, which engine makes them, and their effect on audits.
 
 A review is due one window after the end of its plan.  A claim is one compare-and-swap that sets
 ``due_at`` to the end of the claim, so if the claimer dies the review is due again then.

@@ -27,7 +27,7 @@ COOLDOWN: Final = "cooldown"
 """Why a due run waits: the cooldown of its webhook after the last run is not over."""
 
 _AHEAD: Final = datetime.timedelta(minutes=1)
-"""A ``queued_at`` farther in the future than that means that the clock was set back since."""
+"""If a ``queued_at`` is farther in the future, the clock was set back."""
 
 
 def enqueue(
@@ -72,7 +72,7 @@ def count_coalesced(
 
 
 def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
-    """Make a run that got older events count as waiting *since* the first of them."""
+    """Let a run that got older events count as waiting *since* the first of these."""
     younger = AuditRun.created_at > since
     update_rows(session, AuditRun, AuditRun.id == run_id, younger, created_at=since)
 
@@ -112,12 +112,12 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
 
 
 def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
-    """Ids of due runs that wait for the end of a plan and do not say so yet."""
+    """Ids of due runs that wait for the end of a plan, but have no ``wait_reason`` yet."""
     return session.scalars(_HELD_UP, {"now": now, "ahead": now + _AHEAD}).all()
 
 
 def note_held_up(session: Session, run_ids: Sequence[int]) -> None:
-    """Note on waiting runs that a plan under way is what they wait for."""
+    """Write to waiting runs that they wait for the end of a plan."""
     waiting = (AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
     update_rows(session, AuditRun, *waiting, wait_reason=PLAN_ONGOING)
 
@@ -136,9 +136,9 @@ def cooled_down_at(
 ) -> datetime.datetime | None:
     """When the cooldown of an audit's webhook ends; None without one.
 
-    The cooldown begins with the end of the last run, or of its plan when that is over
-    later.  A plan that nobody started does not count, nor does one under way: whether runs wait
-    for its end is decided by ``waits_for_plans``.
+    The cooldown begins with the end of the last run, or of its plan when that is over later.  A
+    plan that was never started does not count, and neither does a plan under way, because
+    ``waits_for_plans`` decides whether runs wait for its end.
     """
     if not webhook.cooldown:
         return None
@@ -225,7 +225,7 @@ def _refuse(session: Session, audit: Audit, now: datetime.datetime, sentence: st
 
 
 def is_due(now: Any, ahead: Any) -> ColumnElement[bool]:
-    """Whether a run is due, also if the clock was set back since it was queued."""
+    """The condition that a run is due, even if the clock was set back since it was queued."""
     queued_at = func.coalesce(AuditRun.queued_at, AuditRun.created_at)
     return or_(AuditRun.not_before <= now, queued_at > ahead)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a database has the schema of this code; without alembic, which is megabytes."""
+"""Whether a database has the schema of this code.  alembic is not imported, because it takes
+megabytes."""
 
 import re
 from pathlib import Path
@@ -36,6 +37,6 @@ def require(database: Database) -> None:
 
 
 def _older() -> set[str]:
-    """The revisions that others follow."""
+    """The revisions before the newest one."""
     found = (_REVISION.findall(path.read_text()) for path in _VERSIONS.glob("*.py"))
     return {revision for pairs in found for down, revision in pairs if down}

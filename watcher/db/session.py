@@ -47,7 +47,7 @@ _CONNECT_TIMEOUT = "5"
 
 @enginefacade.transaction_context_provider
 class _Context:
-    """enginefacade keeps the transaction of a thread on such an object."""
+    """The object to which enginefacade attaches the transaction of a thread."""
 
 
 class Database:

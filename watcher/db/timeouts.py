@@ -18,7 +18,7 @@ from sqlalchemy import URL, Engine, event
 
 _OF_STATEMENTS: Final = 0.8
 _OF_LOCKS: Final = 0.5
-"""Parts of the time that a call may take."""
+"""Shares of ``call_timeout`` after which the server ends a statement, and a wait for a lock."""
 
 _READ_TIMEOUTS: Final = ("pymysql", "mysqldb")
 """Drivers with this option and ``write_timeout``."""
@@ -38,7 +38,7 @@ def lock_wait(error: Exception) -> bool:
     cause = getattr(error, "orig", None) or getattr(error, "inner_exception", None) or error
     cause = getattr(cause, "orig", None) or cause
     return (
-        # MySQL has an error of its own for NOWAIT.
+        # 3572 is MySQL's error for NOWAIT.
         bool(re.search(r"\b1205\b.*Lock wait timeout|\b3572\b.*NOWAIT", str(cause)))
         or getattr(cause, "pgcode", None) == "55P03"
         or (isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare and swap: rows change only as long as they meet a condition.
+"""Compare and swap: a row changes only if it meets a condition.
 
 ``move`` and ``soft_delete`` are the only ways that a state changes.
 """
@@ -17,7 +17,7 @@ Queryable = Session | Connection
 def update_rows(session: Queryable, row: Any, *conditions: Any, **values: Any) -> int:
     """Write *values* to the rows of a model that meet all *conditions*; the number of these rows.
 
-    For all columns but the state.
+    The state is changed by ``move`` only.
     """
     if "state" in values:
         raise ValueError("A state changes only through move() and soft_delete().")
@@ -34,8 +34,8 @@ def move(
 ) -> int:
     """Give the rows that meet all *conditions* the state *target*; the number of these rows.
 
-    Rows in states from which *table* does not allow that stay as they are.  *values* are
-    written along with the state.  For a single row, 0 means that somebody else was faster.
+    A row whose state may not become *target*, by *table*, stays as it is.  *values* are written
+    along with the state.  For a single row, 0 means that somebody else was faster.
     """
     allowed = row.state.in_(states.sources(table, target))
     return _update(session, row, allowed, *conditions, state=target, **values)

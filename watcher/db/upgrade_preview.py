@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an upgrade, and then the first start of the services, does to audits, action plans and
-audit templates.
+"""The effect of an upgrade and the first start of the services on audits, action plans and audit
+templates.
 
-The rows that it concerns are copied into a database in memory, of today's schema, where the
-functions do their work that do it when the services start.  So the dry run cannot differ from
-what happens, and the database may have any former schema: columns that it lacks are left out.
+The rows in question are copied into a database in memory that has the present schema.  There the
+same functions are called as at the start of the services.  So the dry run does the same as the
+services, and the database may have any former schema: columns that it lacks are left out.
 """
 
 import datetime
@@ -50,13 +50,13 @@ class Start(NamedTuple):
     plan_expiry: datetime.timedelta | None
     """RECOMMENDED plans that are older are superseded; None for none."""
     default_auth: str
-    """What webhooks ask for: ``none``, ``secret`` or ``keystone``."""
+    """The credential that webhooks require: ``none``, ``secret`` or ``keystone``."""
     open_may_act: bool
     """Whether plans start automatically although their webhook asks for no credential."""
 
 
 class Change(NamedTuple):
-    """What becomes of an audit, an action plan or an audit template."""
+    """The change of an audit, an action plan or an audit template."""
 
     uuid: str
     name: str
@@ -145,7 +145,7 @@ def _copy(connection: Connection, renamed: Mapping[int, names.Renamed]) -> Itera
 
 
 def _read(connection: Connection, table: Table, which: ColumnElement[bool]) -> list[dict[str, Any]]:
-    """Rows without their JSON, which nobody asks for here and may be long."""
+    """Rows without their JSON, which may be long and is not needed here."""
     present = {column["name"] for column in inspect(connection).get_columns(table.name)}
     json = {
         column.name: None

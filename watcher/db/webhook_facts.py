@@ -37,7 +37,7 @@ def read_all(
     default_auth: str,
     max_recorded: int,
 ) -> list[WebhookFacts | None]:
-    """The facts of each; None where there is no audit.  All UUIDs are read in one statement."""
+    """The facts of each audit; None if there is none.  All UUIDs are read in one statement."""
     when = {"since": now - MINUTE, "last": max_recorded - 1}
     uuids = [canonical_uuid(ident) for ident in idents]
     by_uuid = {}
@@ -47,7 +47,7 @@ def read_all(
     found: list[WebhookFacts | None] = []
     for ident, uuid in zip(idents, uuids, strict=True):
         if uuid is None:
-            # One statement a name, because the database decides which names are equal.
+            # One statement for each name, because the database decides which names are equal.
             row = connection.execute(_BY_NAME, {"ident": ident, **when}).first()
         else:
             row = by_uuid.get(uuid)

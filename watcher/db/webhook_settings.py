@@ -80,7 +80,7 @@ def _defaults(audit: Audit) -> Webhook:
 
 
 def get_locked(session: Session, ident: str) -> tuple[Audit, Webhook]:
-    """As ``get``, locked: until the end of the transaction nobody else can change them.
+    """As ``get``, and lock the settings: until the end of the transaction no other can change them.
 
     DBDuplicateEntry (at flush) if somebody else writes its first row at the same time.
     """

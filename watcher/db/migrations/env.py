@@ -20,7 +20,8 @@ context.configure(
     include_object=_modelled,
     render_as_batch=True,
     transaction_per_migration=True,
-    # A revision is all or nothing where the database can do that; by default SQLite is not asked.
+    # A revision is one transaction if the database supports that; alembic's default excludes
+    # SQLite.
     transactional_ddl=connection.dialect.name in ("sqlite", "postgresql"),
 )
 with context.begin_transaction():

@@ -26,8 +26,8 @@ class Renamed(NamedTuple):
 def doubled(connection: sa.Connection) -> list[Renamed]:
     """The audits that lose their names to an older one, with their ids appended.
 
-    What is the same name is for the database to say.  No two of the new names are equal, since
-    each ends in the id of its audit.
+    The database decides which names are equal.  No two of the new names are equal, since each ends
+    in the id of its audit.
     """
     groups = connection.execute(
         sa.select(sa.func.min(audits.c.name), audits.c.deleted)

@@ -144,7 +144,8 @@ class Review(Base):
     """The share of the promise that came true, 1 for all of it; None if that is unknown."""
     message: Mapped[str | None] = mapped_column(String(255))
     counts: Mapped[bool] = mapped_column(default=True)
-    """Whether it counts for switching off auto_trigger; not after a user has set that again."""
+    """Whether it counts for switching auto_trigger off; false after a user has set auto_trigger
+    again."""
     distrusts: Mapped[bool] = mapped_column(default=False)
     """Whether this review has switched off auto_trigger of its audit."""
 

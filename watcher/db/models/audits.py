@@ -74,14 +74,15 @@ class Webhook(Base):
     """``none``, ``secret`` or ``keystone``."""
     secret_hash: Mapped[str | None] = mapped_column(String(64))
     previous_secret_hash: Mapped[str | None] = mapped_column(String(64))
-    """Valid too, until the rotation is ended."""
+    """The previous secret is valid, too, until the rotation is ended."""
     debounce: Mapped[int] = mapped_column(default=0)
     """Seconds from the first event until its run."""
     cooldown: Mapped[int] = mapped_column(default=0)
     """Seconds from the end of a run and its plan until the next run."""
     max_actions: Mapped[int | None]
     fit_actions: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether plans are made to fit ``max_actions``, or larger ones are not started (old rows)."""
+    """Whether plans are limited to ``max_actions``; false in old rows, whose larger plans are not
+    started."""
     max_plans_per_hour: Mapped[int | None]
     min_efficacy: Mapped[float | None] = mapped_column(Float())
     filter: Mapped[str | None] = mapped_column(Text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tables have in common, and types of columns that each database has in its own way.
+"""The base of all tables, and types of columns that differ between databases.
 
 All times are naive UTC.  A row is soft-deleted by ``deleted = id`` and a ``deleted_at``, so
 that a name may be used again: names are unique together with ``deleted``.
@@ -55,7 +55,7 @@ class JsonList(_Json):
 
 
 def cut(message: str) -> str:
-    """*message* at the length of its column, with a sign where something is missing."""
+    """*message* cut to the length of its column, with a mark if something is missing."""
     message = message.replace("\x00", "")
     if len(message) <= MESSAGE_LENGTH:
         return message

@@ -74,7 +74,7 @@ class Service(SoftDeleted, Base):
 
 
 class Tally(Base):
-    """A count of what no row tells any more, or never did; see ``db.counters``."""
+    """A count of things that are not in rows any more, or never were; see ``db.counters``."""
 
     __tablename__ = "tallies"
     __table_args__ = (UniqueConstraint("name", name="uniq_tallies0name"),)

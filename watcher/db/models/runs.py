@@ -44,7 +44,8 @@ class AuditRun(Base):
     wait_reason: Mapped[str | None] = mapped_column(String(36))
     coalesced_count: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)
-    """How often it was begun, without attempts that a suspension or a stop has interrupted."""
+    """How often the run was begun.  An attempt that a suspension or a stop has interrupted does not
+    count."""
     deaths: Mapped[int] = mapped_column(default=0, server_default="0")
     """How many engines in a row died while they executed it."""
     errors: Mapped[list[Any] | None]
@@ -100,7 +101,7 @@ class AuditEvent(Base):
     parameters: Mapped[dict[str, Any] | None]
     """Strategy parameters that the webhook's mapping took from the payload."""
     delivery_key: Mapped[str | None] = mapped_column(String(64))
-    """What the sender repeats when it sends the same message again, hashed."""
+    """A hash of the identifier that the sender repeats with the same message."""
     deliveries: Mapped[int] = mapped_column(default=1)
     replay_of: Mapped[str | None] = mapped_column(String(36))
     """UUID of the event whose message an operator sent once more; it may be gone."""

@@ -96,7 +96,7 @@ def upgrade() -> None:
     _reshape_audits(connection)
     if connection.dialect.name in ("mysql", "mariadb"):
         _widen_text(connection)
-    for table in OURS:  # what an upgrade left that was killed
+    for table in OURS:  # left by an upgrade that was killed
         repeatable.drop_table(table)
     _create_audit_runs()
     _create_audit_events()
@@ -201,7 +201,7 @@ def _create_audit_events() -> None:
 
 
 def _create_webhooks() -> None:
-    """Each EVENT audit has one, so those that exist get theirs."""
+    """Each EVENT audit has a webhook, so existing audits get one."""
     webhooks = op.create_table(
         "webhooks",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -286,7 +286,7 @@ def _of_plan() -> sa.Column[int]:
 
 
 def _give_foreign_keys_their_indexes() -> None:
-    """MySQL keeps an index under each foreign key, and dropped its own for ours."""
+    """MySQL needs an index for each foreign key, and has dropped its own in favour of ours."""
     if op.get_bind().dialect.name in ("mysql", "mariadb"):
         for _, table, columns in INDEXES:
             if columns[0].endswith("_id"):
@@ -307,7 +307,8 @@ def _widen_text(connection: sa.Connection) -> None:
 
 
 def _narrow_tables(connection: sa.Connection) -> list[tuple[str, str]]:
-    """Tables that do not take every character, and the collation that compares as theirs does."""
+    """Tables that cannot store every character, and the collation that compares in the same way as
+    theirs."""
     present = connection.execute(
         sa.text(
             "SELECT table_name, table_collation FROM information_schema.tables"

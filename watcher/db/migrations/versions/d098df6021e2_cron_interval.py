@@ -11,7 +11,7 @@ down_revision = "0f6042416884"
 
 
 def upgrade() -> None:
-    # The other databases keep an integer here until our own first revision.
+    # In other databases this column stays an integer until our own first revision.
     if op.get_bind().dialect.name in ("mysql", "mariadb"):
         op.alter_column(
             "audits", "interval", existing_type=sa.Integer, type_=sa.String(36), nullable=True
