@@ -24,7 +24,7 @@ HISTORY: Final = {
     (1, 2): "An audit may be forced to run beside action plans that are carried out.",
     (1, 3): "The cluster data model can be read.",
     (1, 4): "An audit of type EVENT can be triggered through its webhook.",
-    (1, 5): "An action can be skipped; audits, plans and actions tell why (status_message).",
+    (1, 5): "An action can be skipped; audits, plans and actions show why (status_message).",
     (1, 6): "The data model shows a server's pinned zone and the extra specs of its flavor.",
     (1, 7): "An audit template may have default parameters.",
 }

@@ -9,7 +9,7 @@ from watcher.applier.workflow import graph
 from watcher.db import plan_execution
 from watcher.db.plan_execution import HeldPlan
 
-ROLLED_BACK = "What its actions had done was reverted, as far as each action tells."
+ROLLED_BACK = "The effects of its actions were reverted; the actions say whether that succeeded."
 
 
 class Rollback:

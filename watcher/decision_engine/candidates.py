@@ -17,22 +17,21 @@ if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
 
 MOST = 100
-"""The number of moves, in one run, about which placement is asked at most."""
+"""The most moves of one run that placement is asked about."""
 SECONDS = 10.0
-"""The time after which placement is not asked any more."""
+"""Seconds after which placement is not asked any more, from the first plan on."""
 ROUNDS = 3
-"""The number of plans that are made, at most, before all servers that the model cannot judge
-stay."""
+"""The most plans of one run.  In the last one, servers that the model cannot judge stay."""
 
 HasCandidate = Callable[[Server, str], bool]
 
 
 def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate) -> Solution:
-    """The solution of a strategy. A server that the model cannot judge moves to a host that
-    placement offers, or to one that the scheduler picks.
+    """The solution of a strategy.  If it moves a server that the model cannot judge to a certain
+    host, placement offers that host for the server.
 
-    If placement refuses a server, it stays and the strategy plans again without it, because
-    other moves may need the room that it would have left.
+    If placement refuses, the server stays and the strategy makes another plan, because other moves
+    may need the room that the server would have left.
     """
     asking, staying = _Asking(has_candidate), dict[str, str]()
     for left in reversed(range(ROUNDS)):
@@ -62,14 +61,14 @@ class _Seen:
 
     @property
     def unjudged(self) -> dict[str, Server]:
-        """Servers by uuid; empty if the strategy read no model, because then a person has
-        ordered its moves."""
+        """Servers that the model cannot judge, by uuid.  Empty if the strategy read no model: then
+        a person has ordered its moves."""
         servers = self._model.servers if self._model else ()
         return {each.uuid: each for each in servers if each.needs.unjudged}
 
 
 class _Asking:
-    """Asks placement about each move once, and about so many in all."""
+    """Asks placement about each move once, and about at most ``MOST`` moves."""
 
     def __init__(self, has_candidate: HasCandidate) -> None:
         self._has_candidate, self._known = has_candidate, dict[tuple[str, str], bool]()

@@ -30,7 +30,7 @@ STRATEGIES = "watcher_strategies"
 
 
 class Catalog:
-    """The plug-ins by name, sorted by name; their options are registered on *conf*."""
+    """The plug-ins, sorted by name; their options are registered on *conf*."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -53,7 +53,7 @@ class Catalog:
         raise NotFound(f"goal: no strategy for the goal '{goal}' is installed.")
 
     def planner(self, name: str) -> Planner:
-        """The planner of that name, with its options.  NotFound."""
+        """The planner of that name, made with its options.  NotFound."""
         planner = _named("planner", name, self.planners)
         return planner(self._conf[f"watcher_planners.{name}"])
 
@@ -65,8 +65,8 @@ class Catalog:
         """Make the rows in the database equal to the plug-ins.  Call it through
         ``Database.write``.
 
-        A plug-in that is installed but does not load keeps its row: its audits should still
-        exist when it has been repaired.
+        A plug-in that is installed but does not load keeps its row, so that its audits exist when
+        the plug-in is repaired.
         """
         goals = installed.write(session, models.Goal, _each(self.goals, _goal_values))
         strategies = installed.write(

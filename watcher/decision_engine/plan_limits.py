@@ -19,14 +19,14 @@ HOUR: Final = datetime.timedelta(hours=1)
 
 @dataclasses.dataclass(frozen=True)
 class PlanFacts:
-    """What the limits depend on, for a plan that would start on its own."""
+    """The facts about a plan that the limits of its webhook are compared with."""
 
     actions: int
     gain: float | None
-    """By how much the plan improves the goal, in percent; None if that is not known."""
+    """The improvement of the goal in percent; None if it is not known."""
     started: int
     """Plans of the audit that started on their own within the last hour."""
-    open: bool
+    open_webhook: bool
     """Whether the webhook needs no credential although the configuration requires one."""
 
 
@@ -38,7 +38,7 @@ def of_plan(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """``reached`` for the plan that a run of an EVENT audit is about to write."""
+    """The result of ``reached`` for a plan that a run of an EVENT audit is about to write."""
     found = session.scalar(select(Webhook).where(Webhook.audit_id == audit_id))
     webhook = found or Webhook()  # an audit without a row has the configured defaults and no limits
     limited = webhook.max_plans_per_hour is not None
@@ -46,20 +46,20 @@ def of_plan(
         actions=actions,
         gain=gain,
         started=runs.plans_started(session, audit_id, now - HOUR) if limited else 0,
-        open=conf.webhooks.require_auth_for_auto_trigger
+        open_webhook=conf.webhooks.require_auth_for_auto_trigger
         and credentials.effective_auth(webhook.auth, conf) == credentials.NONE,
     )
     return reached(webhook, facts)
 
 
 def reached(webhook: Webhook, facts: PlanFacts) -> str | None:
-    """Why the plan is not to be started on its own, in a sentence; None if it may be."""
+    """A sentence on why a plan is not started on its own; None if it may be."""
     reasons = "; ".join(_reasons(webhook, facts))
     return f"Not started automatically: {reasons}." if reasons else None
 
 
 def _reasons(webhook: Webhook, facts: PlanFacts) -> Iterator[str]:
-    if facts.open:
+    if facts.open_webhook:
         yield "the webhook is open, and require_auth_for_auto_trigger is set"
     if webhook.max_actions is not None and facts.actions > webhook.max_actions:
         yield f"the plan has {facts.actions} actions, and max_actions is {webhook.max_actions}"

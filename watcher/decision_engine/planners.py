@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a plan from a solution: which action waits for which.
+"""Makes a plan from a solution: each action gets the actions that it waits for.
 
 No action waits for a large number of others.  A limit of n at once is n *lanes*: actions
 take the lanes in turn, and each waits for the one before it in its lane.  So a plan of any
@@ -65,7 +65,7 @@ class Planner:
                 first = [ahead] if ahead else left or barrier
                 planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
             ends = [end for each in lanes.values() for end in each.ends]
-            # An action that waits for the departures from its host only is no barrier for others.
+            # An action that waits only for the departures from its host is no barrier for others.
             barrier = [*barrier, *ends] if any(map(_closes_late, stage)) else ends or barrier
         return planned
 
@@ -84,7 +84,8 @@ class Weight(Planner):
 
 
 class WorkloadStabilization(Planner):
-    """As many at once as hosts allow: actions wait only if they share a host or a resource."""
+    """Begins as many actions at once as possible: they wait only if they share a host or a
+    resource."""
 
     name = "workload_stabilization"
 
@@ -126,8 +127,7 @@ class _Takers:
         moves = [each for each in parameters if any(_text(each, "source_node"))]
         self._any = any(not any(_text(each, "destination_node")) for each in moves)
         self._destinations = {host for each in moves for host in _text(each, "destination_node")}
-        # A host that is emptied, or enabled after the moves, is none that the scheduler should
-        # pick.
+        # The scheduler should not pick a host that is emptied, or that is enabled after the moves.
         moving = [bool(set(_text(each, "source_node"))) for each in parameters]
         early = parameters[: moving.index(True)] if True in moving else []
         sources = {host for each in moves for host in _text(each, "source_node")}
@@ -144,7 +144,7 @@ class _Takers:
 
 
 class _Lanes:
-    """At most *width* at once."""
+    """Lanes for at most *width* actions at once."""
 
     def __init__(self, width: int) -> None:
         self.ends: list[str] = []
@@ -175,7 +175,7 @@ class _Host:
         return [ahead] if ahead else []
 
     def enter(self, key: str) -> list[str]:
-        """Wait for earlier departures, too, because they may make the room."""
+        """Wait for earlier departures, too, because they may free the room."""
         ahead = self._lanes.join(key)
         return [*([ahead] if ahead else []), *self.departures]
 

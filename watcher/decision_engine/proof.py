@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a plan from a solution, and checks that no order of it breaks a rule of the cloud."""
+"""Makes a plan from a solution, and checks that no order of its actions breaks a rule of the
+cloud."""
 
 from collections.abc import Sequence
 from itertools import compress

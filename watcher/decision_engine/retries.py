@@ -14,7 +14,7 @@ from watcher.db.models import AuditRun
 from watcher.db.models.base import cut
 
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
-"""The longest time between two attempts, in seconds; an hour for runs without an alarm."""
+"""The longest time between two attempts, in seconds; for other audits it is an hour."""
 
 _CHANGED: Final = "The cloud changed meanwhile, by action plan"
 
@@ -22,8 +22,8 @@ _CHANGED: Final = "The cloud changed meanwhile, by action plan"
 def may_retry(run: AuditRun, now: datetime.datetime, conf: cfg.ConfigOpts) -> bool:
     """Whether a run that failed for a passing cause is tried again.
 
-    An accepted alarm is not sent again, so its run is limited by a time instead of a
-    number.
+    The attempts at a run of an EVENT audit are limited by time, because its alarm is not sent
+    again; attempts at other runs are limited by number.
     """
     options = conf.watcher_decision_engine
     if run.audit.audit_type != AuditType.EVENT:
@@ -33,8 +33,8 @@ def may_retry(run: AuditRun, now: datetime.datetime, conf: cfg.ConfigOpts) -> bo
 
 
 def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
-    """How long a run waits after a failed attempt, with a random part so that runs do not
-    coincide."""
+    """How long a run waits after a failed attempt.  A random part keeps runs from beginning
+    together."""
     longest = _LONGEST_PAUSE.get(run.audit.audit_type or "", 3600)
     doublings = min(run.attempt - 1, 32)
     backoff = conf.watcher_decision_engine.retry_backoff * 2**doublings
@@ -44,10 +44,10 @@ def pause(run: AuditRun, conf: cfg.ConfigOpts) -> datetime.timedelta:
 def repeat(
     session: Session, run: AuditRun, other_plan: str, now: datetime.datetime, conf: cfg.ConfigOpts
 ) -> bool:
-    """Let a run whose plan may not start begin again after the other plan has ended.
+    """Let a run begin again, because *other_plan* keeps its own plan from starting.
 
-    False if the run is not to wait, or if this has happened too often; then a person
-    decides about its plan.
+    False if the run has to write its plan nevertheless, for a person to start: it does not wait for
+    plans, or was repeated too often.
     """
     under_way = action_plans.is_under_way(session, other_plan)
     waits = runs.waits_for_plans(run.audit) or not under_way

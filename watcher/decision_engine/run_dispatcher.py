@@ -46,7 +46,7 @@ class HeldRun:
 
 
 def _nothing(*_: object) -> None:
-    """The default of the callbacks."""
+    """Does nothing: the default of the callbacks."""
 
 
 class RunDispatcher(Dispatcher[HeldRun]):
@@ -166,8 +166,8 @@ class RunDispatcher(Dispatcher[HeldRun]):
             self._take_events_of(audit_id, now)
 
     def _join(self, now: datetime.datetime) -> None:
-        """Let events join the runs that wait, until there is something else to do: these runs
-        take them anyway when they are claimed."""
+        """Let events join the runs that wait.  This stops when there is other work, because the
+        claim of a run adds the events anyway."""
         with self._database.reader() as session:
             ready = inbox.ready(session)
         for audit_id in ready.joining:
@@ -217,7 +217,7 @@ class RunDispatcher(Dispatcher[HeldRun]):
         super()._remove(row_id, held, failed)
 
     def look(self, now: datetime.datetime) -> None:
-        """Execute due runs as long as there are workers, and write what holds the other runs."""
+        """Execute due runs as long as there are workers, and write why the other runs wait."""
         super().look(now)
         self._join(now)
         if self.has_room:

@@ -58,7 +58,7 @@ class RunResult:
     summary: Mapping[str, Any]
     gain: float | None = None
     left: str = ""
-    """What was left undone, in a sentence."""
+    """A sentence on what was left undone."""
     beyond: str = ""
     """How the plan exceeds the bounds of the run; empty if it does not."""
     promise: Promise | None = None
@@ -68,7 +68,7 @@ class RunResult:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What a run has written: its plan, and the ids of those that the plan replaces."""
+    """The rows that a run has written: its plan, and the ids of the plans that it replaces."""
 
     plan: ActionPlan
     replaced: Sequence[int]
@@ -318,7 +318,7 @@ def _held_back(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """Why a plan that would start on its own is left to a person; None if it is not.
+    """Why a person has to start a plan of an audit with auto_trigger; None if it starts on its own.
 
     The message of an audit that has lost auto_trigger by reviews is repeated.
     """

@@ -17,7 +17,7 @@ class ScoringEngine(ABC):
     name: str
     description: str
     metainfo: str = ""
-    """What a client needs to know to use it, in a format of the scoring engine."""
+    """Information for clients, in a format of the scoring engine."""
 
     @abstractmethod
     def score(self, features: str) -> str:

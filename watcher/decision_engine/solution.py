@@ -34,10 +34,10 @@ class Solution:
     actions: Sequence[ProposedAction] = ()
     indicators: Mapping[str, float] = dataclasses.field(default_factory=dict)
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The load before and after, as JSON: ``{name: {"before": number, "after": number}}``."""
+    """Figures before and after the plan, as JSON: ``{name: {"before": number, "after":
+    number}}``."""
     gain: float | None = None
-    """By how much the plan improves what the goal measures, in percent; None if that is not
-    known."""
+    """The improvement of the goal's measure, in percent; None if it is not known."""
     unmet: str = ""
     """Which part of the goal the plan does not reach, without a full stop: "2 hosts stay
     above 80 % CPU"."""
@@ -149,7 +149,8 @@ class SolutionBuilder:
         self.summary[name] = {"before": before, "after": after}
 
     def improve(self, before: float, after: float) -> None:
-        """Set what the goal measures, the less the better. The gain is computed from it."""
+        """Set the goal's measure before and after the plan; less is better.  The gain is computed
+        from it."""
         self.gain = round(100 * (before - after) / before, 2) if before > 0 else None
 
     def promise(self, figure: str, window: float, loads: PromisedLoads | None = None) -> None:

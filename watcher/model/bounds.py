@@ -23,11 +23,11 @@ class Bounds:
     memory_mb: float = math.inf
     """Memory of servers, in MiB, that its migrations may copy."""
     margin: float = 0.0
-    """How many times as much as its cost a move has to gain."""
+    """The factor by which the gain of a move has to exceed its cost."""
     bandwidth: float = 10_000.0
     """The bandwidth, in Mbit/s, at which a host's network copies memory."""
     lasting: float = 3600.0
-    """The seconds for which the server stays where it was moved, so that the move is of use."""
+    """Seconds for which a move is of use, because the server stays on its new host."""
 
     def prices(self, model: ComputeModel) -> Floats:
         """float [V]: the share of a host's load that a move of each server has to even out.

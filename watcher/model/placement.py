@@ -92,7 +92,7 @@ def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, l
     projects = {project for place in places for project in place.projects}
     keys = {key for place in places for key in place.metadata}
     kinds: dict[_Kind, int] = {}
-    # Servers of one flavor share the objects that say what it asks for.
+    # Servers of one flavor share the objects with its extra specs.
     known = [
         (
             each.pinned_az or each.zone,
@@ -147,7 +147,7 @@ def _alike(demand: Floats) -> tuple[Ints, Ints]:
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """What a host has that servers may require, or that may exclude them."""
+    """The properties of a host that servers may require, or that may exclude them."""
 
     zone: str
     metadata: Mapping[str, set[str]]

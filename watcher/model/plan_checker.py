@@ -10,8 +10,8 @@ subtracts that: the project selection problem, a maximum flow.  The most moves u
 once are the width of their order, by Dilworth a maximum matching.  Moves that must not
 overlap have to be a chain, and so have one order only.
 
-It uses hosts, servers and groups as the cloud shows them, and no code that makes plans.  It
-assumes that all actions succeed.
+The checker uses hosts, servers and groups as the cloud shows them, and no code that makes plans.
+It assumes that all actions succeed.
 """
 
 import dataclasses

@@ -36,7 +36,7 @@ def apply(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> ComputeMod
 def unknown(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names and ids of *scope* that match nothing of *model*, the whole cloud, sorted.
 
-    They are misspelt, or what they named was deleted.
+    They are misspelt, or name something that was deleted.
     """
     rules = all_of(scope, "compute")
     excluded = all_of(rules, "exclude")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a strategy left undone, and why: by kind, with counts and examples."""
+"""The things that a strategy left undone, by reason, with counts and examples."""
 
 import dataclasses
 from collections import Counter
@@ -107,7 +107,7 @@ def unknown(names: Sequence[str], text: str) -> list[Undone]:
 
 
 def more_than(value: float, limit: float) -> str:
-    """*value* with as many digits as it takes to see that it is more than *limit*."""
+    """*value* with enough digits to show that it is more than *limit*."""
     texts = (f"{value:.{digits}g}" for digits in range(2, 18))
     return next((text for text in texts if float(text) > limit), f"{value:g}")
 

@@ -26,11 +26,11 @@ class WhatIf:
     """A cluster with some moves made, none of which breaks a rule.
 
     A host takes a server only if it is a taker, has room for it (capacity, with ratios and
-    reserve), is in the zone and the aggregates that the server is bound to, has the traits
-    that it needs, gives so much to one server, and has no more of the server's group than
-    the group allows.  It takes one server that only nova can judge.  A server leaves its
-    host at most once, and only if nothing holds it there and the host is up.  With H hosts,
-    V servers, and R resources, those of the model first:
+    reserve), is in the zone and the aggregates that the server is bound to, has the traits that it
+    needs, gives so much to one server, and has no more of the server's group than the group allows.
+    It takes one server that only nova can judge.  A server leaves its host at most once, and only
+    if it need not stay and the host is up.  With H hosts, V servers, and R resources, those of the
+    model first:
 
     ``placement``  int [V], host of each server, as of the moves made
     ``demand``     float [V, R], what each server takes
@@ -43,9 +43,9 @@ class WhatIf:
     *use* [V, E] and *room* [H, E] limit measured resources in the same way: what each
     server uses, and what each host has left now.
 
-    *bounds* limit the number of moves and the memory that they copy; at the limit no
-    further move is possible.  ``bounds`` is writable: to see which moves have to wait, lift
-    them and go on.  ``other_actions`` is the number of other actions in the plan.
+    *bounds* limit the number of moves and the memory that they copy; at the limit no further move
+    is possible.  ``bounds`` is writable: without them, further moves show which moves have to wait.
+    ``other_actions`` is the number of other actions in the plan.
 
     The policies of soft groups are wishes.  With ``wishes_are_rules``, a server moves to no
     host where more pairs of its group break the wish than on its own host; otherwise it
@@ -218,9 +218,9 @@ class WhatIf:
         return staying
 
     def why_not(self, server: int) -> str:
-        """Why *server* stays on its host, a key of ``undone.REASONS``: the rules are applied
-        one after the other, and it is the one that leaves no host.  NO_GAIN if the server
-        could move."""
+        """Why *server* stays on its host, a key of ``undone.REASONS``: the rules are applied one
+        after the other, and the result is the one that leaves no host.  NO_GAIN if the server could
+        move."""
         if self._stays[server]:
             return _REASONS[int(self._stays[server])]
         if not self._is_within_bounds(server):
@@ -264,12 +264,11 @@ class WhatIf:
         return bool(self.actions_left() < 2 or memory > self.bounds.memory_mb)
 
     def is_beyond(self) -> bool:
-        """Whether more was moved than the bounds allow, because they were lifted."""
+        """Whether the moves made exceed the bounds, because these were lifted."""
         return bool(self.actions_left() < 0 or self._copied > self.bounds.memory_mb)
 
     def waiting(self, count: int) -> list[Undone]:
-        """The servers of all moves but the first *count*, which were made to see what has to
-        wait."""
+        """The servers that have to wait: those of all moves but the first *count*."""
         return undone.grouped(
             (self._name(move.server), undone.BOUND) for move in self.moves[count:]
         )

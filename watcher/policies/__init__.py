@@ -72,14 +72,14 @@ _ALSO = {
     ),
     "webhook:update": (("POST", "/{ident}/secret"), ("DELETE", "/{ident}/secret")),
 }
-"""What else a rule guards."""
+"""More operations that a rule guards."""
 _PLURALS = {"data_model": "data_model", "strategy": "strategies"}
 _CHECKS = {"webhook:trigger": ADMIN_OR_SERVICE}
 
 
 TARGET = ("project_id", "user_id")
-"""What a rule may compare with, such as ``project_id:%(project_id)s``: the caller's own, as no
-row of Watcher belongs to a project."""
+"""Attributes that a rule may compare with, as in ``project_id:%(project_id)s``.  They are those of
+the caller, because no row of Watcher belongs to a project."""
 
 
 def target(caller: RequestContext) -> dict[str, str | None]:

@@ -134,7 +134,7 @@ class SimulatedCloud:
 
     def failure(self, uuid: str) -> str | None:
         with self._present():
-            return "It was told to fail." if uuid in self._failed else None
+            return "It was configured to fail." if uuid in self._failed else None
 
     def live_migrate(self, uuid: str, destination: str | None) -> None:
         with self._present():

@@ -72,7 +72,7 @@ def _objections(
     if facts.end_time and now >= facts.end_time:
         yield OUTSIDE_WINDOW, f"The audit has ended at {facts.end_time} UTC."
     if message.resolved:
-        yield RESOLVED, "The message only tells that alarms are over."
+        yield RESOLVED, "The message only says that alarms are over."
     if facts.filter and not expressions.holds(facts.filter, message.payload, "filter"):
         yield FILTERED, "The filter of the webhook does not hold for this payload."
 
@@ -83,7 +83,7 @@ def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
         return {}
     if facts.auth == credentials.NONE:
         # The configured default may have changed since the mapping was set.
-        raise Invalid("parameters: a webhook with auth none takes none from its events.")
+        raise Invalid("parameters: a webhook with auth none does not let its events set any.")
     taken = {
         name: expressions.value(expression, message.payload, f"parameters.{name}")
         for name, expression in sorted(facts.mapping.items())
@@ -99,4 +99,4 @@ def _json(mapped: Any) -> str:
     try:
         return json.dumps(mapped)
     except (TypeError, ValueError):  # such as an expression reference of JMESPath, '&name'
-        raise Invalid("parameters: an expression gives what is no JSON value.") from None
+        raise Invalid("parameters: the value of an expression is not JSON.") from None

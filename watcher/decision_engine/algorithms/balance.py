@@ -21,7 +21,7 @@ MARGIN = 0.99
 small change of load would bring the cluster above the threshold again."""
 
 MANY = 4_000
-"""The number of servers from which on a cluster is large in that sense."""
+"""A cluster with at least this number of servers is large in that sense."""
 
 NEAR = 0.02
 """Moves whose gains differ by no more than this share of the best one count as equal. Of
@@ -35,7 +35,7 @@ ROUNDING = 1e-9
 """A deviation is above its threshold if it exceeds it by more than this."""
 
 EXCHANGES = 1_000_000
-"""How many pairs of servers are compared, at most, to find an exchange."""
+"""The most pairs of servers that are compared to find an exchange."""
 
 TRIED = 20
 """How many of the best exchanges of a host are checked against the rules."""
@@ -115,8 +115,8 @@ class Balance:
                 pass
 
     def _distance(self) -> Distance:
-        """When all deviations are below their thresholds, what is gained below them pays for
-        moves, too."""
+        """The distance to the thresholds.  Below them, further gains still count against the cost
+        of moves."""
         deviations = self.deviations()
         over = deviations - self.thresholds
         moved = [move.server for move in self._loads.whatif.moves]
@@ -152,7 +152,7 @@ class Balance:
         return counting
 
     def _slope(self) -> Floats:
-        """float [H]: by how much a little more load raises the deviations that are too large."""
+        """float [H]: the slope of the deviations that are too large, by the load of each host."""
         deviations = self.deviations()[:, None]
         above = self._loads.load - self._loads.load.sum(axis=1, keepdims=True) / self._hosts
         slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)

@@ -12,7 +12,7 @@ from watcher.model.types import Bools, Floats
 
 
 class Words(NamedTuple):
-    """What a metric is called."""
+    """The names of a metric."""
 
     figure: str
     """In the summary: "instance_cpu_usage"."""

@@ -19,10 +19,11 @@ ROUNDING = 1e-6
 
 
 ATTEMPTS, TRIED = 30, 4_000
-"""How many random orders are tried after the usual ones, and with how many servers in all."""
+"""The number of random orders that are tried after the usual ones, and of servers in all of
+them."""
 
 VARIED = 0.5
-"""By which share the number of servers of a host is varied in random orders."""
+"""The share by which random orders vary the number of servers of a host."""
 
 AT_FIRST = 100
 """How many hosts are examined first when a server needs a host."""
@@ -36,7 +37,7 @@ class Order(NamedTuple):
     takers: Ints
     """Indices: the first takes servers first."""
     sizes: Floats
-    """[V]: of the servers of a host, the one with the largest value leaves first."""
+    """[V]: the server of a host with the largest value leaves it first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +55,10 @@ class Release:
 
 
 def orders(what_if: WhatIf, loads: Floats, sizes: Floats, *, varied: bool = True) -> list[Order]:
-    """What to try: from the host with the least of *loads* [H] on, its servers by *sizes*
-    [V]; from the smallest host on; and the same with hosts that have no servers yet.  A
-    plan with bounds is also tried from the host that needs least of what is bounded.  With
-    *varied*, random variations follow."""
+    """The orders to try.  One begins with the host with the least of *loads* [H], its servers by
+    *sizes* [V]; one begins with the smallest host; and the same two with hosts that have no servers
+    yet.  With bounds, a further order begins with the host whose moves need least of what is
+    bounded.  With *varied*, random variations follow."""
     found = [least_first(what_if, loads, sizes), smallest_first(what_if)]
     if (what_if.takers & ~in_use(what_if)).any():
         found.append(smallest_first(what_if, with_empty=True))
@@ -69,9 +70,9 @@ def orders(what_if: WhatIf, loads: Floats, sizes: Floats, *, varied: bool = True
 
 
 def _varied(what_if: WhatIf) -> list[Order]:
-    """Random orders that begin with a host with few servers.  Which hosts have room for all
-    servers of others is a question as hard as bin packing, so trying finds more.  None on
-    large clusters, where each trial takes long."""
+    """Random orders that begin with a host with few servers.  To find the hosts that can take all
+    servers of others is as hard as bin packing, so more trials find more.  Empty for large
+    clusters, where a trial takes long."""
     found, servers = [], _of_hosts(what_if)
     smallest = smallest_first(what_if)
     for attempt in range(min(ATTEMPTS, TRIED // max(1, len(what_if.placement)))):
@@ -99,10 +100,10 @@ def least_first(what_if: WhatIf, loads: Floats, sizes: Floats) -> Order:
 def smallest_first(what_if: WhatIf, *, with_empty: bool = False) -> Order:
     """The order that frees most hosts where they differ in size, the largest servers first.
 
-    Emptying a host costs its size: the room for its servers elsewhere, and what it has free
-    itself.  As with first-fit-decreasing into the largest bins, small hosts are left over.
-    Hosts that cannot be emptied take servers before all others.  A size is the host's or
-    server's share of the cluster, of its scarcest resource.
+    An emptied host costs its size: the room for its servers elsewhere, and its own free room.  As
+    with first-fit-decreasing into the largest bins, small hosts are left over.  Hosts that cannot
+    be emptied take servers before all others.  A size is the host's or server's share of the
+    cluster, of its scarcest resource.
     """
     used = np.zeros_like(what_if.free)
     np.add.at(used, what_if.placement, what_if.demand)
@@ -172,8 +173,8 @@ def release(
 
 
 def _gain(what_if: WhatIf) -> tuple[int, ...]:
-    """What trials are compared by: fewer hosts that the scheduler uses, then fewer in all,
-    then fewer moves."""
+    """The key by which trials are compared: fewer hosts that the scheduler uses, then fewer hosts
+    with servers, then fewer moves."""
     used = in_use(what_if)
     return -int((used & in_service(what_if)).sum()), -int(used.sum()), -len(what_if.moves)
 
@@ -212,7 +213,7 @@ def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) 
 
 
 class _Cost:
-    """What emptying hosts costs, and whether that is within the bounds of the plan."""
+    """The cost of emptying hosts, and whether it is within the bounds of the plan."""
 
     def __init__(self, what_if: WhatIf, switches: int) -> None:
         self._what_if = what_if
@@ -285,10 +286,10 @@ def relieve(
     """Move servers off the hosts that use more of *resource* than they have, as long as that
     helps, to the first of *preference* that take them.
 
-    The worst host comes first.  The smallest server that is enough leaves it, or else the
-    largest.  Only if no host takes any, one of *standby* begins to take servers; those that
-    did are returned.  *kept_free* [H] is what plans leave free on hosts: using it is no
-    overload.
+    The host with the largest excess comes first.  The smallest server that is enough leaves it, or
+    else the largest.  If no host takes any server, one of *standby* begins to take servers.
+    Returns the hosts of *standby* that did.  *kept_free* [H] is what plans leave free on hosts:
+    using it is no overload.
     """
     enabled: list[int] = []
     free = what_if.free[:, resource]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters that all strategies which consolidate have, as JSON schema."""
+"""The parameters that all consolidating strategies have, as JSON schema."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all consolidating strategies share: from the hosts that are emptied to the plan."""
+"""Makes the plan of a consolidation from the hosts that are emptied; all such strategies use it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from watcher.model.undone import Undone
 from watcher.model.whatif import WhatIf
 
 EXAMINED: Final = 200
-"""For how many servers, at most, the reason why no other host takes them is found."""
+"""The most servers for which the reason is found why no other host takes them."""
 
 SILENT: Final = (undone.EXCLUDED, undone.OPTED_OUT)
-"""Reasons that users have caused themselves, which are not reported."""
+"""Reasons that users themselves have set; they are not reported."""
 HINDRANCES: Final = (undone.NO_HOST, undone.PLACE, undone.GROUP)
-"""Reasons that are rules. A lack of room is not reported, as each consolidation ends with it."""
+"""Reasons that are rules.  A lack of room is not reported, because each consolidation ends with
+it."""
 
 
 class Consolidation:
@@ -212,8 +213,8 @@ def _summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
 def _waiting(
     what_if: WhatIf, hosts: Sequence[int], trials: Sequence[Order]
 ) -> tuple[Sequence[int], Sequence[Undone]]:
-    """Which of *hosts*, that the bounds did not allow to empty, could be emptied without
-    bounds; and their servers, which have to wait."""
+    """The hosts of *hosts* that only the bounds keep from being emptied, and their servers, which
+    have to wait."""
     if not hosts:
         return (), ()
     bounds, takers, others = what_if.bounds, what_if.takers.copy(), what_if.other_actions

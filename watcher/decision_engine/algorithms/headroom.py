@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which hosts without servers a consolidation keeps in service, and which it enables again.
 
-The free hosts in service decide whether the next boots succeed.  So there is room for one
-more server of each flavor in use, on hosts where servers of that kind may be; also of the
-largest flavor, because nobody knows what will be booted next.  Free amounts are counted as
-the scheduler does, with allocation ratios, and include what plans leave free.  A flavor
-that fits on no host, enabled or not, needs nothing.
+The free hosts in service decide whether the next boots succeed.  So a plan leaves room for one more
+server of each flavor in use, on hosts where servers of that kind may be; also of the largest
+flavor, because nobody knows what will be booted next.  Free amounts are counted as the scheduler
+does, with allocation ratios, and include what plans leave free.  A flavor that fits on no host,
+enabled or not, needs nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Switches(NamedTuple):
     """How many hosts are missing in the reserve."""
 
     def is_as_good_as(self, other: Switches) -> bool:
-        """Whether it has no more failing boots, missing hosts and hosts to enable than *other*."""
+        """Whether it has at most as many failing boots, missing hosts and hosts to enable as
+        *other*."""
         return (
             self.full <= other.full
             and self.short <= other.short

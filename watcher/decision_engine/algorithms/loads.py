@@ -25,7 +25,7 @@ class Loads:
     out.  No move may bring a host to *limit* or beyond, including *unknown*: what its
     servers without measured values may use.
 
-    ``whatif``  what is possible still, and the moves made
+    ``whatif``  the moves made, and the moves that are still possible
     ``hosts``   bool [H], those that take part
     ``load``    float [M, H], use / size; 0 for hosts that take no part
     ``share``   float [M, V], each server's part of the load of the host it began on
@@ -113,7 +113,7 @@ class Loads:
         """float [M, ...]: the standard deviations over hosts when loads change, from *load* on
         if it is given.
 
-        Each change is what comes to a host and the load that is there, both [M, ...].
+        Each change is the added load and the present load of a host, both [M, ...].
         """
         load = self.load if load is None else load
         total, squares = load.sum(axis=1), (load**2).sum(axis=1)

@@ -55,8 +55,8 @@ class Relief:
         return over
 
     def _distance(self) -> Distance:
-        """By how much hosts are over the limit, in all.  What moves took off a host below the
-        limit pays for them, too.  Of equally good plans, the one with more even loads is
+        """The excess of all hosts over the limit.  Load that moves took off a host below the limit
+        counts against their cost, too.  Of equally good plans, the one with more even loads is
         better."""
         load, moves = self._loads.load[0], self._loads.whatif.moves
         below = np.where(self._hot, np.maximum(self._loads.limit - load, 0), 0)
@@ -130,7 +130,7 @@ class Relief:
 
 
 def excess(loads: Loads) -> float:
-    """By how much hosts are over the limit, in all."""
+    """The excess of all hosts over the limit."""
     load = loads.load[0, loads.hosts]
     over = load[load >= loads.limit] - loads.limit
     return float((over + AT_THE_LIMIT).sum())

@@ -12,16 +12,16 @@ from watcher.decision_engine.algorithms.loads import Loads
 from watcher.model.whatif import Move
 
 SMALL = 5000.0
-"""Up to how many placements of servers on hosts are all examined."""
+"""If there are at most so many placements of servers on hosts, all are examined."""
 
 ATTEMPTS = 30
-"""How many attempts are made to find a plan, unless the cluster is large."""
+"""The number of attempts to find a plan; on a large cluster there are fewer."""
 
 TRIED = 4_000
 """Attempts end when so many servers in all have been examined."""
 
 CHOICE = 3
-"""Attempts after the first choose randomly between so many of the best steps."""
+"""Later attempts choose at random between so many of the best steps."""
 
 
 class Distance(NamedTuple):
@@ -30,9 +30,10 @@ class Distance(NamedTuple):
     away: float
     """0: the goal is reached."""
     unpaid: float
-    """What the moves cost beyond what they gained, in the unit of ``away``."""
+    """The part of the moves' cost that exceeds their gain, in the unit of ``away``."""
     tie: float
-    """Of two equally good plans of one length, the one with less of this is better."""
+    """If two plans are equally good and have one length, the one with the smaller value is
+    better."""
 
 
 Measure = Callable[[], Distance]
@@ -144,7 +145,7 @@ def _possible(loads: Loads) -> Iterator[tuple[int, int]]:
 
 
 def rank(distance: Measure, moves: Steps) -> tuple[float, int, float, Steps]:
-    """What plans are compared by; *moves* are those made."""
+    """The key by which plans are compared; *moves* are those made."""
     away, unpaid, tie = distance()
     # Values that differ in the last digits only are equal.
     return round(away + unpaid, 9), len(moves), round(tie, 9), moves

@@ -11,13 +11,13 @@ from watcher.decision_engine.algorithms.search import Measure, Steps, rank
 from watcher.model.types import Floats, Ints
 
 COMPARED = 1_000_000
-"""For each number of moves to replace: how many choices of them are examined, at most."""
+"""The most choices of moves to replace that are examined, for each number of moves."""
 
 SINGLE, PAIRS = 10_000, 400
-"""How many possible moves, at most, are considered as a replacement."""
+"""The most possible moves that are considered as a replacement, by one move and by two."""
 
 TRIED = 5
-"""How many of the possible replacements are tried, those of least memory first."""
+"""The number of possible replacements that are tried, those of least memory first."""
 
 ENOUGH = 1e-12
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which servers a step examines, where there are too many to examine all of them."""
+"""The servers that a step examines if there are too many to examine all of them."""
 
 import numpy as np
 

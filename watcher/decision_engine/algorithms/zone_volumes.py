@@ -88,8 +88,8 @@ class Volumes:
         return found
 
     def _entry(self, volume: Volume) -> Mapping[str, str]:
-        """What the parameters ask for a volume: by its pool and type, else by its pool alone,
-        else nothing."""
+        """The entry of the parameters for a volume: that of its pool and type, else that of its
+        pool alone, else none."""
         here = [entry for entry in self._entries if entry["src_pool"] == volume.host]
         for wanted in (volume.volume_type, None):
             for entry in here:
@@ -148,7 +148,7 @@ class Volumes:
         return True
 
     def _takes(self, name: str, volume: Volume) -> bool:
-        """Whether a pool is in service, and has what the type of a volume asks for."""
+        """Whether a pool is in service and has the capabilities that a volume's type requires."""
         pool = self._storage.pools[self._storage.pool_index[name]]
         node = next(node for node in self._storage.nodes if node.host == pool.node)
         volume_type = self._storage.types.get(volume.volume_type)

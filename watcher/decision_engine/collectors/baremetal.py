@@ -30,7 +30,7 @@ class BaremetalCollector:
         return self._readings.submit()
 
     def notify(self, notification: CloudNotification) -> None:
-        """Each snapshot reads everything anyway."""
+        """Does nothing, because each snapshot reads everything."""
 
     def _read(self) -> BaremetalModel:
         baremetal = self._cloud.baremetal

@@ -18,7 +18,7 @@ from watcher.common.periodic import Ticker
 from watcher.conf.collectors import PERIOD, group
 from watcher.rpc.listener import CloudNotification
 
-if TYPE_CHECKING:  # models import NumPy, which an engine loads for its first run that needs a model
+if TYPE_CHECKING:  # Models import NumPy, which an engine loads only when a run needs a model.
     from watcher.model.baremetal import BaremetalModel
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
@@ -29,8 +29,8 @@ NAMESPACE = "watcher_cluster_data_model_collectors"
 
 
 class Collector(Protocol):
-    """Keeps one kind of model.  A plug-in, of which an engine makes one object that all
-    threads use."""
+    """Keeps one kind of model.  It is a plug-in; an engine makes one object, which all threads
+    use."""
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None: ...
 
@@ -46,8 +46,8 @@ class Collector(Protocol):
 
     @property
     def read_at(self) -> datetime.datetime | None:
-        """When the last reading that succeeded began, in UTC; None before the first.  A plug-in
-        need not have it; then nobody sees the age of its model."""
+        """When the last successful reading began, in UTC; None before the first.  Without this
+        attribute, which is optional, the age of the model is not shown."""
 
     def notify(self, notification: CloudNotification) -> None:
         """Apply a notification of one of the cloud's services.  Sends no request to the
@@ -136,7 +136,7 @@ class Collectors:
 
 
 def _load(conf: cfg.ConfigOpts, cloud: Cloud) -> dict[str, Collector]:
-    """Those that the configuration names; their options are registered on it."""
+    """The collectors that the configuration names; their options are registered on it."""
     installed = plugins.load(NAMESPACE, Collector)
     collectors: dict[str, Collector] = {}
     for name in dict.fromkeys(conf.collector.collector_plugins):

@@ -32,7 +32,7 @@ OVERLAP = datetime.timedelta(seconds=60)
 the time of a change a moment before the change is visible."""
 
 TRUSTED = datetime.timedelta(seconds=60)
-"""How long the model that the API shows may be kept by notifications alone."""
+"""How long notifications alone may keep the model that the API shows."""
 
 
 class ComputeCollector:
@@ -82,7 +82,7 @@ class ComputeCollector:
         return self._readings.submit()
 
     def notify(self, notification: CloudNotification) -> None:
-        # If nova's clock is ahead of ours, its time would seem later than younger readings.
+        # If nova's clock is ahead of ours, the notification would seem younger than later readings.
         heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
         with self._lock:
             nova.apply(self._known, heard)

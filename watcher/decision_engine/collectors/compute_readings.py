@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _Notified = tuple[datetime.datetime, T | None]
-"""When a notification was sent, and what it said; None: that the host or server is gone."""
+"""The time of a notification, and its content; None: the host or server is gone."""
 
 GONE = frozenset({"deleted", "soft-delete"})
 """States of servers that nova's list of servers leaves out."""
@@ -24,8 +24,8 @@ GONE = frozenset({"deleted", "soft-delete"})
 class ComputeReadings:
     """Two layers: the last reading, and above it the notifications that were sent after it.
 
-    Notifications count until the next reading, which corrects what they have wrong and adds
-    what was in those that got lost.  Times are UTC.
+    Notifications count until the next reading, which corrects wrong ones and replaces lost ones.
+    Times are UTC.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class ComputeReadings:
         self._notified_hosts: dict[str, _Notified[Mapping[str, Any]]] = {}
         self._notified_servers: dict[str, _Notified[Server]] = {}
         self._elsewhere: set[str] = {""}
-        """Names of hosts that servers are on, but that are no compute hosts, such as those of
-        bare metal."""
+        """Names of hosts that have servers but are no compute hosts, such as those of bare
+        metal."""
         self._model: ComputeModel | None = None
         self._changed: set[str] = set()
         """Uuids of the servers that may differ from those of the model."""
@@ -79,8 +79,8 @@ class ComputeReadings:
                 self._servers.pop(server.uuid, None)
             else:
                 self._servers[server.uuid] = server
-        # A deleted server that was archived in between is no change; only its notification shows
-        # it.
+        # The list of changes lacks a server that was deleted and archived in between; only its
+        # notification shows that.
         for uuid in self._notified_deletions() - {server.uuid for server in changed}:
             self._servers.pop(uuid, None)
         self._take(began, hosts, groups)
@@ -138,7 +138,7 @@ class ComputeReadings:
         self.read_at = began
 
     def _fits(self, hosts: Sequence[Host], changed: Sequence[Server]) -> bool:
-        """Whether every host that servers are on is known, be it a compute host or not."""
+        """Whether every host that has servers is known, as a compute host or as another one."""
         names = {host.hostname for host in hosts}
         now = {server.uuid: server for server in changed}
         lost = self._hosts.keys() - names
@@ -148,7 +148,8 @@ class ComputeReadings:
         return named | self._notified_hostnames() <= names | self._elsewhere
 
     def _notified_hostnames(self) -> set[str]:
-        """The hosts that notifications are about, and those of the servers that they are about."""
+        """The hosts in notifications about hosts, and those of the servers in other
+        notifications."""
         hosts = {name for name, (_, changes) in self._notified_hosts.items() if changes is not None}
         return hosts | {server.host for _, server in self._notified_servers.values() if server}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What versioned notifications of nova say of servers and hosts."""
+"""Reads servers and hosts from versioned notifications of nova."""
 
 import datetime
 import math
@@ -48,8 +48,8 @@ _SERVER_EVENTS = frozenset(
         )
     }
 )
-"""Events that show a server as it is when they are sent.  ``live_migration_post.end`` does
-not: the source sends it last, and it still names the source as the server's host."""
+"""Events that show the present state of a server.  ``live_migration_post.end`` does not: the source
+sends it last, with the source as the server's host."""
 
 _SILENCE = datetime.timedelta(seconds=60)
 """nova's default of ``service_down_time``: a service is down after so many seconds without a
@@ -103,7 +103,7 @@ def server(data: Mapping[str, Any]) -> Server:
 
 
 def host_changes(data: Mapping[str, Any], sent: datetime.datetime) -> dict[str, Any]:
-    """The fields of a host that the data of a ServiceStatusPayload has."""
+    """The fields of a host in the data of a ServiceStatusPayload."""
     seen = data["last_seen_up"] and _time(data["last_seen_up"])
     down = data["forced_down"] or (seen is not None and sent - seen > _SILENCE)
     return {

@@ -35,7 +35,7 @@ class SingleFlight(Generic[T]):
         self._next: Future[T] | None = None
 
     def submit(self) -> Future[T]:
-        """What *work* will return, or raise."""
+        """Request a call.  Returns the future of its result."""
         with self._lock:
             if self._next is None:
                 self._next = Future()

@@ -57,7 +57,7 @@ class StorageCollector:
         self._all_read: datetime.datetime | None = None
         """When all volumes were last read; None: they have to be read now."""
         self._gone, self._lock = set[str](), threading.Lock()
-        """Volumes that were deleted, by notifications; no uuid is ever used again."""
+        """Volumes that notifications report as deleted; no uuid is ever used again."""
         self._readings: SingleFlight[_Read] = SingleFlight("storage", self._read, clock)
 
     @property

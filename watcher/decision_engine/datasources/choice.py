@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which datasource serves a strategy."""
+"""Chooses the datasource of a strategy."""
 
 import dataclasses
 import functools
@@ -111,8 +111,8 @@ class Datasources:
         return found, problems
 
     def _fit(self, strategy: type[Strategy]) -> tuple[list[Datasource], dict[str, str]]:
-        """Those that have the metrics that the strategy requires, and why the others cannot
-        be used."""
+        """The datasources that have the metrics of the strategy, and why the others cannot be
+        used."""
         fit, problems = [], {}
         for name in self._names(strategy):
             try:

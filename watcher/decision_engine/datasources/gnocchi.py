@@ -45,7 +45,7 @@ METRICS = {
 }
 
 _TENTHS = {"host_airflow": 10}
-"""CFM are stored; strategies use tenths of CFM."""
+"""Factors from stored to returned values: CFM are stored, and strategies use tenths of CFM."""
 
 CHUNK = 1000
 """Resources in one request: gnocchi reads files for each of them before it answers."""
@@ -197,8 +197,8 @@ class Gnocchi:
         return found
 
     def _aggregates(self, wanted: _Wanted, search: Mapping[str, Any]) -> dict[str, Points]:
-        """The points of the resources that *search* finds.  Refused if one of them has
-        another archive policy."""
+        """The points of the resources that match *search*.  Refused if one of them has another
+        archive policy."""
         body = {
             "operations": ["metric", wanted.metric, wanted.method],
             "resource_type": wanted.resource_type,

@@ -37,7 +37,7 @@ _SHORT = 2000
 
 @dataclasses.dataclass(frozen=True)
 class MetricQuery:
-    """Where a metric is and how it is queried."""
+    """The database of a metric, and the query for it."""
 
     project: str
     db: str
@@ -167,7 +167,7 @@ class Grafana:
 
 
 def _sources(tools: DatasourceTools) -> Mapping[str, MetricQuery]:
-    """Where each metric is that is mapped in full, by options or by the metric map file."""
+    """The query of each metric that options and metric map file describe completely."""
     options = tools.conf.grafana_client
     found = {}
     for metric in {**dict.fromkeys(METRICS), **options.query_map, **tools.metric_map}:
@@ -209,7 +209,7 @@ def _retention(periods: Mapping[str, int], period: int) -> str:
 
 
 def _chunks(statements: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """(start, end) of as many statements as go into a request together."""
+    """(start, end) of the statements of each request, as many as fit."""
     start = length = 0
     for position, statement in enumerate(statements):
         if length and length + len(statement) > CHUNK:

@@ -13,7 +13,7 @@ from watcher.conf.datasources import METRICS
 LOG = log.getLogger(__name__)
 
 MetricMap = Mapping[str, Mapping[str, Any]]
-"""Datasource to metric to the datasource's own name for it, or to further fields that it needs."""
+"""By datasource and metric: the datasource's own name of the metric, or further fields."""
 
 
 def load(path: str) -> MetricMap:

@@ -22,10 +22,10 @@ def of_host(host: Host) -> list[str]:
 
 
 def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> dict[str, T]:
-    """From *values* by the name of a host in a datasource to values by uuid.
+    """The *values* by uuid; the argument has them by the name of a host in the datasource.
 
-    The whole name counts before one without a domain.  A name that fits several hosts, or a host
-    that several names fit, is left out.  What does not fit is in the log, with examples.
+    A match of the whole name counts before one without a domain.  A name that fits several hosts is
+    left out, and so is a host that several names fit.  The log names examples of what is left out.
     """
     by_name: dict[str, set[str]] = defaultdict(set)
     for name in values:
@@ -45,7 +45,8 @@ def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> dict
 
 
 def pairs(hosts: Sequence[Host]) -> dict[str, str]:
-    """Two names of a host, as ceilometer joins them, to its uuid; without those of several."""
+    """Two names of a host, joined as ceilometer does, to its uuid; names of several hosts are left
+    out."""
     uuids: dict[str, set[str]] = defaultdict(set)
     for host in hosts:
         called = of_host(host)

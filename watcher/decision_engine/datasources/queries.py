@@ -45,7 +45,7 @@ class Refused(MetricsUnavailable):
 
 
 class Failed(Exception):
-    """No useful answer; *again* is whether another attempt may get one."""
+    """There was no useful answer; *again*: another attempt may get one."""
 
     def __init__(self, sentence: str, again: bool = True) -> None:
         super().__init__(sentence)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interface of datasources, and what they can use.
+"""The interface of datasources, and the objects that they get.
 
 A plug-in of ``watcher_datasources`` is a class that takes ``DatasourceTools`` and implements
 ``Datasource``. It raises NotConfigured if an option is missing.

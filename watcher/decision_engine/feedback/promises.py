@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan promises, and how much of it was kept.
+"""The promise of a plan, and how much of it was kept.
 
 A plan that moves load between hosts is judged by its hosts: whether their measured loads
 have changed as expected from the moves of its servers.  Any other plan is judged by a
@@ -62,7 +62,7 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True)
 class LoadMove:
-    """What the move of one server is to change, in percent of the two hosts."""
+    """The expected effect of the move of one server, in percent of the two hosts."""
 
     server: str
     """Uuid, as are the two hosts."""
@@ -78,7 +78,7 @@ class LoadMove:
 
 @dataclasses.dataclass(frozen=True)
 class PromisedLoads:
-    """The loads of hosts before a plan, and what each of its moves is to change."""
+    """The loads of hosts before a plan, and the expected effect of each of its moves."""
 
     of_hosts: Reading
     of_servers: Reading
@@ -182,9 +182,8 @@ def expected(
 ) -> dict[str, float]:
     """Host uuid to its change in percent that is expected from the *moves*.
 
-    Only the moves of servers in *made* count.  A destination gets what a server uses now,
-    *use* in the unit of its metric, where that is known: a load that has ended by itself
-    breaks no promise.
+    Only the moves of servers in *made* count.  A destination gets the present *use* of a server, in
+    the unit of its metric, if it is known: a load that has ended by itself breaks no promise.
     """
     changes: dict[str, float] = collections.defaultdict(float)
     for move in moves:
@@ -225,7 +224,7 @@ def by_themselves(
 
 
 def beyond_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float]:
-    """Host uuid to the sum of what servers take now, beyond what they took then.
+    """Host uuid to the sum of what its servers take now, less what they took then.
 
     *shares* are (host uuid, then, now), in percent.  The factor by which all of them
     together have changed is the daily course of load, and is left out.

@@ -29,7 +29,7 @@ Change = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a server adds to a metric of its host."""
+    """The part that a server has in a metric of its host."""
 
     metric: str
     """Of the server."""
@@ -127,7 +127,7 @@ class HostLoads:
     def _uses(
         self, name: str, wanted: Container[str], period: int, aggregate: str, granularity: int
     ) -> Callable[[str, Host], float | None]:
-        """What a server takes of a host's metric *name*; None if that is unknown."""
+        """A server's part in a host's metric *name*; None if it is unknown."""
         part = PARTS.get(name)
         if part is None:
             return lambda uuid, host: None

@@ -21,7 +21,7 @@ from watcher.model.compute import ComputeModel
 HOUR = datetime.timedelta(hours=1)
 
 REFUSED_BY = 2
-"""When the last moves of so many servers to one host failed, the host takes no others."""
+"""If the last moves of so many servers to one host failed, no server is moved there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,7 @@ def bounds(
 
 
 def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction]) -> str:
-    """How a plan exceeds its bounds, which a person then decides on; empty if it does not.
+    """How a plan exceeds its bounds, so that a person has to decide; empty if it does not.
 
     Strategies that use a ``WhatIf`` with these bounds stay within them.
     """

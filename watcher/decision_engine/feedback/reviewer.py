@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The review of what a plan did, one metric window after its end."""
+"""Reviews the effect of a plan, one metric window after its end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CANDIDATES: Final = 16
 
 @dataclasses.dataclass(frozen=True)
 class ReviewResult:
-    """What a review has found."""
+    """The result of a review."""
 
     kept: float | None
     message: str
@@ -57,7 +57,7 @@ class ReviewResult:
 
 @dataclasses.dataclass(frozen=True)
 class _Doings:
-    """What was changed in the cloud since a plan was made."""
+    """The changes of the cloud since a plan was made."""
 
     moved: Collection[str]
     """Uuids of the servers that the plan migrated."""
@@ -208,7 +208,7 @@ _ENDS = ("source_node", "destination_node")
 
 def _by_figure(promise: Promise, realised: Mapping[str, float], doings: _Doings) -> ReviewResult:
     if promise.figure not in realised:
-        return _found(Kept(None, f"the strategy does not tell '{promise.figure}'"), realised)
+        return _found(Kept(None, f"the strategy does not report '{promise.figure}'"), realised)
     found = _found(promises.of_figure(promise, realised[promise.figure]), realised)
     if not doings.whole:
         return _aside(found, "not all of its actions were carried out")
@@ -225,7 +225,7 @@ def _by_loads(
     doings: _Doings,
     now: datetime.datetime,
 ) -> Kept:
-    """How the loads of the hosts follow all that is known to have moved between them."""
+    """How far the loads of the hosts have changed as expected from all known moves."""
     hosts = {host.hostname: host for host in model.hosts if host.uuid in loads.hosts}
     since, window = plan.created_at or now, loads.of_hosts.window
     concerned = {move.server for move in loads.moves} | {each.server for each in doings.others}
@@ -264,7 +264,8 @@ def _changes(
     others: Sequence[Migration],
     since: datetime.datetime,
 ) -> Iterator[tuple[Host, Server, int, datetime.datetime]]:
-    """Host, server, -1 if it left and 1 if it came, and when: of moves other than the plan's."""
+    """For moves other than the plan's: host, server, -1 if it left or 1 if it came, and the
+    time."""
     for each in others:
         if each.server in servers and each.ended:
             for hostname, sign in ((each.source, -1), (each.destination, 1)):
@@ -295,6 +296,6 @@ def _found(kept: Kept, realised: Mapping[str, float]) -> ReviewResult:
 
 
 def _aside(found: ReviewResult, why: str) -> ReviewResult:
-    """*found*, but so that it counts neither for nor against the audit."""
+    """*found*, but it counts neither for nor against the audit."""
     message = f"{found.message.rstrip('.')}; this does not count, as {why}."
     return dataclasses.replace(found, message=message, counts=False)

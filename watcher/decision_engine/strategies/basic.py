@@ -78,7 +78,8 @@ class Basic(Strategy):
         _keep(inputs, what_if)
         plan = Consolidation(what_if, inputs.parameters)
         plan.empty(
-            # More orders would find the hosts that the limit of failures is to leave out.
+            # With a limit of failures no further orders are tried: they would find the hosts that
+            # it leaves out.
             consolidation.orders(what_if, *_loads(inputs, model), varied=not attempts),
             max_failures=attempts or math.inf,
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from watcher.model.whatif import WhatIf
 
 _MIGRATABLE = (undone.NO_HOST, undone.NO_GAIN)
-"""The reason that a what-if gives for servers that nothing holds."""
+"""Reasons that a what-if gives for servers that may leave their host."""
 _FORBIDDEN = "not to be migrated, by the parameters of the audit"
 
 
@@ -80,7 +80,7 @@ class HostMaintenance(Strategy):
 
 
 class _Step(NamedTuple):
-    """How a server leaves, with indices of the model."""
+    """The way in which a server leaves its host; numbers are indices of the model."""
 
     server: int
     way: str
@@ -116,7 +116,8 @@ def _steps(
 
 
 def _usable(backup: Host) -> bool:
-    """A backup host that is disabled for other reasons is accepted, because the user names it."""
+    """Whether servers may move to the backup host.  It may be disabled, because the user names
+    it."""
     return backup.state == "up" and backup.disabled_as != MAINTAINING
 
 

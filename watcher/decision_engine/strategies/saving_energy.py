@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class SavingEnergy(Strategy):
-    """Switches machines off that are not needed, and on again when they are needed.
+    """Switches machines off that are not needed, and switches them on when they are.
 
-    Free hosts stay on in the number of a share of the hosts with servers, or a fixed number
-    if that is more.  A host is free if the scheduler can use it: up, enabled, and without
-    servers.  Machines above that number are switched off: first those that Watcher has
-    disabled, then those that others have disabled, then free ones at random.  If there are
-    too few free ones, machines that are on and that Watcher has disabled are enabled, then
-    others are switched on at random.  A machine whose host has a server, whatever the
-    server's state, is never switched off.  Machines in maintenance, with unknown power, or
-    without a host in the scope are not changed and do not count.
+    The number of free hosts that stay on is a share of the hosts with servers, or a fixed number if
+    that is more.  A host is free if the scheduler can use it: up, enabled, and without servers.
+    Machines above that number are switched off: first those that Watcher has disabled, then those
+    that others have disabled, then free ones at random.  If there are too few free ones, machines
+    that are on and that Watcher has disabled are enabled, then others are switched on at random.  A
+    machine whose host has a server, whatever the server's state, is never switched off.  Machines
+    in maintenance, with unknown power, or without a host in the scope are not changed and do not
+    count.
 
     Time grows with the number of machines, hosts and servers.
     """
@@ -105,7 +105,7 @@ class _Pools(NamedTuple):
     disabled: list[_Machine]
     """On, with a host that is disabled."""
     off: list[_Machine]
-    """Off; only those of which the scheduler can use the host, or could if they were on."""
+    """Off; without those whose host the scheduler could not use if they were on."""
 
 
 class _Step(NamedTuple):
@@ -113,7 +113,7 @@ class _Step(NamedTuple):
     state: str
     """"enabled", "on" or "off"."""
     frees: int
-    """By how much the action changes the number of free hosts that are on."""
+    """The change of the number of free hosts that are on, by the action."""
 
 
 def _pools(compute: ComputeModel, baremetal: BaremetalModel) -> _Pools:
@@ -161,7 +161,7 @@ def _steps(pools: _Pools, need: int, draw: random.Random) -> Sequence[_Step]:
 
 
 def _drawn(machines: Sequence[_Machine], draw: random.Random) -> list[_Machine]:
-    """At random, so that it is not always the same machines."""
+    """*machines* in random order, so that the same ones are not always first."""
     return draw.sample(machines, len(machines))
 
 

@@ -23,7 +23,7 @@ TOO_BUSY = "Hosts use more CPU than they have, and no other host has room"
 
 
 class VmWorkloadConsolidation(Strategy):
-    """Runs the servers on as few hosts as their real use allows, without overload.
+    """Moves the servers to as few hosts as their real use allows, without overload.
 
     A server uses its share of its vCPUs, its memory and its disk as measured; what was
     not measured counts in full, as the flavor has it.  A host uses what its servers use,

@@ -47,8 +47,7 @@ class WorkloadBalance(Strategy):
     planner = "workload_stabilization"
     metrics = (CPU, MEMORY)
     optional_metrics = ("host_cpu_usage", "host_ram_usage")
-    """Whether the loads of hosts follow the measured use of their servers is reviewed
-    afterwards."""
+    """With these, a review checks whether the loads of hosts follow the use of their servers."""
     schema = {
         "properties": {
             "metrics": {
@@ -151,7 +150,7 @@ def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedL
 
 
 def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
-    """Busy vCPUs, or MiB in use, by uuid; without servers of which nothing was measured."""
+    """Busy vCPUs, or MiB in use, by uuid; servers without measured values are left out."""
     metric = inputs.parameters["metrics"]
     measured = inputs.server_metric(
         metric,
@@ -173,7 +172,7 @@ def _size(inputs: Inputs, host: Host) -> int:
 
 
 def _whole(inputs: Inputs, server: Server) -> int:
-    """What a server uses at most."""
+    """The most that a server can use."""
     return server.vcpus if inputs.parameters["metrics"] == CPU else server.memory_mb
 
 

@@ -164,7 +164,7 @@ class RandomCloudsTest(base.TestCase):
                 continue
             uuid, fails = what["resource_id"], draw.random() < 0.1
             if fails:
-                nova.fails[uuid] = "It was told to fail."
+                nova.fails[uuid] = "It was configured to fail."
             is_live = what["migration_type"] == "live"
             move = compute.live_migrate if is_live else compute.cold_migrate
             try:

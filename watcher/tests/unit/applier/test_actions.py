@@ -152,7 +152,7 @@ class ResizeTest(ActionTestCase):
     def test_one_that_fails(self) -> None:
         self.build(migration_fails=True)
         failure = self.sentence(self.action().execute)
-        self.assertIn("the resize to large failed. It was told to fail.", failure)
+        self.assertIn("the resize to large failed. It was configured to fail.", failure)
 
     def test_one_whose_failure_is_not_explained(self) -> None:
         self.build(migration_fails=True)

@@ -128,7 +128,7 @@ class MigrateTest(base.TestCase):
     def test_a_migration_that_fails(self) -> None:
         self.build(migration_fails=True)
         failure = self.failure(self.action().execute)
-        self.assertIn("stayed on host a: the migration failed. It was told to fail.", failure)
+        self.assertIn("stayed on host a: the migration failed. It was configured to fail.", failure)
 
     def test_a_migration_that_ends_in_error(self) -> None:
         self.on_wait = lambda: self.change(state="error", task_state=None)

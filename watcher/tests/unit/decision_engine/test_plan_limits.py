@@ -8,7 +8,7 @@ from watcher.db.models import Webhook
 from watcher.decision_engine import plan_limits
 from watcher.tests.base import TestCase
 
-FACTS = plan_limits.PlanFacts(actions=10, gain=25.0, started=2, open=False)
+FACTS = plan_limits.PlanFacts(actions=10, gain=25.0, started=2, open_webhook=False)
 COUNTS = st.integers(0, 20)
 PERCENT = st.floats(0, 100, allow_nan=False)
 
@@ -46,7 +46,7 @@ class LimitsTest(TestCase):
             actions=10**9,
             started=10**9,
             gain=12.3456789,
-            open=True,
+            open_webhook=True,
         )
         for name in ("max_actions", "max_plans_per_hour", "min_efficacy", "require_auth"):
             self.assertIn(name, sentence)
@@ -63,12 +63,12 @@ class LimitsTest(TestCase):
             actions=COUNTS,
             gain=st.none() | PERCENT,
             started=COUNTS,
-            open=st.booleans(),
+            open_webhook=st.booleans(),
         ),
     )
     def test_less_never_reaches_what_more_does_not(
         self, webhook: Webhook, facts: plan_limits.PlanFacts
     ) -> None:
-        calmer = dataclasses.replace(facts, actions=0, gain=100.0, started=0, open=False)
+        calmer = dataclasses.replace(facts, actions=0, gain=100.0, started=0, open_webhook=False)
         if plan_limits.reached(webhook, facts) is None:
             self.assertIsNone(plan_limits.reached(webhook, calmer))

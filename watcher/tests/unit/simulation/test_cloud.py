@@ -80,7 +80,7 @@ class SimulatedCloudTest(base.TestCase):
         self.cloud.live_migrate("s1", "b")
         self.clock.now += 3
         self.assertEqual(("a", "active", None), self.place())
-        self.assertEqual("It was told to fail.", self.cloud.failure("s1"))
+        self.assertEqual("It was configured to fail.", self.cloud.failure("s1"))
         self.cloud.live_migrate("s1", "b")
         self.assertIsNone(self.cloud.failure("s1"))
 
