@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How Watcher reaches the other services of the cloud: keystoneauth's options.
 
-They are registered by what connects (``register``), not by ``watcher.conf.register``:
-keystoneauth is megabytes that a service without a real cloud does not need.
+The code that connects registers them (``register``), and not ``watcher.conf.register``:
+keystoneauth takes megabytes, which a service without a real cloud does not need.
 """
 
 from typing import NamedTuple
@@ -20,9 +20,9 @@ class ServiceGroup(NamedTuple):
 
     service_type: str
     former_group: str
-    """The deprecated group, whose region and interface count where this has none."""
+    """The deprecated group, whose region and interface count if this group has none."""
     former_interface: str
-    """The option for the interface in there."""
+    """The option for the interface in the deprecated group."""
 
 
 SERVICES = {

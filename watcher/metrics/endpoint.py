@@ -111,7 +111,7 @@ class _Handler(WSGIRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        # The timeout of the socket is for each read, and a slow client could go beyond it.
+        # The timeout of the socket is for each read, so a slow client could take longer.
         self._limit = threading.Timer(_REQUEST_TIMEOUT, _shut, (self.connection,))
         self._limit.daemon = True
         self._limit.start()

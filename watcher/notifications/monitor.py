@@ -19,11 +19,11 @@ def _services(name: str) -> Select[Service]:
 
 
 class ServiceMonitor:
-    """Watches the services of one name, from each of them.
+    """Each service watches all services of its name.
 
-    All of them check, and one sends: the first by host name of those that were ACTIVE at the last
-    two checks.  So it is neither a service that has just failed, nor one that has just restarted
-    and does not know the earlier states.
+    All of them check, but only one sends: the first by host name of those that were ACTIVE at the
+    last two checks.  So the sender has not just failed, and has not just restarted without knowing
+    the earlier states.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ServiceMonitor:
         self._known: dict[str, str] = {}
 
     def look(self, now: datetime.datetime) -> None:
-        """To be called with each heartbeat, after it."""
+        """Check the services; called after each heartbeat."""
         if not self._notifications.enabled:
             return
         with self._database.reader() as session:

@@ -160,7 +160,7 @@ class Notifications:
 
 def _renderer(event_type: str, old_state: str | None, error: Exception | None) -> Render:
     plans: dict[int, Payload] = {}
-    """So that thousands of actions of a plan share one copy of it in the outbox."""
+    """Objects of plans, so that all actions of a plan share one in the outbox."""
 
     def render(session: Session, row: Any) -> Payload:
         extra = payloads.extra(session, event_type, row, old_state, error)
@@ -172,8 +172,8 @@ def _renderer(event_type: str, old_state: str | None, error: Exception | None) -
 def _retry(conf: cfg.ConfigOpts) -> int:
     """How often a message is tried again.
 
-    The default, -1, stands for no limit, but kombu takes it for no retry at all where there was
-    no connection yet.
+    The default, -1, means no limit, but for kombu it means no retry at all if there was no
+    connection before.
     """
     retry: int = conf.oslo_messaging_notifications.retry
     return sys.maxsize if retry < 0 else retry

@@ -70,7 +70,7 @@ class Outbox:
                 LOG.exception("Notification %s is lost", message.event_type)
 
     def _next(self) -> Notification | None:
-        """The oldest message, when there is one; None when it is time to end."""
+        """Wait for a message.  Returns the oldest one; None when the thread has to end."""
         with self._changed:
             self._sending = False
             if not self._messages:

@@ -71,7 +71,7 @@ def render(
 def extra(
     session: Session, event_type: str, row: Any, old_state: str | None, error: Exception | None
 ) -> dict[str, Any]:
-    """The field that an object has besides those of its row."""
+    """The field that an object has in addition to those of its row."""
     payload, field, _priority = EVENT_TYPES[event_type]
     if field == STATE_UPDATE:
         return {field: _state_update(payload.replace("Update", "StateUpdate"), old_state, row)}

@@ -11,7 +11,7 @@ from watcher.rpc.server import VERSION
 
 
 class EngineClient(Protocol):
-    """What the API can ask a decision engine."""
+    """The calls that the API makes to a decision engine."""
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
         """The requirements of a strategy and whether each is met.

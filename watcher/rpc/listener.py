@@ -32,8 +32,8 @@ class CloudNotification:
 class NotificationListener:
     """Calls *receive* with every notification of priority info on the configured topics.
 
-    Other consumers keep getting theirs, because the engines of a host read from a queue that is
-    named after the host.
+    Other consumers still get their notifications, because the engines of a host read from a queue
+    that is named after the host.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class NotificationListener:
 
 
 class NotificationEndpoint:
-    """What oslo.messaging calls: a method for each priority."""
+    """The object that oslo.messaging calls: it has a method for each priority."""
 
     def __init__(self, receive: Callable[[CloudNotification], None]) -> None:
         self._receive = receive

@@ -108,7 +108,7 @@ class SimulatedBaremetal:
             self._switched(node.name, state)
 
     def to_dict(self) -> dict[str, Any]:
-        """The present state: what ``restore`` takes."""
+        """The present state, as ``restore`` reads it."""
         with self.present() as now:
             return {
                 "power": {uuid: node.power_state for uuid, node in self._nodes.items()},

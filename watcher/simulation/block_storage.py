@@ -207,7 +207,7 @@ class SimulatedStorage:
     # State
 
     def to_dict(self) -> dict[str, Any]:
-        """The present state: what ``restore`` takes."""
+        """The present state, as ``restore`` reads it."""
         with self._present() as now:
             return {
                 "volumes": {
@@ -269,7 +269,7 @@ class SimulatedStorage:
         return taken
 
     def _filled(self, pool: Pool, taken: int) -> Pool:
-        """*pool* with what is left of it now."""
+        """*pool* with its present free capacity."""
         more = taken - self._at_first[pool.name]
         free, allocated = pool.free_capacity_gb, pool.allocated_capacity_gb
         provisioned = pool.provisioned_capacity_gb

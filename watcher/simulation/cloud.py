@@ -71,7 +71,7 @@ class SimulatedCloud:
     # Compute
 
     def hosts(self) -> Sequence[Host]:
-        """Each with its used amounts, if they are more than its servers use."""
+        """All hosts, with their used amounts if these are more than their servers use."""
         with self._present():
             if not (self._others or self._migrations or self._unconfirmed):
                 return list(self._hosts.values())
@@ -213,7 +213,7 @@ class SimulatedCloud:
 
     def _change_host(self, hostname: str, **changes: Any) -> None:
         with self._present():
-            self.host(hostname)  # NotFound for one that nobody knows
+            self.host(hostname)  # NotFound for an unknown host
             self._hosts[hostname] = dataclasses.replace(self._hosts[hostname], **changes)
 
     # State
@@ -391,7 +391,8 @@ class SimulatedCloud:
         return migrations.to_dict(work, self._servers[work.server].name, now)
 
     def _taken(self) -> dict[str, list[int]]:
-        """What servers, and the claims of migrations on their other host, take of each host."""
+        """The amounts of each host that servers take, and that migrations claim on their other
+        host."""
         claims = [
             (server.host, room.size(server)) for server in self._servers.values() if server.host
         ]

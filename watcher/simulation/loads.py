@@ -13,7 +13,7 @@ from watcher.simulation.averages import LoadHistory, mean
 from watcher.simulation.scenario import Scenario
 
 HOST_OWN_MEMORY_MB = 2048
-"""What the host itself uses, without servers."""
+"""The use of the host itself, without servers."""
 
 
 class SimulatedLoads:
@@ -105,7 +105,7 @@ class SimulatedLoads:
         return {key.removeprefix(prefix): both[key] for key in both if key.startswith(prefix)}
 
     def _average_of_servers(self) -> dict[str, float]:
-        """The same of servers, whose use of the CPU does not depend on the host."""
+        """The averages of servers, whose use of the CPU does not depend on the host."""
         if self._history is None:
             return {}
         pieces = self._history.pieces(*self._history.window(self._elapsed()))
@@ -154,7 +154,7 @@ class SimulatedLoads:
         }
 
     def _cpu_needed(self, cpu: Mapping[str, float], servers: Iterable[Server]) -> dict[str, float]:
-        """Hostname to what its servers need, in percent of one vCPU."""
+        """Hostname to the need of its servers, in percent of one vCPU."""
         needed = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
         for server in servers:
             if host := self._shown.get(server.uuid, server.host):
@@ -177,7 +177,8 @@ class SimulatedLoads:
         scale: Callable[[Host], float],
         usual: float,
     ) -> dict[str, float]:
-        """Hostname to what it uses itself: what was measured, less what its *servers* use.
+        """Hostname to the use of the host itself: the measured value, less the use of its
+        *servers*.
 
         *usual* if nothing was measured.  One unit of *servers* is *scale* units of the
         metric.

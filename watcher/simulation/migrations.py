@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a simulated cloud does with its servers: work under way, and migrations that have ended."""
+"""The work of a simulated cloud on its servers: under way, and migrations that have ended."""
 
 import collections
 import dataclasses
@@ -29,8 +29,8 @@ class SimulatedMigration:
     state_before: str
     """The server's state before, to which a cold migration returns when it is confirmed."""
     claim: list[int]
-    """What it takes of its other host, in the order of ``RESOURCES``: of the destination
-    while it is under way, of the source until it is confirmed."""
+    """The amounts that it takes of its other host, in the order of ``RESOURCES``: of the
+    destination while it is under way, of the source until it is confirmed."""
     flavor: str = ""
     """The id of the new flavor of a resize."""
 
@@ -58,7 +58,7 @@ Work = TypeVar("Work", SimulatedMigration, Switch)
 
 
 def to_dict(work: SimulatedMigration | Switch, name: str, now: float) -> dict[str, Any]:
-    """What ``restored`` takes; *name* is the server's."""
+    """The JSON that ``restored`` reads; *name* is the server's."""
     shown = dataclasses.asdict(work)
     elapsed = now - shown.pop("begun")
     progress = min(1.0, elapsed / work.seconds) if work.seconds else 1.0
@@ -74,7 +74,7 @@ def restored(
     for entry in shown:
         if entry["server"] in servers:
             fields: dict[str, Any] = {name: entry[name] for name in names}
-            if "claim" in fields:  # one that was saved before there were dedicated CPUs
+            if "claim" in fields:  # an older file has no dedicated CPUs
                 fields["claim"] = [*fields["claim"], *[0] * len(RESOURCES)][: len(RESOURCES)]
             yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
@@ -90,7 +90,8 @@ class _Ended:
 
 
 class EndedMigrations:
-    """Those of the last day, the oldest first.  *now* is by the clock of the cloud, in seconds."""
+    """The migrations that ended within a day, the oldest first.  *now* is by the clock of the
+    cloud, in seconds."""
 
     def __init__(self) -> None:
         self._all: collections.deque[_Ended] = collections.deque()
@@ -98,14 +99,14 @@ class EndedMigrations:
     def add(
         self, server: str, source: str, destination: str, ended: float, succeeded: bool = True
     ) -> None:
-        """A resize that stays on its host is no move between hosts."""
+        """Add a migration.  A resize that stays on its host is left out."""
         if source != destination:
             self._all.append(_Ended(server, source, destination, ended, succeeded))
         while self._all and self._all[0].ended < ended - KEPT_SECONDS:
             self._all.popleft()
 
     def since(self, when: datetime.datetime, now: float) -> list[compute.Migration]:
-        """What ended after *when*, in naive UTC."""
+        """The migrations that ended after *when*, in naive UTC."""
         present = timeutils.utcnow()
         found = [
             compute.Migration(
@@ -120,7 +121,7 @@ class EndedMigrations:
         return [each for each in found if each.ended and each.ended > when]
 
     def to_list(self, now: float) -> list[dict[str, Any]]:
-        """What ``restore`` takes; ``ago`` is seconds."""
+        """The JSON that ``restore`` reads; ``ago`` is seconds."""
         return [
             {
                 "server": each.server,

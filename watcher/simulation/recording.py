@@ -30,9 +30,9 @@ def record(
 ) -> dict[str, Any]:
     """The cloud's services, and metrics aggregated over *period* seconds.
 
-    Of each metric the first of *sources* that has it is asked.  Services that the
-    cloud does not have, and metrics that nobody has, are left out; so is, with a sentence for
-    *problem*, what block storage, bare metal or a source cannot give.  NotConfigured,
+    Each metric is read from the first of *sources* that has it.  Services that the cloud does not
+    have are left out, and so are metrics that no source has.  If block storage, bare metal or a
+    source fails, it is left out as well, and *problem* gets a sentence.  NotConfigured,
     CloudUnavailable or CloudRefused of the compute service.
     """
     hosts = cloud.compute.hosts()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much servers take of the hosts of a simulated cloud, and what is left.
+"""The room on the hosts of a simulated cloud: what servers take, and what is left.
 
-Amounts are in the order of ``RESOURCES``; *taken* is what is taken of each host, by hostname.
+Amounts are in the order of ``RESOURCES``; *taken* are those that are taken, by hostname.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,7 +20,7 @@ def size(server: Server) -> list[int]:
 
 
 def sized(flavor: Flavor) -> dict[str, Any]:
-    """What a server has of its flavor."""
+    """The fields of a server that come from its flavor."""
     return {
         "flavor": flavor.name,
         "vcpus": flavor.vcpus,
@@ -57,7 +57,7 @@ def refusal(server: Server, host: Host, taken: Taken) -> str | None:
 def total(
     hosts: Iterable[str], others: Taken, claims: Iterable[tuple[str, list[int]]]
 ) -> dict[str, list[int]]:
-    """What *others* and *claims*, (hostname, amounts), take of each of *hosts*."""
+    """The amounts that *others* and *claims*, (hostname, amounts), take of each of *hosts*."""
     taken = {name: list(others.get(name, [0] * len(RESOURCES))) for name in hosts}
     for hostname, claim in claims:
         taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
@@ -93,7 +93,7 @@ def target(
 
 
 def used_by_others(hosts: Iterable[Host], servers: Collection[Server]) -> dict[str, list[int]]:
-    """Hostname to what is used of a host from the beginning beyond what its servers use."""
+    """Hostname to the initially used amounts of a host, less those of its servers."""
     used = {host.hostname: host.used for host in hosts if host.used}
     others = {
         name: [amounts.get(resource, 0) for resource in RESOURCES] for name, amounts in used.items()

@@ -11,17 +11,16 @@
     alarms:
       - {name: hot, metric: host_cpu_usage, threshold: 80, audit: react}
 
-Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances``) list
-them one by one with the fields of ``cloud.compute`` (what servers need beside amounts is in
-their ``extra_specs`` and ``image_properties``), and ``metrics`` has ``host`` and
-``instance``, each ``{uuid: {metric: value}}``. A server's ``host`` is a hostname or a uuid;
-``cpu`` (percent) and ``ram`` (MB) in it are short for its metrics, ``migration_seconds``
-and ``migration_fails`` say how its migrations and resizes go; ``switch_seconds`` is what
-every stop and start takes.  With ``metrics_average: {seconds: 60, step: 10}`` the metrics
-of CPU and memory, and with them the alarms, are means over so many seconds, up to the last
-multiple of ``step``. With ``loads_follow: false`` hosts keep their loads as if no server
-had ever moved, as with real metrics that measure the wrong object.  ``storage`` is
-described in ``simulated_storage``, ``power`` of a host in ``simulated_baremetal``.
+Instead of ``generate``, or beside it, ``hosts`` and ``servers`` (or ``instances``) list them one by
+one with the fields of ``cloud.compute`` (what servers need beside amounts is in their
+``extra_specs`` and ``image_properties``), and ``metrics`` has ``host`` and ``instance``, each
+``{uuid: {metric: value}}``. A server's ``host`` is a hostname or a uuid; ``cpu`` (percent) and
+``ram`` (MB) in it are short for its metrics, ``migration_seconds`` and ``migration_fails`` say how
+its migrations and resizes go; ``switch_seconds`` is what every stop and start takes.  With
+``metrics_average: {seconds: 60, step: 10}`` the metrics of CPU and memory, and with them the
+alarms, are means over so many seconds, up to the last multiple of ``step``. With ``loads_follow:
+false`` hosts keep their loads as if no server had ever moved, as with real metrics that measure the
+wrong object.  ``storage`` is described in ``block_storage``, ``power`` of a host in ``baremetal``.
 """
 
 import dataclasses
@@ -135,13 +134,13 @@ class Scenario:
     server_metrics: Values
     migration_seconds: float
     courses: dict[str, Course]
-    """How migrations go, by uuid of the server, if it differs from the usual."""
+    """The courses of migrations that differ from the default, by uuid of the server."""
     surges: list[Surge]
     alarms: list[AlarmRule]
     groups: list[ServerGroup] = dataclasses.field(default_factory=list)
     flavors: list[Flavor] = dataclasses.field(default_factory=list)
     storage: Mapping[str, Any] | None = None
-    """What ``simulated_storage`` reads; None: there is no block storage."""
+    """The content for ``SimulatedStorage``; None: there is no block storage."""
     machines: list[simulated_baremetal.Machine] = dataclasses.field(default_factory=list)
     metrics_average: Average | None = None
     """None: metrics are the present values."""

@@ -26,7 +26,7 @@ _NO_HASH: Final = "-" * 64
 
 
 class AuthSettings(Protocol):
-    """The settings of a webhook that are used here: its row, or ``WebhookFacts``."""
+    """The part of a webhook's settings that is used here; a row or ``WebhookFacts`` has it."""
 
     @property
     def auth(self) -> str | None: ...
@@ -37,7 +37,8 @@ class AuthSettings(Protocol):
 
 
 def effective_auth(auth: str | None, conf: cfg.ConfigOpts) -> str:
-    """``none``, ``secret`` or ``keystone``: what the webhook says, or else the configuration."""
+    """``none``, ``secret`` or ``keystone``: the setting of the webhook, or else of the
+    configuration."""
     if auth is not None:
         return auth
     return KEYSTONE if conf.api.enable_webhooks_auth else str(conf.webhooks.default_auth)
@@ -51,8 +52,7 @@ def digest(secret: str) -> str:
 def matches(presented: Iterable[str], settings: AuthSettings | None) -> bool:
     """Whether a presented secret is the webhook's, or the one before during a rotation.
 
-    Takes the same time whether there is a secret, a previous one, or neither, and
-    whichever of them it is that matches.
+    The time does not depend on which of the two exist, nor on which one matches.
     """
     known = (
         (settings and settings.secret_hash) or _NO_HASH,
@@ -83,7 +83,7 @@ def from_authorization(header: str) -> list[str]:
 
 
 def from_query(query: str) -> tuple[str, list[str]]:
-    """A query string without its secrets, and these."""
+    """A query string without its secrets, and the secrets."""
     kept, secrets = [], []
     for part in query.split("&"):
         name, _, value = part.partition("=")

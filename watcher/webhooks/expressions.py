@@ -50,16 +50,17 @@ def check(expression: str, field: str) -> None:
 
 
 def value(expression: str, payload: Any, field: str) -> Any:
-    """What *expression* takes from *payload*.  Invalid if it fails, or takes too much work."""
+    """The value of *expression* for *payload*.  Invalid if it fails, or takes too much work."""
     try:
         return _Bounded().visit(_compiled(expression), payload)
     except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        # Its interpreter lets through what Python says of values of the wrong type.
+        # The interpreter of JMESPath passes on Python's errors for values of the wrong type.
         raise Invalid(f"{field}: {_sentence(error)}") from None
 
 
 def holds(expression: str, payload: Any, field: str) -> bool:
-    """Whether *expression* is true for *payload*.  As in JMESPath 0 is; null and empty are not."""
+    """Whether *expression* is true for *payload*.  As in JMESPath, 0 is true; null and empty values
+    are not."""
     found = value(expression, payload, field)
     return bool(found) or (found == 0 and not isinstance(found, bool))
 

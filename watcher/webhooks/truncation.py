@@ -5,10 +5,10 @@ import json
 from typing import Any, Final
 
 CUT: Final = "watcher_cut"
-"""The key of the remark in a truncated payload."""
+"""The key that marks a truncated payload."""
 
 _LARGEST_CHARACTER: Final = len("\\ud83d\\udd25")
-"""Of one character in JSON."""
+"""The length of the longest character in JSON."""
 
 
 def truncated(payload: Any, most: int) -> str:

@@ -51,7 +51,7 @@ def parse(body: Any, headers: Mapping[str, str]) -> AlarmMessage:
     """The message of a decoded body.  Never fails: any JSON is a message."""
     lower = {name.lower(): value for name, value in headers.items()}
     source, fields = _read(body, lower)
-    # The request id of the alarm service; that of the API is another one.
+    # The request id of the alarm service, which differs from that of the API.
     fields["request_id"] = lower.get("x-openstack-request-id")
     key = lower.get("idempotency-key")
     delivery = f"key:{key}" if key else fields.get("delivery")

@@ -10,8 +10,8 @@
                  "startsAt": "...", "endsAt": "...", "generatorURL": "...",
                  "fingerprint": "..."}]}
 
-What the alerts do not have in common is taken from each of them.  The group is resolved
-when all of its alerts are.  Nothing in it tells a repetition from a new message.
+Fields that differ between the alerts are taken from each of them.  The group is resolved when all
+of its alerts are.  No field distinguishes a repetition from a new message.
 """
 
 from collections.abc import Mapping

@@ -7,9 +7,9 @@
      "reason_data": {"type": "threshold", "disposition": "outside", "count": 2,
                      "most_recent": 93.4}}
 
-Only ``reason_data`` differs from type to type; it is kept in the payload.  No state means
-resolved: there are actions a state, and the operator chose which of them post here.
-Each notification has a request id of its own, which only its repetitions share.
+Only ``reason_data`` differs from type to type; it is kept in the payload.  No state means resolved:
+aodh has actions for each state, and the operator chose which of them post here.  Each notification
+has a request id of its own, which only its repetitions share.
 """
 
 from collections.abc import Mapping

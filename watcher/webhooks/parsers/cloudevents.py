@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """CloudEvents 1.0 over HTTP, in all three modes.
 
-Structured, the event is the body; batched, the body is a list of such:
+In structured mode the event is the body; in batched mode the body is a list of events:
 
     {"specversion": "1.0", "id": "A234", "source": "/monitoring/compute-1",
      "type": "org.example.host.hot", "subject": "compute-1", "data": {...}}
 
-Binary, the attributes come as headers (``ce-id: A234``) and the body is ``data`` alone.
-The payload of the event is the structured form in either case, so that an expression
-over it need not know the mode.  ``source`` and ``id`` together identify an event.
+In binary mode the attributes are headers (``ce-id: A234``) and the body is ``data`` alone.  The
+payload of the event is the structured form in either case, so that an expression over it need not
+know the mode.  ``source`` and ``id`` together identify an event.
 """
 
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grafana: its alerting of today, and the dashboard alerts that it had before version 11.
+"""Grafana: its present alerting, and the dashboard alerts that it had before version 11.
 
-Today's message is Alertmanager's (see there), with ``"version": "1"`` and more fields:
+The present message is that of Alertmanager, with ``"version": "1"`` and more fields:
 
     {"orgId": 1, "title": "[FIRING:1] HostHot (compute-1)", "state": "alerting",
      "message": "**Firing** ...", "status": "firing", "groupKey": "...", "alerts": [...]}

@@ -31,7 +31,7 @@ class LimitsTest(TestCase):
             (Webhook(max_actions=0), {"actions": 1}, ["1 actions", "max_actions is 0"]),
             (Webhook(max_plans_per_hour=2), {}, ["2 plans", "max_plans_per_hour is 2"]),
             (Webhook(min_efficacy=30.5), {}, ["25 %", "min_efficacy is 30.5 %"]),
-            (Webhook(), {"open": True}, ["open", "require_auth_for_auto_trigger"]),
+            (Webhook(), {"open_webhook": True}, ["open", "require_auth_for_auto_trigger"]),
         ):
             sentence = self.reached(webhook, **facts)
             for part in expected:
