@@ -15,18 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    FromClause,
-    case,
-    func,
-    insert,
-    select,
-)
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import ColumnElement, FromClause, func, insert, select
 from sqlalchemy.orm import Session, aliased
-from sqlalchemy.sql.functions import FunctionElement
 
 from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
 from watcher.db import marks
@@ -237,12 +227,8 @@ def add_promise(session: Session, strategy: str, kept: float) -> None:
 
     These are not counted from rows, because a scrape must not read a growing history.
     """
-    error = abs(1 - kept)
-    kind = (PROMISE_ERROR, strategy)
-    counts: Counts = collections.Counter(
-        {(*kind, str(bound)): 1 for bound in PROMISE_BUCKETS if error <= bound}
-    )
-    counts.update({(*kind, ALL): 1, (*kind, SUM): round(1000 * error)})
+    counts: Counts = collections.Counter()
+    _observe(counts, (PROMISE_ERROR, strategy), abs(1 - kept))
     add(session, counts)
 
 
@@ -260,37 +246,45 @@ def _of_events(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
 
 
 def _of_runs(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
-    """One row for each state, strategy and type of audit, with every count as a column."""
     of_audit, of_plan = aliased(Strategy), aliased(Strategy)
-    strategy = func.coalesce(of_audit.name, of_plan.name, "")
-    by_event = Audit.audit_type == AuditType.EVENT
-    labels = (AuditRun.state, strategy, by_event)
     found = queryable.execute(
         select(
-            *labels,
-            func.count(),
-            func.sum(AuditRun.coalesced_count),
-            *_spread(_Milliseconds(AuditRun.started_at, AuditRun.finished_at), RUN_BUCKETS),
-            *_spread(_Milliseconds(AuditRun.created_at, AuditRun.finished_at), PLAN_BUCKETS),
+            AuditRun.state,
+            func.coalesce(of_audit.name, of_plan.name, ""),
+            Audit.audit_type,
+            AuditRun.coalesced_count,
+            AuditRun.created_at,
+            AuditRun.started_at,
+            AuditRun.finished_at,
         )
         .join(Audit, Audit.id == AuditRun.audit_id)
         .outerjoin(of_audit, of_audit.id == Audit.strategy_id)
         .outerjoin(ActionPlan, ActionPlan.id == AuditRun.action_plan_id)
         .outerjoin(of_plan, of_plan.id == ActionPlan.strategy_id)
         .where(*rows)
-        .group_by(*labels)
     )
     counts: Counts = collections.Counter()
-    width = len(RUN_BUCKETS) + 2
-    for state, name, is_event, number, coalesced, *times in found:
-        counts[(COALESCED,)] += int(coalesced)
+    for state, strategy, audit_type, coalesced, created_at, started_at, finished_at in found:
+        counts[(COALESCED,)] += coalesced
         if state not in _RUN_ENDS:
             continue
-        counts[RUNS, state, name] += number
-        _gather(counts, (RUN_TIME, state, name), RUN_BUCKETS, times[:width])
-        if is_event and state == RunState.SUCCEEDED:
-            _gather(counts, (PLAN_TIME,), PLAN_BUCKETS, times[width:])
+        counts[RUNS, state, strategy] += 1
+        if started_at and finished_at:
+            seconds = (finished_at - started_at).total_seconds()
+            _observe(counts, (RUN_TIME, state, strategy), seconds)
+        if audit_type == AuditType.EVENT and state == RunState.SUCCEEDED and finished_at:
+            _observe(counts, (PLAN_TIME,), (finished_at - created_at).total_seconds())
     return counts
+
+
+def _observe(counts: Counts, labels: tuple[str, ...], value: float) -> None:
+    """Add a value to a histogram, with three decimals: to each bucket with a bound that is not
+    less, to ALL, and to the SUM."""
+    thousandths = round(1000 * value)
+    for bound in BUCKETS[labels[0]]:
+        counts[(*labels, str(bound))] += thousandths <= 1000 * bound
+    counts[(*labels, ALL)] += 1
+    counts[(*labels, SUM)] += thousandths
 
 
 def _of_actions(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
@@ -328,41 +322,3 @@ _PLAN_IS_FINAL: Final = ActionPlan.state.in_(
     )
 )
 """Rows in such a state do not change any more, nor do the actions of such plans."""
-
-
-def _spread(elapsed: "_Milliseconds", buckets: tuple[float, ...]) -> list[ColumnElement[Any]]:
-    """Columns of a histogram: how many rows up to each bound, how many in all, and the sum."""
-    bounds = [func.sum(case((elapsed <= round(bound * 1000), 1), else_=0)) for bound in buckets]
-    return [*bounds, func.count(elapsed), func.sum(elapsed)]
-
-
-def _gather(
-    counts: Counts, labels: tuple[str, ...], buckets: tuple[float, ...], columns: list[Any]
-) -> None:
-    for key, value in zip((*map(str, buckets), ALL, SUM), columns, strict=True):
-        counts[(*labels, key)] += int(value or 0)
-
-
-class _Milliseconds(FunctionElement[int]):
-    """The milliseconds from one time to another; null if one of them is null."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(_Milliseconds, "sqlite")  # type: ignore[no-untyped-call, untyped-decorator]
-def _sqlite(element: _Milliseconds, compiler: Any, **options: Any) -> str:
-    start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"CAST(ROUND((julianday({end}) - julianday({start})) * 86400000) AS INTEGER)"
-
-
-@compiles(_Milliseconds, "mysql", "mariadb")  # type: ignore[no-untyped-call, untyped-decorator]
-def _mysql(element: _Milliseconds, compiler: Any, **options: Any) -> str:
-    start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"ROUND(TIMESTAMPDIFF(MICROSECOND, {start}, {end}) / 1000)"
-
-
-@compiles(_Milliseconds, "postgresql")  # type: ignore[no-untyped-call, untyped-decorator]
-def _postgresql(element: _Milliseconds, compiler: Any, **options: Any) -> str:
-    start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"CAST(EXTRACT(EPOCH FROM {end} - {start}) * 1000 AS BIGINT)"
