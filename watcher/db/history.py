@@ -2,16 +2,14 @@
 """The events of the webhook of an audit, and the runs that they caused."""
 
 import datetime
-import uuid as uuidlib
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager, defer, joinedload
 
-from watcher.common.errors import NotFound
 from watcher.common.states import AuditState, Decision, RunState
-from watcher.db import paging, runs
-from watcher.db.lookup import is_uuid
+from watcher.db import lookup, paging, runs
+from watcher.db.lookup import canonical_uuid
 from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
 from watcher.db.paging import Page
 
@@ -56,15 +54,8 @@ def events_page(
 
 def event(session: Session, audit_id: int, uuid: str) -> AuditEvent:
     """One event of an audit with its run and plan.  NotFound."""
-    found = None
-    if is_uuid(uuid):
-        one = _EVENTS.where(
-            AuditEvent.audit_id == audit_id, AuditEvent.uuid == str(uuidlib.UUID(uuid))
-        )
-        found = session.scalars(one.options(_WITH_RUN)).first()
-    if found is None:
-        raise NotFound(f"There is no event {uuid[:63]} of this audit.")
-    return found
+    one = _EVENTS.where(AuditEvent.audit_id == audit_id, AuditEvent.uuid == canonical_uuid(uuid))
+    return lookup.first(session, one.options(_WITH_RUN), f"event {uuid[:63]} of this audit")
 
 
 def runs_page(session: Session, audit_id: int, page: Page) -> list[AuditRun]:
@@ -75,13 +66,8 @@ def runs_page(session: Session, audit_id: int, page: Page) -> list[AuditRun]:
 
 def run(session: Session, audit_id: int, uuid: str) -> AuditRun:
     """One run of an audit with its plan.  NotFound."""
-    found = None
-    if is_uuid(uuid):
-        one = _RUNS.where(AuditRun.audit_id == audit_id, AuditRun.uuid == str(uuidlib.UUID(uuid)))
-        found = session.scalars(one.options(_WITH_PLAN)).first()
-    if found is None:
-        raise NotFound(f"There is no run {uuid[:63]} of this audit.")
-    return found
+    one = _RUNS.where(AuditRun.audit_id == audit_id, AuditRun.uuid == canonical_uuid(uuid))
+    return lookup.first(session, one.options(_WITH_PLAN), f"run {uuid[:63]} of this audit")
 
 
 def next_run(
