@@ -15,7 +15,7 @@ from oslo_log import log
 
 from watcher.cloud import Cloud
 from watcher.cloud.compute import DISABLED, FORMER_REASON, Host, read_disabled_reason
-from watcher.common.errors import CloudRefused, NotFound, WatcherError
+from watcher.common.errors import CloudRefused, NotFound, WatcherError, traceback_of
 from watcher.common.states import PlanState
 from watcher.db import disabled_hosts
 from watcher.db.disabled_hosts import BY_HAND, SWITCH, Owner
@@ -99,7 +99,7 @@ class Enabling:
                 "Hosts of action plan %s cannot be looked at now, and will be later: %s",
                 plan.uuid,
                 error,
-                exc_info=None if isinstance(error, WatcherError) else error,
+                exc_info=traceback_of(error),
             )
             self._failed = True
             remarks.append("Hosts that it disabled may be so still, and will be looked at later.")

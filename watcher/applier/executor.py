@@ -19,7 +19,7 @@ from watcher.applier.concurrency import ConcurrencyLimits
 from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
 from watcher.cloud import Cloud
 from watcher.common import plugins
-from watcher.common.errors import WatcherError
+from watcher.common.errors import sentence_of, traceback_of
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
 from watcher.db.plan_execution import HeldAction, HeldPlan
@@ -89,7 +89,7 @@ class ActionExecutor:
                 LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
                 return
             except Exception as error:
-                message = f"Not reverted: {_reason(error)}"
+                message = f"Not reverted: {sentence_of(error)}"
                 _log_failure(f"{_name(plan, step)} was not reverted", error)
         self.database.write(
             lambda session: plan_execution.record_revert(session, plan, step, message)
@@ -212,7 +212,7 @@ class _Execution:
 
     def _fail(self, phase: str, error: Exception) -> str:
         _log_failure(f"{self} failed in {phase}", error)
-        message = f"Action {self._step.uuid} failed in {phase}: {_reason(error)}"
+        message = f"Action {self._step.uuid} failed in {phase}: {sentence_of(error)}"
         state = self._move(ActionState.FAILED, message)
         event_type = "action.cancel.error" if phase == ABORT else "action.execution.error"
         self._executor.notifications.send(event_type, self._step.id, error=error)
@@ -261,13 +261,8 @@ def _name(plan: HeldPlan, step: HeldAction) -> str:
     return f"Action {step.uuid} ({what}) of plan {plan.uuid}, audit {plan.audit_uuid}"
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, WatcherError) else f"{type(error).__name__}: {error}"
-
-
 def _log_failure(what: str, error: Exception) -> None:
-    known = isinstance(error, WatcherError)
-    LOG.error("%s: %s", what, error, exc_info=None if known else error)
+    LOG.error("%s: %s", what, error, exc_info=traceback_of(error))
 
 
 def _validate(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:

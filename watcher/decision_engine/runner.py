@@ -16,7 +16,15 @@ from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Server
 from watcher.common import schedule
-from watcher.common.errors import Conflict, Invalid, LostClaim, NotFound, WatcherError
+from watcher.common.errors import (
+    Conflict,
+    Invalid,
+    LostClaim,
+    NotFound,
+    WatcherError,
+    sentence_of,
+    traceback_of,
+)
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, reviews, runs
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
@@ -199,12 +207,8 @@ class Runner:
 
     def _fail(self, run: AuditRun, error: Exception, context: str) -> None:
         now = timeutils.utcnow()
-        if isinstance(error, WatcherError):
-            message = str(error)
-            LOG.error("Failed %s: %s", context, error)
-        else:
-            message = f"{type(error).__name__}: {error}"
-            LOG.exception("Failed %s", context)
+        message = sentence_of(error)
+        LOG.error("Failed %s: %s", context, error, exc_info=traceback_of(error))
         passing = isinstance(error, WatcherError) and error.passing
         if passing and again.may_retry(run, now, self._conf):
             later = now + again.pause(run, self._conf)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Metrics
-from watcher.common.errors import NotFound, WatcherError
+from watcher.common.errors import NotFound, WatcherError, sentence_of, traceback_of
 from watcher.common.states import ActionState
 from watcher.db import reviews
 from watcher.db.models import ActionPlan, AuditRun, Review
@@ -117,10 +117,9 @@ class Reviewer:
                 later = now + PAUSE * 2 ** (review.attempt - 1)
                 self._database.write(lambda session: reviews.postpone(session, review, later))
                 return
-            known = isinstance(error, WatcherError)
-            LOG.error("No review of action plan %s", plan.uuid, exc_info=None if known else error)
-            why = str(error) if known else f"{type(error).__name__}: {error}"
-            found = ReviewResult(None, f"What the plan did could not be measured: {why}")
+            LOG.error("No review of action plan %s", plan.uuid, exc_info=traceback_of(error))
+            why = f"What the plan did could not be measured: {sentence_of(error)}"
+            found = ReviewResult(None, why)
         self._conclude(review, found, now)
 
     def _measured(self, review: Review, now: datetime.datetime) -> ReviewResult:
