@@ -36,12 +36,9 @@ class PlanDispatcher(Dispatcher[Interrupts]):
         notifications: Notifications,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(database, holder, conf.watcher_applier, clock)
-        self._carry_out, self._notifications = carry_out, notifications
-
-    @property
-    def workers(self) -> int:
-        return int(self._options.workers)
+        options = conf.watcher_applier
+        super().__init__(database, holder, options, options.workers, carry_out, clock)
+        self._notifications = notifications
 
     def stop(self) -> None:
         """Claim nothing more, and release the held plans as soon as their actions allow it."""
@@ -86,9 +83,6 @@ class PlanDispatcher(Dispatcher[Interrupts]):
     def take(self, now: datetime.datetime) -> tuple[int, Interrupts] | None:
         plan_id = self.claim(now)
         return None if plan_id is None else (plan_id, Interrupts())
-
-    def carry_out(self, row_id: int, held: Interrupts) -> None:
-        self._carry_out(row_id, held)
 
     def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
         plan_claims.extend(session, ids, self._holder, now)

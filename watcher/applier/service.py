@@ -20,7 +20,7 @@ from watcher.applier.recheck import recheck
 from watcher.applier.rollback import Rollback
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud import Cloud
-from watcher.common.errors import Conflict, LostClaim, WatcherError
+from watcher.common.errors import Conflict, LostClaim, sentence_of, traceback_of
 from watcher.common.periodic import Ticker
 from watcher.common.states import ActionState, PlanState
 from watcher.db import action_plans, plan_claims, plan_execution, services
@@ -85,10 +85,6 @@ class Applier:
         self._sweep.stop()
         self._heartbeat.stop()
         LOG.info("Applier %s has stopped", self._holder.engine)
-
-    def wake(self) -> None:
-        """Look for plans now."""
-        self.dispatcher.wake()
 
     def _clean_up(self) -> None:
         self._cancel_overdue()
@@ -167,9 +163,8 @@ class Applier:
         return self.enabling.after(plan)
 
     def _fail(self, plan: HeldPlan, error: Exception) -> None:
-        known = isinstance(error, WatcherError)
-        LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=None if known else error)
-        why = str(error) if known else f"{type(error).__name__}: {error}"
+        LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=traceback_of(error))
+        why = sentence_of(error)
         try:
             remarks, now = self._enable_hosts(plan), timeutils.utcnow()
             end = self._database.write(

@@ -82,8 +82,8 @@ class LocalServices:
             conf, database, cloud, applier, notifications, transport, restart
         )
         self._applier = Applier(conf, database, cloud, decision_engine, notifications, transport)
-        decision_engine.connect(self._engine.wake)
-        applier.connect(self._applier.wake)
+        decision_engine.connect(self._engine.dispatcher.wake)
+        applier.connect(self._applier.dispatcher.wake)
         self._unrecorded = UnrecordedEvents(database)
         self._api = ApiServer(
             conf,

@@ -47,11 +47,16 @@ class Dispatcher(abc.ABC, Generic[Held]):
         database: Database,
         holder: Holder,
         options: Any,
+        workers: int,
+        work: Callable[[int, Held], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*options* is the group of ``poll_interval``."""
+        """*options* is the group of ``poll_interval``.
+
+        *work* is done with each claimed row; if it raises, the row is left to its lease.
+        """
         self._database, self._holder, self._clock = database, holder, clock
-        self._options = options
+        self._options, self._workers, self._do = options, workers, work
         self._wake = threading.Event()
         self._stopping = False
         self._changed = threading.Condition()
@@ -59,18 +64,9 @@ class Dispatcher(abc.ABC, Generic[Held]):
         self._watch = Watch(holder.duration, clock)
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
-    @property
-    @abc.abstractmethod
-    def workers(self) -> int:
-        """How many rows may be under way at once."""
-
     @abc.abstractmethod
     def take(self, now: datetime.datetime) -> tuple[int, Held] | None:
         """Claim the next row for this process.  Returns its id, and what to keep until its end."""
-
-    @abc.abstractmethod
-    def carry_out(self, row_id: int, held: Held) -> None:
-        """Do the work of a claimed row.  If this raises, the row is left to its lease."""
 
     @abc.abstractmethod
     def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
@@ -98,7 +94,7 @@ class Dispatcher(abc.ABC, Generic[Held]):
 
     @property
     def has_room(self) -> bool:
-        return len(self._held) < self.workers and not self._stopping
+        return len(self._held) < self._workers and not self._stopping
 
     def pause(self, now: datetime.datetime) -> float:
         """Seconds until the next look for due rows."""
@@ -151,7 +147,7 @@ class Dispatcher(abc.ABC, Generic[Held]):
     def _work(self, row_id: int, held: Held) -> None:
         failed = True
         try:
-            self.carry_out(row_id, held)
+            self._do(row_id, held)
             failed = False
         except Exception:
             LOG.exception("The %s %d is left to its lease, to be taken over", self.WHAT, row_id)

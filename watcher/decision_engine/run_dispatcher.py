@@ -69,9 +69,10 @@ class RunDispatcher(Dispatcher[HeldRun]):
         exhausted: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(database, holder, conf.watcher_decision_engine, clock)
+        options, work = conf.watcher_decision_engine, lambda _, held: execute(held.run)
+        super().__init__(database, holder, options, options.max_audit_workers, work, clock)
         self._max_recorded: int = conf.webhooks.max_recorded_per_minute
-        self._execute, self._expire, self._exhausted = execute, expire, exhausted
+        self._expire, self._exhausted = expire, exhausted
         self._lost: set[HeldRun] = set()
         """Runs that took too long, whose threads have not ended yet."""
         self._dropped: set[int] = set()
@@ -79,10 +80,6 @@ class RunDispatcher(Dispatcher[HeldRun]):
         self._next_rescue = clock()
         self._locked = False
         """Whether the last attempt found events whose audit was locked by another transaction."""
-
-    @property
-    def workers(self) -> int:
-        return int(self._options.max_audit_workers)
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
         """Claim no more runs, wait *seconds* for those under way, and hand back the others."""
@@ -204,9 +201,6 @@ class RunDispatcher(Dispatcher[HeldRun]):
         with self._changed:
             self._dropped.discard(run.id)
         return run.id, HeldRun(run, since)
-
-    def carry_out(self, row_id: int, held: HeldRun) -> None:
-        self._execute(held.run)
 
     def _remove(self, row_id: int, held: HeldRun, failed: bool) -> None:
         with self._changed:

@@ -121,10 +121,6 @@ class DecisionEngine:
         self.metrics.stop()
         LOG.info("Decision engine %s has stopped", self._holder.engine)
 
-    def wake(self) -> None:
-        """Look for due runs now."""
-        self.dispatcher.wake()
-
     def _beat(self) -> None:
         now = timeutils.utcnow()
         self.dispatcher.beat(now)  # before anything that may take long or fail

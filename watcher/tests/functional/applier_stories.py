@@ -448,7 +448,7 @@ class ApplierStories(Story):
         row = self.add_plan({"action_type": "nop"}, {"action_type": "nop"})
         applier = self.make()
         applier.start()
-        applier.wake()
+        applier.dispatcher.wake()
         self.assertTrue(self.bell.rung.wait(PATIENCE))
         applier.stop()
         self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)

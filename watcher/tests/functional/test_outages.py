@@ -77,8 +77,8 @@ class OutageTest(base.DatabaseTestCase):
             engine_bell,
             Notifications(self.conf, self.applier_side),
         )
-        applier_bell.connect(self.applier.wake)
-        engine_bell.connect(self.engine.wake)
+        applier_bell.connect(self.applier.dispatcher.wake)
+        engine_bell.connect(self.engine.dispatcher.wake)
         for service, database in (
             (self.engine, self.engine_side),
             (self.applier, self.applier_side),
@@ -131,7 +131,7 @@ class OutageTest(base.DatabaseTestCase):
 
         self.patch(Actuator, "execute", once_away)
         self.alarm()
-        self.engine.wake()
+        self.engine.dispatcher.wake()
         base.wait_for(lambda: self.engine_side.refused, "a write that is refused")
         base.wait_for(lambda: not self.engine.dispatcher.held, "a run that is let go")
         self.assertEqual([RunState.ONGOING], self.states(AuditRun))

@@ -175,10 +175,11 @@ class DispatcherTest(base.DatabaseTestCase):
     def test_the_heartbeat_extends_the_leases_of_held_runs_alone(self) -> None:
         self.conf.set_override("max_audit_workers", 1, group="watcher_decision_engine")
         kept, forgotten = self.queue(), self.queue()
-        self.dispatcher.look(NOW)
-        self.dispatcher.claim(NOW)
+        dispatcher = self.make()
+        dispatcher.look(NOW)
+        dispatcher.claim(NOW)
 
-        self.dispatcher.beat(NOW + 20 * SECOND)
+        dispatcher.beat(NOW + 20 * SECOND)
 
         self.assertEqual(NOW + 50 * SECOND, self.run_of(kept).lease_expires_at)
         self.assertEqual(NOW + 30 * SECOND, self.run_of(forgotten).lease_expires_at)
