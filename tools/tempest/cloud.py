@@ -3,6 +3,7 @@
 
 import configparser
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,13 +12,20 @@ import openstack
 
 SERVICE = "infra-optim"
 
+_NO_NETWORK = str(uuid.UUID(int=0))
+"""The scenarios refuse a configuration without a public network, also where they need none."""
+
 
 class Cloud:
     """A cloud that an administrator's ``OS_*`` lead to."""
 
     def __init__(self) -> None:
         self._connection: Any = openstack.connect(load_envvars=True)
-        self.networks = any(True for _ in self._safely(self._connection.network.networks))
+        networks = list(self._safely(self._connection.network.networks))
+        self.networks = bool(networks)
+        self.public_network = next(
+            (each.id for each in networks if each.is_router_external), _NO_NETWORK
+        )
         self.flavors = [
             flavor.id
             for flavor in sorted(
@@ -93,6 +101,7 @@ class Cloud:
                 "can_migrate_between_any_hosts": True,
                 "resize": True,
             },
+            "network": {"public_network_id": self.public_network},
             "network-feature-enabled": {"floating_ips": self.networks},
             "placement": {
                 "min_microversion": "1.6" if scenario else "1.0",
