@@ -122,13 +122,8 @@ def create(
     )
     session.add(plan)
     session.flush()
-    if actions:
-        session.execute(insert(Action), [_action_row(plan.id, action, now) for action in actions])
-    if indicators:
-        session.execute(
-            insert(EfficacyIndicator),
-            [_indicator_row(plan.id, indicator, now) for indicator in indicators],
-        )
+    _insert(session, Action, [_action_row(plan.id, each, now) for each in actions])
+    _insert(session, EfficacyIndicator, [_indicator_row(plan.id, each, now) for each in indicators])
     reasons = {action.uuid: action.reason for action in actions if action.reason}
     if summary or reasons:
         session.add(
@@ -307,6 +302,11 @@ def summaries(
         .options(defer(Review.promise, raiseload=True))  # long, and not shown to users
     )
     return {plan_id: (summary, review) for plan_id, summary, review in found}
+
+
+def _insert(session: Session, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        session.execute(insert(table), rows)
 
 
 def _action_row(plan_id: int, action: Planned, now: datetime.datetime) -> dict[str, Any]:

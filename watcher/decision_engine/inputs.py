@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """Where the inputs of all runs and reviews come from."""
+    """The objects from which the inputs of all runs and reviews are made."""
 
     conf: cfg.ConfigOpts
     cloud: Cloud
@@ -48,12 +48,55 @@ class Sources:
 
 
 class Earlier(NamedTuple):
-    """What a run needs to know about earlier runs."""
+    """The records that restrain a run."""
 
     moves: Sequence[EarlierMove]
-    """Actions of all audits, the oldest first, as long as they matter."""
+    """Recent moves of the plans of all audits, the oldest first."""
     max_actions: int | None
-    """How many actions the audit's webhook lets a plan have."""
+    """How many actions a plan may have, by the webhook of the audit; None: any number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Restraints:
+    """The scope of a run, the effect of earlier moves on it, and the limits of its plan."""
+
+    strategy: type[Strategy]
+    audit: Audit
+    conf: cfg.ConfigOpts
+    now: datetime.datetime
+    earlier: Callable[[], Earlier]
+    remarks: list[Undone] = dataclasses.field(default_factory=list)
+    """Names of the scope that match nothing, when the compute model has been read."""
+    failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
+    """The servers that are not tried again yet, when the compute model has been read."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether the plan is limited.  One that a person starts is limited by the cloud only."""
+        return bool(self.strategy.optimizes and self.audit.auto_trigger)
+
+    def compute_model(self, cloud: ComputeModel) -> ComputeModel:
+        """The part of *cloud* in the audit's scope, with the restraints.  To be called once."""
+        model = in_scope(cloud, self.audit)
+        self.remarks.extend(_scope_remarks(cloud, model, self.audit))
+        if not self.strategy.optimizes:
+            return model
+        from watcher.decision_engine.feedback import restraints
+
+        moves, audit = self.earlier().moves, self.audit
+        failed = restraints.failures(moves, self.conf, self.now)
+        self.failed_moves.extend(restraints.failed_moves(model, failed))
+        return restraints.restrained(
+            model, failed, moves, audit.id, audit.goal_id, self.conf, self.now, bound=self.bound
+        )
+
+    def bounds(self, compute_model: Callable[[], ComputeModel]) -> Bounds:
+        if not self.bound:
+            return UNBOUND
+        from watcher.decision_engine.feedback import restraints
+
+        moves, max_actions = self.earlier()
+        return restraints.bounds(compute_model(), moves, self.conf, self.now, max_actions)
 
 
 def make(
@@ -63,39 +106,12 @@ def make(
     sources: Sources,
     earlier: Callable[[], Earlier],
 ) -> Inputs:
-    """The inputs of a run.  Invalid if its parameters, or those of its audit, do not fit (any
-    more)."""
+    """The inputs of a run.  Invalid if its parameters, or those of its audit, do not fit the
+    strategy's schema."""
     audit, conf, collectors = run.audit, sources.conf, sources.collectors
-    # A plan that a person starts has no limits except those of the cloud.
-    bound = strategy.optimizes and audit.auto_trigger
-    before = functools.cache(earlier)
+    restraints = _Restraints(strategy, audit, conf, now, functools.cache(earlier))
     cloud = functools.cache(collectors.compute)
-    remarks: list[Undone] = []
-    failed_moves: list[Mapping[str, Any]] = []
-
-    @functools.cache
-    def compute_model() -> ComputeModel:
-        model = in_scope(cloud(), audit)
-        remarks.extend(_scope_remarks(cloud(), model, audit))
-        if not strategy.optimizes:
-            return model
-        from watcher.decision_engine.feedback import restraints
-
-        failed = restraints.failures(before().moves, conf, now)
-        failed_moves.extend(restraints.failed_moves(model, failed))
-        return restraints.restrained(
-            model, failed, before().moves, audit.id, audit.goal_id, conf, now, bound=bound
-        )
-
-    @functools.cache
-    def bounds() -> Bounds:
-        if not bound:
-            return UNBOUND
-        from watcher.decision_engine.feedback import restraints
-
-        limit = before().max_actions
-        return restraints.bounds(compute_model(), before().moves, conf, now, limit)
-
+    compute_model = functools.cache(lambda: restraints.compute_model(cloud()))
     source = functools.cache(lambda: sources.datasources.serving(strategy))
     loads = HostLoads(
         now,
@@ -114,18 +130,18 @@ def make(
         cloud=cloud,
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
-        bounds=bounds,
+        bounds=functools.cache(lambda: restraints.bounds(compute_model)),
         host_metric=_measure(strategy, lambda: loads.metric),
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
-        remarks=remarks,
-        failed_moves=failed_moves,
+        remarks=restraints.remarks,
+        failed_moves=restraints.failed_moves,
     )
 
 
 def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
-    """What an audit sees of the cloud."""
+    """The part of the cloud that is in the scope of an audit."""
     # Scopes import NumPy, so only runs that read a model load it.
     from watcher.model import scope
 

@@ -227,10 +227,8 @@ def _write(
 ) -> Written | None:
     """Write the plan, the run's end and the audit's state.  None if the audit is not active
     any more."""
-    audit = run.audit
-    wants_start = bool(outcome.actions and audit.auto_trigger and not audit.force)
-    other_plan = None
-    if wants_start:
+    audit, other_plan = run.audit, None
+    if outcome.actions and audit.auto_trigger and not audit.force:
         other_plan = action_plans.conflicting_plan(session, outcome.plans_ended)
     if other_plan and again.repeat(session, run, other_plan, now, conf):
         return None
@@ -244,19 +242,29 @@ def _write(
     if audit.audit_type in _REPLACED:
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
-    held_back = _held_back(session, audit, outcome, conf, now)
+    why_not_started = _why_not_started(session, audit, outcome, conf, now)
     if other_plan:
-        held_back = (
-            f"Not started automatically: action plan {other_plan} changes what it is based on."
-        )
-    message = cut(" ".join(filter(None, (held_back, outcome.left)))) or None
-    plan_uuid = new_uuid()
+        changed = f"action plan {other_plan} changes the cloud that it was made for"
+        why_not_started = f"Not started automatically: {changed}."
+    return Written(_add_plan(session, run, outcome, why_not_started, now), replaced)
+
+
+def _add_plan(
+    session: Session,
+    run: AuditRun,
+    outcome: RunResult,
+    why_not_started: str | None,
+    now: datetime.datetime,
+) -> ActionPlan:
+    """Write the plan of a run, and end the run with it."""
+    audit, plan_uuid = run.audit, new_uuid()
+    message = cut(" ".join(filter(None, (why_not_started, outcome.left)))) or None
     plan = action_plans.create(
         session,
         uuid=plan_uuid,
         audit_id=audit.id,
         strategy_id=audit.strategy_id or _strategy_id(session, outcome.strategy_name),
-        state=_first_state(audit, outcome, held_back),
+        state=_first_state(audit, outcome, why_not_started),
         status_message=message,
         global_efficacy=outcome.global_efficacy,
         indicators=outcome.indicators,
@@ -275,7 +283,7 @@ def _write(
         action_plan_id=plan.id,
         auto_started=plan.state == PlanState.PENDING,
     )
-    return Written(plan, replaced)
+    return plan
 
 
 def _beyond(given: Inputs, solution: Solution) -> str:
@@ -315,7 +323,7 @@ def _strategy_id(session: Session, name: str) -> int:
     return strategy_id
 
 
-def _held_back(
+def _why_not_started(
     session: Session,
     audit: Audit,
     outcome: RunResult,
@@ -337,10 +345,12 @@ def _held_back(
     return plan_limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
 
 
-def _first_state(audit: Audit, outcome: RunResult, held_back: str | None) -> str:
+def _first_state(audit: Audit, outcome: RunResult, why_not_started: str | None) -> str:
     if not outcome.actions:
         return PlanState.SUCCEEDED
-    return PlanState.PENDING if audit.auto_trigger and not held_back else PlanState.RECOMMENDED
+    return (
+        PlanState.PENDING if audit.auto_trigger and not why_not_started else PlanState.RECOMMENDED
+    )
 
 
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:

@@ -64,9 +64,8 @@ class DecisionEngine:
         self.metrics = Endpoint(conf, database)
         self._sources = Sources.of(conf, cloud)
         runner = Runner(self._sources, database, applier, notifications)
-        self.dispatcher = RunDispatcher(
-            conf, database, self._holder, runner.run, runner.expire, restart
-        )
+        run, expire = runner.run, runner.expire
+        self.dispatcher = RunDispatcher(conf, database, self._holder, run, expire, restart)
         self._reviewer = Reviewer(self._sources, database, notifications)
         options = conf.watcher_decision_engine
         self._tickers = (
@@ -81,13 +80,10 @@ class DecisionEngine:
             conf.host,
             _Endpoint(database, self.dispatcher, self._sources, Pieces(conf.host)),
         )
-        self._listener = (
-            NotificationListener(
-                conf, rpc.notification_transport(conf), self._sources.collectors.notify
-            )
-            if cloud.notifies
-            else None
-        )
+        self._listener: NotificationListener | None = None
+        if cloud.notifies:
+            bus, notify = rpc.notification_transport(conf), self._sources.collectors.notify
+            self._listener = NotificationListener(conf, bus, notify)
 
     def start(self) -> None:
         now = timeutils.utcnow()

@@ -18,6 +18,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
 
 from watcher.db import counters, gauges
 from watcher.db.counters import Counts
@@ -104,59 +105,60 @@ class DatabaseCollector(Collector):
         now = timeutils.utcnow()
         with self._database.reader() as session:
             counts = counters.totals(session)
-            queue = gauges.queue(session, now)
-            inbox = gauges.inbox(session, now)
-            ongoing = gauges.ongoing_runs(session, now)
-            plans = gauges.plans(session)
-            services = gauges.services(session, self._down_time, now)
-            models = gauges.models(session, self._down_time, now)
+            present = [
+                *_of_work(session, now),
+                *_of_services(session, self._down_time, now),
+            ]
         yield from _count_metrics(counts)
-        yield _gauge(
-            "watcher_queue_depth",
-            "Runs that wait, by what they wait for.",
-            ("reason",),
-            {(reason,): waiting.number for reason, waiting in queue.items()},
-        )
-        yield _gauge(
-            "watcher_queue_oldest_seconds",
-            "How long the first of the runs that wait could have begun already.",
-            ("reason",),
-            {(reason,): waiting.oldest for reason, waiting in queue.items()},
-        )
-        yield _gauge(
-            "watcher_inbox_events", "Events that no run acts on yet.", (), {(): inbox.number}
-        )
-        yield _gauge(
-            "watcher_inbox_oldest_seconds",
-            "How long the first of these events waits.",
-            (),
-            {(): inbox.oldest},
-        )
-        yield _gauge("watcher_runs_ongoing", "Runs under way.", (), {(): ongoing.number})
-        yield _gauge(
-            "watcher_runs_oldest_seconds",
-            "How long the first of the runs under way has been so, at its last attempt.",
-            (),
-            {(): ongoing.oldest},
-        )
-        yield _gauge(
-            "watcher_action_plans",
-            "Action plans that are not deleted.",
-            ("state",),
-            {(state,): number for state, number in plans.items()},
-        )
-        yield _gauge(
-            "watcher_service_up",
-            "Whether a service was heard of within service_down_time.",
-            ("service", "host"),
-            services,
-        )
-        yield _gauge(
-            "watcher_model_age_seconds",
-            "How long ago a decision engine that is up last read a model of the cloud.",
-            ("model", "host"),
-            models,
-        )
+        yield from present
+
+
+def _of_work(session: Session, now: datetime.datetime) -> Iterator[Metric]:
+    """The runs, events and plans of this moment."""
+    queue, inbox = gauges.queue(session, now), gauges.inbox(session, now)
+    ongoing, plans = gauges.ongoing_runs(session, now), gauges.plans(session)
+    yield _gauge(
+        "watcher_queue_depth",
+        "Runs that wait, by what they wait for.",
+        ("reason",),
+        {(reason,): waiting.number for reason, waiting in queue.items()},
+    )
+    yield _gauge(
+        "watcher_queue_oldest_seconds",
+        "How long the first of the runs that wait could have begun already.",
+        ("reason",),
+        {(reason,): waiting.oldest for reason, waiting in queue.items()},
+    )
+    yield _gauge("watcher_inbox_events", "Events that no run acts on yet.", (), {(): inbox.number})
+    oldest = "How long the first of these events waits."
+    yield _gauge("watcher_inbox_oldest_seconds", oldest, (), {(): inbox.oldest})
+    yield _gauge("watcher_runs_ongoing", "Runs under way.", (), {(): ongoing.number})
+    oldest = "How long the first of the runs under way has been so, at its last attempt."
+    yield _gauge("watcher_runs_oldest_seconds", oldest, (), {(): ongoing.oldest})
+    yield _gauge(
+        "watcher_action_plans",
+        "Action plans that are not deleted.",
+        ("state",),
+        {(state,): number for state, number in plans.items()},
+    )
+
+
+def _of_services(
+    session: Session, down_time: datetime.timedelta, now: datetime.datetime
+) -> Iterator[Metric]:
+    """The state of the services, and the ages of their models."""
+    yield _gauge(
+        "watcher_service_up",
+        "Whether a service was heard of within service_down_time.",
+        ("service", "host"),
+        gauges.services(session, down_time, now),
+    )
+    yield _gauge(
+        "watcher_model_age_seconds",
+        "How long ago a decision engine that is up last read a model of the cloud.",
+        ("model", "host"),
+        gauges.models(session, down_time, now),
+    )
 
 
 def _count_metrics(counts: Counts) -> Iterator[Metric]:

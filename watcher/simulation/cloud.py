@@ -391,8 +391,7 @@ class SimulatedCloud:
         return migrations.to_dict(work, self._servers[work.server].name, now)
 
     def _taken(self) -> dict[str, list[int]]:
-        """The amounts of each host that servers take, and that migrations claim on their other
-        host."""
+        """The amounts of each host that servers take, or that migrations claim."""
         claims = [
             (server.host, room.size(server)) for server in self._servers.values() if server.host
         ]

@@ -176,15 +176,13 @@ class Scenario:
         metrics = content.get("metrics", {})
         server_metrics = _by_metric(metrics.get("instance", {}))
         seconds = float(content.get("migration_seconds", 10))
-        servers, courses = [], {}
-        for entry in [*content.get("instances", ()), *content.get("servers", ())]:
-            server = _server(entry, names, server_metrics)
-            servers.append(server)
-            if "migration_seconds" in entry or "migration_fails" in entry:
-                courses[server.uuid] = Course(
-                    float(entry.get("migration_seconds", seconds)),
-                    bool(entry.get("migration_fails", False)),
-                )
+        entries = [*content.get("instances", ()), *content.get("servers", ())]
+        servers = [_server(entry, names, server_metrics) for entry in entries]
+        courses = {
+            server.uuid: _course(entry, seconds)
+            for server, entry in zip(servers, entries, strict=True)
+            if "migration_seconds" in entry or "migration_fails" in entry
+        }
         return cls(
             hosts,
             servers,
@@ -206,6 +204,13 @@ class Scenario:
             float(content.get("switch_seconds", cls.switch_seconds)),
             bool(content.get("loads_follow", True)),
         )
+
+
+def _course(entry: Mapping[str, Any], seconds: float) -> Course:
+    """The course of a server's migrations, which take *seconds* by default."""
+    return Course(
+        float(entry.get("migration_seconds", seconds)), bool(entry.get("migration_fails", False))
+    )
 
 
 def _yaml(text: str) -> Any:

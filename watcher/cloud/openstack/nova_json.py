@@ -146,12 +146,7 @@ def server_group(row: Json) -> ServerGroup:
     )
 
 
-def host(
-    hypervisor: Json,
-    provider: Provider,
-    zone: str,
-    aggregates: Sequence[Aggregate],
-) -> Host:
+def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[Aggregate]) -> Host:
     """A host with its inventories in placement: at least MEMORY_MB, and VCPU or PCPU.
 
     Without DISK_GB (for example, if the disk is shared) it is what the hypervisor shows.

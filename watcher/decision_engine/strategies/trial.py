@@ -41,7 +41,9 @@ def inputs(
     ``undone.REASONS``), *bounds* what the plan may do, *options* those of the strategy
     that do not have their default.  Invalid if the parameters do not fit.
     """
-    read = _reader(strategy, measured or {})
+    read, restrained = _reader(strategy, measured or {}), compute
+    if compute and staying:
+        restrained = dataclasses.replace(compute, staying=staying)
     defaults = {option.dest: option.default for option in strategy.options}
     return Inputs(
         audit_uuid="00000000-0000-0000-0000-000000000001",
@@ -49,11 +51,7 @@ def inputs(
         parameters=schemas.parameters(strategy.schema, parameters),
         now=datetime.datetime(2026, 1, 1),
         seed=seed,
-        compute_model=lambda: (
-            dataclasses.replace(_given("compute", compute), staying=dict(staying or {}))
-            if staying
-            else _given("compute", compute)
-        ),
+        compute_model=lambda: _given("compute", restrained),
         cloud=lambda: _given("compute", compute),
         storage_model=lambda: _given("storage", storage),
         baremetal_model=lambda: _given("bare metal", baremetal),

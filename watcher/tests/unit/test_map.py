@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The architecture page names what exists, and log lines name what they are about."""
+"""The architecture page names what exists, log lines have ids, functions and files are short."""
 
 import ast
 import functools
@@ -19,6 +19,9 @@ OUTSIDE = {
     "tox -e lint",
 }
 """Words that are not in the code of Watcher."""
+
+MAX_FUNCTION, MAX_FILE = 40, 400
+"""Lines."""
 
 KNOWN = {"audit", "audit_id", "run", "run_id", "plan", "plan_id", "step", "row"}
 """Names of parameters that are an audit, a run, a plan or an action, or the id of one."""
@@ -132,3 +135,22 @@ def _names(call: ast.Call) -> set[str]:
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     nodes = (node for argument in arguments for node in ast.walk(argument))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+class LengthTest(base.TestCase):
+    """A function fits on a screen, and a file is one concept."""
+
+    def test_functions_and_files_are_short(self) -> None:
+        long: list[str] = []
+        for path in _modules():
+            if path.parent.name == "versions":  # revisions never change
+                continue
+            text, name = path.read_text(), str(path.relative_to(SOURCES))
+            long += [name] if text.count("\n") > MAX_FILE else []
+            long += [
+                f"{name}: {node.name}"
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.FunctionDef)
+                and (node.end_lineno or 0) - node.lineno >= MAX_FUNCTION
+            ]
+        self.assertEqual([], long)
