@@ -165,7 +165,7 @@ class SimulatedStorage:
             if pool == volume.host:
                 raise CloudRefused(f"Volume {uuid} is in pool {pool} already.")
             self._begin(volume, pool, volume.volume_type)
-            self._change(uuid, migration_status="migrating")
+            self.change(uuid, migration_status="migrating")
 
     def retype(self, uuid: str, volume_type: str) -> None:
         with self._present():
@@ -176,7 +176,7 @@ class SimulatedStorage:
             if volume_type == volume.volume_type:
                 raise CloudRefused(f"Volume {uuid} has the type {volume_type} already.")
             self._begin(volume, self._pool_for(volume, wanted), volume_type, retypes=True)
-            self._change(uuid, status="retyping")
+            self.change(uuid, status="retyping")
 
     def _at_rest(self, uuid: str) -> Volume:
         volume = self.volume(uuid)
@@ -230,7 +230,7 @@ class SimulatedStorage:
             now = self._clock()
             for uuid, changes in state["volumes"].items():
                 if uuid in self._volumes and changes["host"] in {"", *self._pools}:
-                    self._change(uuid, **changes)
+                    self.change(uuid, **changes)
             for entry in state["moves"]:
                 if entry["volume"] in self._volumes:
                     move = _Move(**{**entry, "begun": now + entry["begun"]})
@@ -248,15 +248,21 @@ class SimulatedStorage:
     def _end(self, move: _Move) -> None:
         del self._moves[move.volume]
         if not move.fails:
-            self._change(move.volume, host=move.pool, volume_type=move.volume_type)
+            self.change(move.volume, host=move.pool, volume_type=move.volume_type)
         if move.retypes:
-            self._change(move.volume, status=move.status_before)
+            self.change(move.volume, status=move.status_before)
         else:
-            self._change(move.volume, migration_status="error" if move.fails else "success")
+            self.change(move.volume, migration_status="error" if move.fails else "success")
 
-    def _change(self, uuid: str, **changes: Any) -> None:
+    def change(self, uuid: str, **changes: Any) -> None:
+        """Change fields of a volume, as if others than Watcher had done it."""
         self._volumes[uuid] = dataclasses.replace(self._volumes[uuid], **changes)
         self._changed[uuid] = timeutils.utcnow()
+
+    def remove(self, uuid: str) -> None:
+        """Let a volume be gone at once, whatever is being done with it."""
+        del self._volumes[uuid]
+        self._moves.pop(uuid, None)
 
     def _taken(self) -> Counter[str]:
         """GB of each pool that are taken by volumes and by moves to it."""

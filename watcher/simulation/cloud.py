@@ -185,7 +185,7 @@ class SimulatedCloud:
             for work in (self._migrations, self._unconfirmed):
                 work.pop(uuid, None)
             self._switches[uuid] = Switch(uuid, "deleted", now, self.scenario.switch_seconds)
-            self._change(uuid, task_state="deleting")
+            self.change(uuid, task_state="deleting")
 
     def confirm_resize(self, uuid: str) -> None:
         with self._present():
@@ -193,7 +193,7 @@ class SimulatedCloud:
             migration = self._unconfirmed.pop(uuid, None)
             if migration is None:
                 raise CloudRefused(f"Server {uuid} has no migration to confirm.")
-            self._change(uuid, state=migration.state_before)
+            self.change(uuid, state=migration.state_before)
 
     def abort_live_migration(self, uuid: str) -> None:
         with self._present() as now:
@@ -203,7 +203,7 @@ class SimulatedCloud:
                 raise CloudRefused(f"Server {uuid} has no live migration under way.")
             del self._migrations[uuid]
             self._ended.add(uuid, migration.source, migration.destination, now, succeeded=False)
-            self._change(uuid, task_state=None)
+            self.change(uuid, task_state=None)
 
     def enable(self, hostname: str) -> None:
         self._change_host(hostname, status="enabled", disabled_reason=None)
@@ -289,7 +289,7 @@ class SimulatedCloud:
                 self._hosts[host.hostname] = dataclasses.replace(host, **changes)
         for uuid, entry in state["servers"].items():
             if uuid in self._servers and entry["host"] in self._hosts:
-                self._change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
+                self.change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
         self._migrations.update(
             migrations.restored(SimulatedMigration, state["migrations"], self._servers, now)
         )
@@ -323,15 +323,15 @@ class SimulatedCloud:
         )
         if migration.fails:
             self._failed.add(uuid)
-            self._change(uuid, task_state=None)
+            self.change(uuid, task_state=None)
             return
         if not migration.live:
             migration.claim = room.size(self._servers[uuid])
             self._unconfirmed[uuid] = migration
-            self._change(uuid, state="resized")
+            self.change(uuid, state="resized")
         if migration.flavor:
-            self._change(uuid, **room.sized(self.flavor(migration.flavor)))
-        self._change(uuid, task_state=None, host=migration.destination)
+            self.change(uuid, **room.sized(self.flavor(migration.flavor)))
+        self.change(uuid, task_state=None, host=migration.destination)
 
     def _switch(self, uuid: str, before: Sequence[str], after: str, task_state: str) -> None:
         with self._present() as now:
@@ -341,15 +341,15 @@ class SimulatedCloud:
                     f"Server {uuid} is {server.state}, not {' or '.join(before)} and at rest."
                 )
             self._switches[uuid] = Switch(uuid, after, now, self.scenario.switch_seconds)
-            self._change(uuid, task_state=task_state)
+            self.change(uuid, task_state=task_state)
 
     def _end_switch(self, switch: Switch) -> None:
         uuid = switch.server
         del self._switches[uuid]
-        self._change(uuid, task_state=None, state=switch.state)
+        self.change(uuid, task_state=None, state=switch.state)
         if switch.state in ("deleted", "shelved_offloaded"):
             self.loads.keep(switch.due - self._began, self._servers.values())
-            self._change(uuid, host="")
+            self.change(uuid, host="")
         if switch.state == "deleted":
             self._deleted[uuid] = self._servers.pop(uuid)
 
@@ -381,11 +381,18 @@ class SimulatedCloud:
             room.size(wanted),
             flavor.id if flavor else "",
         )
-        self._change(server.uuid, task_state="migrating" if live else "resize_migrating")
+        self.change(server.uuid, task_state="migrating" if live else "resize_migrating")
 
-    def _change(self, uuid: str, **changes: Any) -> None:
+    def change(self, uuid: str, **changes: Any) -> None:
+        """Change fields of a server, as if others than Watcher had done it."""
         self._servers[uuid] = dataclasses.replace(self._servers[uuid], **changes)
         self._changed[uuid] = timeutils.utcnow()
+
+    def remove(self, uuid: str) -> None:
+        """Let a server be gone at once, whatever is being done with it."""
+        work: list[dict[str, Any]] = [self._migrations, self._unconfirmed, self._switches]
+        for each in (self._servers, *work):
+            each.pop(uuid, None)
 
     def _show(self, work: SimulatedMigration | Switch, now: float) -> dict[str, Any]:
         return migrations.to_dict(work, self._servers[work.server].name, now)

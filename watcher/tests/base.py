@@ -59,8 +59,8 @@ class TestCase(testtools.TestCase):
         self.conf.set_override("state_path", self.directory)
 
 
-class DatabaseTestCase(TestCase):
-    """A test with an empty database of its own."""
+class BareDatabaseTestCase(TestCase):
+    """A test with a database of its own that has no tables."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -69,4 +69,11 @@ class DatabaseTestCase(TestCase):
         self.conf.set_override("sqlite_synchronous", False, group="database")
         self.database = Database(self.conf)
         self.addCleanup(self.database.dispose)
+
+
+class DatabaseTestCase(BareDatabaseTestCase):
+    """A test with an empty database of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
         models.Base.metadata.create_all(self.database.engine)

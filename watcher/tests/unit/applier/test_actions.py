@@ -77,12 +77,11 @@ class ActionTestCase(base.TestCase):
         return self.cloud.server(UUID)
 
     def change(self, **changes: Any) -> None:
-        self.cloud._change(UUID, **changes)
+        self.cloud.change(UUID, **changes)
 
     def delete(self) -> None:
         """Whoever wanted it gone."""
-        self.cloud._servers.pop(UUID, None)
-        self.cloud._switches.clear()
+        self.cloud.remove(UUID)
 
     def sentence(self, do: Callable[..., Any], *args: Any, error: Any = ActionFailed) -> str:
         return str(self.assertRaises(error, do, *args))

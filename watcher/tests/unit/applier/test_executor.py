@@ -297,7 +297,7 @@ class CrashTest(Story, base.DatabaseTestCase):
         """Whenever the applier dies; the server afterwards."""
         survived, ended = 0, False
         while not ended:
-            self.cloud._change(self.uuids[0], state="active", **before)
+            self.cloud.change(self.uuids[0], state="active", **before)
             self.cloud.enable("b")
             with mock.patch.object(
                 self.cloud, request, side_effect=getattr(self.cloud, request)

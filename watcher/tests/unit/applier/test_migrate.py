@@ -65,7 +65,7 @@ class MigrateTest(base.TestCase):
         return server.host, server.state, server.task_state
 
     def change(self, **changes: Any) -> None:
-        self.cloud._change(UUID, **changes)
+        self.cloud.change(UUID, **changes)
 
     def failure(self, do: Callable[[], Any]) -> str:
         return str(self.assertRaises(ActionFailed, do))

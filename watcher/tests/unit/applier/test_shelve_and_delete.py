@@ -103,13 +103,16 @@ class DeleteTest(ActionTestCase):
             self.assertIn("not deleted within 3 seconds", self.sentence(self.action().execute))
 
     def test_a_deletion_that_fails(self) -> None:
+        def begin(uuid: str) -> None:
+            self.change(task_state="deleting")
+
         def fail() -> None:
             if self.now >= 1:
-                self.cloud._switches.clear()
                 self.change(state="error", task_state=None)
 
         self.on_wait = fail
-        self.assertIn("should be deleted but is ERROR", self.sentence(self.action().execute))
+        with mock.patch.object(self.cloud, "delete", begin):
+            self.assertIn("should be deleted but is ERROR", self.sentence(self.action().execute))
 
     def test_resume_asks_once(self) -> None:
         for begun, after in ((False, 0), (True, 1), (True, 5)):

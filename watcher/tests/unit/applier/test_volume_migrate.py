@@ -80,7 +80,7 @@ class VolumeMigrateTest(base.TestCase):
         return volume.host, volume.volume_type, volume.status
 
     def change(self, **changes: Any) -> None:
-        self.storage._change(UUID, **changes)
+        self.storage.change(UUID, **changes)
 
     def failure(self, do: Callable[[], Any]) -> str:
         return str(self.assertRaises(ActionFailed, do))
@@ -177,7 +177,7 @@ class VolumeMigrateTest(base.TestCase):
         self.assertIn("status error", self.failure(self.action().execute))
 
     def test_one_whose_volume_is_deleted_meanwhile(self) -> None:
-        self.on_wait = lambda: self.storage._volumes.clear() or self.storage._moves.clear()
+        self.on_wait = lambda: self.storage.remove(UUID)
         self.assertRaises(NotFound, self.action().execute)
 
     def test_a_service_that_is_slow_to_say_that_it_began(self) -> None:

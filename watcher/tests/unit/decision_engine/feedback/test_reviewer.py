@@ -163,7 +163,7 @@ class HonestTest(ReviewerTest):
         plan, actions = self.make_plan()
         self.carry_out(plan, actions)
         self.assertEqual(40, len(self.cloud.servers()))
-        self.cloud._change(actions[0].input_parameters["resource_id"], state="deleted", host="")
+        self.cloud.change(actions[0].input_parameters["resource_id"], state="deleted", host="")
         self.look()
         self.assertGreater(self.review_of(plan).kept, 0.9)
 
@@ -181,7 +181,8 @@ class LyingTest(ReviewerTest):
     CLOUD = {"loads_follow": False}
 
     def put_back(self):
-        self.cloud._servers.update({each.uuid: each for each in self.cloud.scenario.servers})
+        for each in self.cloud.scenario.servers:
+            self.cloud.change(each.uuid, host=each.host, state=each.state)
 
     def test_it_is_found_out_within_three_plans(self):
         kept = [self.reviewed().kept for _ in range(3)]
