@@ -4,6 +4,7 @@
 Shapes: M metrics, H hosts, V servers.
 """
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -146,17 +147,13 @@ class Balance:
     def _is_above(self) -> bool:
         return bool((self.deviations() > self._goals).any())
 
-    def _counting(self) -> Floats:
-        """float [M]: the weights, without those of metrics that are as even as is wanted."""
-        counting: Floats = np.where(self.deviations() > self._goals, self._weights, 0.0)
-        return counting
-
     def _slope(self) -> Floats:
         """float [H]: the slope of the deviations that are too large, by the load of each host."""
-        deviations = self.deviations()[:, None]
-        above = self._loads.load - self._loads.load.sum(axis=1, keepdims=True) / self._hosts
-        slope = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
-        return _sum(self._counting(), slope)
+        deviations, load = self.deviations(), self._loads.load
+        factors = np.zeros(len(deviations))
+        above = deviations > self._goals
+        np.divide(self._weights, deviations, out=factors, where=above & (deviations > 0))
+        return _sum(factors, load - load.sum(axis=1, keepdims=True) / self._hosts)
 
     def _good_server(self, host: int, servers: Ints, rng: RandomChoice) -> int | None:
         """One of *servers* whose move to *host* gains most, or nearly so; None if no move
@@ -249,16 +246,15 @@ class Balance:
 
     def _over(self, deviations: Floats) -> Floats:
         """[M, ...] to [...]: the weighted sum of the amounts above the thresholds."""
-        return _sum(self._weights, np.maximum(deviations - _like(self._goals, deviations), 0))
+        return _sum(self._weights, _above(deviations, self._goals))
 
     def _counted(self, deviations: Floats) -> Floats:
         """[M, ...] to [...]: the same, but of the whole deviations that are too large now.
 
         What a move gains below the threshold pays for it, too.
         """
-        counting = self._counting()
-        others = np.where(_like(counting, deviations) > 0, 0, deviations)
-        return _sum(counting, deviations) + self._over(others)
+        too_large = self.deviations() > self._goals
+        return _sum(self._weights, _above(deviations, np.where(too_large, 0.0, self._goals)))
 
     def weighted(self, values: Floats) -> Floats:
         """The weighted sum over metrics: [M, ...] to [...]."""
@@ -271,12 +267,14 @@ def _coldest(slope: Floats, count: int, rng: RandomChoice) -> int:
     return int(np.argpartition(slope, number)[number] if number else slope.argmin())
 
 
-def _like(weights: Floats, values: Floats) -> Floats:
-    return weights.reshape(-1, *(1,) * (values.ndim - 1))
+def _above(values: Floats, limits: Floats) -> Floats:
+    """[M, ...] and [M]: by how much values are above their limits."""
+    above: Floats = np.maximum(values - limits.reshape(-1, *(1,) * (values.ndim - 1)), 0)
+    return above
 
 
 def _sum(weights: Floats, values: Floats) -> Floats:
-    """[M] and [M, ...] to [...]. Not a matrix product: starting the threads of a BLAS would
-    cost more."""
-    total: Floats = (values * _like(weights, values)).sum(axis=0)
+    """[M] and [M, ...] to [...]."""
+    # Metric by metric, as there are few. The threads of a BLAS would cost more.
+    total: Floats = sum(map(operator.mul, weights.tolist(), values))
     return total

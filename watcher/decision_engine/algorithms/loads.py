@@ -14,7 +14,13 @@ from watcher.model.types import Bools, Floats
 from watcher.model.undone import Undone
 from watcher.model.whatif import WhatIf
 
+EXACT = 1e-3
+"""Deviations below this are not computed from sums of squares, as few digits would be left."""
+
 Values = Sequence[Sequence[float | None]]
+
+Sums = tuple[Floats, Floats]
+"""[M] and [M]: of the loads, and of their squares."""
 
 
 class Loads:
@@ -55,8 +61,9 @@ class Loads:
         self.use: Floats = np.zeros((len(load), len(model.servers)))
         self.share = self.use
         self.limit, self._count = limit, max(1, int(self.hosts.sum()))
+        self._sums = _sums(self.load)
         self._deviation: Floats | None = None
-        self._before: list[tuple[list[int], Floats]] = []
+        self._before: list[tuple[list[int], Floats, Sums]] = []
 
     def measure(self, use: Values) -> None:
         """Set what servers use, [M, V], in the unit of the sizes.
@@ -78,9 +85,13 @@ class Loads:
     def move(self, server: int, destination: int) -> None:
         """Make a move that ``hosts_for`` has allowed."""
         pair = [int(self.whatif.placement[server]), destination]
-        self._before.append((pair, self.load[:, pair]))
+        before = self.load[:, pair]
+        self._before.append((pair, before, self._sums))
         self.load[:, pair[0]] -= self.share[:, server]
         self.load[:, destination] += self.use[:, server] / self.size[:, destination]
+        after, (total, squares) = self.load[:, pair], self._sums
+        change = after - before
+        self._sums = total + change.sum(axis=1), squares + (change * (after + before)).sum(axis=1)
         self.whatif.move(server, destination)
         self._deviation = None
 
@@ -89,7 +100,7 @@ class Loads:
         self.whatif.undo(count)
         self._deviation = None
         while len(self._before) > count:
-            pair, load = self._before.pop()
+            pair, load, self._sums = self._before.pop()
             self.load[:, pair] = load
 
     def explain(self, servers: Iterable[int]) -> list[Undone]:
@@ -105,8 +116,9 @@ class Loads:
     def deviation(self) -> Floats:
         """float [M]: the standard deviations over hosts, with the moves made."""
         if self._deviation is None:
-            load = self.load[:, self.hosts]
-            self._deviation = load.std(axis=1) if load.size else np.zeros(len(load))
+            self._deviation = self.deviations_of(*self._sums)
+            if self.hosts.any() and (self._deviation < EXACT).any():
+                self._deviation = self.load[:, self.hosts].std(axis=1)
         return self._deviation
 
     def deviations(self, *changes: tuple[Floats, Floats], load: Floats | None = None) -> Floats:
@@ -115,8 +127,7 @@ class Loads:
 
         Each change is the added load and the present load of a host, both [M, ...].
         """
-        load = self.load if load is None else load
-        total, squares = load.sum(axis=1), (load**2).sum(axis=1)
+        total, squares = self._sums if load is None else _sums(load)
         dimensions = max((change[0].ndim for change in changes), default=1) - 1
         total = total.reshape(-1, *(1,) * dimensions)
         squares = squares.reshape(total.shape)
@@ -179,6 +190,10 @@ class Loads:
         same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0][::2] == pair[1], pairs))
         self.undo(same)
         return same
+
+
+def _sums(load: Floats) -> Sums:
+    return load.sum(axis=1), (load**2).sum(axis=1)
 
 
 def _array(values: Values | Floats) -> Floats:

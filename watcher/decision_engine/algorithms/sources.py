@@ -34,6 +34,8 @@ class Sources:
         kinds = whatif.kinds_for(0).shape[0]
         self._kinds: Bools = np.zeros((kinds, len(whatif.takers)), dtype=np.bool_)
         self._kinds[whatif.kind[self._all], on] = True
+        self._left: dict[int, Ints] = {}
+        """The servers that may leave a host, of those that were looked at."""
 
     def looked_at(self, taker: int, slope: Floats) -> Ints:
         """Indices of servers whose move to *taker* may gain most; *slope* is how much a move
@@ -44,11 +46,16 @@ class Sources:
         worth = (slope - slope[taker]) * self._largest.sum(axis=0)
         worth[~self._kinds[whatif.kinds_for(taker)].any(axis=0)] = -np.inf
         hosts = np.argpartition(-worth, min(LOOKED_AT, len(worth) - 1))[:LOOKED_AT]
-        found: Ints = np.concatenate([whatif.leavers_on(host) for host in np.sort(hosts)])
-        return found
+        return np.concatenate([self._on(host) for host in np.sort(hosts).tolist()])
 
     def update(self, host: int) -> None:
         """Update the shares after a server has left *host*."""
         if not self._small:
-            left = self._loads.whatif.leavers_on(host)
-            self._largest[:, host] = self._loads.share[:, left].max(axis=1, initial=0.0)
+            self._left.pop(host, None)
+            left = self._loads.share[:, self._on(host)]
+            self._largest[:, host] = left.max(axis=1, initial=0.0)
+
+    def _on(self, host: int) -> Ints:
+        if host not in self._left:
+            self._left[host] = self._loads.whatif.leavers_on(host)
+        return self._left[host]
