@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trying moves on a cluster: the only code that computes which server fits on which host."""
 
+from __future__ import annotations
+
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -85,6 +88,7 @@ class WhatIf:
             self.demand, free = np.hstack((model.demand, use)), np.hstack((free, room))
         # The methods examine one resource after the other, so each is contiguous in memory.
         self._free, self._demand = free.T.copy(), self.demand.T.copy()
+        self._asked = np.flatnonzero(self.demand.any(axis=0)).tolist()
         self.free = self._free.T
         self.takers = model.available.copy()
         self.takers[[host.hostname in model.not_taking for host in model.hosts]] = False
@@ -99,20 +103,20 @@ class WhatIf:
         self._unjudged: Bools = self._rules.unjudged[self._rules.kind]
         self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
 
-    def hosts_for(self, server: int, hosts: Ints | None = None) -> Bools:
-        """bool [H]: the ``preferred`` of ``possible_hosts``; or which of *hosts*, indices, are."""
-        return self.preferred(server, self.possible_hosts(server, hosts), hosts)
+    def hosts_for(self, server: int) -> Bools:
+        """bool [H]: the ``preferred`` of ``possible_hosts``."""
+        return self.preferred(server, self.possible_hosts(server))
 
     def has_wish(self, server: int) -> bool:
         """Whether the server is in a soft group."""
         return bool(self._rules.wish[self._rules.group[server]])
 
-    def preferred(self, server: int, fit: Bools, hosts: Ints | None = None) -> Bools:
+    def preferred(self, server: int, fit: Bools) -> Bools:
         """bool [H]: of the hosts that *fit*, those where the server's group breaks no more
         wishes; if there are none, those where it breaks fewest, unless wishes are rules."""
         if not self.has_wish(server) or not fit.any():
             return fit
-        cost = self._wish_cost(server)[slice(None) if hosts is None else hosts]
+        cost = self._wish_cost(server)
         least = int(cost[fit].min())
         if self.wishes_are_rules:
             least = 0
@@ -121,44 +125,59 @@ class WhatIf:
         preferred: Bools = fit & (cost <= least)
         return preferred
 
-    def possible_hosts(self, server: int, hosts: Ints | None = None) -> Bools:
-        """bool [H]: the hosts that could take *server* now, without its own; or which of
-        *hosts*, indices, could."""
-        asked = self._everywhere if hosts is None else hosts
-        if not self.leavers[server] or not self._is_within_bounds(server):
-            return np.zeros(len(asked), dtype=np.bool_)
-        where = slice(None) if hosts is None else hosts
-        fit: Bools = self.takers[where] & self._rules.allowed[self._rules.kind[server], where]
-        for demand, free in zip(self.demand[server].tolist(), self._free, strict=True):
-            if demand > 0:  # a resource that the server does not need may be used up
-                fit &= demand <= free[where]
-        group = self._rules.group[server]
-        fit &= self._members[group, where] < self._limit[group]
-        if self._unjudged[server]:
-            fit &= self._judged(server)[where]
-        fit &= asked != self.placement[server]
-        return fit
+    def possible_hosts(self, server: int) -> Bools:
+        """bool [H]: the hosts that could take *server* now, without its own."""
+        return self._takes(server, slice(None), self._rules.allowed[self._rules.kind[server]])
+
+    def possible_pairs(self, servers: Ints, hosts: Ints) -> Bools:
+        """bool [v, h]: which of *hosts* could take which of *servers* now."""
+        # Much faster than asking for the pairs at once.
+        allowed = self._rules.allowed[self._rules.kind[servers]].take(hosts, axis=1)
+        return self._takes(servers[:, None], hosts, allowed)
 
     def servers_for(self, host: int, servers: Ints | None = None) -> Bools:
         """bool [V]: the servers on other hosts that *host* could take now; or which of
         *servers*, indices, are."""
         among = slice(None) if servers is None else servers
-        fit: Bools = self.leavers[among] & (self.placement[among] != host)
-        if not self.takers[host] or self.actions_left() < 1:
-            return np.zeros_like(fit)
-        if self.bounds.memory_mb < np.inf:
-            fit &= self.demand[among, MEMORY] <= self.bounds.memory_mb - self._copied
-        for demand, free in zip(self._demand, self._free[:, host].tolist(), strict=True):
-            fit &= demand[among] <= max(free, 0.0)
-        fit &= self._rules.allowed[self._rules.kind[among], host]
-        fit &= (self._members[:, host] < self._limit)[self._rules.group[among]]
-        if self._arrived[host]:
-            fit &= ~self._unjudged[among]
+        fit = self._takes(among, host, self._rules.allowed[self._rules.kind[among], host])
         if self.wishes_are_rules and self.has_wishes:
             group, members = self._rules.group[among], self._members
             others = members[group, self.placement[among]] - 1
             fit &= self._rules.wish[group] * (members[group, host] - others) <= 0
         return fit
+
+    def _takes(
+        self, servers: int | slice | Ints, hosts: int | slice | Ints, allowed: Bools
+    ) -> Bools:
+        """Which hosts could take which servers now, of the shape to which the two broadcast,
+        if they may be there (*allowed*, of that shape)."""
+        group = self._rules.group[servers]
+        fit: Bools = allowed & self.takers[hosts] & self.leavers[servers]
+        if self.bounds.actions is not None or self.bounds.memory_mb < np.inf:
+            memory = self._copied + self._demand[MEMORY, servers]
+            fit &= (memory <= self.bounds.memory_mb) & (self.actions_left() >= 1)
+        for resource in self._asked:
+            free = np.maximum(self._free[resource, hosts], 0)  # it may be used up if none is needed
+            fit &= self._demand[resource, servers] <= free
+        if np.any(group < len(self._rules.limit)):
+            fit &= self._members[group, hosts] < self._limit[group]
+        if np.any(unjudged := self._unjudged[servers]):
+            fit &= (self._arrived[hosts] == 0) | ~unjudged
+        fit &= self._everywhere[hosts] != self.placement[servers]
+        return fit
+
+    def still_takes(self, host: int, server: int) -> bool:
+        """Whether *host*, which could take *server* before others came to it, still can."""
+        group, free = self._rules.group[server], self._free[:, host].tolist()
+        room = all(
+            demand <= left or demand == 0
+            for demand, left in zip(self.demand[server].tolist(), free, strict=True)
+        )
+        return bool(
+            room
+            and self._members[group, host] < self._limit[group]
+            and not (self._unjudged[server] and self._arrived[host])
+        )
 
     def leavers_on(self, host: int) -> Ints:
         """Indices of the servers that may leave *host*."""
@@ -174,6 +193,20 @@ class WhatIf:
     def kind(self) -> Ints:
         """int [V]: the kind of each server, by which it may be on some hosts."""
         return self._rules.kind
+
+    def copy(self) -> WhatIf:
+        """A what-if with the same moves made; further moves in either do not affect the other."""
+        other = copy.copy(self)
+        other.placement, other.takers = self.placement.copy(), self.takers.copy()
+        other.leavers, other.moves = self.leavers.copy(), self.moves.copy()
+        other._stays, other._arrived = self._stays.copy(), self._arrived.copy()
+        other._members, other._free = self._members.copy(), self._free.copy()
+        other.free = other._free.T
+        return other
+
+    def become(self, other: WhatIf) -> None:
+        """Take over the state of a copy, which is of no use after that."""
+        self.__dict__.update(other.__dict__)
 
     def move(self, server: int, destination: int) -> None:
         """Make a move that ``hosts_for`` or ``servers_for`` has allowed."""
@@ -239,7 +272,9 @@ class WhatIf:
                 fits & (self.demand[server][:, None] <= np.maximum(self._free, 0)).all(axis=0),
                 undone.ROOM,
             ),
-            (self._judged(server), undone.UNJUDGED),
+            # For a server that only nova can judge, placement is asked later, about the present
+            # state. Its answer is right for the first such server that moves to a host only.
+            ((self._arrived == 0) | ~self._unjudged[server], undone.UNJUDGED),
         ):
             fit = fit & rule
             if not fit.any():
@@ -286,16 +321,6 @@ class WhatIf:
         there = self._members[group].astype(np.int64)
         cost: Ints = self._rules.wish[group] * (there - there[self.placement[server]] + 1)
         return cost
-
-    def _judged(self, server: int) -> Bools:
-        """bool [H]: the hosts for which it is known, as far as possible, whether they take
-        *server*.
-
-        For a server that only nova can judge, placement is asked later, about the present
-        state. Its answer is right for the first such server that moves to a host only.
-        """
-        judged: Bools = (self._arrived == 0) | ~self._unjudged[server]
-        return judged
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]

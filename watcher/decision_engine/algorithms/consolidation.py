@@ -155,20 +155,21 @@ def release(
     Emptying a host in service takes *switches* actions beside its moves, and gains the load
     of one host: the host is not emptied if the moves of its servers cost more than that.
 
-    Each trial asks *what_if* once for each server.
+    Each trial finds a host once for each server.
     """
-    start, takers, others = len(what_if.moves), what_if.takers.copy(), what_if.other_actions
-    results = []
+    best: tuple[tuple[int, ...], Release, WhatIf] | None = None
     for order in trials:
-        released = _release(what_if, order, max_failures, switches)
-        results.append((_gain(what_if), released, what_if.moves[start:], what_if.other_actions))
-        what_if.undo(start)
-        what_if.takers[:], what_if.other_actions = takers, others
-    _, released, moves, others = max(results, key=lambda result: result[0])
-    for move in moves:
-        what_if.move(move.server, move.destination)
-    what_if.takers[list(released.hosts)] = False
-    what_if.other_actions = others
+        trial, takers = what_if.copy(), what_if.takers.copy()
+        released = _release(trial, order, max_failures, switches)
+        takers[list(released.hosts)] = False
+        trial.takers = takers
+        gain = _gain(trial)
+        if best is None or gain > best[0]:
+            best = gain, released, trial
+    if best is None:
+        return Release((), ())
+    _, released, trial = best
+    what_if.become(trial)
     return released
 
 
@@ -241,8 +242,9 @@ def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
     start, broken = len(what_if.moves), what_if.broken_wishes
     if not what_if.leavers[servers].all():
         return False
-    for server in servers.tolist():
-        host = _first(what_if, server, preference)
+    search = _FirstFit(what_if, servers, preference)
+    for number, server in enumerate(servers.tolist()):
+        host = search.first(number)
         if host is None:
             what_if.undo(start)
             return False
@@ -261,19 +263,59 @@ def _with_room(what_if: WhatIf, hosts: Ints, least: Floats) -> Ints:
     return hosts[able]
 
 
-def _first(what_if: WhatIf, server: int, preference: Ints) -> int | None:
-    """The first of *preference* that takes the server. Most servers fit on one of the first
-    hosts, so these are examined before the others."""
-    # For a server of a soft group all hosts are compared, to find one that satisfies the group.
-    begin, end = 0, len(preference) if what_if.has_wish(server) else AT_FIRST
-    while begin < len(preference):
-        hosts = preference[begin:end]
-        fit = what_if.hosts_for(server, hosts)
-        best = int(fit.argmax())
-        if fit[best]:
-            return int(hosts[best])
-        begin, end = end, 4 * end
-    return None
+class _FirstFit:
+    """For each of *servers*, the first host of *preference* that takes it.
+
+    Many servers and hosts are compared at once.  While the servers move, one after the other,
+    hosts only fill up: one that was too full stays so, and the others are examined again.
+    """
+
+    def __init__(self, what_if: WhatIf, servers: Ints, preference: Ints) -> None:
+        self._what_if, self._servers, self._preference = what_if, servers, preference
+        self._parts = [(0, 0)] * len(servers)
+        """For each server, the part of *preference* that was examined last."""
+        self._fits: list[Bools] = [np.zeros(0, dtype=np.bool_)] * len(servers)
+        """For each server, which hosts of that part take it."""
+        self._any = [False] * len(servers)
+
+    def first(self, number: int) -> int | None:
+        """The host that takes the server of that number now, after those before it."""
+        what_if, server = self._what_if, int(self._servers[number])
+        if what_if.has_wish(server):
+            return self._first_wished(server)
+        while True:
+            fits, begin = self._fits[number], self._parts[number][0]
+            while self._any[number] and fits[best := int(fits.argmax())]:
+                host = int(self._preference[begin + best])
+                if what_if.still_takes(host, server):
+                    return host
+                fits[best] = False
+            if self._parts[number][1] == len(self._preference):
+                return None
+            self._examine(number)
+
+    def _examine(self, number: int) -> None:
+        """Examine the next part of the hosts for that server, and for those after it that
+        need it, too."""
+        begin = self._parts[number][1]
+        end = min(4 * begin or AT_FIRST, len(self._preference))
+        numbers = [
+            each
+            for each in range(number, len(self._servers))
+            if each == number or (self._parts[each][1] == begin and not self._any[each])
+        ]
+        hosts = self._preference[begin:end]
+        pairs = self._what_if.possible_pairs(self._servers[numbers], hosts)
+        for each, fits, some in zip(numbers, pairs, pairs.any(axis=1).tolist(), strict=True):
+            self._fits[each], self._parts[each], self._any[each] = fits, (begin, end), some
+
+    def _first_wished(self, server: int) -> int | None:
+        """For a server of a soft group all hosts are compared, to find one that satisfies it."""
+        what_if, hosts = self._what_if, self._preference
+        fit = np.zeros(len(what_if.takers), dtype=np.bool_)
+        fit[hosts] = what_if.possible_hosts(server)[hosts]
+        preferred = hosts[what_if.preferred(server, fit)[hosts]]
+        return int(preferred[0]) if len(preferred) else None
 
 
 def relieve(
@@ -319,11 +361,13 @@ def _relief(
 ) -> tuple[int, int] | None:
     """(server, destination)"""
     use = what_if.demand[:, resource]
-    (servers,) = np.nonzero((what_if.placement == host) & what_if.leavers & (use > ROUNDING))
+    servers = what_if.leavers_on(host)
+    servers = servers[use[servers] > ROUNDING]
     enough = use[servers] >= excess
     smallest_enough = np.lexsort((np.where(enough, use[servers], -use[servers]), ~enough))
-    for server in servers[smallest_enough].tolist():
-        destination = _first(what_if, server, preference)
+    search = _FirstFit(what_if, servers[smallest_enough], preference)
+    for number, server in enumerate(servers[smallest_enough].tolist()):
+        destination = search.first(number)
         if destination is not None:
             return server, destination
     return None

@@ -199,8 +199,13 @@ class WhatIfTest(TestCase):
     def test_it_allows_what_the_checker_allows_and_nothing_else(self, cluster, data):
         model = cluster.model
         what_if = WhatIf(model)
+        everything = [np.arange(len(each)) for each in (model.servers, model.hosts)]
+        before = np.zeros((len(model.servers), len(model.hosts)), dtype=np.bool_)
         for _ in range(4):
             possible = []
+            pairs = what_if.possible_pairs(*everything)
+            for one, there in np.argwhere(before & what_if.leavers[:, None]).tolist():
+                self.assertEqual(pairs[one, there], what_if.still_takes(there, one))
             for one in range(len(model.servers)):
                 fit = what_if.possible_hosts(one)
                 for there in range(len(model.hosts)):
@@ -208,10 +213,13 @@ class WhatIfTest(TestCase):
                     found = checker.faults(solution(model, [*what_if.moves, move]), model)
                     self.assertEqual(not found, fit[there], found)
                     self.assertEqual(fit[there], what_if.servers_for(there)[one])
+                    self.assertEqual(fit[there], pairs[one, there])
                     if fit[there]:
                         possible.append((one, there))
             if not possible:
                 break
+            before = pairs
             what_if.move(*data.draw(st.sampled_from(possible)))
             if data.draw(st.integers(0, 3)) == 0:
                 what_if.undo(len(what_if.moves) - 1)
+                before = np.zeros_like(before)
