@@ -2,21 +2,14 @@
 """From an alarm to a plan, many audits at once, big plans, big lists, and the services' size."""
 
 import argparse
-import contextlib
 import datetime
-import http.client
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from oslo_utils import timeutils
 from sqlalchemy import func, insert, select
@@ -24,6 +17,18 @@ from sqlalchemy.orm import Session
 
 from benchmarks import clusters
 from benchmarks.report import Figure, percentile, show
+from benchmarks.stack import (
+    ALARM,
+    DEADLINE,
+    Stack,
+    child,
+    database_of,
+    free_port,
+    memory,
+    processes,
+    script,
+    wait,
+)
 from watcher import conf as watcher_conf
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
@@ -39,17 +44,6 @@ from watcher.db.models import (
 from watcher.db.session import Database
 from watcher.decision_engine.solution import PlannedAction
 from watcher.simulation.cloud import SimulatedCloud
-
-DEADLINE = 600
-ALARM = {
-    "alarm_name": "busy-host",
-    "alarm_id": "0d5b5a48-29ae-4ae9-aa33-1d1efc4aca98",
-    "severity": "low",
-    "previous": "ok",
-    "current": "alarm",
-    "reason": "Transition to alarm due to 1 samples outside threshold, most recent: 86.686",
-    "reason_data": {"type": "threshold", "disposition": "outside", "count": 1},
-}
 
 
 def main(argv: list[str]) -> int:
@@ -113,7 +107,7 @@ def stabilization(directory: Path, arguments: argparse.Namespace) -> Iterator[Fi
 
 def throughput(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """200 EVENT audits that have an event each, and one decision engine process."""
-    database = _database(directory, arguments.database)
+    database = database_of(directory, arguments.database)
     cluster = clusters.write(directory / "cluster.json", *clusters.SIZES["50x500"])
     config = directory / "watcher.conf"
     config.write_text(
@@ -121,9 +115,9 @@ def throughput(directory: Path, arguments: argparse.Namespace) -> Iterator[Figur
         "[watcher_decision_engine]\npoll_interval = 1\n"
         f"[database]\nconnection = {database.engine.url.render_as_string(hide_password=False)}\n"
     )
-    command = [_script("watcher-decision-engine"), "--config-file", str(config)]
-    with _child(command, directory / "log") as (process, log):
-        _wait(lambda: "is ready" in log.read_text(), process)
+    command = [script("watcher-decision-engine"), "--config-file", str(config)]
+    with child(command, directory / "log") as (process, log):
+        wait(lambda: "is ready" in log.read_text(), process)
         with database.writer() as session:
             strategy = session.scalars(select(Strategy).where(Strategy.name == "dummy")).one()
             audits = [
@@ -166,20 +160,20 @@ def _rate(database: Database, audits: list[int]) -> float:
 
 def big_plan(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """A plan of 5,000 actions, as the runner writes it."""
-    database = _database(directory, arguments.database)
+    database = database_of(directory, arguments.database)
     with database.writer() as session:
-        audit, strategy = _audit(session, "big-plan")
+        audit, strategy = add_audit(session, "big-plan")
     actions = [
         PlannedAction(models.new_uuid(), "migrate", {"resource_id": models.new_uuid()}, ())
         for _ in range(5000)
     ]
     began = time.perf_counter()
-    _write_plan(database, audit, strategy, actions)
+    write_plan(database, audit, strategy, actions)
     yield Figure("plan of 5,000 actions written", time.perf_counter() - began, "s", 1, 52)
     database.dispose()
 
 
-def _write_plan(
+def write_plan(
     database: Database, audit: int, strategy: int, actions: Sequence[PlannedAction]
 ) -> None:
     database.write(
@@ -199,7 +193,7 @@ def _write_plan(
 def big_lists(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """Pages of 1,000 out of 100,000 rows, over HTTP."""
     cluster = clusters.write(directory / "cluster.json", *clusters.SIZES["50x500"])
-    database = _database(directory / "state", arguments.database)
+    database = database_of(directory / "state", arguments.database)
     with database.writer() as session:
         _fill(session)
     database.dispose()
@@ -219,108 +213,29 @@ def big_lists(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure
 def services(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """The three services as processes of their own: until ready, and memory."""
     config = directory / "watcher.conf"
-    port = _free_port()
+    port = free_port()
     config.write_text(
         f"[DEFAULT]\nstate_path = {directory}\ntransport_url = fake://\n"
         "enable_authentication = false\n"
         f"[api]\nport = {port}\nworkers = 1\n"
     )
     migration.ensure(Database(watcher_conf.load([], [str(config)])))
-    for script, today in (
+    for name, today in (
         ("watcher-api", None),
         ("watcher-decision-engine", 244),
         ("watcher-applier", None),
     ):
         began = time.perf_counter()
-        command = [_script(script), "--config-file", str(config)]
-        with _child(command, directory / f"{script}.log") as (process, log):
-            _wait(lambda: re.search(r"is ready|listens on", log.read_text()), process)
+        command = [script(name), "--config-file", str(config)]
+        with child(command, directory / f"{name}.log") as (process, log):
+            wait(lambda: re.search(r"is ready|listens on", log.read_text()), process)
             seconds = time.perf_counter() - began
-            sizes = [_memory(pid) for pid in _tree(process.pid)]
-        yield Figure(f"{script} ready", seconds, "s", 2, 3.3)
+            sizes = [memory(pid) for pid in processes(process.pid)]
+        yield Figure(f"{name} ready", seconds, "s", 2, 3.3)
         yield Figure(
-            f"{script} memory, biggest process (RSS)", max(s[0] for s in sizes), "MiB", 90, today
+            f"{name} memory, biggest process (RSS)", max(s[0] for s in sizes), "MiB", 90, today
         )
-        yield Figure(f"{script} memory, all its processes (PSS)", sum(s[1] for s in sizes), "MiB")
-
-
-class Stack:
-    """watcher-all-in-one as a child, with eyes on its database."""
-
-    def __init__(self, state: Path, cluster: Path, database: str | None) -> None:
-        state.mkdir(exist_ok=True)
-        command = [
-            _script("watcher-all-in-one"),
-            f"--cloud={cluster}",
-            f"--state-dir={state}",
-            "--port=0",
-        ]
-        if database:
-            config = state / "watcher.conf"
-            config.write_text(f"[database]\nconnection = {database}\n")
-            command.append(f"--config-file={config}")
-        self._command, self._log = command, state / "log"
-        self.database = _database(state, database)
-
-    def __enter__(self) -> "Stack":
-        self._exits = contextlib.ExitStack()
-        process, log = self._exits.enter_context(_child(self._command, self._log))
-        found = _wait(lambda: re.search(r"listens on (\S+)", log.read_text()), process)
-        address = urlsplit(found[1])
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._connection.close()
-        self._exits.close()
-        self.database.dispose()
-
-    def request(self, method: str, path: str, body: Any = None) -> bytes:
-        return send(self._connection, method, path, body)
-
-    def create_audit(self, name: str, strategy: str) -> str:
-        listed = json.loads(self.request("GET", "/v1/strategies"))["strategies"]
-        goal = next(item["goal_name"] for item in listed if item["name"] == strategy)
-        body = {"audit_type": "EVENT", "name": name, "goal": goal, "strategy": strategy}
-        uuid: str = json.loads(self.request("POST", "/v1/audits", body))["uuid"]
-        return uuid
-
-    def post(self, audit: str) -> None:
-        self.request("POST", f"/v1/webhooks/{audit}", ALARM)
-
-    def alarm_to_plan(self, audit: str) -> float:
-        """Seconds from before the alarm is posted until its plan is committed."""
-        done = self.runs_done()
-        began = time.perf_counter()
-        self.post(audit)
-        self.wait_for_runs(done + 1)
-        return time.perf_counter() - began
-
-    def runs_done(self) -> int:
-        with self.database.reader() as session:
-            return session.scalars(
-                select(func.count(AuditRun.id)).where(AuditRun.state == RunState.SUCCEEDED)
-            ).one()
-
-    def wait_for_runs(self, number: int) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while self.runs_done() < number:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.runs_done()} of {number} runs ended in {DEADLINE} s")
-            time.sleep(0.002)
-
-
-def send(connection: http.client.HTTPConnection, method: str, path: str, body: Any) -> bytes:
-    """The body of the API's answer, which has to be no error."""
-    headers = {"OpenStack-API-Version": "infra-optim latest"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    connection.request(method, path, body and json.dumps(body), headers)
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status >= 400:
-        raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
-    return content
+        yield Figure(f"{name} memory, all its processes (PSS)", sum(s[1] for s in sizes), "MiB")
 
 
 def _overloads(cluster: Path, moves: Any) -> int:
@@ -354,16 +269,7 @@ def _overloads(cluster: Path, moves: Any) -> int:
     return len(over)
 
 
-def _database(state: Path, url: str | None) -> Database:
-    state.mkdir(exist_ok=True)
-    conf = watcher_conf.load([], [])
-    conf.set_override("connection", url or f"sqlite:///{state}/watcher.sqlite", group="database")
-    database = Database(conf)
-    migration.ensure(database)
-    return database
-
-
-def _audit(session: Session, name: str) -> tuple[int, int]:
+def add_audit(session: Session, name: str) -> tuple[int, int]:
     goal = models.Goal(name=name, display_name=name, efficacy_specification=[])
     session.add(goal)
     session.flush()
@@ -380,7 +286,7 @@ def _audit(session: Session, name: str) -> tuple[int, int]:
 
 
 def _fill(session: Session) -> None:
-    audit_id, strategy_id = _audit(session, "big-lists")
+    audit_id, strategy_id = add_audit(session, "big-lists")
     goal_id = session.get_one(Audit, audit_id).goal_id
     session.execute(
         insert(Audit),
@@ -411,49 +317,3 @@ def _fill(session: Session) -> None:
             for number in range(100_000)
         ],
     )
-
-
-def _script(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
-
-
-@contextlib.contextmanager
-def _child(command: list[str], log: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    try:
-        yield process, log
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait(condition: Any, process: subprocess.Popen[bytes]) -> Any:
-    deadline = time.monotonic() + 60
-    while not (found := condition()):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{process.args} did not become ready")
-        time.sleep(0.01)
-    return found
-
-
-def _tree(pid: int) -> list[int]:
-    lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [pid, *(each for children in lists for child in children for each in _tree(int(child)))]
-
-
-def _memory(pid: int) -> tuple[float, float]:
-    """RSS and PSS of a process, in MiB."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return tuple(
-        int(re.search(rf"^{name}:\s+(\d+)", text, re.M)[1]) / 1024 for name in ("Rss", "Pss")
-    )
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

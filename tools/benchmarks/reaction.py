@@ -25,7 +25,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from benchmarks import clusters, core, webhooks
+from benchmarks import clusters, stack, webhooks
 from benchmarks.reaction_cloud import Asked, Cloud, serve, served
 from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
@@ -224,11 +224,11 @@ class Services:
         return uuid
 
     def _post(self, audit: str) -> None:
-        self._request("POST", f"/v1/webhooks/{audit}", core.ALARM)
+        self._request("POST", f"/v1/webhooks/{audit}", stack.ALARM)
 
     def _request(self, method: str, path: str, body: Any) -> bytes:
         self._connection.close()  # the API may have done so, as it was idle
-        return core.send(self._connection, method, path, body)
+        return stack.send(self._connection, method, path, body)
 
     def _wait(self, table: Any, states: Any, number: int) -> None:
         deadline = time.monotonic() + DEADLINE
@@ -247,7 +247,7 @@ class Services:
 def _services(
     directory: Path, url: str, arguments: argparse.Namespace, cloud: Cloud
 ) -> Iterator[Services]:
-    configuration, port = directory / "watcher.conf", core._free_port()
+    configuration, port = directory / "watcher.conf", stack.free_port()
     configuration.write_text(
         _CONFIGURATION.format(
             broker=arguments.broker,
@@ -265,9 +265,9 @@ def _services(
     with contextlib.ExitStack() as exits:
         logs, pids = {}, {}
         for name in SERVICES:
-            command = [core._script(name), "--config-file", str(configuration)]
-            process, log = exits.enter_context(core._child(command, directory / f"{name}.log"))
-            core._wait(lambda log=log: re.search(r"is ready|listens on", log.read_text()), process)
+            command = [stack.script(name), "--config-file", str(configuration)]
+            process, log = exits.enter_context(stack.child(command, directory / f"{name}.log"))
+            stack.wait(lambda log=log: re.search(r"is ready|listens on", log.read_text()), process)
             logs[name], pids[name] = log, process.pid
         hosts, servers = clusters.SIZES[arguments.size]
         threshold = THRESHOLD * servers / hosts
@@ -287,7 +287,7 @@ def _alarms(port: int, audits: Sequence[str]) -> Iterator[None]:
         due = time.monotonic()
         while not ended.wait(max(0.0, due - time.monotonic())):
             audit = audits[number % len(audits)]
-            core.send(connection, "POST", f"/v1/webhooks/{audit}", core.ALARM)
+            stack.send(connection, "POST", f"/v1/webhooks/{audit}", stack.ALARM)
             number, due = number + threads, due + threads / RATE
 
     posting = [threading.Thread(target=post, args=(first,)) for first in range(threads)]

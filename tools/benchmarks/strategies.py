@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import clusters
-from benchmarks.core import _audit, _database, _write_plan
+from benchmarks.core import add_audit, write_plan
+from benchmarks.stack import database_of
 from watcher import conf as watcher_conf
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.solution import PlannedAction, Solution
@@ -162,10 +163,10 @@ def _timed(strategy: Strategy, inputs: Inputs) -> tuple[float, Solution]:
 def _prepared(url: str) -> Callable[[Sequence[PlannedAction]], object]:
     """Writes a plan to the database."""
     with tempfile.TemporaryDirectory() as directory:
-        database = _database(Path(directory), url)
+        database = database_of(Path(directory), url)
     with database.writer() as session:
-        audit, strategy = _audit(session, f"strategies-{uuid.uuid4().hex}")
-    return lambda plan: _write_plan(database, audit, strategy, plan)
+        audit, strategy = add_audit(session, f"strategies-{uuid.uuid4().hex}")
+    return lambda plan: write_plan(database, audit, strategy, plan)
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:

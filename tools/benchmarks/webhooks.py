@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 import webob
 
-from benchmarks import core, load
+from benchmarks import core, load, stack
 from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
 from watcher.cmd import api
@@ -34,7 +34,7 @@ DATABASE = os.environ.get("WATCHER_TEST_MYSQL_URL") or "mysql+pymysql://root@127
 BROKER = os.environ.get("WATCHER_TEST_RABBIT_URL") or "rabbit://guest:guest@127.0.0.1:5672/"
 CLIENTS = 16
 _TURNS = 3
-BODY = json.dumps(core.ALARM).encode()
+BODY = json.dumps(stack.ALARM).encode()
 _TODAY_RATE, _TODAY_P99 = 200, 99
 """The best that the service of today was seen to do; it stores nothing."""
 
@@ -72,7 +72,7 @@ def door(directory: Path, url: str, arguments: argparse.Namespace) -> Iterator[F
 def door_without_broker(
     directory: Path, url: str, arguments: argparse.Namespace
 ) -> Iterator[Figure]:
-    nobody = f"rabbit://guest:guest@127.0.0.1:{core._free_port()}/"
+    nobody = f"rabbit://guest:guest@127.0.0.1:{stack.free_port()}/"
     return _door(directory, url, nobody, arguments.seconds, ", broker down")
 
 
@@ -207,20 +207,20 @@ def _empty(database: Database) -> None:
 
 @contextlib.contextmanager
 def _gunicorn(configuration: Path, directory: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    port = core._free_port()
+    port = stack.free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8"]
     # Clients that wait for the processor for longer than the default are no idle ones.
     command += ["--keep-alive", "60", "--bind", f"127.0.0.1:{port}", "--env"]
     command += [f"OS_WATCHER_CONFIG_FILES={configuration}", "watcher.wsgi.api:application"]
-    with core._child(command, directory / "gunicorn.log") as (process, _log):
-        core._wait(lambda: _answers(port), process)
+    with stack.child(command, directory / "gunicorn.log") as (process, _log):
+        stack.wait(lambda: _answers(port), process)
         yield ("127.0.0.1", port), process.pid
 
 
 def worked(server: int) -> float:
     """Seconds of processor time of a process and its children, so far."""
     ticks = 0
-    for pid in core._tree(server):
+    for pid in stack.processes(server):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
