@@ -17,11 +17,11 @@ from watcher.db.session import Database
 
 T = TypeVar("T")
 
-PATIENCE = 120.0
-"""Seconds that a busy machine is given for what takes one; nobody waits when it is done."""
+TIMEOUT = 120.0
+"""Seconds after which a wait fails, on a busy machine.  A wait ends as soon as it can."""
 
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def wait_for(condition: Callable[[], T], what: str, seconds: float = TIMEOUT) -> T:
     """The first true value of *condition*.  AssertionError, which says *what*, after *seconds*.
 
     For what other threads or processes bring about; it returns as soon as they have.

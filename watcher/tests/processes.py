@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import TypeVar
 
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Process:
             return condition()
 
         try:
-            return wait_for(met, f"it {what}", PATIENCE)
+            return wait_for(met, f"it {what}", TIMEOUT)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text()}") from None
 
@@ -66,7 +66,7 @@ class Process:
 
     def wait(self) -> int:
         """Its exit code, when it has ended."""
-        return self._process.wait(PATIENCE)
+        return self._process.wait(TIMEOUT)
 
     def kill(self) -> None:
         """End it, and its children, without a chance to say good-bye."""
@@ -84,7 +84,7 @@ def start_node(test: TestCase, script: str, host: str, config: str) -> Process:
 
 def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command(script, *arguments), capture_output=True, text=True, timeout=PATIENCE
+        command(script, *arguments), capture_output=True, text=True, timeout=TIMEOUT
     )
 
 
@@ -95,7 +95,7 @@ def command(script: str, *arguments: str) -> list[str]:
 def status_of(url: str, body: bytes | None = None) -> int | None:
     """The status that a URL answers with; None while nobody answers."""
     try:
-        with urllib.request.urlopen(url, body, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(url, body, timeout=TIMEOUT) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

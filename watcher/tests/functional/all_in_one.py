@@ -18,7 +18,7 @@ from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
 from watcher.simulation import alarm_rules
 from watcher.simulation import cloud as simulated
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 ALARM = {
     "alarm_name": "host-runs-hot",
@@ -160,7 +160,7 @@ class AllInOneTestCase(TestCase):
         original = getattr(self.watcher.cloud, method)
 
         def wait(*arguments: Any) -> Any:
-            go.wait(PATIENCE)
+            go.wait(TIMEOUT)
             return original(*arguments)
 
         with fixtures.MockPatchObject(self.watcher.cloud, method, wait):

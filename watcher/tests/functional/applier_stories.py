@@ -18,8 +18,8 @@ from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_claims, plan_execution, reviews
 from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.leases import Holder
-from watcher.tests.base import PATIENCE
-from watcher.tests.unit.applier.stories import DURATION, NOW, Impatient, Story, lease
+from watcher.tests.base import TIMEOUT
+from watcher.tests.unit.applier.stories import DURATION, NOW, SimulatedInterrupts, Story, lease
 
 
 class Bell:
@@ -56,7 +56,7 @@ class ApplierStories(Story):
         applier = self.make()
         plan_id = applier.dispatcher.claim(NOW)
         self.assertEqual(row.id, plan_id)
-        applier.carry_out(row.id, interrupts or Impatient(self))
+        applier.carry_out(row.id, interrupts or SimulatedInterrupts(self))
         return self.plan_of(row)
 
     def test_migrations_one_after_the_other(self) -> None:
@@ -138,7 +138,7 @@ class ApplierStories(Story):
         rows = [self.add_plan(self.migration(number)) for number in range(3)]
         applier, most = self.make(), 0
 
-        class Watchful(Impatient):
+        class Watchful(SimulatedInterrupts):
             def wait(waiter, seconds: float) -> None:
                 nonlocal most
                 states = [state for row in rows for state in self.states_of(row)]
@@ -154,7 +154,7 @@ class ApplierStories(Story):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         self.assertEqual([[ActionState.SUCCEEDED]] * 3, [self.states_of(row) for row in rows])
         self.assertEqual(1, most)
 
@@ -222,7 +222,7 @@ class ApplierStories(Story):
 
     def test_a_rollback_outlives_its_applier(self) -> None:
         row = self.rolled_back()
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         with mock.patch.object(
             self.cloud, "start", side_effect=lambda *args: interrupts.stop()
         ) as start:
@@ -236,7 +236,7 @@ class ApplierStories(Story):
 
     def test_a_cancel_ends_a_rollback(self) -> None:
         row = self.rolled_back()
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         enable = self.cloud.enable
 
         def cancel(hostname: str) -> None:
@@ -276,7 +276,7 @@ class ApplierStories(Story):
 
     def cancelling(self, row: models.ActionPlan, at: int) -> Interrupts:
         """Interrupts of a plan that a user cancels at a time of the cloud's clock."""
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         wait = interrupts.wait
 
         def wait_and_see(seconds: float) -> None:
@@ -311,7 +311,7 @@ class ApplierStories(Story):
 
     def test_a_plan_that_another_applier_took_is_left_alone(self) -> None:
         row = self.add_plan(self.migration(0), {})
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         wait = interrupts.wait
 
         def lose(seconds: float) -> None:
@@ -328,7 +328,7 @@ class ApplierStories(Story):
         row = self.add_plan(
             {"uuid": (done := models.new_uuid())}, {**self.migration(0), "parents": [done]}
         )
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         wait = interrupts.wait
 
         def stop(seconds: float) -> None:
@@ -374,7 +374,7 @@ class ApplierStories(Story):
         self.assertIsNone(applier.dispatcher.claim(NOW))
         self.seconds += DURATION.total_seconds()
         self.assertEqual(row.id, applier.dispatcher.claim(NOW))
-        applier.carry_out(row.id, Impatient(self))
+        applier.carry_out(row.id, SimulatedInterrupts(self))
         return self.plan_of(row)
 
     def test_a_plan_that_kills_its_appliers_is_given_up(self) -> None:
@@ -449,7 +449,7 @@ class ApplierStories(Story):
         applier = self.make()
         applier.start()
         applier.dispatcher.wake()
-        self.assertTrue(self.bell.rung.wait(PATIENCE))
+        self.assertTrue(self.bell.rung.wait(TIMEOUT))
         applier.stop()
         self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
         with self.database.reader() as session:
@@ -480,7 +480,7 @@ class ApplierStories(Story):
             for applier in appliers:
                 applier.start()
             while any(self.plan_of(row).state != PlanState.SUCCEEDED for row in rows):
-                self.bell.rung.wait(PATIENCE)
+                self.bell.rung.wait(TIMEOUT)
                 self.bell.rung.clear()
             for applier in appliers:
                 applier.stop()

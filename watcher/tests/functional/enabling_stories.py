@@ -13,7 +13,7 @@ from watcher.common.errors import CloudRefused, CloudUnavailable
 from watcher.common.states import ActionState, PlanState
 from watcher.db import action_plans, models, plan_claims
 from watcher.tests import factories
-from watcher.tests.unit.applier.stories import NOW, Impatient, Story, lease
+from watcher.tests.unit.applier.stories import NOW, SimulatedInterrupts, Story, lease
 
 PLAN = "5b1d7a9c-2e4f-4083-9c01-1f6c8e2a7b9d"
 
@@ -67,7 +67,7 @@ class EnablingStories(Story):
         """Its state and its message after an applier had it."""
         applier = self.make()
         self.assertEqual(row.id, applier.dispatcher.claim(now))
-        applier.carry_out(row.id, interrupts or Impatient(self))
+        applier.carry_out(row.id, interrupts or SimulatedInterrupts(self))
         plan = self.plan_of(row)
         return plan.state, plan.status_message or ""
 
@@ -76,7 +76,7 @@ class EnablingStories(Story):
 
     def cancelling(self, row: models.ActionPlan, at: int) -> Interrupts:
         """Interrupts of a plan that a user cancels at a time of the cloud's clock."""
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         wait = interrupts.wait
 
         def wait_and_see(seconds: float) -> None:
@@ -215,7 +215,7 @@ class EnablingStories(Story):
         enabling = applier.enabling
         with mock.patch.object(self.cloud, "servers_on", side_effect=CloudUnavailable("?")):
             enabling.tick()
-            applier.carry_out(row.id, Impatient(self))
+            applier.carry_out(row.id, SimulatedInterrupts(self))
             self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
             self.assertIn("looked at later", self.plan_of(row).status_message or "")
             enabling.tick()

@@ -66,7 +66,7 @@ class KilledStories(TestCase):
     def prepare(self, name: str) -> None:
         """An empty schema, and a strategy of somebody else that takes as long as we want.
 
-        *name* tells the message bus these services from others.
+        *name* distinguishes these services from others on the message bus.
         """
         self.name, self.port = name, free_port()
         migration.upgrade(self.database)

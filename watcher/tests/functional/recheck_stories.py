@@ -14,7 +14,7 @@ from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_execution
 from watcher.db.disabled_hosts import BY_HAND
 from watcher.model.plan_checker import Task
-from watcher.tests.unit.applier.stories import NOW, Impatient, Story
+from watcher.tests.unit.applier.stories import NOW, SimulatedInterrupts, Story
 
 SKIPPED = "Action skipped automatically: "
 
@@ -36,7 +36,7 @@ class RecheckStories(Story):
     def carry_out(self, row: models.ActionPlan) -> models.ActionPlan:
         applier = Applier(self.conf, self.database, self.cloud.cloud, Bell(), self.notifications)
         self.assertEqual(row.id, applier.dispatcher.claim(NOW))
-        applier.carry_out(row.id, Impatient(self))
+        applier.carry_out(row.id, SimulatedInterrupts(self))
         return self.plan_of(row)
 
     def change_host(self, name: str, **values: Any) -> None:
@@ -154,7 +154,7 @@ class RecheckStories(Story):
         self.assertIn("must be ACTIVE", self.actions_of(row)[0].status_message)
 
     def test_few_requests(self) -> None:
-        """Whatever is moved; what is used of a host that placement tells of needs no servers."""
+        """Whatever is moved; servers are not read for a host whose usage placement has."""
         names = ("hosts", "servers", "host", "some_hosts", "server", "servers_on", "server_groups")
         compute = mock.Mock(wraps=self.cloud)
         moves = self.moves(0, 1, 2, 3)

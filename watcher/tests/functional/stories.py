@@ -36,8 +36,8 @@ def application() -> Any:
     return lambda environ, start_response: _current[-1](environ, start_response)
 
 
-def tell(**rows: Any) -> None:
-    """Let the story know the UUIDs of rows, each by a name for the environment."""
+def provide(**rows: Any) -> None:
+    """Put the UUIDs of rows into the environment, by name, where stories read them."""
     os.environ.update({name: row.uuid for name, row in rows.items()})
 
 
@@ -137,7 +137,7 @@ class Catalog(Api):
         strategy = factories.strategy(session, dummy, name="dummy", parameters_spec=spec)
         factories.strategy(session, dummy, name="dummy_with_resize")
         basic = factories.strategy(session, consolidation, name="basic")
-        tell(
+        provide(
             DUMMY_GOAL=dummy,
             CONSOLIDATION_GOAL=consolidation,
             DUMMY_STRATEGY=strategy,
@@ -156,7 +156,7 @@ class Engines(Api):
         services.beat(session, "watcher-decision-engine", "node-2", now, {"compute": begin})
         services.beat(session, "watcher-applier", "node-1", timeutils.utcnow())
         session.flush()
-        tell(SCORER=scorer)
+        provide(SCORER=scorer)
 
 
 class Proxied(Catalog):
@@ -194,7 +194,7 @@ class Plans(Catalog):
         )
         ongoing = factories.action_plan(session, audit, strategy, state=PlanState.ONGOING)
         succeeded = factories.action_plan(session, other, strategy, state=PlanState.SUCCEEDED)
-        tell(
+        provide(
             AUDIT=audit,
             RECOMMENDED_PLAN=plan,
             ONGOING_PLAN=ongoing,
@@ -228,7 +228,7 @@ class Reviewed(Plans):
         row.due_at, row.reviewed_at = None, datetime.datetime(2026, 1, 1, 10, 1, 2)
         row.realised, row.kept, row.distrusts = {"hosts in use": 8}, 0.25, True
         row.message = "The plan kept 25% of what it promised."
-        tell(DUE_PLAN=due)
+        provide(DUE_PLAN=due)
 
 
 class Reacted(Plans):
@@ -282,7 +282,7 @@ class Reacted(Plans):
         ]
         session.add_all(events)
         session.flush()
-        tell(RUN=done, WAITING_RUN=waiting, FIRST_EVENT=events[0], LAST_EVENT=events[5])
+        provide(RUN=done, WAITING_RUN=waiting, FIRST_EVENT=events[0], LAST_EVENT=events[5])
 
 
 class Templates(Catalog):
@@ -300,7 +300,7 @@ class Templates(Catalog):
         )
         session.add(template)
         session.flush()
-        tell(TEMPLATE=template)
+        provide(TEMPLATE=template)
 
 
 class Guarded(Plans):
@@ -329,11 +329,11 @@ class Locked(Api):
             audit = factories.audit(session, audit_type=AuditType.EVENT)
             webhook.audit_id = audit.id
             session.add(webhook)
-            tell(**{name: audit})
+            provide(**{name: audit})
         factories.audit(session, audit_type=AuditType.EVENT, name="guessed")
 
 
-class Doors(Api):
+class WebhookAnswers(Api):
     """An audit for each answer that the webhook may give, named after it; three events a minute."""
 
     def configure(self, conf: cfg.ConfigOpts) -> None:
@@ -367,4 +367,4 @@ class Doors(Api):
         webhook("filtered", filter="severity == 'high'", **secret)
         webhook("mapped", parameters={"node": "host"}, **secret)
         webhook("keystone", auth="keystone")
-        tell(PENDING_AUDIT=audit("by-uuid"))
+        provide(PENDING_AUDIT=audit("by-uuid"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from watcherclient import client as watcherclient
 
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "watcher-all-in-one")
 
@@ -32,7 +32,7 @@ class RefusalTest(TestCase):
             [PROGRAM, f"--state-dir={self.directory}", *arguments],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
         self.assertEqual((1, ""), (done.returncode, done.stdout))
@@ -79,7 +79,7 @@ class RefusalTest(TestCase):
 
 class ProgramTest(TestCase):
     def start(self, *arguments: str) -> tuple["subprocess.Popen[str]", str]:
-        """The program and its endpoint, as soon as it tells it."""
+        """The program and its endpoint, as soon as it is printed."""
         log = os.path.join(self.directory, "log")
         with open(log, "a") as stderr:
             process = subprocess.Popen(
@@ -109,12 +109,12 @@ class ProgramTest(TestCase):
             self.addCleanup(process.kill)
             wait_for(functools.partial(_has_lines, log, lines), "it begins")
             process.send_signal(signal.SIGTERM)
-            self.assertIn(process.wait(PATIENCE), (0, -signal.SIGTERM))
+            self.assertIn(process.wait(TIMEOUT), (0, -signal.SIGTERM))
 
     def stop(self, process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> None:
         """Stop it; that must be in order, and say nothing more."""
         process.send_signal(number)
-        out, _ = process.communicate(timeout=PATIENCE)
+        out, _ = process.communicate(timeout=TIMEOUT)
         self.assertEqual((0, ""), (process.returncode, out))
         with open(os.path.join(self.directory, "log")) as log:
             self.assertNotIn("Traceback", log.read())
@@ -158,7 +158,7 @@ class ProgramTest(TestCase):
         self.stop(process)
 
     def test_help(self) -> None:
-        told = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
-        self.assertEqual("", told.stderr)
+        shown = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
+        self.assertEqual("", shown.stderr)
         for word in ("simulated cloud", "--cloud FILE", "--state-dir DIR", "--port PORT"):
-            self.assertIn(word, told.stdout)
+            self.assertIn(word, shown.stdout)

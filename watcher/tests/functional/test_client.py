@@ -44,7 +44,7 @@ class ClientTestCase(TestCase):
             status = shell.WatcherShell(stdout=out).run([*service, *arguments])
         return status, out.getvalue(), error.getvalue()
 
-    def told(self, *arguments: str, version: str = "1.5") -> str:
+    def output(self, *arguments: str, version: str = "1.5") -> str:
         """What the command prints; it must succeed."""
         status, out, error = self.run_command(*arguments, version=version)
         self.assertEqual((0, ""), (status, error))
@@ -52,7 +52,7 @@ class ClientTestCase(TestCase):
 
     def shown(self, *arguments: str, version: str = "1.5") -> Any:
         """What the command prints as JSON; it must succeed."""
-        return json.loads(self.told(*arguments, "-f", "json", version=version))
+        return json.loads(self.output(*arguments, "-f", "json", version=version))
 
     def refused(self, *arguments: str, version: str = "1.5") -> str:
         """Why the command fails."""
@@ -88,7 +88,7 @@ class CatalogueTest(ClientTestCase):
         self.assertIn("Efficacy specification", detailed[0])
 
     def test_a_goal_in_a_table(self) -> None:
-        table = self.told("goal", "show", "server_consolidation")
+        table = self.output("goal", "show", "server_consolidation")
         self.assertIn("released_compute_nodes_count", table)
         self.assertNotIn("dummy", table)
 
@@ -104,13 +104,13 @@ class CatalogueTest(ClientTestCase):
         self.assertEqual(["Datasource", "Metrics", "CDM", "Name"], [need["Type"] for need in needs])
         self.assertEqual({"Type", "State", "Mandatory", "Comment"}, needs[0].keys())
         for word in ("Datasource", "Metrics", "CDM", "available"):
-            self.assertIn(word, self.told("strategy", "state", "workload_stabilization"))
+            self.assertIn(word, self.output("strategy", "state", "workload_stabilization"))
 
     def test_scoring_engines(self) -> None:
         engines = self.shown("scoringengine", "list")
         self.assertEqual({"UUID", "Name", "Description"}, engines[0].keys())
         self.assertIn("dummy_scorer", [engine["Name"] for engine in engines])
-        self.assertIn("workloads", self.told("scoringengine", "show", "dummy_scorer"))
+        self.assertIn("workloads", self.output("scoringengine", "show", "dummy_scorer"))
 
     def test_services(self) -> None:
         services = self.shown("service", "list")
@@ -130,7 +130,7 @@ class CatalogueTest(ClientTestCase):
 class AuditTemplateTest(ClientTestCase):
     def create(self, name: str, *arguments: str, version: str = "1.5") -> Any:
         created = self.shown("audittemplate", "create", name, "dummy", *arguments, version=version)
-        self.addCleanup(self.told, "audittemplate", "delete", created["UUID"])
+        self.addCleanup(self.output, "audittemplate", "delete", created["UUID"])
         return created
 
     def test_create_list_and_show(self) -> None:
@@ -153,10 +153,10 @@ class AuditTemplateTest(ClientTestCase):
         created = self.shown("audittemplate", "create", "t2", "dummy")
         # What the strategy requires is given by the audit.
         other = self.shown("audittemplate", "create", "t3", "unclassified", "-s", "actuator")
-        self.assertEqual("", self.told("audittemplate", "delete", other["Name"]))
+        self.assertEqual("", self.output("audittemplate", "delete", other["Name"]))
         updated = self.shown("audittemplate", "update", "t2", "replace", "description=Better")
         self.assertEqual("Better", updated["Description"])
-        self.assertEqual("", self.told("audittemplate", "delete", created["Name"]))
+        self.assertEqual("", self.output("audittemplate", "delete", created["Name"]))
         self.assertIn("t2", self.refused("audittemplate", "show", "t2"))
 
     def test_default_parameters(self) -> None:
@@ -168,7 +168,7 @@ class AuditTemplateTest(ClientTestCase):
 
 class AuditTest(ClientTestCase):
     def test_oneshot_from_a_template(self) -> None:
-        self.told("audittemplate", "create", "for-audits", "dummy", "-s", "dummy")
+        self.output("audittemplate", "create", "for-audits", "dummy", "-s", "dummy")
         audit = self.create_audit("-a", "for-audits", "--name", "from-template")
         self.assertEqual(
             ("from-template", "ONESHOT", "dummy", "dummy", False),
@@ -201,7 +201,7 @@ class AuditTest(ClientTestCase):
             AuditState.CANCELLED,
             self.shown("audit", "update", audit, "replace", "state=CANCELLED")["State"],
         )
-        self.assertEqual("", self.told("audit", "delete", audit))
+        self.assertEqual("", self.output("audit", "delete", audit))
         self.assertIn(audit, self.refused("audit", "show", audit))
 
     def test_fields_by_version(self) -> None:
@@ -236,12 +236,12 @@ class ActionPlanTest(ClientTestCase):
         self.wait_for_state("actionplan", plan, PlanState.SUCCEEDED)
         ended = self.shown("action", "show", actions[0]["UUID"])
         self.assertEqual((ActionState.SUCCEEDED, plan), (ended["State"], ended["Action Plan"]))
-        self.assertEqual("", self.told("actionplan", "delete", plan))
+        self.assertEqual("", self.output("actionplan", "delete", plan))
         self.assertIn("404", self.refused("actionplan", "show", plan))
 
     def test_list_by_audit_in_a_table(self) -> None:
         plan = self.plan_of_a_finished_audit()
-        table = self.told("actionplan", "list", "--detail")
+        table = self.output("actionplan", "list", "--detail")
         self.assertIn(plan, table)
         for column in ("Global efficacy", "Efficacy indicators", "State"):
             self.assertIn(column, table)
@@ -253,10 +253,10 @@ class ActionPlanTest(ClientTestCase):
     def test_an_audit_goes_before_its_plan(self) -> None:
         plan = self.plan_of_a_finished_audit()
         audit = self.shown("actionplan", "show", plan)["Audit"]
-        self.assertEqual("", self.told("audit", "delete", audit))
+        self.assertEqual("", self.output("audit", "delete", audit))
         (left,) = self.shown("actionplan", "list", "--audit", audit)
         self.assertEqual(plan, left["UUID"])
-        self.assertEqual("", self.told("actionplan", "delete", plan))
+        self.assertEqual("", self.output("actionplan", "delete", plan))
 
     def test_skip_an_action(self) -> None:
         plan = self.plan_of_a_finished_audit()
@@ -266,7 +266,7 @@ class ActionPlanTest(ClientTestCase):
         )
         self.assertEqual(ActionState.SKIPPED, skipped["State"])
         self.assertIn("Not today", skipped["Status Message"])
-        self.told("action", "update", second["UUID"], "--state", "SKIPPED")
+        self.output("action", "update", second["UUID"], "--state", "SKIPPED")
         self.assertIn(
             "1.5",
             self.refused("action", "update", second["UUID"], "--state", "SKIPPED", version="1.4"),

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 ROOT = Path(__file__).parents[3]
 CLOUD = {
@@ -46,7 +46,7 @@ class DemoTest(DemoTestCase):
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
 
@@ -56,7 +56,7 @@ class DemoTest(DemoTestCase):
         self.assertEqual((0, ""), (done.returncode, done.stderr))
         frames = ElementTree.parse(picture).findall(".//*[@class='frame']")
         self.assertGreater(len(frames), 5)
-        told = [
+        expected = [
             "$ openstack optimize audit create --audit_type EVENT --name react-to-hot-host",
             "Alarm hot: host_cpu_usage of compute-0003 is",
             "POST /v1/webhooks/react-to-hot-host is answered 202",
@@ -66,7 +66,7 @@ class DemoTest(DemoTestCase):
             "CPU of 8 hosts after the plan:",
             "/watcher-all-in-one\n",
         ]
-        places = [done.stdout.index(words) for words in told]
+        places = [done.stdout.index(words) for words in expected]
         self.assertEqual(sorted(places), places)
         self.assertNotIn("\x1b", done.stdout)
         times = re.findall(r"^\d\d:\d\d:\d\d\.\d{3} ", done.stdout, re.MULTILINE)
@@ -138,8 +138,8 @@ class InterruptionTest(DemoTestCase):
             process = self.start()
             wait_for(moment, f"{moment.args}")
             process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGTERM)  # as tox does when it grows impatient
-            self.assertEqual(130, process.wait(PATIENCE), self.out.read_text())
+            process.send_signal(signal.SIGTERM)  # as tox does after its timeout
+            self.assertEqual(130, process.wait(TIMEOUT), self.out.read_text())
             self.assertTrue(self.out.read_text().endswith("Interrupted.\n"))
             self.assertEqual([], processes_of(self.mark))
             self.assertEqual([], list(self.temporary.iterdir()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is told of what a request has committed, and what was committed by then."""
+"""The doorbells that requests ring, and the rows that are committed by then."""
 
 import json
 import os

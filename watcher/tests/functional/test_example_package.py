@@ -12,7 +12,7 @@ from typing import Any
 import fixtures
 from watcherclient import client as watcherclient
 
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 from watcher.tests.processes import Process
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "doc/examples/memory-headroom"
@@ -46,7 +46,7 @@ class ExamplePackageTest(TestCase):
             [sys.executable, *arguments],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             **options,
         )
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)

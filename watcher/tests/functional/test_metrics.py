@@ -17,7 +17,7 @@ from oslo_db.exception import DBConnectionError
 from watcher.common.states import RunState
 from watcher.db import models
 from watcher.metrics import Endpoint, endpoint
-from watcher.tests.base import PATIENCE, DatabaseTestCase, wait_for
+from watcher.tests.base import TIMEOUT, DatabaseTestCase, wait_for
 from watcher.tests.functional.all_in_one import ALARM, AllInOneTestCase
 
 HOSTILE = "evil\n} 1\nwatcher_runs_total 666"
@@ -25,7 +25,7 @@ SERIES = re.compile(r'[a-z_]+(\{([a-z]+="[-A-Za-z0-9_.+ ]*",?)+\})? [0-9.e+]+')
 
 
 def ask(port: int, method: str = "GET", path: str = "/metrics") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -66,12 +66,12 @@ class EndpointTest(DatabaseTestCase):
             self.assertTrue(client.recv(16).startswith(b"HTTP/1.0 200"))
 
     def test_a_client_that_takes_its_time_has_a_limit(self) -> None:
-        self.patch(endpoint._Handler, "timeout", PATIENCE)
+        self.patch(endpoint._Handler, "timeout", TIMEOUT)
         self.patch(endpoint, "_REQUEST_TIMEOUT", 0.1)
         port = self.serve().port
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET /me")
-            client.settimeout(PATIENCE)
+            client.settimeout(TIMEOUT)
             self.assertEqual(b"", client.recv(16))
 
     def test_without_a_database_it_says_so_and_goes_on(self) -> None:

@@ -71,7 +71,7 @@ class HearingTestCase(base.DatabaseTestCase):
         self.notifications = Observed(self.conf, self.database)
 
     def heard(self) -> dict[str, list[tuple[str, str | None]]]:
-        """What was told of each object, by its UUID: event type and, of updates, the old state."""
+        """The notifications of each object, by UUID: event type, and old state of an update."""
         self.notifications.stop()
         heard = collections.defaultdict(list)
         for _, message, _, _ in _impl_test.NOTIFICATIONS:
@@ -92,13 +92,13 @@ class TestWholeFlow(HearingTestCase):
         rung, applier = threading.Event(), LocalDoorbell()
         applier.connect(rung.set)
         self.start(DecisionEngine(self.conf, self.database, Cloud(), applier, self.notifications))
-        self.assertTrue(rung.wait(base.PATIENCE))
+        self.assertTrue(rung.wait(base.TIMEOUT))
         return audit
 
     def carry_out(self) -> None:
         """What the applier does with the plan, to its end."""
         self.start(Applier(self.conf, self.database, Cloud(), LocalDoorbell(), self.notifications))
-        self.assertTrue(self.notifications.ended.wait(base.PATIENCE))
+        self.assertTrue(self.notifications.ended.wait(base.TIMEOUT))
 
     def audit(self, parameters: dict[str, Any]) -> Audit:
         """An audit whose plan is carried out without asking."""
@@ -172,7 +172,7 @@ class TestWholeFlow(HearingTestCase):
             self.conf, self.database, Cloud(), LocalDoorbell(), self.notifications
         )
         self.start(engine)
-        self.assertTrue(self.notifications.audit_changed.wait(base.PATIENCE))
+        self.assertTrue(self.notifications.audit_changed.wait(base.TIMEOUT))
         self.assertEqual(
             [("audit.create", None), ("audit.update", AuditState.PENDING)],
             self.heard()[audit.uuid or ""],

@@ -123,12 +123,12 @@ class TestService(ServiceTestCase):
     def test_faults_pass(self) -> None:
         self.service.get("/things")
         self.conf.set_override("timeout", 0.2, group=clients.AUTH)
-        impatient = ServiceClient(self.conf, "cinder")
-        impatient.get("/things")
+        client = ServiceClient(self.conf, "cinder")
+        client.get("/things")
         for fault in (Fault.DOWN, Fault.GONE, Fault.HTML, Fault.TRUNCATED, Fault.SLOW):
             with self.subTest(fault.name):
                 self.server.fail(fault)
-                error = self.assertRaises(CloudUnavailable, impatient.get, "/things")
+                error = self.assertRaises(CloudUnavailable, client.get, "/things")
                 self.assertIn("cinder", str(error))
         self.server.fail(Fault.WRONG_SHAPE)
         self.assertRaises(CloudUnavailable, list, self.service.rows("/things", "things"))

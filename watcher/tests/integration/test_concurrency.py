@@ -40,7 +40,7 @@ from watcher.db.paging import Page
 from watcher.db.timeouts import LockWait
 from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import factories
-from watcher.tests.base import PATIENCE
+from watcher.tests.base import TIMEOUT
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
@@ -375,7 +375,7 @@ class ConcurrencyStories:
                         update(Audit).where(Audit.id == audit_id).values(status_message=f"{number}")
                     )
                     if turn == 0 and attempts[number] == 1:
-                        both_hold_one.wait(PATIENCE)
+                        both_hold_one.wait(TIMEOUT)
 
             self.database.write(cross)
 

@@ -24,7 +24,7 @@ from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
 from watcher.rpc.engine_client import NoEngineClient
 from watcher.tests import factories
-from watcher.tests.base import PATIENCE
+from watcher.tests.base import TIMEOUT
 from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.freezing import Freezing
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
@@ -76,11 +76,11 @@ class IsolationStories:
             if waiting is not None:
                 session.refresh(waiting, with_for_update=True)
             held.set()
-            ended.wait(PATIENCE)
+            ended.wait(TIMEOUT)
 
         with ThreadPoolExecutor(1) as pool:
             holder = pool.submit(self.database.write, hold)
-            self.assertTrue(held.wait(PATIENCE))
+            self.assertTrue(held.wait(TIMEOUT))
             try:
                 yield
             finally:
@@ -135,7 +135,7 @@ class IsolationStories:
         self.addCleanup(proxy.stop)
         through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
         self.conf.set_override("connection", through, group="database")
-        self.conf.set_override("call_timeout", round(PATIENCE), group="database")
+        self.conf.set_override("call_timeout", round(TIMEOUT), group="database")
         database = Database(self.conf)
         self.addCleanup(database.dispose)
         self.api = self.built(database)
@@ -143,7 +143,7 @@ class IsolationStories:
         self.assertEqual(1, proxy.freeze())
         with ThreadPoolExecutor(7) as pool:
             first = pool.submit(self.post, "a")
-            self.assertTrue(proxy.swallowed.wait(PATIENCE))
+            self.assertTrue(proxy.swallowed.wait(TIMEOUT))
             others = [pool.submit(self.post, "b") for _ in range(6)]
             self.assertEqual([202] * 6, [each.result() for each in others])
             self.assertFalse(first.done(), "nobody waited for it")

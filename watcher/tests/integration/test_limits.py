@@ -14,7 +14,7 @@ from watcher.db.models import Audit, Goal
 from watcher.db.session import Database
 from watcher.db.timeouts import LockWait
 from watcher.tests import factories
-from watcher.tests.base import PATIENCE
+from watcher.tests.base import TIMEOUT
 from watcher.tests.integration.freezing import Freezing
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
 
@@ -73,13 +73,13 @@ class LimitStories:
         def hold(session: Session) -> None:
             session.get_one(Audit, self.audit_id, with_for_update=True)
             held.set()
-            ended.wait(PATIENCE)
+            ended.wait(TIMEOUT)
 
         holder = threading.Thread(target=self.database.write, args=(hold,))
         holder.start()
         self.addCleanup(holder.join)
         self.addCleanup(ended.set)
-        held.wait(PATIENCE)
+        held.wait(TIMEOUT)
         change = sa.update(Audit).values(updated_at=datetime.datetime(2026, 1, 1))
         work = mock.Mock(side_effect=lambda session: session.execute(change))
         self.assertRaises(LockWait, database.write, work)

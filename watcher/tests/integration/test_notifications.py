@@ -62,7 +62,7 @@ class TestBroker(base.DatabaseTestCase):
         notifications.service_updated(service, "ACTIVE", "FAILED")
 
     def hear(self) -> None:
-        heard = [self.consumer.heard.get(timeout=base.PATIENCE) for _ in range(2)]
+        heard = [self.consumer.heard.get(timeout=base.TIMEOUT) for _ in range(2)]
         self.assertEqual({"info", "warn"}, {priority for priority, *_ in heard})
         for _, publisher, event_type, payload in heard:
             self.assertEqual(("infra-optim:engine-1", "service.update"), (publisher, event_type))

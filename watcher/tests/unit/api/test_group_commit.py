@@ -8,11 +8,11 @@ from oslo_db.exception import DBConnectionError
 
 from watcher.api.group_commit import GroupCommit
 from watcher.db.timeouts import LockWait
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 
 class Batches(TestCase):
-    max_wait = PATIENCE
+    max_wait = TIMEOUT
 
     def setUp(self) -> None:
         super().setUp()
@@ -36,7 +36,7 @@ class Batches(TestCase):
         return [number] * len(items)
 
     def wait_for(self, items: Sequence[object]) -> None:
-        self.go_on.wait(PATIENCE)
+        self.go_on.wait(TIMEOUT)
 
     def submit(self, item: object) -> "Future[int]":
         return self.pool.submit(self.group.submit, item)
@@ -114,7 +114,7 @@ class HangingBatchTest(Batches):
 
     def wait_for(self, items: Sequence[object]) -> None:
         if "busy" in items:
-            self.go_on.wait(PATIENCE)
+            self.go_on.wait(TIMEOUT)
 
     def test_those_that_follow_go_ahead(self) -> None:
         hanging = self.keep_busy()

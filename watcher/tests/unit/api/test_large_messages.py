@@ -14,7 +14,7 @@ from watcher.common.states import AuditType
 from watcher.db import counters
 from watcher.db.models import AuditEvent, Webhook
 from watcher.tests import factories
-from watcher.tests.base import PATIENCE, TestCase
+from watcher.tests.base import TIMEOUT, TestCase
 from watcher.tests.unit.api.fakes import ApiTestCase
 
 ALERT = {
@@ -76,7 +76,7 @@ class StormTest(ApiTestCase):
         self.patch(UnrecordedEvents, "flush", spy)
         for body in (b" " * (2 * 2**20 + 1), b"{"):
             self.assertEqual(400, self.request("/v1/webhooks/hot", "POST", body=body).status_int)
-        self.assertTrue(written.wait(PATIENCE))
+        self.assertTrue(written.wait(TIMEOUT))
         with self.database.reader() as session:
             counts = counters.totals(session)
         key = (counters.EVENTS, "generic", "REJECTED", "unreadable_body")
@@ -89,7 +89,7 @@ class LargeBodyLimitTest(TestCase):
 
         def application(environ: Any, start_response: Any) -> list[bytes]:
             working.release()
-            go_on.wait(PATIENCE)
+            go_on.wait(TIMEOUT)
             return []
 
         few = bodies.LargeBodyLimit(application, threads=4)
@@ -99,7 +99,7 @@ class LargeBodyLimitTest(TestCase):
         self.addCleanup(go_on.set)
         for thread in threads:
             thread.start()
-        working.acquire(timeout=PATIENCE)
+        working.acquire(timeout=TIMEOUT)
         while few.waiting.acquire(blocking=False):  # until the second one waits
             few.waiting.release()
         self.assertRaises(Unavailable, few, large, None)

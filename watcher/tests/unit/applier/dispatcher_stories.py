@@ -12,7 +12,7 @@ from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.common.states import PlanState
 from watcher.db import plan_claims
 from watcher.db.leases import Holder
-from watcher.tests.base import PATIENCE
+from watcher.tests.base import TIMEOUT
 from watcher.tests.unit.applier.stories import DURATION, NOW, Story, lease
 
 SECOND = datetime.timedelta(seconds=1)
@@ -40,7 +40,7 @@ class DispatcherStories(Story):
 
     def carry_out(self, plan_id: int, interrupts: Interrupts) -> None:
         self.begun.put((plan_id, interrupts))
-        self.go_on.wait(PATIENCE)
+        self.go_on.wait(TIMEOUT)
 
     def test_the_oldest_pending_plan_is_claimed(self) -> None:
         first, second = self.add_plan(), self.add_plan()
@@ -67,7 +67,7 @@ class DispatcherStories(Story):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         self.assertEqual(8, claimed.qsize())
         self.assertEqual(8, len({claimed.get() for _ in range(8)}))
 
@@ -91,7 +91,7 @@ class DispatcherStories(Story):
     def test_a_heartbeat_extends_the_leases_of_held_plans(self) -> None:
         plan = self.add_plan()
         self.dispatcher.look(NOW)
-        self.begun.get(timeout=PATIENCE)
+        self.begun.get(timeout=TIMEOUT)
         other = self.make(lease("engine-2"))
         for _ in range(10):
             self.assertIsNone(other.claim(NOW + self.seconds * SECOND))
@@ -104,7 +104,7 @@ class DispatcherStories(Story):
     def test_a_late_heartbeat_is_no_death(self) -> None:
         plan = self.add_plan()
         self.dispatcher.look(NOW)
-        self.begun.get(timeout=PATIENCE)
+        self.begun.get(timeout=TIMEOUT)
         self.assertIsNone(self.dispatcher.claim(NOW + 10 * DURATION))
         self.dispatcher.beat(NOW + 10 * DURATION)
         self.assertEqual([lease().engine], self.leases())
@@ -155,7 +155,7 @@ class DispatcherStories(Story):
     def test_a_plan_that_is_being_cancelled_is_told(self) -> None:
         plan = self.add_plan()
         self.dispatcher.look(NOW)
-        _, interrupts = self.begun.get(timeout=PATIENCE)
+        _, interrupts = self.begun.get(timeout=TIMEOUT)
         self.dispatcher.attend()
         self.assertFalse(interrupts.present)
         self.set_state(plan, PlanState.CANCELLING)
@@ -166,7 +166,7 @@ class DispatcherStories(Story):
     def test_a_plan_that_is_lost_is_stopped(self) -> None:
         plan = self.add_plan()
         self.dispatcher.look(NOW)
-        _, interrupts = self.begun.get(timeout=PATIENCE)
+        _, interrupts = self.begun.get(timeout=TIMEOUT)
         self.hold(plan, lease("engine-2"))
         self.dispatcher.attend()
         self.assertTrue(interrupts.stopped)
@@ -174,7 +174,7 @@ class DispatcherStories(Story):
     def test_stop_interrupts_the_held_plans(self) -> None:
         self.add_plan()
         self.dispatcher.start()
-        _, interrupts = self.begun.get(timeout=PATIENCE)
+        _, interrupts = self.begun.get(timeout=TIMEOUT)
         interrupts.stop = self.go_on.set  # type: ignore[method-assign]
         self.dispatcher.stop()
         self.assertTrue(self.go_on.is_set())
@@ -190,10 +190,10 @@ class DispatcherStories(Story):
 
         self.dispatcher.look = spy  # type: ignore[method-assign]
         self.dispatcher.start()
-        self.assertTrue(looked.wait(PATIENCE))
+        self.assertTrue(looked.wait(TIMEOUT))
         plan = self.add_plan()
         self.dispatcher.wake()
-        self.assertEqual(plan.id, self.begun.get(timeout=PATIENCE)[0])
+        self.assertEqual(plan.id, self.begun.get(timeout=TIMEOUT)[0])
         self.go_on.set()
         self.dispatcher.stop()
 
@@ -209,9 +209,9 @@ class DispatcherStories(Story):
 
         self.dispatcher.look = spy  # type: ignore[method-assign]
         self.dispatcher.start()
-        self.assertTrue(looked.wait(PATIENCE))
+        self.assertTrue(looked.wait(TIMEOUT))
         plan = self.add_plan()
-        self.assertEqual(plan.id, self.begun.get(timeout=PATIENCE)[0])
+        self.assertEqual(plan.id, self.begun.get(timeout=TIMEOUT)[0])
         self.go_on.set()
         self.dispatcher.stop()
 
@@ -228,7 +228,7 @@ class DispatcherStories(Story):
         self.dispatcher.look = look  # type: ignore[method-assign]
         self.dispatcher.start()
         for _ in range(4):
-            looks.get(timeout=PATIENCE)
+            looks.get(timeout=TIMEOUT)
             self.dispatcher.wake()
         self.dispatcher.stop()
 
@@ -240,7 +240,7 @@ class DispatcherStories(Story):
         self.add_plan()
         self.go_on.set()
         self.dispatcher.look(NOW)
-        self.assertEqual(0, held.get(timeout=PATIENCE))
+        self.assertEqual(0, held.get(timeout=TIMEOUT))
 
     def test_a_worker_that_fails_makes_room_for_another(self) -> None:
         def fail(plan_id: int, interrupts: Interrupts) -> None:
@@ -251,9 +251,9 @@ class DispatcherStories(Story):
         self.add_plan()
         self.add_plan()
         dispatcher.look(NOW)
-        self.begun.get(timeout=PATIENCE)
+        self.begun.get(timeout=TIMEOUT)
         while dispatcher.held:
             pass
         dispatcher.look(NOW)
-        self.begun.get(timeout=PATIENCE)
+        self.begun.get(timeout=TIMEOUT)
         dispatcher.stop()

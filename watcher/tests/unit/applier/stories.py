@@ -34,8 +34,8 @@ def lease(name: str = "engine-1") -> Holder:
     return Holder(f"{name}:1:a", name, DURATION)
 
 
-class Impatient(Interrupts):
-    """Interrupts whose waits take no time but the cloud's."""
+class SimulatedInterrupts(Interrupts):
+    """Interrupts whose waits advance the clock of the simulated cloud only."""
 
     def __init__(self, story: "Story") -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from watcher.applier.concurrency import ConcurrencyLimits
 from watcher.applier.interrupts import Interrupts
 from watcher.tests import base
-from watcher.tests.base import PATIENCE
+from watcher.tests.base import TIMEOUT
 
 
 class Worker:
@@ -25,11 +25,11 @@ class Worker:
     def _work(self) -> None:
         with self._limits.place(self._type, self._interrupts) as self.admitted:
             self.answered.set()
-            self._leave.wait(PATIENCE)
+            self._leave.wait(TIMEOUT)
 
     def leave(self) -> None:
         self._leave.set()
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
 
 
 class LimitsTest(base.TestCase):
@@ -52,7 +52,7 @@ class LimitsTest(base.TestCase):
         return ask
 
     def admitted(self, worker: Worker) -> bool:
-        return worker.answered.wait(PATIENCE) and worker.admitted
+        return worker.answered.wait(TIMEOUT) and worker.admitted
 
     def test_without_limits_nobody_waits(self) -> None:
         ask = self.make()
@@ -83,7 +83,7 @@ class LimitsTest(base.TestCase):
             ask = self.make(in_all=1)
             first, second = ask("nop"), ask("nop")
             interrupt(self.interrupts)
-            self.assertTrue(second.answered.wait(PATIENCE))
+            self.assertTrue(second.answered.wait(TIMEOUT))
             self.assertFalse(second.admitted)
             second.leave()
             first.leave()
@@ -131,6 +131,6 @@ class LimitsTest(base.TestCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         self.assertFalse(any(thread.is_alive() for thread in threads))
         self.assertEqual([], passed)

@@ -15,8 +15,8 @@ from watcher.common.errors import LostClaim
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models
 from watcher.tests import base
-from watcher.tests.base import PATIENCE
-from watcher.tests.unit.applier.stories import TYPES, Impatient, Story, lease
+from watcher.tests.base import TIMEOUT
+from watcher.tests.unit.applier.stories import TYPES, SimulatedInterrupts, Story, lease
 
 
 def nop(**switches: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class GateTest(Story, base.DatabaseTestCase):
             self.notifications,
             {**TYPES, "odd": Odd},
         )
-        self.interrupts: Interrupts = Impatient(self)
+        self.interrupts: Interrupts = SimulatedInterrupts(self)
 
     def carry_out(self, values: Mapping[str, Any]) -> models.Action:
         """The action's row after it has passed the executor."""
@@ -111,7 +111,7 @@ class GateTest(Story, base.DatabaseTestCase):
                 base.wait_for(lambda: executor.limits.waiting, "it waits")
                 self.assertEqual([ActionState.PENDING], self.states_of(row))
                 interrupt(interrupts)
-                self.assertIsNone(end.result(PATIENCE))
+                self.assertIsNone(end.result(TIMEOUT))
         self.assertEqual([ActionState.PENDING], self.states_of(row))
         end = executor.carry_out(plan, plan.steps[0], Interrupts())
         self.assertEqual(ActionState.SUCCEEDED, end)
@@ -180,7 +180,7 @@ class GateTest(Story, base.DatabaseTestCase):
             {"action_type": "change_nova_service_state", "input_parameters": disable},
         ):
             before = self.cloud.to_dict()
-            self.interrupts = Impatient(self)
+            self.interrupts = SimulatedInterrupts(self)
             self.interrupts.cancel()
             action = self.carry_out({**values, "state": ActionState.ONGOING})
             self.assertEqual(ActionState.CANCELLED, action.state, values)
@@ -326,7 +326,7 @@ class CrashTest(Story, base.DatabaseTestCase):
             executor = ActionExecutor(
                 self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
             )
-            executor.carry_out(plan, plan.steps[0], Impatient(self))
+            executor.carry_out(plan, plan.steps[0], SimulatedInterrupts(self))
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row), f"moment {moment}")
         return ended
 
@@ -338,7 +338,7 @@ class CrashTest(Story, base.DatabaseTestCase):
         self.cloud.live_migrate(self.uuids[0], "b")
 
         plan = self.hold(row, lease("engine-2"))
-        interrupts = Impatient(self)
+        interrupts = SimulatedInterrupts(self)
         interrupts.cancel()
         executor = ActionExecutor(
             self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
@@ -350,7 +350,7 @@ class CrashTest(Story, base.DatabaseTestCase):
         self.assertIsNone(self.cloud.server(self.uuids[0]).task_state)
 
 
-class Interrupter(Impatient):
+class Interrupter(SimulatedInterrupts):
     """Is interrupted at a time of the cloud's clock."""
 
     def __init__(self, story: Story, at: int, stop: bool = False) -> None:
@@ -364,7 +364,7 @@ class Interrupter(Impatient):
         super().wait(seconds)
 
 
-class Mortal(Impatient):
+class Mortal(SimulatedInterrupts):
     """Dies at its so manyth chance: before or after a write, or in a wait."""
 
     def __init__(self, story: Story, moment: int) -> None:

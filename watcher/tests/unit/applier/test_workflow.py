@@ -13,7 +13,7 @@ from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
 from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.tests import base
-from watcher.tests.base import PATIENCE
+from watcher.tests.base import TIMEOUT
 
 
 def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> HeldPlan:
@@ -101,7 +101,7 @@ class WorkflowTest(base.TestCase):
         self.assertLessEqual(executor.most_at_once, workers)
 
     def test_steps_without_a_common_edge_go_in_parallel(self) -> None:
-        meeting = threading.Barrier(2, timeout=PATIENCE)
+        meeting = threading.Barrier(2, timeout=TIMEOUT)
 
         class Meeting(ActionExecutor):
             def carry_out(self, *args: Any) -> str | None:
@@ -145,7 +145,7 @@ class InterruptsTest(base.TestCase):
             interrupts = Interrupts()
             interrupts.wait(0)
             threading.Thread(target=getattr(interrupts, interrupt)).start()
-            self.assertRaises(error, interrupts.wait, PATIENCE)
+            self.assertRaises(error, interrupts.wait, TIMEOUT)
 
     def test_only_a_stop_ends_a_wait_while_cancelling(self) -> None:
         interrupts = Interrupts()
@@ -153,5 +153,5 @@ class InterruptsTest(base.TestCase):
         self.assertFalse(interrupts.cancel())
         interrupts.wait_despite_cancel(0)
         threading.Thread(target=interrupts.stop).start()
-        self.assertRaises(Stopped, interrupts.wait_despite_cancel, PATIENCE)
+        self.assertRaises(Stopped, interrupts.wait_despite_cancel, TIMEOUT)
         self.assertRaises(Stopped, interrupts.wait, 0)

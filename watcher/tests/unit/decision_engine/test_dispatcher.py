@@ -31,7 +31,7 @@ class DispatcherTest(base.DatabaseTestCase):
         self.dispatcher = self.make()
 
     def make(self, holder: Holder = HOLDER, **values: Any) -> RunDispatcher:
-        values.setdefault("execute", lambda run: self.go_on.wait(base.PATIENCE))
+        values.setdefault("execute", lambda run: self.go_on.wait(base.TIMEOUT))
         return RunDispatcher(self.conf, self.database, holder, clock=lambda: self.seconds, **values)
 
     def queue(self, not_before: datetime.datetime = NOW, **audit: object) -> AuditRun:
@@ -230,7 +230,7 @@ class DispatcherTest(base.DatabaseTestCase):
         def execute(run: AuditRun) -> None:
             if run.id == stuck.id:
                 begun.set()
-                over.wait(base.PATIENCE)
+                over.wait(base.TIMEOUT)
             else:
                 done.set()
 
@@ -238,12 +238,12 @@ class DispatcherTest(base.DatabaseTestCase):
         dispatcher = self.make(execute=execute, expire=self.end)
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
-        self.assertTrue(begun.wait(base.PATIENCE))
+        self.assertTrue(begun.wait(base.TIMEOUT))
         self.queue()
         self.seconds = 901.0
         dispatcher.beat(timeutils.utcnow())
 
-        self.assertTrue(done.wait(base.PATIENCE))
+        self.assertTrue(done.wait(base.TIMEOUT))
         over.set()
         base.wait_for(lambda: not dispatcher.held, "the other one ends")
 
@@ -317,11 +317,11 @@ class DispatcherTest(base.DatabaseTestCase):
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
         for _ in range(5):
-            self.assertTrue(done.acquire(timeout=base.PATIENCE))
+            self.assertTrue(done.acquire(timeout=base.TIMEOUT))
         queued.append(self.queue().uuid)
         dispatcher.wake()
 
-        self.assertTrue(done.acquire(timeout=base.PATIENCE))
+        self.assertTrue(done.acquire(timeout=base.TIMEOUT))
         self.assertEqual(sorted(queued), sorted(self.executed))
 
     def test_a_worker_that_breaks_leaves_the_run_to_its_lease(self) -> None:
@@ -334,7 +334,7 @@ class DispatcherTest(base.DatabaseTestCase):
         dispatcher = RunDispatcher(self.conf, self.database, HOLDER, execute)
         run = self.queue()
         dispatcher.start()
-        self.assertTrue(broken.wait(base.PATIENCE))
+        self.assertTrue(broken.wait(base.TIMEOUT))
         dispatcher.stop()
 
         self.assertEqual(RunState.ONGOING, self.run_of(run).state)
@@ -389,7 +389,7 @@ class DispatcherTest(base.DatabaseTestCase):
         self.queue()
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
-        self.assertTrue(done.wait(base.PATIENCE))
+        self.assertTrue(done.wait(base.TIMEOUT))
 
     def test_stops_claiming_when_told(self) -> None:
         self.dispatcher.start()

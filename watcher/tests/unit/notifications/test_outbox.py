@@ -23,7 +23,7 @@ class Broker:
     def __getattr__(self, priority: str) -> Any:
         def take(context: dict[str, Any], event_type: str, payload: dict[str, Any]) -> None:
             self.waiting.set()
-            self.gate.wait(base.PATIENCE)
+            self.gate.wait(base.TIMEOUT)
             if event_type in self.broken:
                 raise OSError("connection reset")
             self.taken.append((priority, event_type))
@@ -51,28 +51,28 @@ class TestOutbox(base.TestCase):
         outbox = self.outbox()
         self.put(outbox, "a", "b")
         outbox.put(Notification("error", "c", {}))
-        self.assertTrue(outbox.flush(base.PATIENCE))
+        self.assertTrue(outbox.flush(base.TIMEOUT))
         self.assertEqual([("info", "a"), ("info", "b"), ("error", "c")], self.broker.taken)
 
     def test_a_dead_broker_holds_up_nobody(self) -> None:
         outbox = self.outbox()
         self.put(outbox, "a", "b")
-        self.assertTrue(self.broker.waiting.wait(base.PATIENCE))
+        self.assertTrue(self.broker.waiting.wait(base.TIMEOUT))
         self.put(outbox, "c")
         self.assertFalse(outbox.flush(0))
         self.broker.gate.set()
-        self.assertTrue(outbox.flush(base.PATIENCE))
+        self.assertTrue(outbox.flush(base.TIMEOUT))
         self.assertEqual(["a", "b", "c"], [event_type for _, event_type in self.broker.taken])
 
     @mock.patch("watcher.notifications.outbox.LOG")
     def test_the_oldest_are_dropped_and_that_is_said_once(self, logger: mock.Mock) -> None:
         outbox = self.outbox(limit=2)
         self.put(outbox, "in the hands of the broker")
-        self.assertTrue(self.broker.waiting.wait(base.PATIENCE))
+        self.assertTrue(self.broker.waiting.wait(base.TIMEOUT))
         self.put(outbox, "a", "b", "c", "d")
         self.assertEqual(1, logger.warning.call_count)
         self.broker.gate.set()
-        self.assertTrue(outbox.flush(base.PATIENCE))
+        self.assertTrue(outbox.flush(base.TIMEOUT))
         self.assertEqual(["c", "d"], [event_type for _, event_type in self.broker.taken[1:]])
         logger.warning.assert_called_with("%d notifications were dropped", 2)
 
@@ -82,7 +82,7 @@ class TestOutbox(base.TestCase):
         self.broker.broken.add("a")
         outbox = self.outbox()
         self.put(outbox, "a", "b")
-        self.assertTrue(outbox.flush(base.PATIENCE))
+        self.assertTrue(outbox.flush(base.TIMEOUT))
         self.assertEqual([("info", "b")], self.broker.taken)
         logger.exception.assert_called_once_with("Notification %s is lost", "a")
 
@@ -90,7 +90,7 @@ class TestOutbox(base.TestCase):
     def test_a_stop_does_not_wait_for_a_dead_broker(self, logger: mock.Mock) -> None:
         outbox = self.outbox()
         self.put(outbox, "a", "b", "c")
-        self.assertTrue(self.broker.waiting.wait(base.PATIENCE))
+        self.assertTrue(self.broker.waiting.wait(base.TIMEOUT))
         outbox.stop(0)
         logger.warning.assert_called_once_with("%d notifications were not sent", 2)
 

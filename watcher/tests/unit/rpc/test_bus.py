@@ -11,7 +11,7 @@ from watcher.common.errors import ModelUnavailable, Unanswered, Unavailable
 from watcher.rpc import doorbell, pieces
 from watcher.rpc.engine_client import RpcEngineClient
 from watcher.rpc.server import RpcServer
-from watcher.tests.base import PATIENCE, TestCase, wait_for
+from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
 
@@ -68,7 +68,7 @@ class BusTest(TestCase):
             rung.ring("a-uuid")
         self.assertEqual(
             {("audit", "a-uuid"), ("plan", "a-uuid")},
-            {self.endpoint.rung.get(timeout=PATIENCE), self.endpoint.rung.get(timeout=PATIENCE)},
+            {self.endpoint.rung.get(timeout=TIMEOUT), self.endpoint.rung.get(timeout=TIMEOUT)},
         )
 
     def test_a_call(self) -> None:
@@ -124,4 +124,4 @@ class BusTest(TestCase):
         bell = doorbell.decision_engine(self.conf, self.transport)
         self.addCleanup(bell.stop)
         bell.ring("a-uuid")
-        self.assertEqual(("audit", "a-uuid"), self.endpoint.rung.get(timeout=PATIENCE))
+        self.assertEqual(("audit", "a-uuid"), self.endpoint.rung.get(timeout=TIMEOUT))

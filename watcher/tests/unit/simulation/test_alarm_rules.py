@@ -115,7 +115,7 @@ class PostTest(base.TestCase):
         rules.start(endpoint)
         self.addCleanup(rules.stop)
 
-        path, headers, body = self.received.get(timeout=base.PATIENCE)
+        path, headers, body = self.received.get(timeout=base.TIMEOUT)
 
         self.assertEqual("/v1/webhooks/react%20now", path)
         headers = {name.lower(): value for name, value in headers.items()}
@@ -129,7 +129,7 @@ class PostTest(base.TestCase):
         rules.start(self.serve(404))
         self.addCleanup(rules.stop)
         for _ in range(3):
-            self.received.get(timeout=base.PATIENCE)
+            self.received.get(timeout=base.TIMEOUT)
         self.assertEqual(1, log.output.count("Alarm hot finds no EVENT audit named react"))
         self.assertEqual(1, log.output.count("answer 404"))
 

@@ -5,7 +5,7 @@ from concurrent.futures import wait
 
 from watcher.common.errors import CloudUnavailable, ModelUnavailable
 from watcher.decision_engine.collectors.single_flight import SingleFlight
-from watcher.tests.base import PATIENCE, TestCase
+from watcher.tests.base import TIMEOUT, TestCase
 
 
 class SingleFlightTest(TestCase):
@@ -16,14 +16,14 @@ class SingleFlightTest(TestCase):
 
     def work(self):
         self.begun.put("begun")
-        result = self.results.get(timeout=PATIENCE)
+        result = self.results.get(timeout=TIMEOUT)
         if isinstance(result, Exception):
             raise result
         return result
 
     def test_requests_during_a_call_share_the_next_one(self):
         first = self.calls.submit()
-        self.begun.get(timeout=PATIENCE)
+        self.begun.get(timeout=TIMEOUT)
         others = {self.calls.submit() for _ in range(5)}
         self.assertEqual(1, len(others))
         self.assertTrue(self.begun.empty())
@@ -34,7 +34,7 @@ class SingleFlightTest(TestCase):
 
     def test_all_requests_get_the_error_of_their_call_only(self):
         first = self.calls.submit()
-        self.begun.get(timeout=PATIENCE)
+        self.begun.get(timeout=TIMEOUT)
         second = self.calls.submit()
         self.results.put(CloudUnavailable("nova is away"))
         self.results.put("model")
@@ -48,7 +48,7 @@ class SingleFlightTest(TestCase):
         self.assertIsNone(calls.read_at)
         for result, day in (("model", 1), (CloudUnavailable("nova is away"), 1), ("model", 3)):
             self.results.put(result)
-            wait([calls.submit()], PATIENCE)
+            wait([calls.submit()], TIMEOUT)
             self.assertEqual(datetime.datetime(2026, 1, day), calls.read_at)
 
     def test_who_waits_for_too_long_is_refused_with_a_reason(self):
