@@ -179,6 +179,14 @@ class WhatIf:
             and not (self._unjudged[server] and self._arrived[host])
         )
 
+    def room(self) -> tuple[Floats, Floats]:
+        """float [V, R + G] and [H, R + G]: what servers take, and what hosts have left, with
+        the members of each group that a host may have as one more resource."""
+        groups = len(self._rules.limit)
+        members = self._rules.group[:, None] == np.arange(groups)
+        left = (self._rules.limit[:, None] - self._members[:groups]).T
+        return np.hstack((self.demand, members)), np.hstack((self.free, left))
+
     def leavers_on(self, host: int) -> Ints:
         """Indices of the servers that may leave *host*."""
         servers = self.model.servers_on(host)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from watcher.decision_engine.algorithms.beam import LEAST_GAIN, Beam, is_small
 from watcher.decision_engine.algorithms.loads import Loads
-from watcher.decision_engine.algorithms.search import Distance, RandomChoice, plan
-from watcher.decision_engine.algorithms.shortening import Shortening
+from watcher.decision_engine.algorithms.search import Distance, plan
 from watcher.decision_engine.algorithms.sources import Sources
 from watcher.model.compute import MEMORY
 from watcher.model.types import Bools, Floats, Ints
@@ -27,10 +27,6 @@ MANY = 4_000
 NEAR = 0.02
 """Moves whose gains differ by no more than this share of the best one count as equal. Of
 these, the one that copies least memory is made."""
-
-LEAST_GAIN = 1e-7
-"""A move must lower the weighted deviation by more than this: far above the rounding
-errors of the sums, far below what a useful move gains."""
 
 ROUNDING = 1e-9
 """A deviation is above its threshold if it exceeds it by more than this."""
@@ -78,18 +74,24 @@ class Balance:
     def run(self) -> list[Move]:
         """Move servers until no deviation is over its threshold, or nothing helps.
 
-        Exact on a small cluster.  On others each step makes the move that gains most, or an
-        exchange of two servers if no move gains; afterwards the plan is shortened where
-        possible.  This usually reaches the thresholds if they can be reached, but not
-        always: that question is as hard as bin packing.
+        Exact on a tiny cluster.  On others each step makes the move that gains most, or an
+        exchange of two servers if no move gains; on small ones a beam search is tried as
+        well.  This usually reaches the thresholds if they can be reached, but not always:
+        that question is as hard as bin packing.
         """
-        plan(self._loads, self._distance, self._descend)
-        self.shorten()
-        return list(self._loads.whatif.moves)
+        attempts = (self._search, self.go_on) if is_small(self._loads) else (self.go_on,)
+        return plan(self._loads, self._distance, attempts)
 
     def go_on(self) -> None:
         """Make further moves that gain, for example after the bounds were lifted."""
-        self._gain_on(RandomChoice(0))
+        many = int(self._loads.whatif.leavers.sum()) > MANY
+        self._goals = self.thresholds * (MARGIN if many else 1.0)
+        moves = -1
+        while moves < len(self._loads.whatif.moves):
+            moves = len(self._loads.whatif.moves)
+            self._move_singly()
+            while self.exceeded().any() and self._exchange():
+                pass
 
     def uneven(self) -> list[int]:
         """The servers of the hosts that are above the mean of a metric that deviates too much."""
@@ -97,23 +99,10 @@ class Balance:
         mean = load.sum(axis=1, keepdims=True) / max(self._hosts, 1)
         return self._loads.servers_on(self._loads.hosts & (load > mean).any(axis=0))
 
-    def _descend(self, rng: RandomChoice) -> None:
-        self._gain_on(rng)
-        self.shorten(2)
-
-    def shorten(self, most: int = 3) -> None:
-        """Replace up to *most* of the moves made by fewer or cheaper ones."""
-        Shortening(self._loads, self._distance, self._over, self._memory).run(most)
-
-    def _gain_on(self, rng: RandomChoice) -> None:
-        many = int(self._loads.whatif.leavers.sum()) > MANY
-        self._goals = self.thresholds * (MARGIN if many else 1.0)
-        moves = -1
-        while moves < len(self._loads.whatif.moves):
-            moves = len(self._loads.whatif.moves)
-            self._move_singly(rng)
-            while self.exceeded().any() and self._exchange():
-                pass
+    def _search(self) -> None:
+        # It goes on from a step that a rule forbids of which the search does not know.
+        self._loads.attempt(Beam(self._loads, self._over, self._costs).plan())
+        self.go_on()
 
     def _distance(self) -> Distance:
         """The distance to the thresholds.  Below them, further gains still count against the cost
@@ -127,15 +116,15 @@ class Balance:
         memory = float(self._memory[moved].sum())
         return Distance(float(over.sum()), max(0.0, cost - spare), memory)
 
-    def _move_singly(self, rng: RandomChoice) -> None:
+    def _move_singly(self) -> None:
         """Make the moves that lower the deviations, the best one first."""
         loads = self._loads
         takers = loads.whatif.takers.copy()
         sources = Sources(loads)
         while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above():
             slope = self._slope()
-            coldest = _coldest(np.where(takers, slope, np.inf), int(takers.sum()), rng)
-            server = self._good_server(coldest, sources.looked_at(coldest, slope), rng)
+            coldest = int(np.where(takers, slope, np.inf).argmin())
+            server = self._good_server(coldest, sources.looked_at(coldest, slope))
             if server is None:
                 takers[coldest] = False
                 continue
@@ -155,7 +144,7 @@ class Balance:
         np.divide(self._weights, deviations, out=factors, where=above & (deviations > 0))
         return _sum(factors, load - load.sum(axis=1, keepdims=True) / self._hosts)
 
-    def _good_server(self, host: int, servers: Ints, rng: RandomChoice) -> int | None:
+    def _good_server(self, host: int, servers: Ints) -> int | None:
         """One of *servers* whose move to *host* gains most, or nearly so; None if no move
         gains."""
         loads = self._loads
@@ -164,18 +153,15 @@ class Balance:
             (loads.use[:, servers] / loads.size[:, host, None], loads.load[:, host, None]),
         )
         fits = loads.whatif.servers_for(host, servers)
-        return self._pick(servers, after, fits, rng)
+        return self._pick(servers, after, fits)
 
-    def _pick(self, servers: Ints, after: Floats, fits: Bools, rng: RandomChoice) -> int | None:
+    def _pick(self, servers: Ints, after: Floats, fits: Bools) -> int | None:
         """One of *servers*, with deviations *after* [M, n], whose move gains most or nearly so."""
         now, costs = self.deviations(), self._costs[servers]
         gains = fits & (self._counted(after) <= self._counted(now) - np.maximum(costs, LEAST_GAIN))
         if not gains.any():
             return None
         over = np.where(gains, self._over(after) + costs, np.inf)
-        number = rng.pick(int(gains.sum()))
-        if number:
-            return int(servers[np.argpartition(over, number)[number]])
         least = float(over.min())
         alike = over <= least + NEAR * max(float(self._over(now)) - least, 0.0)
         return int(servers[np.where(alike, self._memory[servers], np.inf).argmin()])
@@ -259,12 +245,6 @@ class Balance:
     def weighted(self, values: Floats) -> Floats:
         """The weighted sum over metrics: [M, ...] to [...]."""
         return _sum(self._weights, values)
-
-
-def _coldest(slope: Floats, count: int, rng: RandomChoice) -> int:
-    """A host, of *count* ones, that gains most by more load, or nearly so."""
-    number = rng.pick(count)
-    return int(np.argpartition(slope, number)[number] if number else slope.argmin())
 
 
 def _above(values: Floats, limits: Floats) -> Floats:

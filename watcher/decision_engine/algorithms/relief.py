@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bringing hosts below a limit of their load by moving servers off them."""
 
+import functools
 import itertools
+import random
 from collections.abc import Iterator
 
 import numpy as np
 
 from watcher.decision_engine.algorithms.loads import Loads
-from watcher.decision_engine.algorithms.search import Distance, RandomChoice, plan
+from watcher.decision_engine.algorithms.search import Distance, plan
 from watcher.model.types import Bools, Floats
 from watcher.model.whatif import Move
 
 AT_THE_LIMIT = 1e-6
 """The excess of a host that is exactly at the limit, because it has to be relieved, too."""
+
+ATTEMPTS = 30
+"""The number of attempts to find a plan; on a large cluster there are fewer."""
+
+TRIED = 4_000
+"""Attempts end when so many servers in all have been examined."""
+
+CHOICE = 3
+"""Later attempts choose at random between so many of the best steps."""
 
 PERCENT = 100.0
 """The full load of one host; prices are shares of it."""
@@ -40,11 +51,14 @@ class Relief:
         Exact on a small cluster.  On others it usually relieves all hosts if that is
         possible, but not always: that question is as hard as bin packing.
         """
-        return plan(self._loads, self._distance, self._descend)
+        servers = max(1, int(self._loads.whatif.leavers.sum()))
+        numbers = range(1 + min(ATTEMPTS, TRIED // servers))
+        attempts = [functools.partial(self._descend, number) for number in numbers]
+        return plan(self._loads, self._distance, attempts)
 
     def go_on(self) -> None:
         """Make further moves that help, for example after the bounds were lifted."""
-        self._descend(RandomChoice(0))
+        self._descend(0)
 
     def stuck(self) -> list[int]:
         """The servers of the hosts at the limit or beyond."""
@@ -67,19 +81,20 @@ class Relief:
         uneven = float((load[self._loads.hosts] ** 2).sum())
         return Distance(excess(self._loads), unpaid, uneven + float(cost.sum()))
 
-    def _descend(self, rng: RandomChoice) -> None:
+    def _descend(self, attempt: int) -> None:
+        choices, draw = CHOICE if attempt else 1, random.Random(attempt)
         made = -1
         while made < len(self._loads.whatif.moves):  # a host that was relieved may take servers now
             made = len(self._loads.whatif.moves)
-            self._relieve_each(rng)
+            self._relieve_each(choices, draw)
 
-    def _relieve_each(self, rng: RandomChoice) -> None:
+    def _relieve_each(self, choices: int, draw: random.Random) -> None:
         stuck: set[int] = set()
         self._largest = self._largest_shares()
         while (hot := self._next(stuck)) is not None:
-            steps = list(itertools.islice(self._steps(hot), rng.choices))
+            steps = list(itertools.islice(self._steps(hot), choices))
             if steps:
-                self._loads.move(*steps[rng.pick(len(steps))])
+                self._loads.move(*draw.choice(steps))
                 left = self._loads.whatif.leavers_on(hot)
                 self._largest[hot] = self._loads.share[0, left].max(initial=0.0)
             else:

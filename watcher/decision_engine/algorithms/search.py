@@ -2,7 +2,6 @@
 """The search for moves after which the loads of hosts are as they should be."""
 
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,15 +12,6 @@ from watcher.model.whatif import Move
 
 SMALL = 5000.0
 """If there are at most so many placements of servers on hosts, all are examined."""
-
-ATTEMPTS = 30
-"""The number of attempts to find a plan; on a large cluster there are fewer."""
-
-TRIED = 4_000
-"""Attempts end when so many servers in all have been examined."""
-
-CHOICE = 3
-"""Later attempts choose at random between so many of the best steps."""
 
 
 class Distance(NamedTuple):
@@ -42,61 +32,43 @@ Steps = tuple[tuple[int, int], ...]
 """(server, destination) of moves, in order."""
 
 
-class RandomChoice:
-    """The choice of a step: the best one on the first attempt, one of the best on later
-    attempts."""
-
-    def __init__(self, attempt: int) -> None:
-        self.choices = CHOICE if attempt else 1
-        self._random = random.Random(attempt)
-
-    def pick(self, count: int) -> int:
-        """The number of one of *count* steps; the best one is number 0."""
-        return self._random.randrange(min(count, self.choices))
+Attempt = Callable[[], object]
+"""Makes moves that lower the distance, as far as it can."""
 
 
-def plan(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]) -> list[Move]:
+def plan(loads: Loads, distance: Measure, attempts: Sequence[Attempt]) -> list[Move]:
     """Moves after which *distance* is 0, or as small as can be found within the bounds.
 
     On a small cluster the plan is exact: no plan has a smaller distance, with what is
-    unpaid added, and none with the same distance has fewer moves.  On others *descend*
-    makes moves that lower the distance, step by step.  If it cannot reach 0, it starts
-    again and chooses differently, unless there are so many servers that this would take
-    long.
+    unpaid added, and none with the same distance has fewer moves.  On others it is the best
+    one that *attempts* find.
 
     The wishes of soft groups are kept if the goal can be reached with them.  Otherwise they
     may be broken for a smaller distance.
     """
     what_if = loads.whatif
     what_if.wishes_are_rules = what_if.has_wishes
-    moves = _search(loads, distance, descend)
+    moves = _search(loads, distance, attempts)
     if not what_if.has_wishes:
         return moves
     steps = tuple((move.server, move.destination) for move in moves)
     kept = rank(distance, steps)
     what_if.wishes_are_rules = False
     if kept[0] > 0:
-        _search(loads, distance, descend)
+        _search(loads, distance, attempts)
         if rank(distance, ())[0] >= kept[0]:
             loads.replay(steps)
     return list(what_if.moves)
 
 
-def _search(loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]) -> list[Move]:
+def _search(loads: Loads, distance: Measure, attempts: Sequence[Attempt]) -> list[Move]:
     loads.undo(0)
     if _is_small(loads):
         return _fewest_moves(loads, distance)
-    return _best_of_some(loads, distance, descend)
-
-
-def _best_of_some(
-    loads: Loads, distance: Measure, descend: Callable[[RandomChoice], None]
-) -> list[Move]:
     ranks = []
-    servers = max(1, int(loads.whatif.leavers.sum()))
-    for attempt in range(1 + min(ATTEMPTS, TRIED // servers)):
+    for attempt in attempts:
         loads.undo(0)
-        descend(RandomChoice(attempt))
+        attempt()
         moves = tuple((move.server, move.destination) for move in loads.whatif.moves)
         ranks.append(rank(distance, moves))
     *_, best = min(ranks)

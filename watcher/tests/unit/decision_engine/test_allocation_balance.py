@@ -144,7 +144,6 @@ class RulesTest(TestCase):
     @given(checker.drawn_clusters(), BOUNDS, st.sampled_from([0.5, 5000]))
     def test_nothing_is_broken(self, cluster, bounds, small):
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", small))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
         solution, _ = self.check(cluster, bounds=bounds, thresholds={"vcpus": 0.02})
         self.assertLessEqual(memory(solution, cluster.model), bounds.memory_mb)
         if bounds.actions is not None:

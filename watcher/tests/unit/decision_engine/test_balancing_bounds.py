@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine.algorithms import search
+from watcher.decision_engine.algorithms import beam, relief, search
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.model import undone
@@ -135,7 +135,8 @@ class BestFirstTest(TestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
+        self.useFixture(fixtures.MockPatchObject(relief, "ATTEMPTS", 0))
+        self.useFixture(fixtures.MockPatchObject(beam, "MOST", 0))
         self.hosts = [host("h1"), host("h2"), host("h3", 20)]
         self.servers = [
             *(server(f"s{number}", "h1") for number in range(10)),
@@ -270,7 +271,7 @@ class RulesTest(TestCase):
     def test_no_plan_goes_beyond_its_bounds(self, cluster, bounds, small):
         cluster = cluster.without_wishes()
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", small))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
+        self.useFixture(fixtures.MockPatchObject(relief, "ATTEMPTS", 2))
         self.check(WorkloadStabilization, cluster, bounds, thresholds={CPU: 0.05})
         self.check(WorkloadBalance, cluster, bounds, threshold=25)
 

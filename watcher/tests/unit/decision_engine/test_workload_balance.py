@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from watcher.common import schemas
 from watcher.common.errors import Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.algorithms import search
+from watcher.decision_engine.algorithms import relief, search
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.model.compute import ComputeModel
@@ -258,7 +258,7 @@ class RulesTest(TestCase):
     @given(checker.drawn_clusters(), st.sampled_from([0, 10, 25, 60]))
     def test_nothing_is_broken_where_not_all_can_be_looked_at(self, cluster, threshold):
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
+        self.useFixture(fixtures.MockPatchObject(relief, "ATTEMPTS", 2))
         self.check(cluster, threshold)
 
     @settings(max_examples=60, deadline=None)

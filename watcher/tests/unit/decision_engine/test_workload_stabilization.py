@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from watcher.common import schemas
 from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.algorithms import balance, search, sources
-from watcher.decision_engine.algorithms.loads import Loads
+from watcher.decision_engine.algorithms import balance, beam, search, sources
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
@@ -371,14 +370,13 @@ class RulesTest(TestCase):
     @given(checker.drawn_clusters().map(measured_hosts), st.sampled_from([0.0, 0.05, 0.1]))
     def test_nothing_is_broken_where_not_all_can_be_looked_at(self, cluster, threshold):
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 2))
         self.check(cluster, threshold)
 
     @settings(max_examples=60, deadline=None)
     @given(checker.drawn_clusters().map(measured_hosts), st.sampled_from([0.0, 0.05, 0.1]))
     def test_nothing_is_broken_where_steps_look_at_some_hosts(self, cluster, threshold):
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
+        self.useFixture(fixtures.MockPatchObject(beam, "MOST", 0))
         self.useFixture(fixtures.MockPatchObject(sources, "ALL", 0))
         self.useFixture(fixtures.MockPatchObject(sources, "LOOKED_AT", 1))
         self.check(cluster, threshold)
@@ -387,8 +385,10 @@ class RulesTest(TestCase):
     @given(
         checker.drawn_clusters(hosts=3, servers=5).map(measured_hosts),
         st.sampled_from([0.0, 0.05, 0.1, 0.2]),
+        st.sampled_from([0.5, 5000.0]),
     )
-    def test_no_plan_is_better_on_a_small_cluster(self, cluster, threshold):
+    def test_no_plan_is_better_on_a_small_cluster(self, cluster, threshold, small):
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", small))
         cluster = cluster.without_wishes()
         solution, after = self.check(cluster, threshold)
         ends = [
@@ -438,6 +438,7 @@ class ExchangeTest(TestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
+        self.useFixture(fixtures.MockPatchObject(beam, "MOST", 0))
 
     def exchange(self, second, **parameters):
         # Loads are 0.5 + 0.4 and 0.3 + 0.2.
@@ -468,8 +469,8 @@ class ExchangeTest(TestCase):
         self.assertEqual((), self.exchange(host("h2", vcpu_ratio=2.0)).actions)
 
 
-class AttemptsTest(TestCase):
-    """Where the best step after the other leads into a corner, another way is tried."""
+class BeamTest(TestCase):
+    """Where the best step after the other leads into a corner, a beam search finds a plan."""
 
     def setUp(self):
         super().setUp()
@@ -486,48 +487,19 @@ class AttemptsTest(TestCase):
     def test_to_the_threshold(self):
         self.assertAlmostEqual(np.std([0.7, 0.7, 0.6]), self.part())
 
-    def test_one_attempt_is_not_enough(self):
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
+    def test_the_best_steps_are_not_enough(self):
+        self.useFixture(fixtures.MockPatchObject(beam, "MOST", 0))
         self.assertGreater(self.part(), 0.05)
 
-
-class ShorteningTest(TestCase):
-    """What is made better of a plan that was found step by step."""
-
-    def setUp(self):
-        super().setUp()
-        self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
-        self.useFixture(fixtures.MockPatchObject(search, "ATTEMPTS", 0))
-
-    def balance(self, servers, made):
-        """The moves of a balance of two hosts, before which those of *made* are made."""
+    def moved(self, *servers):
         hosts = [host("h1"), host("h2")]
-        model = ComputeModel.build(hosts, [server(*each, memory_mb=m) for *each, m in servers])
-        use = np.zeros((1, 2))
-        np.add.at(use[0], model.placement, model.demand[:, 0])
-        loads = Loads(model, use.tolist(), [[10.0, 10.0]])
-        loads.measure([model.demand[:, 0].tolist()])
-        loads.replay([(model.server_index[clusters.uid(name)], 1) for name in made])
-        even = balance.Balance(loads, [0.1], [1.0])
-        even.shorten()
-        return [model.servers[move.server].name for move in loads.whatif.moves]
+        servers = [server(name, "h1", vcpus, memory_mb=size) for name, vcpus, size in servers]
+        metrics = load(hosts, servers, {one.name: 100 for one in servers})
+        return {name for name, _, _ in clusters.moves(solve(hosts, servers, metrics))}
 
-    def test_a_move_that_is_not_needed_is_left_out(self):
-        servers = [("a", "h1", 4, 100), ("b", "h1", 1, 100), ("c", "h1", 4, 100)]
-        self.assertEqual(["a"], self.balance(servers, ["a", "b"]))
+    def test_one_move_instead_of_two(self):
+        self.assertEqual({"c"}, self.moved(("a", 2, 100), ("b", 3, 100), ("c", 4, 900)))
 
-    def test_one_move_does_for_two(self):
-        servers = [("a", "h1", 2, 100), ("b", "h1", 2, 100), ("c", "h1", 4, 100)]
-        self.assertEqual(["c"], self.balance(servers, ["a", "b"]))
-
-    def test_a_move_that_copies_less(self):
-        servers = [("a", "h1", 4, 200), ("b", "h1", 4, 100)]
-        self.assertEqual(["b"], self.balance(servers, ["a"]))
-
-    def test_two_moves_do_for_three(self):
-        servers = [*((n, "h1", 2, 100) for n in "abc"), ("d", "h1", 3, 100), ("e", "h1", 3, 100)]
-        self.assertEqual(2, len(self.balance(servers, ["a", "b", "c"])))
-
-    def test_what_is_too_uneven_still_stays(self):
-        servers = [("a", "h1", 1, 100), ("b", "h1", 8, 100)]
-        self.assertEqual(["a"], self.balance(servers, ["a"]))
+    def test_the_moves_that_copy_least(self):
+        servers = [("a", 2, 300), ("b", 2, 100), ("c", 2, 400), ("d", 2, 200)]
+        self.assertEqual({"b", "d"}, self.moved(*servers))

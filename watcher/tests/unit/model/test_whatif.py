@@ -204,6 +204,8 @@ class WhatIfTest(TestCase):
         for _ in range(4):
             possible = []
             pairs = what_if.possible_pairs(*everything)
+            demand, free = what_if.room()
+            self.assertTrue((demand[:, None] <= np.maximum(free, 0)).all(axis=2)[pairs].all())
             for one, there in np.argwhere(before & what_if.leavers[:, None]).tolist():
                 self.assertEqual(pairs[one, there], what_if.still_takes(there, one))
             for one in range(len(model.servers)):
