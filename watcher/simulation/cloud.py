@@ -77,10 +77,8 @@ class SimulatedCloud:
                 return list(self._hosts.values())
             taken = self._taken()
             return [
-                dataclasses.replace(
-                    host, used=dict(zip(RESOURCES, taken[host.hostname], strict=True))
-                )
-                for host in self._hosts.values()
+                dataclasses.replace(host, used=dict(zip(RESOURCES, taken[name], strict=True)))
+                for name, host in self._hosts.items()
             ]
 
     def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
@@ -202,7 +200,7 @@ class SimulatedCloud:
             if migration is None or not migration.live:
                 raise CloudRefused(f"Server {uuid} has no live migration under way.")
             del self._migrations[uuid]
-            self._ended.add(uuid, migration.source, migration.destination, now, succeeded=False)
+            self._ended.add(migration, now, succeeded=False)
             self.change(uuid, task_state=None)
 
     def enable(self, hostname: str) -> None:
@@ -290,13 +288,10 @@ class SimulatedCloud:
         for uuid, entry in state["servers"].items():
             if uuid in self._servers and entry["host"] in self._hosts:
                 self.change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
-        self._migrations.update(
-            migrations.restored(SimulatedMigration, state["migrations"], self._servers, now)
-        )
-        self._unconfirmed.update(
-            migrations.restored(SimulatedMigration, state["unconfirmed"], self._servers, now)
-        )
-        self._switches.update(migrations.restored(Switch, state["switches"], self._servers, now))
+        known = self._servers, now
+        self._migrations |= migrations.restored(SimulatedMigration, state["migrations"], *known)
+        self._unconfirmed |= migrations.restored(SimulatedMigration, state["unconfirmed"], *known)
+        self._switches |= migrations.restored(Switch, state["switches"], *known)
         self._ended.restore(state.get("ended_migrations", ()), now)
         self.loads.begin()
 
@@ -318,9 +313,7 @@ class SimulatedCloud:
         uuid = migration.server
         del self._migrations[uuid]
         self.loads.keep(migration.due - self._began, self._servers.values())
-        self._ended.add(
-            uuid, migration.source, migration.destination, migration.due, not migration.fails
-        )
+        self._ended.add(migration, migration.due, not migration.fails)
         if migration.fails:
             self._failed.add(uuid)
             self.change(uuid, task_state=None)

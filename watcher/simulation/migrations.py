@@ -96,12 +96,10 @@ class EndedMigrations:
     def __init__(self) -> None:
         self._all: collections.deque[_Ended] = collections.deque()
 
-    def add(
-        self, server: str, source: str, destination: str, ended: float, succeeded: bool = True
-    ) -> None:
+    def add(self, move: SimulatedMigration, ended: float, succeeded: bool) -> None:
         """Add a migration.  A resize that stays on its host is left out."""
-        if source != destination:
-            self._all.append(_Ended(server, source, destination, ended, succeeded))
+        if move.source != move.destination:
+            self._all.append(_Ended(move.server, move.source, move.destination, ended, succeeded))
         while self._all and self._all[0].ended < ended - KEPT_SECONDS:
             self._all.popleft()
 
@@ -123,17 +121,11 @@ class EndedMigrations:
     def to_list(self, now: float) -> list[dict[str, Any]]:
         """The JSON that ``restore`` reads; ``ago`` is seconds."""
         return [
-            {
-                "server": each.server,
-                "source": each.source,
-                "destination": each.destination,
-                "ago": round(now - each.ended, 3),
-                "succeeded": each.succeeded,
-            }
-            for each in self._all
+            {**dataclasses.asdict(each), "ago": round(now - each.ended, 3)} for each in self._all
         ]
 
     def restore(self, shown: Iterable[Mapping[str, Any]], now: float) -> None:
         for each in shown:
             fields = {name: each[name] for name in ("server", "source", "destination")}
-            self.add(**fields, ended=now - each["ago"], succeeded=each["succeeded"])
+            ended = now - each["ago"]
+            self._all.append(_Ended(**fields, ended=ended, succeeded=each["succeeded"]))
