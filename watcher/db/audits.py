@@ -6,50 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session
 
 from watcher.common import schedule
 from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType
-from watcher.db import lookup, paging, reviews, runs
-from watcher.db.lookup import identified, related_to, require_free_name
-from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
-from watcher.db.paging import Page
+from watcher.db import reviews, runs
+from watcher.db.lookup import WithGoal, require_free_name
+from watcher.db.models import Audit, AuditRun, Webhook
 from watcher.db.transitions import move, soft_delete
 
-_WITH_RELATED = (
-    select(Audit).outerjoin(Audit.goal).outerjoin(Audit.strategy).where(Audit.deleted == 0)
-)
-_NAMED = (
-    contains_eager(Audit.goal).load_only(Goal.uuid, Goal.name, Goal.deleted, raiseload=True),
-    contains_eager(Audit.strategy).load_only(
-        Strategy.uuid, Strategy.name, Strategy.deleted, raiseload=True
-    ),
-)
-_KEYS = paging.sort_keys(
-    Audit,
-    goal_uuid=Goal.uuid,
-    goal_name=Goal.name,
-    strategy_uuid=Strategy.uuid,
-    strategy_name=Strategy.name,
-)
 _TIMING = frozenset({"interval", "start_time", "end_time"})
 
 
-def get(session: Session, ident: str) -> Audit:
-    """The live audit with that uuid or name, with its goal and strategy.  NotFound."""
-    wanted = _WITH_RELATED.where(identified(Audit, ident)).options(
-        contains_eager(Audit.goal), contains_eager(Audit.strategy)
-    )
-    return lookup.first(session, wanted.execution_options(populate_existing=True), f"audit {ident}")
-
-
-def list_page(
-    session: Session, page: Page, goal: str | None = None, strategy: str | None = None
-) -> list[Audit]:
-    """Audits, all or those of a goal or strategy."""
-    wanted = related_to(_WITH_RELATED, goal, strategy)
-    return paging.fetch(session, wanted, page, _KEYS, *_NAMED)
+_ROWS = WithGoal[Audit](Audit, "audit")
+get, list_page = _ROWS.get, _ROWS.list_page
 
 
 def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
