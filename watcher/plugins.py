@@ -28,6 +28,7 @@ from watcher.common.errors import ModelUnavailable as ModelUnavailable
 from watcher.common.errors import NotConfigured as NotConfigured
 from watcher.common.errors import NotFound as NotFound
 from watcher.common.errors import WatcherError as WatcherError
+from watcher.db.action_plans import PlannedAction as PlannedAction
 from watcher.decision_engine.collectors.collectors import Collector as Collector
 from watcher.decision_engine.datasources.source import Datasource as Datasource
 from watcher.decision_engine.datasources.source import DatasourceTools as DatasourceTools
@@ -38,7 +39,6 @@ from watcher.decision_engine.goals import Goal as Goal
 from watcher.decision_engine.planners import Planner as Planner
 from watcher.decision_engine.scoring import ScoringContainer as ScoringContainer
 from watcher.decision_engine.scoring import ScoringEngine as ScoringEngine
-from watcher.decision_engine.solution import PlannedAction as PlannedAction
 from watcher.decision_engine.solution import ProposedAction as ProposedAction
 from watcher.decision_engine.solution import Solution as Solution
 from watcher.decision_engine.solution import SolutionBuilder as SolutionBuilder

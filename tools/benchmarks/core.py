@@ -33,6 +33,7 @@ from watcher import conf as watcher_conf
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.states import ActionState, AuditState, AuditType, Decision, PlanState, RunState
 from watcher.db import action_plans, events, migration, models
+from watcher.db.action_plans import PlannedAction
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -42,7 +43,6 @@ from watcher.db.models import (
     Strategy,
 )
 from watcher.db.session import Database
-from watcher.decision_engine.solution import PlannedAction
 from watcher.simulation.cloud import SimulatedCloud
 
 

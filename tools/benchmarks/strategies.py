@@ -26,8 +26,9 @@ from benchmarks import clusters
 from benchmarks.core import add_audit, write_plan
 from benchmarks.stack import database_of
 from watcher import conf as watcher_conf
+from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.solution import PlannedAction, Solution
+from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.compute import ComputeModel

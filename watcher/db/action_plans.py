@@ -2,9 +2,10 @@
 """Action plans: what a run of an audit recommends, with its actions and indicators."""
 
 import collections
+import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session, contains_eager, defer, selectinload
@@ -53,23 +54,17 @@ _STARTS_LOCK: Final = ("plan_starts_lock",)
 """A count that serves as a lock: each transaction that may make a plan PENDING writes it."""
 
 
-class Planned(Protocol):
-    """A step of a plan that is about to be written."""
+@dataclasses.dataclass(frozen=True)
+class PlannedAction:
+    """A step of a plan: ready to be written, and to start after all its parents."""
 
-    @property
-    def uuid(self) -> str: ...
-
-    @property
-    def action_type(self) -> str: ...
-
-    @property
-    def input_parameters(self) -> Mapping[str, Any]: ...
-
-    @property
-    def parents(self) -> Sequence[str]: ...
-
-    @property
-    def reason(self) -> str: ...
+    uuid: str
+    action_type: str
+    input_parameters: Mapping[str, Any]
+    parents: Sequence[str]
+    reason: str = ""
+    owned: bool = False
+    """Whether its ``disabled_reason`` names the plan, too: see ``solution.signed``."""
 
 
 def get(session: Session, uuid: str) -> ActionPlan:
@@ -100,7 +95,7 @@ def create(
     state: str,
     global_efficacy: list[Any],
     indicators: Sequence[Mapping[str, Any]],
-    actions: Sequence[Planned],
+    actions: Sequence[PlannedAction],
     now: datetime.datetime,
     status_message: str | None = None,
     summary: Mapping[str, Any] | None = None,
@@ -309,7 +304,7 @@ def _insert(session: Session, table: Any, rows: Sequence[Mapping[str, Any]]) -> 
         session.execute(insert(table), rows)
 
 
-def _action_row(plan_id: int, action: Planned, now: datetime.datetime) -> dict[str, Any]:
+def _action_row(plan_id: int, action: PlannedAction, now: datetime.datetime) -> dict[str, Any]:
     return {
         "uuid": action.uuid,
         "action_plan_id": plan_id,

@@ -16,7 +16,8 @@ from oslo_config import cfg
 
 from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
-from watcher.decision_engine.solution import PlannedAction, ProposedAction, Solution
+from watcher.db.action_plans import PlannedAction
+from watcher.decision_engine.solution import ProposedAction, Solution
 
 
 class Planner:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import compress
 
 from watcher.common.errors import Invalid
+from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine.planners import Planner
-from watcher.decision_engine.solution import PlannedAction, Solution
+from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import plan_checker
 from watcher.model.plan_checker import Cluster, Fault, Task

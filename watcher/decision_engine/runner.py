@@ -27,6 +27,7 @@ from watcher.common.errors import (
 )
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves, reviews, runs
+from watcher.db.action_plans import PlannedAction
 from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
 from watcher.db.models.base import cut
 from watcher.db.session import Database
@@ -34,7 +35,7 @@ from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, p
 from watcher.decision_engine import retries as again
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.inputs import Sources
-from watcher.decision_engine.solution import PlannedAction, Solution, signed
+from watcher.decision_engine.solution import Solution, signed
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.model import undone
 from watcher.model.undone import Undone

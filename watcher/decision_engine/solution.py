@@ -7,6 +7,7 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
+from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine.feedback.promises import Promise, PromisedLoads
 from watcher.model.undone import Undone
 
@@ -45,18 +46,6 @@ class Solution:
     """What was left as it is, and why."""
     promise: Promise | None = None
     """How the plan is reviewed afterwards; None: it is not reviewed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PlannedAction:
-    """A step of a plan: ready to be written, and to start after all its parents."""
-
-    uuid: str
-    action_type: str
-    input_parameters: Mapping[str, Any]
-    parents: Sequence[str]
-    reason: str = ""
-    owned: bool = False
 
 
 def signed(actions: Sequence[PlannedAction], plan_uuid: str) -> Sequence[PlannedAction]:

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from watcher.decision_engine.solution import PlannedAction
+from watcher.db.action_plans import PlannedAction
 
 from .world import World
 

@@ -25,6 +25,7 @@ from watcher.db import (
     runs,
     services,
 )
+from watcher.db.action_plans import PlannedAction
 from watcher.db.leases import Holder
 from watcher.db.models import (
     Action,
@@ -38,7 +39,6 @@ from watcher.db.models import (
 )
 from watcher.db.paging import Page
 from watcher.db.timeouts import LockWait
-from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import factories
 from watcher.tests.base import TIMEOUT
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase

@@ -16,11 +16,11 @@ from watcher.api import app
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditType, PlanState
 from watcher.db import action_plans, migration, runs
+from watcher.db.action_plans import PlannedAction
 from watcher.db.leases import Holder
 from watcher.db.models import Audit
 from watcher.db.session import Database
 from watcher.decision_engine.run_dispatcher import RunDispatcher
-from watcher.decision_engine.solution import PlannedAction
 from watcher.notifications import Notifications
 from watcher.rpc.engine_client import NoEngineClient
 from watcher.tests import factories

@@ -6,8 +6,8 @@ from sqlalchemy import func, select
 from watcher.common.errors import Invalid, NotFound
 from watcher.common.states import ActionState, PlanState
 from watcher.db import action_plans, actions
+from watcher.db.action_plans import PlannedAction
 from watcher.db.models import Action, ActionPlan, EfficacyIndicator, PlanReasons
-from watcher.decision_engine.solution import PlannedAction
 from watcher.tests import base, factories
 
 NOW = datetime.datetime(2026, 3, 1, 12, 0, 0)

@@ -6,9 +6,10 @@ import numpy as np
 
 from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
+from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine import proof
 from watcher.decision_engine.planners import Planner, Weight
-from watcher.decision_engine.solution import PlannedAction, SolutionBuilder
+from watcher.decision_engine.solution import SolutionBuilder
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.actuator import Actuator
 from watcher.decision_engine.strategies.base import Strategy
