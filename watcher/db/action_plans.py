@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, contains_eager, defer, selectinload
 
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db import counters, lookup, models, paging
+from watcher.db import counters, lookup, models, paging, runs
 from watcher.db.lookup import identified
 from watcher.db.models import (
     Action,
@@ -240,8 +240,10 @@ def lock_plan_starts(session: Session) -> None:
 
 
 def count_end(session: Session) -> None:
-    """Count that an applier has ended a plan; plans that were computed before are out of date."""
+    """Count that an applier has ended a plan; plans that were computed before are out of date, and
+    so is what runs have seen."""
     counters.add(session, collections.Counter({_ENDS: 1}))
+    runs.look_again(session)
 
 
 def ended(session: Session) -> int:

@@ -130,6 +130,7 @@ def finish(
     action_plan_id: int | None = None,
     auto_started: bool = False,
     error: str | None = None,
+    seen: str | None = None,
 ) -> None:
     """End a claimed run, with the *error* of this attempt.
 
@@ -144,6 +145,7 @@ def finish(
         action_plan_id=action_plan_id,
         auto_started=auto_started,
         errors=with_error(run, now, error),
+        seen=seen,
     )
 
 
@@ -155,6 +157,7 @@ def put_back(
     status_message: str | None,
     counted: bool = True,
     error: str | None = None,
+    wait_reason: str | None = None,
 ) -> None:
     """Let a claimed run wait again, until *not_before*.
 
@@ -167,7 +170,7 @@ def put_back(
     successor = runs.waiting(session, run.audit_id)
     attempt, deaths = (run.attempt, 0) if counted else (run.attempt - 1, run.deaths)
     values: dict[str, Any] = {"queued_at": now, "attempt": attempt, "deaths": deaths}
-    values["errors"] = with_error(run, now, error)
+    values.update(errors=with_error(run, now, error), wait_reason=wait_reason)
     if successor is None:
         values.update(not_before=not_before, status_message=status_message)
         _release(session, run, RunState.QUEUED, engine=None, lease_expires_at=None, **values)

@@ -25,10 +25,14 @@ WAIT_REASONS: Final = (
     DUE,
     NOT_BEFORE,
     runs.COOLDOWN,
+    runs.SAME_METRICS,
     runs.PLAN_ONGOING,
     RUN_ONGOING,
     AUDIT_SUSPENDED,
 )
+
+_UNTIL: Final = (runs.COOLDOWN, runs.SAME_METRICS)
+"""What a run may wait for whose time has not come."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
         select(
             case(
                 (Audit.state == AuditState.SUSPENDED, AUDIT_SUSPENDED),
-                (later & (AuditRun.wait_reason == runs.COOLDOWN), runs.COOLDOWN),
+                (later & AuditRun.wait_reason.in_(_UNTIL), AuditRun.wait_reason),
                 (later, NOT_BEFORE),
                 (runs.PLAN_UNDER_WAY & runs.WAITS_FOR_PLANS, runs.PLAN_ONGOING),
                 (ongoing, RUN_ONGOING),

@@ -39,6 +39,14 @@ def _by_bytes(element: _SameBytes, compiler: Any, **options: Any) -> str:
     return f"{left} = {right}"
 
 
+def strategy_id(session: Session, name: str) -> int:
+    """The id of the strategy of a name.  NotFound if it was never made known to the database."""
+    found = session.scalar(select(Strategy.id).where(Strategy.name == name, Strategy.deleted == 0))
+    if found is None:
+        raise NotFound(f"Strategy {name} is not in the database; run watcher-sync.")
+    return found
+
+
 def exactly(column: Any, value: Any) -> ColumnElement[bool]:
     """Whether a column of texts has exactly a value.
 

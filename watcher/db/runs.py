@@ -26,6 +26,9 @@ PLAN_ONGOING: Final = "plan_ongoing"
 COOLDOWN: Final = "cooldown"
 """Why a due run waits: the cooldown of its webhook after the last run is not over."""
 
+SAME_METRICS: Final = "same_metrics"
+"""Why a run waits: the last one found nothing to do, and there are no new metrics yet."""
+
 _AHEAD: Final = datetime.timedelta(minutes=1)
 """If a ``queued_at`` is farther in the future, the clock was set back."""
 
@@ -120,6 +123,26 @@ def note_held_up(session: Session, run_ids: Sequence[int]) -> None:
     """Write to waiting runs that they wait for the end of a plan."""
     waiting = (AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
     update_rows(session, AuditRun, *waiting, wait_reason=PLAN_ONGOING)
+
+
+def last_ended(session: Session, audit_id: int) -> AuditRun | None:
+    """The youngest run of an audit that has succeeded or failed."""
+    return session.scalar(
+        select(AuditRun)
+        .where(
+            AuditRun.audit_id == audit_id,
+            AuditRun.slot.is_(None),
+            AuditRun.state.in_((RunState.SUCCEEDED, RunState.FAILED)),
+        )
+        .order_by(AuditRun.id.desc())
+        .limit(1)
+    )
+
+
+def look_again(session: Session) -> None:
+    """Make the runs due that wait for new metrics, because the cloud has changed."""
+    waiting = (AuditRun.slot == RunState.QUEUED, AuditRun.wait_reason == SAME_METRICS)
+    update_rows(session, AuditRun, *waiting, not_before=AuditRun.created_at, wait_reason=None)
 
 
 def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime | None:

@@ -17,6 +17,7 @@ from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
+from watcher.decision_engine import sight
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources.choice import Datasources
@@ -119,11 +120,14 @@ def make(
         lambda since: sources.cloud.compute.migrations(since),
         lambda: cloud().servers,
     )
-    parameters = {**(audit.parameters or {}), **(run.parameters or {})}
+    parameters = schemas.parameters(
+        strategy.schema, {**(audit.parameters or {}), **(run.parameters or {})}
+    )
+    granularity = parameters.get("granularity", 0) if strategy.metrics else 0
     return Inputs(
         audit_uuid=audit.uuid or "",
         audit_type=audit.audit_type or "",
-        parameters=schemas.parameters(strategy.schema, parameters),
+        parameters=parameters,
         now=now,
         seed=uuid.UUID(run.uuid).int,
         compute_model=compute_model,
@@ -135,6 +139,7 @@ def make(
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
+        step=lambda: sight.step_of(source, granularity) if granularity else 0,
         remarks=restraints.remarks,
         failed_moves=restraints.failed_moves,
     )

@@ -11,7 +11,6 @@ from oslo_config import cfg
 from oslo_db.exception import DBError
 from oslo_log import log
 from oslo_utils import timeutils
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.cloud.compute import Server
@@ -20,23 +19,22 @@ from watcher.common.errors import (
     Conflict,
     Invalid,
     LostClaim,
-    NotFound,
     WatcherError,
     sentence_of,
     traceback_of,
 )
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, claims, moves, reviews, runs
+from watcher.db import action_plans, claims, lookup, moves, reviews, runs
 from watcher.db.action_plans import PlannedAction
-from watcher.db.models import ActionPlan, Audit, AuditRun, Strategy, new_uuid
+from watcher.db.models import ActionPlan, Audit, AuditRun, new_uuid
 from watcher.db.models.base import cut
 from watcher.db.session import Database
-from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof
+from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof, sight
 from watcher.decision_engine import retries as again
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.solution import Solution, signed
-from watcher.decision_engine.strategies.base import Inputs
+from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 from watcher.model.undone import Undone
 from watcher.notifications import Notifications
@@ -73,6 +71,8 @@ class RunResult:
     promise: Promise | None = None
     plans_ended: int = 0
     """How many plans had ended before the run read the cloud."""
+    seen: str | None = None
+    """If there is nothing to do: see ``sight``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +104,9 @@ class Runner:
         try:
             try:
                 self._check_deaths(run)
+                if sight.put_off(self._database, run, lambda: self._inputs(run)):
+                    LOG.info("Put off %s: it would see what the last one has seen", context)
+                    return
                 outcome = self._compute(run)
                 self._succeed(run, outcome, context, time.monotonic() - began)
             except (LostClaim, DBError):
@@ -132,15 +135,11 @@ class Runner:
         audit, catalog = run.audit, self._sources.catalog
         if audit.state != AuditState.ONGOING:  # of the time before the claim
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
-        strategy = catalog.strategy_for(
-            audit.goal.name, audit.strategy.name if audit.strategy else None
-        )
+        strategy = self._strategy(audit)
         with self._database.reader() as session:
             plans_ended = action_plans.ended(session)
         with self._notifications.phase("audit.strategy", audit.id):
-            given = inputs.make(
-                strategy, run, timeutils.utcnow(), self._sources, lambda: self._earlier(audit)
-            )
+            given = self._inputs(run)
             solution = candidates.solve(strategy, given, self._has_candidate)
             global_efficacy, indicators = efficacy.compute(
                 catalog.goals[audit.goal.name], solution.indicators, solution.gain
@@ -161,6 +160,21 @@ class Runner:
             _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
             solution.promise,
             plans_ended,
+            None if actions or audit.audit_type != AuditType.EVENT else sight.seen(given),
+        )
+
+    def _strategy(self, audit: Audit) -> type[Strategy]:
+        name = audit.strategy.name if audit.strategy else None
+        return self._sources.catalog.strategy_for(audit.goal.name, name)
+
+    def _inputs(self, run: AuditRun) -> Inputs:
+        audit = run.audit
+        return inputs.make(
+            self._strategy(audit),
+            run,
+            timeutils.utcnow(),
+            self._sources,
+            lambda: self._earlier(audit),
         )
 
     def _has_candidate(self, server: Server, hostname: str) -> bool:
@@ -264,7 +278,7 @@ def _add_plan(
         session,
         uuid=plan_uuid,
         audit_id=audit.id,
-        strategy_id=audit.strategy_id or _strategy_id(session, outcome.strategy_name),
+        strategy_id=audit.strategy_id or lookup.strategy_id(session, outcome.strategy_name),
         state=_first_state(audit, outcome, why_not_started),
         status_message=message,
         global_efficacy=outcome.global_efficacy,
@@ -283,6 +297,7 @@ def _add_plan(
         status_message=message,
         action_plan_id=plan.id,
         auto_started=plan.state == PlanState.PENDING,
+        seen=outcome.seen,
     )
     return plan
 
@@ -313,15 +328,6 @@ def _summary(
     if left:
         summary["undone"] = {"sentence": left, "kinds": [each.as_json() for each in kinds]}
     return summary
-
-
-def _strategy_id(session: Session, name: str) -> int:
-    strategy_id = session.scalar(
-        select(Strategy.id).where(Strategy.name == name, Strategy.deleted == 0)
-    )
-    if strategy_id is None:
-        raise NotFound(f"Strategy {name} is not in the database; run watcher-sync.")
-    return strategy_id
 
 
 def _why_not_started(

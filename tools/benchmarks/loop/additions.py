@@ -4,6 +4,7 @@
 import dataclasses
 
 from watcher.db.moves import EarlierMove
+from watcher.decision_engine import sight
 from watcher.decision_engine.feedback import restraints
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs
@@ -35,8 +36,8 @@ def earlier_moves(world: World, since: float) -> list[EarlierMove]:
 
 
 def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
-    """*inputs* with what earlier moves forbid, what is left for the plan, and loads of hosts
-    as they are since the last moves."""
+    """*inputs* with what earlier moves forbid, what is left for the plan, loads of hosts as they
+    are since the last moves, and how long metrics stay the same."""
     horizon = restraints.horizon(engine.conf).total_seconds() / 60
     moves = earlier_moves(world, world.now - horizon)
     failed = restraints.failures(moves, engine.conf, inputs.now)
@@ -47,5 +48,9 @@ def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
     readings = Readings(world)
     loads = HostLoads(inputs.now, lambda: readings, readings.migrations, lambda: model.servers)
     return dataclasses.replace(
-        inputs, compute_model=lambda: model, bounds=lambda: bounds, host_metric=loads.metric
+        inputs,
+        compute_model=lambda: model,
+        bounds=lambda: bounds,
+        host_metric=loads.metric,
+        step=lambda: sight.step_of(lambda: readings, inputs.parameters["granularity"]),
     )

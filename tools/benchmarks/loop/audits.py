@@ -17,6 +17,7 @@ from oslo_config import cfg
 
 from watcher import conf as watcher_conf
 from watcher.cloud.compute import Host, Server
+from watcher.decision_engine import sight
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
@@ -131,6 +132,8 @@ class Audit:
         self._waits = interval is not None
         """Whether a run is queued."""
         self._not_before = 0
+        self._seen: tuple[int, str | None] = (0, None)
+        """When the last run began, and what it has seen if it found nothing to do."""
 
     def act(self) -> None:
         """What the audit does in the minute that is over."""
@@ -148,16 +151,26 @@ class Audit:
         self._not_before = now + (self._interval or 0)
         began = time.process_time()
         inputs = self._inputs(now)
-        if inputs is None:
+        if inputs is None or self._is_put_off(inputs, now):
             return
         solution = self._engine.solve(inputs)
         plan = self._engine.plan(solution)
         self._world.tally.cpu_seconds += time.process_time() - began
         self._world.tally.runs += 1
+        self._seen = now, None if plan else sight.seen(inputs)
         if plan:
             self._world.tally.plans += 1
             self._plan = Carrying(self._world, plan, self._server_index, self._host_index)
             self._plan.go_on(now, now)
+
+    def _is_put_off(self, inputs: Inputs, now: int) -> bool:
+        """See ``watcher/decision_engine/sight.py``."""
+        began, seen = self._seen
+        until = began + inputs.step() // 60
+        if seen is None or now >= until or sight.seen(inputs) != seen:
+            return False
+        self._waits, self._not_before = True, until
+        return True
 
     def _inputs(self, now: int) -> Inputs | None:
         """None as long as nothing has been measured."""

@@ -3,9 +3,11 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Window
+from watcher.decision_engine import sight
 from watcher.decision_engine.datasources import gnocchi, prometheus
 
 from .inventory import Floats
@@ -14,10 +16,10 @@ from .world import World
 BEGIN = datetime.datetime(2026, 1, 5)
 """A Monday."""
 
-_WINDOWS = {
-    # They need no connection, so these instances have none.
-    "gnocchi": gnocchi.Gnocchi.__new__(gnocchi.Gnocchi).window,
-    "prometheus": prometheus.Prometheus.__new__(prometheus.Prometheus).window,
+_SOURCES: Mapping[str, Any] = {
+    # They need no connection here, so these instances have none.
+    "gnocchi": gnocchi.Gnocchi.__new__(gnocchi.Gnocchi),
+    "prometheus": prometheus.Prometheus.__new__(prometheus.Prometheus),
 }
 
 
@@ -58,7 +60,11 @@ class Readings:
         return {server.uuid: per_cent[self._servers[server.uuid]] for server in servers}
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        return _WINDOWS[self.name](now, period, granularity)
+        window: Window = _SOURCES[self.name].window(now, period, granularity)
+        return window
+
+    def step(self, granularity: int) -> int:
+        return sight.step_of(lambda: _SOURCES[self.name], granularity)
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
         """Those that ended after *since*, whoever asked for them."""

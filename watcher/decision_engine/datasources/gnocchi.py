@@ -159,6 +159,10 @@ class Gnocchi:
         end = now - datetime.timedelta(seconds=granularity / 2)
         return last(end, max(int(period), int(granularity)))
 
+    def step(self, granularity: int) -> int:
+        """A granule has one point; hosts decide when they send it."""
+        return int(granularity)
+
     def _wanted(self, name: str, method: str, period: int, granularity: int) -> _Wanted:
         if name not in self.metrics:
             raise NotFound(f"Metric {name} was not found in datasource {self.name}.")

@@ -32,7 +32,9 @@ class DatasourceTools:
 class Datasource(Metrics, Protocol):
     """A source of metrics that can be asked which metrics it has.
 
-    Without ``window``, its values are taken to cover the last *period* seconds.
+    Without ``window``, its values are taken to cover the last *period* seconds.  If it has
+    ``step``, a function of the granularity, each resource gets one new value in so many seconds;
+    without it, values are taken to change at any moment.
     ``available`` is one request and is not repeated; it raises MetricsUnavailable.
     """
 

@@ -60,6 +60,9 @@ class Inputs:
     """The scoring engine of a name.  NotFound."""
     options: Any
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
+    step: Callable[[], int] = lambda: 0
+    """Seconds in which each resource gets one new value of its metrics; 0 if values change at any
+    moment."""
     remarks: list[Undone] = dataclasses.field(default_factory=list)
     """What was left undone while the inputs were made; it is reported with what the strategy
     leaves undone."""

@@ -118,6 +118,7 @@ watcher_plan_promise_error_sum{strategy="hot"} 0.2
 watcher_queue_depth{reason="due"} 1.0
 watcher_queue_depth{reason="not_before"} 1.0
 watcher_queue_depth{reason="cooldown"} 0.0
+watcher_queue_depth{reason="same_metrics"} 0.0
 watcher_queue_depth{reason="plan_ongoing"} 0.0
 watcher_queue_depth{reason="run_ongoing"} 0.0
 watcher_queue_depth{reason="audit_suspended"} 0.0
@@ -126,6 +127,7 @@ watcher_queue_depth{reason="audit_suspended"} 0.0
 watcher_queue_oldest_seconds{reason="due"} 7.5
 watcher_queue_oldest_seconds{reason="not_before"} 0.0
 watcher_queue_oldest_seconds{reason="cooldown"} 0.0
+watcher_queue_oldest_seconds{reason="same_metrics"} 0.0
 watcher_queue_oldest_seconds{reason="plan_ongoing"} 0.0
 watcher_queue_oldest_seconds{reason="run_ongoing"} 0.0
 watcher_queue_oldest_seconds{reason="audit_suspended"} 0.0
@@ -253,13 +255,14 @@ class MetricsStories(TestCase):
 
     def test_runs_that_wait_for_a_later_time(self) -> None:
         with self.database.writer() as session:
-            for reason in (None, runs.COOLDOWN, runs.PLAN_ONGOING):
+            for reason in (None, runs.COOLDOWN, runs.SAME_METRICS, runs.PLAN_ONGOING):
                 run = runs.enqueue(session, self.event_audit(session).id, NOW, NOW + SECOND)
                 run.wait_reason = reason
         self.assertEqual(
             {
                 'watcher_queue_depth{reason="cooldown"}': 1,
                 'watcher_queue_depth{reason="not_before"}': 2,
+                'watcher_queue_depth{reason="same_metrics"}': 1,
             },
             self.values("watcher_queue"),
         )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When an alarm need not be answered at once: a run would see what the last one has seen.
+
+A datasource such as gnocchi has one value of each resource in a granule.  An alarm that is
+repeated each minute causes runs that read the same values.  If a run has found nothing to do, the
+next one waits until all values are new, unless the cloud has changed; meanwhile alarms join it.
+"""
+
+import datetime
+import hashlib
+from collections.abc import Callable
+
+from oslo_utils import timeutils
+from sqlalchemy.orm import Session
+
+from watcher.cloud.metrics import Metrics
+from watcher.common.errors import WatcherError
+from watcher.common.states import AuditState, AuditType
+from watcher.db import claims, runs
+from watcher.db.models import AuditRun
+from watcher.db.session import Database
+from watcher.decision_engine.strategies.base import Inputs
+
+
+def step_of(source: Callable[[], Metrics], granularity: float) -> int:
+    """Seconds in which each resource of a datasource gets one new value; 0 if values change at
+    any moment, or none answers."""
+    try:
+        step = getattr(source(), "step", None)
+    except WatcherError:
+        return 0
+    return int(step(granularity)) if step else 0
+
+
+def seen(given: Inputs) -> str | None:
+    """A digest of the cloud and the parameters that a run is given; None if metrics change at
+    any moment."""
+    if not given.step():
+        return None
+    model = given.compute_model()
+    digest = hashlib.sha256()
+    for part in (
+        sorted(given.parameters.items()),
+        [(host.hostname, host.state, host.status) for host in model.hosts],
+        [(server.uuid, server.host, server.state, server.vcpus) for server in model.servers],
+        model.movable.tolist(),
+    ):
+        digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+def put_off(database: Database, run: AuditRun, given: Callable[[], Inputs]) -> bool:
+    """Whether the run of an alarm waits, because it would see what the last one of its audit has
+    seen, which found nothing to do."""
+    if run.audit.audit_type != AuditType.EVENT:
+        return False
+    with database.reader() as session:
+        last = runs.last_ended(session, run.audit_id)
+    if last is None or last.seen is None or last.started_at is None:
+        return False
+    now, present = timeutils.utcnow(), given()
+    until = min(last.started_at, now) + datetime.timedelta(seconds=present.step())
+    if until <= now or seen(present) != last.seen:
+        return False
+    database.write(lambda session: _wait(session, run, now, until))
+    return True
+
+
+def _wait(
+    session: Session, run: AuditRun, now: datetime.datetime, until: datetime.datetime
+) -> None:
+    if claims.move_audit(session, run, AuditState.SUCCEEDED, now):  # as the last run left it
+        reason = runs.SAME_METRICS
+        claims.put_back(session, run, now, until, None, counted=False, wait_reason=reason)
