@@ -41,7 +41,7 @@ class Prometheus:
             sentence = {"status": "error", "errorType": "bad_data", "error": "parse error"}
             return answer(sentence, 400)
         wanted = re.search(r'=~"([^"]*)"', query)
-        names = wanted[1].split("|") if wanted else None
+        names = frozenset(wanted[1].split("|")) if wanted else None
         return _vector(
             [
                 ({grouped[1]: name}, value)
