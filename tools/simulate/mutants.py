@@ -80,25 +80,28 @@ def _released(session: Any, run: AuditRun, state: str, **values: Any) -> None:
     transitions._update(session, AuditRun, AuditRun.id == run.id, state=state, **values)
 
 
-def _joined_unseen(session: Any, audit_id: int, run_id: int, chosen: Any) -> None:
-    if chosen:
-        runs.count_coalesced(session, run_id, len(chosen))
-        inbox._assign(session, audit_id, run_id, [each.id for each in chosen], "COALESCED")
+def _joined_unseen(session: Any) -> None:
+    for run_id, event_id in inbox.ready(session).joining:
+        runs.count_coalesced(session, run_id, 1)
+        inbox._assign(session, run_id, [event_id], "COALESCED")
 
 
-def _any_waiting(session: Any, audit_id: int) -> Any:
+def _taken_late(session: Any, audit_id: int, *rest: Any, **more: Any) -> None:
     """A run that is under way is taken for one that waits."""
-    return (
-        _WAITING(session, audit_id)
-        or session.query(AuditRun).filter_by(audit_id=audit_id, state="ONGOING").first()
-    )
+    run = session.query(AuditRun).filter_by(audit_id=audit_id, state="ONGOING").first()
+    if run is None:
+        _TAKE(session, audit_id, *rest, **more)
+    else:
+        event_ids = [each.id for each in inbox._arrived(session, audit_id)]
+        runs.count_coalesced(session, run.id, len(event_ids))
+        inbox._assign(session, run.id, event_ids, "COALESCED")
 
 
 def _given_up(session: Any, run: AuditRun, now: Any) -> None:
     claims.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
-_OF_OTHERS, _WAITING = claims.of_others, runs.waiting
+_OF_OTHERS, _TAKE = claims.of_others, inbox.take
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
 _LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
@@ -153,9 +156,9 @@ MUTANTS = (
     ),
     Mutant(
         "events join a run that is claimed meanwhile",
-        lambda: [(inbox, "_join", _joined_unseen)],
+        lambda: [(inbox, "join_waiting", _joined_unseen)],
     ),
-    Mutant("events join a run that is under way", lambda: [(runs, "waiting", _any_waiting)]),
+    Mutant("events join a run that is under way", lambda: [(inbox, "take", _taken_late)]),
     Mutant(
         "the events of a run that others replace are not given back",
         lambda: [(inbox, "give_back", _nothing)],

@@ -8,8 +8,8 @@
         └──── give back ─────┘   the run ended without doing anything for them
 
 The API only appends to it (``db.events``), so that no run, plan or user can delay an alarm.
-Decision engines take events out: the events of an audit queue a run or join the run that waits,
-and the claim of a run adds all events that have arrived until then.
+Decision engines take events out: the events of an audit queue a run at once, or join the run that
+waits within a second or so, and the claim of a run adds all events that have arrived until then.
 
 An audit has at most one waiting run, and a run has one set of parameters.  Events with other
 parameters stay in the inbox until the waiting run is claimed; then the oldest of them queues the
@@ -22,7 +22,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, bindparam, case, select, update
+from sqlalchemy import Row, bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
 from watcher.common.alarms import earliest_start
@@ -42,37 +42,48 @@ resumed."""
 
 
 class Ready(NamedTuple):
-    """Ids of the audits with events that ``take`` can take, longest waiting first."""
+    """What engines can take out of the inbox."""
 
     new: Sequence[int]
-    """Those that get a run."""
-    joining: Sequence[int]
-    """Those that have a waiting run, which also takes its events when it is claimed."""
+    """Ids of the audits whose events get a run, longest waiting first."""
+    joining: Sequence[tuple[int, int]]
+    """Ids of a run that waits and of an event that can join it."""
 
 
 def ready(session: Session) -> Ready:
-    new, joining = dict[int, None](), dict[int, None]()
+    new, joining = dict[int, None](), list[tuple[int, int]]()
     for row in session.execute(_READY):
         if row.run_id is None:
             new[row.inbox] = None
         elif same(row.of_run, row.parameters):
-            joining[row.inbox] = None
-    return Ready([*new], [*joining])
+            joining.append((row.run_id, row.id))
+    return Ready([*new], joining)
+
+
+def join_waiting(session: Session) -> None:
+    """Let events join the runs that wait.  StaleRead if a run or an event is taken by now."""
+    joining = ready(session).joining
+    for start in range(0, len(joining), _CHUNK):
+        chunk = joining[start : start + _CHUNK]
+        run_ids, event_ids = {run_id for run_id, _ in chunk}, [event_id for _, event_id in chunk]
+        of_run = AuditEvent.id.in_(event_ids), AuditEvent.audit_id == AuditRun.audit_id
+        number = select(func.count()).where(*of_run).scalar_subquery()
+        waiting = AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED
+        total = AuditRun.coalesced_count + number
+        if update_rows(session, AuditRun, *waiting, coalesced_count=total) != len(run_ids):
+            raise StaleRead
+        _assign(session, _WAITING, event_ids, Decision.COALESCED)
 
 
 def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datetime) -> None:
-    """Queue a run for the events of an audit, or let them join the run that waits.
+    """Queue a run for the events of an audit, unless one waits, which they may join later.
 
     *max_recorded* is the number of events that are recorded in a minute: if it is reached, the
     run waits until the minute is over.  LockWait, at once, while another transaction writes the
     audit; StaleRead or DBDuplicateEntry if another engine takes the events, too.
     """
     arrived = _arrived(session, audit_id)
-    if not arrived:
-        return
-    waiting = runs.waiting(session, audit_id)
-    if waiting is not None:
-        _join(session, audit_id, waiting.id, _with_parameters(arrived, waiting.parameters))
+    if not arrived or runs.waiting(session, audit_id) is not None:
         return
     # Without this lock the INSERT of the run would wait for a transaction that writes the audit,
     # because of the foreign key.
@@ -87,12 +98,12 @@ def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datet
     not_before = earliest_start(received, audit.debounce or 0, full_until)
     run = runs.enqueue(session, audit_id, received, not_before, first.parameters)
     if first.decision == Decision.ACCEPTED:
-        _assign(session, audit_id, run.id, [first.id], Decision.QUEUED)
+        _assign(session, run.id, [first.id], Decision.QUEUED)
         chosen = chosen[1:]
         joined = len(chosen)
     else:
         joined = len(chosen) - any(each.decision == Decision.QUEUED for each in chosen)
-    _assign(session, audit_id, run.id, [each.id for each in chosen], Decision.COALESCED)
+    _assign(session, run.id, [each.id for each in chosen], Decision.COALESCED)
     runs.count_coalesced(session, run.id, joined)
 
 
@@ -100,7 +111,7 @@ def join(session: Session, run: AuditRun) -> None:
     """Add all events with its parameters that have arrived to a run that is being claimed."""
     chosen = _with_parameters(_arrived(session, run.audit_id), run.parameters)
     if chosen:
-        _assign(session, run.audit_id, run.id, [each.id for each in chosen], Decision.COALESCED)
+        _assign(session, run.id, [each.id for each in chosen], Decision.COALESCED)
         runs.count_coalesced(session, run.id, len(chosen))
         session.refresh(run, ["coalesced_count"])
 
@@ -119,16 +130,6 @@ def give_back(session: Session, run: AuditRun) -> None:
     runs.count_coalesced(session, run.id, (Decision.QUEUED in decisions) - len(decisions))
 
 
-def _join(session: Session, audit_id: int, run_id: int, chosen: Sequence[Row[Any]]) -> None:
-    """Let events join a waiting run.  StaleRead if it is claimed by now."""
-    if chosen:
-        if not runs.count_coalesced(
-            session, run_id, len(chosen), AuditRun.state == RunState.QUEUED
-        ):
-            raise StaleRead
-        _assign(session, audit_id, run_id, [each.id for each in chosen], Decision.COALESCED)
-
-
 def _arrived(session: Session, audit_id: int) -> Sequence[Row[Any]]:
     return session.execute(_ARRIVED, {"of_audit": audit_id}).all()
 
@@ -138,9 +139,7 @@ def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[An
     return [each for each in events if same(each.parameters, parameters)]
 
 
-def _assign(
-    session: Session, audit_id: int, run_id: int, event_ids: Sequence[int], decision: str
-) -> None:
+def _assign(session: Session, run_id: Any, event_ids: Sequence[int], decision: str) -> None:
     """Move events from the inbox to a run.  StaleRead if another engine has taken one of them."""
     for start in range(0, len(event_ids), _CHUNK):
         ids = event_ids[start : start + _CHUNK]
@@ -149,7 +148,7 @@ def _assign(
             session,
             AuditEvent,
             AuditEvent.id.in_(ids),
-            AuditEvent.inbox == audit_id,
+            AuditEvent.inbox.is_not(None),
             run_id=run_id,
             inbox=None,
             decision=case((undecided, decision), else_=AuditEvent.decision),
@@ -161,6 +160,7 @@ def _assign(
 # Built once: to build a statement takes longer than to execute it.
 _READY: Final = (
     select(
+        AuditEvent.id,
         AuditEvent.inbox,
         AuditEvent.parameters,
         AuditRun.id.label("run_id"),
@@ -182,6 +182,11 @@ _AUDIT: Final = (
     .outerjoin(Webhook, Webhook.audit_id == Audit.id)
     .where(Audit.id == bindparam("of_audit"))
     .with_for_update(read=True, key_share=True, nowait=True, of=Audit)
+)
+_WAITING: Final = (
+    select(AuditRun.id)
+    .where(AuditRun.audit_id == AuditEvent.audit_id, AuditRun.slot == RunState.QUEUED)
+    .scalar_subquery()
 )
 _REFUSE: Final = (
     update(AuditEvent)

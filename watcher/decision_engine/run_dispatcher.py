@@ -29,8 +29,10 @@ _RESCUE_PAUSE: Final = 1.0
 """Seconds between two queries for lapsed runs, because engines die much more rarely than runs
 become due."""
 
-_LOCKED_PAUSE: Final = 1.0
-"""Seconds until the next attempt to take events whose audit was locked by another transaction."""
+_LEFT_PAUSE: Final = 1.0
+"""Seconds until events are taken that were left in the inbox: those that can join a run that waits,
+which takes them anyway when it is claimed, and those whose audit was locked by another
+transaction."""
 
 _STOP_SECONDS: Final = 45.0
 """How long a stop waits for runs under way: less than the parent waits for the process."""
@@ -77,9 +79,9 @@ class RunDispatcher(Dispatcher[HeldRun]):
         """Runs that took too long, whose threads have not ended yet."""
         self._dropped: set[int] = set()
         """Runs that are left until their lease lapses, because their end could not be written."""
-        self._next_rescue = clock()
-        self._locked = False
-        """Whether the last attempt found events whose audit was locked by another transaction."""
+        self._next_rescue = self._next_join = clock()
+        self._left = False
+        """Whether events were left in the inbox."""
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
         """Claim no more runs, wait *seconds* for those under way, and hand back the others."""
@@ -158,28 +160,25 @@ class RunDispatcher(Dispatcher[HeldRun]):
         """Queue runs for the events that have come."""
         with self._database.reader() as session:
             ready = inbox.ready(session)
-        self._locked = False
+        self._left = bool(ready.joining)
         for audit_id in ready.new:
-            self._take_events_of(audit_id, now)
+            self._take(
+                partial(inbox.take, audit_id=audit_id, max_recorded=self._max_recorded, now=now)
+            )
 
-    def _join(self, now: datetime.datetime) -> None:
-        """Let events join the runs that wait.  This stops when there is other work, because the
-        claim of a run adds the events anyway."""
-        with self._database.reader() as session:
-            ready = inbox.ready(session)
-        for audit_id in ready.joining:
-            self._take_events_of(audit_id, now)
-            if self._wake.is_set():
-                return
+    def _join(self) -> None:
+        """Let events join the runs that wait, not more often than necessary."""
+        if self._clock() >= self._next_join:
+            self._next_join = self._clock() + _LEFT_PAUSE
+            self._take(inbox.join_waiting)
 
-    def _take_events_of(self, audit_id: int, now: datetime.datetime) -> None:
-        take = partial(inbox.take, audit_id=audit_id, max_recorded=self._max_recorded, now=now)
+    def _take(self, take: Callable[[Session], None]) -> None:
         try:
             self._database.write(take)
         except LockWait:
-            self._locked = True
+            self._left = True
         except (StaleRead, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
-            LOG.debug("Other engines take the events of the audit with the id %d", audit_id)
+            LOG.debug("Other engines take the same events")
 
     def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
         """The runs of engines that have died, with the end of the claim on each."""
@@ -213,7 +212,7 @@ class RunDispatcher(Dispatcher[HeldRun]):
     def look(self, now: datetime.datetime) -> None:
         """Execute due runs as long as there are workers, and write why the other runs wait."""
         super().look(now)
-        self._join(now)
+        self._join()
         if self.has_room:
             with self._database.reader() as session:
                 held_up = runs.held_up(session, now)
@@ -223,7 +222,7 @@ class RunDispatcher(Dispatcher[HeldRun]):
     def pause(self, now: datetime.datetime) -> float:
         if not self.has_room:
             return super().pause(now)
-        poll = jittered(_LOCKED_PAUSE) if self._locked else super().pause(now)
+        poll = jittered(_LEFT_PAUSE) if self._left else super().pause(now)
         with self._database.reader() as session:
             next_due_at = runs.next_due_at(session, now)
         if next_due_at is None:

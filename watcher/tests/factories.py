@@ -77,6 +77,7 @@ def accepted(
     """An event that was let in and that an engine has looked at."""
     row = appended(session, audit_id, now, event, parameters)
     inbox.take(session, audit_id, max_recorded, now)
+    inbox.join_waiting(session)
     session.refresh(row)
     return row
 
@@ -111,7 +112,8 @@ def take(
     """What an engine does with the inbox."""
     with database.reader() as session:
         ready = inbox.ready(session)
-    for audit_id in (*ready.new, *ready.joining):
+    for audit_id in ready.new:
         database.write(
             functools.partial(inbox.take, audit_id=audit_id, max_recorded=max_recorded, now=now)
         )
+    database.write(inbox.join_waiting)

@@ -80,6 +80,18 @@ class DispatcherTest(base.DatabaseTestCase):
         self.dispatcher.look(NOW)
         self.assertEqual(1, self.run_of(waiting).coalesced_count)
 
+    def test_events_that_join_do_so_together_once_in_a_while(self) -> None:
+        waiting = self.queue(timeutils.utcnow() + 3600 * SECOND)
+        for joined in (1, 1, 3):
+            with self.database.writer() as session:
+                factories.appended(session, waiting.audit_id, NOW)
+            self.dispatcher.look(NOW)
+            self.assertEqual(joined, self.run_of(waiting).coalesced_count)
+            self.assertLess(self.dispatcher.pause(NOW), 2)
+            self.seconds += 0.5
+        self.dispatcher.look(NOW)
+        self.assertGreater(self.dispatcher.pause(NOW), 2)
+
     def test_leaves_what_is_not_due(self) -> None:
         self.queue(NOW + SECOND)
         self.assertIsNone(self.dispatcher.claim(NOW))
