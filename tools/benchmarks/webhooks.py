@@ -153,7 +153,7 @@ def _create_audits(database: Database, number: int) -> list[str]:
         return [audit.uuid or "" for audit in audits]
 
 
-def _record(conf: Any, database: Database, paths: Sequence[str]) -> list[load.Statements]:
+def _record(conf: Any, database: Database, paths: Sequence[str]) -> Sequence[load.Statements]:
     """What the intake does in the database for an event, on each path."""
     application, settle = api.wired(conf)
     listening: list[list[tuple[str, dict[str, Any]]]] = []
@@ -183,12 +183,7 @@ def _record(conf: Any, database: Database, paths: Sequence[str]) -> list[load.St
         for name, listener in listeners:
             sa.event.remove(sa.Engine, name, listener)
         settle()
-    return [_of_one(statements) for statements in listening]
-
-
-def _of_one(statements: load.Statements) -> load.Statements:
-    """Look and INSERT as one transaction, for what looks alone has nothing to commit."""
-    return [each for each in statements if each[0] not in ("COMMIT", "ROLLBACK")] + [("COMMIT", {})]
+    return listening
 
 
 def _post(application: Any, path: str) -> None:

@@ -13,7 +13,6 @@ from unittest import mock
 
 from sqlalchemy import select, true
 
-from watcher.api import intake
 from watcher.applier import enabling
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.enabling import Enabling
@@ -144,7 +143,7 @@ MUTANTS = (
     ),
     Mutant(
         "an event is answered and not kept",
-        lambda: [(intake.Intake, "_append", lambda self, rows: [None] * len(rows))],
+        lambda: [(events, "append", _none)],
     ),
     Mutant(
         "events beyond the limit count on runs with other parameters",

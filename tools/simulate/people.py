@@ -80,7 +80,7 @@ class Sender:
     def _receive(self, process: Process) -> Any:
         payload = {} if self._level is None else {"level": self._level}
         message = AlarmMessage(source="generic", payload=payload, delivery=self._key)
-        delivery = Delivery(self._audit, message, timeutils.utcnow())
+        delivery = Delivery(self._audit, message, timeutils.utcnow(), lambda facts: True)
         outcome = process.service.receive(delivery, lambda facts: None)
         if outcome.needs_doorbell:
             self._world.bell.ring(self._audit)

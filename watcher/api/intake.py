@@ -2,7 +2,9 @@
 """The intake of events: read, decide, append, for alarms and for replays.
 
 The read is one statement without locks, and no other transaction locks the row that is appended,
-so none can delay an alarm.  The decision engine does the rest.
+so none can delay an alarm.  All of it is one transaction, which concurrent requests share, unless
+the decision needs an expression or keystone: then it is made in the thread of the request, between
+two transactions.  The decision engine does the rest.
 """
 
 import dataclasses
@@ -12,6 +14,7 @@ from typing import Any, Final
 
 from oslo_config import cfg
 from oslo_db.exception import DBDeadlock, DBDuplicateEntry
+from sqlalchemy import Connection
 
 from watcher.api.group_commit import MAX_WAIT, GroupCommit
 from watcher.api.unrecorded import UnrecordedEvents
@@ -19,9 +22,8 @@ from watcher.common.alarms import AlarmMessage, PendingRun, WebhookFacts
 from watcher.common.errors import NotFound
 from watcher.common.states import Decision
 from watcher.db import events, webhook_facts
-from watcher.db.session import Database
+from watcher.db.session import Database, begin_to_write
 from watcher.webhooks import admission
-from watcher.webhooks.admission import Verdict
 from watcher.webhooks.credentials import effective_auth
 
 _ATTEMPTS: Final = 5
@@ -36,6 +38,8 @@ class Delivery:
     audit_ident: str
     message: AlarmMessage
     received_at: datetime.datetime
+    permits: Callable[[WebhookFacts], bool]
+    """Whether the sender certainly may post here; computes this, and neither waits nor raises."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,10 @@ class IntakeResult:
     """None if the event has no row, because the rate limit was reached."""
     repeated: bool = False
     """Whether the sender had delivered it before."""
+    row: Mapping[str, Any] | None = None
+    """What is appended: nothing for a repetition."""
+    run: PendingRun | None = None
+    """What covers an event that has no row."""
 
     @property
     def needs_doorbell(self) -> bool:
@@ -76,8 +84,8 @@ class Intake:
         max_wait: float = MAX_WAIT,
     ) -> None:
         self._conf, self._database, self._unrecorded = conf, database, unrecorded
-        self._lookups = GroupCommit(self._look_up, max_wait)
-        self._commits = GroupCommit(self._append, max_wait)
+        self._arrivals = GroupCommit(self._take, max_wait)
+        self._decided = GroupCommit(self._append, max_wait)
 
     def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> IntakeResult:
         """Decide about a delivery, and commit its event.
@@ -86,44 +94,58 @@ class Intake:
         """
         checked = False
         for attempts_left in reversed(range(_ATTEMPTS)):
-            lookup = self._lookups.submit(delivery)
-            if lookup is None:
-                raise NotFound(f"There is no audit {delivery.audit_ident}.")
-            facts, message = lookup.facts, delivery.message
-            if not checked:
-                check(facts)
-                checked = True
-            if lookup.first is not None:
-                return self._count_repetition(lookup)
-            verdict = admission.decide(facts, message, delivery.received_at)
-            outcome = self._without_row(facts, message, verdict)
-            if outcome is not None:
-                return outcome
-            decided = (verdict.decision, verdict.reason, verdict.parameters)
-            row = events.row(facts, message, delivery.received_at, *decided)
             try:
-                self._commits.submit(row)
+                found = self._arrivals.submit(delivery)
+                if isinstance(found, Lookup):
+                    if not checked:
+                        check(found.facts)
+                        checked = True
+                    found = _decide(found, delivery)
+                    if found.row is not None:
+                        self._decided.submit(found.row)
             except (DBDuplicateEntry, DBDeadlock):
                 if not attempts_left:
                     raise
             else:
-                return _outcome(facts, verdict, row["uuid"])
+                if found is None:
+                    raise NotFound(f"There is no audit {delivery.audit_ident}.")
+                self._count(found, delivery.message)
+                return found
         raise AssertionError("unreachable")
 
-    def _look_up(self, deliveries: Sequence[Delivery]) -> Sequence[Lookup | None]:
+    def _take(self, deliveries: Sequence[Delivery]) -> Sequence[IntakeResult | Lookup | None]:
+        """Look deliveries up, and append the events of those that are decided about at once.
+
+        Those that would make the others wait are only looked up.
+        """
+        with self._database.connection() as connection:
+            found = [
+                _decide(lookup, delivery) if lookup and _is_quick(lookup, delivery) else lookup
+                for lookup, delivery in zip(
+                    self._look_up(connection, deliveries), deliveries, strict=True
+                )
+            ]
+            rows = [each.row for each in found if isinstance(each, IntakeResult) and each.row]
+            if rows:
+                begin_to_write(connection)
+                events.append(connection, rows)
+        return found
+
+    def _look_up(
+        self, connection: Connection, deliveries: Sequence[Delivery]
+    ) -> Sequence[Lookup | None]:
         """The lookup of each delivery; None where there is no such audit."""
         idents = sorted({delivery.audit_ident for delivery in deliveries})
         latest = max(delivery.received_at for delivery in deliveries)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
-        with self._database.connection() as connection:
-            found = webhook_facts.read_all(connection, idents, latest, auth, limit)
-            by_ident = dict(zip(idents, found, strict=True))
-            pairs = [(by_ident[delivery.audit_ident], delivery.message) for delivery in deliveries]
-            keys = [
-                None if facts is None else events.delivery_key(facts, message)
-                for facts, message in pairs
-            ]
-            first = events.known(connection, set(filter(None, keys)))
+        found = webhook_facts.read_all(connection, idents, latest, auth, limit)
+        by_ident = dict(zip(idents, found, strict=True))
+        pairs = [(by_ident[delivery.audit_ident], delivery.message) for delivery in deliveries]
+        keys = [
+            None if facts is None else events.delivery_key(facts, message)
+            for facts, message in pairs
+        ]
+        first = events.known(connection, set(filter(None, keys)))
         return [
             None if facts is None else Lookup(facts, key and first.get(key))
             for (facts, _), key in zip(pairs, keys, strict=True)
@@ -134,39 +156,46 @@ class Intake:
             events.append(connection, rows)
         return [None] * len(rows)
 
-    def _count_repetition(self, lookup: Lookup) -> IntakeResult:
-        """Count a repetition in the row of the first delivery; it is no new event."""
-        facts, first = lookup.facts, lookup.first
-        with self._database.connection(writes=True) as connection:
-            events.repeat(connection, first.uuid)
+    def _count(self, outcome: IntakeResult, message: AlarmMessage) -> None:
+        """Count what has no row of its own: a repetition in the row of the first delivery."""
+        if outcome.repeated:
+            with self._database.connection(writes=True) as connection:
+                events.repeat(connection, outcome.event_uuid or "")
+        elif outcome.row is None:
+            self._unrecorded.count(
+                outcome.facts.audit_uuid,
+                message.source,
+                outcome.decision,
+                outcome.reason,
+                outcome.run,
+            )
+
+
+def _is_quick(lookup: Lookup, delivery: Delivery) -> bool:
+    """Whether a decision takes no time: no expression, and no other service to ask."""
+    facts = lookup.facts
+    return not (facts.filter or facts.mapping) and delivery.permits(facts)
+
+
+def _decide(lookup: Lookup, delivery: Delivery) -> IntakeResult:
+    facts, message, first = lookup.facts, delivery.message, lookup.first
+    if first is not None:
         return IntakeResult(
             facts, first.decision, first.decision_reason, "", first.uuid, repeated=True
         )
-
-    def _without_row(
-        self, facts: WebhookFacts, message: AlarmMessage, verdict: Verdict
-    ) -> IntakeResult | None:
-        """The outcome for an event that is counted without a row; None if it gets a row."""
-        if facts.full_until is None:
-            return None
-        run = None
-        if verdict.decision == Decision.ACCEPTED:
-            run = _covering(facts, verdict.parameters)
-            if run is None:
-                return None
-            verdict = dataclasses.replace(verdict, decision=Decision.COALESCED)
-        outcome = _outcome(facts, verdict, None)
-        self._unrecorded.count(
-            facts.audit_uuid, message.source, outcome.decision, outcome.reason, run
-        )
-        return outcome
+    verdict = admission.decide(facts, message, delivery.received_at)
+    decision, reason, parameters = verdict.decision, verdict.reason, verdict.parameters
+    if facts.full_until is not None:
+        if decision != Decision.ACCEPTED:
+            return IntakeResult(facts, decision, reason, verdict.sentence)
+        run = _covering(facts, parameters)
+        if run is not None:
+            return IntakeResult(facts, Decision.COALESCED, run=run)
+    row = events.row(facts, message, delivery.received_at, decision, reason, parameters)
+    return IntakeResult(facts, decision, reason, verdict.sentence, row["uuid"], row=row)
 
 
 def _covering(facts: WebhookFacts, parameters: Mapping[str, Any]) -> PendingRun | None:
     """The pending run that an event with these parameters joins."""
     runs = (run for run in facts.pending_runs if events.same(run.parameters, parameters))
     return next(runs, None)
-
-
-def _outcome(facts: WebhookFacts, verdict: Verdict, uuid: str | None) -> IntakeResult:
-    return IntakeResult(facts, verdict.decision, verdict.reason, verdict.sentence, uuid)

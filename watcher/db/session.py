@@ -95,13 +95,14 @@ class Database:
     def connection(self, writes: bool = False) -> Iterator[Connection]:
         """A transaction without the ORM and enginefacade, which are slow for plain rows.
 
-        It is committed if it *writes*.
+        It is committed at the end.  One that writes after it has read calls ``begin_to_write``
+        in between, instead of saying that it *writes*.
         """
-        engine = self.engine.execution_options(**_WRITES) if writes else self.engine
-        with _known_errors(), engine.connect() as connection:
-            yield connection
+        with _known_errors(), self.engine.connect() as connection:
             if writes:
-                connection.commit()
+                begin_to_write(connection)
+            yield connection
+            connection.commit()
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run *work* in a transaction, and again after a conflict with another transaction.
@@ -160,6 +161,13 @@ class Database:
         if engine.dialect.name != "sqlite":
             # The pool has a connection already, with which oslo.db has queried the server.
             engine.dispose()
+
+
+def begin_to_write(connection: Connection) -> None:
+    """Let a transaction write that has only read so far.  On SQLite it is another transaction."""
+    if connection.dialect.name == "sqlite":
+        connection.rollback()
+        connection.execution_options(**_WRITES)
 
 
 class WithoutReset(CreateEnginePlugin):

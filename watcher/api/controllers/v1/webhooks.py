@@ -60,7 +60,9 @@ class Webhooks(WebhookSettings, WebhookHistory):
             )
             raise
         outcome = self._intake.receive(
-            Delivery(audit_ident, message, now),
+            Delivery(
+                audit_ident, message, now, lambda facts: self._webhook_auth.permits(request, facts)
+            ),
             lambda facts: self._webhook_auth.check(request, facts),
         )
         return self._respond(request, outcome, message)
@@ -76,7 +78,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
             message = _replay(history.event(session, audit.id, event_uuid), request)
-        delivery = Delivery(audit.uuid or "", message, now)
+        delivery = Delivery(audit.uuid or "", message, now, lambda facts: True)
         return self._respond(request, self._intake.receive(delivery, lambda facts: None), message)
 
     @post("{audit_ident}/preview", any_query=True)

@@ -9,7 +9,7 @@ import fixtures
 from oslo_db.exception import DBDataError, DBDuplicateEntry
 from sqlalchemy import func, select
 
-from watcher.api.intake import Delivery, Intake, IntakeResult
+from watcher.api.intake import Delivery, Intake, IntakeResult, Lookup
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import NotFound, Unauthorized
@@ -40,13 +40,13 @@ class IntakeTestCase(DatabaseTestCase):
         self.addCleanup(self.unrecorded.stop)
         self.intake = Intake(self.conf, self.database, self.unrecorded)
 
-    def delivery(self, name: str = "a", **values: Any) -> Delivery:
-        return Delivery(name, AlarmMessage("generic", **values), NOW)
+    def delivery(self, name: str = "a", certain: bool = True, **values: Any) -> Delivery:
+        return Delivery(name, AlarmMessage("generic", **values), NOW, lambda facts: certain)
 
     def post(
         self, name: str = "a", check: Callable[[WebhookFacts], None] = pass_all, **values: Any
     ) -> IntakeResult:
-        return self.intake.receive(self.delivery(name, **values), check)
+        return self.intake.receive(self.delivery(name, check is pass_all, **values), check)
 
     def rows(self) -> list[AuditEvent]:
         with self.database.reader() as session:
@@ -89,6 +89,17 @@ class ReceiveTest(IntakeTestCase):
         self.assertRaises(NotFound, self.post, "nobody")
         self.assertEqual([], self.rows())
 
+    def test_what_takes_longer_is_decided_about_apart_from_others(self) -> None:
+        with self.database.writer() as session:
+            audit = session.scalars(select(Audit).where(Audit.name == "b")).one()
+            session.add(Webhook(audit_id=audit.id, filter="n == `1`"))
+        deliveries = [self.delivery(), self.delivery(certain=False), self.delivery("b")]
+        kinds = [type(each) for each in self.intake._take(deliveries)]
+        self.assertEqual([IntakeResult, Lookup, Lookup], kinds)
+        self.assertEqual(1, len(self.rows()))
+        decisions = [self.post("b", payload={"n": n}).decision for n in (1, 2)]
+        self.assertEqual([Decision.ACCEPTED, Decision.IGNORED], decisions)
+
     def test_an_event_that_the_database_refuses_fails_alone(self) -> None:
         append = events.append
 
@@ -111,7 +122,8 @@ class RepetitionTest(IntakeTestCase):
 
     def test_one_that_comes_at_the_same_time_does_too(self) -> None:
         append = events.append
-        others = [self.delivery(**REPEATED)]
+        others: list[Delivery] = []
+        checked: list[str] = []
 
         def late(connection: Any, rows: Any) -> None:
             if others:
@@ -122,8 +134,11 @@ class RepetitionTest(IntakeTestCase):
 
         self.useFixture(fixtures.MockPatchObject(events, "append", late))
         self.intake = Intake(self.conf, self.database, self.unrecorded, max_wait=0)
-        self.assertTrue(self.post(**REPEATED).repeated)
-        self.assertEqual([2], [row.deliveries for row in self.rows()])
+        for name, check in (("a", pass_all), ("b", lambda facts: checked.append("b"))):
+            others.append(self.delivery(name, **REPEATED))
+            self.assertTrue(self.post(name, check, **REPEATED).repeated)
+        self.assertEqual([2, 2], [row.deliveries for row in self.rows()])
+        self.assertEqual(["b"], checked)
 
     def test_is_known_beyond_what_is_recorded(self) -> None:
         self.post(**REPEATED)
