@@ -16,7 +16,7 @@ from typing import Any
 from oslo_db import exception as db_exception
 from sqlalchemy import Engine, QueuePool, event
 
-from tools.simulate.schedule import Killed
+from watcher.db.session import IMMEDIATE
 
 URL = "sqlite:////simulated"
 
@@ -73,13 +73,7 @@ class Store:
         self, connection: "Connection", statement: str, parameters: Any, many: bool
     ) -> sqlite3.Cursor | None:
         word = statement[:6].strip().upper()
-        if word == "PRAGMA":
-            return None
-        if word in ("BEGIN", "ROLLBA"):
-            connection.reads = False
-            if self.serial and "IMMEDIATE" in statement:
-                self._step(connection, "statement")
-                self._hold(connection)
+        if word in ("PRAGMA", "BEGIN"):
             return None
         if self.holder is connection:
             self._step(connection, "locked")
@@ -87,12 +81,13 @@ class Store:
             if not (self.serial and connection.reads):
                 self._step(connection, "statement")
             connection.reads = True
-            if word != "SELECT" or connection.locks:
+            if word != "SELECT" or connection.locks or (self.serial and connection.writes):
                 self._hold(connection)
         run = self._connection.executemany if many else self._connection.execute
         return run(statement, parameters)
 
     def commit(self, connection: "Connection") -> None:
+        connection.reads = False
         if self.holder is not connection:
             return
         self._step(connection, "commit")
@@ -104,6 +99,7 @@ class Store:
         self.step("committed")
 
     def rollback(self, connection: "Connection") -> None:
+        connection.reads = False
         if self.holder is connection:
             self._connection.execute("ROLLBACK")
             self.holder = None
@@ -138,8 +134,8 @@ class Connection:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.locks = False
-        """Whether the next statement locks what it reads."""
+        self.locks = self.writes = False
+        """Whether the next statement locks what it reads; whether its transaction is to write."""
         self.reads = False
         """Whether its transaction has read something."""
         self.isolation_level = None
@@ -215,6 +211,7 @@ def connected(store: Store) -> Iterator[None]:
             wanted = getattr(context, "invoked_statement", None)
             # SQLite has no such clause and so the text does not tell.
             raw.locks = getattr(wanted, "_for_update_arg", None) is not None
+            raw.writes = bool(connection.get_execution_options().get(IMMEDIATE))
 
     event.listen(Engine, "do_connect", connect)
     event.listen(Engine, "before_cursor_execute", look)
@@ -226,10 +223,14 @@ def connected(store: Store) -> Iterator[None]:
 
 
 def pooled(engine: Engine, store: Store) -> None:
-    """Let an engine keep its connections: to make one takes longer than a transaction."""
+    """Let an engine keep its connections, and begin no transaction by a statement of its own:
+    both would take longer than what is done in it."""
     engine.pool = QueuePool(
         lambda: Connection(store), pool_size=50, reset_on_return=None, dialect=engine.dialect
     )
+    for name in ("begin", "commit", "rollback"):
+        for listener in tuple(getattr(engine.dispatch, name)):
+            event.remove(engine, name, listener)
 
 
 def deadlock() -> Exception:
@@ -259,6 +260,3 @@ def _triggers() -> Iterator[str]:
 
 def _nothing(*_: Any) -> None:
     """Until somebody wants to know."""
-
-
-__all__ = ["URL", "Connection", "Killed", "Store", "away", "connected", "deadlock"]

@@ -35,8 +35,9 @@ from watcher.db import errors, timeouts
 LOG = log.getLogger(__name__)
 T = TypeVar("T")
 
-_IMMEDIATE = "watcher_begin_immediate"
-_WRITES = {_IMMEDIATE: True}
+IMMEDIATE = "watcher_begin_immediate"
+"""The option of a connection whose transaction is to write, which SQLite has to know at first."""
+_WRITES = {IMMEDIATE: True}
 _ATTEMPTS = 10
 _RETRY_INTERVAL = 2.0
 """Seconds between two attempts to reach a database that does not answer."""
@@ -250,7 +251,7 @@ def _sqlite_begin(connection: Connection) -> None:
     # A transaction that begins as a reader does not wait at its first write, but fails if
     # another one has written meanwhile.  oslo.db's own listener always runs before this one
     # and has begun as a reader.
-    if connection.get_execution_options().get(_IMMEDIATE):
+    if connection.get_execution_options().get(IMMEDIATE):
         connection.execute(text("ROLLBACK"))
         connection.execute(text("BEGIN IMMEDIATE"))
 
