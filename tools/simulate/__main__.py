@@ -7,17 +7,33 @@ The same seed is the same simulation, as long as the code is the same.
 import argparse
 import gc
 import logging
+import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from typing import Any, NamedTuple
 
-from tools.simulate.mutants import MUTANTS, Mutant
+from tools.simulate.mutants import MUTANTS
 from tools.simulate.simulation import Found, simulate
 from tools.simulate.stage import Stage, stage
 
+_work: Callable[[int], Any]
+"""What the processes of ``_each`` do; they are forked, so they have it."""
+
 _LAST = 40
 """Lines of the history that are shown of a seed with a violation."""
+
+
+class _Judged(NamedTuple):
+    """What is left of a seed when it is over."""
+
+    seconds: float
+    """Virtual ones."""
+    cpu: float
+    report: str
+    """Its violations and the end of its history; empty: none."""
 
 
 def main() -> int:
@@ -30,22 +46,26 @@ def main() -> int:
             return _hunt(made, options)
         if options.seed is not None:
             found = simulate(made, options.seed)
-            print(found.trouble, *found.history.all, sep="\n")
-            _tell(found)
+            print(found.trouble, *found.history.all, *_sentences(found), sep="\n")
             return 1 if found.violations else 0
         return _search(made, options)
 
 
 def _search(made: Stage, options: argparse.Namespace) -> int:
-    began, began_cpu, seconds, bad = time.perf_counter(), time.process_time(), 0.0, 0
-    for seed in _seeds(options):
+    def judge(seed: int) -> _Judged:
+        began = time.process_time()
         found = simulate(made, seed)
-        seconds += found.seconds
-        if found.violations:
-            bad += 1
-            _tell(found)
-            print(*found.history.all[-_LAST:], sep="\n", flush=True)
-    took, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+        cpu, report = time.process_time() - began, [*_sentences(found)]
+        if report:
+            report += map(str, found.history.all[-_LAST:])
+        return _Judged(found.seconds, cpu, "\n".join(report))
+
+    began, seconds, cpu, bad = time.perf_counter(), 0.0, 0.0, 0
+    for judged in _each(judge, _seeds(options), options.jobs):
+        seconds, cpu, bad = seconds + judged.seconds, cpu + judged.cpu, bad + bool(judged.report)
+        if judged.report:
+            print(judged.report, flush=True)
+    took = time.perf_counter() - began
     print(
         f"{options.seeds} seeds, {seconds:,.0f} virtual seconds, {seconds / took:,.0f} a second "
         f"({seconds / cpu:,.0f} a second of CPU), {bad} seeds with violations"
@@ -55,33 +75,44 @@ def _search(made: Stage, options: argparse.Namespace) -> int:
 
 def _hunt(made: Stage, options: argparse.Namespace) -> int:
     """Look for each mutant until a seed finds it."""
+
+    def find(number: int) -> str | None:
+        with MUTANTS[number].applied():
+            for seed in _seeds(options):
+                found = simulate(made, seed)
+                if found.violations:
+                    return f"seed {seed}: {found.violations[0]}"
+        return None
+
+    wanted = [at for at, mutant in enumerate(MUTANTS) if options.mutants in mutant.name]
     missed = 0
-    for mutant in MUTANTS:
-        if options.mutants in mutant.name:
-            found = next(_finds(made, mutant, options), None)
-            missed += found is None
-            what = f"seed {found.seed}: {found.violations[0]}" if found else "not found"
-            print(f"{mutant.name}\n    {what}", flush=True)
+    for at, sentence in zip(wanted, _each(find, wanted, options.jobs), strict=True):
+        missed += sentence is None
+        print(f"{MUTANTS[at].name}\n    {sentence or 'not found'}", flush=True)
     return 1 if missed else 0
 
 
-def _finds(made: Stage, mutant: Mutant, options: argparse.Namespace) -> Iterator[Found]:
-    with mutant.applied():
-        for seed in _seeds(options):
-            found = simulate(made, seed)
-            if found.violations:
-                yield found
+def _each(work: Callable[[int], Any], numbers: Iterable[int], jobs: int) -> Iterator[Any]:
+    """What comes of each number, in their order; *jobs* processes share the work."""
+    global _work
+    _work = work
+    with futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(_do, numbers)
+
+
+def _do(number: int) -> Any:
+    return _work(number)
 
 
 def _seeds(options: argparse.Namespace) -> range:
     return range(options.first, options.first + options.seeds)
 
 
-def _tell(found: Found) -> None:
+def _sentences(found: Found) -> Iterator[str]:
     for violation in found.violations:
-        print(f"seed {found.seed}: {violation}")
+        yield f"seed {found.seed}: {violation}"
     if found.violations:
-        print(f"seed {found.seed}: replay it with tools/run simulate --seed {found.seed}")
+        yield f"seed {found.seed}: replay it with tools/run simulate --seed {found.seed}"
 
 
 def _fix_hashes() -> None:
@@ -99,6 +130,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, default=200, metavar="N", help="how many (200)")
     parser.add_argument("--first", type=int, default=1, metavar="SEED", help="the first of them")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (one a core)"
+    )
     parser.add_argument("--seed", type=int, help="simulate this one, and show all that was seen")
     parser.add_argument(
         "--mutants",
