@@ -235,6 +235,16 @@ class Judge:
     def _see_look(self, seen: Seen, audit: str, seed: int, level: Any) -> None:
         self._looks[seen.who, self._uuids[seed]] = seen.at
 
+    def _see_audit_events(self, seen: Seen, event: int, old: Row, new: Row) -> None:
+        """Events join a run that waits, or one that is being claimed."""
+        run = new and new["run_id"]
+        if run is None or (old and old["run_id"] == run):
+            return
+        state, claim = self._states[("run", run)], self._claims.get(("run", run))
+        claimed_now = claim and (claim.holder, claim.extended) == (seen.who, seen.at)
+        if state != "QUEUED" and not claimed_now:
+            self._say(seen, f"Event {event} joins run {run}, which is {state}.")
+
     # Plans
 
     def _see_action_plans(self, seen: Seen, plan: int, old: Row, new: Row) -> None:
