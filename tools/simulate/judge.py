@@ -9,6 +9,7 @@ what it does counts as long as the claim is its own.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,9 +98,11 @@ class Judge:
     def _see_crash(self, seen: Seen, kind: str, error: Any) -> None:
         self._say(seen, f"A thread of {seen.who} ended with {kind}: {error}")
 
-    def _see_freezes(self, seen: Seen, name: str, seconds: float) -> None:
-        self._stood[name] = max(self._stood.get(name, 0.0), seen.at + seconds)
-        self._excuse(name, seen.at + seconds)
+    def _see_freezes(self, seen: Seen, name: str) -> None:
+        self._stood[name] = self._excused[name] = math.inf
+
+    def _see_thaws(self, seen: Seen, name: str) -> None:
+        self._stood[name], self._excused[name] = seen.at, seen.at + _NOTICE
 
     def _see_no_database(self, seen: Seen, until: float) -> None:
         self._stood[""] = max(self._stood.get("", 0.0), until)

@@ -83,7 +83,7 @@ class Sender:
         delivery = Delivery(self._audit, message, timeutils.utcnow(), lambda facts: True)
         outcome = process.service.receive(delivery, lambda facts: None)
         if outcome.needs_doorbell:
-            self._world.bell.ring(self._audit)
+            self._world.bells["engine"].ring(self._audit)
         return outcome
 
 
@@ -131,8 +131,11 @@ class User:
                 pending = plan.state == PlanState.PENDING
                 state = PlanState.CANCELLED if pending else PlanState.CANCELLING
                 action_plans.change_state(session, plan, state)
+                concerned.append("engine" if pending else "applier")
 
-        self._do("cancels a plan", work)
+        concerned: list[str] = []
+        if self._do("cancels a plan", work) and concerned:
+            self._world.bells[concerned[-1]].ring("")
 
     def _do(self, what: str, work: Callable[[Session], None]) -> bool:
         world = self._world

@@ -26,10 +26,14 @@ class Process:
         self.name, self.kind, self.clock = name, kind, clock
         self.alive = True
         self.tasks: set[Task] = set()
-        self.frozen_until = 0.0
-        """No task of it goes on before that."""
+        self.frozen: list[tuple[Task, int, bool]] | None = None
+        """Its tasks that would go on, while it stands still; None: it does not."""
         self.steps_left: int | None = None
-        """After so many steps (statements, commits, calls of the cloud) it dies."""
+        """After so many steps (statements, commits, calls of the cloud) *fate* has it."""
+        self.fate: Callable[[str], None] = _nothing
+        """Called with the kind of the step."""
+        self.in_hand = 0
+        """Runs and plans that it carries out."""
         self.service: Any = None
 
     def __str__(self) -> str:
@@ -123,6 +127,14 @@ class Schedule:
     def wake(self, task: Task) -> None:
         self._ready.append((task, task.turn, True))
 
+    def freeze(self, process: Process) -> None:
+        """Let no task of a process go on."""
+        process.frozen = process.frozen or []
+
+    def thaw(self, process: Process) -> None:
+        self._ready += process.frozen or ()
+        process.frozen = None
+
     def kill(self, process: Process) -> None:
         """Called by a task of it, this is the end of that task, too."""
         process.alive = False
@@ -143,10 +155,8 @@ class Schedule:
             if task.dead or task.turn != turn:
                 continue
             process = task.process
-            if process is not None and process.frozen_until > self.now:
-                # Later than what was to wake it, as far as it can tell.
-                thaw = (process.frozen_until, next(self._number), task, turn)
-                heapq.heappush(self._later, thaw)
+            if process is not None and process.frozen is not None:
+                process.frozen.append((task, turn, woken))
                 continue
             task.turn += 1
             self.turns += 1
@@ -184,6 +194,10 @@ class Schedule:
             if not task.dead:
                 with contextlib.suppress(Killed):  # one that had not begun does not catch it
                     task.throw(Killed)
+
+
+def _nothing(*_: Any) -> None:
+    """What happens to a process that nothing happens to."""
 
 
 def _crash(task: Task, error: Exception) -> None:

@@ -3,12 +3,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tools.simulate import checker
 from tools.simulate.history import History
 from tools.simulate.people import AUDITS, Sender, User, create_audits
+from tools.simulate.schedule import Process
 from tools.simulate.stage import LEASE, Stage
 from tools.simulate.trouble import Trouble
 from tools.simulate.world import World, watched
@@ -20,7 +21,13 @@ _LOOK = 10.0
 """Seconds between two looks whether it has."""
 
 _MOST_STEPS = 60
-"""Steps of a process until it dies, at most, from when that is decided."""
+"""Steps of a process until it dies or stands still, at most, from when that is decided."""
+
+_STANDSTILLS = ((1.0, 20.0), (LEASE, 1.5 * LEASE), (2.0 * LEASE, 3.0 * LEASE))
+"""How long one takes: less than a claim holds, about as long, or longer."""
+
+_TO_BUSY = 0.8
+"""Probability that this happens to a process with something in hand, if there is one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,22 +98,25 @@ def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[
             yield at, functools.partial(work, world)
 
 
+def _victim(world: World, slots: Sequence[str]) -> Process:
+    """A process, rather one with something in hand."""
+    processes = [world.processes[slot] for slot in slots]
+    busy = [process for process in processes if process.alive and process.in_hand]
+    return world.choice.choice(busy if busy and world.choice.random() < _TO_BUSY else processes)
+
+
 def _doom(world: World) -> None:
-    process = world.processes[world.choice.choice(world.slots)]
-    process.steps_left = world.choice.randrange(_MOST_STEPS)
+    world.doom(_victim(world, world.slots), world.choice.randrange(_MOST_STEPS))
 
 
 def _stop(world: World) -> None:
-    world.stop(world.processes[world.choice.choice(world.slots[2:])])
+    world.stop(_victim(world, world.slots[2:]))
 
 
 def _freeze(world: World) -> None:
-    process, seconds = (
-        world.processes[world.choice.choice(world.slots)],
-        world.choice.uniform(1, 300),
-    )
-    process.frozen_until = world.schedule.now + seconds
-    world.see("freezes", process.name, seconds)
+    choice = world.choice
+    seconds = choice.uniform(*choice.choice(_STANDSTILLS))
+    world.stun(_victim(world, world.slots), choice.randrange(_MOST_STEPS), seconds)
 
 
 def _set_clock(world: World) -> None:
@@ -130,7 +140,9 @@ def _calm(world: World) -> None:
     world.quiet = True
     world.away_until = world.cloud_away_until = 0.0
     for process in world.processes.values():
-        process.steps_left, process.frozen_until = None, 0.0
+        process.steps_left = None
+        if process.frozen is not None:
+            world.thaw(process, 0.0)
     world.see("quiet")
 
 

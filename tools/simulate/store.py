@@ -79,7 +79,7 @@ class Store:
             self._step(connection, "locked")
         else:
             if not (self.serial and connection.reads):
-                self._step(connection, "statement")
+                self._step(connection, "begin" if connection.writes else "statement")
             connection.reads = True
             if word != "SELECT" or connection.locks or (self.serial and connection.writes):
                 self._hold(connection)

@@ -28,6 +28,8 @@ class Trouble:
     """What users do to audits and plans."""
     change: float
     """Probability that a step lets others go on."""
+    longest_step: float
+    """Seconds for which it does so, at most."""
     deadlock: float
     lost_answer: float
     """Probability that a commit, or a call of the cloud, has its effect but seems to fail."""
@@ -35,6 +37,10 @@ class Trouble:
     """Probability that a call of the cloud fails."""
     drop: float
     """Probability that a doorbell is lost."""
+    twice: float
+    """Probability that two processes hear a doorbell."""
+    poll: int
+    """Seconds between two looks of an applier for plans."""
     long_run: float
     """Probability that a run takes longer than it may."""
     slow: bool
@@ -56,17 +62,20 @@ class Trouble:
             alarms=choice.randrange(1, 12),
             deaths=choice.choice((0, 1, 3, 6)),
             stops=choice.choice((0, 0, 1, 2)),
-            freezes=choice.choice((0, 0, 1, 3)),
+            freezes=choice.choice((0, 1, 1, 3)),
             outages=choice.choice((0, 0, 1)),
             cloud_outages=choice.choice((0, 0, 1)),
             users=choice.choice((0, 0, 2, 4)),
             change=choice.choice((0.05, 0.3, 0.7)),
+            longest_step=choice.choice((3.0, 3.0, 10.0)),
             deadlock=choice.choice((0.0, 0.0, 0.02)),
             lost_answer=choice.choice((0.0, 0.0, 0.02)),
             unavailable=choice.choice((0.0, 0.0, 0.05)),
             drop=choice.choice((0.0, 0.3, 1.0)),
+            twice=choice.choice((0.0, 0.0, 0.5, 1.0)),
+            poll=choice.choice((60, 20)),
             long_run=choice.choice((0.0, 0.0, 0.1)),
-            slow=choice.random() < 0.3,
+            slow=choice.random() < 0.4,
             max_recorded=choice.choice((2, 60)),
             continuous=choice.random() < 0.3,
             rollback=choice.random() < 0.3,

@@ -26,6 +26,9 @@ from watcher.simulation.cloud import SimulatedCloud
 _RESTART = (1.0, 20.0)
 """Seconds until a process that has ended is started again."""
 
+_BACK = 0.5
+"""Probability that a process that stands still goes on soon after another has what it held."""
+
 _STOPPED = 120.0
 """Seconds after which a process that is asked to stop is killed."""
 
@@ -47,19 +50,28 @@ class World:
         self._chance = random.Random(choice.random())
         self.slots = [slot for slot in SLOTS if slot != "engine3" or self.trouble.engines == 3]
         self._lives = dict.fromkeys(self.slots, 0)
-        self.bell = Bell(self, "engine")
+        self.bells = {kind: Bell(self, kind) for kind in ("engine", "applier")}
         self.store = stage.store
-        self.store.begin(self.trouble.serial, self.see, self._step)
+        self.store.begin(self.trouble.serial, self._see_row, self._step)
         inner = SimulatedCloud(scenario(choice, self.trouble.slow), clock=lambda: self.schedule.now)
         self.network = Network(self.schedule, self.clocks["cloud"], inner, self._step, self.see)
         for conf in stage.confs.values():
             most, rollback = self.trouble.max_recorded, self.trouble.rollback
             conf.set_override("max_recorded_per_minute", most, group="webhooks")
             conf.set_override("rollback_when_actionplan_failed", rollback, group="watcher_applier")
+            conf.set_override("poll_interval", self.trouble.poll, group="watcher_applier")
 
     def see(self, what: str, *facts: Any) -> None:
         process = self.schedule.process
         self.history.add(self.schedule.now, process.name if process else "", what, *facts)
+
+    def _see_row(self, table: str, key: int, old: Any, new: Any) -> None:
+        self.see(table, key, old, new)
+        holders = [row and row.get("engine") for row in (old, new)]
+        if all(holders) and holders[0] != holders[1]:
+            former = self.processes[holders[0].partition(":")[0]]
+            if former.frozen is not None and self.choice.random() < _BACK:
+                self.thaw(former, self.choice.uniform(0.0, 3.0))
 
     def skew(self) -> float:
         return self.choice.uniform(-self.trouble.ahead, self.trouble.ahead)
@@ -79,15 +91,15 @@ class World:
         if process.steps_left is not None:
             process.steps_left -= 1
             if process.steps_left < 0:
-                self.die(process, where)
-        if where in ("statement", "commit") and self.schedule.now < self.away_until:
+                process.fate(where)
+        if where in ("statement", "begin", "commit") and self.schedule.now < self.away_until:
             raise store.away()
         if where == "call" and self.schedule.now < self.cloud_away_until:
             raise CloudUnavailable("The cloud does not answer.")
         if not self.quiet:
             self._fail(where)
         if where not in ("locked", "commit") and self._chance.random() < self.trouble.change:
-            self.schedule.block(self._delay())
+            self.schedule.block(self._delay(where))
 
     def _fail(self, where: str) -> None:
         trouble, chance = self.trouble, self._chance.random
@@ -102,12 +114,45 @@ class World:
             self.see("lost answer", where)
             raise CloudUnavailable("The answer of the cloud is lost.")
 
-    def _delay(self) -> float:
-        most = 0.01 if self.quiet else self._chance.choice((0.0, 0.0, 0.01, 0.01, 0.3, 3.0))
+    def _delay(self, where: str) -> float:
+        """Rather long between a look and the transaction that writes what follows from it."""
+        longest = self.trouble.longest_step
+        few = (0.0, 0.0, 0.01, 0.01, 0.3) if where != "begin" else (0.0, 0.3)
+        most = 0.01 if self.quiet else self._chance.choice((*few, longest))
         return self._chance.random() * most
+
+    def doom(self, process: Process, steps: int) -> None:
+        """Let a process die after a number of steps."""
+        process.steps_left, process.fate = steps, lambda where: self.die(process, where)
+
+    def stun(self, process: Process, steps: int, seconds: float) -> None:
+        """Let a process stand still after a number of steps, but in no transaction that writes:
+        all others would wait for its end."""
+
+        def freeze(where: str) -> None:
+            if where not in ("locked", "commit"):
+                process.steps_left = None
+                self.see("freezes", process.name)
+                self.schedule.freeze(process)
+                self.thaw(process, seconds)
+                self.schedule.block(0.0)
+
+        process.steps_left, process.fate = steps, freeze
+
+    def thaw(self, process: Process, seconds: float) -> None:
+        """Let a process go on after a time, if it still stands still then."""
+
+        def work() -> None:
+            self.schedule.block(seconds)
+            if process.frozen is not None:
+                self.see("thaws", process.name)
+                self.schedule.thaw(process)
+
+        self.spawn(work)
 
     def die(self, process: Process, where: str) -> None:
         self.see("dies", process.name, where)
+        self.spawn(lambda: self._restart(process.name.partition(".")[0]))
         self.schedule.kill(process)
 
     def _crashed(self, task: Task, error: Exception) -> None:
@@ -122,11 +167,8 @@ class World:
         self.processes[slot] = process
         self.see("starts", process.name)
         self.schedule.spawn(process, lambda: self._boot(slot, process))
-        self.spawn(lambda: self._supervise(slot, process))
 
-    def _supervise(self, slot: str, process: Process) -> None:
-        while process.alive:
-            self.schedule.block(1.0)
+    def _restart(self, slot: str) -> None:
         self.schedule.block(self.choice.uniform(*_RESTART))
         self.start(slot)
 
@@ -146,11 +188,9 @@ class World:
             return Intake(conf, database, UnrecordedEvents(database))
         told, cloud = Notifications(conf, database), self.network.cloud
         if process.kind == "applier":
-            return Applier(conf, database, cloud, self.bell, told)
-        bell = Bell(self, "applier")
-        return DecisionEngine(
-            conf, database, cloud, bell, told, restart=lambda: self.die(process, "restart")
-        )
+            return Applier(conf, database, cloud, self.bells["engine"], told)
+        bell, restart = self.bells["applier"], lambda: self.die(process, "restart")
+        return DecisionEngine(conf, database, cloud, bell, told, restart=restart)
 
     def stop(self, process: Process) -> None:
         """Ask a process to end, as SIGTERM does."""
@@ -161,21 +201,24 @@ class World:
             self.die(process, "stopped")
 
         if process.service is None or process.kind == "api":
-            process.steps_left = 0
+            self.doom(process, 0)
             return
         self.schedule.spawn(process, work)
         self.schedule.block(_STOPPED)
         if process.alive:
-            self.see("dies", process.name, "does not stop")
-            self.schedule.kill(process)
+            self.die(process, "does not stop")
 
-    def some(self, kind: str) -> Process | None:
-        """A process of a kind that is ready to work."""
-        ready = [
+    def ready(self, kind: str) -> list[Process]:
+        """The processes of a kind that are ready to work."""
+        return [
             process
             for process in self.processes.values()
             if process.kind == kind and process.alive and process.service
         ]
+
+    def some(self, kind: str) -> Process | None:
+        """One of them."""
+        ready = self.ready(kind)
         return self.choice.choice(ready) if ready else None
 
     def in_process(self, process: Process, work: Callable[[], Any]) -> Any:
@@ -197,20 +240,20 @@ class World:
 
 
 class Bell:
-    """The broker: a doorbell that one of the other side's processes hears, or none."""
+    """The broker: a doorbell that one of the other side's processes hears, or none, or two."""
 
     def __init__(self, world: World, kind: str) -> None:
         self._world, self._kind = world, kind
 
     def ring(self, uuid: str) -> None:
         world = self._world
-        if world.choice.random() < world.trouble.drop:
-            return
+        chance, trouble = world.choice.random, world.trouble
+        number = 0 if chance() < trouble.drop else 2 if chance() < trouble.twice else 1
 
         def deliver() -> None:
-            world.schedule.block(world.choice.random() * 0.1)
-            process = world.some(self._kind)
-            if process is not None:
+            world.schedule.block(chance() * 0.1)
+            ready = world.ready(self._kind)
+            for process in world.choice.sample(ready, min(number, len(ready))):
                 world.schedule.spawn(process, process.service.wake)
 
         world.spawn(deliver)
@@ -221,27 +264,34 @@ def watched(world: World) -> Iterator[None]:
     """Let the world see runs and plans begin and end."""
     run, carry_out = Runner.run, Applier.carry_out
 
-    def seen_run(self: Any, run_row: Any) -> None:
-        world.see("run begins", run_row.id, run_row.audit_id)
+    @contextlib.contextmanager
+    def seen(what: str, *facts: Any) -> Iterator[Task]:
+        task = world.schedule.task()
+        assert task is not None and task.process is not None
+        world.see(f"{what} begins", *facts)
+        task.process.in_hand += 1
         try:
-            run(self, run_row)
+            yield task
         finally:
-            world.see("run ends", run_row.id, run_row.audit_id)
+            task.process.in_hand -= 1
+            world.see(f"{what} ends", *facts)
+
+    def seen_run(self: Any, run_row: Any) -> None:
+        with seen("run", run_row.id, run_row.audit_id):
+            run(self, run_row)
 
     def seen_plan(self: Any, plan_id: int, interrupts: Any) -> None:
-        task = world.schedule.task()
-        assert task is not None
-        task.labels["plan"] = plan_id
-        world.see("plan begins", plan_id)
-        try:
-            carry_out(self, plan_id, interrupts)
-        finally:
-            world.see("plan ends", plan_id)
-            del task.labels["plan"]
+        with seen("plan", plan_id) as task:
+            task.labels["plan"] = plan_id
+            try:
+                carry_out(self, plan_id, interrupts)
+            finally:
+                del task.labels["plan"]
 
     def think() -> None:
         too_long = not world.quiet and world.choice.random() < world.trouble.long_run
-        most = 0.9 * MAX_RUN if world.trouble.slow and not world.quiet else 10.0
+        slow = world.trouble.slow and not world.quiet and world.choice.random() < 0.5
+        most = 0.9 * MAX_RUN if slow else 10.0
         threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * most)
 
     with contextlib.ExitStack() as stack:
