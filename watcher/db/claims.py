@@ -65,12 +65,7 @@ def of_others(
     Runs of *engine* itself are left out, because a late heartbeat of its own means that it was
     busy, not that it died; those that it has *dropped* are included.
     """
-    rows = session.execute(
-        select(AuditRun.id, AuditRun.lease_expires_at).where(
-            AuditRun.slot == RunState.ONGOING,
-            (AuditRun.engine != engine) | AuditRun.id.in_(sorted(dropped)),
-        )
-    )
+    rows = session.execute(_OF_OTHERS, {"engine": engine, "dropped": sorted(dropped)})
     return [(run_id, end) for run_id, end in rows if end is not None]
 
 
@@ -235,6 +230,12 @@ def _postpone(
     )
 
 
+# Built once: to build a statement takes longer than to execute it.
+_OF_OTHERS = select(AuditRun.id, AuditRun.lease_expires_at).where(
+    AuditRun.slot == RunState.ONGOING,
+    (AuditRun.engine != bindparam("engine"))
+    | AuditRun.id.in_(bindparam("dropped", expanding=True)),
+)
 _CLAIMED = (
     select(AuditRun, Webhook)
     .outerjoin(Webhook, Webhook.audit_id == AuditRun.audit_id)

@@ -8,7 +8,7 @@ take the plan over at once.
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import PlanState
@@ -23,37 +23,17 @@ _CLAIMED = (PlanState.ONGOING, PlanState.CANCELLING)
 
 def pending(session: Session, limit: int) -> Sequence[int]:
     """Ids of plans that wait for an applier, oldest first."""
-    return session.scalars(
-        select(ActionPlan.id)
-        .where(ActionPlan.state == PlanState.PENDING, ActionPlan.deleted == 0)
-        .order_by(ActionPlan.id)
-        .limit(limit)
-    ).all()
+    return session.scalars(_PENDING, {"limit": limit}).all()
 
 
 def released(session: Session, limit: int) -> Sequence[int]:
     """Ids of plans under way that no applier holds."""
-    return session.scalars(
-        select(ActionPlan.id)
-        .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
-        .where(
-            ActionPlan.state.in_(_CLAIMED),
-            ActionPlan.deleted == 0,
-            ActionPlanLease.action_plan_id.is_(None),
-        )
-        .order_by(ActionPlan.id)
-        .limit(limit)
-    ).all()
+    return session.scalars(_RELEASED, {"limit": limit}).all()
 
 
 def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
     """Ids of plans under way that some applier holds, and when each lease ends."""
-    rows = session.execute(
-        select(ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
-        .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
-        .where(ActionPlan.state.in_(_CLAIMED), ActionPlan.deleted == 0)
-    )
-    return [(plan_id, end) for plan_id, end in rows]
+    return [(plan_id, end) for plan_id, end in session.execute(_LEASES)]
 
 
 def claim(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> bool:
@@ -140,11 +120,7 @@ def release(session: Session, plan_id: int, engine: str) -> None:
 
 def held_states(session: Session, plan_ids: Sequence[int], engine: str) -> Mapping[int, str]:
     """Plan id to state, of those plans that *engine* still holds."""
-    rows = session.execute(
-        select(ActionPlan.id, ActionPlan.state)
-        .join(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
-        .where(ActionPlan.id.in_(plan_ids), ActionPlanLease.engine == engine)
-    )
+    rows = session.execute(_HELD_STATES, {"plan_ids": plan_ids, "holder": engine})
     return {plan_id: state or "" for plan_id, state in rows}
 
 
@@ -158,3 +134,37 @@ def held(plan_id: int, engine: str) -> ColumnElement[bool]:
 def _insert(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> None:
     session.add(ActionPlanLease(action_plan_id=plan_id, **holder.lease(now)))
     session.flush()
+
+
+# Built once, because each applier executes them again and again: to build a statement takes longer
+# than to execute it.
+_PENDING = (
+    select(ActionPlan.id)
+    .where(ActionPlan.state == PlanState.PENDING, ActionPlan.deleted == 0)
+    .order_by(ActionPlan.id)
+    .limit(bindparam("limit"))
+)
+_RELEASED = (
+    select(ActionPlan.id)
+    .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+    .where(
+        ActionPlan.state.in_(_CLAIMED),
+        ActionPlan.deleted == 0,
+        ActionPlanLease.action_plan_id.is_(None),
+    )
+    .order_by(ActionPlan.id)
+    .limit(bindparam("limit"))
+)
+_LEASES = (
+    select(ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
+    .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
+    .where(ActionPlan.state.in_(_CLAIMED), ActionPlan.deleted == 0)
+)
+_HELD_STATES = (
+    select(ActionPlan.id, ActionPlan.state)
+    .join(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+    .where(
+        ActionPlan.id.in_(bindparam("plan_ids", expanding=True)),
+        ActionPlanLease.engine == bindparam("holder"),
+    )
+)
