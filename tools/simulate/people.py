@@ -21,6 +21,7 @@ from watcher.db import action_plans, audits
 from watcher.db.models import ActionPlan, Audit, Goal, Strategy, Webhook, new_uuid
 
 AUDITS = 3
+_ALIVE = (AuditState.PENDING, AuditState.ONGOING, AuditState.SUSPENDED)
 _COVERED = (Decision.ACCEPTED, Decision.QUEUED, Decision.COALESCED)
 
 
@@ -102,7 +103,9 @@ class User:
 
     def end(self, audit: str) -> None:
         """Cancel an audit, which would go on for ever."""
-        while not self._set(audit, AuditState.CANCELLED):
+        lives = f"SELECT id FROM audits WHERE uuid = '{audit}' AND state IN {_ALIVE}"
+        while self._world.store.rows(lives):
+            self._set(audit, AuditState.CANCELLED)
             self._world.schedule.block(5.0)
 
     def _suspend(self, audit: str) -> None:

@@ -254,7 +254,7 @@ class Bell:
             world.schedule.block(chance() * 0.1)
             ready = world.ready(self._kind)
             for process in world.choice.sample(ready, min(number, len(ready))):
-                world.schedule.spawn(process, process.service.wake)
+                world.schedule.spawn(process, process.service.dispatcher.wake)
 
         world.spawn(deliver)
 
