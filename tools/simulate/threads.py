@@ -16,7 +16,7 @@ import threading
 import time
 import types
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from oslo_utils import timeutils
@@ -184,58 +184,20 @@ class Thread:
             self._over.set()
 
 
-class Future:
+class Future(concurrent.futures.Future[Any]):
     def __init__(self) -> None:
-        self._over = Event()
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Any], None]] = []
-
-    def __class_getitem__(cls, item: Any) -> Any:
-        return cls
-
-    def done(self) -> bool:
-        return self._over.is_set()
-
-    def set_result(self, result: Any) -> None:
-        self._result = result
-        self._end()
-
-    def set_exception(self, error: BaseException) -> None:
-        self._error = error
-        self._end()
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        if not self._over.wait(timeout):
-            raise concurrent.futures.TimeoutError
-        return self._error
-
-    def result(self, timeout: float | None = None) -> Any:
-        error = self.exception(timeout)
-        if error is not None:
-            raise error
-        return self._result
-
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        if self.done():
-            callback(self)
-        else:
-            self._callbacks.append(callback)
-
-    def _end(self) -> None:
-        self._over.set()
-        for callback in self._callbacks:
-            callback(self)
+        super().__init__()
+        self._condition = Condition()
 
 
-class ThreadPoolExecutor:
-    def __init__(self, max_workers: int | None = None, *_: Any, **__: Any) -> None:
+class ThreadPoolExecutor(concurrent.futures.Executor):
+    def __init__(self, max_workers: int | None = None, *_: Any) -> None:
         self._left = max_workers or 4
         self._queue: collections.deque[Callable[[], None]] = collections.deque()
         self._idle = Condition()
         self._running = 0
 
-    def submit(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
+    def submit(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         future = Future()
 
         def run() -> None:
@@ -251,11 +213,7 @@ class ThreadPoolExecutor:
             _schedule.spawn(_schedule.process, self._drain)
         return future
 
-    def map(self, work: Callable[..., Any], *each: Iterable[Any]) -> Iterator[Any]:
-        futures = [self.submit(work, *args) for args in zip(*each, strict=False)]
-        return (future.result() for future in futures)
-
-    def shutdown(self, wait: bool = True, **_: Any) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         with self._idle:
             self._idle.wait_for(lambda: not self._running)
 
@@ -265,12 +223,6 @@ class ThreadPoolExecutor:
         self._left += 1
         self._running -= 1
         self._idle.notify_all()
-
-    def __enter__(self) -> "ThreadPoolExecutor":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
 
 
 class SimpleQueue:
