@@ -1,33 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the bare metal model."""
 
-import datetime
-from concurrent.futures import Future
-
-from oslo_config import cfg
-
-from watcher.cloud import Cloud
-from watcher.decision_engine.collectors.single_flight import SingleFlight
+from watcher.decision_engine.collectors.reading import ReadingCollector
 from watcher.model.baremetal import BaremetalModel
 from watcher.rpc.listener import CloudNotification
 
 
-class BaremetalCollector:
+class BaremetalCollector(ReadingCollector[BaremetalModel]):
     """Reads everything for each snapshot: machines are few, and one call lists them."""
 
-    def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
-        self._conf, self._cloud = conf, cloud
-        self._readings: SingleFlight[BaremetalModel] = SingleFlight("baremetal", self._read)
-
-    @property
-    def read_at(self) -> datetime.datetime | None:
-        return self._readings.read_at
+    NAME = "baremetal"
 
     def snapshot(self) -> BaremetalModel:
-        return self._readings.result(self._conf.collector.compute_resources_collector_timeout)
-
-    def sync(self) -> Future[BaremetalModel]:
-        return self._readings.submit()
+        return self._result()
 
     def notify(self, notification: CloudNotification) -> None:
         """Does nothing, because each snapshot reads everything."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -16,10 +15,9 @@ from oslo_utils import timeutils
 
 from watcher.cloud import Cloud
 from watcher.common.errors import ModelUnavailable
-from watcher.conf.collectors import group
 from watcher.decision_engine.collectors import nova_notifications as nova
 from watcher.decision_engine.collectors.compute_readings import ComputeReadings
-from watcher.decision_engine.collectors.single_flight import SingleFlight
+from watcher.decision_engine.collectors.reading import ReadingCollector
 from watcher.rpc.listener import CloudNotification
 
 if TYPE_CHECKING:
@@ -27,20 +25,14 @@ if TYPE_CHECKING:
 
 LOG = log.getLogger(__name__)
 
-OVERLAP = datetime.timedelta(seconds=60)
-"""How long before the last reading the requested changes begin: clocks differ, and nova sets
-the time of a change a moment before the change is visible."""
-
 TRUSTED = datetime.timedelta(seconds=60)
 """How long notifications alone may keep the model that the API shows."""
 
 
-class ComputeCollector:
-    """Reads everything once, and after that only changes.
+class ComputeCollector(ReadingCollector[None]):
+    """Reads everything once, and after that only changes."""
 
-    Each snapshot includes a reading that began after the snapshot was requested.  If the
-    reading fails there is no snapshot, and the next request reads again.
-    """
+    NAME = "compute"
 
     def __init__(
         self,
@@ -48,20 +40,13 @@ class ComputeCollector:
         cloud: Cloud,
         clock: Callable[[], datetime.datetime] = timeutils.utcnow,
     ) -> None:
-        self._conf, self._cloud, self._clock = conf, cloud, clock
-        self._known, self._lock = ComputeReadings(), threading.Lock()
-        self._all_read: datetime.datetime | None = None
-        """When everything was last read; None: it has to be read now."""
+        super().__init__(conf, cloud, clock)
+        self._known = ComputeReadings()
         self._failed = False
-        """Whether the last reading succeeded."""
-        self._readings = SingleFlight("compute", self._read, clock)
-
-    @property
-    def read_at(self) -> datetime.datetime | None:
-        return self._known.read_at
+        """Whether the last reading failed."""
 
     def snapshot(self) -> ComputeModel:
-        self._readings.result(self._conf.collector.compute_resources_collector_timeout)
+        self._result()
         return self._model()
 
     def recent(self) -> ComputeModel:
@@ -76,10 +61,6 @@ class ComputeCollector:
                 and now < known.read_at + TRUSTED
             )
         return self._model() if trusted else self.snapshot()
-
-    def sync(self) -> Future[None]:
-        self._all_read = None
-        return self._readings.submit()
 
     def notify(self, notification: CloudNotification) -> None:
         # If nova's clock is ahead of ours, the notification would seem younger than later readings.
@@ -117,12 +98,3 @@ class ComputeCollector:
         with self._lock:
             self._known.read_all(began, hosts, servers, groups)
             self._all_read = began
-
-    def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:
-        """The time from which changes are to be read; None: everything is to be read."""
-        period = datetime.timedelta(seconds=self._conf[group("compute")].period)
-        with self._lock:
-            read_at = self._known.read_at
-        if self._all_read is None or read_at is None or began - self._all_read >= period:
-            return None
-        return read_at - OVERLAP

@@ -14,7 +14,8 @@ from watcher.cloud.baremetal import BaremetalNode
 from watcher.common.errors import CloudUnavailable, ModelUnavailable, NotConfigured
 from watcher.conf.collectors import group
 from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.collectors.compute import OVERLAP, TRUSTED, ComputeCollector
+from watcher.decision_engine.collectors.compute import TRUSTED, ComputeCollector
+from watcher.decision_engine.collectors.reading import OVERLAP
 from watcher.rpc.listener import CloudNotification, NotificationEndpoint, NotificationListener
 from watcher.tests.base import TestCase, wait_for
 from watcher.tests.unit.decision_engine.clusters import uid
