@@ -26,16 +26,6 @@ def is_webhook(environ: Environ) -> bool:
     return environ["REQUEST_METHOD"] == "POST" and bool(_WEBHOOK.fullmatch(environ["PATH_INFO"]))
 
 
-def _identified(environ: Environ) -> None:
-    environ[_ENVIRON] = RequestContext.from_environ(environ)
-
-
-def _identified_without_keystone(environ: Environ) -> None:
-    _identified(environ)
-    if "HTTP_X_ROLES" not in environ:
-        context(environ).roles = ["admin"]
-
-
 class Authenticated:
     """Authentication by keystone for all but the public routes.
 
@@ -46,10 +36,10 @@ class Authenticated:
     """
 
     def __init__(self, application: Application, conf: cfg.ConfigOpts) -> None:
-        identify = _identified if conf.enable_authentication else _identified_without_keystone
-
         def identified(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            identify(environ)
+            environ[_ENVIRON] = caller = RequestContext.from_environ(environ)
+            if not conf.enable_authentication and "HTTP_X_ROLES" not in environ:
+                caller.roles = ["admin"]
             return application(environ, start_response)
 
         self._application = application
