@@ -7,6 +7,7 @@ whatever the state of the cloud, is refused.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,8 +27,8 @@ from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
 
-_AT_ONCE = 8
-"""Requests to the cloud."""
+_AT_ONCE = 7
+"""Requests to nova, beside three for the hosts: a session keeps ten connections."""
 
 
 def recheck(
@@ -68,26 +69,33 @@ def recheck(
 
 
 def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
-    """The part of the cloud that the moves of a plan concern: their destinations, the servers on
-    their sources, all groups, and the hosts of the other members of these servers' groups.
+    """The part of the cloud that the moves of a plan concern: their servers and destinations, all
+    groups, and the hosts of the other members of these servers' groups.
 
-    The servers on a destination are read only if its usage in placement is not known.
+    Servers that leave the same host are read in one list.  The servers on a destination are read
+    only if its usage in placement is not known.
     """
     moves = [task.parameters for task in tasks if _moves(task)]
-    uuids, begins, ends = (
+    uuids, ends = (
         {str(move.get(name) or "") for move in moves} - {""}
-        for name in ("resource_id", "source_node", "destination_node")
+        for name in ("resource_id", "destination_node")
     )
+    leaving = Counter(str(move.get("source_node") or "") for move in moves)
+    begins = {name for name, number in leaving.items() if name and number > 1}
+    single = uuids & {
+        move.get("resource_id") for move in moves if move.get("source_node") not in begins
+    }
     with ThreadPoolExecutor(_AT_ONCE, "recheck") as pool:
         coming = pool.submit(compute.server_groups)
         on_begins = pool.map(compute.servers_on, sorted(begins))
+        singles = pool.map(lambda uuid: _server(compute, uuid), sorted(single))
         hosts = {host.hostname: host for host in compute.some_hosts(ends)}
         unknown = {name for name, host in hosts.items() if not host.used}
         on_others = pool.map(compute.servers_on, sorted(unknown - begins))
         servers = {server.uuid: server for each in (*on_begins, *on_others) for server in each}
         groups = [group for group in coming.result() if not uuids.isdisjoint(group.members)]
-        others = uuids.union(*(group.members for group in groups)) - servers.keys()
-        found = pool.map(lambda uuid: _server(compute, uuid), sorted(others))
+        others = uuids.union(*(group.members for group in groups)) - servers.keys() - single
+        found = *singles, *pool.map(lambda uuid: _server(compute, uuid), sorted(others))
         return Cluster(hosts, servers | {each.uuid: each for each in found if each}, groups)
 
 

@@ -33,11 +33,15 @@ class ServiceClient:
         self._conf, self._group = conf, group
         self._lock = threading.Lock()
         self._proxy: Proxy | None = None
+        self._supported: set[str] = set()
 
     def supports(self, version: str) -> bool:
-        """Whether the service has this microversion."""
-        with understood(self._group, "its versions"), translated(self._group):
-            return bool(utils.supports_microversion(self._connected(), version))
+        """Whether the service has this microversion; one that it had is not looked up again."""
+        if version not in self._supported:
+            with understood(self._group, "its versions"), translated(self._group):
+                if utils.supports_microversion(self._connected(), version):
+                    self._supported.add(version)
+        return version in self._supported
 
     def get(self, path: str, version: str | None = None, **params: Any) -> Json:
         return self._request("GET", path, version, params=params)
