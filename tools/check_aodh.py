@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def check(cloud: Cloud, emit: str) -> bool:
 
 
 def _wait_for_events(cloud: Cloud, uuids: Mapping[str, str], messages: int) -> None:
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIMEOUT
     while time.monotonic() < end and any(
         len(cloud.events(uuids[name])) < min(messages, way.events) for name, way in WAYS.items()
     ):

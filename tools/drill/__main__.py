@@ -39,7 +39,7 @@ _ACTIONS = [
     {"action_type": "nop", "input_parameters": {"message": "two"}},
     {"action_type": "sleep", "input_parameters": {"duration": 1}},
 ]
-_PATIENCE = 180.0
+_TIMEOUT = 180.0
 """Seconds for what is left to be done after the last strike."""
 
 
@@ -107,7 +107,7 @@ def drill(directory: Path, name: str, database: Database, arguments: argparse.Na
         strikes.start()
         strikes.join()
         strikes.stop()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         senders.join_until(deadline)
         _wait_for_rest(database, deadline)
         with database.reader() as session:

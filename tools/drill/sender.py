@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from oslo_utils import timeutils
 
 SENDERS = 8
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 """Seconds for one answer; an API that does not answer within this time is at fault."""
 
 
@@ -104,7 +104,7 @@ def _answer(alarm: Alarm, port: int) -> tuple[str, str | None]:
         "current": "alarm",
         "reason": "Transition to alarm due to 1 samples outside threshold",
     }
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
         headers = {"Content-Type": "application/json", **alarm.headers}
         connection.request("POST", f"/v1/webhooks/{alarm.audit}", json.dumps(body), headers)
