@@ -2,9 +2,8 @@
 """Benchmarks: ``tox -e bench -- core``, ``-- webhooks``, ``-- growth``, ``-- strategies``,
 ``-- model``, ``-- checker``, ``-- loop``, ``-- reaction``.
 
-What counts is the ratio to the figures of the service that people run today, which
-stand beside ours, and the growth with the size.  Machines are noisy: repeat, and
-compare runs of the same machine only.
+Compare our figures with those of the former service, which stand beside them, and with those of
+other sizes.  Repeat runs, because machines are noisy, and compare only runs of one machine.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checker of plans: against every execution of many small plans, and on a large one.
 
-Half of the small plans are mutated: a parent, a place or an action is another one, or gone.
-Seconds are those of the processor, the best of three.
+Half of the small plans are mutated: a parent, a place or an action is replaced or removed. Seconds
+are those of the processor, the best of three.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 
 def large(actions: int, seed: int) -> Iterator[Figure]:
-    """Moves by chance, each of which has room, on 1,000 hosts with 20,000 servers."""
+    """Random moves, each of which has room, on 1,000 hosts with 20,000 servers."""
     cloud = SimulatedCloud(Scenario.from_dict(clusters.make(1_000, 20_000)))
     model = ComputeModel.build(cloud.hosts(), cloud.servers())
     what_if, solution = WhatIf(model), SolutionBuilder()

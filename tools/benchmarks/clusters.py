@@ -72,7 +72,8 @@ def make(hosts: int, servers: int) -> dict[str, Any]:
 def _metrics(
     hosts: Sequence[dict[str, Any]], servers: Sequence[dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """What sensors tell: a fifth of the hosts is too warm, and a tenth of the servers noisy."""
+    """The values of sensors: a fifth of the hosts is too warm, and a tenth of the servers is
+    noisy."""
     draw = random.Random(f"sensors of {len(hosts)}x{len(servers)}")
     return {
         "host": {

@@ -78,7 +78,7 @@ def latency(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
 
 
 def stabilization(directory: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
-    """workload_stabilization on the biggest cluster, and what its plan is worth."""
+    """workload_stabilization on the largest cluster, and the gain of its plan."""
     cluster = arguments.cluster or clusters.write(
         directory / "cluster.json", *clusters.SIZES["1000x20000"]
     )

@@ -11,10 +11,10 @@ from watcher.model.compute import MEMORY, ComputeModel
 from watcher.model.types import Bools, Floats, Ints
 
 STATES = 400_000
-"""How many part plans are kept at most, of one length and number of servers decided."""
+"""The most partial plans that are kept for one length and one number of decided servers."""
 
 STEPS = 60_000
-"""How many servers are put on a host, at most, to find out whether all fit."""
+"""The most placements of a server on a host that are tried to find out whether all fit."""
 
 
 class Moves(NamedTuple):
@@ -49,10 +49,10 @@ def _memory(model: ComputeModel, ends: Ints) -> Floats:
 def _ends(
     model: ComputeModel, share: Floats, threshold: float, order: Ints, count: int
 ) -> Ints | None:
-    """int [N, V]: all placements within the capacities that *count* moves lead to, at most.
+    """int [N, V]: all placements within the capacities that at most *count* moves lead to.
 
-    Decides server by server, those with most to do first, and drops what the moves that
-    are left could not bring to the threshold even if servers could be divided.
+    Decides server by server, the busiest first.  Drops a placement if the remaining moves could not
+    reach the threshold even with divisible servers.
     """
     hosts = len(model.hosts)
     load = np.zeros((1, len(share), hosts))
@@ -113,10 +113,10 @@ def _within_capacity(model: ComputeModel, placements: Ints) -> Bools:
 
 
 def fewest_hosts(model: ComputeModel, use: Floats, room: Floats) -> Hosts | None:
-    """As many hosts as can be emptied, all servers of each, with as few moves as that takes.
+    """The most hosts that can be emptied, all servers of each, by the fewest moves.
 
-    *use* [V, 1] of something and *room* [H, 1] for it limit that, beside what flavors ask
-    for.  None if it takes too long.
+    *use* [V, 1] and *room* [H, 1] of a measured resource limit that, too.  None if it takes too
+    long.
     """
     demand, capacity = np.hstack((model.demand, use)), model.capacity
     free = np.hstack((np.maximum(model.free(), 0), np.maximum(room, 0)))

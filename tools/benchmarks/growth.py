@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a long history costs: the same calls on two databases, one with many more rows.
+"""The cost of a long history: the same calls on two databases, one with many more rows.
 
-Both have the same audits, waiting runs and alarms of the last hour on MariaDB; they differ in
-how many runs and events ended before that, over the days for which these are kept.  Each call
-is made on both in turns, for the speed of a machine drifts, and what counts is the ratio of the
-lower quartiles.
+Both have the same audits, waiting runs and alarms of the last hour on MariaDB; they differ in how
+many runs and events ended before that, over the days for which these are kept.  Each call is made
+on both in turns, because the speed of a machine changes; the result is the ratio of the lower
+quartiles.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from watcher.metrics.collector import DatabaseCollector
 
 _FEW = 10_000
 _MOST = 1.5
-"""How many times more a call may cost with the long history."""
+"""The factor by which a call may cost more with the long history."""
 
 _AUDITS = 500
 _BUSY = 50
@@ -67,7 +67,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", default="", help="make the calls whose names contain this")
     arguments = parser.parse_args(argv)
     with contextlib.ExitStack() as stack:
-        # The larger one first: the server writes its pages to the disk for some time after this.
+        # The larger one is made first: the server writes its pages to the disk for some time
+        # afterwards.
         many, few = (
             stack.enter_context(_side(arguments.database, rows)) for rows in (arguments.rows, _FEW)
         )
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> int:
 
 
 class Side:
-    """One of the two databases, and what works on it."""
+    """One of the two databases, and the objects that work on it."""
 
     def __init__(self, directory: Path, url: str, rows: int) -> None:
         self.rows = rows
@@ -134,13 +135,13 @@ def _figure(what: str, call: Call, turns: int, few: Side, many: Side) -> Figure:
             call(side)
             if turn:
                 times[side.rows].append((time.perf_counter() - begin) * 1000)
-    # What else runs on the machine only ever adds to a time.
+    # Other work on the machine can only lengthen a time.
     before, after = (percentile(each, 25) for each in times.values())
     return Figure(f"{what}: {before:.3g} ms, then {after:.3g} ms", after / before, "x", _MOST)
 
 
 def _calls() -> Iterator[tuple[str, Call, int]]:
-    """What is called, how, and how often."""
+    """The calls: name, function and number."""
     busy, page = _uuid("audit", 7), "limit=20"
     yield "intake of an alarm", lambda side: side.post(next(_QUIET)), _TURNS * 10
     yield "alarm, claim of its run, and the end", _claim, _TURNS * 4
@@ -195,7 +196,7 @@ def _moves(side: Side) -> None:
 
 
 def _forget(side: Side, keep_events: float, keep_runs: float) -> int:
-    """What an engine does each hour, but for its repetition: a step of each; the rows."""
+    """One step of each removal that an engine repeats each hour.  Returns the number of rows."""
     events, runs = (side.now - datetime.timedelta(days=days) for days in (keep_events, keep_runs))
     replaced = side.now - datetime.timedelta(days=min(keep_runs, retention.REPLACED_DAYS))
     write = side.database.write
@@ -350,7 +351,7 @@ def _fill(side: Side) -> None:
         last = min(first + _CHUNK - 1, side.rows)
         for statement in _FILLED:
             with engine.begin() as connection:
-                # To check what is right by construction takes most of the time.
+                # These checks would take most of the time; the rows are right by construction.
                 connection.exec_driver_sql("SET foreign_key_checks = 0, unique_checks = 0")
                 connection.exec_driver_sql(
                     statement.format(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients in a closed loop: over HTTP, and on plain connections to the database.
 
-They share a machine with what they measure, so they do next to nothing themselves, in
-processes that import next to nothing.
+They share the machine with the measured service, so they do almost no work, in processes that
+import almost nothing.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ from typing import Any
 
 PROCESSES = 2
 WARM_UP = 3.0
-"""Seconds in which both workers of a server load what they need."""
+"""Seconds in which both workers of a server load their modules."""
 
 _LEAVES = 1 / 50
-"""How often a client connects anew."""
+"""The share of requests after which a client connects anew."""
 
 Statements = Sequence[tuple[str, dict[str, Any]]]
 """SQL with its parameters, and ``COMMIT`` and ``ROLLBACK`` as they come."""
@@ -28,7 +28,7 @@ Statements = Sequence[tuple[str, dict[str, Any]]]
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What clients saw: requests a second, and seconds for each."""
+    """The measurements of clients: requests a second, and seconds for each."""
 
     rate: float
     seconds: list[float]
@@ -130,8 +130,8 @@ def _poster(address: tuple[str, int], requests: Sequence[bytes]) -> Callable[[],
 
     def post() -> None:
         nonlocal connection
-        # Whichever worker is idle accepts.  Those who stayed for ever with the one that was
-        # the first to wake would be served by one worker, with the other idle.
+        # An idle worker accepts a connection.  If clients kept their first connection, most would
+        # stay with the worker that woke first, and the other would be idle.
         if random.random() < _LEAVES:
             connection.close()
             connection = _connect(address)

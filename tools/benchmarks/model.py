@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models of clouds that grow: reading a cloud, snapshots, scopes and metrics.
 
-The cloud is an emulated one in a process of its own, so what is measured is the work of
-Watcher and the way through openstacksdk, not that of nova, which adds its own.
+The cloud is emulated in a process of its own, so the figures show the work of Watcher and of
+openstacksdk; a real nova takes time in addition.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def _serve(size: str) -> int:
 
 
 def _show_growth(measured: Sequence[Sequence[Figure]], sizes: Sequence[str]) -> None:
-    """By how much more each figure grows from size to size than the number of servers does."""
+    """The growth of each figure from size to size, divided by that of the number of servers."""
     for smaller, larger, before, after in zip(
         sizes, sizes[1:], measured, measured[1:], strict=False
     ):

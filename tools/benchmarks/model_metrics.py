@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fetch of a metric of all hosts and of all servers.
 
-The datasource is emulated in a process of its own, and what it needs to make its
-answer counts too; a real one reads from its disks in that time.
+The datasource is emulated in a process of its own.  The time that it needs for its answer counts,
+too; a real one reads from its disks in that time.
 """
 
 import contextlib

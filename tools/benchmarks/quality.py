@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plans beside the best ones there are, on small clusters: how many moves, hosts, MiB more.
+"""Compares plans with the best ones on small clusters: moves, hosts and MiB in addition.
 
-The clusters are random, the same ones in each run.  The best plan of each is found by going
-through all of them, with bounds that leave out what cannot become one; a cluster that takes
-too long for that is left out, and counted.  The best plan is the best *end* within the
-capacities: whether an order of moves leads there is not asked, so the truth is a little
-better for the strategy than what is shown.
+The clusters are random, the same ones in each run.  The best plan of each is found by an exhaustive
+search with bounds; clusters for which that takes too long are left out, and counted.  The best plan
+is the best *end* within the capacities: no order of moves may lead there, so strategies are a
+little better than the figures show.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from watcher.model.compute import VCPU, ComputeModel
 from watcher.model.whatif import WhatIf
 
 MORE_MOVES, FEWER_HOSTS, MORE_CONSOLIDATING = 1.05, 0.99, 1.03
-"""What plans may be worse than the best ones."""
+"""The factors by which plans may be worse than the best ones."""
 
 FLAVORS = ((1, 2048, 20), (2, 4096, 40), (4, 8192, 80), (8, 16384, 160), (4, 16384, 40))
 

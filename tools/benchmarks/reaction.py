@@ -37,7 +37,7 @@ from watcher.tests.emulated import keystone
 
 SERVICES = ("watcher-api", "watcher-decision-engine", "watcher-applier")
 SECONDS = 1
-"""What is aimed at."""
+"""The aim."""
 OTHERS, RATE = 20, 100
 """Audits whose runs wait, and alarms a second that join these."""
 THRESHOLD = 3.1
@@ -90,7 +90,7 @@ _STAGES = {
     "plan to applier": (r"End run \S+ of audit {audit}", r"Begin action plan"),
     "applier to migration": (r"Begin action plan", ""),
 }
-"""Between which lines of the logs; empty is the alarm, and the first migration."""
+"""The first and the last log line of each stage; empty: the alarm, or the first migration."""
 
 
 def main(argv: list[str]) -> int:
@@ -121,7 +121,7 @@ def main(argv: list[str]) -> int:
 
 
 class Round:
-    """What one alarm led to, until the first migration."""
+    """The events from one alarm to the first migration."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Round:
 
 
 class Services:
-    """The three processes, for the one that measures."""
+    """The three service processes, as the measuring process uses them."""
 
     def __init__(
         self,

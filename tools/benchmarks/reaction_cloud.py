@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud of the benchmark of reactions: nova, placement and prometheus, in a process of
-their own, which knows when what was asked of them."""
+their own, which records the times of their requests."""
 
 import contextlib
 import json
@@ -42,14 +42,14 @@ class Asked(NamedTuple):
 
 
 class Cloud:
-    """The process, for the one that measures."""
+    """The process of the cloud, as the measuring process uses it."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self.identity, self.prometheus = self._answer()
 
     def heat(self, number: int) -> None:
-        """Put all servers back, and let other hosts be hot, those of that round."""
+        """Put all servers back, and make the hosts of round *number* hot."""
         self._say(f"heat {number}")
 
     def change(self) -> None:

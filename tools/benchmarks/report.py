@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How measurements are shown."""
+"""Shows measurements."""
 
 import dataclasses
 import statistics
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One measured value beside what was aimed at and what the service of today needs."""
+    """One measured value, with the aim and the value of the former service."""
 
     what: str
     value: float

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services as child processes of a benchmark, and what is asked of them."""
+"""Services as child processes of a benchmark, and requests to them."""
 
 import contextlib
 import http.client
@@ -37,7 +37,7 @@ ALARM = {
 
 
 class Stack:
-    """watcher-all-in-one as a child, with eyes on its database."""
+    """watcher-all-in-one as a child process, and a connection to its database."""
 
     def __init__(self, state: Path, cluster: Path, database: str | None) -> None:
         state.mkdir(exist_ok=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each strategy on clusters that grow: seconds, memory, moves, and what they are good for.
+"""Each strategy on clusters that grow: seconds, memory, moves and gain.
 
-Seconds of strategies and planners are those of the processor, the best of three runs, so
-that what else a machine does counts little.  A strategy computes in one thread: on a core
-of its own it takes as long.  Seconds of writing are those of the clock.
+Seconds of strategies and planners are those of the processor, the best of three runs, so that other
+work on the machine counts little.  A strategy computes in one thread, so on a free core it takes
+that time.  Seconds of writing are those of the clock.
 """
 
 import argparse
@@ -35,10 +35,10 @@ from watcher.model.compute import ComputeModel
 from watcher.simulation.cloud import SimulatedCloud
 
 SECONDS, MEBIBYTES = 5, 500
-"""What a strategy may take on the largest cluster."""
+"""The most that a strategy may take on the largest cluster."""
 
 LARGEST = {"5000x100000": (5000, 100000)}
-"""What only strategies are measured on."""
+"""Clusters on which only strategies are measured."""
 
 
 def _maintenance(model: ComputeModel) -> dict[str, Any]:

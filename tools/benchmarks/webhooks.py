@@ -154,12 +154,12 @@ def _create_audits(database: Database, number: int) -> list[str]:
 
 
 def _record(conf: Any, database: Database, paths: Sequence[str]) -> Sequence[load.Statements]:
-    """What the intake does in the database for an event, on each path."""
+    """The statements of the intake for an event, on each path."""
     application, settle = api.wired(conf)
     listening: list[list[tuple[str, dict[str, Any]]]] = []
 
     def executed(_1: Any, _2: Any, statement: str, parameters: Any, *_3: Any) -> None:
-        # oslo.db asks each connection whether it is still there; that is not the intake's.
+        # oslo.db checks each connection by this statement, which is not of the intake.
         if listening and statement != "SELECT 1":
             listening[-1].append((statement, dict(parameters)))
 
@@ -175,7 +175,7 @@ def _record(conf: Any, database: Database, paths: Sequence[str]) -> Sequence[loa
         sa.event.listen(sa.Engine, name, listener)
     try:
         for path in paths:
-            _post(application, path)  # what follows is not rung for
+            _post(application, path)  # later events ring no doorbell
         for path in paths:
             listening.append([])
             _post(application, path)
@@ -204,7 +204,7 @@ def _empty(database: Database) -> None:
 def _gunicorn(configuration: Path, directory: Path) -> Iterator[tuple[tuple[str, int], int]]:
     port = stack.free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8"]
-    # Clients that wait for the processor for longer than the default are no idle ones.
+    # Clients may wait for the processor longer than the default, and are not idle then.
     command += ["--keep-alive", "60", "--bind", f"127.0.0.1:{port}", "--env"]
     command += [f"OS_WATCHER_CONFIG_FILES={configuration}", "watcher.wsgi.api:application"]
     with stack.child(command, directory / "gunicorn.log") as (process, _log):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seven days of alarms in virtual time: what Watcher does to a cloud, policy by policy."""
+"""Seven days of alarms in virtual time: the effect of Watcher on a cloud, by policy."""
 
 from .command import main
 

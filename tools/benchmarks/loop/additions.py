@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Watcher knows of its own moves, as a run is given it: without it, a policy forgets."""
+"""The inputs of a run that come from earlier moves; a policy without them does not know its
+moves."""
 
 import dataclasses
 
@@ -36,8 +37,8 @@ def earlier_moves(world: World, since: float) -> list[EarlierMove]:
 
 
 def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
-    """*inputs* with what earlier moves forbid, what is left for the plan, loads of hosts as they
-    are since the last moves, and how long metrics stay the same."""
+    """*inputs* with the restraints by earlier moves, the remaining bounds of the plan, loads of
+    hosts that are corrected for the last moves, and how long metrics stay the same."""
     horizon = restraints.horizon(engine.conf).total_seconds() / 60
     moves = earlier_moves(world, world.now - horizon)
     failed = restraints.failures(moves, engine.conf, inputs.now)

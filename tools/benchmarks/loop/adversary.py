@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adversary: loads that are thought up to make Watcher move servers without end.
+"""An adversary: loads that should make Watcher move servers without end.
 
 Squares, sinusoids and storms of any period, for any part of the servers, while alarms are
 raised for no reason.  Whatever they do, the bounds of ``[optimization]`` have to hold.
@@ -23,14 +23,14 @@ HOSTS, SERVERS = 4, 52
 HOUR = 60
 
 GIB_PER_HOUR = 25
-"""Less than a tenth of what there is: the adversary has to run into it."""
+"""Less than a tenth of the memory of all servers, so that the adversary reaches the limit."""
 
 MOST_MOVES = 1
 """Of a server within an hour: the default."""
 
 
 class Wave(NamedTuple):
-    """What some of the servers do."""
+    """The load of some of the servers."""
 
     shape: str
     period: int

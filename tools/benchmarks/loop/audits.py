@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Audits of Watcher in virtual time: its own strategies and planners, driven by a clock.
 
-What stands here is the service around them: when a run begins, what it sees, and that a
-plan is carried out.  It has to say the same as the dispatcher, the runner and the applier.
+This module replaces the services around them: it begins runs, makes their inputs and carries plans
+out.  It has to do the same as the dispatcher, the runner and the applier.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PARAMETERS: dict[str, Mapping[str, Any]] = {
     "workload_balance": {"threshold": 70},
     "workload_stabilization": {"thresholds": {"instance_cpu_usage": 0.1}},
 }
-"""Strategies that answer the alarm, and what an operator who has read the guide sets.
+"""Strategies that answer the alarm, with the parameters that the user guide recommends.
 
 ``workload_balance`` relieves hosts above a threshold, as the alarm asks for; it is ten below
 the alarm's, so that a host which was relieved does not raise it again at once.
@@ -52,7 +52,7 @@ Alarm = Callable[[World], bool]
 """Whether there is one at the end of a minute."""
 
 Added = Callable[["Engine", Inputs, World], Inputs]
-"""What a policy adds to the inputs that a run would have without it."""
+"""Changes the inputs of a run for a policy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Audit:
         """When the last run began, and what it has seen if it found nothing to do."""
 
     def act(self) -> None:
-        """What the audit does in the minute that is over."""
+        """The work of the audit in the minute that is over."""
         now = self._world.now
         if self._plan is not None:
             self._plan.go_on(now - 1, now)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a source of metrics knows of the load: averages, of a time that is over.
+"""The load as a source of metrics shows it: averages over a past time.
 
 Each keeps a row for each minute.  *now* is the minute that begins; lengths are in minutes.
 """
@@ -22,7 +22,7 @@ class Averages(Protocol):
     def __init__(self, count: int) -> None: ...
 
     def record(self, minute: int, values: Values) -> None:
-        """What the mean of *minute* was, [count].  Each minute follows the one before."""
+        """Record the mean of *minute*, [count].  Minutes come in order."""
 
     def over(self, now: int, period: int) -> Floats | None:
         """float [count], over the last *period* as known at *now*; None before that."""
@@ -52,9 +52,9 @@ class Prometheus:
 class Gnocchi:
     """The mean of the granules in the period.
 
-    Ceilometer takes a measure a granule, which tells of the time since the one before;
-    when it does so is up to each host.  A granule's point is known as soon as its measure has
-    been processed, and counts by how much of the granule lies within the period.
+    Ceilometer takes one measure in each granule, which covers the time since the previous one; each
+    host has its own moment for that.  A granule's point is known as soon as its measure has been
+    processed, and counts by how much of the granule lies within the period.
     """
 
     GRANULE: ClassVar[int] = 5

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A planner who knows what servers will do in the next hour, and whose moves take no time.
+"""A planner that knows the loads of the next hour, and whose moves take no time.
 
-It is what the others are compared with, in two forms.  One looks each minute, and acts before
-there is an alarm: what it does better is partly what an alarm costs that has to average ten
-minutes first.  The other looks when there is one, as an EVENT audit does: what it does better
-is what averages that are late cost, migrations that take time and fail, and not to know what
-comes.  Both relieve hosts of which the mean of the next hour is over the strategy's
-threshold, by the product's own search.
+The other policies are compared with it, in two forms.  One acts each minute, before there is an
+alarm: its advantage is partly the cost of an alarm that averages ten minutes first.  The other acts
+when there is an alarm, as an EVENT audit does: its advantage is the cost of late averages, of
+migrations that take time and fail, and of an unknown future.  Both relieve hosts of which the mean
+of the next hour is over the strategy's threshold, by the product's own search.
 """
 
 from __future__ import annotations

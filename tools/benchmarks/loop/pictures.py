@@ -12,7 +12,7 @@ LEFT, RIGHT = 74, 16
 """Margins of a panel."""
 
 COLOURS = ("#777777", "#D55E00", "#E69F00", "#0072B2", "#009E73", "#CC79A7")
-"""Of Okabe and Ito, which people tell apart whatever colours they see."""
+"""The colours of Okabe and Ito, which colour-blind people can distinguish as well."""
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is counted while a virtual cloud runs."""
+"""The counts of a virtual cloud while it runs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How it went for one policy."""
+    """The result of one policy."""
 
     overload: float
     """Host-minutes above the threshold."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud in virtual time: servers use what they want as far as their hosts have it.
+"""A cloud in virtual time: servers use as much as they want, as far as their hosts have it.
 
 Time goes in minutes.  Migrations begin and end at any moment in between, and count from
 the next minute on.
@@ -80,7 +80,7 @@ class World:
     ``free``       float [H, 3], without what migrations under way have claimed
     ``history``    migrations that are over, the oldest first
 
-    In a world that *lies* the load of a host does not go with a server that leaves it.
+    In a world that *lies* the load of a host stays the same when a server leaves it.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class World:
         busy = np.bincount(place, wanted * self.vcpus, len(self.up)) * self.up
         asked = busy / self.inventory.vcpus
         use = np.minimum(asked, 1.0)
-        if self._lies:  # whoever is on a host shares what the host does
+        if self._lies:  # the servers on a host share the load of the host
             there = np.bincount(self.placement, self.vcpus, len(self.up))
             each = use * self.inventory.vcpus / np.maximum(there, 1)
             return use, np.minimum(each[self.placement], 1.0), asked
