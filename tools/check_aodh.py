@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Let a real aodh post to the webhooks of a real Watcher, in each way in which it can.
+"""Lets a real aodh post to the webhooks of a real Watcher, with each kind of credential.
 
-Makes an EVENT audit and an event alarm for each way, lets an event happen, and looks at
-what Watcher recorded; then the event happens again, because the alarms repeat their
-actions.  Everything it makes goes away at the end.
+Makes an EVENT audit and an event alarm for each way, lets an event happen, and looks at what
+Watcher recorded; then the event happens again, because the alarms repeat their actions.  Everything
+that it makes is removed at the end.
 
     eval "$(lab env)"
     python tools/check_aodh.py --emit 'emit-event {}'
 
-The cloud and who acts come from OS_* variables; that user needs the role admin.  The
-command after --emit makes aodh hear of an event of the type that stands for {}.
+The OS_* variables name the cloud and a user with the role admin.  The command after --emit sends
+aodh an event of the type that replaces {}.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _TIMEOUT = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """How aodh proves who it is, and the number of events that two messages leave."""
+    """How aodh authenticates, and the number of events that are recorded of two messages."""
 
     auth: str
     action: Callable[[str, str], str]
@@ -57,7 +57,7 @@ WAYS: Mapping[str, Way] = {
 
 
 class Cloud:
-    """aodh and Watcher, as one user sees them."""
+    """aodh and Watcher, with the credentials of one user."""
 
     def __init__(self, session: Session, watcher: str | None) -> None:
         self._session = session
@@ -65,7 +65,7 @@ class Cloud:
         self._aodh = session.get_endpoint(service_type="alarming").rstrip("/")
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """What Watcher answers."""
+        """The answer of Watcher."""
         answer = self._session.request(f"{self.watcher}/v1/{path}", method, json=body)
         return answer.json() if answer.content else None
 
@@ -106,7 +106,7 @@ class Cloud:
 
 
 def check(cloud: Cloud, emit: str) -> bool:
-    """Whether each way did what it should."""
+    """Whether each way gave the expected result."""
     number = secrets.token_hex(4)
     event_type = f"watcher.check.{number}"
     with contextlib.ExitStack() as made:
@@ -120,7 +120,8 @@ def check(cloud: Cloud, emit: str) -> bool:
         for messages in (1, 2):
             subprocess.run(shlex.split(emit.format(event_type)), check=True, capture_output=True)
             _wait_for_events(cloud, uuids, messages)
-        # Those that must not come would have come by now: aodh calls one after the other.
+        # Messages that must not arrive would have arrived by now, because aodh posts one after the
+        # other.
         return all([_judge(cloud, name, uuids[name]) for name in WAYS])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the demonstration, and stops it in good order."""
+"""Starts the demonstration, and stops it cleanly."""
 
 import signal
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-all-in-one that ends with the demonstration, however that one ends.
+"""watcher-all-in-one that ends when the demonstration ends, in whatever way.
 
 The demonstration holds the other end of the standard input; the kernel closes it even when the
 demonstration is killed.

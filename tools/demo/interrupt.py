@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C as a fact that is looked at between two steps, so that it never cuts one in two."""
+"""Ctrl-C as a flag that is checked between two steps, so that it interrupts no step."""
 
 import threading
 
@@ -12,6 +12,6 @@ class Interrupted(Exception):
 
 
 def check() -> None:
-    """Interrupted if somebody has asked for it."""
+    """Raise Interrupted if a stop was requested."""
     if asked.is_set():
         raise Interrupted

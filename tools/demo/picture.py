@@ -20,7 +20,7 @@ from rich.text import Text
 from tools.demo.story import OVER, Loads, Migration, Step, Story, deviation
 
 WIDTH, HEIGHT = 110, 36
-"""What the screen takes; a smaller terminal gets plain lines."""
+"""The size of the screen; a smaller terminal gets plain lines."""
 
 _HOT, _WARM = 80.0, 60.0
 _CHART_ROWS = 8
@@ -29,7 +29,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 class Picture(Protocol):
     def show(self, story: Story) -> None:
-        """Show what is new."""
+        """Show the new steps."""
 
 
 @contextmanager
@@ -182,13 +182,13 @@ class Lines:
             self._print(f"{_clock(step)} {'' if step.good else 'FAILED: '}{step.text}")
         self._steps = len(story.steps)
         for migration in story.migrations:
-            self._tell(migration)
+            self._print_migration(migration)
         if story.plan_state:
             self._draw("when the alarm came", story.before, story)
         if story.plan_state in OVER and not story.waiting:
             self._draw("after the plan", story.now, story)
 
-    def _tell(self, migration: Migration) -> None:
+    def _print_migration(self, migration: Migration) -> None:
         state = migration.state
         if state != "PENDING" and self._states.get(migration.server) != state:
             self._states[migration.server] = state

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demonstration as an SVG picture that moves, for pages that cannot run it.
 
-A line of the screen that stays the same is in the file once, however many frames it is in.
-Where pictures do not move, the last frame is seen.
+A line of the screen that stays the same is in the file once, however many frames it is in.  Viewers
+without animation show the last frame.
 """
 
 import io
@@ -39,7 +39,7 @@ Frame = tuple[str, ...]
 
 
 class Recording:
-    """Passes a story on to another picture, and keeps what a screen would show of it."""
+    """Passes a story on to another picture, and keeps the frames of a screen."""
 
     def __init__(self, shown: Picture) -> None:
         self._shown = shown
@@ -59,9 +59,9 @@ class Recording:
         now = time.monotonic()
         lines = self._console.render_lines(draw(story, WIDTH), pad=False)
         self._last = tuple("".join(_runs(line)) for line in lines)
-        told, self._steps = self._steps, len(story.steps)
-        # From the first step on: until then there is nothing to see.
-        if told != self._steps or (self._frames and now - self._frames[-1][0] >= _BETWEEN):
+        before, self._steps = self._steps, len(story.steps)
+        # From the first step on: before it nothing is shown.
+        if before != self._steps or (self._frames and now - self._frames[-1][0] >= _BETWEEN):
             self._frames.append((now, self._last))
 
     def save(self, path: str) -> None:

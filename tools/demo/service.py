@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-all-in-one as a child process, and what it leaves in its state directory."""
+"""watcher-all-in-one as a child process, and the files in its state directory."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 class Failed(Exception):
-    """The demonstration did not go as it should; the sentence says why."""
+    """The demonstration failed; the sentence says why."""
 
 
 def command(name: str) -> str:
@@ -52,7 +52,7 @@ class Service:
         if self._cloud:
             arguments += ["--cloud", os.path.abspath(self._cloud)]
         with open(self._directory / "stdout", "w") as out, open(self._log, "w") as log:
-            # In a session of its own, so that Ctrl-C comes to the demonstration alone.
+            # In a session of its own, so that only the demonstration gets Ctrl-C.
             self._process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.PIPE,
@@ -127,7 +127,8 @@ class Service:
         return saved_at, state
 
     def migrations(self) -> dict[str, float]:
-        """Progress of what moves now, 0 to 1, by server uuid; up to now, not to the last save."""
+        """Progress of the servers that move now, 0 to 1, by uuid; at this moment, not at the last
+        save."""
         saved = self.cloud()
         if saved is None:
             return {}

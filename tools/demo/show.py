@@ -48,11 +48,11 @@ class Demonstration:
         self._service, self._story, self._shown = service, story, shown
 
     def run(self) -> None:
-        """Failed if the plan was not carried out, or did not do what it is for; Interrupted."""
+        """Failed if the plan was not carried out, or has not reached its aim; Interrupted."""
         story = self._story
         self._until(self._service.ready, "watcher-all-in-one starts", seconds=60)
         self._until(lambda: bool(story.now), "the simulated cloud starts", seconds=60)
-        story.tell(
+        story.add(
             f"watcher-all-in-one listens on {self._service.endpoint}; "
             f"its simulated cloud has {len(story.now)} hosts"
         )
@@ -69,7 +69,7 @@ class Demonstration:
         self._judge(ended)
 
     def _until(self, done: Callable[[], bool], waiting: str, seconds: float) -> None:
-        """Watch, and show what there is to see, until *done*."""
+        """Watch, and show the story, until *done*."""
         story = self._story
         story.waiting = waiting
         deadline = time.monotonic() + seconds
@@ -87,7 +87,7 @@ class Demonstration:
         saved = self._service.cloud()
         if saved is not None:
             self._story.heed_cloud(saved[1])
-        # What the audit does is told after its creation, of which the client tells late.
+        # The steps of the audit are added after its creation, which the client reports late.
         if self._story.audit is not None:
             for at, line in self._service.log():
                 self._story.heed_log(at, line)
@@ -98,7 +98,7 @@ class Demonstration:
         arguments = ["optimize", "audit", "create", "--audit_type", "EVENT", "--name", AUDIT]
         arguments += ["--goal", "workload_balancing", "--strategy", "workload_stabilization"]
         arguments += ["--parameter", f"thresholds={thresholds}", "--auto-trigger"]
-        self._story.tell(f"$ openstack {shlex.join(arguments)}")
+        self._story.add(f"$ openstack {shlex.join(arguments)}")
         environment = {
             **os.environ,
             "OS_AUTH_TYPE": "none",
@@ -152,12 +152,12 @@ class Demonstration:
         assert story.alarm
         before, now = deviation(story.before), deviation(story.now)
         carried_out = story.plan_state == "SUCCEEDED"
-        story.tell(
+        story.add(
             f"The plan is {story.plan_state}, {ended - story.alarm.at:.1f} s after the alarm",
             ended,
             carried_out,
         )
-        story.tell(
+        story.add(
             f"The standard deviation of the host loads went from {before:.3f} to {now:.3f}; "
             f"the audit's threshold is {story.threshold:g}",
             good=now < story.threshold,

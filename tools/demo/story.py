@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has happened so far; pictures are drawn from it."""
+"""The story: the steps so far, from which pictures are drawn."""
 
 import dataclasses
 import datetime
@@ -47,13 +47,13 @@ class Migration:
 
 @dataclasses.dataclass
 class Story:
-    """Grows by what the log of the service, its cloud and the client tell."""
+    """The steps so far, from the log of the service, its cloud and the client."""
 
     threshold: float
-    """Of the audit: the standard deviation of host loads that it wants to be below."""
+    """The threshold of the audit for the standard deviation of host loads."""
     steps: list[Step] = dataclasses.field(default_factory=list)
     waiting: str | None = None
-    """What happens next, if it takes a while."""
+    """The next step, if it takes a while."""
     before: Loads = dataclasses.field(default_factory=dict)
     """When the alarm came; until then the present loads."""
     now: Loads = dataclasses.field(default_factory=dict)
@@ -66,13 +66,14 @@ class Story:
     plan_state: str | None = None
     _places: Mapping[str, str] | None = None
     _unanswered: list[Step] = dataclasses.field(default_factory=list)
-    """An alarm, and what happens until it is answered: it may be of no avail."""
+    """An alarm and the steps until its answer, which may be a 404."""
 
-    def tell(self, text: str, at: float | None = None, good: bool = True) -> None:
+    def add(self, text: str, at: float | None = None, good: bool = True) -> None:
         self.steps.append(Step(time.time() if at is None else at, text, good))
 
     def heed_cloud(self, cloud: Mapping[str, Any]) -> None:
-        """The loads are those of before as long as no server has arrived anywhere."""
+        """Take the loads from the cloud.  They are the loads before the plan until a server arrives
+        on a host."""
         places = {uuid: server["host"] for uuid, server in cloud["servers"].items()}
         self._places = self._places or places
         self.now = {host["hostname"]: host["cpu"] for host in cloud["hosts"]}
@@ -80,10 +81,10 @@ class Story:
             self.before = self.now
 
     def heed_audit(self, audit: Mapping[str, Any]) -> None:
-        """The audit that was created, as the client tells it."""
+        """The audit that was created, from the output of the client."""
         self.audit = audit["UUID"]
         created = datetime.datetime.fromisoformat(audit["Created At"]).timestamp()
-        self.tell(f"Audit {self.audit} is {audit['State']}", created)
+        self.add(f"Audit {self.audit} is {audit['State']}", created)
 
     def heed_log(self, at: float, line: str) -> None:
         """A line of the service's log.  The first of a kind counts: there is one audit.
@@ -108,12 +109,12 @@ class Story:
             self._add(Step(at, f"Action plan {self.plan}: {match[2]} migrations, {since}"))
 
     def _heed_answer(self, answer: Step, status: str) -> None:
-        """404 says that there was no audit yet."""
+        """Take the answer to an alarm.  404: there was no audit yet."""
         if status == "202" and self.alarm is None:
             self.alarm = self._unanswered[0]
             self.steps += [*self._unanswered, answer]
         elif status not in ("202", "404"):
-            self.tell(answer.text, answer.at, good=False)
+            self.add(answer.text, answer.at, good=False)
         self._unanswered = []
 
     def _add(self, step: Step) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alarms arrive while everything that could handle them is killed: nothing gets lost.
 
-Starts the services as processes, on a MariaDB server and a RabbitMQ broker, and posts alarms
-to EVENT audits.  Meanwhile it kills engines, appliers, the API and the broker with SIGKILL, and
-lets their connections to the database fall silent, at moments that follow from the seed.  When
-nothing is left to be done it tells from the database what was lost, doubled or is stuck.
+Starts the services as processes, on a MariaDB server and a RabbitMQ broker, and posts alarms to
+EVENT audits.  Meanwhile it kills engines, appliers, the API and the broker with SIGKILL, and lets
+their connections to the database fall silent, at moments that follow from the seed.  At the end it
+looks in the database for alarms, runs and plans that are lost, doubled or stuck.
 """
 
 import argparse
@@ -40,7 +40,7 @@ _ACTIONS = [
     {"action_type": "sleep", "input_parameters": {"duration": 1}},
 ]
 _TIMEOUT = 180.0
-"""Seconds for what is left to be done after the last strike."""
+"""Seconds for the remaining work after the last strike."""
 
 
 class Fleet:
@@ -80,7 +80,7 @@ class Fleet:
     def __exit__(self, *error: object) -> None:
         for process in (*reversed(self.all[:-1]), self.route):
             if error[0]:
-                process.kill()  # nobody waits for its good end
+                process.kill()  # it need not end cleanly
             process.end()
 
 
@@ -121,7 +121,7 @@ def _knows(database: Database) -> bool:
 
 
 def _create_audits(database: Database, number: int) -> list[str]:
-    """Each tenth carries its plans out, each tenth waits for the end of others' plans."""
+    """A tenth of them starts its plans, and a tenth waits for the end of other plans."""
     with database.writer() as session:
         strategies = {row.name: row for row in session.scalars(sa.select(Strategy))}
         audits = []
@@ -149,14 +149,14 @@ def _wait_for_rest(database: Database, deadline: float) -> None:
         with database.reader() as session:
             return not findings.waiting(session)
 
-    # What is left then is what the table calls stuck.
+    # The remaining work counts as stuck.
     with contextlib.suppress(TimeoutError):
         wait_for(done, "all is done", deadline - time.monotonic())
 
 
 @contextlib.contextmanager
 def _database(server: str, name: str) -> Iterator[Database]:
-    """A database of its own, which stays when something goes wrong."""
+    """A database for this drill, which is kept if something goes wrong."""
     _admin(server, f"CREATE DATABASE {name}")
     conf = watcher_conf.load([], [])
     url = sa.make_url(server).set(database=name)
@@ -210,7 +210,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     arguments = parse()
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # What stops the drill from outside must not leave the services behind.
+    # A signal from outside must stop the services, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     name = f"watcher_drill_{secrets.token_hex(4)}"
     directory = Path(tempfile.mkdtemp(prefix="watcher-drill-"))

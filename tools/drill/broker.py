@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A message broker that may be killed: a RabbitMQ node of our own, or the way to another one."""
+"""A message broker that may be killed: a RabbitMQ node of our own, or a proxy to another one."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tools.drill.processes import Process, free_port
 
 _SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-"""Debian's own; what is in the PATH becomes another user and forgets the environment."""
+"""Debian's program; the one in the PATH changes the user and drops the environment."""
 
 
 class Node(Process):
@@ -39,7 +39,8 @@ class Node(Process):
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port()),
         }
-        # The daemon that knows the names of nodes; without one the node would leave one behind.
+        # epmd, which knows the names of nodes.  Otherwise the node would start one that outlives
+        # it.
         self._names = Process(
             "epmd", ["epmd", "-port", names_port, "-address", "127.0.0.1"], directory
         )
@@ -60,7 +61,7 @@ class Node(Process):
 
 
 class Way(Process):
-    """A proxy in front of a broker that others use too.  To kill it cuts all connections."""
+    """A proxy in front of a broker that others use, too.  A kill cuts all connections."""
 
     what = "a proxy in front of a shared broker"
 

@@ -23,7 +23,7 @@ from watcher.db.models import (
 
 _ACTIVE = (RunState.QUEUED, RunState.ONGOING)
 _CLOCK = datetime.timedelta(seconds=1)
-"""A run begins at most so long after the moment that is written as its begin."""
+"""The longest time from the recorded begin of a run to its real begin."""
 
 
 @dataclasses.dataclass
@@ -42,7 +42,7 @@ class Findings:
 
 
 def waiting(session: Session) -> int:
-    """How many events, runs and plans are still to be done."""
+    """The number of events, runs and plans that have not ended."""
     events = select(func.count(AuditEvent.id)).where(AuditEvent.inbox.is_not(None))
     runs = select(func.count(AuditRun.id)).where(AuditRun.state.in_(_ACTIVE))
     plans = select(func.count(ActionPlan.id)).where(ActionPlan.state.in_(PlanState.UNDER_WAY))
@@ -50,7 +50,7 @@ def waiting(session: Session) -> int:
 
 
 def look(session: Session, alarms: Sequence[Alarm], every_event: bool) -> Findings:
-    """With *every_event* each accepted alarm has a row; without, it may only be counted."""
+    """With *every_event* each accepted alarm has a row; otherwise it may only be counted."""
     connection = session.connection()
     runs = {run.id: run for run in session.scalars(select(AuditRun))}
     events = session.scalars(select(AuditEvent)).all()
@@ -110,7 +110,7 @@ def _any_after(moments: Sequence[datetime.datetime], when: datetime.datetime) ->
 
 
 def _events_twice(alarms: Sequence[Alarm], events: Sequence[AuditEvent]) -> Iterator[str]:
-    """Alarms that named their delivery and are more than one event all the same."""
+    """Alarms with a delivery identifier that are recorded as more than one event."""
     times = Counter(event.alarm_id for event in events)
     for alarm in alarms:
         if alarm.headers and times[alarm.id] > 1:
@@ -142,7 +142,7 @@ def _plans_twice(session: Session, runs: dict[int, AuditRun]) -> Iterator[str]:
 
 
 def _anew(history: dict[str, list[ledger.Entry]]) -> Iterator[str]:
-    """What began again after its end, or for a second time."""
+    """Rows that began again after their end, or for a second time."""
     over = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}) | ActionState.OVER
     for kind in ("run", "action"):
         for entry in history[kind]:
@@ -155,7 +155,7 @@ def _anew(history: dict[str, list[ledger.Entry]]) -> Iterator[str]:
 
 
 def _stuck(session: Session) -> Iterator[str]:
-    """What is neither at its end nor idle."""
+    """Rows that have not ended and are not idle."""
     for uuid, state in session.execute(
         select(AuditRun.uuid, AuditRun.state).where(AuditRun.state.in_(_ACTIVE))
     ):

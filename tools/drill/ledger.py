@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened to runs, plans and actions, in the order in which the database saw it.
+"""The changes of runs, plans and actions, in the order of the database.
 
 Triggers write each change of state, in the transaction that makes it.  Their order is
 that of the locks, so it needs no clock: when the database lets a second run of an audit
@@ -30,7 +30,7 @@ _CHANGES = (
     ("lease", "action_plan_leases", "action_plan_id", "action_plan_id", "engine", "engine"),
     ("action", "actions", "id", "action_plan_id", "state", "uuid"),
 )
-"""Kind of entry: the table, its key, its parent's key, its state and who holds it."""
+"""Kind of entry: the table, and its columns for key, parent's key, state and holder."""
 
 
 def open_ledger(connection: Connection) -> None:
@@ -50,7 +50,7 @@ def open_ledger(connection: Connection) -> None:
 
 
 class Entry(NamedTuple):
-    """A row, its audit or plan, and what it was and became."""
+    """A row, its audit or plan, and its old and new state."""
 
     row_id: int
     parent_id: int

@@ -116,7 +116,7 @@ def _sentences(found: Found) -> Iterator[str]:
 
 
 def _fix_hashes() -> None:
-    """The order of sets of text is part of what a seed means."""
+    """Fix the order of sets of text, because a seed depends on it."""
     if os.environ.get("PYTHONHASHSEED") != "0":
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

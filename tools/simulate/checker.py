@@ -51,7 +51,7 @@ class Rows:
 
 
 def waits(rows: Rows) -> list[str]:
-    """What has not come to an end."""
+    """Runs, events and plans that have not ended."""
     found = [f"Run {row['id']} is {row['state']}." for row in rows.runs if row["state"] not in OVER]
     found += [
         f"Plan {row['id']} is {row['state']}." for row in rows.plans if row["state"] in UNDER_WAY
@@ -106,7 +106,7 @@ def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rul
 
 
 def _unheard(history: Sequence[Seen], rows: Rows, looked: Mapping[int, float]) -> Sequence[str]:
-    """Alarms that were taken and that no run looked at the cloud for, or that nobody answered."""
+    """Accepted alarms for which no run has read the cloud, and alarms without an answer."""
     posts: dict[str, Seen] = {}
     answered: dict[str, str] = {}
     for seen in history:
@@ -157,7 +157,7 @@ def _homeless(rows: Rows) -> list[str]:
 
 
 def _surprised(rows: Rows) -> list[str]:
-    """What ended with an error that nobody expects."""
+    """Rows that ended with an unexpected error."""
     return [
         f"{what} {row['id']} is {row['state']}: {row['status_message']}"
         for what, table in (("Run", rows.runs), ("Plan", rows.plans), ("Action", rows.actions))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud of a simulation: the one of Watcher's demonstrations, as seen through a network."""
+"""The cloud of a simulation: Watcher's simulated cloud behind a network."""
 
 import random
 from collections.abc import Callable
@@ -43,8 +43,8 @@ def scenario(choice: random.Random, slow: bool, hosts: int = 4, servers: int = 5
 class Network:
     """A ``Compute`` between the services and a simulated cloud.
 
-    *step* is called before and after each call; what it raises, the caller gets.  *report* is
-    told the requests that change something, and the migrations that begin and end.
+    *step* is called before and after each call, and may raise an error for the caller.  *report*
+    gets the requests that change something, and the migrations that begin and end.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen of the services from outside, in the order in which it happened."""
+"""The observed events of the services, in their order."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ class Seen:
     at: float
     """Seconds of true time since the beginning."""
     who: str
-    """The process, each of its lives with a number of its own; empty: none."""
+    """The process; each start of it has a number of its own.  Empty: none."""
     what: str
     facts: tuple[Any, ...]
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goes through a history, and says of each thing that was seen whether it may be.
+"""Checks each observed event of a history against the rules of claims.
 
 A *claim* of a run begins when a process makes it ONGOING or takes it over, and ends when the run
-leaves that state or somebody else takes it over; that of a plan is its lease.  A process that
-stood still for longer than its claim holds may go on for a moment, but it may write nothing:
-what it does counts as long as the claim is its own.
+leaves that state or somebody else takes it over; that of a plan is its lease.  A process that stood
+still for longer than its claim lasts may go on for a moment, but may write nothing any more.
 """
 
 import dataclasses
@@ -29,7 +28,7 @@ Key = tuple[str, int]
 @dataclasses.dataclass(frozen=True)
 class Rules:
     lease: float
-    """Seconds for which a claim holds that nobody extends, whatever clocks show."""
+    """Seconds for which a claim lasts without heartbeats, by true time."""
     rollback: bool
     """Whether plans that fail are rolled back, so that they move servers twice."""
 
@@ -39,14 +38,14 @@ class _Claim:
     number: int
     holder: str
     extended: float
-    """When its holder was heard of last."""
+    """The time of the holder's last heartbeat."""
     beside: list[int] = dataclasses.field(default_factory=list)
-    """Plans that were under way when it began."""
+    """Plans that were under way when the claim began."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Hand:
-    """What a process carries out, with the claim that it does so by."""
+    """The work of a process, with its claim."""
 
     who: str
     key: Key
@@ -60,7 +59,7 @@ class Judge:
         self._rules = rules
         self.found: list[str] = []
         self.looked: dict[int, float] = {}
-        """When a run that ended well looked at the cloud, by its id."""
+        """The time at which a successful run read the cloud, by its id."""
         self._claims: dict[Key, _Claim] = {}
         self._numbers = itertools.count(1)
         self._hands: list[_Hand] = []
@@ -73,14 +72,14 @@ class Judge:
         """Runs by their uuid as a number."""
         self._ends_of_plans: list[float] = []
         self._moving: dict[str, bool] = {}
-        """Servers under way, and whether who asked for it had the plan."""
+        """Servers that migrate, and whether the process that requested it held the plan."""
         self._arrived: set[tuple[Any, str]] = set()
         self._asked: dict[str, Any] = {}
-        """Server to the plan that had it moved last."""
+        """Server to the plan that moved it last."""
         self._stood: dict[str, float] = {}
-        """Until when a process stood still, or all were without a database."""
+        """By process, until when it stood still or had no database."""
         self._excused: dict[str, float] = {}
-        """Until when a process may not have noticed that it lost a plan."""
+        """By process, until when it may not have noticed that it lost a plan."""
 
     def hear(self, seen: Seen) -> None:
         rule = getattr(self, "_see_" + seen.what.replace(" ", "_"), None)
@@ -178,7 +177,7 @@ class Judge:
                 return
 
     def _follow(self, seen: Seen, key: tuple[str, int], old: Row, new: Row) -> None:
-        """What is over stays so."""
+        """A row that has ended does not change any more."""
         if old and new and old["state"] in OVER - {new["state"]} and new["state"] != "DELETED":
             self._say(seen, f"{_name(key)} was {old['state']} and is {new['state']}.")
         if new is None:
@@ -327,7 +326,7 @@ class Judge:
             self._arrived.add((self._asked.get(server), server))
 
     def _may_ask(self, seen: Seen, plan: Any, name: str) -> bool:
-        """Whether the process has the plan that it asks for."""
+        """Whether the process holds the plan of its request."""
         if plan is None:
             return False
         claim = self._claims.get(("plan", plan))

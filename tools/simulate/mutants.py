@@ -26,7 +26,7 @@ _PATCHES = list[tuple[Any, str, Any]]
 @dataclasses.dataclass(frozen=True)
 class Mutant:
     name: str
-    """What is no longer so."""
+    """The rule that no longer holds."""
     patches: Callable[[], _PATCHES]
 
     @contextlib.contextmanager
@@ -48,18 +48,18 @@ def _none(*_: Any, **__: Any) -> tuple[Any, ...]:
 def _blind_move(
     session: Any, row: Any, table: Any, target: str, which: Any, *_: Any, **values: Any
 ) -> int:
-    """A change of state that looks at nothing but the id."""
+    """A change of state that compares only the id."""
     return transitions._update(session, row, which, state=target, **values)
 
 
 def _blind_extend(session: Any, key: Any, ids: Any, holder: Any, now: Any, *_: Any) -> None:
-    """A heartbeat that keeps claims whose holder another process is."""
+    """A heartbeat that extends the claims of other processes."""
     end = holder.lease(now)["lease_expires_at"]
     transitions.update_rows(session, key.class_, key.in_(ids), lease_expires_at=end)
 
 
 def _with_present_end(real: Callable[..., Any], key: Any, end: Any) -> Callable[..., Any]:
-    """A take-over that does not look whether the claim is still the one that has lapsed."""
+    """A take-over that does not check whether the claim is still the lapsed one."""
 
     def take_over(session: Any, of: int, holder: Any, now: Any, *_: Any, **__: Any) -> Any:
         return real(session, of, holder, now, end=session.scalar(select(end).where(key == of)))
@@ -68,7 +68,7 @@ def _with_present_end(real: Callable[..., Any], key: Any, end: Any) -> Callable[
 
 
 def _once_seen(self: Any, claims: Any) -> dict[int, Any]:
-    """Claims lapse when they have been there for long, whatever their holder does."""
+    """Claims lapse after some time, even with heartbeats."""
     seen = {key: (end, self._seen.get(key, (0, self._clock()))[1]) for key, end in claims}
     self._seen = seen
     old = self._clock() - self._seconds

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who uses the services: alarm services that post again until they are answered, and users."""
+"""The clients of the services: alarm services that post until they get an answer, and users."""
 
 import functools
 from collections.abc import Callable
@@ -26,7 +26,8 @@ _COVERED = (Decision.ACCEPTED, Decision.QUEUED, Decision.COALESCED)
 
 
 def create_audits(world: World) -> list[str]:
-    """EVENT audits, and a CONTINUOUS one if there is to be one; the uuids, that one's last."""
+    """Create EVENT audits, and a CONTINUOUS one if the seed has one.  Returns the uuids, that of
+    the CONTINUOUS one last."""
     uuids = [new_uuid() for _ in range(AUDITS + world.trouble.continuous)]
     with world.stage.databases["api1"].writer() as session:
         for uuid in uuids[:AUDITS]:
@@ -89,7 +90,7 @@ class Sender:
 
 
 class User:
-    """Does one thing to an audit or a plan, and takes it back if that is to be."""
+    """Makes one change to an audit or a plan, and may undo it later."""
 
     def __init__(self, world: World, audits: list[str]) -> None:
         self._world, self._audits = world, audits
@@ -102,7 +103,7 @@ class User:
         what(choice.choice(self._audits))
 
     def end(self, audit: str) -> None:
-        """Cancel an audit, which would go on for ever."""
+        """Cancel an audit, because it would not end by itself."""
         lives = f"SELECT id FROM audits WHERE uuid = '{audit}' AND state IN {_ALIVE}"
         while self._world.store.rows(lives):
             self._set(audit, AuditState.CANCELLED)
@@ -118,7 +119,7 @@ class User:
         self._set(audit, AuditState.CANCELLED)
 
     def _set(self, audit: str, state: str) -> bool:
-        """Whether that is done, or cannot be done any more."""
+        """Set the state of an audit.  Whether this succeeded, or is not possible any more."""
 
         def work(session: Session) -> None:
             row = audits.get(session, audit)

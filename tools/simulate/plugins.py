@@ -22,7 +22,7 @@ class Shuffle(Goal):
 
 
 class Shuffling(Strategy):
-    """What it does is decided by the run's seed and by what it sees of the cloud."""
+    """The seed of the run and the state of the cloud decide its actions."""
 
     name = "shuffling"
     display_name = "Shuffling"
@@ -34,9 +34,9 @@ class Shuffling(Strategy):
         "properties": {"level": {"type": "integer"}},
     }
     seen: ClassVar[Callable[..., None]]
-    """Told the beginning and the end of what it does."""
+    """Called at the beginning and at the end of ``execute``."""
     think: ClassVar[Callable[[], None]]
-    """Takes time."""
+    """Lets virtual time pass."""
 
     def execute(self, inputs: Inputs) -> Solution:
         cls = type(self)
@@ -75,7 +75,7 @@ _PLUGINS: Mapping[str, Mapping[str, Any]] = {
 def load(
     real: Callable[..., Mapping[str, Any]], namespace: str, *arguments: Any
 ) -> Mapping[str, Any]:
-    """What is installed in a simulation; of other kinds, what *real* finds."""
+    """The plug-ins of a simulation; for other namespaces, those that *real* finds."""
     if namespace not in _PLUGINS:
         return real(namespace, *arguments)
     return _PLUGINS[namespace]

@@ -41,7 +41,7 @@ class Process:
 
 
 class Clock:
-    """What a node takes for the time: *ahead* seconds before the true one."""
+    """The clock of a node, which is *ahead* seconds ahead of the true time."""
 
     def __init__(self, ahead: float = 0.0) -> None:
         self.ahead = ahead
@@ -58,7 +58,7 @@ class Task(greenlet):
         super().__init__(run)
         self.process, self.labels, self.number = process, labels, number
         self.turn = 0
-        """Changes whenever it goes on, so that what was to wake it before does not."""
+        """Changes whenever the task goes on, so that older wake-ups do not count."""
 
 
 class Schedule:
@@ -72,7 +72,7 @@ class Schedule:
         self._dying: list[Process] = []
         self._hub = getcurrent()
         self.crashed: Callable[[Task, Exception], None] = _crash
-        """Called with what a task raised and nobody caught."""
+        """Called with an exception that a task has raised and not caught."""
 
     def task(self) -> Task | None:
         current = getcurrent()
@@ -84,7 +84,7 @@ class Schedule:
         return task and task.process
 
     def spawn(self, process: Process | None, work: Callable[[], Any]) -> Task:
-        """Let a new task do *work*; it has the labels of the one that asks for it."""
+        """Let a new task do *work*; it has the labels of the calling task."""
         parent = self.task()
 
         def run(_: bool) -> None:
@@ -93,7 +93,7 @@ class Schedule:
             except Killed:
                 pass
             except Exception as error:
-                # What libraries make of Killed on its way is of no interest.
+                # Libraries may have turned Killed into another error.
                 if process is None or process.alive:
                     self.crashed(task, error)
             finally:
@@ -108,7 +108,7 @@ class Schedule:
         return task
 
     def block(self, seconds: float | None = None) -> bool:
-        """Wait to be woken, *seconds* at most.  Whether somebody woke this task."""
+        """Wait for a wake-up, at most *seconds*.  Returns whether there was one."""
         task = self.task()
         if task is None:
             raise RuntimeError("Nobody can wake the schedule itself.")
@@ -136,7 +136,7 @@ class Schedule:
         process.frozen = None
 
     def kill(self, process: Process) -> None:
-        """Called by a task of it, this is the end of that task, too."""
+        """If a task of the process calls this, the task ends, too."""
         process.alive = False
         self._dying.append(process)
         if self.process is process:

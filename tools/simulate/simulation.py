@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One seed from its beginning to the judgement of the checker."""
+"""Simulates one seed, and checks the result."""
 
 import dataclasses
 import functools
@@ -15,10 +15,10 @@ from tools.simulate.trouble import Trouble
 from tools.simulate.world import World, watched
 
 QUIET = 3000.0
-"""Seconds in which all has to come to rest when nothing goes wrong any more."""
+"""Seconds within which all work has to end after the last fault."""
 
 _LOOK = 10.0
-"""Seconds between two looks whether it has."""
+"""Seconds between two checks whether it has ended."""
 
 _MOST_STEPS = 60
 """Steps of a process until it dies or stands still, at most, from when that is decided."""
@@ -32,7 +32,7 @@ _TO_BUSY = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What came of a seed."""
+    """The result of a seed."""
 
     seed: int
     trouble: Trouble
@@ -75,7 +75,7 @@ def _later(world: World, at: float, work: Callable[[], Any]) -> Callable[[], Any
 
 
 def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[], Any]]]:
-    """When what happens."""
+    """The time and the function of each fault, and of each action of users."""
     trouble, choice = world.trouble, world.choice
 
     def times(number: int) -> Iterator[float]:
@@ -136,7 +136,7 @@ def _lose_cloud(world: World) -> None:
 
 
 def _calm(world: World) -> None:
-    """Nothing more goes wrong; what has gone wrong stays so."""
+    """End the faults; their consequences stay."""
     world.quiet = True
     world.away_until = world.cloud_away_until = 0.0
     for process in world.processes.values():

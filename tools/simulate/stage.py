@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all seeds have in common, made once: configurations, connections, an empty database."""
+"""The objects that all seeds share: configurations, connections, an empty database."""
 
 import contextlib
 import functools
@@ -60,7 +60,8 @@ class Stage:
 
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
-    """Where simulations run.  Until it ends, all of Watcher in this process is simulated."""
+    """The place where simulations run.  Until its end, all of Watcher in this process is
+    simulated."""
     load = functools.cache(functools.partial(plugins.load, installed.load))
     with contextlib.ExitStack() as stack:
         made = Store()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database of a simulation: SQLite in memory, one connection that all processes share.
 
-Each process believes in connections of its own.  A transaction holds the lock of the whole
+Each process seems to have connections of its own.  A transaction holds the lock of the whole
 database from its first write (*serial*: from its beginning, if it is to write) to its end, and
-until then each of its reads sees what is committed, as with READ COMMITTED.  Tasks change
-only while nobody holds the lock, so nobody waits for it.
+until then each of its reads sees what is committed, as with READ COMMITTED.  Tasks change only
+while nobody holds the lock, so nobody waits for it.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ _TRIGGERS = {
     "audit_events": ("audit_id", "inbox", "run_id", "decision"),
     "audits": ("uuid", "state"),
 }
-"""What is seen of a row when it is written, beside its id."""
+"""The columns that are recorded when a row is written, in addition to its id."""
 
 Step = Callable[[str], None]
-"""Called before a statement, and before and after a commit: other tasks may go on, the process
-may die, the database may fail."""
+"""Called before a statement, and before and after a commit.  Other tasks may run then, the process
+may die, and the database may fail."""
 
 
 class Impossible(BaseException):
-    """The simulation itself is at fault."""
+    """The simulation itself has an error."""
 
 
 class Store:
@@ -50,7 +50,7 @@ class Store:
         self._unreported: list[tuple[str, Sequence[Any]]] = []
 
     def keep(self) -> None:
-        """Make what is in the database now what every simulation begins with."""
+        """Let every simulation begin with the present content of the database."""
         for statement in _triggers():
             self._connection.execute(statement)
         self._template, self._connection = self._connection, self._template or self._connection
@@ -66,7 +66,7 @@ class Store:
         self._unreported = []
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """For who looks from outside."""
+        """The rows of a query by the simulation itself."""
         return self._connection.execute(statement).fetchall()
 
     def execute(
@@ -130,7 +130,7 @@ class Store:
 
 
 class Connection:
-    """What SQLAlchemy takes for a connection of sqlite3."""
+    """Behaves as a connection of sqlite3 for SQLAlchemy."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -158,7 +158,7 @@ class Connection:
         self._store.rollback(self)
 
     def create_function(self, *_: Any, **__: Any) -> None:
-        """What SQLAlchemy adds is used by nobody here."""
+        """Does nothing, because the functions of SQLAlchemy are not used here."""
 
 
 class Cursor:
@@ -200,7 +200,7 @@ class Cursor:
 
 @contextlib.contextmanager
 def connected(store: Store) -> Iterator[None]:
-    """Let every engine with the URL of here use *store*."""
+    """Let every engine with the URL of the simulation use *store*."""
 
     def connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> Any:
         return Connection(store) if str(arguments[0]).endswith("simulated") else None
@@ -209,7 +209,7 @@ def connected(store: Store) -> Iterator[None]:
         raw = getattr(cursor, "connection", None)
         if isinstance(raw, Connection):
             wanted = getattr(context, "invoked_statement", None)
-            # SQLite has no such clause and so the text does not tell.
+            # SQLite has no such clause, so it is not in the text.
             raw.locks = getattr(wanted, "_for_update_arg", None) is not None
             raw.writes = bool(connection.get_execution_options().get(IMMEDIATE))
 
@@ -259,4 +259,4 @@ def _triggers() -> Iterator[str]:
 
 
 def _nothing(*_: Any) -> None:
-    """Until somebody wants to know."""
+    """Does nothing; simulations replace it."""

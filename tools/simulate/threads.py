@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What threads, locks, queues, pools and the time are in a simulation: tasks of a schedule.
+"""Threads, locks, queues, pools and time of a simulation, made of the tasks of a schedule.
 
-``installed`` puts them in the place of the real ones in every module of Watcher, by what a
-name there stands for and not by where it is, so that no module has to know of simulations.
+``installed`` replaces the real ones in every module of Watcher.  It compares the values of names,
+so that no module has to know of simulations.
 """
 
 import collections
@@ -284,7 +284,8 @@ _STAND_INS: list[tuple[Any, Any]] = [
 
 
 class _UtcNow:
-    """What ``timeutils.utcnow`` takes for a list of times: the clock of who asks."""
+    """A list of times for ``timeutils.utcnow``: the first is the time on the clock of the calling
+    process."""
 
     def pop(self, _: int) -> datetime.datetime:
         task = _schedule.task()
@@ -300,7 +301,7 @@ class _UtcNow:
 
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
-    """Let all modules of Watcher that are loaded use what is here."""
+    """Let all loaded modules of Watcher use the threads of this module."""
     stand_ins = {id(real): stand_in for real, stand_in in _STAND_INS}
     undo: list[Callable[[], None]] = []
 
@@ -319,7 +320,7 @@ def installed() -> Iterator[None]:
                     if any(id(default) in stand_ins for default in defaults):
                         found = tuple(stand_ins.get(id(each), each) for each in defaults)
                         replace(function, "__defaults__", found)
-    # Columns have it for a default, so its name alone is not enough.
+    # Columns have it as their default, so a replaced name is not enough.
     replace(timeutils, "_override_time", _UtcNow())
     replace(uuid, "uuid4", lambda: uuid.UUID(int=random.getrandbits(128), version=4))
     state = random.getstate()
@@ -332,7 +333,7 @@ def installed() -> Iterator[None]:
 
 
 def use(schedule: Schedule) -> None:
-    """Whose tasks the threads are from now on."""
+    """Use *schedule* for the threads from now on."""
     global _schedule
     _schedule = schedule
 

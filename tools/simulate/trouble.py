@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong in one seed, and how much of it."""
+"""The faults of one seed, and their number."""
 
 import dataclasses
 import random
@@ -8,7 +8,7 @@ import random
 @dataclasses.dataclass(frozen=True)
 class Trouble:
     active: float
-    """Seconds until it is quiet."""
+    """Seconds until the last fault."""
     ahead: float
     """Seconds that clocks are ahead of the true time or behind it, at most."""
     clock_changes: int
@@ -25,7 +25,7 @@ class Trouble:
     """Of the database."""
     cloud_outages: int
     users: int
-    """What users do to audits and plans."""
+    """The number of changes that users make to audits and plans."""
     change: float
     """Probability that a step lets others go on."""
     longest_step: float

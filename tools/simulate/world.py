@@ -77,7 +77,7 @@ class World:
         return self.choice.uniform(-self.trouble.ahead, self.trouble.ahead)
 
     def spawn(self, work: Callable[[], Any]) -> Task:
-        """Let something happen that no process of the services does."""
+        """Let a task do *work* outside of the service processes."""
         return self.schedule.spawn(None, work)
 
     # What goes wrong at a step
@@ -222,7 +222,7 @@ class World:
         return self.choice.choice(ready) if ready else None
 
     def in_process(self, process: Process, work: Callable[[], Any]) -> Any:
-        """Let a task of a process do *work*, and wait for what comes of it.
+        """Let a task of a process do *work*, and wait for the result.
 
         TimeoutError if that takes too long, or if the process dies.
         """

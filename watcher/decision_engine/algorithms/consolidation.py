@@ -306,7 +306,8 @@ class _FirstFit:
         ]
         hosts = self._preference[begin:end]
         pairs = self._what_if.possible_pairs(self._servers[numbers], hosts)
-        for each, fits, some in zip(numbers, pairs, pairs.any(axis=1).tolist(), strict=True):
+        any_host: Bools = np.logical_or.reduce(pairs, axis=1)
+        for each, fits, some in zip(numbers, pairs, any_host.tolist(), strict=True):
             self._fits[each], self._parts[each], self._any[each] = fits, (begin, end), some
 
     def _first_wished(self, server: int) -> int | None:
