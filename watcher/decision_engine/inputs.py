@@ -115,14 +115,10 @@ def make(
     compute_model = functools.cache(lambda: restraints.compute_model(cloud()))
     source = functools.cache(lambda: sources.datasources.serving(strategy))
     loads = HostLoads(
-        now,
-        source,
-        lambda since: sources.cloud.compute.migrations(since),
-        lambda: cloud().servers,
+        now, source, lambda since: sources.cloud.compute.migrations(since), lambda: cloud().servers
     )
-    parameters = schemas.parameters(
-        strategy.schema, {**(audit.parameters or {}), **(run.parameters or {})}
-    )
+    given = {**(audit.parameters or {}), **(run.parameters or {})}
+    parameters = schemas.parameters(strategy.schema, given)
     granularity = parameters.get("granularity", 0) if strategy.metrics else 0
     return Inputs(
         audit_uuid=audit.uuid or "",
