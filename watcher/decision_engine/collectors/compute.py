@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,8 @@ class ComputeCollector(ReadingCollector[None]):
 
     NAME = "compute"
 
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        cloud: Cloud,
-        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
-    ) -> None:
-        super().__init__(conf, cloud, clock)
+    def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
+        super().__init__(conf, cloud)
         self._known = ComputeReadings()
         self._failed = False
         """Whether the last reading failed."""
@@ -52,21 +46,21 @@ class ComputeCollector(ReadingCollector[None]):
     def recent(self) -> ComputeModel:
         """The model that the API shows: a recent one, with notifications applied."""
         with self._lock:
-            known, now = self._known, self._clock()
+            known = self._known
             trusted = (
                 self._cloud.notifies
                 and not self._failed
                 and known.read_at is not None
                 and known.complete
-                and now < known.read_at + TRUSTED
+                and timeutils.utcnow() < known.read_at + TRUSTED
             )
         return self._model() if trusted else self.snapshot()
 
     def notify(self, notification: CloudNotification) -> None:
         # If nova's clock is ahead of ours, the notification would seem younger than later readings.
-        heard = dataclasses.replace(notification, sent=min(notification.sent, self._clock()))
+        sent = min(notification.sent, timeutils.utcnow())
         with self._lock:
-            nova.apply(self._known, heard)
+            nova.apply(self._known, dataclasses.replace(notification, sent=sent))
 
     def _model(self) -> ComputeModel:
         with self._lock:
@@ -74,7 +68,7 @@ class ComputeCollector(ReadingCollector[None]):
 
     def _read(self) -> None:
         try:
-            self._read_cloud(self._clock())
+            self._read_cloud(timeutils.utcnow())
         except Exception:
             self._failed = True
             raise

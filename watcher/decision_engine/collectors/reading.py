@@ -3,12 +3,10 @@
 
 import datetime
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ClassVar, Generic
 
 from oslo_config import cfg
-from oslo_utils import timeutils
 
 from watcher.cloud import Cloud
 from watcher.conf.collectors import group
@@ -28,17 +26,12 @@ class ReadingCollector(Generic[T]):
 
     NAME: ClassVar[str]
 
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        cloud: Cloud,
-        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
-    ) -> None:
-        self._conf, self._cloud, self._clock = conf, cloud, clock
+    def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
+        self._conf, self._cloud = conf, cloud
         self._lock = threading.Lock()
         self._all_read: datetime.datetime | None = None
         """When everything was last read; None: it has to be read now."""
-        self._readings = SingleFlight(self.NAME, self._read, clock)
+        self._readings = SingleFlight(self.NAME, self._read)
 
     @property
     def read_at(self) -> datetime.datetime | None:

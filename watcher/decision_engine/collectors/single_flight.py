@@ -22,15 +22,10 @@ class SingleFlight(Generic[T]):
     *work* reads.
     """
 
-    def __init__(
-        self,
-        name: str,
-        work: Callable[[], T],
-        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
-    ) -> None:
+    def __init__(self, name: str, work: Callable[[], T]) -> None:
         self.read_at: datetime.datetime | None = None
         """When the last call that succeeded began."""
-        self._name, self._work, self._clock = name, work, clock
+        self._name, self._work = name, work
         self._one_call, self._lock = threading.Lock(), threading.Lock()
         self._next: Future[T] | None = None
 
@@ -60,7 +55,7 @@ class SingleFlight(Generic[T]):
         with self._one_call:
             with self._lock:
                 self._next = None
-            began = self._clock()
+            began = timeutils.utcnow()
             try:
                 result = self._work()
                 self.read_at = began

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -39,13 +39,8 @@ class StorageCollector(ReadingCollector[_Read]):
 
     NAME = "storage"
 
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        cloud: Cloud,
-        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
-    ) -> None:
-        super().__init__(conf, cloud, clock)
+    def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
+        super().__init__(conf, cloud)
         self._volumes: dict[str, Volume] = {}
         self._gone = set[str]()
         """Volumes that notifications report as deleted; no uuid is ever used again."""
@@ -63,7 +58,7 @@ class StorageCollector(ReadingCollector[_Read]):
                 self._gone.add(notification.payload["volume_id"])
 
     def _read(self) -> _Read:
-        began, storage = self._clock(), self._cloud.block_storage
+        began, storage = timeutils.utcnow(), self._cloud.block_storage
         nodes, types = storage.nodes(), storage.volume_types()
         self._read_volumes(storage, began)
         snapshots = frozenset(storage.volumes_with_snapshots())

@@ -67,8 +67,9 @@ class ComputeCollectorTest(TestCase):
     def setUp(self):
         super().setUp()
         self.nova = Nova()
+        self.useFixture(fixtures.MonkeyPatch("oslo_utils.timeutils.utcnow", lambda: self.nova.now))
         cloud = Cloud(Compute(self.nova), notifies=True)
-        self.collector = ComputeCollector(self.conf, cloud, lambda: self.nova.now)
+        self.collector = ComputeCollector(self.conf, cloud)
 
     def where(self, model=None):
         return {each.name: each.host for each in (model or self.collector.snapshot()).servers}
@@ -183,8 +184,7 @@ class ComputeCollectorTest(TestCase):
         self.assertEqual({"", "az1"}, {each.pinned_az for each in model.servers})
 
     def test_who_looks_where_nothing_is_told_has_it_read(self):
-        quiet = Cloud(Compute(self.nova))
-        collector = ComputeCollector(self.conf, quiet, lambda: self.nova.now)
+        collector = ComputeCollector(self.conf, Cloud(Compute(self.nova)))
         collector.recent()
         self.nova.live_migrate("s1", "h2")
         self.assertEqual("h2", self.where(collector.recent())["s1"])

@@ -3,6 +3,8 @@ import datetime
 import queue
 from concurrent.futures import wait
 
+import fixtures
+
 from watcher.common.errors import CloudUnavailable, ModelUnavailable
 from watcher.decision_engine.collectors.single_flight import SingleFlight
 from watcher.tests.base import TIMEOUT, TestCase
@@ -44,12 +46,12 @@ class SingleFlightTest(TestCase):
 
     def test_the_time_of_the_last_reading_is_when_one_that_succeeded_began(self):
         times = iter([datetime.datetime(2026, 1, day) for day in (1, 2, 3)])
-        calls = SingleFlight("compute", self.work, lambda: next(times))
-        self.assertIsNone(calls.read_at)
+        self.useFixture(fixtures.MonkeyPatch("oslo_utils.timeutils.utcnow", lambda: next(times)))
+        self.assertIsNone(self.calls.read_at)
         for result, day in (("model", 1), (CloudUnavailable("nova is away"), 1), ("model", 3)):
             self.results.put(result)
-            wait([calls.submit()], TIMEOUT)
-            self.assertEqual(datetime.datetime(2026, 1, day), calls.read_at)
+            wait([self.calls.submit()], TIMEOUT)
+            self.assertEqual(datetime.datetime(2026, 1, day), self.calls.read_at)
 
     def test_who_waits_for_too_long_is_refused_with_a_reason(self):
         error = self.assertRaises(ModelUnavailable, self.calls.result, 0)

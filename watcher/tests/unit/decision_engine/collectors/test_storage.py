@@ -3,6 +3,7 @@ import dataclasses
 import datetime
 from unittest import mock
 
+import fixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +77,9 @@ class StorageCollectorTest(TestCase):
         self.cinder = TinyCinder()
         for uuid in ("v1", "v2", "v3"):
             self.cinder.put(uuid)
+        self.useFixture(
+            fixtures.MonkeyPatch("oslo_utils.timeutils.utcnow", lambda: self.cinder.now)
+        )
         Collectors(self.conf, Cloud())  # registers the options
         self.start()
 
@@ -84,7 +88,7 @@ class StorageCollectorTest(TestCase):
         patch.start()
         self.addCleanup(patch.stop)
         cloud = Cloud(block_storage_service=self.cinder)
-        self.collector = StorageCollector(self.conf, cloud, lambda: self.cinder.now)
+        self.collector = StorageCollector(self.conf, cloud)
         self.collector.snapshot()
         self.cinder.asked.clear()
 
