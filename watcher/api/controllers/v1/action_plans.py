@@ -8,7 +8,7 @@ from typing import Any
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 
-from watcher.api import bodies, fields, paging
+from watcher.api import bodies, fields
 from watcher.api import patch as json_patch
 from watcher.api.controllers.v1.read import ReadResource
 from watcher.api.fields import naive, record, related, uuid_of
@@ -24,6 +24,7 @@ from watcher.db.paging import Page
 class ActionPlans(ReadResource):
     singular, plural = "action_plan", "action_plans"
     filters = {"audit_uuid": str, "strategy": str}
+    columns = ("uuid", "state")
 
     def one(self, session: Session, ident: str) -> ActionPlan:
         return action_plans.get(session, _uuid(ident))
@@ -33,8 +34,7 @@ class ActionPlans(ReadResource):
 
     def short(self, request: Request, row: ActionPlan) -> dict[str, Any]:
         return {
-            "uuid": row.uuid,
-            "state": row.state,
+            **super().short(request, row),
             "audit_uuid": uuid_of(row.audit),
             **related("strategy", row.strategy),
             "efficacy_indicators": [
@@ -48,7 +48,6 @@ class ActionPlans(ReadResource):
             ],
             "global_efficacy": _as_list(row.global_efficacy),
             "updated_at": record(row)["updated_at"],
-            "links": paging.links(request, self.plural, row.uuid),
         }
 
     def more(self, request: Request, row: ActionPlan) -> dict[str, Any]:

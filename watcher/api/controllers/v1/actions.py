@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 from wsme.types import Base
 
-from watcher.api import bodies, fields, paging
+from watcher.api import bodies, fields
 from watcher.api import patch as json_patch
 from watcher.api.controllers.v1.read import ReadResource
 from watcher.api.fields import record, uuid_of
@@ -33,6 +33,7 @@ class ActionChanges(Base):
 
 class Actions(ReadResource):
     singular, plural = "action", "actions"
+    columns = ("uuid", "state", "action_type", "parents")
     filters = {
         "action_plan_uuid": functools.partial(fields.require_uuid, field="action_plan_uuid"),
         "audit_uuid": str,
@@ -47,14 +48,7 @@ class Actions(ReadResource):
         return actions.list_page(session, page, **fields.of_audit(session, filters))
 
     def short(self, request: Request, row: Action) -> dict[str, Any]:
-        return {
-            "uuid": row.uuid,
-            "state": row.state,
-            "action_type": row.action_type,
-            "action_plan_uuid": uuid_of(row.action_plan),
-            "parents": row.parents,
-            "links": paging.links(request, self.plural, row.uuid),
-        }
+        return {**super().short(request, row), "action_plan_uuid": uuid_of(row.action_plan)}
 
     def more(self, request: Request, row: Action) -> dict[str, Any]:
         body = {**record(row), "input_parameters": row.input_parameters}

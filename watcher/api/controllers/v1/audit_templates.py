@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from webob import Response
 from wsme.types import Base, Unset, list_attributes, wsattr
 
-from watcher.api import bodies, paging
+from watcher.api import bodies
 from watcher.api import patch as json_patch
 from watcher.api.controllers.v1.read import ReadResource
 from watcher.api.fields import record, related
@@ -43,16 +43,15 @@ _CHANGEABLE: Final = tuple(attribute.name for attribute in list_attributes(Templ
 class AuditTemplates(ReadResource):
     singular, plural = "audit_template", "audit_templates"
     filters = {"goal": str, "strategy": str}
+    columns = ("uuid", "name")
     one, page = staticmethod(audit_templates.get), staticmethod(audit_templates.list_page)
 
     def short(self, request: Request, row: AuditTemplate) -> dict[str, Any]:
         return {
-            "uuid": row.uuid,
-            "name": row.name,
+            **super().short(request, row),
             **related("goal", row.goal),
             **related("strategy", row.strategy),
             "scope": row.scope or [],
-            "links": paging.links(request, self.plural, row.uuid),
         }
 
     def more(self, request: Request, row: AuditTemplate) -> dict[str, Any]:

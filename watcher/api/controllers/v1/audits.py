@@ -8,7 +8,7 @@ from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 from webob import Response
 
-from watcher.api import audit_validation, bodies, paging
+from watcher.api import audit_validation, bodies
 from watcher.api import patch as json_patch
 from watcher.api.audit_validation import AuditDefinition
 from watcher.api.controllers.v1.read import ReadResource
@@ -23,22 +23,17 @@ from watcher.db.models import Audit
 class Audits(ReadResource):
     singular, plural = "audit", "audits"
     filters = {"goal": str, "strategy": str}
+    columns = ("uuid", "name", "audit_type", "state", "interval", "scope", "auto_trigger")
     one, page = staticmethod(audits.get), staticmethod(audits.list_page)
 
     def short(self, request: Request, row: Audit) -> dict[str, Any]:
         body = {
-            "uuid": row.uuid,
-            "name": row.name,
-            "audit_type": row.audit_type,
-            "state": row.state,
+            **super().short(request, row),
             **related("goal", row.goal),
             **related("strategy", row.strategy),
-            "interval": row.interval,
-            "scope": row.scope,
-            "auto_trigger": row.auto_trigger,
             "next_run_time": naive(row.next_run_time),
-            "links": [*paging.links(request, self.plural, row.uuid), *_webhook(request, row)],
         }
+        body["links"] += _webhook(request, row)
         if request.version >= (1, 2):
             body["force"] = bool(row.force)
         return body

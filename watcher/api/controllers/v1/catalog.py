@@ -3,7 +3,6 @@
 
 from typing import Any
 
-from watcher.api import paging
 from watcher.api.controllers.v1.read import ReadResource
 from watcher.api.fields import record, related
 from watcher.api.resource import Request, get
@@ -13,17 +12,9 @@ from watcher.db.models import Goal, ScoringEngine, Strategy
 
 class Goals(ReadResource):
     singular, plural = "goal", "goals"
+    columns = ("uuid", "name", "display_name", "efficacy_specification")
     marker = staticmethod(str)
     one, page = staticmethod(installed.goal), staticmethod(installed.goals)
-
-    def short(self, request: Request, row: Goal) -> dict[str, Any]:
-        return {
-            "uuid": row.uuid,
-            "name": row.name,
-            "display_name": row.display_name,
-            "efficacy_specification": row.efficacy_specification,
-            "links": paging.links(request, self.plural, row.uuid),
-        }
 
     def more(self, request: Request, row: Goal) -> dict[str, Any]:
         return {**record(row)}
@@ -31,6 +22,7 @@ class Goals(ReadResource):
 
 class Strategies(ReadResource):
     singular, plural = "strategy", "strategies"
+    columns = ("uuid", "name", "display_name")
     filters = {"goal": str}
     marker = staticmethod(str)
     one, page = staticmethod(installed.strategy), staticmethod(installed.strategies)
@@ -45,13 +37,7 @@ class Strategies(ReadResource):
         return [*requirements, {"type": "Name", "state": name, "mandatory": "", "comment": ""}]
 
     def short(self, request: Request, row: Strategy) -> dict[str, Any]:
-        return {
-            "uuid": row.uuid,
-            "name": row.name,
-            "display_name": row.display_name,
-            **related("goal", row.goal),
-            "links": paging.links(request, self.plural, row.uuid),
-        }
+        return {**super().short(request, row), **related("goal", row.goal)}
 
     def more(self, request: Request, row: Strategy) -> dict[str, Any]:
         return {"parameters_spec": row.parameters_spec or {}}
@@ -59,16 +45,9 @@ class Strategies(ReadResource):
 
 class ScoringEngines(ReadResource):
     singular, plural = "scoring_engine", "scoring_engines"
+    columns = ("uuid", "name", "description")
     marker = staticmethod(str)
     one, page = staticmethod(installed.scoring_engine), staticmethod(installed.scoring_engines)
-
-    def short(self, request: Request, row: ScoringEngine) -> dict[str, Any]:
-        return {
-            "uuid": row.uuid,
-            "name": row.name,
-            "description": row.description,
-            "links": paging.links(request, self.plural, row.uuid),
-        }
 
     def more(self, request: Request, row: ScoringEngine) -> dict[str, Any]:
         return {"metainfo": row.metainfo}

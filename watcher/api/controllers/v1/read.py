@@ -25,7 +25,9 @@ class ReadResource(Resource):
     filters: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
     """Query parameters of both lists, and how each is read; they become arguments of ``page``."""
     key: ClassVar[str] = "uuid"
-    """The field that the marker of a list names."""
+    """The field that links and the marker of a list name."""
+    columns: ClassVar[Sequence[str]]
+    """The columns that lists show as they are."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -42,7 +44,8 @@ class ReadResource(Resource):
 
     def short(self, request: Request, row: Any) -> dict[str, Any]:
         """What lists show of a row."""
-        raise NotImplementedError
+        shown = {column: getattr(row, column) for column in self.columns}
+        return {**shown, "links": paging.links(request, self.plural, getattr(row, self.key))}
 
     def more(self, request: Request, row: Any) -> dict[str, Any]:
         """The other fields of a row."""

@@ -16,6 +16,7 @@ from watcher.db.models import Service
 
 class Services(ReadResource):
     singular, plural, key = "service", "services", "id"
+    columns = ("id", "name", "host")
     marker = staticmethod(paging.id_marker)
     one, page = staticmethod(services.get), staticmethod(services.list_page)
 
@@ -32,13 +33,7 @@ class Services(ReadResource):
 
     def short(self, request: Request, row: Service) -> dict[str, Any]:
         active = services.is_active(row, self._down_time, timeutils.utcnow())
-        return {
-            "id": row.id,
-            "name": row.name,
-            "host": row.host,
-            "status": "ACTIVE" if active else "FAILED",
-            "links": paging.links(request, self.plural, row.id),
-        }
+        return {**super().short(request, row), "status": "ACTIVE" if active else "FAILED"}
 
     def more(self, request: Request, row: Service) -> dict[str, Any]:
         return {"last_seen_up": naive(row.last_seen_up), **record(row)}
