@@ -15,7 +15,7 @@ from watcher.decision_engine.algorithms.search import Steps
 from watcher.model.compute import MEMORY
 from watcher.model.types import Bools, Floats, Ints
 
-COMPARED: Final = 50_000
+COMPARED: Final = 100_000
 """How many plans of one length are compared, at most."""
 
 MOST: Final = 10_000
