@@ -22,7 +22,7 @@ from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 from watcher.model import plan_checker
-from watcher.model.plan_checker import CLOUD, GRAPH, Cluster, Task
+from watcher.model.plan_checker import CLOUD, GRAPH, REMOVALS, Cluster, Task
 from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
@@ -70,7 +70,8 @@ def recheck(
 
 def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
     """The part of the cloud that the moves of a plan concern: their servers and destinations, all
-    groups, and the hosts of the other members of these servers' groups.
+    groups, the hosts of the other members of these servers' groups, and the servers that the plan
+    deletes or shelves.
 
     Servers that leave the same host are read in one list.  The servers on a destination are read
     only if its usage in placement is not known.
@@ -82,7 +83,8 @@ def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
     )
     leaving = Counter(str(move.get("source_node") or "") for move in moves)
     begins = {name for name, number in leaving.items() if name and number > 1}
-    single = uuids & {
+    removals = (task.parameters for task in tasks if task.action_type in REMOVALS)
+    single = {str(each.get("resource_id")) for each in removals} | uuids & {
         move.get("resource_id") for move in moves if move.get("source_node") not in begins
     }
     with ThreadPoolExecutor(_AT_ONCE, "recheck") as pool:

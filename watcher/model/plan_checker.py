@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a plan breaks a rule of the cloud in any order of actions that its graph allows.
 
-An action begins when its parents have ended; the graph has no other constraint.  The orders
-are not tried one by one, the worst of them is computed.  The events (begin or end of an
-action) that have happened at one moment are a set that contains all predecessors of its
-members.  The most that a host may hold is the maximum weight of such a set, in which the
-begin of a move to the host adds what the server takes, and the end of a move from it
-subtracts that: the project selection problem, a maximum flow.  The most moves under way at
-once are the width of their order, by Dilworth a maximum matching.  Moves that must not
-overlap have to be a chain, and so have one order only.
+An action begins when its parents have ended; the graph has no other constraint.  Of all
+orders the worst is computed.  The events (begin or end of an action) that have happened at
+one moment are a set that contains all predecessors of its members.  The most that a host may
+hold is the maximum weight of such a set, in which the begin of a move to the host adds what
+the server takes, and the end of a move from it subtracts that: the project selection problem,
+a maximum flow.  The most moves under way at once are the width of their order, by Dilworth a
+maximum matching.  Moves that must not overlap have to be a chain, and so have one order only.
 
-The checker uses hosts, servers and groups as the cloud shows them, and no code that makes plans.
-It assumes that all actions succeed.
+It uses no code that makes plans, and assumes that all actions succeed.
 """
 
 import dataclasses
@@ -24,10 +22,10 @@ from watcher.cloud.compute import Host, Server, ServerGroup
 from watcher.model.graphs import ancestors, maximum_flow
 
 SERVER, CLOUD, GRAPH = "server", "cloud", "graph"
-"""Kinds of faults. SERVER: a server cannot be moved as it is. CLOUD: a server is not where
-the plan expects it, or its destination cannot take it. GRAPH: actions may run together that
-must not, in any cloud."""
+"""Kinds of faults: a server cannot be moved as it is; it is not where the plan expects it, or
+its destination cannot take it; actions may run together that must not, in any cloud."""
 
+REMOVALS: Final = ("delete", "shelve")
 _PARAMETERS: Final = ("resource_id", "source_node", "destination_node", "migration_type")
 _STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
 _UNITS: Final = ("vCPUs", "MiB", "GB", "dedicated CPUs")
@@ -50,7 +48,6 @@ class Fault(NamedTuple):
     uuid: str
     """Uuid of the action; if several break a rule together, of the last one in the list."""
     kind: str
-    """SERVER, CLOUD or GRAPH"""
     sentence: str
 
 
@@ -71,22 +68,15 @@ class _Move(NamedTuple):
     kind: str
     server: Server
     source: str
-    destination: str
-    """Empty: the scheduler chooses it."""
-
-
-def unproven(tasks: Sequence[Task]) -> frozenset[str]:
-    """Uuids of the moves whose destination the scheduler chooses. It is not proven that there
-    is one, nor that it does not use the room that another move needs."""
-    moves = (task for task in tasks if task.action_type == "migrate")
-    return frozenset(task.uuid for task in moves if not task.parameters.get("destination_node"))
+    destination: str  # empty: the scheduler chooses it
 
 
 def faults(tasks: Sequence[Task], cluster: Cluster, per_host: int | None = None) -> list[Fault]:
     """The faults of a plan, in the order of its actions; empty if it is safe.
 
-    At most *per_host* moves may be under way from and to one host.  Actions of types other
-    than ``migrate`` and ``change_nova_service_state`` only affect the order.
+    At most *per_host* moves may be under way from and to one host.  ``delete`` and ``shelve``
+    free room when they end, as nova does by default.  Only these, ``migrate`` and
+    ``change_nova_service_state`` have an effect beside the order.
     """
     try:
         check = _Check(tasks, cluster)
@@ -116,6 +106,7 @@ class _Check:
                 self._from[move.source].append(move)
                 self._to[move.destination].append(move)
         self._to.pop("", None)
+        self._removals = {each.server.uuid: each for each in self._all_removals()}.values()
 
     def hosts(self) -> None:
         """Check that destinations are up and enabled, and are where their servers may be."""
@@ -139,8 +130,7 @@ class _Check:
                 self._walk_group(group, self._chain(moves, "another server of its group"))
 
     def room(self) -> None:
-        """Check that no host holds more than its capacity; a moving server counts on both
-        hosts."""
+        """Check that no host is overfilled; a moving server counts on both of its hosts."""
         used = {name: [0] * len(_UNITS) for name in self._to if name in self._cluster.hosts}
         for server in self._cluster.servers.values():
             if server.host in used:
@@ -172,6 +162,16 @@ class _Check:
                     self.found.append((number, fault))
                 else:
                     yield _Move(number, task.uuid, kind, server, source, destination)
+
+    def _all_removals(self) -> Iterator[_Move]:
+        """Removals of servers, each from the host where the server is then in every order."""
+        for number, task in enumerate(self._tasks):
+            server = self._cluster.servers.get(str(task.parameters.get("resource_id")))
+            if task.action_type in REMOVALS and server is not None:
+                moves = self._moves.get(server.uuid, ())
+                if all(self._before[number] >> move.number & 1 for move in moves):
+                    where = moves[-1].destination if moves else server.host
+                    yield _Move(number, task.uuid, "", server, where, "")
 
     def _walk_server(self, moves: Sequence[_Move]) -> Iterator[_Move]:
         """The moves of one server, each from where the server is then; others are reported."""
@@ -240,7 +240,8 @@ class _Check:
         takes = [move.server.amounts[unit] for move in arrivals]
         if used + sum(takes) <= size:
             return
-        departures = self._from.get(name, [])
+        removals = (each for each in self._removals if each.source == name)
+        departures = [*self._from.get(name, ()), *removals]
         gives = [move.server.amounts[unit] for move in departures]
         needs = self._leavers(departures, arrivals)
         most, together = 0, set[int]()

@@ -117,6 +117,19 @@ class RecheckStories(Story):
         why = "Host b would hold 16 vCPUs, and can hold 8."
         self.assertEqual((ActionState.SKIPPED, why), found[1])
 
+    def test_what_needs_the_room_that_a_deletion_frees(self) -> None:
+        self.cloud.live_migrate(self.uuids[0], "b")
+        self.pass_time(60)
+        self.change_host("b", vcpus=8, used={"vcpus": 8})
+        there = self.migration(1)["input_parameters"]
+        for parents, stale in ((["1"], set()), ([], {"2"})):
+            tasks = [
+                Task("1", "delete", {"resource_id": self.uuids[0]}, []),
+                Task("2", "migrate", there, parents),
+            ]
+            found = recheck.stale_tasks(tasks, recheck.read(tasks, self.cloud))
+            self.assertEqual(stale, found.keys())
+
     def test_a_plan_that_no_cloud_could_carry_out_is_refused(self) -> None:
         self.cloud.scenario.groups.append(ServerGroup("g", "anti-affinity", self.uuids[:2], 2))
         first, second = self.moves(0, 1)
