@@ -140,12 +140,12 @@ class EnablingStories(Story):
         self.assertIn("Hosts enabled again: a.", self.carry_out(row)[1])
         self.check(a=None, b=f"{DISABLED} {PLAN}")
 
-    def test_an_emptied_host_stays_closed_and_one_with_servers_does_not(self) -> None:
+    def test_an_emptied_host_stays_disabled_and_a_host_with_servers_does_not(self) -> None:
         row = self.add(self.disabling("a"), self.disabling("b"))
         self.assertEqual((PlanState.SUCCEEDED, "Hosts enabled again: a."), self.carry_out(row))
         self.check(a=None, b=f"{DISABLED} {PLAN}")
 
-    def test_a_host_that_could_not_be_emptied_is_not_closed(self) -> None:
+    def test_a_host_that_could_not_be_emptied_is_enabled(self) -> None:
         row = self.add(self.migration(0), self.disabling("a", only_if_empty=True))
         state, message = self.carry_out(row)
         self.assertEqual(PlanState.SUCCEEDED, state)
@@ -153,7 +153,7 @@ class EnablingStories(Story):
         self.assertIn("has 3 servers left", self.actions_of(row)[1].status_message or "")
         self.check(a=None, b=None)
 
-    def test_a_host_in_maintenance_stays_closed(self) -> None:
+    def test_a_host_in_maintenance_stays_disabled(self) -> None:
         row = self.add(self.disabling("a", MAINTAINING), self.migration(0, destination_node="x"))
         self.assertNotIn("Hosts", self.carry_out(row)[1])
         self.check(a=f"{MAINTAINING} {PLAN}", b=None)
@@ -265,25 +265,25 @@ class EnablingStories(Story):
         self.enabling.sweep()
         self.check(a=None, b=None)
 
-    def test_a_plan_that_nobody_knows(self) -> None:
+    def test_a_plan_that_is_not_in_the_database(self) -> None:
         for plan in (PLAN, None):
             reason = self.disable(plan)
             self.enabling.sweep()
             self.check(a=None, b=reason)
 
-    def test_hosts_that_were_closed_for_a_while_before(self) -> None:
+    def test_hosts_with_the_former_reason_are_enabled(self) -> None:
         for name in "ab":
             self.cloud.disable(name, FORMER_REASON)
         self.enabling.sweep()
         self.check(a=None, b=None)
 
-    def test_hosts_that_others_closed_or_that_are_in_maintenance(self) -> None:
+    def test_hosts_disabled_by_others_or_for_maintenance(self) -> None:
         self.cloud.disable("a", "broken fan")
         self.cloud.disable("b", f"{MAINTAINING} {PLAN}")
         self.enabling.sweep()
         self.check(a="broken fan", b=f"{MAINTAINING} {PLAN}")
 
-    def test_a_host_that_was_closed_otherwise_meanwhile(self) -> None:
+    def test_a_host_whose_reason_has_changed_meanwhile(self) -> None:
         self.disable()
         servers_on = self.cloud.servers_on
 

@@ -151,7 +151,7 @@ class ServerTestCase(DatabaseTestCase):
         answer = self.ask(address, get + b"\r\n" + get + b"Connection: close\r\n\r\n")
         self.assertEqual(2, answer.count(b"HTTP/1.1 200 "), answer)
 
-    def test_who_asks_whether_to_go_on_is_told_once(self) -> None:
+    def test_a_client_that_expects_100_continue_gets_it_once(self) -> None:
         with self.database.writer() as session:
             factories.audit(session, name="x", audit_type=AuditType.EVENT)
         connection = self.connect(

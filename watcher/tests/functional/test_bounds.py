@@ -42,7 +42,7 @@ class TwoGoalsTest(AllInOneTestCase):
         self.wait_for_end(audit)
         return self.wait_for_plan(self.plans(audit)[-1].uuid, "SUCCEEDED")
 
-    def test_they_do_not_undo_each_other_for_ever(self) -> None:
+    def test_two_audits_do_not_undo_each_other_without_end(self) -> None:
         consolidation = self.create(
             goal="server_consolidation",
             strategy="node_resource_consolidation",

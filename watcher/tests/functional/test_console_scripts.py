@@ -93,7 +93,7 @@ class TestServices(ScriptTestCase):
         for script in ("watcher-api", "watcher-decision-engine", "watcher-applier"):
             self.refused(script, "run watcher-db-manage upgrade")
 
-    def test_a_keystone_that_nobody_has_named(self) -> None:
+    def test_a_keystone_without_configuration(self) -> None:
         text = pathlib.Path(self.config).read_text()
         text = text.replace("enable_authentication = false", "")
         pathlib.Path(self.config).write_text(text)

@@ -73,7 +73,7 @@ class DisabledHostsTest(all_in_one.AllInOneTestCase):
     def test_a_migration_that_fails_of_a_host_by_its_use(self) -> None:
         self.check_failure("vm_workload_consolidation")
 
-    def test_a_migration_that_fails_while_hosts_are_closed(self) -> None:
+    def test_a_migration_that_fails_while_hosts_are_disabled(self) -> None:
         self.check_failure("node_resource_consolidation")
 
     def check_failure(self, strategy: str) -> None:

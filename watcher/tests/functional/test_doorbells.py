@@ -49,7 +49,7 @@ class DoorbellTestCase(base.TestCase):
 
 
 class TestAudits(DoorbellTestCase):
-    def test_a_new_audit_is_told_to_the_engine_with_its_run(self):
+    def test_a_new_audit_and_its_run_are_committed_before_the_doorbell(self):
         for audit_type, interval in (("ONESHOT", None), ("CONTINUOUS", "60")):
             uuid = self.create(audit_type=audit_type, interval=interval)["uuid"]
             self.assertEqual([RunState.QUEUED], self.run_states(uuid))
@@ -62,7 +62,7 @@ class TestAudits(DoorbellTestCase):
             hooks = select(Audit.uuid).join(Webhook, Webhook.audit_id == Audit.id)
             self.assertEqual([uuid], session.scalars(hooks).all())
 
-    def test_a_change_is_told_to_the_engine(self):
+    def test_a_change_rings_the_doorbell_of_the_engine(self):
         uuid = self.create(audit_type="CONTINUOUS", interval="60")["uuid"]
         self.rung()
         self.set_state(f"audits/{uuid}", "CANCELLED")
@@ -72,7 +72,7 @@ class TestAudits(DoorbellTestCase):
         self.call("DELETE", f"audits/{uuid}", status=204)
         self.assertEqual(([], []), self.rung())
 
-    def test_a_resumed_audit_is_told_to_the_engine(self):
+    def test_a_resumed_audit_rings_the_doorbell_of_the_engine(self):
         uuid = self.create(audit_type="CONTINUOUS", interval="60")["uuid"]
         with self.api.database.writer() as session:
             session.scalars(
@@ -84,7 +84,7 @@ class TestAudits(DoorbellTestCase):
         self.assertEqual([RunState.QUEUED], self.run_states(uuid))
         self.assertEqual(([uuid], []), self.rung())
 
-    def test_a_refusal_is_told_to_nobody(self):
+    def test_a_refusal_rings_no_doorbell(self):
         with self.api.database.reader() as session:
             before = len(session.scalars(select(Audit.id)).all())
         self.call("POST", "audits", {"goal": "dummy", "audit_type": "SOMETIMES"}, 400)
@@ -95,7 +95,7 @@ class TestAudits(DoorbellTestCase):
 
 
 class TestPlans(DoorbellTestCase):
-    def test_a_started_plan_is_told_to_the_applier(self):
+    def test_a_started_plan_rings_the_doorbell_of_the_applier(self):
         uuid = os.environ["RECOMMENDED_PLAN"]
         self.call("POST", f"action_plans/{uuid}/start")
         self.assertEqual(([], [uuid]), self.rung())
@@ -105,12 +105,12 @@ class TestPlans(DoorbellTestCase):
         self.assertEqual("PENDING", self.set_state(f"action_plans/{uuid}", "PENDING")["state"])
         self.assertEqual(([], [uuid]), self.rung())
 
-    def test_a_plan_that_shall_stop_is_told_to_the_applier(self):
+    def test_a_cancelled_plan_rings_the_doorbell_of_the_applier(self):
         uuid = os.environ["ONGOING_PLAN"]
         self.set_state(f"action_plans/{uuid}", "CANCELLING")
         self.assertEqual(([], [uuid]), self.rung())
 
-    def test_the_end_of_a_plan_is_told_to_the_engine_whose_runs_may_wait_for_it(self):
+    def test_the_end_of_a_plan_rings_the_doorbell_of_the_engine(self):
         uuid = os.environ["RECOMMENDED_PLAN"]
         self.set_state(f"action_plans/{uuid}", "CANCELLED")
         self.assertEqual(([os.environ["AUDIT"]], []), self.rung())

@@ -133,7 +133,7 @@ class AllInOneTest(AllInOneTestCase):
         for name in ("watcher-applier", "watcher-decision-engine"):
             self.assertIn(f'watcher_service_up{{host="all-in-one",service="{name}"}} 1.0\n', text)
 
-    def test_heartbeats_tell_how_old_the_models_are(self) -> None:
+    def test_heartbeats_write_the_ages_of_models(self) -> None:
         age = 'watcher_model_age_seconds{host="all-in-one",model="compute"} '
         wait_for(lambda: age in self.scrape(), "the age of the compute model")
 

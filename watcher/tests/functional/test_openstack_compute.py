@@ -718,7 +718,7 @@ class TestConnection(ComputeTestCase):
                     self.emulated.server.heal()
                     work()
 
-    def test_no_answer_of_another_form_is_an_accident(self) -> None:
+    def test_answers_of_another_form_are_reported_as_errors(self) -> None:
         self.emulated.fill(2, 4)
         uuid, host = next(iter(self.nova.all)), "compute-0000"
         self.compute.live_migrate(uuid, "compute-0001")

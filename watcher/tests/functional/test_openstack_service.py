@@ -146,7 +146,7 @@ class TestService(ServiceTestCase):
             self.server.fail(fault)
             self.assertRaises(CloudUnavailable, service.post, "/things", {})
 
-    def test_503_is_repeated_unless_told_otherwise(self) -> None:
+    def test_503_is_repeated_as_often_as_configured(self) -> None:
         self.conf.set_override("api_query_interval", 0, group="collector")
         self.conf.set_override("api_query_max_retries", 3, group="collector")
         service = ServiceClient(self.conf, "cinder")

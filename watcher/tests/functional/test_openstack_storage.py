@@ -111,7 +111,7 @@ class TestCinder(CinderTestCase):
         )
         self.assertEqual(1.0, hdd.max_over_subscription_ratio)
 
-    def test_capacities_that_are_not_told_are_none(self) -> None:
+    def test_capacities_that_are_not_reported_are_none(self) -> None:
         lazy = self.storage.pools()[2]
         self.assertEqual(
             (None, None, 1.0),
@@ -170,7 +170,7 @@ class TestCinder(CinderTestCase):
         changes = self.storage.volume_changes(datetime.datetime(2999, 1, 1))
         self.assertEqual(([], 2), changes)
 
-    def test_a_cinder_that_cannot_tell_what_has_changed(self) -> None:
+    def test_a_cinder_that_cannot_list_changes(self) -> None:
         self.cinder.version = "3.59"
         self.assertIsNone(self.storage.volume_changes(datetime.datetime(2026, 1, 2)))
 
@@ -220,7 +220,7 @@ class TestVolumeMigrate(CinderTestCase):
         if self.now > 60:
             self.cinder.leftovers.clear()
 
-    def test_migrate_and_await_what_is_left_behind(self) -> None:
+    def test_a_migration_waits_until_the_old_copy_is_gone(self) -> None:
         self.cinder.leftovers = [str(uuidlib.UUID(int=7)), VOLUME]
         self.carry_out(migration_type="migrate", destination_node=HDD)
         self.assertEqual(HDD, self.storage.volume(VOLUME).host)

@@ -95,7 +95,7 @@ class LyingCloudTest(ReviewsTestCase):
     }
     CLOUD = {**ReviewsTestCase.CLOUD, "loads_follow": False}
 
-    def test_the_audit_loses_auto_trigger_until_somebody_looks(self) -> None:
+    def test_the_audit_loses_auto_trigger_until_a_user_sets_it(self) -> None:
         kept = [self.reviewed()["review"]["kept"] for _ in range(2)]
         self.assertEqual([], [each for each in kept if each >= 50])
         audit = self.client.audit.get(self.audit)

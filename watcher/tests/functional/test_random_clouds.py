@@ -180,7 +180,7 @@ class RandomCloudsTest(base.TestCase):
                 compute.confirm_resize(uuid)
         return asked
 
-    def test_no_request_is_refused_for_what_could_have_been_known(self):
+    def test_refusals_that_the_model_could_predict_do_not_happen(self):
         asked, kinds, connected = 0, set(), {}
         for number in range(CLOUDS):
             draw = random.Random(number)

@@ -24,7 +24,7 @@ class TestSimulate(testtools.TestCase):
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertIn("4 seeds, ", done.stdout)
 
-    def test_it_notices_what_is_missing(self):
+    def test_it_finds_a_missing_safeguard(self):
         command = ["--mutants", "an event is answered and not kept", "--seeds", "4"]
         done = subprocess.run(
             [sys.executable, "-m", "tools.simulate", *command],
@@ -36,7 +36,7 @@ class TestSimulate(testtools.TestCase):
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertIn("looked at the cloud after the alarm", done.stdout)
 
-    def test_mutants_replace_what_there_is(self):
+    def test_mutants_replace_existing_names(self):
         for mutant in MUTANTS:
             with mutant.applied():
                 pass

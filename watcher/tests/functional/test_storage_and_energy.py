@@ -113,7 +113,7 @@ class StorageAndEnergyTest(AllInOneTestCase):
         self.wait_for_plan(plan.uuid, PlanState.SUCCEEDED)
         self.assertEqual(EMPTY, self.watcher.cloud.storage.volume(SLOW).host)
 
-    def test_machines_that_nobody_needs_are_switched_off(self) -> None:
+    def test_machines_that_are_not_needed_are_switched_off(self) -> None:
         actions = self.carried_out(goal="saving_energy", strategy="saving_energy")
         self.assertEqual([ActionState.SUCCEEDED] * 2, [action.state for action in actions])
         hosts = {host.hostname: host for host in self.watcher.cloud.hosts()}

@@ -253,7 +253,7 @@ class TestStorm(WebhookTestCase):
         self.assertEqual([RunState.ONGOING, RunState.QUEUED], [run.state for run in runs])
         self.assertGreater(runs[1].not_before, runs[1].created_at)
 
-    def test_a_repeated_delivery_is_told_from_a_covered_event(self):
+    def test_a_repeated_delivery_differs_from_a_covered_event(self):
         self.uuid, first = "b", None
         with self.api.database.writer() as session:
             factories.audit(session, name="b", audit_type=AuditType.EVENT)

@@ -248,7 +248,7 @@ class ConcurrencyStories:
                 ).all()
             self.assertEqual([waiting.id, waiting.id], owners)
 
-    def test_each_set_of_parameters_gets_a_run_whoever_is_faster(self) -> None:
+    def test_each_set_of_parameters_gets_one_run_in_any_order(self) -> None:
         """Half of the threads post, the others run what is due; every third run begins anew."""
         (audit_id,) = self.add_audits(1)
         posting = collections.deque(range(THREADS // 2))
@@ -441,7 +441,7 @@ class ConcurrencyStories:
             self.assertEqual((), tuple(runs.due(session, NOW, 10)))
             self.assertEqual(1, len(runs.due(session, precise, 10)))
 
-    def test_a_reader_sees_what_the_winner_left(self) -> None:
+    def test_a_reader_sees_the_row_of_the_faster_transaction(self) -> None:
         """Not the state of the database at the beginning of its transaction."""
         (audit_id,) = self.add_audits(1)
         with self.database.writer() as session:

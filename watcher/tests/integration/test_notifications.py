@@ -68,7 +68,7 @@ class TestBroker(base.DatabaseTestCase):
             self.assertEqual(("infra-optim:engine-1", "service.update"), (publisher, event_type))
             self.assertEqual("node-2", payload["watcher_object.data"]["sevice_host"])
 
-    def test_a_consumer_hears_what_is_told(self) -> None:
+    def test_a_consumer_gets_the_notifications(self) -> None:
         notifications = Notifications(self.conf, self.database, self.transport(self.url))
         self.addCleanup(notifications.stop)
         self.tell(notifications)

@@ -73,7 +73,7 @@ class OperatorStories:
         with self.database.reader() as session:
             self.assertEqual(1, session.scalar(select(func.count(models.Webhook.id))))
 
-    def test_none_opens_it_while_another_one_adds_a_filter(self) -> None:
+    def test_no_user_sets_auth_none_while_another_adds_a_filter(self) -> None:
         for _ in range(10):
             [locked] = self.at_once(self.patch(filter=None, auth="keystone"))
             self.assertEqual(200, locked.status_int)

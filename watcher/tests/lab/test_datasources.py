@@ -81,7 +81,7 @@ class TestPrometheus(DatasourceTestCase, Stories):
         super().setUp()
         self.source = Prometheus(self.tools)
 
-    def test_its_own_words_for_what_it_refuses(self):
+    def test_its_refusals_have_its_own_words(self):
         self.conf.set_override("fqdn_label", "not a label", group="prometheus_client")
         error = self.assertRaises(
             MetricsUnavailable, self.source.host_metric, "host_cpu_usage", self.hosts, **HOW

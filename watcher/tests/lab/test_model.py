@@ -43,7 +43,7 @@ class ModelTest(RealCloudTestCase):
         server = cluster._server(uuid)
         return (server.host, server.state) if server else None
 
-    def test_what_is_told_is_what_a_reading_shows(self) -> None:
+    def test_notifications_give_the_model_that_a_reading_gives(self) -> None:
         compute = self.cloud.compute
         self.collectors.compute()
         uuid = self.boot(compute, "told", "lab.small")

@@ -44,14 +44,14 @@ class ErrorsTestCase(TestCase):
 
 
 class AppTestCase(ApiTestCase):
-    def test_what_nobody_expected_tells_nothing(self) -> None:
+    def test_an_unexpected_error_shows_no_details(self) -> None:
         with mock.patch.object(Goals, "page", side_effect=RuntimeError("secret")):
             response = self.request("/v1/goals")
         self.assertEqual(500, response.status_int)
         self.assertNotIn("secret", response.text)
         self.assertIn("x-openstack-request-id", response.headers)
 
-    def test_few_frames_lie_between_an_alarm_and_its_row(self) -> None:
+    def test_the_stack_from_an_alarm_to_its_row_is_short(self) -> None:
         with self.database.writer() as session:
             factories.audit(session, audit_type=AuditType.EVENT, name="a")
         own: list[str] = []

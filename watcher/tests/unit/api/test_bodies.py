@@ -69,7 +69,7 @@ class ReadTestCase(TestCase):
 
 
 class DrainedTestCase(TestCase):
-    def test_what_nobody_read_is_taken_off_the_wire_in_pieces(self) -> None:
+    def test_an_unread_body_is_received_in_pieces(self) -> None:
         stream = Stream(10 * 2**20)
         application = bodies.DiscardUnreadBody(webob.Response("refused", status=401))
         for request in (with_length(stream, 10 * 2**20), chunked(Stream(2**20))):
@@ -77,7 +77,7 @@ class DrainedTestCase(TestCase):
         self.assertEqual(0, stream.left)
         self.assertLessEqual(stream.largest_read, 2**16)
 
-    def test_there_is_an_end_to_patience(self) -> None:
+    def test_only_the_beginning_of_an_endless_body_is_discarded(self) -> None:
         stream = Stream(10 * bodies.MAX_READ)
         chunked(stream).get_response(bodies.DiscardUnreadBody(webob.Response()))
         self.assertEqual(bodies.MAX_READ, stream.taken)

@@ -58,7 +58,7 @@ class Batches(TestCase):
 
 
 class GroupCommitTest(Batches):
-    def test_one_who_is_alone_waits_for_nobody(self) -> None:
+    def test_a_single_thread_does_not_wait(self) -> None:
         self.go_on.set()
         self.assertEqual([1, 2], [self.submit("a").result(30), self.submit("b").result(30)])
 

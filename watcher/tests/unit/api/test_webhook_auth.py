@@ -72,7 +72,7 @@ class DoorkeeperTestCase(TestCase):
         webhook_auth.redact_secrets(request.environ)
         self.webhook_auth.check(request, webhook)
 
-    def test_an_open_webhook_asks_nothing(self) -> None:
+    def test_an_open_webhook_needs_no_credential(self) -> None:
         with mock.patch("keystonemiddleware.auth_token.AuthProtocol") as keystone:
             for webhook in (None, Webhook(), Webhook(auth="none", secret_hash=digest(SECRET))):
                 self.check(webhook)
@@ -176,7 +176,7 @@ class SecretTestCase(SeenByNobody, ApiTestCase):
         self.assertNotIn(SECRET, self.written())
         self.assertNotIn("wrong-and-secret", self.written())
 
-    def test_errors_tell_no_secret(self) -> None:
+    def test_errors_show_no_secret(self) -> None:
         with mock.patch.object(RequestContext, "__init__", side_effect=RuntimeError):
             response = self.post(f"?token={SECRET}", Authorization=f"Bearer {SECRET}")
         self.assertEqual(500, response.status_int)
@@ -276,7 +276,7 @@ class KeystoneAwayTestCase(SeenByNobody, ApiTestCase):
         ):
             self.conf.set_override(name, value, group="keystone_authtoken")
 
-    def test_other_requests_are_told_so_in_json(self) -> None:
+    def test_other_requests_get_the_error_as_json(self) -> None:
         response = self.request("/v1/goals", headers={"X-Auth-Token": "gAAAA-any"})
         self.assertEqual((503, "5"), (response.status_int, response.headers["Retry-After"]))
         fault = json.loads(response.json["error_message"])

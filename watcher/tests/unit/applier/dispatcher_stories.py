@@ -152,7 +152,7 @@ class DispatcherStories(Story):
         dispatcher.look(NOW)
         self.assertEqual(2, len(self.leases()))
 
-    def test_a_plan_that_is_being_cancelled_is_told(self) -> None:
+    def test_a_plan_that_is_being_cancelled_is_interrupted(self) -> None:
         plan = self.add_plan()
         self.dispatcher.look(NOW)
         _, interrupts = self.begun.get(timeout=TIMEOUT)

@@ -256,7 +256,7 @@ class StopTest(ActionTestCase):
         self.build(state="stopped")
         self.assertIn("stopped already", self.sentence(self.action().check, error=Skip))
 
-    def test_a_server_in_error_tells_nothing(self) -> None:
+    def test_a_server_in_error_is_refused(self) -> None:
         self.build(state="error")
         self.assertIn("in state ERROR", self.sentence(self.action().check))
 
@@ -369,7 +369,7 @@ class ChangeNovaServiceStateTest(ActionTestCase):
         self.do(self.action(resource_id="b", only_if_empty=True))
         self.assertEqual("disabled", self.host("b").status)
 
-    def test_a_host_that_watcher_closed_goes_into_maintenance(self) -> None:
+    def test_a_host_that_watcher_disabled_goes_into_maintenance(self) -> None:
         plans = [f"5b1d7a9c-2e4f-4083-9c01-1f6c8e2a7b9{number}" for number in range(2)]
         self.cloud.disable("a", f"watcher_disabled {plans[0]}")
         maintenance = f"watcher_maintaining {plans[1]}"
@@ -379,7 +379,7 @@ class ChangeNovaServiceStateTest(ActionTestCase):
         for reason in (f"watcher_disabled {plans[1]}", f"watcher_maintaining {plans[0]}"):
             self.sentence(self.action(disabled_reason=reason).check, error=Skip)
 
-    def test_a_host_that_a_person_closed_is_left_alone(self) -> None:
+    def test_a_host_that_a_person_disabled_is_not_changed(self) -> None:
         self.cloud.disable("a", "broken fan")
         for word in ("watcher_disabled", "watcher_maintaining"):
             self.sentence(self.action(disabled_reason=word).check, error=Skip)

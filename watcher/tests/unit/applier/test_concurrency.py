@@ -54,7 +54,7 @@ class LimitsTest(base.TestCase):
     def admitted(self, worker: Worker) -> bool:
         return worker.answered.wait(TIMEOUT) and worker.admitted
 
-    def test_without_limits_nobody_waits(self) -> None:
+    def test_without_limits_no_action_waits(self) -> None:
         ask = self.make()
         self.assertTrue(all(self.admitted(ask("migrate")) for _ in range(20)))
 

@@ -114,7 +114,7 @@ class WorkflowTest(base.TestCase):
         error = self.assertRaises(Invalid, run, plan_of([{1}, {0}]), ActionExecutor())
         self.assertIn("wait for each other", str(error))
 
-    def test_a_parent_of_another_plan_is_nobody_to_wait_for(self) -> None:
+    def test_a_parent_in_another_plan_is_ignored(self) -> None:
         plan = plan_of([set()])
         step = HeldAction(9, "step", "nop", {}, ["of-another-plan"], ActionState.PENDING)
         executor = ActionExecutor()

@@ -53,7 +53,7 @@ class TestWorld(base.TestCase):
         self.assertAlmostEqual(0.5 * made.vcpus[0], change[destination], places=4)
         self.assertAlmostEqual(-0.5 * made.vcpus[0], change[source], places=4)
 
-    def test_load_stays_where_the_world_lies(self):
+    def test_load_stays_on_the_host_in_a_lying_world(self):
         made = world(lies=True)
         self.step(made, 5)
         before = self.host_use(made)

@@ -99,7 +99,7 @@ class DatabaseManageTest(CommandTestCase):
         found = f"Revision {HEAD}: there is nothing to upgrade.\n"
         self.assertEqual((0, found, ""), self.manage("upgrade", "--check"))
 
-    def test_a_dry_run_of_a_revision_that_nobody_knows(self) -> None:
+    def test_a_dry_run_of_an_unknown_revision(self) -> None:
         self.manage("stamp", "001")
         with self.database.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'other'")
@@ -152,7 +152,7 @@ class DatabaseManageTest(CommandTestCase):
         self.assertEqual((0, 0), (code, self.goals_left()))
         self.assertNotIn("[y/N]", out)
 
-    def test_purge_needs_somebody_to_ask(self) -> None:
+    def test_purge_needs_a_confirmation(self) -> None:
         self.add_deleted_goals(1)
         code, _, error = self.manage("purge")
         self.assertEqual((1, 1), (code, self.goals_left()))
@@ -206,7 +206,7 @@ class StatusTest(CommandTestCase):
         self.assertEqual(0, code)
         self.assertEqual(7, out.count("Result: Success"))
 
-    def test_open_webhooks_that_act_on_their_own_are_a_warning(self) -> None:
+    def test_open_webhooks_with_auto_trigger_are_a_warning(self) -> None:
         migration.ensure(self.database)
         with self.database.writer() as session:
             factories.audit(session, name="open", audit_type=AuditType.EVENT, auto_trigger=True)

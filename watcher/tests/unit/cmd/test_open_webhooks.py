@@ -58,7 +58,7 @@ class ExposureTestCase(DatabaseTestCase):
         open_webhooks.warn(self.conf)
         self.assertEqual(1, self.log.output.count("auto_trigger: 100%s-open;"))
 
-    def test_a_database_that_fails_stops_nobody(self) -> None:
+    def test_a_failing_database_does_not_stop_the_service(self) -> None:
         with self.database.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE audits RENAME COLUMN auto_trigger TO other")
         open_webhooks.warn(self.conf)

@@ -128,7 +128,7 @@ class ReviewStories:
         self.assertEqual([False] * 4, [self.conclude(kept) for kept in (0.1, 0.5, 0.1, 0.1)])
         self.assertTrue(self.reload(Audit, self.audit.id).auto_trigger)
 
-    def test_what_cannot_be_told_does_not_count(self):
+    def test_an_unknown_share_does_not_count(self):
         kept = [self.conclude(0.1), self.conclude(0.1), self.conclude(None)]
         kept += [self.conclude(0.1, counts=False), self.conclude(0.1)]
         self.assertEqual([False] * 4 + [True], kept)
@@ -140,7 +140,7 @@ class ReviewStories:
         self.assertFalse(self.conclude(0.1, at=NOW + 4 * MINUTE))
         self.assertTrue(self.conclude(0.1, at=NOW + 5 * MINUTE))
 
-    def test_somebody_has_looked(self):
+    def test_a_user_sets_auto_trigger_again(self):
         for kept in (0.1, 0.1, 0.1):
             self.conclude(kept)
         with self.database.writer() as session:

@@ -205,7 +205,7 @@ class TestByUser(base.DatabaseTestCase):
                     self.assertIn("State transition not allowed", str(error))
         self.assertRaises(Invalid, self.change, "BORED")
 
-    def test_who_comes_too_late_is_told_what_is(self):
+    def test_a_late_change_gets_the_present_state(self):
         with self.database.writer() as session:
             plan = action_plans.get(session, self.uuid)
             action_plans.change_state(session, plan, PlanState.CANCELLED)

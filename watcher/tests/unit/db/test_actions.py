@@ -38,13 +38,13 @@ class TestSkip(base.DatabaseTestCase):
                 (ActionState.SKIPPED, "Action skipped by user."), self.do(actions.skip)
             )
 
-    def test_the_reason_is_told(self):
+    def test_the_reason_is_given(self):
         self.put(PlanState.RECOMMENDED, ActionState.PENDING)
-        told = (ActionState.SKIPPED, "Action skipped by user. Reason: too hot")
-        self.assertEqual(told, self.do(actions.skip, "too hot"))
+        expected = (ActionState.SKIPPED, "Action skipped by user. Reason: too hot")
+        self.assertEqual(expected, self.do(actions.skip, "too hot"))
         self.assertEqual((ActionState.SKIPPED, "Action skipped by user."), self.do(actions.skip))
         self.put(PlanState.ONGOING, ActionState.SKIPPED)
-        self.assertEqual(told, self.do(actions.explain, "too hot"))
+        self.assertEqual(expected, self.do(actions.explain, "too hot"))
 
     def test_no_other_action_is_skipped(self):
         for plan_state in PlanState.ALL:
@@ -58,7 +58,7 @@ class TestSkip(base.DatabaseTestCase):
                 self.assertRaises(Conflict, self.do, actions.skip)
                 self.assertRaises(Conflict, self.do, actions.explain, "why")
 
-    def test_who_comes_too_late_is_told_what_is(self):
+    def test_a_late_change_gets_the_present_state(self):
         with self.database.writer() as session:
             action = actions.get(session, self.uuid)
             start = update(models.ActionPlan).values(state=PlanState.ONGOING)

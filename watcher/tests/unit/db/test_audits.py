@@ -112,7 +112,7 @@ class TestChange(AuditsTestCase):
                     self.assertEqual(before, self.state())
         self.assertRaises(Invalid, self.change, state="BORED")
 
-    def test_who_comes_too_late_is_told_what_is(self):
+    def test_a_late_change_gets_the_present_state(self):
         self.create(audit_type=AuditType.EVENT)
         with self.database.writer() as session:
             audit = audits.get(session, "a")

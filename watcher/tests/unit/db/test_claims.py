@@ -126,7 +126,7 @@ class ParametersTest(ClaimsTest):
         for own, of_run, state in self.events():
             self.assertEqual((own, RunState.SUCCEEDED), (of_run, state))
 
-    def test_a_run_that_failed_for_good_passes_on_what_it_was_not_for(self) -> None:
+    def test_a_failed_run_gives_back_events_with_other_parameters(self) -> None:
         self.post(A)
         self.post(B)
         self.finish(self.claim(), RunState.FAILED)
@@ -335,7 +335,7 @@ class CooldownTest(ClaimsTest):
             )
         self.assertEqual(2, taken.attempt)
 
-    def test_what_it_waits_for_next_is_told_then(self) -> None:
+    def test_the_next_wait_reason_is_shown(self) -> None:
         self.run_once()
         self.post()
         self.claim(NOW + SECOND)

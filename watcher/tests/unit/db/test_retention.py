@@ -48,7 +48,7 @@ class ForgetEventsTest(base.DatabaseTestCase):
         with self.database.reader() as session:
             return +counters.totals(session)
 
-    def test_removes_old_events_that_nobody_waits_for(self) -> None:
+    def test_removes_old_events_that_no_run_needs(self) -> None:
         kept = {
             self.event(3 * DAY, RunState.QUEUED),
             self.event(3 * DAY, RunState.ONGOING),
@@ -166,7 +166,7 @@ class ForgetRunsTest(base.DatabaseTestCase):
             plans = set(session.scalars(select(ActionPlan.id)))
             return plans, len(session.scalars(select(AuditRun.id)).all())
 
-    def test_plans_that_nobody_started_go_with_their_runs(self) -> None:
+    def test_plans_that_were_never_started_go_with_their_runs(self) -> None:
         for state in (PlanState.SUPERSEDED, PlanState.CANCELLED, PlanState.SUCCEEDED):
             self.plan(state, 91)
         young = self.plan(PlanState.SUPERSEDED, 89)

@@ -54,7 +54,7 @@ class AwayTest(base.TestCase):
         self.conf.set_override("connection", url, group="database")
         return Database(self.conf)
 
-    def test_is_told_at_once_whatever_the_driver(self) -> None:
+    def test_is_raised_at_once_with_any_driver(self) -> None:
         for driver in ("mysql+pymysql", "postgresql+psycopg2"):
             database = self.database(driver)
             for _ in range(2):
@@ -95,7 +95,7 @@ class FaultTest(base.DatabaseTestCase):
 
 
 class HiddenTest(base.DatabaseTestCase):
-    def test_errors_tell_no_parameters(self) -> None:
+    def test_errors_show_no_parameters(self) -> None:
         def work(session):
             session.execute(text("INSERT INTO goals (id, nowhere) VALUES (1, :x)"), {"x": "sent"})
 
@@ -147,5 +147,5 @@ class WriteTest(base.DatabaseTestCase):
         with self.database.reader() as session:
             self.assertEqual([], session.scalars(select(Goal)).all())
 
-    def test_nobody_waits_for_a_database_that_answers(self) -> None:
+    def test_a_database_that_answers_causes_no_wait(self) -> None:
         self.database.wait(threading.Event())

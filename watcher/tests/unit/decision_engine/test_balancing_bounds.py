@@ -78,7 +78,7 @@ class PricesTest(TestCase):
         self.assertEqual((), stabilize(*self.uneven()).actions)
 
     @everywhere
-    def test_a_move_that_pays_is_made_although_others_do_not(self):
+    def test_a_move_with_enough_gain_is_made_beside_others_without(self):
         hosts, servers, _ = self.uneven()
         servers.append(server("useful", "h1", 5))
         cpu = {"heavy": 100, "useful": 100} | {f"s{number}": 0.04 for number in range(5)}
@@ -86,7 +86,7 @@ class PricesTest(TestCase):
         self.assertEqual([("useful", "h1", "h2")], clusters.moves(solution))
 
     @everywhere
-    def test_what_is_gained_below_the_threshold_pays_too(self):
+    def test_gains_below_the_threshold_count_too(self):
         # 0.1005 is above 0.1 by less than the price of the move, which makes it 0.0005.
         hosts = [host(f"h{number}", 1000) for number in (1, 2)]
         servers = [server("one", "h1", 100, memory_mb=9000), server("two", "h1", 101)]
@@ -114,7 +114,7 @@ class PricesTest(TestCase):
         self.assertEqual((), relieve(hosts, servers, cpu, threshold=80).actions)
 
     @everywhere
-    def test_an_exchange_pays_for_both(self):
+    def test_an_exchange_has_the_cost_of_both_moves(self):
         hosts = [host(name, 1000, memory_mb=10**6) for name in ("h1", "h2")]
         servers = [
             server("a1", "h1", 500, locked=True),

@@ -156,7 +156,7 @@ class UndoneTest(TestCase):
         )
         return solve(strategy, dataclasses.replace(model, staying=dict(staying)))
 
-    def test_what_keeps_a_host_is_told(self):
+    def test_the_reason_that_keeps_a_host_in_use_is_given(self):
         for strategy in STRATEGIES:
             for change, staying, reason in (
                 ({"locked": True}, {}, undone.LOCKED),
@@ -169,18 +169,18 @@ class UndoneTest(TestCase):
                 self.assertEqual("1 of 2 hosts with servers are not emptied", solution.unmet)
                 self.assertEqual([(reason, 1)], kinds(solution), strategy.name)
 
-    def test_a_zone_is_told(self):
+    def test_a_zone_is_given_as_a_reason(self):
         solution = self.solve(Basic, {"pinned_az": "one"}, zone="one")
         self.assertEqual([(undone.PLACE, 1)], kinds(solution))
 
-    def test_nothing_is_told_of_hosts_that_are_full(self):
+    def test_full_hosts_are_not_reported(self):
         servers = [server("s1", "h1", 6), server("s2", "h2", 6, locked=True)]
         model = ComputeModel.build([host("h1"), host("h2")], servers)
         for strategy in STRATEGIES:
             solution = solve(strategy, model)
             self.assertEqual(("", []), (solution.unmet, kinds(solution)))
 
-    def test_nothing_is_told_of_what_somebody_wants(self):
+    def test_reasons_that_users_have_set_are_not_reported(self):
         servers = [server("s1", "h1", metadata={"optimize": "no"}), server("s3", "h3")]
         model = ComputeModel.build([host("h1"), host("h3")], servers)
         inputs = clusters.inputs(

@@ -403,7 +403,7 @@ class DispatcherTest(base.DatabaseTestCase):
         self.addCleanup(dispatcher.stop)
         self.assertTrue(done.wait(base.TIMEOUT))
 
-    def test_stops_claiming_when_told(self) -> None:
+    def test_stops_claiming_on_stop(self) -> None:
         self.dispatcher.start()
         self.dispatcher.stop()
         run = self.queue()

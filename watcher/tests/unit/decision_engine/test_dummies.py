@@ -14,7 +14,7 @@ def steps(strategy, **what):
 
 
 class DummyTest(TestCase):
-    def test_it_says_hello_twice_and_sleeps(self):
+    def test_it_proposes_two_messages_and_a_sleep(self):
         self.assertEqual(
             [
                 ("nop", {"message": "hello World"}),
@@ -24,7 +24,7 @@ class DummyTest(TestCase):
             steps(Dummy),
         )
 
-    def test_its_parameters_are_what_it_says_and_how_long_it_sleeps(self):
+    def test_its_parameters_are_the_messages_and_the_duration(self):
         self.assertEqual(
             [
                 ("nop", {"message": "hello World"}),
@@ -43,7 +43,7 @@ class DummyTest(TestCase):
 
 
 class DummyWithScorerTest(TestCase):
-    def test_it_tells_what_the_scoring_engines_found(self):
+    def test_it_reports_the_results_of_the_scoring_engines(self):
         first, second, third, last = steps(DummyWithScorer)
         self.assertEqual(("nop", {"message": "Hello from Dummy Strategy with Scorer!"}), first)
         self.assertIn(
@@ -108,7 +108,7 @@ class ActuatorTest(TestCase):
             ),
         )
 
-    def test_it_wants_to_be_told(self):
+    def test_it_needs_actions(self):
         error = self.assertRaises(Invalid, steps, Actuator)
         self.assertIn("actions", str(error))
 

@@ -139,7 +139,7 @@ class InputsTest(TestCase):
         self.assertEqual(self.make().seed, self.make().seed)
         self.assertNotEqual(self.make().seed, self.make(run=other).seed)
 
-    def test_scoring_engines_and_options_are_at_hand(self):
+    def test_scoring_engines_and_options_are_in_the_inputs(self):
         made = self.make(Basic)
         self.assertEqual("dummy_scorer", made.scoring_engine("dummy_scorer").name)
         self.assertRaises(NotFound, made.scoring_engine, "dance")

@@ -70,7 +70,7 @@ class NoisyNeighborTest(TestCase):
             self.caches.calls,
         )
 
-    def test_up_to_the_threshold_nobody_suffers_or_is_noisy(self):
+    def test_up_to_the_threshold_no_server_suffers_or_is_noisy(self):
         for values in ({"s1": (100, 65)}, {"s2": (100, 135), "s3": (100, 135)}):
             self.caches = Caches(**{"s1": (100, 64), "s2": (100, 136), "s3": (100, 136)} | values)
             self.assertEqual([], self.moves())

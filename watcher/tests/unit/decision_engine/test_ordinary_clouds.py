@@ -80,7 +80,7 @@ class UnitsTest(Strategies):
             [("fits", "small")], self.solve(WorkloadBalance, self.hosts, servers, threshold=70)
         )
 
-    def test_no_host_is_closed_for_a_server_that_cannot_leave_it(self):
+    def test_no_host_is_disabled_for_a_server_that_cannot_leave_it(self):
         hosts = [host("big", 64, vcpu_ratio=4.0), host("small", 8, vcpu_ratio=4.0)]
         servers = [server("huge", "big", 10, 16), server("tiny", "small", 50, 1)]
         for strategy in CONSOLIDATIONS:
@@ -196,7 +196,7 @@ class ZonesTest(Strategies):
         moves = self.solve(WorkloadBalance, self.hosts, servers, threshold=60)
         self.assertEqual({"h3"}, {to for _, to in moves})
 
-    def test_whoever_names_a_destination_is_obeyed(self):
+    def test_a_named_destination_is_used(self):
         servers = [server("free", "h1", 9, zone="east"), server("pinned", "h1", 9, zone="east")]
         servers[1]["pinned_az"] = "east"
         nodes = [{"src_node": "h1", "dst_node": "h2"}]
@@ -247,7 +247,7 @@ class WishesTest(Strategies):
         )
         self.assertEqual([("b1", "h2")], moves)
 
-    def test_a_wish_is_given_up_for_what_cannot_be_had_otherwise(self):
+    def test_a_wish_is_broken_if_the_goal_cannot_be_reached_otherwise(self):
         servers = [server("a1", "h1", 100, 8), server("a2", "h1", 98, 6)]
         for policy in ("soft-affinity", "soft-anti-affinity"):
             moves = self.solve(

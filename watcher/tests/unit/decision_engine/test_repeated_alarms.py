@@ -122,7 +122,7 @@ class RepeatedAlarmTest(TestCase):
         pairs = itertools.combinations(world.moves, 2)
         self.assertTrue(any(one.server == other.server for one, other in pairs))
 
-    def test_a_move_of_somebody_else_counts_as_well(self) -> None:
+    def test_a_move_by_others_counts_as_well(self) -> None:
         world = World(hosts=8, servers=60)
         world.run(world.corrected())
         world.wait(PERIOD)

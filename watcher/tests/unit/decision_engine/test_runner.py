@@ -117,7 +117,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual(AuditState.SUCCEEDED, self.reload(audit).state)
         self.assertEqual([], self.applier.rung)
 
-    def test_what_was_left_undone_is_said_in_the_plan_and_in_the_run(self) -> None:
+    def test_plan_and_run_say_what_was_left_undone(self) -> None:
         kinds = [Undone(undone.LOCKED, 5, ("a", "b", "c")), Undone(undone.ROOM, 1, ("d",))]
         solution = Solution(gain=12.5, unmet="1 host stays above 80 % CPU", undone=kinds)
         run = self.claim(self.audit())
@@ -157,7 +157,7 @@ class RunnerTest(base.DatabaseTestCase):
         )
         self.assertEqual(AuditState.FAILED, self.reload(audit).state)
 
-    def test_moves_that_nobody_has_proven_are_counted(self) -> None:
+    def test_unproven_moves_are_counted(self) -> None:
         builder = SolutionBuilder()
         for name in ("s1", "s2"):
             builder.migrate(clusters.server(name, "h1"), None)
@@ -515,7 +515,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner.run(run)
         self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
 
-    def test_clocks_of_appliers_do_not_tell_which_plans_were_over(self) -> None:
+    def test_the_clocks_of_appliers_do_not_decide_which_plans_ended(self) -> None:
         for minutes, state in ((10, PlanState.PENDING), (-10, PlanState.RECOMMENDED)):
             self.end_pending()
             audit = self.audit(auto_trigger=True, audit_type=AuditType.ONESHOT)
@@ -555,7 +555,7 @@ class RunnerTest(base.DatabaseTestCase):
             if state == PlanState.SUCCEEDED:
                 action_plans.count_end(session)
 
-    def test_who_loses_too_often_leaves_the_plan_to_a_person(self) -> None:
+    def test_after_too_many_repetitions_a_person_starts_the_plan(self) -> None:
         self.conf.set_override("max_attempts", 2, group="watcher_decision_engine")
         self.finish_plan_during_runs()
         for audit_type in (AuditType.ONESHOT, AuditType.EVENT):
@@ -635,7 +635,7 @@ class RunnerTest(base.DatabaseTestCase):
                 self.runner.run(self.claim(self.auto(min_efficacy=50)))
             self.assertEqual(state, self.plans()[-1].state)
 
-    def test_an_open_webhook_may_be_kept_from_acting_on_its_own(self) -> None:
+    def test_the_plans_of_an_open_webhook_may_be_left_to_a_person(self) -> None:
         for auth, required, state in (
             (None, False, PlanState.PENDING),
             (None, True, PlanState.RECOMMENDED),
@@ -650,7 +650,7 @@ class RunnerTest(base.DatabaseTestCase):
         self.runner.run(self.claim(self.auto()))
         self.assertEqual(PlanState.PENDING, self.plans()[-1].state)
 
-    def test_limits_do_not_touch_what_starts_by_hand_or_by_the_clock(self) -> None:
+    def test_limits_are_for_plans_of_event_audits_alone(self) -> None:
         self.conf.set_override("require_auth_for_auto_trigger", True, group="webhooks")
         self.runner.run(self.claim(self.audit()))
         self.assertEqual(None, self.plans()[-1].status_message)

@@ -129,7 +129,7 @@ class SavingEnergyTest(TestCase):
         actions, solution = solve(hosts, servers, nodes, min_free_hosts_num=3)
         self.assertEqual("2 of 3 free hosts are on", solution.unmet)
 
-    def test_what_watcher_closed_is_switched_off_first(self):
+    def test_machines_whose_hosts_watcher_disabled_are_switched_off_first(self):
         reasons = {"a": "broken fan", "b": "watcher_disabled", "c": None}
         hosts = [
             host(name, status="disabled" if reason else "enabled", disabled_reason=reason)
@@ -142,7 +142,7 @@ class SavingEnergyTest(TestCase):
         )
         self.assertEqual(50, solution.gain)
 
-    def test_what_others_closed_is_not_switched_on(self):
+    def test_machines_whose_hosts_others_disabled_are_not_switched_on(self):
         hosts = [
             host("a", status="disabled", disabled_reason="broken fan"),
             host("b", status="disabled", disabled_reason="watcher: powered off"),

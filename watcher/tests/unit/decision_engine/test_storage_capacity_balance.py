@@ -168,7 +168,7 @@ class StorageCapacityBalanceTest(TestCase):
         self.pools[0] = pool(FULL, 90, capabilities={"pool_name": "mine"})
         self.assertEqual([], self.solved(volume("v", 20), options={"ex_pools": ["mine"]}))
 
-    def test_pools_that_do_not_tell_their_capacity_are_left_alone(self):
+    def test_pools_without_a_known_capacity_are_left_out(self):
         self.pools[2] = pool(EMPTY, 10, total=None)
         self.assertEqual([("v", HALF)], self.solved(volume("v", 20)))
         self.pools[2] = pool(EMPTY, 0, total=0)

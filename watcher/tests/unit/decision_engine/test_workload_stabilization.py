@@ -368,7 +368,7 @@ class RulesTest(TestCase):
 
     @settings(max_examples=60, deadline=None)
     @given(checker.drawn_clusters().map(measured_hosts), st.sampled_from([0.0, 0.05, 0.1]))
-    def test_nothing_is_broken_where_not_all_can_be_looked_at(self, cluster, threshold):
+    def test_wishes_hold_where_not_all_hosts_are_examined(self, cluster, threshold):
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
         self.check(cluster, threshold)
 

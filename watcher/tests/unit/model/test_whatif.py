@@ -123,7 +123,7 @@ class WhatIfTest(TestCase):
         self.assertEqual([3.5, 0.0, 0.0], what_if.free[:, 4].tolist())
         self.assertEqual([True, False, False], what_if.hosts_for(2).tolist())
 
-    def test_a_closed_host_takes_nothing(self):
+    def test_a_disabled_host_takes_nothing(self):
         what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
         what_if.takers[2] = False
         self.assertFalse(what_if.servers_for(2).any())

@@ -49,17 +49,17 @@ class TestServiceMonitor(base.DatabaseTestCase):
             for host in hosts:
                 self.nodes[host].beat(self.now)
 
-    def test_a_failure_is_told_once(self) -> None:
+    def test_a_failure_is_notified_once(self) -> None:
         self.beats("abc", 3)
         self.beats("ab", 8)
         self.assertEqual([("a", "c", ServiceState.ACTIVE, ServiceState.FAILED)], self.told)
 
-    def test_the_failure_of_the_first_is_told_by_the_next(self) -> None:
+    def test_the_failure_of_the_first_host_is_notified_by_the_next(self) -> None:
         self.beats("abc", 3)
         self.beats("bc", 8)
         self.assertEqual([("b", "a", ServiceState.ACTIVE, ServiceState.FAILED)], self.told)
 
-    def test_the_return_of_the_first_is_told_though_it_knows_of_nothing(self) -> None:
+    def test_the_return_of_the_first_host_is_notified_by_another(self) -> None:
         self.beats("abc", 3)
         self.beats("bc", 8)
         self.told.clear()
@@ -78,7 +78,7 @@ class TestServiceMonitor(base.DatabaseTestCase):
         self.beats("a", 8)
         self.assertEqual([], self.told)
 
-    def test_it_does_not_look_while_nobody_listens(self) -> None:
+    def test_it_does_not_check_without_consumers(self) -> None:
         database = mock.Mock()
         ServiceMonitor(self.conf, database, NAME, mock.Mock(enabled=False)).look(self.now)
         database.reader.assert_not_called()

@@ -224,7 +224,7 @@ class TestPayloads(NotificationsTestCase):
         self.assertIsNone(data["strategy"])
         self.assertIsNone(data["strategy_uuid"])
 
-    def test_a_state_update_tells_both_states(self) -> None:
+    def test_a_state_update_has_both_states(self) -> None:
         with self.database.writer() as session:
             audit = session.get_one(models.Audit, self.audit.id)
             audit.state, audit.status_message = AuditState.FAILED, "The cloud said no."
@@ -242,7 +242,7 @@ class TestPayloads(NotificationsTestCase):
             data["state_update"]["watcher_object.data"],
         )
 
-    def test_another_update_tells_no_state(self) -> None:
+    def test_another_update_has_no_states(self) -> None:
         data = self.payload(
             lambda notifications: notifications.send("action_plan.update", self.plan.id)
         )
@@ -251,7 +251,7 @@ class TestPayloads(NotificationsTestCase):
             data["state_update"]["watcher_object.data"],
         )
 
-    def test_a_review_tells_what_came_of_the_promise(self) -> None:
+    def test_a_review_has_the_kept_share(self) -> None:
         with self.database.writer() as session:
             row = session.get_one(models.Review, self.plan.id)
             row.kept, row.realised, row.message = 0.25, {"f": 1.75}, "A quarter."
@@ -319,7 +319,7 @@ class TestPayloads(NotificationsTestCase):
         data = self.payload(lambda notifications: notifications.actions_cancelled(self.plan.id))
         self.assertEqual(self.actions[1].uuid, data["uuid"])
 
-    def test_a_deleted_audit_can_still_be_told_of(self) -> None:
+    def test_a_deleted_audit_has_payloads_as_well(self) -> None:
         with self.database.writer() as session:
             audit = session.get_one(models.Audit, self.audit.id)
             audit.deleted, audit.deleted_at = audit.id, audit.created_at
@@ -355,7 +355,7 @@ class TestCost(NotificationsTestCase):
             tell()
             self.assertEqual(1, len(executed))
 
-    def test_nobody_reads_while_nobody_listens(self) -> None:
+    def test_no_rows_are_read_without_consumers(self) -> None:
         executed = base.round_trips(self.database)
         for level, drivers in (("info", ()), ("", ("test",)), ("critical", ("test",))):
             notifications = self.start(level, drivers)
@@ -370,7 +370,7 @@ class TestCost(NotificationsTestCase):
             {"ERROR", "WARN"}, {message["priority"] for message in self.sent(notifications)}
         )
 
-    def test_a_notification_that_cannot_be_made_fails_nobody(self) -> None:
+    def test_a_notification_that_cannot_be_made_does_not_fail_the_caller(self) -> None:
         notifications = self.start()
         with mock.patch("watcher.notifications.notifications.LOG") as logger:
             notifications.send("audit.update", -1)

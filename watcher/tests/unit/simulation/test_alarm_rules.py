@@ -54,7 +54,7 @@ class AlarmTest(base.TestCase):
             self.states(repeat_actions=True),
         )
 
-    def test_compares_as_it_is_told(self) -> None:
+    def test_compares_by_the_configured_comparison(self) -> None:
         posted = self.states(comparison="lt", threshold=0.5)
         self.assertEqual("insufficient data -> alarm", posted[0])
 
@@ -133,11 +133,11 @@ class PostTest(base.TestCase):
         self.assertEqual(1, log.output.count("Alarm hot finds no EVENT audit named react"))
         self.assertEqual(1, log.output.count("answer 404"))
 
-    def test_the_answer_is_told(self) -> None:
+    def test_the_answer_is_returned(self) -> None:
         for status in (202, 404, 500):
             self.assertEqual(
                 status, alarm_rules.post(self.serve(status) + "/x", {"alarm_name": "hot"})
             )
 
-    def test_nobody_answers(self) -> None:
+    def test_without_an_answer_the_status_is_none(self) -> None:
         self.assertIsNone(alarm_rules.post("http://127.0.0.1:1/x", {"alarm_name": "hot"}))

@@ -50,7 +50,7 @@ class AverageTest(base.TestCase):
         expected = [[40, 0], [36, 4], [33.333, 6.667], [30, 10], [26.667, 13.333], [23.333, 16.667]]
         self.assertEqual([*expected, [20, 20], [20, 20]], found)
 
-    def test_what_nobody_looked_at_counts_as_well(self) -> None:
+    def test_times_between_two_readings_count_as_well(self) -> None:
         self.move()
         self.clock.now += 40
         self.assertEqual([30, 10], self.measured())

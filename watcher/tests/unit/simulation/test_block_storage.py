@@ -136,7 +136,7 @@ class AcceptsTest(base.TestCase):
         pool = Pool(SSD, capabilities={"volume_backend_name": "ssd", "thin": True})
         return pool.accepts(VolumeType("1", "t", specs))
 
-    def test_a_pool_accepts_what_it_has_and_what_it_does_not_tell(self) -> None:
+    def test_a_pool_accepts_known_and_unreported_capabilities(self) -> None:
         self.assertTrue(self.accepts())
         self.assertTrue(self.accepts(volume_backend_name="ssd", thin="<is> True", other="x"))
         self.assertFalse(self.accepts(volume_backend_name="hdd"))

@@ -73,7 +73,7 @@ class SimulatedCloudTest(base.TestCase):
         self.clock.now += 10
         self.assertEqual({"uuid-a": 20, "uuid-b": 20, "uuid-off": 0}, self.cpu())
 
-    def test_a_migration_told_to_fail_leaves_the_server_on_its_source(self) -> None:
+    def test_a_migration_that_is_set_to_fail_leaves_the_server_on_its_source(self) -> None:
         self.cloud = self.make(
             servers=[server("s1", "a", migration_fails=True, migration_seconds=3)]
         )
@@ -284,7 +284,7 @@ class SimulatedCloudTest(base.TestCase):
         self.assertRaises(CloudRefused, self.cloud.resize, "s1", "small")
         self.assertRaises(NotFound, self.cloud.resize, "s1", "none")
 
-    def test_a_resize_told_to_fail_leaves_the_server_as_it_was(self) -> None:
+    def test_a_resize_that_is_set_to_fail_leaves_the_server_as_it_was(self) -> None:
         self.resizable(server("s1", "a", flavor="small", migration_fails=True))
         self.cloud.resize("s1", "2")
         self.clock.now += 10

@@ -93,7 +93,7 @@ class TestParameters(base.TestCase):
     def test_a_strategy_that_takes_none_gets_none(self):
         self.assertEqual("bad_parameters", decide(**MAPPED | {"schema": {}}).reason)
 
-    def test_an_open_webhook_takes_none(self):
+    def test_an_open_webhook_accepts_no_parameters(self):
         self.assertEqual("bad_parameters", decide(**MAPPED | {"auth": "none"}).reason)
 
     def test_what_cannot_be_kept_is_refused(self):
@@ -138,7 +138,7 @@ class TestAllThereIs(base.TestCase):
 
     @given(JSON, st.none() | EXPRESSIONS, st.none() | EXPRESSIONS)
     @settings(deadline=None)
-    def test_it_decides_whatever_comes(self, payload, filter_, mapped):
+    def test_it_decides_about_any_message(self, payload, filter_, mapped):
         verdict = decide(
             AlarmMessage(source="generic", payload=payload),
             auth="secret",

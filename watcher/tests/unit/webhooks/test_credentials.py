@@ -94,7 +94,7 @@ class OpensTestCase(base.TestCase):
                 )
 
     @given(SECRETS, SECRETS)
-    def test_a_secret_opens_its_own_lock_alone(self, secret: str, other: str) -> None:
+    def test_a_secret_is_valid_for_its_own_webhook_alone(self, secret: str, other: str) -> None:
         settings = AuthSettings(credentials.digest(secret))
         self.assertTrue(credentials.matches([secret], settings))
         if other.encode("utf-8", "replace") != secret.encode("utf-8", "replace"):

@@ -85,12 +85,12 @@ class TestParse(base.TestCase):
         self.assertEqual("n" * 255, event.alarm_name)
         self.assertEqual("ab?c", event.reason)
 
-    def test_the_senders_own_key_tells_repetitions_before_all_else(self):
+    def test_the_senders_own_key_identifies_repetitions_first(self):
         for body in (None, messages.AODH, messages.CLOUDEVENT):
             headers = {"idempotency-key": "k1", "X-OpenStack-Request-ID": "req-1"}
             self.assertEqual("key:k1", parsers.parse(body, headers).delivery)
 
-    def test_only_of_aodh_does_the_request_id_tell_repetitions(self):
+    def test_the_request_id_identifies_repetitions_of_aodh_alone(self):
         event = parsers.parse({}, {"X-OpenStack-Request-ID": "req-1"})
         self.assertEqual(("req-1", None), (event.request_id, event.delivery))
 

@@ -138,7 +138,7 @@ class ComputeCollectorTest(TestCase):
         self.nova.hosts = hosts
         self.assertEqual({"s1": "h1", "s2": "h2"}, self.where())
 
-    def test_who_looks_soon_sees_what_was_told(self):
+    def test_a_soon_request_sees_the_notifications(self):
         self.where()
         self.nova.live_migrate("s1", "h2")
         self.nova.asked()
@@ -172,7 +172,7 @@ class ComputeCollectorTest(TestCase):
         self.collector.recent()
         self.assertEqual(2, len(self.nova.asked()))
 
-    def test_who_looks_after_something_that_cannot_be_told_has_it_read(self):
+    def test_a_change_without_a_notification_causes_a_reading(self):
         self.where()
         self.nova.add_host("h7")
         self.nova.create("s3", "h7", pinned_az="az1")

@@ -235,7 +235,7 @@ class ClusterTest(TestCase):
         self.assertTrue(self.readings.read_changes(at(20), self.hosts[1:], gone, ()))
         self.assertEqual({"s2": "h2"}, self.where())
 
-    def test_hosts_of_bare_metal_are_no_riddle_for_ever(self):
+    def test_hosts_of_bare_metal_do_not_cause_readings_for_ever(self):
         servers = [*self.servers, server("metal", "ironic-1")]
         self.readings.update_host(at(11), "ironic-2", {"state": "up"})
         self.readings.read_all(at(20), self.hosts, servers, ())

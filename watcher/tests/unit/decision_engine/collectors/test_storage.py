@@ -116,12 +116,12 @@ class StorageCollectorTest(TestCase):
         )
         self.assertEqual((places, ["changes"]), self.seen())
 
-    def test_a_deleted_volume_that_was_told_of_costs_nothing(self):
+    def test_a_notified_deletion_needs_no_list_of_all_volumes(self):
         self.cinder.delete("v2")
         self.collector.notify(self.cinder.notification("v2"))
         self.assertEqual(({"v1": POOLS[0], "v3": POOLS[0]}, ["changes"]), self.seen())
 
-    def test_one_that_was_not_told_of_is_found_out(self):
+    def test_a_deletion_without_notification_is_found(self):
         self.cinder.delete("v2")
         self.assertEqual(({"v1": POOLS[0], "v3": POOLS[0]}, ["changes", "all"]), self.seen())
 
@@ -137,7 +137,7 @@ class StorageCollectorTest(TestCase):
             CloudNotification("volume.node@a", "volume.delete.end", {}, self.cinder.now),
         )
 
-    def test_all_are_listed_where_changes_are_not_told_or_would_save_nothing(self):
+    def test_all_are_listed_if_changes_are_unknown_or_take_more_requests(self):
         self.cinder.tells_changes = False
         self.assertEqual(["changes", "all"], self.seen()[1])
         self.cinder.tells_changes = True
@@ -159,7 +159,7 @@ class StorageCollectorTest(TestCase):
         self.cinder.fails = False
         self.assertEqual({"v1", "v3"}, self.seen()[0].keys())
 
-    def test_a_list_that_still_has_what_was_told_to_be_deleted(self):
+    def test_a_list_that_still_has_a_deleted_volume(self):
         """Its answer was under way when the notification came."""
         real = self.cinder.volumes
 

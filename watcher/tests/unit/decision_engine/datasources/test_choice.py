@@ -79,7 +79,7 @@ class TestChoice(TestCase):
     def test_who_does_not_answer_is_passed_over(self):
         self.assertEqual("up", self.chosen(source("down", alive=False), source("up")))
 
-    def test_when_nobody_answers_each_is_named(self):
+    def test_if_no_datasource_answers_each_is_named(self):
         datasources = self.datasources(
             source("one", alive=False), source("two", alive=False), source("poor", maps=())
         )
@@ -88,7 +88,7 @@ class TestChoice(TestCase):
         for words in ("cooling", "Datasource one", "Datasource two", "poor: It has no host_outlet"):
             self.assertIn(words, str(error))
 
-    def test_when_nobody_fits_each_says_why(self):
+    def test_if_no_datasource_fits_the_reason_of_each_is_given(self):
         def not_configured(self, tools):
             raise NotConfigured("[bare] host is not set.")
 

@@ -68,7 +68,7 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         found = self.source.host_metric("host_cpu_usage", hosts, **HOW)
         self.assertEqual({uid("h1"): 0, uid("h2"): 1}, found)
 
-    def test_hosts_without_a_resource_are_told(self):
+    def test_hosts_without_a_resource_are_logged(self):
         log = self.useFixture(fixtures.FakeLogger())
         self.hosts("host_cpu_usage")
         self.assertIn("gnocchi: 3 hosts have no value, such as h1", log.output)
@@ -153,7 +153,7 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         ]
         self.assertEqual({}, self.hosts("host_power"))
 
-    def test_nobody_has_it(self):
+    def test_no_resource_has_the_metric(self):
         self.assertEqual({}, self.hosts("host_power"))
 
     def test_a_big_scope_goes_in_pieces(self):
@@ -212,7 +212,7 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         ]
         self.assertEqual({uid("h1"): 90}, self.hosts("host_cpu_usage"))
 
-    def test_a_granularity_that_nobody_has_is_named(self):
+    def test_a_granularity_that_no_policy_has_is_named(self):
         self.service.resources = [vm("s1", points=[BUSY], granularities=(86400,))]
         error = self.assertRaises(MetricsUnavailable, self.ask)
         self.assertIn("no archive policy has cpu with rate:mean of 300 seconds", str(error))

@@ -63,7 +63,7 @@ class TestPrometheus(stories.DatasourceTest, stories.Stories):
         found = self.source.host_metric("host_cpu_usage", hosts, **HOW)
         self.assertEqual(dict(zip([each.uuid for each in hosts], [1, 2, 3], strict=True)), found)
 
-    def test_a_name_that_matches_no_host_is_told(self):
+    def test_a_name_that_matches_no_host_is_logged(self):
         log = self.useFixture(fixtures.FakeLogger())
         self.service.values = {"node_cpu_seconds_total": {"h1": 1, "10.0.0.2": 3, "10.0.0.3": 3}}
         self.source.host_metric("host_cpu_usage", HOSTS, **HOW)

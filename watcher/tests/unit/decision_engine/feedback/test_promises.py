@@ -115,15 +115,15 @@ class OfHostsTest(TestCase):
     def test_hosts_that_do_not_change(self):
         self.assertAlmostEqual(0.0, self.kept(90, 30, 60, 50).share)
 
-    def test_one_host_alone_tells_nothing(self):
+    def test_one_host_alone_gives_no_result(self):
         self.assertIsNone(self.kept(60).share)
 
-    def test_a_small_promise_tells_nothing(self):
+    def test_a_small_promise_gives_no_result(self):
         kept = self.kept(95, 27, 60, 50, promised={"a": -1.0, "b": 1.0})
         self.assertIsNone(kept.share)
         self.assertIn("too small", kept.reason)
 
-    def test_hosts_with_a_life_of_their_own_tell_nothing(self):
+    def test_hosts_whose_loads_vary_by_themselves_give_no_result(self):
         kept = self.kept(95, 10, 20, 99)
         self.assertIsNone(kept.share)
         self.assertIn("by themselves", kept.reason)
@@ -184,7 +184,7 @@ class PromiseTest(TestCase):
 
 
 class WorldsTest(TestCase):
-    def test_a_world_that_lies_is_found_out_within_three_plans(self):
+    def test_lying_metrics_are_found_within_three_plans(self):
         for seed in range(100):
             world = World(seed, honest=False, course=20)
             found = []
@@ -193,7 +193,7 @@ class WorldsTest(TestCase):
                 found.append(world.plan().share)
             self.assertEqual([], [kept for kept in found if kept is None or kept >= 0.5], seed)
 
-    def test_an_honest_world_is_believed_for_200_plans(self):
+    def test_correct_metrics_are_trusted_for_200_plans(self):
         world = World(1, course=20)
         broken = longest = 0
         for _ in range(200):
@@ -214,7 +214,7 @@ class WorldsTest(TestCase):
 
     @settings(max_examples=200, deadline=None)
     @given(seed=st.integers(0, 10**9), noise=st.floats(0, 1), course=st.floats(0, 30))
-    def test_honest_worlds_keep_more_than_half(self, seed, noise, course):
+    def test_with_correct_metrics_plans_keep_more_than_half(self, seed, noise, course):
         world = World(seed, noise=noise, course=course)
         world.surge()
         kept = world.plan().share

@@ -142,7 +142,7 @@ class HostLoadsTest(TestCase):
         self.migrations = [moved("s2", "h1", "h3", 0)]
         self.assertEqual({"h2": 20}, self.loads())
 
-    def test_a_stopped_server_that_nobody_measures_uses_nothing(self) -> None:
+    def test_a_stopped_server_without_measures_uses_nothing(self) -> None:
         self.servers = [server("off", "h2", state="stopped")]
         self.migrations = [moved("off", "h1", "h2", 0)]
         self.assertEqual({"h1": 60, "h2": 20, "h3": 5}, self.loads())
@@ -169,7 +169,7 @@ class HostLoadsTest(TestCase):
         self.source, self.migrations = source, [moved("s1", "h1", "h2", 200)]
         self.assertEqual({"h1": 45, "h2": 27.5, "h3": 5}, self.loads())
 
-    def test_what_a_late_source_leaves_open_the_servers_tell(self) -> None:
+    def test_the_servers_decide_if_a_source_is_late(self) -> None:
         source = Windowed(**self.source.values)
         source.length, source.lag = 400, 100
         source.values["host_cpu_usage"] = {"h1": 38, "h2": 5, "h3": 5}
@@ -184,7 +184,7 @@ class HostLoadsTest(TestCase):
             loads.metric(CPU, HOSTS, period, "mean", 300)
         self.assertEqual([ago(600), ago(900)], self.since)
 
-    def test_nothing_measured_asks_nobody(self) -> None:
+    def test_without_values_no_migrations_are_requested(self) -> None:
         self.assertEqual({}, self.loads(hosts=[host("h9")]))
         self.assertEqual([], self.since)
 

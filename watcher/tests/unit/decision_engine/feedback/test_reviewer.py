@@ -213,7 +213,7 @@ class LyingTest(ReviewerTest):
             plan = session.scalars(select(ActionPlan).order_by(ActionPlan.id.desc())).first()
         self.assertEqual(PlanState.RECOMMENDED, plan.state)
 
-    def test_it_is_trusted_again_when_somebody_says_so(self):
+    def test_it_is_trusted_again_when_a_user_sets_auto_trigger(self):
         for _ in range(3):
             self.reviewed()
         with self.database.writer() as session:
