@@ -138,7 +138,7 @@ def redefine(audit: Audit, operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _document(audit: Audit) -> dict[str, Any]:
-    """What a patch applies to, as JSON."""
+    """The JSON document that a patch applies to."""
     document = {name: getattr(audit, name) for name in CHANGEABLE}
     return document | {name: naive(document[name]) for name in _TIMES}
 

@@ -56,7 +56,7 @@ _DATABASE: Final[Mapping[type[Exception], tuple[int, str]]] = {
         "The database is of another version of Watcher; run watcher-db-manage upgrade.",
     ),
 }
-"""What is shown of errors whose own text names tables."""
+"""Status and sentence for errors whose own text names tables."""
 
 RETRY_AFTER: Final = 5
 """Seconds: long enough for a service to restart, short enough for an alarm."""

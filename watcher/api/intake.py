@@ -44,7 +44,7 @@ class Delivery:
 
 @dataclasses.dataclass(frozen=True)
 class Lookup:
-    """What the database has about a delivery: its audit, and the row if it is a repetition."""
+    """The data about a delivery: its audit, and its row if it is a repetition."""
 
     facts: WebhookFacts
     first: Any = None
@@ -52,7 +52,7 @@ class Lookup:
 
 @dataclasses.dataclass(frozen=True)
 class IntakeResult:
-    """What was decided about one event, and its row."""
+    """The decision about one event, and its row."""
 
     facts: WebhookFacts
     decision: str

@@ -42,7 +42,7 @@ def refusal(status: str) -> bytes:
 
 
 class BufferedRequest:
-    """What a worker reads a request from, in place of the socket."""
+    """The file from which a worker reads a request, in place of the socket."""
 
     def __init__(self, data: bytes) -> None:
         self._file, self._size = io.BytesIO(data), len(data)
@@ -61,7 +61,7 @@ class BufferedRequest:
         return self._file.tell() < self._size
 
     def rest(self) -> bytes:
-        """What arrived after the request: the beginning of the next one."""
+        """The bytes that arrived after the request: the beginning of the next one."""
         return self._file.read().lstrip(b"\r\n")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all controllers share: routes, requests, answers.
+"""The base of all controllers: routes, requests, answers.
 
 A handler is a method of a ``Resource``.  Its decorator names the HTTP method, the path below the
 resource, the query parameters and how the body is read::

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a webhook's settings may be: from the operations of a patch to columns."""
+"""Validation of a webhook's settings: from the operations of a patch to columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -51,7 +51,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 
 
 def document(webhook: Webhook) -> dict[str, Any]:
-    """The settings as JSON: what a patch applies to."""
+    """The settings as the JSON document that a patch applies to."""
     return {
         "auth": webhook.auth,
         "debounce": webhook.debounce,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Watcher needs of a cloud's bare metal service."""
+"""The interface of a cloud's bare metal service, as far as Watcher needs it."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

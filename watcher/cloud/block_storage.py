@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Watcher needs of a cloud's block storage service."""
+"""The interface of a cloud's block storage service, as far as Watcher needs it."""
 
 import dataclasses
 import datetime
@@ -122,7 +122,7 @@ class BlockStorage(Protocol):
     def volumes(self) -> Sequence[Volume]: ...
 
     def volume_changes(self, since: datetime.datetime) -> VolumeChanges | None:
-        """What has changed from *since* (UTC) on; None if the service cannot list changes."""
+        """The changes from *since* (UTC) on; None if the service cannot list changes."""
 
     def volume_types(self) -> Sequence[VolumeType]: ...
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Watcher needs of a cloud's compute service."""
+"""The interface of a cloud's compute service, as far as Watcher needs it."""
 
 import dataclasses
 import datetime
@@ -58,7 +58,7 @@ class Units(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """What a host has of one resource."""
+    """The amounts of one resource on a host."""
 
     total: int
     reserved: int
@@ -140,7 +140,7 @@ class Host:
     units: Mapping[str, Units] = dataclasses.field(default_factory=dict)
     """Units that differ from the default, by a name of ``RESOURCES``."""
     used: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """What all consumers in placement use, by a name of ``RESOURCES``."""
+    """The use by all consumers in placement, by a name of ``RESOURCES``."""
     traits: frozenset[str] = frozenset()
     hypervisor_hostname: str = ""
     """The hypervisor's name of the host, which may have a domain that *hostname* lacks;
@@ -189,7 +189,7 @@ class Host:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
-    """A server (instance), what it was given, and the host it is on."""
+    """A server (instance), with its resources and its host."""
 
     uuid: str
     name: str
@@ -201,7 +201,7 @@ class Server:
     state: str = "active"
     """nova's vm_state: active, paused, stopped, ..."""
     task_state: str | None = None
-    """What nova is doing with it, such as ``migrating``; None when nothing."""
+    """nova's present task with it, such as ``migrating``; None if there is none."""
     project_id: str = ""
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     created: datetime.datetime | None = None
@@ -219,7 +219,7 @@ class Server:
 
     @property
     def amounts(self) -> tuple[int, ...]:
-        """What it takes of its host, in the order of ``RESOURCES``."""
+        """The amounts that it takes of its host, in the order of ``RESOURCES``."""
         pcpus = self.needs.pcpus
         return self.vcpus - pcpus, self.memory_mb, self.disk_gb, pcpus
 

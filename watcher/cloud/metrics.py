@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Watcher needs of a source of metrics."""
+"""The interface of a source of metrics, as far as Watcher needs it."""
 
 import datetime
 from collections.abc import Mapping, Sequence

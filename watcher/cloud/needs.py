@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What servers need of their hosts apart from amounts, by extra specs and image properties."""
+"""The needs of servers apart from amounts, by extra specs and image properties."""
 
 import dataclasses
 import functools

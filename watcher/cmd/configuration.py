@@ -90,7 +90,7 @@ def policies_that_fail(conf: cfg.ConfigOpts) -> Sequence[str]:
 
 
 def _given(conf: cfg.ConfigOpts) -> dict[Name, str]:
-    """What the configuration files set, and its last value."""
+    """The options that the configuration files set, with their last values."""
     given = {}
     files = [*(conf.config_file or [])]
     for directory in conf.config_dir or []:

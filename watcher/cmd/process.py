@@ -88,7 +88,7 @@ def mutate(conf: cfg.ConfigOpts) -> None:
 
 
 class Startable(Protocol):
-    """What a process runs."""
+    """The service that a process runs."""
 
     def start(self) -> None: ...
 

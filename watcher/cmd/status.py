@@ -21,7 +21,7 @@ from watcher.decision_engine.catalog import STRATEGIES, why_unusable
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """What ``watcher-status upgrade check`` looks at."""
+    """The checks of ``watcher-status upgrade check``."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf

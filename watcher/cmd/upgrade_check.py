@@ -15,7 +15,7 @@ _HEADER = ("UUID", "Name", "Type", "State", "Becomes", "What happens")
 
 
 def report(database: Database, conf: cfg.ConfigOpts, now: datetime.datetime) -> str:
-    """What an upgrade *now*, and the start of the services after it, would do.
+    """The effect of an upgrade *now* and of the start of the services after it.
 
     Invalid if the revision of the database is unknown.
     """

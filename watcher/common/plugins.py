@@ -34,7 +34,7 @@ def load(namespace: str, kind: Any) -> Mapping[str, Any]:
 
 
 def survey(namespace: str, kind: Any) -> Survey:
-    """What is installed in *namespace*, and what is wrong with it.
+    """The plug-ins of *namespace*, and the faults of those that cannot be used.
 
     *kind* is the base class of its plug-ins, or a protocol whose methods they have, or ``Callable``
     for functions.
@@ -58,7 +58,7 @@ def report(namespace: str, name: str, why: str) -> None:
 
 
 def names(namespace: str) -> frozenset[str]:
-    """What is installed, whether it loads or not."""
+    """The names of installed plug-ins, whether these load or not."""
     return frozenset(entry_points(group=namespace).names)
 
 

@@ -48,7 +48,7 @@ class AuditState:
         ONGOING=[CANCELLED, SUSPENDED],
         SUSPENDED=[ONGOING],
     )
-    """What PATCH may do.  Only engines report progress (ONGOING, SUCCEEDED, FAILED)."""
+    """The changes that PATCH may make.  Only engines set ONGOING, SUCCEEDED and FAILED."""
 
     BY_ENGINE: Final = _table(
         PENDING=[ONGOING, SUCCEEDED, CANCELLED],
@@ -178,7 +178,7 @@ class ServiceState:
 
 
 class Decision:
-    """What became of one event."""
+    """The result of one event."""
 
     ACCEPTED: Final = "ACCEPTED"
     """In the inbox; a decision engine makes it QUEUED or COALESCED."""

@@ -47,7 +47,7 @@ def list_page(
 
 
 def descriptions(session: Session) -> Mapping[str, str]:
-    """What each action type does, by its name."""
+    """The description of each action type, by its name."""
     rows = select(ActionDescription.action_type, ActionDescription.description)
     return dict(session.execute(rows.where(ActionDescription.deleted == 0)).all())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has happened so far, counted from the rows.
+"""Counts of all events, runs and actions so far, from the rows.
 
 A count never falls.  It is the number of the rows plus a value in the table ``tallies``.  Before
 counted rows are removed or changed, ``preserved`` adds their number to ``tallies``.  ``roll`` does
@@ -212,7 +212,7 @@ def add(queryable: Queryable, counts: Counts) -> None:
 
 
 def value(session: Session, labels: tuple[str, ...]) -> int:
-    """What ``add`` has counted under those labels."""
+    """The number that ``add`` has counted under those labels."""
     name = json.dumps(labels, ensure_ascii=False)
     return session.scalar(select(Tally.value).where(Tally.name == name)) or 0
 

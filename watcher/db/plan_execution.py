@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an applier reads and writes of a plan that it has claimed."""
+"""The queries and changes of an applier for a plan that it has claimed."""
 
 import collections
 import dataclasses

@@ -114,12 +114,12 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
     return session.scalars(_CLAIMABLE, {"now": now, "ahead": now + _AHEAD, "limit": limit}).all()
 
 
-def held_up(session: Session, now: datetime.datetime) -> Sequence[int]:
+def waiting_for_plan(session: Session, now: datetime.datetime) -> Sequence[int]:
     """Ids of due runs that wait for the end of a plan, but have no ``wait_reason`` yet."""
     return session.scalars(_HELD_UP, {"now": now, "ahead": now + _AHEAD}).all()
 
 
-def note_held_up(session: Session, run_ids: Sequence[int]) -> None:
+def note_wait_for_plan(session: Session, run_ids: Sequence[int]) -> None:
     """Write to waiting runs that they wait for the end of a plan."""
     waiting = (AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED)
     update_rows(session, AuditRun, *waiting, wait_reason=PLAN_ONGOING)

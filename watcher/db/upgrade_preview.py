@@ -165,7 +165,7 @@ def _rows(session: Session) -> list[Audit | ActionPlan]:
 
 
 def _begin(session: Session, start: Start) -> None:
-    """What the services do when they start, in the copy."""
+    """Make the changes of the services' start in the copy."""
     now = start.now
     start.sync(session)
     runs.adopt(session, now)

@@ -64,7 +64,7 @@ class Specification:
 
 
 class Goal(Protocol):
-    """What efficacy needs of a goal."""
+    """The attributes of a goal that efficacy needs."""
 
     display_name: ClassVar[str]
     efficacy: ClassVar[Specification]

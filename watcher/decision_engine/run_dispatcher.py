@@ -215,9 +215,9 @@ class RunDispatcher(Dispatcher[HeldRun]):
         self._join()
         if self.has_room:
             with self._database.reader() as session:
-                held_up = runs.held_up(session, now)
-            if held_up:
-                self._database.write(lambda session: runs.note_held_up(session, held_up))
+                waiting = runs.waiting_for_plan(session, now)
+            if waiting:
+                self._database.write(lambda session: runs.note_wait_for_plan(session, waiting))
 
     def pause(self, now: datetime.datetime) -> float:
         if not self.has_room:

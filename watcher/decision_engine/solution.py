@@ -43,7 +43,7 @@ class Solution:
     """Which part of the goal the plan does not reach, without a full stop: "2 hosts stay
     above 80 % CPU"."""
     undone: Sequence[Undone] = ()
-    """What was left as it is, and why."""
+    """The things that are left as they are, by reason."""
     promise: Promise | None = None
     """How the plan is reviewed afterwards; None: it is not reviewed."""
 

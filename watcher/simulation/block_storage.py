@@ -114,7 +114,7 @@ class SimulatedStorage:
         if entry.get("has_snapshots"):
             self._snapshots.add(volume.uuid)
 
-    # What there is
+    # Queries
 
     def nodes(self) -> Sequence[StorageNode]:
         return self._nodes
@@ -155,7 +155,7 @@ class SimulatedStorage:
     def has_leftover(self, uuid: str) -> bool:
         return False
 
-    # What can be done
+    # Operations
 
     def migrate(self, uuid: str, pool: str) -> None:
         with self._present():

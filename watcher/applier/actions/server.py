@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the actions on one server share."""
+"""The base of actions on one server."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final

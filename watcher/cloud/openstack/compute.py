@@ -47,7 +47,7 @@ class Nova:
         self._hypervisors: Mapping[str, str] = {}
         """Hostname to uuid, from the last list."""
 
-    # What there is
+    # Queries
 
     @_understood
     def hosts(self) -> Sequence[Host]:
@@ -175,7 +175,7 @@ class Nova:
             return nova_json.read([answer], nova_json.failure)[0]
         return None
 
-    # What can be done
+    # Operations
 
     def live_migrate(self, uuid: str, destination: str | None) -> None:
         self._act(uuid, "os-migrateLive", {"host": destination, "block_migration": "auto"}, "2.30")
@@ -223,7 +223,7 @@ class Nova:
         body = {"status": "disabled"}
         self._set_service(hostname, body | {"disabled_reason": reason} if reason else body)
 
-    # How nova is asked
+    # Requests to nova
 
     def _servers(self, **filters: str) -> list[Server]:
         rows = self._nova.rows(

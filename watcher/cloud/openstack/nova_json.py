@@ -206,7 +206,7 @@ def _embedded(row: Json) -> Json:
 
 
 def _disk_gb(flavor: Json, root: bool = True) -> int:
-    """What a server takes of its host's disk; *root* is false if it boots from a volume."""
+    """The GB that a server takes of its host's disk; *root* is false if it boots from a volume."""
     # Before microversion 2.75 a flavor without swap has an empty string.
     swap_gb = math.ceil(int(flavor["swap"] or 0) / 1024)
     return int((flavor["disk"] if root else 0) + flavor["ephemeral"] + swap_gb)

@@ -98,7 +98,7 @@ class ActionPlanLease(Base):
 
 
 class ActionOrigin(Base):
-    """What an action needs to know to be reverted, from its begin until its plan ends.
+    """The data with which an action is reverted, from its begin until its plan ends.
 
     Written if plans that fail are rolled back, removed when the action is reverted.
     """
@@ -116,13 +116,13 @@ class PlanReasons(Base):
 
     action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
     summary: Mapped[dict[str, Any]]
-    """What the plan changes: ``{name: {"before": number, "after": number}}``."""
+    """The figures of the plan: ``{name: {"before": number, "after": number}}``."""
     reasons: Mapped[dict[str, Any]]
     """Action uuid to a sentence."""
 
 
 class Review(Base):
-    """What a plan promised, and what it improved, measured one window after its end.
+    """The promise of a plan, and its kept share, measured one window after the end of the plan.
 
     Written with the plan.  ``due_at`` is set when the plan ends, and null again after the review.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is installed, which services run, and their counts."""
+"""The installed plug-ins, the services, and the counts."""
 
 import datetime
 from typing import Any
@@ -81,5 +81,5 @@ class Tally(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(400))
-    """What is counted and its labels, a JSON list."""
+    """The kind of the count and its labels, a JSON list."""
     value: Mapped[int] = mapped_column(BigInteger)

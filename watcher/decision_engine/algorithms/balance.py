@@ -12,7 +12,7 @@ import numpy as np
 from watcher.decision_engine.algorithms.beam import LEAST_GAIN, Beam, is_small
 from watcher.decision_engine.algorithms.loads import Loads
 from watcher.decision_engine.algorithms.search import Distance, plan
-from watcher.decision_engine.algorithms.sources import Sources
+from watcher.decision_engine.algorithms.sources import LikelySources
 from watcher.model.compute import MEMORY
 from watcher.model.types import Bools, Floats, Ints
 from watcher.model.whatif import Move
@@ -120,7 +120,7 @@ class Balance:
         """Make the moves that lower the deviations, the best one first."""
         loads = self._loads
         takers = loads.whatif.takers.copy()
-        sources = Sources(loads)
+        sources = LikelySources(loads)
         while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above():
             slope = self._slope()
             coldest = int(np.where(takers, slope, np.inf).argmin())

@@ -20,7 +20,7 @@ from watcher.model.types import Bools, Floats, Ints
 
 
 class ServerSize(NamedTuple):
-    """What servers of one kind and flavor need."""
+    """The needs of servers of one kind and flavor."""
 
     demand: Floats
     """[R]"""

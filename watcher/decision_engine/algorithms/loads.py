@@ -144,8 +144,8 @@ class Loads:
     def undone(
         self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
     ) -> list[Undone]:
-        """What is left undone: the servers that *go_on* moves without bounds have to wait,
-        and those that are *stuck* after that stay."""
+        """The things that are left undone: the servers that *go_on* moves without bounds have to
+        wait, and those that are *stuck* after that stay."""
         count, bounds = len(self.whatif.moves), self.whatif.bounds
         if self.whatif.is_bound():
             self.whatif.bounds = UNBOUND

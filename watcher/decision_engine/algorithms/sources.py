@@ -13,7 +13,7 @@ LOOKED_AT = 32
 """The number of hosts whose servers are examined otherwise."""
 
 
-class Sources:
+class LikelySources:
     """The hosts from which a move is likely to gain most, and the servers on them.
 
     A move of load s from a host at a to one at b lowers the squares of the loads by about 2

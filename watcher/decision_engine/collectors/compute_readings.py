@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of a compute service: the last reading, with later notifications applied."""
+"""The known hosts and servers: the last reading, with later notifications applied."""
 
 from __future__ import annotations
 

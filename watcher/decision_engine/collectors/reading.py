@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the collectors of Watcher have in common."""
+"""The common part of the collectors of Watcher."""
 
 import datetime
 import threading
@@ -45,7 +45,7 @@ class ReadingCollector(Generic[T]):
         raise NotImplementedError
 
     def _result(self) -> T:
-        """What a reading has found that began after this call."""
+        """The model of a reading that began after this call."""
         return self._readings.result(self._conf.collector.compute_resources_collector_timeout)
 
     def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:

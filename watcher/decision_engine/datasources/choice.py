@@ -71,7 +71,8 @@ class Datasources:
         raise MetricsUnavailable(_sentence(strategy, problems))
 
     def report(self, strategy: type[Strategy]) -> DatasourceReport:
-        """What ``serving`` would choose now, with one quick request for each metric."""
+        """The datasource that ``serving`` would choose now, with one quick request for each
+        metric."""
         wanted = (*strategy.metrics, *strategy.optional_metrics)
         if self._own is not None:
             available = {metric: self._own.available(metric) for metric in wanted}

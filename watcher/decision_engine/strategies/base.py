@@ -64,8 +64,8 @@ class Inputs:
     """Seconds in which each resource gets one new value of its metrics; 0 if values change at any
     moment."""
     remarks: list[Undone] = dataclasses.field(default_factory=list)
-    """What was left undone while the inputs were made; it is reported with what the strategy
-    leaves undone."""
+    """Things that were left undone while the inputs were made; they are reported with those that
+    the strategy leaves undone."""
     failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
     """The servers that are not tried again yet after failed migrations, as JSON for users."""
 

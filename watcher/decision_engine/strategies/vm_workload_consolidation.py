@@ -166,7 +166,7 @@ def _percent(host: Host, free: float) -> float:
 
 
 def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
-    """What servers use [V, 3], and what hosts have left of it [H, 3]: vCPUs, MiB, GB."""
+    """The use of servers [V, 3], and the free amounts of hosts [H, 3]: vCPUs, MiB, GB."""
     import numpy as np
 
     use = _server_use(inputs, model)

@@ -190,7 +190,7 @@ def _promise(
 
 
 def _size(metric: str, host: Host) -> int:
-    """What a load of 1 is on *host*: its vCPUs, or its memory in MiB."""
+    """The amount of a load of 1 on *host*: its vCPUs, or its memory in MiB."""
     return host.cpus if metric == CPU else host.memory_mb
 
 

@@ -43,7 +43,7 @@ class ReadResource(Resource):
     """The rows of a page."""
 
     def short(self, request: Request, row: Any) -> dict[str, Any]:
-        """What lists show of a row."""
+        """The fields of a row that lists show."""
         shown = {column: getattr(row, column) for column in self.columns}
         return {**shown, "links": paging.links(request, self.plural, getattr(row, self.key))}
 

@@ -26,7 +26,7 @@ class Services(ReadResource):
 
     @get("status")
     def status(self, request: Request) -> dict[str, Any]:
-        """What ``watcher-status show`` shows."""
+        """The same facts as ``watcher-status show`` shows."""
         self.authorize(request, "service:status")
         with self.database.reader() as session:
             return overview.facts(session, self._down_time, timeutils.utcnow())

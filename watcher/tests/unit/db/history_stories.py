@@ -128,7 +128,7 @@ class HistoryStories:
     def test_what_it_waits_for(self) -> None:
         with self.database.writer() as session:
             run = runs.enqueue(session, self.audit_id, NOW, NOW)
-            runs.note_held_up(session, [run.id])
+            runs.note_wait_for_plan(session, [run.id])
         self.assertEqual((NOW, runs.PLAN_ONGOING), self.next_run())
 
     def test_the_cooldown_of_the_last(self) -> None:

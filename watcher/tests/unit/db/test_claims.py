@@ -347,11 +347,11 @@ class CooldownTest(ClaimsTest):
                 )
             )
         with self.database.writer() as session:
-            held_up = runs.held_up(session, NOW + MINUTE)
-            runs.note_held_up(session, held_up)
+            waiting = runs.waiting_for_plan(session, NOW + MINUTE)
+            runs.note_wait_for_plan(session, waiting)
         self.assertEqual(runs.PLAN_ONGOING, self.waiting().wait_reason)
         with self.database.reader() as session:
-            self.assertEqual((), tuple(runs.held_up(session, NOW + MINUTE)))
+            self.assertEqual((), tuple(runs.waiting_for_plan(session, NOW + MINUTE)))
 
     def test_only_plans_that_started_on_their_own_are_counted(self) -> None:
         for started, age in ((True, 10), (True, 61), (False, 10)):
