@@ -4,10 +4,13 @@
 import os
 from typing import Any
 
+import sqlalchemy as sa
+
 from watcher.cloud.compute import Server
 from watcher.common.states import ActionState, PlanState
 from watcher.conf import clients
 from watcher.db import migration, models
+from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.session import Database
 from watcher.tests import base, factories
 from watcher.tests.lab.real_cloud import RealCloudTestCase
@@ -44,6 +47,9 @@ class ActionsTest(RealCloudTestCase):
         self.database = Database(self.conf)
         self.addCleanup(self.database.dispose)
         migration.upgrade(self.database)
+        with self.database.writer() as session:
+            goal = factories.goal(session)
+            factories.audit(session, goal, factories.strategy(session, goal, name=BY_HAND))
         self.driver = self.compute()
 
     def start(self, host: str = "applier-1", rollback: bool = False) -> Process:
@@ -85,11 +91,14 @@ class ActionsTest(RealCloudTestCase):
         return min(available, key=lambda name: len(self.driver.servers_on(name)))
 
     def add_plan(self, *steps: tuple[str, str, dict[str, Any]]) -> models.ActionPlan:
-        """A PENDING plan of (type, resource id, parameters), one after the other."""
+        """A PENDING plan of (type, resource id, parameters), one after the other.
+
+        It is one that a user wrote, so its actions meet the cloud without a look beforehand.
+        """
         with self.database.writer() as session:
-            goal = factories.goal(session)
-            strategy = factories.strategy(session, goal)
-            audit = factories.audit(session, goal, strategy)
+            audit, strategy = (
+                session.scalars(sa.select(each)).one() for each in (models.Audit, models.Strategy)
+            )
             plan: models.ActionPlan = factories.action_plan(
                 session, audit, strategy, state=PlanState.PENDING
             )

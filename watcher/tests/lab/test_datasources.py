@@ -71,7 +71,9 @@ class Stories:
             self.assertTrue(least - 1 <= mean <= most + 1, values)
 
     def test_a_host_that_is_not_measured_is_absent(self):
-        nobody = dataclasses.replace(self.hosts[0], hostname="no-such-host")
+        nobody = dataclasses.replace(
+            self.hosts[0], hostname="no-such-host", hypervisor_hostname="no-such-host"
+        )
         found = self.source.host_metric("host_cpu_usage", [nobody], **HOW)
         self.assertEqual({}, found)
 
