@@ -137,7 +137,8 @@ def _identified(application: Application, conf: cfg.ConfigOpts) -> Application:
 
     def identify(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         webhook_auth.redact_secrets(environ)
-        request_ids.set_global_req_id(webob.Request(environ))
+        if "HTTP_X_OPENSTACK_REQUEST_ID" in environ:
+            request_ids.set_global_req_id(webob.Request(environ))
         environ[request_id.ENV_REQUEST_ID] = given = generate_request_id()
         header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, given)
         is_cors = "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS"

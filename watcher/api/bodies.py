@@ -88,13 +88,13 @@ class DiscardUnreadBody:
 
 def read(request: webob.Request, limit: int) -> bytes:
     """The body.  BodyTooLarge if it has more than *limit* bytes, without reading the rest."""
-    length = request.environ.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit()):
+    announced = request.environ.get("CONTENT_LENGTH") or "0"
+    if not (announced.isascii() and announced.isdigit()):
         raise Invalid("Content-Length: this must be a number, of 0 or more.")
-    body = b""
-    if (request.content_length or 0) <= limit:
+    length, body = request.content_length or 0, b""
+    if length <= limit:
         body = _read_up_to(request.body_file, limit + 1)
-    if max(request.content_length or 0, len(body)) > limit:
+    if max(length, len(body)) > limit:
         raise BodyTooLarge(f"The body is larger than the {limit} bytes that are allowed.")
     return body
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, TypeVar
 
 import pecan
+import webob
 from oslo_config import cfg
 from oslo_context.context import RequestContext
 from oslo_policy.policy import Enforcer
@@ -55,7 +56,7 @@ class Collaborators:
     unrecorded: UnrecordedEvents
 
 
-class Request(pecan.Request):
+class Request(webob.Request):
     """A request whose body pecan does not turn into arguments."""
 
     @property

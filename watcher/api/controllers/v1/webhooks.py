@@ -18,6 +18,7 @@ from watcher.api.fields import aware
 from watcher.api.intake import Delivery, Intake, IntakeResult
 from watcher.api.resource import Collaborators, Request, post, reply
 from watcher.api.webhook_auth import WebhookAuth
+from watcher.api.wsgi import Environ
 from watcher.common import schemas
 from watcher.common.alarms import AlarmMessage, WebhookFacts, earliest_start
 from watcher.common.errors import BodyTooLarge, Invalid, NotFound
@@ -132,7 +133,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             body = bodies.read(request, self.conf.webhooks.max_body_size)
         except BodyTooLarge as error:
             raise Invalid(str(error)) from None
-        message = parsers.parse(_decoded(body), request.headers)
+        message = parsers.parse(_decoded(body), _headers(request.environ))
         most = self.conf.webhooks.max_stored_payload
         if len(body) * _GROWTH <= most:
             return message
@@ -169,6 +170,15 @@ def _replay(row: AuditEvent, request: Request) -> AlarmMessage:
         delivery=f"replay:{row.uuid}:{key}" if key else None,
         replay_of=row.uuid,
     )
+
+
+def _headers(environ: Environ) -> dict[str, str]:
+    """All headers, which webob would look up one by one."""
+    return {
+        name.removeprefix("HTTP_").replace("_", "-"): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
+    }
 
 
 def _decoded(body: bytes) -> Any:
