@@ -17,7 +17,7 @@ A = TypeVar("A")
 MAX_WAIT: Final = 0.1
 """Seconds that a batch waits for the previous batch."""
 
-_GATHER_SECONDS: Final = 0.0003
+_GATHER_SECONDS: Final = 0.001
 """Seconds that a batch waits for more items: a fraction of the time that a call takes."""
 
 
