@@ -201,6 +201,8 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         future = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(work(*args, **kwargs))
             except Exception as error:
