@@ -325,6 +325,28 @@ def _side(server: str, rows: int) -> Iterator[Side]:
 
 
 def _fill(side: Side) -> None:
+    """Make the audits, the rows of the history, and the runs that wait."""
+    strategy_id, engine = _add_audits(side), side.unbounded.engine
+    for first in range(1, side.rows + 1, _CHUNK):
+        _add_history(side, strategy_id, first, min(first + _CHUNK - 1, side.rows))
+    with side.database.writer() as session:
+        session.add_all(
+            AuditRun(
+                audit_id=number,
+                not_before=side.now + _HOUR,
+                queued_at=side.now,
+                created_at=side.now,
+                parameters={},
+            )
+            for number in range(_AUDITS - _PURGED - 100, _AUDITS - _PURGED)
+        )
+    with engine.begin() as connection:
+        for table in models.Base.metadata.tables:
+            connection.exec_driver_sql(f"ANALYZE TABLE {table}").fetchall()
+
+
+def _add_audits(side: Side) -> int:
+    """The id of their strategy."""
     with side.database.writer() as session:
         goal = Goal(name="growth", display_name="growth", efficacy_specification=[])
         session.add(goal)
@@ -346,35 +368,22 @@ def _fill(side: Side) -> None:
         )
         session.flush()
         session.add_all(Webhook(audit_id=number) for number in range(1, _AUDITS + 1))
-    engine = side.unbounded.engine
-    for first in range(1, side.rows + 1, _CHUNK):
-        last = min(first + _CHUNK - 1, side.rows)
-        for statement in _FILLED:
-            with engine.begin() as connection:
-                # These checks would take most of the time; the rows are right by construction.
-                connection.exec_driver_sql("SET foreign_key_checks = 0, unique_checks = 0")
-                connection.exec_driver_sql(
-                    statement.format(
-                        first=first,
-                        last=last,
-                        old=side.rows - _LAST_HOUR,
-                        now=side.now.isoformat(" "),
-                        strategy=strategy.id,
-                        payload=webhooks.BODY.decode(),
-                    )
-                )
-                connection.exec_driver_sql("SET foreign_key_checks = 1, unique_checks = 1")
-    with side.database.writer() as session:
-        session.add_all(
-            AuditRun(
-                audit_id=number,
-                not_before=side.now + _HOUR,
-                queued_at=side.now,
-                created_at=side.now,
-                parameters={},
-            )
-            for number in range(_AUDITS - _PURGED - 100, _AUDITS - _PURGED)
-        )
-    with engine.begin() as connection:
-        for table in models.Base.metadata.tables:
-            connection.exec_driver_sql(f"ANALYZE TABLE {table}").fetchall()
+        return strategy.id
+
+
+def _add_history(side: Side, strategy_id: int, first: int, last: int) -> None:
+    """Make the rows *first* to *last* of the history."""
+    values = {
+        "first": first,
+        "last": last,
+        "old": side.rows - _LAST_HOUR,
+        "now": side.now.isoformat(" "),
+        "strategy": strategy_id,
+        "payload": webhooks.BODY.decode(),
+    }
+    for statement in _FILLED:
+        with side.unbounded.engine.begin() as connection:
+            # These checks would take most of the time; the rows are right by construction.
+            connection.exec_driver_sql("SET foreign_key_checks = 0, unique_checks = 0")
+            connection.exec_driver_sql(statement.format(**values))
+            connection.exec_driver_sql("SET foreign_key_checks = 1, unique_checks = 1")

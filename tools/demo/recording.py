@@ -110,9 +110,7 @@ def _svg(frames: list[tuple[float, Frame]]) -> str:
     width, height = WIDTH * _COLUMN + 2 * _MARGIN, rows * _ROW + 2 * _MARGIN
     theme = SVG_EXPORT_THEME
     style = _STYLE % (theme.foreground_color.hex, end - start)
-    defs, shown = [], []
-    for line, number in numbers.items():
-        defs.append(f'<g id="l{number}">{line}</g>')
+    defs, shown = [f'<g id="l{number}">{line}</g>' for line, number in numbers.items()], []
     ends = [at for at, _ in frames[1:]] + [end]
     for index, ((at, frame), until) in enumerate(zip(frames, ends, strict=True)):
         first, last = ((moment - start) / (end - start) * 100 for moment in (at, until))

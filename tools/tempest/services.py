@@ -50,6 +50,27 @@ project_domain_name = {project_domain}
 @contextmanager
 def running(host: str, port: int, directory: Path, datasource: str) -> Iterator[None]:
     """Services with an empty database of their own, at the address of the catalog."""
+    path = directory / "watcher.conf"
+    broker = os.environ.get("WATCHER_TEST_RABBIT_URL", "rabbit://guest:guest@127.0.0.1:5672/")
+    with _database() as url:
+        path.write_text(
+            _CONFIGURATION.format(
+                broker=broker,
+                directory=directory,
+                database=url,
+                host=host,
+                port=port,
+                datasource=datasource,
+                auth=_auth(),
+            )
+        )
+        with _started(path, port, directory):
+            yield
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """The URL of an empty database, which is dropped at the end."""
     server = sa.make_url(
         os.environ.get("WATCHER_TEST_MYSQL_URL", "mysql+pymysql://root@127.0.0.1:3306/mysql")
     )
@@ -57,20 +78,17 @@ def running(host: str, port: int, directory: Path, datasource: str) -> Iterator[
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    path = directory / "watcher.conf"
-    path.write_text(
-        _CONFIGURATION.format(
-            broker=os.environ.get(
-                "WATCHER_TEST_RABBIT_URL", "rabbit://guest:guest@127.0.0.1:5672/"
-            ),
-            directory=directory,
-            database=server.set(database=name).render_as_string(hide_password=False),
-            host=host,
-            port=port,
-            datasource=datasource,
-            auth=_auth(),
-        )
-    )
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+        engine.dispose()
+
+
+@contextmanager
+def _started(path: Path, port: int, directory: Path) -> Iterator[None]:
+    """The services with the configuration file *path*."""
     scripts = Path(sys.executable).parent
     options = ["--config-file", str(path)]
     services = [
@@ -88,9 +106,6 @@ def running(host: str, port: int, directory: Path, datasource: str) -> Iterator[
     finally:
         for service in services:
             service.end()
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name}")
-        engine.dispose()
 
 
 def _auth() -> str:
