@@ -37,11 +37,10 @@ def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate)
     for left in reversed(range(ROUNDS)):
         seen = _Seen(inputs, staying)
         solution = strategy().execute(dataclasses.replace(inputs, compute_model=seen))
-        unjudged = seen.unjudged if asking.wanted(solution) else {}
-        refused = asking.refused(solution, unjudged)
+        refused = asking.refused(solution, seen.unjudged)
         if not refused:
             return solution
-        staying |= dict.fromkeys(refused if left > 1 else unjudged, undone.UNJUDGED)
+        staying |= dict.fromkeys(refused if left > 1 else seen.all_unjudged(), undone.UNJUDGED)
     return solution
 
 
@@ -59,12 +58,19 @@ class _Seen:
             self._model = dataclasses.replace(model, staying=staying) if self._staying else model
         return self._model
 
-    @property
-    def unjudged(self) -> dict[str, Server]:
-        """Servers that the model cannot judge, by uuid.  Empty if the strategy read no model: then
-        a person has ordered its moves."""
+    def unjudged(self, uuid: str) -> Server | None:
+        """The server if the model cannot judge it.  None if the strategy read no model: then a
+        person has ordered its moves."""
+        position = self._model.position(uuid) if self._model else None
+        if self._model is None or position is None:
+            return None
+        server = self._model.servers[position]
+        return server if server.needs.unjudged else None
+
+    def all_unjudged(self) -> list[str]:
+        """Uuids of the servers that the model cannot judge."""
         servers = self._model.servers if self._model else ()
-        return {each.uuid: each for each in servers if each.needs.unjudged}
+        return [each.uuid for each in servers if each.needs.unjudged]
 
 
 class _Asking:
@@ -74,11 +80,7 @@ class _Asking:
         self._has_candidate, self._known = has_candidate, dict[tuple[str, str], bool]()
         self._end = time.monotonic() + SECONDS
 
-    @staticmethod
-    def wanted(solution: Solution) -> bool:
-        return any("destination_node" in each.input_parameters for each in solution.actions)
-
-    def refused(self, solution: Solution, unjudged: Mapping[str, Server]) -> list[str]:
+    def refused(self, solution: Solution, unjudged: Callable[[str], Server | None]) -> list[str]:
         """Uuids of the servers that would move to a host that placement does not offer."""
         moves = (
             (each.input_parameters["resource_id"], each.input_parameters.get("destination_node"))
@@ -88,7 +90,7 @@ class _Asking:
         return [
             uuid
             for uuid, host in moves
-            if host and uuid in unjudged and not self._ask(unjudged[uuid], host)
+            if host and (server := unjudged(uuid)) and not self._ask(server, host)
         ]
 
     def _ask(self, server: Server, host: str) -> bool:

@@ -2,8 +2,10 @@
 """Makes a plan from a solution, and checks that no order of its actions breaks a rule of the
 cloud."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from itertools import compress
+from typing import TYPE_CHECKING
 
 from watcher.common.errors import Invalid
 from watcher.db.action_plans import PlannedAction
@@ -12,6 +14,9 @@ from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import plan_checker
 from watcher.model.plan_checker import Cluster, Fault, Task
+
+if TYPE_CHECKING:
+    from watcher.model.compute import ComputeModel
 
 
 def plan(
@@ -27,18 +32,27 @@ def plan(
         return planner.plan(solution)
     cloud, scoped = inputs.cloud(), inputs.compute_model()
     actions = planner.plan(solution, cloud.groups)
-    movable = {server.uuid for server in compress(scoped.servers, scoped.movable)}
     cluster = Cluster(
         {host.hostname: host for host in cloud.hosts},
         {server.uuid: server for server in cloud.servers},
         cloud.groups,
-        {server.uuid for server in cloud.servers} - movable,
+        {uuid for uuid in _moved(actions) if not _movable(scoped, uuid)},
     )
     per_host = getattr(planner.settings, "migrations_per_host", None)
     faults = plan_checker.faults(_tasks(actions), cluster, per_host)
     if faults:
         raise Invalid(_sentence(strategy, actions, faults))
     return actions
+
+
+def _moved(actions: Sequence[PlannedAction]) -> set[str]:
+    moves = (action for action in actions if action.action_type == "migrate")
+    return {move.input_parameters["resource_id"] for move in moves}
+
+
+def _movable(model: ComputeModel, uuid: str) -> bool:
+    position = model.position(uuid)
+    return position is not None and bool(model.movable[position])
 
 
 def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:

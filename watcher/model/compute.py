@@ -93,7 +93,7 @@ class ComputeModel:
         hosts = self.hosts if self.hosts == tuple(hosts) else tuple(hosts)
         index = self.host_index
         come = sorted((each for each in changes.values() if each and each.host in index), key=_uuid)
-        gone = [position for uuid in changes if (position := self._position(uuid)) is not None]
+        gone = [position for uuid in changes if (position := self.position(uuid)) is not None]
         if hosts is self.hosts and groups == self.groups and not (gone or come):
             return self
         kept = np.ones(len(self.servers), dtype=np.bool_)
@@ -118,7 +118,7 @@ class ComputeModel:
         ]
         return dataclasses.replace(self, servers=tuple(servers))
 
-    def _position(self, uuid: str) -> int | None:
+    def position(self, uuid: str) -> int | None:
         """The index of a server. For a few servers this is faster than ``server_index``."""
         position = bisect_left(self.servers, uuid, key=_uuid)
         found = position < len(self.servers) and self.servers[position].uuid == uuid

@@ -118,11 +118,13 @@ class Prometheus:
         label = self._options.instance_uuid_label
         named = [server.uuid for server in servers] if len(servers) <= FILTERED else []
         values = self._ask(name, label, period, aggregate, named)
-        found = {each.uuid: values[each.uuid] for each in servers if each.uuid in values}
         if name != "instance_cpu_usage":
-            return found
-        vcpus = {server.uuid: server.vcpus or 1 for server in servers}
-        return {uuid: min(100.0, value / vcpus[uuid]) for uuid, value in found.items()}
+            return {each.uuid: values[each.uuid] for each in servers if each.uuid in values}
+        return {
+            each.uuid: min(100.0, values[each.uuid] / (each.vcpus or 1))
+            for each in servers
+            if each.uuid in values
+        }
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
         """The window of its queries; the last scrape is seldom older than a minute."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server
@@ -95,11 +96,7 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
     """Loads in per cent of the hosts."""
     from watcher.decision_engine.algorithms.loads import Loads
 
-    servers = [
-        server
-        for server, place in zip(model.servers, model.placement, strict=True)
-        if model.available[place]
-    ]
+    servers = list(compress(model.servers, model.available[model.placement]))
     used = _used(inputs, servers)
     if servers and not used:
         metric = inputs.parameters["metrics"]
