@@ -3,14 +3,16 @@
 
     sudo apt-get install debootstrap
     sudo python3 tools/install_check.py /var/tmp/bare [--suite bookworm]
+    sudo python3 tools/install_check.py /var/tmp/bare --suite noble --mirror URL/ubuntu
 
-The machine is a directory that debootstrap fills with Debian and nothing else, with processes,
-mounts and a loopback interface of its own. It gets the settings of apt and pip of this machine,
-and a clone of what is committed here. The commands are those of the section "On Debian or
-Ubuntu, step by step" of doc/source/install/index.rst, as root and in their order; watcher.conf is
-that of the section "Configuration". There is no systemd: what ``systemctl enable --now`` would
-start is started as the units say. It fails at the first command that does, and unless the API
-answers, all three services are seen in the database, and each of them stops on SIGTERM.
+The machine is a directory that debootstrap fills with Debian or Ubuntu and nothing else, with
+processes, mounts and a loopback interface of its own. It gets the settings of apt (unless a mirror
+is named) and of pip of this machine, and a clone of what is committed here. The commands are those
+of the section "On Debian or Ubuntu, step by step" of doc/source/install/index.rst, as root and in
+their order; watcher.conf is that of the section "Configuration". There is no systemd: what
+``systemctl enable --now`` would start is started as the units say. It fails at the first command
+that does, and unless the API answers, all three services are seen in the database, and each of them
+stops on SIGTERM.
 """
 
 import argparse
@@ -33,10 +35,15 @@ GUIDE = REPOSITORY / "doc/source/install/index.rst"
 CLONE = "/root/watcher"
 SERVICES = ("watcher-api", "watcher-decision-engine", "watcher-applier")
 
-_SETTINGS = (
+_SCRIPTS = Path("/usr/share/debootstrap/scripts")
+_UBUNTU = "gutsy"
+"""The script for all releases of Ubuntu, of which debootstrap knows only those that are older."""
+_SOURCES = (
     "/etc/apt/sources.list",
     "/etc/apt/sources.list.d/*.sources",
     "/etc/apt/sources.list.d/*.list",
+)
+_SETTINGS = (
     "/etc/pip.conf",
     "/etc/xdg/pip/*",
     "/etc/resolv.conf",
@@ -76,18 +83,16 @@ def commands() -> Iterator[str]:
 
 
 class Machine:
-    """A bare Debian in a directory, for as long as the ``with`` lasts."""
+    """A bare Debian or Ubuntu in a directory, for as long as the ``with`` lasts."""
 
-    def __init__(self, directory: Path, suite: str) -> None:
+    def __init__(self, directory: Path, suite: str, mirror: str | None) -> None:
         self._bare, self._root = directory / suite, directory / "root"
-        self._suite = suite
+        self._suite, self._mirror = suite, mirror
         self._services: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "Machine":
         if not self._bare.exists():
-            options = ["--variant=minbase", "--include=ca-certificates"]
-            arguments = [*options, self._suite, str(self._bare)]
-            subprocess.run(["debootstrap", *arguments], check=True)
+            subprocess.run(["debootstrap", *self._bootstrap()], check=True)
         if self._root.exists():
             shutil.rmtree(self._root)
         subprocess.run(["cp", "-a", str(self._bare), str(self._root)], check=True)
@@ -112,8 +117,19 @@ class Machine:
         self._init.kill()
         self._init.wait()
 
+    def _bootstrap(self) -> list[str]:
+        """The arguments of debootstrap."""
+        options = ["--variant=minbase", "--include=ca-certificates"]
+        script = _SCRIPTS / self._suite
+        if self._mirror and not script.exists():
+            script = _SCRIPTS / _UBUNTU
+        if script.resolve().name == _UBUNTU:
+            options.append("--components=main,universe")  # where MariaDB is
+        mirror = [self._mirror, str(script)] if self._mirror else []
+        return [*options, self._suite, str(self._bare), *mirror]
+
     def _settle(self) -> None:
-        for pattern in _SETTINGS:
+        for pattern in (*_SETTINGS, *(() if self._mirror else _SOURCES)):
             for source in glob.glob(pattern):
                 target = self._root / source.lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -248,12 +264,15 @@ def main() -> int:
     parser.add_argument(
         "directory",
         type=Path,
-        help="for the bare Debian, made if it is not there, and for the machine, made anew",
+        help="for the bare system, made if it is not there, and for the machine, made anew",
     )
-    parser.add_argument("--suite", default="bookworm", help="of Debian; %(default)s by default")
+    parser.add_argument("--suite", default="bookworm", help="%(default)s by default")
+    parser.add_argument(
+        "--mirror", metavar="URL", help="of the suite; by default the packages of this machine"
+    )
     arguments = parser.parse_args()
     try:
-        with Machine(arguments.directory.absolute(), arguments.suite) as machine:
+        with Machine(arguments.directory.absolute(), arguments.suite, arguments.mirror) as machine:
             install(machine)
             verify(machine)
     except Failed as failure:
