@@ -9,28 +9,19 @@ looks in the database for alarms, runs and plans that are lost, doubled or stuck
 
 import argparse
 import contextlib
-import logging
-import os
 import random
-import secrets
-import shutil
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from tools.drill import broker, findings, ledger, report
+from tools.drill import broker, findings, ledger, place, report
 from tools.drill.processes import Process, Service, listens, wait_for
 from tools.drill.route import Route
 from tools.drill.sender import Senders, alarms
 from tools.drill.strikes import Carrier, plan
-from watcher import conf as watcher_conf
 from watcher.common.states import AuditType
-from watcher.db import migration
 from watcher.db.models import Audit, Strategy
 from watcher.db.session import Database
 
@@ -86,6 +77,8 @@ class Fleet:
 
 def drill(directory: Path, name: str, database: Database, arguments: argparse.Namespace) -> bool:
     """Whether all went well."""
+    with database.engine.begin() as connection:
+        ledger.open_ledger(connection)
     draw = random.Random(arguments.seed)
     url = database.engine.url.render_as_string(hide_password=False)
     with Fleet(directory, name, arguments, url) as fleet:
@@ -154,29 +147,6 @@ def _wait_for_rest(database: Database, deadline: float) -> None:
         wait_for(done, "all is done", deadline - time.monotonic())
 
 
-@contextlib.contextmanager
-def _database(server: str, name: str) -> Iterator[Database]:
-    """A database for this drill, which is kept if something goes wrong."""
-    _admin(server, f"CREATE DATABASE {name}")
-    conf = watcher_conf.load([], [])
-    url = sa.make_url(server).set(database=name)
-    conf.set_override("connection", url.render_as_string(hide_password=False), group="database")
-    database = Database(conf)
-    migration.upgrade(database)
-    with database.engine.begin() as connection:
-        ledger.open_ledger(connection)
-    try:
-        yield database
-    finally:
-        database.dispose()
-
-
-def _admin(server: str, statement: str) -> None:
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.execute(sa.text(statement))
-
-
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tox -e drill --", description=__doc__)
     parser.add_argument("--alarms", type=int, default=2000, help="by default 2000")
@@ -191,42 +161,13 @@ def parse() -> argparse.Namespace:
         default=1_000_000,
         help="[webhooks] max_recorded_per_minute; by default so many that each alarm has a row",
     )
-    parser.add_argument(
-        "--database",
-        metavar="URL",
-        default=os.environ.get("WATCHER_TEST_MYSQL_URL")
-        or "mysql+pymysql://root@127.0.0.1:3306/mysql",
-        help="a MariaDB server on which databases may be created",
-    )
-    parser.add_argument(
-        "--broker",
-        metavar="URL",
-        help="a broker to use through a proxy that is killed in its place; "
-        "by default a RabbitMQ node of its own",
-    )
+    place.add_servers(parser)
     return parser.parse_args()
 
 
 def main() -> int:
     arguments = parse()
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # A signal from outside must stop the services, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    name = f"watcher_drill_{secrets.token_hex(4)}"
-    directory = Path(tempfile.mkdtemp(prefix="watcher-drill-"))
-    well = False
-    try:
-        with _database(arguments.database, name) as database:
-            well = drill(directory, name, database, arguments)
-    except TimeoutError as error:
-        print(error, file=sys.stderr)
-    finally:
-        if well:
-            _admin(arguments.database, f"DROP DATABASE {name}")
-            shutil.rmtree(directory)
-        else:
-            print(f"Logs stay in {directory}, rows in the database {name}.", file=sys.stderr)
-    return 0 if well else 1
+    return place.run("drill", arguments, drill)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,11 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    @property
+    def pids(self) -> list[int]:
+        """Its own and its children's; none if it has ended."""
+        return [self._process.pid, *self._children()] if self._process and self.alive else []
+
     def _children(self) -> list[int]:
         assert self._process is not None
         lists = Path(f"/proc/{self._process.pid}/task").glob("*/children")
