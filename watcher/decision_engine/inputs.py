@@ -20,6 +20,7 @@ from watcher.db.moves import EarlierMove
 from watcher.decision_engine import sight
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
+from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -131,7 +132,7 @@ def make(
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         bounds=functools.cache(lambda: restraints.bounds(compute_model)),
-        host_metric=_measure(strategy, lambda: loads.metric),
+        host_metric=_host_metric(strategy, loads, cloud, restraints.remarks),
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
@@ -179,3 +180,25 @@ def _measure(
             raise
 
     return measure
+
+
+def _host_metric(
+    strategy: type[Strategy],
+    loads: HostLoads,
+    cloud: Callable[[], ComputeModel],
+    remarks: list[Undone],
+) -> Callable[..., Mapping[str, float]]:
+    """Adds to *remarks* the names in the datasource that match no host of the cloud, once."""
+    measure = _measure(strategy, lambda: loads.metric)
+
+    def measure_hosts(*what: Any, **how: Any) -> Mapping[str, float]:
+        before = set(loads.unmatched)
+        values = measure(*what, **how)
+        if new := loads.unmatched - before:
+            unknown = names.unknown(new, cloud().hosts)
+            remarks.extend(
+                undone.unknown(unknown, "of hosts in the datasource, unknown to the cloud")
+            )
+        return values
+
+    return measure_hosts

@@ -12,8 +12,9 @@ from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine.planners import Planner
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
-from watcher.model import plan_checker
+from watcher.model import plan_checker, wishes
 from watcher.model.plan_checker import Cluster, Fault, Task
+from watcher.model.undone import Undone
 
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
@@ -59,6 +60,20 @@ def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:
     """The number of moves that are not proven, because the scheduler chooses the destination."""
     moves = (each.input_parameters for each in actions if each.action_type == "migrate")
     return sum(not each.get("destination_node") for each in moves) if strategy.checked else 0
+
+
+def broken_wishes(strategy: type[Strategy], solution: Solution, inputs: Inputs) -> list[Undone]:
+    """The wishes of soft groups that the moves break; those without a destination are left out."""
+    moves = (each.input_parameters for each in solution.actions if each.action_type == "migrate")
+    ends = {
+        move["resource_id"]: move["destination_node"]
+        for move in moves
+        if move.get("destination_node")
+    }
+    if not (strategy.checked and ends):
+        return []
+    cloud = inputs.cloud()
+    return wishes.broken(cloud.groups, {each.uuid: each for each in cloud.servers}, ends)
 
 
 def _tasks(actions: Sequence[PlannedAction]) -> list[Task]:

@@ -147,7 +147,7 @@ class Runner:
         with self._notifications.phase("audit.planner", audit.id):
             actions = proof.plan(strategy, solution, given, catalog.planner(strategy.planner))
         unproven = proof.unproven(strategy, actions)
-        kinds = [*given.remarks, *solution.undone]
+        kinds = [*given.remarks, *solution.undone, *proof.broken_wishes(strategy, solution, given)]
         left = undone.sentence(solution.unmet, kinds)
         return RunResult(
             strategy.name,

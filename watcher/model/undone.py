@@ -31,6 +31,8 @@ WHOLE_HOST: Final = "whole_host"
 BOUND: Final = "bound"
 NO_GAIN: Final = "no_gain"
 UNKNOWN: Final = "unknown"
+JOINED: Final = "joined"
+PARTED: Final = "parted"
 
 REASONS: Final[Mapping[str, str]] = {
     EXCLUDED: "excluded by the scope",
@@ -55,6 +57,8 @@ REASONS: Final[Mapping[str, str]] = {
     BOUND: "left for the next run by the limits of the webhook or of [optimization]",
     NO_GAIN: "not worth a migration",
     UNKNOWN: "unknown to the cloud",
+    JOINED: "put on one host against soft anti-affinity",
+    PARTED: "parted against soft affinity",
 }
 """The texts of the reasons, as users read them."""
 
@@ -136,7 +140,10 @@ def sentence(unmet: str, undone: Sequence[Undone]) -> str:
     return f"{text}." if text else ""
 
 
-_VERBS: Final = {"names": ("matches nothing", "match nothing")}
+_VERBS: Final = {
+    "names": ("matches nothing", "match nothing"),
+    "pairs": ("breaks the wish of its group", "break the wish of their group"),
+}
 
 
 def _counted(total: int, things: str) -> str:

@@ -4,7 +4,7 @@
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from oslo_log import log
 
@@ -15,13 +15,20 @@ LOG = log.getLogger(__name__)
 T = TypeVar("T")
 
 
+class HostValues(dict[str, T], Generic[T]):
+    """Values by the uuid of a host."""
+
+    unmatched: Collection[str] = ()
+    """The names in the datasource that match none of the hosts, if some host has no value."""
+
+
 def of_host(host: Host) -> list[str]:
     """All names that it may have, the most certain first."""
     full = [host.hostname, host.hypervisor_hostname or host.hostname]
     return list(dict.fromkeys([*full, *map(_short, full)]))
 
 
-def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> dict[str, T]:
+def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> HostValues[T]:
     """The *values* by uuid; the argument has them by the name of a host in the datasource.
 
     A match of the whole name counts before one without a domain.  A name that fits several hosts is
@@ -40,8 +47,18 @@ def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> dict
             LOG.warning("%s: host %s may be any of %s", source, host.hostname, sorted(fit))
     taken = Counter(found.values())
     found = {uuid: name for uuid, name in found.items() if taken[name] == 1}
-    report(source, [host for host in hosts if host.uuid not in found], values.keys() - taken.keys())
-    return {uuid: values[name] for uuid, name in found.items()}
+    lacking = [host for host in hosts if host.state == "up" and host.uuid not in found]
+    by_uuid = HostValues({uuid: values[name] for uuid, name in found.items()})
+    if lacking:
+        by_uuid.unmatched = values.keys() - taken.keys()
+        report(source, lacking, by_uuid.unmatched)
+    return by_uuid
+
+
+def unknown(called: Collection[str], hosts: Sequence[Host]) -> list[str]:
+    """Those of the names *called* that none of *hosts* has, in order."""
+    known = {name for host in hosts for name in of_host(host)}
+    return sorted(each for each in called if known.isdisjoint((each, _short(each))))
 
 
 def pairs(hosts: Sequence[Host]) -> dict[str, str]:

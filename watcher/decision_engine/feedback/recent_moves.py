@@ -20,6 +20,7 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Metrics, Window
 from watcher.common.errors import NotFound
+from watcher.decision_engine.datasources.names import HostValues
 
 LOG = log.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class HostLoads:
         self._migrations = migrations
         self._since: datetime.datetime | None = None
         self._moves: Sequence[Migration] = ()
+        self.unmatched: set[str] = set()
+        """Names in the datasource that match none of the hosts of which a metric was read."""
 
     def metric(
         self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
@@ -81,6 +84,8 @@ class HostLoads:
         """
         source = self._source()
         values = source.host_metric(name, hosts, period, aggregate, granularity)
+        if isinstance(values, HostValues):
+            self.unmatched.update(values.unmatched)
         begin, end = window_of(source, self._now, period, granularity)
         if not values or begin >= end:
             return values

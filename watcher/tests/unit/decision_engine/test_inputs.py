@@ -5,9 +5,11 @@ from watcher.cloud import Cloud
 from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
 from watcher.db import models
 from watcher.decision_engine import inputs
+from watcher.decision_engine.datasources import names
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.model import undone
 from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
@@ -83,6 +85,18 @@ class InputsTest(TestCase):
         self.assertRaises(NotConfigured, made.host_metric, "host_cpu_usage", [], **how)
         self.assertRaises(NotConfigured, made.server_metric, "instance_cpu_usage", [], **how)
         self.assertEqual(0, self.compute.looks)
+
+    def test_names_of_hosts_that_match_nothing_are_reported_once(self):
+        found = names.HostValues({uid("h1"): 1.0})
+        found.unmatched = {"x.org", "h2", "y"}
+        self.compute.host_metric = lambda *_: found
+        made = self.make(scope=[{"availability_zones": [{"name": "az1"}]}])
+        for name in ("host_cpu_usage", "host_ram_usage"):
+            made.host_metric(name, [], period=60, aggregate="mean", granularity=1)
+        self.assertEqual(
+            "2 names match nothing: 2 of hosts in the datasource, unknown to the cloud (x.org, y).",
+            undone.sentence("", made.remarks),
+        )
 
     def test_the_model_is_taken_once_with_the_scope_applied(self):
         made = self.make(scope=[{"compute": [{"availability_zones": [{"name": "az2"}]}]}])

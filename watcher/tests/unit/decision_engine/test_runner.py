@@ -7,6 +7,7 @@ from oslo_utils import timeutils
 from sqlalchemy import delete, select
 
 from watcher.cloud import Cloud
+from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, inbox, runs
@@ -173,6 +174,25 @@ class RunnerTest(base.DatabaseTestCase):
         with self.database.reader() as session:
             summary = session.get_one(PlanReasons, plan.id).summary
         self.assertEqual({"unproven": {"actions": 2}}, summary)
+
+    def test_wishes_that_a_plan_breaks_are_in_its_summary(self) -> None:
+        hosts = [clusters.host("h1"), clusters.host("h2")]
+        servers = [clusters.server("s1", "h1"), clusters.server("s2", "h2")]
+        group = ServerGroup("g", "soft-anti-affinity", [each.uuid for each in servers])
+        builder = SolutionBuilder()
+        builder.migrate(servers[0], hosts[1])
+        with (
+            mock.patch.object(Dummy, "execute", return_value=builder.build()),
+            mock.patch.object(
+                Collectors, "compute", return_value=ComputeModel.build(hosts, servers, [group])
+            ),
+        ):
+            self.runner.run(self.claim(self.audit()))
+        (plan,) = self.plans()
+        with self.database.reader() as session:
+            (kind,) = session.get_one(PlanReasons, plan.id).summary["undone"]["kinds"]
+        self.assertEqual(("pairs", "joined", 1), (kind["things"], kind["reason"], kind["count"]))
+        self.assertEqual(["s1 and s2"], kind["examples"])
 
     def test_auto_trigger_hands_the_plan_to_the_applier(self) -> None:
         self.runner.run(self.claim(self.audit(auto_trigger=True)))

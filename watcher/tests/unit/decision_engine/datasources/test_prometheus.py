@@ -66,7 +66,8 @@ class TestPrometheus(stories.DatasourceTest, stories.Stories):
     def test_a_name_that_matches_no_host_is_logged(self):
         log = self.useFixture(fixtures.FakeLogger())
         self.service.values = {"node_cpu_seconds_total": {"h1": 1, "10.0.0.2": 3, "10.0.0.3": 3}}
-        self.source.host_metric("host_cpu_usage", HOSTS, **HOW)
+        found = self.source.host_metric("host_cpu_usage", HOSTS, **HOW)
+        self.assertEqual({"10.0.0.2", "10.0.0.3"}, found.unmatched)
         self.assertIn("hosts have no value, such as h2; 2 names match no host, such as 10.0.0.2", (
             log.output
         ))  # fmt: skip
