@@ -113,6 +113,9 @@ class Judge:
     def _excuse(self, name: str, until: float) -> None:
         self._excused[name] = max(self._excused.get(name, 0.0), until + _NOTICE)
 
+    def _is_excused(self, seen: Seen) -> bool:
+        return seen.at <= max(self._excused.get(seen.who, 0.0), self._excused.get("", 0.0))
+
     # Claims
 
     def _claim(self, seen: Seen, key: Key) -> None:
@@ -160,7 +163,8 @@ class Judge:
     def _begin(self, seen: Seen, key: Key, owner: Any) -> None:
         claim = self._claims.get(key)
         own = claim.number if claim is not None and claim.holder == seen.who else None
-        for hand in self._hands:
+        may_not_know = own is None and self._is_excused(seen)
+        for hand in [] if may_not_know else self._hands:
             theirs = self._claims.get(hand.key)
             if hand.owner == owner and theirs is not None and theirs.number == hand.claim:
                 self._say(
@@ -332,8 +336,7 @@ class Judge:
         claim = self._claims.get(("plan", plan))
         if claim is not None and claim.holder == seen.who:
             return True
-        noticed = max(self._excused.get(seen.who, 0.0), self._excused.get("", 0.0))
-        if seen.at > noticed:
+        if not self._is_excused(seen):
             self._say(seen, f"{seen.who} still asks for {name} for plan {plan}, which it lost.")
         return False
 
