@@ -29,6 +29,9 @@ _RESTART = (1.0, 20.0)
 _BACK = 0.5
 """Probability that a process that stands still goes on soon after another has what it held."""
 
+_BEFORE_WRITES = 0.6
+"""Probability that one stands still just before it writes."""
+
 _STOPPED = 120.0
 """Seconds after which a process that is asked to stop is killed."""
 
@@ -126,11 +129,14 @@ class World:
         process.steps_left, process.fate = steps, lambda where: self.die(process, where)
 
     def stun(self, process: Process, steps: int, seconds: float) -> None:
-        """Let a process stand still after a number of steps, but in no transaction that writes:
-        all others would wait for its end."""
+        """Let a process stand still after a number of steps, rather between a look and the
+        transaction that writes what follows from it, and never in one: all would wait for it."""
+        passed: tuple[str, ...] = ("locked", "commit")
+        if self.choice.random() < _BEFORE_WRITES:
+            passed += ("statement", "committed", "call", "called")
 
         def freeze(where: str) -> None:
-            if where not in ("locked", "commit"):
+            if where not in passed:
                 process.steps_left = None
                 self.see("freezes", process.name)
                 self.schedule.freeze(process)
