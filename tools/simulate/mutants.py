@@ -89,7 +89,7 @@ def _taken_late(session: Any, audit_id: int, *rest: Any, **more: Any) -> None:
     """A run that is under way is taken for one that waits."""
     run = session.query(AuditRun).filter_by(audit_id=audit_id, state="ONGOING").first()
     if run is None:
-        _TAKE(session, audit_id, *rest, **more)
+        _QUEUE_RUN(session, audit_id, *rest, **more)
     else:
         event_ids = [each.id for each in inbox._arrived(session, audit_id)]
         runs.count_coalesced(session, run.id, len(event_ids))
@@ -100,7 +100,7 @@ def _given_up(session: Any, run: AuditRun, now: Any) -> None:
     claims.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
-_OF_OTHERS, _TAKE = claims.of_others, inbox.take
+_OF_OTHERS, _QUEUE_RUN = claims.of_others, inbox.queue_run
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
 _LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
@@ -157,7 +157,7 @@ MUTANTS = (
         "events join a run that is claimed meanwhile",
         lambda: [(inbox, "join_waiting", _joined_unseen)],
     ),
-    Mutant("events join a run that is under way", lambda: [(inbox, "take", _taken_late)]),
+    Mutant("events join a run that is under way", lambda: [(inbox, "queue_run", _taken_late)]),
     Mutant(
         "the events of a run that others replace are not given back",
         lambda: [(inbox, "give_back", _nothing)],

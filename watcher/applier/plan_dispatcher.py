@@ -77,10 +77,10 @@ class PlanDispatcher(Dispatcher[Interrupts]):
             *((plan_claims.claim, plan_id) for plan_id in pending),
         ]
         held = self.held  # after a late heartbeat their leases may look lapsed
-        claimed = self._first((each for each in candidates if each[1] not in held), now)
+        claimed = self._claim_first((each for each in candidates if each[1] not in held), now)
         return claimed and claimed[0]
 
-    def take(self, now: datetime.datetime) -> tuple[int, Interrupts] | None:
+    def hold_next(self, now: datetime.datetime) -> tuple[int, Interrupts] | None:
         plan_id = self.claim(now)
         return None if plan_id is None else (plan_id, Interrupts())
 

@@ -25,12 +25,12 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
     The answer is None
 
     * if another engine was faster, even if the run is QUEUED again for a later time;
-    * if a plan has become PENDING meanwhile, or the cooldown of the webhook is not over: then
-      the run waits for the end of that;
+    * if a plan has become PENDING meanwhile, or the cooldown of the webhook is not over: the
+      run is QUEUED until that has ended;
     * if a user has cancelled, suspended or deleted the audit: see ``_end_unwanted``.
 
-    The run is CANCELLED if the claim itself ends the audit, whose end time has passed, or
-    which must not run now.  The ``audit`` of the run is as it was before the claim.
+    A run that must not begin any more (``_ended_by_now``) is ended together with its audit, and
+    returned as CANCELLED.  The ``audit`` of the run is as it was before the claim.
     DBDuplicateEntry (at flush) if another run of the audit became ONGOING meanwhile.
     """
     if not move(
@@ -60,10 +60,10 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
 def of_others(
     session: Session, engine: str, dropped: Collection[int] = ()
 ) -> Sequence[tuple[int, datetime.datetime]]:
-    """Ids of the ONGOING runs of other engines than *engine*, and when each claim ends.
+    """Ids of the ONGOING runs of all engines but *engine*, and the end of the lease on each.
 
-    Runs of *engine* itself are left out, because a late heartbeat of its own means that it was
-    busy, not that it died; those that it has *dropped* are included.
+    *engine* asks, so it is alive, and does not take over its own runs, even if its heartbeat was
+    late.  Those that it has *dropped* are included.
     """
     rows = session.execute(_OF_OTHERS, {"engine": engine, "dropped": sorted(dropped)})
     return [(run_id, end) for run_id, end in rows if end is not None]

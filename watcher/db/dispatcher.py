@@ -26,7 +26,7 @@ LOG = log.getLogger(__name__)
 Held = TypeVar("Held")
 Claimed = TypeVar("Claimed")
 Claim = Callable[[Session, int, Holder, datetime.datetime], Claimed]
-"""Claims the row with an id for a holder; its result is false if another process was faster."""
+"""Claims the row with that id for a holder.  A false result: another process was faster."""
 
 CANDIDATES: Final = 16
 """Due rows to look at for one claim: other processes look at the same ones."""
@@ -51,7 +51,7 @@ class Dispatcher(abc.ABC, Generic[Held]):
         work: Callable[[int, Held], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*options* is the group of ``poll_interval``.
+        """*options* is the configuration group that has ``poll_interval``.
 
         *work* is done with each claimed row; if it raises, the row is left to its lease.
         """
@@ -65,8 +65,8 @@ class Dispatcher(abc.ABC, Generic[Held]):
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
     @abc.abstractmethod
-    def take(self, now: datetime.datetime) -> tuple[int, Held] | None:
-        """Claim the next row for this process.  Returns its id, and what to keep until its end."""
+    def hold_next(self, now: datetime.datetime) -> tuple[int, Held] | None:
+        """Claim the next row.  Returns its id, and the object that is ``held`` until its end."""
 
     @abc.abstractmethod
     def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
@@ -86,11 +86,11 @@ class Dispatcher(abc.ABC, Generic[Held]):
 
     def look(self, now: datetime.datetime) -> None:
         """Claim what is due, as long as there are workers for it."""
-        while self.has_room and (taken := self.take(now)):
-            row_id, held = taken
+        while self.has_room and (claimed := self.hold_next(now)):
+            row_id, held = claimed
             with self._changed:
                 self._held[row_id] = held
-            threading.Thread(target=self._work, args=taken, name="worker", daemon=True).start()
+            threading.Thread(target=self._work, args=claimed, name="worker", daemon=True).start()
 
     @property
     def has_room(self) -> bool:
@@ -105,10 +105,10 @@ class Dispatcher(abc.ABC, Generic[Held]):
         if ids := sorted(self.held):
             self._database.write(lambda session: self.extend(session, ids, now))
 
-    def _first(
+    def _claim_first(
         self, candidates: Iterable[tuple[Claim[Claimed], int]], now: datetime.datetime
     ) -> tuple[int, Claimed] | None:
-        """The first of the candidates that can be claimed."""
+        """Claim the first of the candidates that can be claimed."""
         for claim, row_id in candidates:
             try:
                 with self._database.writer() as session:

@@ -3,9 +3,9 @@
 
 ::
 
-    ACCEPTED ── take ──▶ QUEUED, with a run of its own, or COALESCED, with the run that waits
-        ▲                    │
-        └──── give back ─────┘   the run ended without doing anything for them
+    ACCEPTED ─ taken out ─▶ QUEUED, with a run of its own, or COALESCED, with the run that waits
+        ▲                      │
+        └────── give back ─────┘   the run ended without doing anything for them
 
 The API only appends to it (``db.events``), so that no run, plan or user can delay an alarm.
 Decision engines take events out: the events of an audit queue a run at once, or join the run that
@@ -44,24 +44,24 @@ resumed."""
 class Ready(NamedTuple):
     """What engines can take out of the inbox."""
 
-    new: Sequence[int]
-    """Ids of the audits whose events get a run, longest waiting first."""
+    audit_ids: Sequence[int]
+    """Ids of audits that have events and no QUEUED run, longest waiting first."""
     joining: Sequence[tuple[int, int]]
-    """Ids of a run that waits and of an event that can join it."""
+    """Pairs: the id of a QUEUED run, and that of an event that can join it."""
 
 
 def ready(session: Session) -> Ready:
-    new, joining = dict[int, None](), list[tuple[int, int]]()
+    audit_ids, joining = dict[int, None](), list[tuple[int, int]]()
     for row in session.execute(_READY):
         if row.run_id is None:
-            new[row.inbox] = None
+            audit_ids[row.inbox] = None
         elif same(row.of_run, row.parameters):
             joining.append((row.run_id, row.id))
-    return Ready([*new], joining)
+    return Ready([*audit_ids], joining)
 
 
 def join_waiting(session: Session) -> None:
-    """Let events join the runs that wait.  StaleRead if a run or an event is taken by now."""
+    """Let events join the runs that wait.  StaleRead if another engine was faster with one."""
     joining = ready(session).joining
     for start in range(0, len(joining), _CHUNK):
         chunk = joining[start : start + _CHUNK]
@@ -75,12 +75,12 @@ def join_waiting(session: Session) -> None:
         _assign(session, _WAITING, event_ids, Decision.COALESCED)
 
 
-def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datetime) -> None:
-    """Queue a run for the events of an audit, unless one waits, which they may join later.
+def queue_run(session: Session, audit_id: int, max_recorded: int, now: datetime.datetime) -> None:
+    """Queue a run for the events of an audit; nothing if it has a QUEUED run already.
 
     *max_recorded* is the number of events that are recorded in a minute: if it is reached, the
     run waits until the minute is over.  LockWait, at once, while another transaction writes the
-    audit; StaleRead or DBDuplicateEntry if another engine takes the events, too.
+    audit; StaleRead or DBDuplicateEntry if another engine takes the same events.
     """
     arrived = _arrived(session, audit_id)
     if not arrived or runs.waiting(session, audit_id) is not None:
@@ -108,7 +108,7 @@ def take(session: Session, audit_id: int, max_recorded: int, now: datetime.datet
 
 
 def join(session: Session, run: AuditRun) -> None:
-    """Add all events with its parameters that have arrived to a run that is being claimed."""
+    """Add to a run that is being claimed all events in the inbox that have its parameters."""
     chosen = _with_parameters(_arrived(session, run.audit_id), run.parameters)
     if chosen:
         _assign(session, run.id, [each.id for each in chosen], Decision.COALESCED)

@@ -116,7 +116,7 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
 
 def waiting_for_plan(session: Session, now: datetime.datetime) -> Sequence[int]:
     """Ids of due runs that wait for the end of a plan, but have no ``wait_reason`` yet."""
-    return session.scalars(_HELD_UP, {"now": now, "ahead": now + _AHEAD}).all()
+    return session.scalars(_WAITING_FOR_PLAN, {"now": now, "ahead": now + _AHEAD}).all()
 
 
 def note_wait_for_plan(session: Session, run_ids: Sequence[int]) -> None:
@@ -281,7 +281,7 @@ _CLAIMABLE = (
     .order_by(AuditRun.not_before, AuditRun.id)
     .limit(bindparam("limit"))
 )
-_HELD_UP = _due().where(
+_WAITING_FOR_PLAN = _due().where(
     PLAN_UNDER_WAY,
     WAITS_FOR_PLANS,
     AuditRun.wait_reason.is_(None) | (AuditRun.wait_reason != PLAN_ONGOING),

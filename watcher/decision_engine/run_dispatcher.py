@@ -25,14 +25,13 @@ from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
 
-_RESCUE_PAUSE: Final = 1.0
+_LAPSED_PAUSE: Final = 1.0
 """Seconds between two queries for lapsed runs, because engines die much more rarely than runs
 become due."""
 
 _LEFT_PAUSE: Final = 1.0
-"""Seconds until events are taken that were left in the inbox: those that can join a run that waits,
-which takes them anyway when it is claimed, and those whose audit was locked by another
-transaction."""
+"""Seconds until the next look at events that were left in the inbox: those that can join a run that
+waits (its claim would add them, too), and those whose audit was locked by another transaction."""
 
 _STOP_SECONDS: Final = 45.0
 """How long a stop waits for runs under way: less than the parent waits for the process."""
@@ -54,7 +53,7 @@ def _nothing(*_: object) -> None:
 class RunDispatcher(Dispatcher[HeldRun]):
     """Keeps up to ``max_audit_workers`` runs of this engine under way.
 
-    *expire* ends a run that took longer than ``max_run_seconds``. Its thread cannot be
+    *time_out* ends a run that took longer than ``max_run_seconds``. Its thread cannot be
     killed, so another thread replaces it.  After ``max_lost_workers`` of these the other
     runs are handed back and *exhausted* is called, which should restart the process.
     """
@@ -67,19 +66,20 @@ class RunDispatcher(Dispatcher[HeldRun]):
         database: Database,
         holder: Holder,
         execute: Callable[[AuditRun], None],
-        expire: Callable[[AuditRun], None] = _nothing,
+        time_out: Callable[[AuditRun], None] = _nothing,
         exhausted: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         options, work = conf.watcher_decision_engine, lambda _, held: execute(held.run)
         super().__init__(database, holder, options, options.max_audit_workers, work, clock)
         self._max_recorded: int = conf.webhooks.max_recorded_per_minute
-        self._expire, self._exhausted = expire, exhausted
+        self._time_out, self._exhausted = time_out, exhausted
         self._lost: set[HeldRun] = set()
         """Runs that took too long, whose threads have not ended yet."""
         self._dropped: set[int] = set()
-        """Runs that are left until their lease lapses, because their end could not be written."""
-        self._next_rescue = self._next_join = clock()
+        """Ids of runs whose end could not be written: when their leases have lapsed, this engine
+        may take them over, too."""
+        self._next_lapsed = self._next_join = clock()
         self._left = False
         """Whether events were left in the inbox."""
 
@@ -97,15 +97,15 @@ class RunDispatcher(Dispatcher[HeldRun]):
         if kept:
             self._database.write(lambda session: self.extend(session, kept, now))
         for each in late:
-            self._give_up(each, now)
+            self._replace_worker(each, now)
 
     def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
         claims.extend(session, ids, self._holder, now)
 
-    def _give_up(self, held: HeldRun, now: datetime.datetime) -> None:
+    def _replace_worker(self, held: HeldRun, now: datetime.datetime) -> None:
         """End a run that takes too long, and start another worker in place of its own."""
         try:
-            self._expire(held.run)
+            self._time_out(held.run)
         except LostClaim as lost:
             LOG.warning("%s", lost)
         with self._changed:
@@ -141,7 +141,7 @@ class RunDispatcher(Dispatcher[HeldRun]):
     def claim(self, now: datetime.datetime) -> AuditRun | None:
         """The next run for this engine: a lapsed one first, then one that is due."""
         while True:
-            self._take_events(now)
+            self._queue_runs(now)
             with self._database.reader() as session:
                 lapsed = self._lapsed(session)
                 due = runs.due(session, now, CANDIDATES)
@@ -149,50 +149,54 @@ class RunDispatcher(Dispatcher[HeldRun]):
                 *((partial(claims.take_over, end=end), run_id) for run_id, end in lapsed.items()),
                 *((claims.claim, run_id) for run_id in due),
             ]
-            claimed = self._first(candidates, now)
+            claimed = self._claim_first(candidates, now)
             if claimed:
                 return claimed[1]
             if len(due) < CANDIDATES or self._stopping:
                 return None
-            # Other engines took all of them, or they have a cooldown: continue after them.
+            # The claims have changed or postponed these runs, or other engines have claimed them:
+            # look for the runs after them.
 
-    def _take_events(self, now: datetime.datetime) -> None:
-        """Queue runs for the events that have come."""
+    def _queue_runs(self, now: datetime.datetime) -> None:
+        """Queue runs for the events in the inbox."""
         with self._database.reader() as session:
             ready = inbox.ready(session)
         self._left = bool(ready.joining)
-        for audit_id in ready.new:
-            self._take(
-                partial(inbox.take, audit_id=audit_id, max_recorded=self._max_recorded, now=now)
+        for audit_id in ready.audit_ids:
+            self._write(
+                partial(
+                    inbox.queue_run, audit_id=audit_id, max_recorded=self._max_recorded, now=now
+                )
             )
 
     def _join(self) -> None:
         """Let events join the runs that wait, not more often than necessary."""
         if self._clock() >= self._next_join:
             self._next_join = self._clock() + _LEFT_PAUSE
-            self._take(inbox.join_waiting)
+            self._write(inbox.join_waiting)
 
-    def _take(self, take: Callable[[Session], None]) -> None:
+    def _write(self, change: Callable[[Session], None]) -> None:
+        """Change the inbox, unless another transaction does so or locks the audit."""
         try:
-            self._database.write(take)
+            self._database.write(change)
         except LockWait:
             self._left = True
         except (StaleRead, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
             LOG.debug("Other engines take the same events")
 
     def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
-        """The runs of engines that have died, with the end of the claim on each."""
-        if self._clock() < self._next_rescue:
+        """The runs whose leases have lapsed, with the end of each lease."""
+        if self._clock() < self._next_lapsed:
             return {}
         with self._changed:
             dropped = frozenset(self._dropped)
         claimed = claims.of_others(session, self._holder.engine, dropped)
         lapsed = self._watch.lapsed(claimed)
         if len(lapsed) <= 1:
-            self._next_rescue = self._clock() + _RESCUE_PAUSE
+            self._next_lapsed = self._clock() + _LAPSED_PAUSE
         return lapsed
 
-    def take(self, now: datetime.datetime) -> tuple[int, HeldRun] | None:
+    def hold_next(self, now: datetime.datetime) -> tuple[int, HeldRun] | None:
         since = self._clock()
         run = self.claim(now)
         if run is None:

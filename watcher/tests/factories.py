@@ -76,7 +76,7 @@ def accepted(
 ) -> AuditEvent:
     """An event that was let in and that an engine has looked at."""
     row = appended(session, audit_id, now, event, parameters)
-    inbox.take(session, audit_id, max_recorded, now)
+    inbox.queue_run(session, audit_id, max_recorded, now)
     inbox.join_waiting(session)
     session.refresh(row)
     return row
@@ -112,8 +112,10 @@ def take(
     """What an engine does with the inbox."""
     with database.reader() as session:
         ready = inbox.ready(session)
-    for audit_id in ready.new:
+    for audit_id in ready.audit_ids:
         database.write(
-            functools.partial(inbox.take, audit_id=audit_id, max_recorded=max_recorded, now=now)
+            functools.partial(
+                inbox.queue_run, audit_id=audit_id, max_recorded=max_recorded, now=now
+            )
         )
     database.write(inbox.join_waiting)

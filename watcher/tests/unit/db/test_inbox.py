@@ -171,9 +171,9 @@ class TakeTest(InboxTestCase):
         with self.database.reader() as session:
             ready = inbox.ready(session)
         self.take()
-        for audit_id in ready.new:
+        for audit_id in ready.audit_ids:
             with self.database.writer() as session:
-                inbox.take(session, audit_id, 60, NOW)
+                inbox.queue_run(session, audit_id, 60, NOW)
         self.assertEqual(1, len(self.runs()))
 
 

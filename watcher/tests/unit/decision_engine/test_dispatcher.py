@@ -199,7 +199,7 @@ class DispatcherTest(base.DatabaseTestCase):
     def test_the_heartbeat_keeps_no_run_that_takes_too_long(self) -> None:
         self.conf.set_override("max_run_seconds", 20, group="watcher_decision_engine")
         run, expired = self.queue(), []
-        dispatcher = self.make(expire=expired.append)
+        dispatcher = self.make(time_out=expired.append)
         dispatcher.look(NOW)
         self.seconds = 19.0
         dispatcher.beat(NOW + 19 * SECOND)
@@ -247,7 +247,7 @@ class DispatcherTest(base.DatabaseTestCase):
                 done.set()
 
         stuck = self.queue()
-        dispatcher = self.make(execute=execute, expire=self.end)
+        dispatcher = self.make(execute=execute, time_out=self.end)
         dispatcher.start()
         self.addCleanup(dispatcher.stop)
         self.assertTrue(begun.wait(base.TIMEOUT))
@@ -262,7 +262,7 @@ class DispatcherTest(base.DatabaseTestCase):
     def test_after_so_many_lost_workers_it_hands_back_and_restarts(self) -> None:
         self.conf.set_override("max_lost_workers", 2, group="watcher_decision_engine")
         restarts: list[int] = []
-        dispatcher = self.make(expire=self.end, exhausted=lambda: restarts.append(1))
+        dispatcher = self.make(time_out=self.end, exhausted=lambda: restarts.append(1))
         self.conf.set_override("max_audit_workers", 3, group="watcher_decision_engine")
         taken = []
         for self.seconds in (0.0, 1.0, 2.0):

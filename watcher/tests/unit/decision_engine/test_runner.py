@@ -73,7 +73,7 @@ class RunnerTest(base.DatabaseTestCase):
     def claim(self, audit: Audit) -> AuditRun:
         now = timeutils.utcnow()
         with self.database.writer() as session:
-            inbox.take(session, audit.id, 60, now)
+            inbox.queue_run(session, audit.id, 60, now)
             waiting = runs.waiting(session, audit.id) or runs.enqueue(session, audit.id, now, now)
             waiting.not_before = now
             session.flush()
