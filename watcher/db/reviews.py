@@ -148,10 +148,11 @@ def distrust(session: Session, review: Review, number: int) -> bool:
     return True
 
 
-def restate(session: Session, audit_id: int) -> bool:
-    """Whether a review has switched off auto_trigger of an audit, and no user has set it since.
+def repeat_distrust(session: Session, audit_id: int) -> bool:
+    """Give an audit the message again that ``distrust`` gave it, because a run overwrites it.
 
-    Then the audit gets its sentence again, because a run has overwritten it.
+    False, without a change, unless reviews have switched auto_trigger off and no user has set it
+    since.
     """
     found = (
         exists()

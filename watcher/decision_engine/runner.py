@@ -29,8 +29,7 @@ from watcher.db.action_plans import PlannedAction
 from watcher.db.models import ActionPlan, Audit, AuditRun, new_uuid
 from watcher.db.models.base import cut
 from watcher.db.session import Database
-from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof, sight
-from watcher.decision_engine import retries as again
+from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof, retries, sight
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.solution import Solution, signed
@@ -64,8 +63,8 @@ class RunResult:
     indicators: Sequence[Mapping[str, Any]]
     summary: Mapping[str, Any]
     gain: float | None = None
-    left: str = ""
-    """A sentence on what was left undone."""
+    left_undone: str = ""
+    """A sentence on what was left undone; empty if nothing was."""
     beyond: str = ""
     """How the plan exceeds the bounds of the run; empty if it does not."""
     promise: Promise | None = None
@@ -107,8 +106,8 @@ class Runner:
                 if sight.put_off(self._database, run, lambda: self._inputs(run)):
                     LOG.info("Put off %s: it would see what the last one has seen", context)
                     return
-                outcome = self._compute(run)
-                self._succeed(run, outcome, context, time.monotonic() - began)
+                result = self._compute(run)
+                self._succeed(run, result, context, time.monotonic() - began)
             except (LostClaim, DBError):
                 raise
             except Exception as error:
@@ -116,14 +115,14 @@ class Runner:
         except LostClaim as lost:
             LOG.warning("%s", lost)
 
-    def expire(self, run: AuditRun) -> None:
+    def time_out(self, run: AuditRun) -> None:
         """End a run that takes too long, while its thread continues.  LostClaim, database
         errors."""
         now = timeutils.utcnow()
         seconds = self._conf.watcher_decision_engine.max_run_seconds
         message = f"The run took longer than max_run_seconds, {seconds} s."
         LOG.error("Failed run %s of audit %s: %s", run.uuid, run.audit.uuid, message)
-        if self._database.write(lambda session: _give_up(session, run, now, message)):
+        if self._database.write(lambda session: _write_failure(session, run, now, message)):
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
     def _check_deaths(self, run: AuditRun) -> None:
@@ -133,7 +132,7 @@ class Runner:
 
     def _compute(self, run: AuditRun) -> RunResult:
         audit, catalog = run.audit, self._sources.catalog
-        if audit.state != AuditState.ONGOING:  # of the time before the claim
+        if audit.state != AuditState.ONGOING:  # its state before the claim
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
         strategy = self._strategy(audit)
         with self._database.reader() as session:
@@ -148,19 +147,19 @@ class Runner:
             actions = proof.plan(strategy, solution, given, catalog.planner(strategy.planner))
         unproven = proof.unproven(strategy, actions)
         kinds = [*given.remarks, *solution.undone, *proof.broken_wishes(strategy, solution, given)]
-        left = undone.sentence(solution.unmet, kinds)
+        left_undone = undone.sentence(solution.unmet, kinds)
         return RunResult(
-            strategy.name,
-            actions,
-            global_efficacy,
-            indicators,
-            _summary(solution, unproven, left, kinds, given.failed_moves),
-            solution.gain,
-            left,
-            _beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
-            solution.promise,
-            plans_ended,
-            None if actions or audit.audit_type != AuditType.EVENT else sight.seen(given),
+            strategy_name=strategy.name,
+            actions=actions,
+            global_efficacy=global_efficacy,
+            indicators=indicators,
+            summary=_summary(solution, unproven, left_undone, kinds, given.failed_moves),
+            gain=solution.gain,
+            left_undone=left_undone,
+            beyond=_beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
+            promise=solution.promise,
+            plans_ended=plans_ended,
+            seen=None if actions or audit.audit_type != AuditType.EVENT else sight.seen(given),
         )
 
     def _strategy(self, audit: Audit) -> type[Strategy]:
@@ -189,10 +188,10 @@ class Runner:
                 moves.since(session, oldest), plan_limits.actions_to_fit(session, audit.id)
             )
 
-    def _succeed(self, run: AuditRun, outcome: RunResult, context: str, seconds: float) -> None:
+    def _succeed(self, run: AuditRun, result: RunResult, context: str, seconds: float) -> None:
         now = timeutils.utcnow()
         conf = self._conf
-        written = self._database.write(lambda session: _write(session, run, outcome, conf, now))
+        written = self._database.write(lambda session: _write(session, run, result, conf, now))
         if written is None:
             LOG.info("Nothing of %s was kept", context)
             return
@@ -201,7 +200,7 @@ class Runner:
             "End %s: action plan %s, %d actions, %.3f s",
             context,
             plan.uuid,
-            len(outcome.actions),
+            len(result.actions),
             seconds,
         )
         if plan.status_message:
@@ -225,70 +224,72 @@ class Runner:
         message = sentence_of(error)
         LOG.error("Failed %s: %s", context, error, exc_info=traceback_of(error))
         passing = isinstance(error, WatcherError) and error.passing
-        if passing and again.may_retry(run, now, self._conf):
-            later = now + again.pause(run, self._conf)
-            if self._database.write(lambda session: _retry(session, run, now, later, message)):
+        if passing and retries.may_retry(run, now, self._conf):
+            later = now + retries.pause(run, self._conf)
+            if self._database.write(
+                lambda session: _write_retry(session, run, now, later, message)
+            ):
                 self._notifications.send("audit.update", run.audit_id)
-        elif self._database.write(lambda session: _give_up(session, run, now, message)):
+        elif self._database.write(lambda session: _write_failure(session, run, now, message)):
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
 
 def _write(
     session: Session,
     run: AuditRun,
-    outcome: RunResult,
+    result: RunResult,
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> Written | None:
-    """Write the plan, the run's end and the audit's state.  None if the audit is not active
-    any more."""
+    """Write the plan, the run's end and the audit's state.  None, without a plan, if the audit is
+    not active any more, or if the run begins again."""
     audit, other_plan = run.audit, None
-    if outcome.actions and audit.auto_trigger and not audit.force:
-        other_plan = action_plans.conflicting_plan(session, outcome.plans_ended)
-    if other_plan and again.repeat(session, run, other_plan, now, conf):
+    if result.actions and audit.auto_trigger and not audit.force:
+        other_plan = action_plans.conflicting_plan(session, result.plans_ended)
+    if other_plan and retries.repeat(session, run, other_plan, now, conf):
         return None
     if audit.audit_type == AuditType.CONTINUOUS:
-        wanted = _schedule_next(session, run, now)
+        active = _schedule_next(session, run, now)
     else:
-        wanted = claims.move_audit(session, run, AuditState.SUCCEEDED, now)
-    if not wanted:
+        active = claims.move_audit(session, run, AuditState.SUCCEEDED, now)
+    if not active:
         return None
     replaced: Sequence[int] = ()
     if audit.audit_type in _REPLACED:
         state = _REPLACED[audit.audit_type]
         replaced = action_plans.replace_recommended(session, audit.id, state, now)
-    why_not_started = _why_not_started(session, audit, outcome, conf, now)
+    why_not_started = _why_not_started(session, audit, result, conf, now)
     if other_plan:
         changed = f"action plan {other_plan} changes the cloud that it was made for"
         why_not_started = f"Not started automatically: {changed}."
-    return Written(_add_plan(session, run, outcome, why_not_started, now), replaced)
+    return Written(_add_plan(session, run, result, why_not_started, now), replaced)
 
 
 def _add_plan(
     session: Session,
     run: AuditRun,
-    outcome: RunResult,
+    result: RunResult,
     why_not_started: str | None,
     now: datetime.datetime,
 ) -> ActionPlan:
     """Write the plan of a run, and end the run with it."""
     audit, plan_uuid = run.audit, new_uuid()
-    message = cut(" ".join(filter(None, (why_not_started, outcome.left)))) or None
+    message = cut(" ".join(filter(None, (why_not_started, result.left_undone)))) or None
     plan = action_plans.create(
         session,
         uuid=plan_uuid,
         audit_id=audit.id,
-        strategy_id=audit.strategy_id or lookup.strategy_id(session, outcome.strategy_name),
-        state=_first_state(audit, outcome, why_not_started),
+        strategy_id=audit.strategy_id or lookup.strategy_id(session, result.strategy_name),
+        state=_first_state(audit, result, why_not_started),
         status_message=message,
-        global_efficacy=outcome.global_efficacy,
-        indicators=outcome.indicators,
-        actions=signed(outcome.actions, plan_uuid),
+        global_efficacy=result.global_efficacy,
+        indicators=result.indicators,
+        actions=signed(result.actions, plan_uuid),
         now=now,
-        summary=outcome.summary,
+        summary=result.summary,
     )
-    if outcome.promise:
-        reviews.add(session, plan.id, outcome.promise.as_json(), outcome.promise.window)
+    if result.promise:
+        reviews.add(session, plan.id, result.promise.as_json(), result.promise.window)
     claims.finish(
         session,
         run,
@@ -297,7 +298,7 @@ def _add_plan(
         status_message=message,
         action_plan_id=plan.id,
         auto_started=plan.state == PlanState.PENDING,
-        seen=outcome.seen,
+        seen=result.seen,
     )
     return plan
 
@@ -313,7 +314,7 @@ def _beyond(given: Inputs, solution: Solution) -> str:
 def _summary(
     solution: Solution,
     unproven: int,
-    left: str,
+    left_undone: str,
     kinds: Sequence[Undone],
     failed_moves: Sequence[Mapping[str, Any]],
 ) -> Mapping[str, Any]:
@@ -325,35 +326,33 @@ def _summary(
         summary["gain"] = {"percent": solution.gain}
     if unproven:
         summary["unproven"] = {"actions": unproven}
-    if left:
-        summary["undone"] = {"sentence": left, "kinds": [each.as_json() for each in kinds]}
+    if left_undone:
+        summary["undone"] = {"sentence": left_undone, "kinds": [each.as_json() for each in kinds]}
     return summary
 
 
 def _why_not_started(
     session: Session,
     audit: Audit,
-    outcome: RunResult,
+    result: RunResult,
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """Why a person has to start a plan of an audit with auto_trigger; None if it starts on its own.
-
-    The message of an audit that has lost auto_trigger by reviews is repeated.
-    """
-    if reviews.restate(session, audit.id):
-        return _DISTRUSTED if outcome.actions else None
-    if not (outcome.actions and audit.auto_trigger):
+    """Why a plan is left to a person although its audit has auto_trigger, or had it until reviews
+    switched it off (then the audit gets the message of that again); None otherwise."""
+    if reviews.repeat_distrust(session, audit.id):
+        return _DISTRUSTED if result.actions else None
+    if not (result.actions and audit.auto_trigger):
         return None
-    if outcome.beyond:
-        return f"Not started automatically: {outcome.beyond}."
+    if result.beyond:
+        return f"Not started automatically: {result.beyond}."
     if audit.audit_type != AuditType.EVENT:
         return None
-    return plan_limits.of_plan(session, audit.id, len(outcome.actions), outcome.gain, conf, now)
+    return plan_limits.of_plan(session, audit.id, len(result.actions), result.gain, conf, now)
 
 
-def _first_state(audit: Audit, outcome: RunResult, why_not_started: str | None) -> str:
-    if not outcome.actions:
+def _first_state(audit: Audit, result: RunResult, why_not_started: str | None) -> str:
+    if not result.actions:
         return PlanState.SUCCEEDED
     return (
         PlanState.PENDING if audit.auto_trigger and not why_not_started else PlanState.RECOMMENDED
@@ -361,7 +360,7 @@ def _first_state(audit: Audit, outcome: RunResult, why_not_started: str | None) 
 
 
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:
-    """Queue the next run of a CONTINUOUS audit, by its present definition."""
+    """Queue the next run of a CONTINUOUS audit, by its present interval; False if it has ended."""
     audit = session.get_one(Audit, run.audit_id, populate_existing=True)
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
@@ -376,7 +375,7 @@ def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> b
     return True
 
 
-def _retry(
+def _write_retry(
     session: Session,
     run: AuditRun,
     now: datetime.datetime,
@@ -392,7 +391,7 @@ def _retry(
     return True
 
 
-def _give_up(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
+def _write_failure(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
     """Write that the run failed. False if its audit is not active any more."""
     if not claims.move_audit(session, run, AuditState.FAILED, now, status_message=cut(message)):
         return False

@@ -64,8 +64,8 @@ class DecisionEngine:
         self.metrics = Endpoint(conf, database)
         self._sources = Sources.of(conf, cloud)
         runner = Runner(self._sources, database, applier, notifications)
-        run, expire = runner.run, runner.expire
-        self.dispatcher = RunDispatcher(conf, database, self._holder, run, expire, restart)
+        run, time_out = runner.run, runner.time_out
+        self.dispatcher = RunDispatcher(conf, database, self._holder, run, time_out, restart)
         self._reviewer = Reviewer(self._sources, database, notifications)
         options = conf.watcher_decision_engine
         self._tickers = (

@@ -121,7 +121,7 @@ class ReviewStories:
         audit = self.reload(Audit, self.audit.id)
         self.assertEqual((False, reviews.DISTRUSTED), (audit.auto_trigger, audit.status_message))
         with self.database.writer() as session:
-            self.assertTrue(reviews.restate(session, audit.id))
+            self.assertTrue(reviews.repeat_distrust(session, audit.id))
         self.assertFalse(self.conclude(0.1))
 
     def test_one_kept_promise_among_them_is_enough(self):
@@ -155,7 +155,7 @@ class ReviewStories:
             session.get_one(Audit, self.audit.id).auto_trigger = False
         self.assertEqual([False] * 3, [self.conclude(0.1) for _ in range(3)])
         with self.database.writer() as session:
-            self.assertFalse(reviews.restate(session, self.audit.id))
+            self.assertFalse(reviews.repeat_distrust(session, self.audit.id))
 
     def test_the_error_of_each_review_is_counted(self):
         for kept in (1.0, 1.2, 0.0, None):
