@@ -79,12 +79,6 @@ def _released(session: Any, run: AuditRun, state: str, **values: Any) -> None:
     transitions._update(session, AuditRun, AuditRun.id == run.id, state=state, **values)
 
 
-def _joined_unseen(session: Any) -> None:
-    for run_id, event_id in inbox.ready(session).joining:
-        runs.count_coalesced(session, run_id, 1)
-        inbox._assign(session, run_id, [event_id], "COALESCED")
-
-
 def _taken_late(session: Any, audit_id: int, *rest: Any, **more: Any) -> None:
     """A run that is under way is taken for one that waits."""
     run = session.query(AuditRun).filter_by(audit_id=audit_id, state="ONGOING").first()
@@ -152,10 +146,6 @@ MUTANTS = (
     Mutant(
         "events join a run with other parameters",
         lambda: [(inbox, "_with_parameters", lambda events, parameters: list(events))],
-    ),
-    Mutant(
-        "events join a run that is claimed meanwhile",
-        lambda: [(inbox, "join_waiting", _joined_unseen)],
     ),
     Mutant("events join a run that is under way", lambda: [(inbox, "queue_run", _taken_late)]),
     Mutant(
