@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enable hosts that a plan has disabled, when the plan is over.
+"""Enables hosts that a plan has disabled, when the plan is over.
 
 The ``disabled_reason`` of a host names the plan that has disabled it.  The applier that ends a
 plan enables its hosts while it still holds the plan.  If the cloud does not answer then, or the
@@ -25,10 +25,10 @@ from watcher.db.session import Database
 LOG = log.getLogger(__name__)
 
 PERIOD = 60.0
-"""Seconds between two calls of ``Enabling.tick``."""
+"""Seconds between two calls of ``Enabling.sweep_if_due``."""
 
-_TICKS = 10
-"""A sweep is due at each tenth tick, and at the next tick after a failure."""
+_CALLS = 10
+"""Of so many calls of ``sweep_if_due`` one sweeps, and so does the first one after a failure."""
 
 _MAX_NAMED = 3
 """Hosts that a sentence names, at most."""
@@ -77,7 +77,7 @@ class Enabling:
 
     def __init__(self, database: Database, cloud: Cloud) -> None:
         self._database, self._cloud = database, cloud
-        self._ticks = itertools.cycle(range(_TICKS))
+        self._calls = itertools.cycle(range(_CALLS))
         self._failed = False
 
     def after(self, plan: HeldPlan) -> Sequence[str]:
@@ -105,9 +105,8 @@ class Enabling:
             remarks.append("Hosts that it disabled may be so still, and will be looked at later.")
         return [*_remark(enabled), *remarks]
 
-    def tick(self) -> None:
-        """Sweep if it is due."""
-        if next(self._ticks) and not self._failed:
+    def sweep_if_due(self) -> None:
+        if next(self._calls) and not self._failed:
             return
         self._failed = False
         try:
@@ -130,12 +129,15 @@ class Enabling:
         uuids = {host.disabled_by for host in hosts if host.disabled_by}
         with self._database.reader() as session:
             owners = disabled_hosts.owners(session, uuids)
-            needed, by_hand = disabled_hosts.needed(session), disabled_hosts.set_by_hand(session)
+            named, by_hand = (
+                disabled_hosts.named_under_way(session),
+                disabled_hosts.set_by_hand(session),
+            )
         for host in hosts:
             owner, names = owners.get(host.disabled_by or ""), _names(host)
             under_way = owner is not None and owner.state in PlanState.UNDER_WAY
             asked_for = host.disabled_by is None and not by_hand.isdisjoint(names)
-            if not (under_way or asked_for) and needed.isdisjoint(names):
+            if not (under_way or asked_for) and named.isdisjoint(names):
                 self._try(host, owner)
 
     def _try(self, host: Host, owner: Owner | None) -> None:

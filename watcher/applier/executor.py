@@ -72,7 +72,17 @@ class ActionExecutor:
         LostClaim if the plan is no longer held.  Database errors are raised as well.
         """
         with self._place(step, interrupts):
-            return self._carry_out(plan, step, interrupts)
+            while step.state not in ActionState.OVER:
+                if step.state == ActionState.PENDING and interrupts.present:
+                    return None
+                try:
+                    return _Execution(self, plan, step, interrupts).run()
+                except Stopped:
+                    LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
+                    return None
+                except _StateChanged as changed:
+                    step = dataclasses.replace(step, state=changed.state)
+            return step.state
 
     def revert(
         self, plan: HeldPlan, step: HeldAction, origin: Mapping[str, Any], interrupts: Interrupts
@@ -104,19 +114,6 @@ class ActionExecutor:
             return self.limits.place(step.action_type, interrupts)
         return self.limits.extra_place(step.action_type)
 
-    def _carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
-        while step.state not in ActionState.OVER:
-            if step.state == ActionState.PENDING and interrupts.present:
-                return None
-            try:
-                return _Execution(self, plan, step, interrupts).carry_out()
-            except Stopped:
-                LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
-                return None
-            except _MovedElsewhere as moved:
-                step = dataclasses.replace(step, state=moved.state)
-        return step.state
-
     def make(self, step: HeldAction, wait: Wait) -> Action:
         """The action of a row.  ActionFailed if its type or its parameters do not fit."""
         action_type = self._types.get(step.action_type)
@@ -138,8 +135,8 @@ _NOTIFICATIONS = {
 """The notification of a new state, besides ``action.update``."""
 
 
-class _MovedElsewhere(Exception):
-    """Somebody else moved the action to another state."""
+class _StateChanged(Exception):
+    """Somebody else has changed the state of the action meanwhile."""
 
     def __init__(self, state: str) -> None:
         super().__init__(state)
@@ -156,13 +153,15 @@ class _Execution:
         self._state = step.state
         self._watch = timeutils.StopWatch().start()
 
-    def carry_out(self) -> str:
+    def run(self) -> str:
+        """Bring the action to its end, from the state in which it is.  Returns the state that it
+        ends in."""
         if self._step.state == ActionState.CANCELLING:
             return self._abort()
         if self._step.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
-            # The request to the cloud may not have been sent yet; now it must not be sent.
+            # Its former applier may have sent no request to the cloud, and now none may be sent.
             self._move(ActionState.CANCELLING)
             return self._abort()
         return self._execute(self._interrupts.wait, lambda action: action.resume())
@@ -223,11 +222,11 @@ class _Execution:
     ) -> str:
         """Write the action's new state; no other method does."""
         plan, step = self._plan, self._step
-        elsewhere = self._executor.database.write(
+        changed = self._executor.database.write(
             lambda session: plan_execution.move_action(session, plan, step, target, message, origin)
         )
-        if elsewhere is not None:
-            raise _MovedElsewhere(elsewhere)
+        if changed is not None:
+            raise _StateChanged(changed)
         LOG.info("%s is %s after %.3f s", self, target, self._watch.elapsed())
         self._notify(target)
         return target

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The applier: heartbeat, dispatcher, doorbell server, and one plan from claim to end."""
+"""The applier: heartbeat, dispatcher, doorbell server; and ``carry_out``, from the claim of a plan
+to its end."""
 
 import datetime
 import time
@@ -88,7 +89,7 @@ class Applier:
 
     def _clean_up(self) -> None:
         self._cancel_overdue()
-        self.enabling.tick()
+        self.enabling.sweep_if_due()
 
     def _cancel_overdue(self) -> None:
         """Cancel the plans that have waited so long that they are out of date."""

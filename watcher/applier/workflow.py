@@ -17,11 +17,11 @@ from watcher.db.plan_execution import HeldAction, HeldPlan
 LOG = log.getLogger(__name__)
 
 ALWAYS, ANY = "ALWAYS", "ANY"
-"""Execution rules: a step follows its parents however they ended, or only as long as
-its first parent has not succeeded."""
+"""Execution rules.  ALWAYS: a step starts when its parents have ended, in whatever state.  ANY: it
+is left out if its first parent has succeeded or was left out."""
 
 _NOT_NEEDED = "not needed"
-"""The end of a step that the rule ANY leaves PENDING."""
+"""In place of an end, for a step that the rule ANY leaves out; its action stays PENDING."""
 
 
 class Workflow:

@@ -15,7 +15,7 @@ SWITCH = "change_nova_service_state"
 """The type of action that enables and disables hosts."""
 
 BY_HAND = "actuator"
-"""The strategy whose actions a user wrote: a host that such an action disables stays so."""
+"""The strategy whose actions a user writes; a host that such an action disables stays disabled."""
 
 _HOST_PARAMETERS = ("resource_id", "resource_name", "source_node", "destination_node")
 
@@ -64,8 +64,8 @@ def owners(session: Session, plan_uuids: Collection[str]) -> Mapping[str, Owner]
     return found
 
 
-def needed(session: Session) -> frozenset[str]:
-    """Hostnames and uuids that plans under way name."""
+def named_under_way(session: Session) -> frozenset[str]:
+    """Hostnames and uuids that actions of plans under way name."""
     return _named(session, ActionPlan.state.in_(PlanState.UNDER_WAY))
 
 

@@ -51,8 +51,9 @@ class HeldPlan:
     state: str
     steps: Sequence[HeldAction]
     engine: str
+    """The applier process: ``Holder.engine``."""
     attempt: int = 1
-    """Above 1 if appliers have died since the last end of an action."""
+    """1, plus the number of appliers that have died since the last end of an action."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +160,8 @@ def record_revert(session: Session, plan: HeldPlan, step: HeldAction, message: s
 def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
     """End a plan whose steps have ended, and release it.
 
-    The *remarks*, on what was rolled back, are sentences for its users.  LostClaim if the
-    plan is no longer held.
+    The *remarks* are sentences for its users, on what was rolled back and which hosts were
+    enabled.  LostClaim if the plan is no longer held.
     """
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
@@ -177,7 +178,7 @@ def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: s
     # A FAILED plan with remarks was rolled back, or its hosts were enabled: no effect is left.
     if not (remarks and outcome == PlanState.FAILED):
         reviews.plan_ended(session, plan.id, end.state, now)
-    _release(session, plan)
+    _close(session, plan)
     return end
 
 
@@ -219,7 +220,7 @@ def fail(
     }
     ended = _end_actions(session, plan, ends, cut(why))
     reviews.plan_ended(session, plan.id, PlanState.FAILED, now)
-    _release(session, plan)
+    _close(session, plan)
     return PlanEnd(old_state, PlanState.FAILED, ended)
 
 
@@ -269,7 +270,7 @@ def _end_actions(
     return ended
 
 
-def _release(session: Session, plan: HeldPlan) -> None:
+def _close(session: Session, plan: HeldPlan) -> None:
     """Remove the lease and the origins of a plan that has ended, and count its end."""
     of_plan = select(Action.id).where(Action.action_plan_id == plan.id)
     session.execute(

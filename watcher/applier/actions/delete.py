@@ -14,7 +14,7 @@ class Delete(ServerAction):
 
     name = "delete"
     description = "Delete a server."
-    wish = "deletion"
+    request_noun = "deletion"
     looks = "delete"
     schema = ONE_SERVER
 

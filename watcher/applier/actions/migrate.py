@@ -17,7 +17,7 @@ class Migrate(ServerAction):
 
     name = "migrate"
     description = "Move a server to another host."
-    wish = "migration"
+    request_noun = "migration"
     schema = {
         "type": "object",
         "properties": {

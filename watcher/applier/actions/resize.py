@@ -13,7 +13,7 @@ class Resize(ServerAction):
 
     name = "resize"
     description = "Resize a server to another flavor."
-    wish = "resize"
+    request_noun = "resize"
     schema = {
         "type": "object",
         "properties": {"resource_id": UUID, "flavor": {"type": "string", "minLength": 1}},

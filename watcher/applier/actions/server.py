@@ -21,15 +21,15 @@ ONE_SERVER: Final = {
 """The schema of an action that takes a server and nothing else."""
 
 _IDLE_LOOKS: Final = 3
-"""Looks that show an idle server until a request counts as ended, if no look has shown it in
-progress: nova may be slow to record that it began."""
+"""After so many looks at an idle server its request counts as ended, even if no look has shown that
+it began: nova may be slow to record that."""
 
 
 class ServerAction(Action):
     """An action that looks at its server repeatedly until a request has ended, with a limit."""
 
-    wish: ClassVar[str]
-    """The request as a noun, for sentences."""
+    request_noun: ClassVar[str]
+    """The name of its request in sentences, such as "migration"."""
     looks: ClassVar[str] = "migration"
     """The prefix of the options of ``[nova]`` for the number of looks and the pause between
     them."""
@@ -68,7 +68,7 @@ class ServerAction(Action):
             do(self._uuid, *args)
         except CloudUnavailable as error:
             # nova may have received the request; the next looks show whether it has.
-            LOG.warning("Request for the %s of server %s: %s", self.wish, self._uuid, error)
+            LOG.warning("Request for the %s of server %s: %s", self.request_noun, self._uuid, error)
 
     def _looks(self) -> Iterator[Server]:
         """The server again and again, a pause before each look, at most ``_most_looks`` times.
@@ -123,14 +123,16 @@ class ServerAction(Action):
             self._request(self._compute.confirm_resize)
         except CloudRefused as error:
             # nova may be configured to confirm by itself: then there is nothing left to do.
-            LOG.info("Confirmation of the %s of server %s: %s", self.wish, self._uuid, error)
+            LOG.info(
+                "Confirmation of the %s of server %s: %s", self.request_noun, self._uuid, error
+            )
             if self._compute.server(self._uuid).state == "resized":
                 raise
             return
         if not any(idle(server) and server.state != "resized" for server in self._looks()):
             raise ActionFailed(
-                f"The {self.wish} of server {self._uuid} was confirmed, without effect within "
-                f"{self._time_limit}."
+                f"The {self.request_noun} of server {self._uuid} was confirmed, without effect "
+                f"within {self._time_limit}."
             )
 
     def _refuse_error(self, server: Server) -> None:
@@ -142,7 +144,7 @@ class ServerAction(Action):
         try:
             reason = self._compute.failure(self._uuid)
         except WatcherError as error:
-            LOG.warning("Why the %s of server %s failed: %s", self.wish, self._uuid, error)
+            LOG.warning("Why the %s of server %s failed: %s", self.request_noun, self._uuid, error)
             reason = None
         return ActionFailed(" ".join(filter(None, (f"Server {self._uuid} {sentence}", reason))))
 

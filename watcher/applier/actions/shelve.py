@@ -13,7 +13,7 @@ class Shelve(ServerAction):
 
     name = "shelve"
     description = "Shelve a server."
-    wish = "shelving"
+    request_noun = "shelving"
     looks = "shelve"
     schema = ONE_SERVER
 

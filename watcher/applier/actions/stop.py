@@ -18,7 +18,7 @@ class Stop(ServerAction):
 
     name = "stop"
     description = "Stop a server."
-    wish = "stop"
+    request_noun = "stop"
     schema = ONE_SERVER
     options = (
         cfg.IntOpt(

@@ -214,13 +214,13 @@ class EnablingStories(Story):
         applier.dispatcher.claim(NOW)
         enabling = applier.enabling
         with mock.patch.object(self.cloud, "servers_on", side_effect=CloudUnavailable("?")):
-            enabling.tick()
+            enabling.sweep_if_due()
             applier.carry_out(row.id, SimulatedInterrupts(self))
             self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
             self.assertIn("looked at later", self.plan_of(row).status_message or "")
-            enabling.tick()
+            enabling.sweep_if_due()
             self.check(a=f"{DISABLED} {PLAN}", b=f"{DISABLED} {PLAN}")
-        enabling.tick()
+        enabling.sweep_if_due()
         self.check(a=None, b=f"{DISABLED} {PLAN}")
 
     # What a sweep finds
