@@ -77,7 +77,7 @@ def _without_pecan_for_alarms(root: Root, application: Application) -> Applicati
     """Call the handler of alarms without pecan, which would take longer than the handler does."""
 
     def route(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if not auth.is_webhook(environ):
+        if not auth.is_alarm(environ):
             return application(environ, start_response)
         request = Request(environ)
         ident = request.path_info.strip("/").rpartition("/")[2]

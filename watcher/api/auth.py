@@ -21,8 +21,8 @@ def context(environ: Environ) -> RequestContext:
     return found
 
 
-def is_webhook(environ: Environ) -> bool:
-    """Whether this is the message of an alarm service."""
+def is_alarm(environ: Environ) -> bool:
+    """Whether this posts an alarm message; other requests below ``/v1/webhooks`` do not."""
     return environ["REQUEST_METHOD"] == "POST" and bool(_WEBHOOK.fullmatch(environ["PATH_INFO"]))
 
 
@@ -53,7 +53,7 @@ class Authenticated:
             )
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if is_webhook(environ):
+        if is_alarm(environ):
             webhook_auth.redact_tokens(environ)
         elif environ["PATH_INFO"] != "/":
             return self._identified(environ, start_response)

@@ -42,6 +42,7 @@ class GroupCommit(Generic[Q, A]):
         self._turn = threading.Lock()
         self._next: _Batch[Q, A] | None = None
         self._several = False
+        """Whether the last batch had several items."""
 
     @property
     def pending(self) -> int:

@@ -39,15 +39,17 @@ class Delivery:
     message: AlarmMessage
     received_at: datetime.datetime
     permits: Callable[[WebhookFacts], bool]
-    """Whether the sender certainly may post here; computes this, and neither waits nor raises."""
+    """True if the sender may post here; False if not, or if keystone has to be asked.  It neither
+    waits nor raises."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Lookup:
-    """The data about a delivery: its audit, and its row if it is a repetition."""
+    """What the database has on a delivery that is not decided about yet."""
 
     facts: WebhookFacts
-    first: Any = None
+    first_delivery: Any = None
+    """The row of the event of which this is a repetition."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +65,9 @@ class IntakeResult:
     repeated: bool = False
     """Whether the sender had delivered it before."""
     row: Mapping[str, Any] | None = None
-    """What is appended: nothing for a repetition."""
+    """The row to append; None for a repetition and for an event beyond the rate limit."""
     run: PendingRun | None = None
-    """What covers an event that has no row."""
+    """The pending run that covers an event without a row."""
 
     @property
     def needs_doorbell(self) -> bool:
@@ -84,36 +86,39 @@ class Intake:
         max_wait: float = MAX_WAIT,
     ) -> None:
         self._conf, self._database, self._unrecorded = conf, database, unrecorded
-        self._arrivals = GroupCommit(self._take, max_wait)
+        self._arrivals = GroupCommit(self._receive_batch, max_wait)
         self._decided = GroupCommit(self._append, max_wait)
 
     def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> IntakeResult:
         """Decide about a delivery, and commit its event.
 
-        *check* raises if the sender may not post here.  NotFound if there is no such audit.
+        *check* raises if the sender may not post here.  It may ask keystone, so it is called
+        between two transactions.  NotFound if there is no such audit.
         """
         checked = False
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                found = self._arrivals.submit(delivery)
-                if isinstance(found, Lookup):
+                result = self._arrivals.submit(delivery)
+                if isinstance(result, Lookup):
                     if not checked:
-                        check(found.facts)
+                        check(result.facts)
                         checked = True
-                    found = _decide(found, delivery)
-                    if found.row is not None:
-                        self._decided.submit(found.row)
+                    result = _decide(result, delivery)
+                    if result.row is not None:
+                        self._decided.submit(result.row)
             except (DBDuplicateEntry, DBDeadlock):
                 if not attempts_left:
                     raise
             else:
-                if found is None:
+                if result is None:
                     raise NotFound(f"There is no audit {delivery.audit_ident}.")
-                self._count(found, delivery.message)
-                return found
+                self._count(result, delivery.message)
+                return result
         raise AssertionError("unreachable")
 
-    def _take(self, deliveries: Sequence[Delivery]) -> Sequence[IntakeResult | Lookup | None]:
+    def _receive_batch(
+        self, deliveries: Sequence[Delivery]
+    ) -> Sequence[IntakeResult | Lookup | None]:
         """Look deliveries up, and append the events of those that are decided about at once.
 
         Those that would make the others wait are only looked up.
@@ -178,7 +183,7 @@ def _is_quick(lookup: Lookup, delivery: Delivery) -> bool:
 
 
 def _decide(lookup: Lookup, delivery: Delivery) -> IntakeResult:
-    facts, message, first = lookup.facts, delivery.message, lookup.first
+    facts, message, first = lookup.facts, delivery.message, lookup.first_delivery
     if first is not None:
         return IntakeResult(
             facts, first.decision, first.decision_reason, "", first.uuid, repeated=True

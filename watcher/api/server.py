@@ -59,7 +59,7 @@ class ApiServer(wsgi.Server):
 
     def process_conn(self, conn: Any) -> None:
         """Receive the next request of a connection."""
-        self._receiver.take(conn)
+        self._receiver.receive(conn)
 
     def stop(self) -> None:
         super().stop()
@@ -123,8 +123,8 @@ class Receiver:
         self._waiting.clear()
         self._new.clear()
 
-    def take(self, connection: Any) -> None:
-        """Deliver the request of a connection as soon as it has arrived; that may be at once."""
+    def receive(self, connection: Any) -> None:
+        """Receive the next request of a connection, and deliver it, at once if it has arrived."""
         rest = connection.rfile.rest() if isinstance(connection.rfile, BufferedRequest) else b""
         connection.socket.settimeout(0)
         incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)

@@ -94,7 +94,7 @@ class ReceiveTest(IntakeTestCase):
             audit = session.scalars(select(Audit).where(Audit.name == "b")).one()
             session.add(Webhook(audit_id=audit.id, filter="n == `1`"))
         deliveries = [self.delivery(), self.delivery(certain=False), self.delivery("b")]
-        kinds = [type(each) for each in self.intake._take(deliveries)]
+        kinds = [type(each) for each in self.intake._receive_batch(deliveries)]
         self.assertEqual([IntakeResult, Lookup, Lookup], kinds)
         self.assertEqual(1, len(self.rows()))
         decisions = [self.post("b", payload={"n": n}).decision for n in (1, 2)]
