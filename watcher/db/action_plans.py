@@ -104,7 +104,7 @@ def create(
     """Write a plan with all that belongs to it, in four statements whatever its size.
 
     An indicator has a ``name``, ``description``, ``unit`` and ``value``; *summary* is
-    what the plan changes.
+    as in ``PlanReasons``.
     """
     plan = ActionPlan(
         uuid=uuid or models.new_uuid(),
@@ -240,8 +240,10 @@ def lock_plan_starts(session: Session) -> None:
 
 
 def count_end(session: Session) -> None:
-    """Count that an applier has ended a plan; plans that were computed before are out of date, and
-    so is what runs have seen."""
+    """Count that an applier has ended a plan: plans that were computed before are out of date.
+
+    Runs that wait for new metrics become due, because the cloud has changed.
+    """
     counters.add(session, collections.Counter({_ENDS: 1}))
     runs.look_again(session)
 

@@ -24,7 +24,7 @@ from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, S
 from watcher.db.transitions import Queryable, update_rows
 
 Counts = collections.Counter[tuple[str, ...]]
-"""Numbers, or milliseconds, by what is counted and its labels."""
+"""Numbers by what is counted and its labels.  A SUM is in thousandths, of a second or a promise."""
 
 EVENTS: Final = "events"
 """Events by source, decision and reason."""
@@ -54,7 +54,10 @@ STEP: Final = 2000
 """Rows that one transaction adds to the tallies."""
 
 _FINAL_AFTER: Final = datetime.timedelta(hours=1)
+"""A row is so old that no transaction which still runs can insert another row before it."""
+
 _READS: Final = 5
+"""Attempts to read all counts while no other transaction writes tallies."""
 
 RUN: Final = "run"
 ACTION_PLAN: Final = "action_plan"
@@ -92,7 +95,7 @@ def totals(session: Session) -> Counts:
         counts: Counts = collections.Counter()
         for counted in _COUNTED.values():
             mark = marks.of(tallies.items(), counted.table)
-            counts.update(counted.of_rows(session, mark.fresh(counted.column)))
+            counts.update(counted.of_rows(session, mark.uncounted(counted.column)))
         if _tallies(session) == tallies:
             break
     for name, value in tallies.items():
@@ -120,17 +123,17 @@ def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]
     name = counted.table if counted else PLANS
     mark = marks.locked(queryable, name)
     if counted is None:
-        old = ~mark.fresh(ActionPlan.id)
-        gone = _stock(queryable, rows, old)
+        counted_rows = ~mark.uncounted(ActionPlan.id)
+        gone = _stock(queryable, rows, counted_rows)
         yield
-        gone.subtract(_stock(queryable, rows, old))
+        gone.subtract(_stock(queryable, rows, counted_rows))
         add(queryable, collections.Counter({key: -number for key, number in gone.items()}))
         marks.shorten(queryable, name, ActionPlan.id)
         return
-    fresh = mark.fresh(counted.column)
-    lost = counted.of_rows(queryable, rows, fresh)
+    uncounted = mark.uncounted(counted.column)
+    lost = counted.of_rows(queryable, rows, uncounted)
     yield
-    lost.subtract(counted.of_rows(queryable, rows, fresh))
+    lost.subtract(counted.of_rows(queryable, rows, uncounted))
     add(queryable, lost)
     if counted.column.table is table and counted.table != PLANS:
         marks.shorten(queryable, name, counted.column)
@@ -139,7 +142,7 @@ def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]
 def roll(session: Session, now: datetime.datetime) -> bool:
     """Add a number of old rows to the tallies; False if none is left.
 
-    A row is old enough if no transaction that is running can still insert a row before it.
+    A row is old after ``_FINAL_AFTER``.
     """
     before = now - _FINAL_AFTER
     kinds: tuple[tuple[str, Any, Any, ColumnElement[bool]], ...] = (
@@ -184,7 +187,7 @@ def _roll(
 def plans(session: Session) -> dict[str, int]:
     """How many plans there are by state, without deleted ones."""
     tallies = _tallies(session)
-    counts = _stock(session, marks.of(tallies.items(), PLANS).fresh(ActionPlan.id))
+    counts = _stock(session, marks.of(tallies.items(), PLANS).uncounted(ActionPlan.id))
     for name, value in tallies.items():
         kind, *labels = json.loads(name)
         if kind == STOCK:

@@ -31,14 +31,14 @@ WAIT_REASONS: Final = (
     AUDIT_SUSPENDED,
 )
 
-_UNTIL: Final = (runs.COOLDOWN, runs.SAME_METRICS)
-"""What a run may wait for whose time has not come."""
+_TIMED: Final = (runs.COOLDOWN, runs.SAME_METRICS)
+"""Reasons of runs whose time has not come; runs without one of these wait for NOT_BEFORE."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """The number of runs or events, and for how many seconds the first of them has waited or
-    run."""
+    """The number of runs or events, and the seconds since the first of them could begin, began or
+    came."""
 
     number: int = 0
     oldest: float = 0.0
@@ -53,7 +53,7 @@ def queue(session: Session, now: datetime.datetime) -> dict[str, Waiting]:
         select(
             case(
                 (Audit.state == AuditState.SUSPENDED, AUDIT_SUSPENDED),
-                (later & AuditRun.wait_reason.in_(_UNTIL), AuditRun.wait_reason),
+                (later & AuditRun.wait_reason.in_(_TIMED), AuditRun.wait_reason),
                 (later, NOT_BEFORE),
                 (runs.PLAN_UNDER_WAY & runs.WAITS_FOR_PLANS, runs.PLAN_ONGOING),
                 (ongoing, RUN_ONGOING),

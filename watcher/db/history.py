@@ -109,7 +109,7 @@ def last_run(session: Session, audit_id: int) -> AuditRun | None:
 def counts(session: Session, audit_id: int) -> dict[str, int]:
     """Events of an audit by decision, with those that have no row (unrecorded events)."""
     number = dict.fromkeys(Decision.ALL, 0)
-    rows = begun = 0
+    in_runs = queued_runs = 0
     for decision, count, with_run, of_runs in session.execute(
         select(
             AuditEvent.decision,
@@ -121,14 +121,14 @@ def counts(session: Session, audit_id: int) -> dict[str, int]:
         .group_by(AuditEvent.decision)
     ):
         number[decision] = count
-        rows += with_run
+        in_runs += with_run
         if decision == Decision.QUEUED:
-            begun = of_runs
+            queued_runs = of_runs
     # ``coalesced_count`` of a run is the number of its events without the one that queued it.
     joined = session.scalar(
         select(func.sum(AuditRun.coalesced_count)).where(AuditRun.audit_id == audit_id)
     )
-    number[Decision.COALESCED] += max(0, int(joined or 0) - (rows - begun))
+    number[Decision.COALESCED] += max(0, int(joined or 0) - (in_runs - queued_runs))
     return number
 
 

@@ -25,6 +25,7 @@ class Holder:
     """A process that claims rows, and how long its leases last without a heartbeat."""
 
     engine: str
+    """Identifies the process, of a decision engine or an applier."""
     host: str
     duration: datetime.timedelta
 
@@ -55,7 +56,7 @@ def extend(
 
 
 class Watch:
-    """Tells which leases have lapsed, whatever the clocks of the nodes show.
+    """Finds the leases that have lapsed, whatever the clocks of the nodes show.
 
     Each heartbeat changes the end of a lease.  A lease has lapsed when this process has seen the
     same end for the whole duration of a lease, by its own monotonic clock.  The end is not compared

@@ -27,10 +27,10 @@ class Mark:
     up_to: int = 0
     open: frozenset[int] = frozenset()
 
-    def fresh(self, column: Any) -> ColumnElement[bool]:
+    def uncounted(self, column: Any) -> ColumnElement[bool]:
         """The condition that the row with the id in *column* is not counted yet."""
-        fresh: ColumnElement[bool] = (column > self.up_to) | column.in_(sorted(self.open))
-        return fresh
+        uncounted: ColumnElement[bool] = (column > self.up_to) | column.in_(sorted(self.open))
+        return uncounted
 
 
 def of(tallies: Iterable[tuple[str, int]], table: str) -> Mark:

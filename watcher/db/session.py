@@ -36,7 +36,7 @@ LOG = log.getLogger(__name__)
 T = TypeVar("T")
 
 IMMEDIATE = "watcher_begin_immediate"
-"""The option of a connection whose transaction is to write, which SQLite has to know at first."""
+"""The option of a connection that is to write: SQLite has to know that when it begins."""
 _WRITES = {IMMEDIATE: True}
 _ATTEMPTS = 10
 _RETRY_INTERVAL = 2.0
@@ -96,8 +96,8 @@ class Database:
     def connection(self, writes: bool = False) -> Iterator[Connection]:
         """A transaction without the ORM and enginefacade, which are slow for plain rows.
 
-        It is committed at the end.  One that writes after it has read calls ``begin_to_write``
-        in between, instead of saying that it *writes*.
+        It is committed at the end.  With *writes* it may write from the beginning; without, call
+        ``begin_to_write`` before the first write.
         """
         with _known_errors(), self.engine.connect() as connection:
             if writes:
@@ -165,7 +165,7 @@ class Database:
 
 
 def begin_to_write(connection: Connection) -> None:
-    """Let a transaction write that has only read so far.  On SQLite it is another transaction."""
+    """Let a transaction write that has only read so far.  On SQLite this begins another one."""
     if connection.dialect.name == "sqlite":
         connection.rollback()
         connection.execution_options(**_WRITES)

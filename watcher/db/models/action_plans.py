@@ -110,13 +110,14 @@ class ActionOrigin(Base):
 
 
 class PlanReasons(Base):
-    """The summary and the reasons that a strategy gave for a plan.  Written once, with it."""
+    """The summary of a plan, and the reasons of its actions.  Written once, with the plan."""
 
     __tablename__ = "action_plan_reasons"
 
     action_plan_id: Mapped[int] = mapped_column(ForeignKey("action_plans.id"), primary_key=True)
     summary: Mapped[dict[str, Any]]
-    """The figures of the plan: ``{name: {"before": number, "after": number}}``."""
+    """The figures of the plan, ``{name: {"before": number, "after": number}}``; and what
+    ``runner._summary`` adds: ``gain``, ``undone``, ``unproven``, ``failed_moves``."""
     reasons: Mapped[dict[str, Any]]
     """Action uuid to a sentence."""
 
