@@ -129,11 +129,11 @@ def _options(
     return {
         **{f"watcher_planners.{name}": list(each.options) for name, each in planners.items()},
         **{f"watcher_goals.{name}": list(goal.options) for name, goal in goals.items()},
-        **{f"watcher_strategies.{name}": _of(each) for name, each in strategies.items()},
+        **{f"watcher_strategies.{name}": _options_of(each) for name, each in strategies.items()},
     }
 
 
-def _of(strategy: type[Strategy]) -> list[cfg.Opt]:
+def _options_of(strategy: type[Strategy]) -> list[cfg.Opt]:
     measures = strategy.metrics or strategy.optional_metrics
     return [*strategy.options, *([DATASOURCES_OF_STRATEGY] if measures else ())]
 

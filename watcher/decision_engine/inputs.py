@@ -50,7 +50,7 @@ class Sources:
 
 
 class Earlier(NamedTuple):
-    """The records that restrain a run."""
+    """What the database has that restrains a run."""
 
     moves: Sequence[EarlierMove]
     """Recent moves of the plans of all audits, the oldest first."""
@@ -68,9 +68,9 @@ class _Restraints:
     now: datetime.datetime
     earlier: Callable[[], Earlier]
     remarks: list[Undone] = dataclasses.field(default_factory=list)
-    """Names of the scope that match nothing, when the compute model has been read."""
+    """Filled when the compute model is read: names of the scope that match nothing."""
     failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
-    """The servers that are not tried again yet, when the compute model has been read."""
+    """Filled when the compute model is read: servers that are not to be moved again yet."""
 
     @property
     def bound(self) -> bool:

@@ -67,7 +67,7 @@ class Planner:
                 planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
             ends = [end for each in lanes.values() for end in each.ends]
             # An action that waits only for the departures from its host is no barrier for others.
-            barrier = [*barrier, *ends] if any(map(_closes_late, stage)) else ends or barrier
+            barrier = [*barrier, *ends] if any(map(_if_empty, stage)) else ends or barrier
         return planned
 
 
@@ -126,20 +126,22 @@ class _Takers:
     def __init__(self, solution: Solution) -> None:
         parameters = [action.input_parameters for action in solution.actions]
         moves = [each for each in parameters if any(_text(each, "source_node"))]
-        self._any = any(not any(_text(each, "destination_node")) for each in moves)
+        self._free_choice = any(not any(_text(each, "destination_node")) for each in moves)
         self._destinations = {host for each in moves for host in _text(each, "destination_node")}
         # The scheduler should not pick a host that is emptied, or that is enabled after the moves.
         moving = [bool(set(_text(each, "source_node"))) for each in parameters]
         early = parameters[: moving.index(True)] if True in moving else []
         sources = {host for each in moves for host in _text(each, "source_node")}
-        self._picked = {host for each in early for host in _text(each, "resource_name")} - sources
+        self._named_early = {
+            host for each in early for host in _text(each, "resource_name")
+        } - sources
         off = [each for each in parameters if each.get("state") == "disabled"]
         self._disabled = {host for each in off for host in _text(each, "resource_name")}
 
     def include(self, action: ProposedAction) -> bool:
         return any(
             host not in self._disabled
-            and (host in self._destinations or (self._any and host in self._picked))
+            and (host in self._destinations or (self._free_choice and host in self._named_early))
             for host in _text(action.input_parameters, "resource_name")
         )
 
@@ -216,7 +218,7 @@ class _Order:
 
     def departures(self, action: ProposedAction) -> list[str]:
         """The actions that have to end before a host is empty, if the action disables it then."""
-        names = _text(action.input_parameters, "resource_name") if _closes_late(action) else ()
+        names = _text(action.input_parameters, "resource_name") if _if_empty(action) else ()
         return [parent for host in names for parent in self._hosts[host].departures]
 
 
@@ -227,7 +229,7 @@ def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
         yield value
 
 
-def _closes_late(action: ProposedAction) -> bool:
+def _if_empty(action: ProposedAction) -> bool:
     return action.input_parameters.get("only_if_empty") is True
 
 
@@ -241,7 +243,7 @@ def _by_weight(planner: Planner, solution: Solution) -> list[list[ProposedAction
     left = {host for each in parameters for host in _text(each, "source_node")}
 
     def turn(action: ProposedAction) -> int:
-        if not _closes_late(action):
+        if not _if_empty(action):
             return 0
         return 2 if left.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
 

@@ -72,8 +72,8 @@ class ComputeModel:
             tuple(groups),
         )
 
-    def is_of(self, hosts: Sequence[Host]) -> bool:
-        """Whether *hosts*, sorted by uuid, are its hosts; their fields may differ."""
+    def has_hosts(self, hosts: Sequence[Host]) -> bool:
+        """Whether its hosts are *hosts*, sorted by uuid; other fields of them may differ."""
         return len(hosts) == len(self.hosts) and all(
             one.uuid == other.uuid and one.hostname == other.hostname
             for one, other in zip(hosts, self.hosts, strict=True)
@@ -87,7 +87,7 @@ class ComputeModel:
     ) -> "ComputeModel":
         """The snapshot that ``build`` would make after *changes*; *self* if there are none.
 
-        *hosts* are as in ``is_of``, *changes* servers by uuid.  Servers that are None or on
+        *hosts* are as in ``has_hosts``, *changes* servers by uuid.  Servers that are None or on
         none of the hosts are removed.  *self* is a snapshot of everything.
         """
         hosts = self.hosts if self.hosts == tuple(hosts) else tuple(hosts)

@@ -26,7 +26,7 @@ _TENANTS = "filter_tenant_id"
 _EITHER = "<or>"
 
 _Kind = tuple[str, str, frozenset[tuple[str, str]], Needs]
-"""Zone, project, extra specs and needs: all but its size that decides where a server may be."""
+"""Zone, project, extra specs and needs of a server: with its size they decide where it may be."""
 
 _WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
@@ -40,7 +40,7 @@ class PlacementRules:
     ``size``      int [V], servers of one size ask for amounts that the same hosts give
     ``fits``      bool [S, H], whether a host gives so much to one server; part of ``allowed``
     ``unjudged``  bool [K], whether only nova can tell if a host takes such a server
-    ``bound``     bool [V], kept together with others: they cannot be moved one by one
+    ``together``  bool [V], kept together with others: they cannot be moved one by one
     ``group``     int [V], the group whose members are kept apart, or wish to be apart or
                   together, or G for none
     ``limit``     int [G], how many members of a group one host may have
@@ -52,7 +52,7 @@ class PlacementRules:
     size: Ints
     fits: Bools
     unjudged: Bools
-    bound: Bools
+    together: Bools
     group: Ints
     limit: Ints
     wish: Ints
@@ -72,7 +72,6 @@ class PlacementRules:
         one, other = np.divmod(both, max(len(fits), 1))
         unjudged = np.array([bool(each[3].unjudged) for each in kinds], dtype=np.bool_)
         index = {server.uuid: position for position, server in enumerate(servers)}
-        together = [group for group in groups if group.policy == "affinity"]
         apart = [group for group in groups if group.policy in ("anti-affinity", *_WISHES)]
         return cls(
             kind=number,
@@ -80,7 +79,7 @@ class PlacementRules:
             size=size,
             fits=fits,
             unjudged=unjudged[one],
-            bound=_bound(together, index),
+            together=_together(groups, index),
             group=_group(apart, index),
             limit=np.array([_limit(group) for group in apart], dtype=np.int64),
             wish=np.array([*(_WISHES.get(group.policy, 0) for group in apart), 0], np.int64),
@@ -217,14 +216,14 @@ def _split(value: str) -> set[str]:
     return {each.strip() for each in str(value).split(",")}
 
 
-def _bound(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
-    """bool [V]: kept together with others.  Members outside the scope count, because they
-    stay where they are."""
-    bound = np.zeros(len(index), dtype=np.bool_)
+def _together(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
+    """bool [V]: kept together with others, which may be outside the scope: these stay where they
+    are."""
+    together = np.zeros(len(index), dtype=np.bool_)
     for group in groups:
-        if len(group.members) > 1:
-            bound[[index[uuid] for uuid in group.members if uuid in index]] = True
-    return bound
+        if group.policy == "affinity" and len(group.members) > 1:
+            together[[index[uuid] for uuid in group.members if uuid in index]] = True
+    return together
 
 
 def _limit(group: ServerGroup) -> int:

@@ -101,7 +101,7 @@ class _Check:
         for move in self._all_moves():
             self._moves[move.server.uuid].append(move)
         for uuid, moves in self._moves.items():
-            self._moves[uuid] = [*self._walk_server(moves)]
+            self._moves[uuid] = [*self._moves_of_server(moves)]
             for move in self._moves[uuid]:
                 self._from[move.source].append(move)
                 self._to[move.destination].append(move)
@@ -127,7 +127,7 @@ class _Check:
         for group in self._cluster.groups if self._moves else ():
             if group.policy in ("affinity", "anti-affinity"):
                 moves = [move for uuid in group.members for move in self._moves.get(uuid, ())]
-                self._walk_group(group, self._chain(moves, "another server of its group"))
+                self._check_group(group, self._chain(moves, "another server of its group"))
 
     def room(self) -> None:
         """Check that no host is overfilled; a moving server counts on both of its hosts."""
@@ -146,7 +146,7 @@ class _Check:
         for name in {**self._from, **self._to}:
             moves = [*self._from.get(name, ()), *self._to.get(name, ())]
             ones = [1] * len(moves)
-            width = len(moves) - maximum_flow(ones, ones, self._leavers(moves, moves))[0]
+            width = len(moves) - maximum_flow(ones, ones, self._ended_before(moves, moves))[0]
             if width > most:
                 what = f"{width} moves from or to host {name} may run at once, of {most} at most."
                 self._report(max(moves), GRAPH, what)
@@ -173,7 +173,7 @@ class _Check:
                     where = moves[-1].destination if moves else server.host
                     yield _Move(number, task.uuid, "", server, where, "")
 
-    def _walk_server(self, moves: Sequence[_Move]) -> Iterator[_Move]:
+    def _moves_of_server(self, moves: Sequence[_Move]) -> Iterator[_Move]:
         """The moves of one server, each from where the server is then; others are reported."""
         where = moves[0].server.host
         for move in self._chain(moves, "the same server"):
@@ -221,7 +221,7 @@ class _Check:
             if state == "disabled"
         )
 
-    def _walk_group(self, group: ServerGroup, chain: Sequence[_Move]) -> None:
+    def _check_group(self, group: ServerGroup, chain: Sequence[_Move]) -> None:
         known = self._cluster.servers
         where = {uuid: known[uuid].host if uuid in known else "" for uuid in group.members}
         for move in chain:
@@ -243,7 +243,7 @@ class _Check:
         removals = (each for each in self._removals if each.source == name)
         departures = [*self._from.get(name, ()), *removals]
         gives = [move.server.amounts[unit] for move in departures]
-        needs = self._leavers(departures, arrivals)
+        needs = self._ended_before(departures, arrivals)
         most, together = 0, set[int]()
         # A host that is too full already has to be relieved before the first server arrives.
         for gone in [set[int]()] if used <= size else needs:
@@ -257,7 +257,7 @@ class _Check:
                 self._report(move, CLOUD, f"Host {name} {what}.")
             excess -= amount
 
-    def _leavers(self, ones: Sequence[_Move], others: Sequence[_Move]) -> list[set[int]]:
+    def _ended_before(self, ones: Sequence[_Move], others: Sequence[_Move]) -> list[set[int]]:
         """For each of *others*, which of *ones*, by index, end before it begins."""
         numbers = [one.number for one in ones]
         masks = [self._before[other.number] for other in others]

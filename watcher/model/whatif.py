@@ -104,7 +104,8 @@ class WhatIf:
         self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
 
     def hosts_for(self, server: int) -> Bools:
-        """bool [H]: the ``preferred`` of ``possible_hosts``."""
+        """bool [H]: the hosts that could take *server* now, without those that break more wishes of
+        its group than necessary."""
         return self.preferred(server, self.possible_hosts(server))
 
     def has_wish(self, server: int) -> bool:
@@ -136,8 +137,8 @@ class WhatIf:
         return self._takes(servers[:, None], hosts, allowed)
 
     def servers_for(self, host: int, servers: Ints | None = None) -> Bools:
-        """bool [V]: the servers on other hosts that *host* could take now; or which of
-        *servers*, indices, are."""
+        """bool [V]: the servers on other hosts that *host* could take now.  With indices of
+        *servers*: which of these."""
         among = slice(None) if servers is None else servers
         fit = self._takes(among, host, self._rules.allowed[self._rules.kind[among], host])
         if self.wishes_are_rules and self.has_wishes:
@@ -353,7 +354,7 @@ def _stays(model: ComputeModel) -> Ints:
     for uuid, reason in model.staying.items():
         if uuid in model.server_index:
             stays[model.server_index[uuid]] = _CODES[reason]
-    stays[model.rules.bound] = _CODES[undone.AFFINITY]
+    stays[model.rules.together] = _CODES[undone.AFFINITY]
     stays[~up[model.placement]] = _CODES[undone.HOST_DOWN]
     stays = np.where(able > 0, able, stays)
     stays[~model.movable] = _CODES[undone.EXCLUDED]

@@ -117,7 +117,7 @@ class ComputeReadings:
 
         hosts = self._present_hosts()
         changes = {uuid: self._server(uuid) for uuid in self._changed}
-        if self._model is not None and self._model.is_of(hosts):
+        if self._model is not None and self._model.has_hosts(hosts):
             self._model = self._model.updated(hosts, changes, self._groups)
         else:
             known = map(self._server, self._servers.keys() | self._notified_servers.keys())

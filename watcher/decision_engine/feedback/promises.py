@@ -19,7 +19,7 @@ from watcher.cloud.compute import Host, Server
 if TYPE_CHECKING:  # it imports NumPy
     from watcher.decision_engine.algorithms.loads import Loads
 
-WITNESSES: Final = 20
+UNMOVED_HOSTS: Final = 20
 """How many hosts without a move are compared with those that have one."""
 SMALLEST: Final = 2.0
 """Percent of a host: smaller changes (root of the sum of squares) give no result."""
@@ -159,7 +159,7 @@ def of_loads(
         pair = model.hosts[source].uuid, model.hosts[destination].uuid
         moves.append(LoadMove(model.servers[server].uuid, *pair, given, taken, value(server)))
     others = [index for index in loads.hosts.nonzero()[0].tolist() if index not in changed]
-    compared = {*changed, *others[:WITNESSES]}
+    compared = {*changed, *others[:UNMOVED_HOSTS]}
     return PromisedLoads(
         of_hosts,
         of_servers,
@@ -195,7 +195,7 @@ def expected(
 
 
 def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
-    """Percent of a host that a server takes which uses so much, in the unit of its metric."""
+    """How many percent of a host a server takes; *use* is in the unit of its metric."""
     if memory:
         return 100 * use / (host.memory_mb or 1)
     return use * server.vcpus / (host.cpus or 1)
@@ -207,7 +207,7 @@ def by_themselves(
     hosts: Mapping[str, Host],
     use: Mapping[str, float],
 ) -> dict[str, float]:
-    """Host uuid to the change in percent that servers which have not moved cause.
+    """Host uuid to the change in percent that is caused by servers that have not moved.
 
     *servers* are those that are still there, by uuid, *hosts* those that are compared, by
     hostname, and *use* is what servers use now.  A server that has stopped uses nothing.

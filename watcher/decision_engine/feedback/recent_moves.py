@@ -25,7 +25,7 @@ from watcher.decision_engine.datasources.names import HostValues
 LOG = log.getLogger(__name__)
 
 Change = tuple[float, float]
-"""(share of the window before the move, change of the load by it)"""
+"""A move: the share of the window that was before it, and the change of the load by it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +55,8 @@ class HostLoads:
     """The metrics of hosts for one run.
 
     Migrations are read when they are first needed, and again only for a longer window; the
-    use of servers is read only if some have moved.  Values of a datasource with a window of
-    no width, which gives present values, are not corrected.
+    use of servers is read only if some have moved.  A datasource that gives present values has
+    a window of no width: its values are not corrected.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class HostLoads:
             return values
         if name not in PARTS:
             begin = min(begin, end - datetime.timedelta(seconds=granularity))
-        late = self._now - end
+        late = self._now - end  # the window may end anywhere between now - 2 * late and now
         measured = {host.hostname: host for host in hosts if host.uuid in values}
         moves = [
             move
@@ -194,8 +194,8 @@ def changes_of(
     return changes
 
 
-def missing(changes: Collection[Change], aggregate: str) -> float:
-    """The difference between the present load and the *aggregate* of the load over a window.
+def correction(changes: Collection[Change], aggregate: str) -> float:
+    """What to add to the *aggregate* of a load over a window to get the present load.
 
     *aggregate* is ``mean``, an aggregate that a datasource treats as mean, ``min`` or
     ``max``.
@@ -244,7 +244,9 @@ def _corrected(
             del found[uuid]
             unknown.append(hostname)
             continue
-        first, *others = (max(0.0, values[uuid] + missing(each or (), aggregate)) for each in known)
+        first, *others = (
+            max(0.0, values[uuid] + correction(each or (), aggregate)) for each in known
+        )
         guess = likely.get(hostname)
         if guess is not None and min((first, *others)) <= guess <= max((first, *others)):
             found[uuid] = guess
@@ -252,6 +254,8 @@ def _corrected(
             found[uuid] = first
     if unknown:
         LOG.info(
-            "Nobody knows %s of %s since servers moved there", name, ", ".join(sorted(unknown))
+            "The present %s of %s is not known, because servers moved there",
+            name,
+            ", ".join(sorted(unknown)),
         )
     return found

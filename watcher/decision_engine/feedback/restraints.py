@@ -54,7 +54,7 @@ def horizon(options: cfg.ConfigOpts) -> datetime.timedelta:
 def failures(
     moves: Iterable[EarlierMove], options: cfg.ConfigOpts, now: datetime.datetime
 ) -> Mapping[str, Failure]:
-    """The servers that are not to be tried again yet, by uuid."""
+    """The servers whose migrations failed and that are not to be moved again yet, by uuid."""
     conf = options.optimization
     oldest = now - datetime.timedelta(seconds=conf.failed_move_memory)
     in_a_row: dict[str, list[EarlierMove]] = defaultdict(list)
@@ -78,7 +78,7 @@ def failures(
 
 
 def failed_moves(model: ComputeModel, failed: Mapping[str, Failure]) -> list[dict[str, Any]]:
-    """The servers of *model* that are not tried again yet (``failures``), as JSON for users."""
+    """The *failed* servers (``failures``) that *model* has, as JSON for users."""
     return [
         {
             "server": model.servers[model.server_index[uuid]].name,
@@ -107,9 +107,8 @@ def restrained(
 ) -> ComputeModel:
     """*model* with the servers that stay and the hosts that take none, and why.
 
-    What has *failed* (``failures``) counts for every run.  Only a *bound* run, whose plan
-    starts on its own, keeps servers where they were moved lately and respects the moves of
-    audits with other goals.
+    *failed* (``failures``) restrains every run.  Only a *bound* run, whose plan starts on its own,
+    keeps servers where they were moved lately and respects the moves of audits with other goals.
     """
     staying = dict.fromkeys(failed, undone.FAILED_BEFORE)
     not_taking = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)

@@ -56,7 +56,7 @@ class ReviewResult:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Doings:
+class _Changes:
     """The changes of the cloud since a plan was made."""
 
     moved: Collection[str]
@@ -64,12 +64,13 @@ class _Doings:
     whole: bool
     """Whether every action of the plan SUCCEEDED."""
     others: Sequence[Migration]
-    """Moves of servers that are not the plan's, from or to any host."""
+    """Moves that others made, from or to any host."""
     hosts: Collection[str]
-    """Hostnames in the plan's own migrations."""
+    """Hostnames in the migrations that the plan made."""
 
     @property
     def disturbed(self) -> bool:
+        """Whether others moved servers from or to these hosts."""
         return any({each.source, each.destination} & set(self.hosts) for each in self.others)
 
 
@@ -91,7 +92,7 @@ class Reviewer:
             review = self._claim(now)
             if review is None:
                 return
-            self._make(review, now)
+            self._review(review, now)
 
     def _claim(self, now: datetime.datetime) -> Review | None:
         with self._database.reader() as session:
@@ -104,7 +105,7 @@ class Reviewer:
                 return review
         return None
 
-    def _make(self, review: Review, now: datetime.datetime) -> None:
+    def _review(self, review: Review, now: datetime.datetime) -> None:
         plan = review.action_plan
         try:
             found = self._measured(review, now)
@@ -131,13 +132,13 @@ class Reviewer:
         if run is None:
             raise NotFound("The run that made the plan is not there any more.")
         promise = promises.from_json(review.promise)
-        doings = self._doings(plan, promise, now)
+        changes = self._cloud_changes(plan, promise, now)
         given, realised = self._read_again(plan, run, now)
         if promise.loads is None:
-            return _by_figure(promise, realised, doings)
+            return _by_figure(promise, realised, changes)
         strategy = self._sources.catalog.strategies[plan.strategy.name]
         source = self._sources.datasources.serving(strategy)
-        kept = _by_loads(promise.loads, plan, source, given.compute_model(), doings, now)
+        kept = _by_loads(promise.loads, plan, source, given.compute_model(), changes, now)
         return _found(kept, realised)
 
     def _read_again(
@@ -151,7 +152,9 @@ class Reviewer:
             name: figure["before"] for name, figure in summary.items() if "before" in figure
         }
 
-    def _doings(self, plan: ActionPlan, promise: Promise, now: datetime.datetime) -> _Doings:
+    def _cloud_changes(
+        self, plan: ActionPlan, promise: Promise, now: datetime.datetime
+    ) -> _Changes:
         with self._database.reader() as session:
             asked = reviews.migrations(session, plan.id)
             whole = reviews.is_whole(session, plan.id)
@@ -169,7 +172,7 @@ class Reviewer:
             if asked
             else []
         )
-        return _Doings(
+        return _Changes(
             moved={each.get("resource_id", "") for each in made},
             whole=whole,
             others=others,
@@ -205,14 +208,14 @@ class Reviewer:
 _ENDS = ("source_node", "destination_node")
 
 
-def _by_figure(promise: Promise, realised: Mapping[str, float], doings: _Doings) -> ReviewResult:
+def _by_figure(promise: Promise, realised: Mapping[str, float], changes: _Changes) -> ReviewResult:
     if promise.figure not in realised:
         return _found(Kept(None, f"the strategy does not report '{promise.figure}'"), realised)
     found = _found(promises.of_figure(promise, realised[promise.figure]), realised)
-    if not doings.whole:
-        return _aside(found, "not all of its actions were carried out")
-    if doings.disturbed:
-        return _aside(found, "other migrations touched the same hosts meanwhile")
+    if not changes.whole:
+        return _uncounted(found, "not all of its actions were carried out")
+    if changes.disturbed:
+        return _uncounted(found, "other migrations touched the same hosts meanwhile")
     return found
 
 
@@ -221,13 +224,13 @@ def _by_loads(
     plan: ActionPlan,
     source: Metrics,
     model: ComputeModel,
-    doings: _Doings,
+    changes: _Changes,
     now: datetime.datetime,
 ) -> Kept:
     """How far the loads of the hosts have changed as expected from all known moves."""
     hosts = {host.hostname: host for host in model.hosts if host.uuid in loads.hosts}
     since, window = plan.created_at or now, loads.of_hosts.window
-    concerned = {move.server for move in loads.moves} | {each.server for each in doings.others}
+    concerned = {move.server for move in loads.moves} | {each.server for each in changes.others}
     concerned.update(loads.use)
     servers = {
         server.uuid: server
@@ -240,8 +243,8 @@ def _by_loads(
     use = dict(loads.of_servers.ask(source.server_metric, list(servers.values())))
     gone = {move.server: 0.0 for move in loads.moves if move.server not in servers}
     expected: dict[str, float] = collections.defaultdict(float)
-    expected.update(promises.expected(loads.moves, doings.moved, use | gone))
-    for host, server, sign, moment in _changes(servers, hosts, doings.others, since):
+    expected.update(promises.expected(loads.moves, changes.moved, use | gone))
+    for host, server, sign, moment in _moves_of_others(servers, hosts, changes.others, since):
         taken = promises.share_of(server, host, use.get(server.uuid, 0.0), loads.memory)
         expected[host.uuid] += sign * taken * _visible(moment, now, window)
     drift = promises.by_themselves(loads, servers, hosts, use)
@@ -257,7 +260,7 @@ def _by_loads(
     )
 
 
-def _changes(
+def _moves_of_others(
     servers: Mapping[str, Server],
     hosts: Mapping[str, Host],
     others: Sequence[Migration],
@@ -281,7 +284,7 @@ def _is_new(server: Server, since: datetime.datetime) -> bool:
 
 
 def _visible(moment: datetime.datetime, now: datetime.datetime, window: int) -> float:
-    """The share of a change at a *moment* that is in a mean over *window* seconds by now."""
+    """The share of a change at a *moment* that a mean over the last *window* seconds shows."""
     passed = (now - moment).total_seconds()
     return min(1.0, max(0.0, passed / window)) if window else 1.0
 
@@ -294,7 +297,7 @@ def _found(kept: Kept, realised: Mapping[str, float]) -> ReviewResult:
     )
 
 
-def _aside(found: ReviewResult, why: str) -> ReviewResult:
+def _uncounted(found: ReviewResult, why: str) -> ReviewResult:
     """*found*, but it counts neither for nor against the audit."""
     message = f"{found.message.rstrip('.')}; this does not count, as {why}."
     return dataclasses.replace(found, message=message, counts=False)
