@@ -74,7 +74,7 @@ class ActionExecutor:
         with self._place(step, interrupts):
             while step.state not in ActionState.OVER:
                 if step.state == ActionState.PENDING and interrupts.present:
-                    return None
+                    return None  # the interrupt may have ended the wait for a place
                 try:
                     return _Execution(self, plan, step, interrupts).run()
                 except Stopped:
@@ -170,7 +170,7 @@ class _Execution:
         try:
             origin = self._make(self._interrupts.wait).check()
         except Interrupted:
-            raise Stopped from None  # still PENDING: nothing is to be undone
+            raise Stopped from None  # even if Cancelled: still PENDING, nothing is to be undone
         except Skip as skip:
             return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
         except Exception as error:

@@ -63,7 +63,7 @@ class PlanDispatcher(Dispatcher[Interrupts]):
                 interrupts.stop()
 
     def claim(self, now: datetime.datetime) -> int | None:
-        """The id of the next plan for this applier: an abandoned one first."""
+        """Claim the next plan: one that another applier has left first.  Returns its id."""
         with self._database.reader() as session:
             released = plan_claims.released(session, CANDIDATES)
             lapsed = self._watch.lapsed(plan_claims.of_all(session))

@@ -28,7 +28,8 @@ from watcher.notifications import Notifications
 LOG = log.getLogger(__name__)
 
 _AT_ONCE = 7
-"""Requests to nova, beside three for the hosts: a session keeps ten connections."""
+"""How many requests to nova run at once, besides three for the hosts: a session keeps ten
+connections."""
 
 
 def recheck(
@@ -77,25 +78,27 @@ def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
     only if its usage in placement is not known.
     """
     moves = [task.parameters for task in tasks if _moves(task)]
-    uuids, ends = (
+    uuids, destinations = (
         {str(move.get(name) or "") for move in moves} - {""}
         for name in ("resource_id", "destination_node")
     )
     leaving = Counter(str(move.get("source_node") or "") for move in moves)
-    begins = {name for name, number in leaving.items() if name and number > 1}
+    shared_sources = {name for name, number in leaving.items() if name and number > 1}
     removals = (task.parameters for task in tasks if task.action_type in REMOVALS)
     single = {str(each.get("resource_id")) for each in removals} | uuids & {
-        move.get("resource_id") for move in moves if move.get("source_node") not in begins
+        move.get("resource_id") for move in moves if move.get("source_node") not in shared_sources
     }
     with ThreadPoolExecutor(_AT_ONCE, "recheck") as pool:
-        coming = pool.submit(compute.server_groups)
-        on_begins = pool.map(compute.servers_on, sorted(begins))
+        reading = pool.submit(compute.server_groups)
+        on_sources = pool.map(compute.servers_on, sorted(shared_sources))
         singles = pool.map(lambda uuid: _server(compute, uuid), sorted(single))
-        hosts = {host.hostname: host for host in compute.some_hosts(ends)}
+        hosts = {host.hostname: host for host in compute.some_hosts(destinations)}
         unknown = {name for name, host in hosts.items() if not host.used}
-        on_others = pool.map(compute.servers_on, sorted(unknown - begins))
-        servers = {server.uuid: server for each in (*on_begins, *on_others) for server in each}
-        groups = [group for group in coming.result() if not uuids.isdisjoint(group.members)]
+        on_destinations = pool.map(compute.servers_on, sorted(unknown - shared_sources))
+        servers = {
+            server.uuid: server for each in (*on_sources, *on_destinations) for server in each
+        }
+        groups = [group for group in reading.result() if not uuids.isdisjoint(group.members)]
         others = uuids.union(*(group.members for group in groups)) - servers.keys() - single
         found = *singles, *pool.map(lambda uuid: _server(compute, uuid), sorted(others))
         return Cluster(hosts, servers | {each.uuid: each for each in found if each}, groups)

@@ -171,6 +171,7 @@ def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: s
     values = {"status_message": message} if message else {}
     end = PlanEnd(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
+        # A user has asked for its end.
         ended = _end_actions(session, plan, {ActionState.PENDING: ActionState.CANCELLED})
         end = PlanEnd(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):

@@ -109,6 +109,7 @@ def _of_row(
 
 
 def _statement(condition: Any) -> Executable:
+    # The event that has to be a minute old before one more is recorded; null below the limit.
     oldest = (
         select(AuditEvent.received_at)
         .where(AuditEvent.audit_id == Audit.id, AuditEvent.received_at > bindparam("since"))

@@ -139,7 +139,8 @@ class RunDispatcher(Dispatcher[HeldRun]):
                 LOG.error("Run %s is left to its lease: %s", run.uuid, error)
 
     def claim(self, now: datetime.datetime) -> AuditRun | None:
-        """The next run for this engine: a lapsed one first, then one that is due."""
+        """Queue runs for the events in the inbox; then claim the next run, a lapsed one first, or
+        else one that is due."""
         while True:
             self._queue_runs(now)
             with self._database.reader() as session:
