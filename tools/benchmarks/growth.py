@@ -201,9 +201,9 @@ def _forget(side: Side, keep_events: float, keep_runs: float) -> int:
     replaced = side.now - datetime.timedelta(days=min(keep_runs, retention.REPLACED_DAYS))
     write = side.database.write
     return (
-        write(lambda session: retention.forget_events(session, events))
-        + write(lambda session: retention.forget_plans(session, runs, replaced))
-        + write(lambda session: retention.forget_runs(session, runs))
+        write(lambda session: retention.remove_events(session, events))
+        + write(lambda session: retention.remove_plans(session, runs, replaced))
+        + write(lambda session: retention.remove_runs(session, runs))
     )
 
 

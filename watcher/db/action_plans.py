@@ -64,7 +64,7 @@ class PlannedAction:
     parents: Sequence[str]
     reason: str = ""
     owned: bool = False
-    """Whether its ``disabled_reason`` names the plan, too: see ``solution.signed``."""
+    """Whether its ``disabled_reason`` names the plan, too: see ``solution.with_owner``."""
 
 
 def get(session: Session, uuid: str) -> ActionPlan:

@@ -5,10 +5,10 @@ import datetime
 
 from sqlalchemy.orm import Session
 
-from watcher.db.lookup import WithGoal, require_free_name
+from watcher.db.lookup import RowsWithGoal, require_free_name
 from watcher.db.models import AuditTemplate
 
-_ROWS = WithGoal[AuditTemplate](AuditTemplate, "audit template")
+_ROWS = RowsWithGoal[AuditTemplate](AuditTemplate, "audit template")
 get, list_page = _ROWS.get, _ROWS.list_page
 
 

@@ -12,14 +12,14 @@ from watcher.common import schedule
 from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType
 from watcher.db import reviews, runs
-from watcher.db.lookup import WithGoal, require_free_name
+from watcher.db.lookup import RowsWithGoal, require_free_name
 from watcher.db.models import Audit, AuditRun, Webhook
 from watcher.db.transitions import move, soft_delete
 
 _TIMING = frozenset({"interval", "start_time", "end_time"})
 
 
-_ROWS = WithGoal[Audit](Audit, "audit")
+_ROWS = RowsWithGoal[Audit](Audit, "audit")
 get, list_page = _ROWS.get, _ROWS.list_page
 
 

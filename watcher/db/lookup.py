@@ -106,7 +106,7 @@ def first(session: Session, wanted: Select[R], what: str) -> R:
     return row
 
 
-class WithGoal(Generic[R]):
+class RowsWithGoal(Generic[R]):
     """Reads rows that have a goal, and perhaps a strategy: audits and their templates."""
 
     def __init__(self, row: Any, what: str) -> None:

@@ -26,7 +26,7 @@ _PLANS: Final = 50
 _ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, PlanState.SUPERSEDED)
 
 
-def forget_events(session: Session, before: datetime.datetime) -> int:
+def remove_events(session: Session, before: datetime.datetime) -> int:
     """Remove up to ``BATCH`` events from *before* a time.  Returns their number.
 
     Events that wait for a run, or whose run waits or is under way, stay, whatever their age.
@@ -51,7 +51,7 @@ def forget_events(session: Session, before: datetime.datetime) -> int:
     return len(ids)
 
 
-def forget_plans(
+def remove_plans(
     session: Session, before: datetime.datetime, replaced_before: datetime.datetime
 ) -> int:
     """Remove some plans that no applier has claimed and that ended *before* a time.
@@ -71,7 +71,7 @@ def forget_plans(
     )
     if not ids:
         return 0
-    return _forget_actions(session, ids) or _forget_all_of(session, ids)
+    return _remove_actions(session, ids) or _remove_emptied(session, ids)
 
 
 def _unstarted(before: datetime.datetime) -> Select[int]:
@@ -95,7 +95,7 @@ def _unstarted(before: datetime.datetime) -> Select[int]:
     )
 
 
-def _forget_actions(session: Session, plan_ids: Any) -> int:
+def _remove_actions(session: Session, plan_ids: Any) -> int:
     """Remove up to ``BATCH`` actions of plans.  Returns their number."""
     ids = session.scalars(
         select(Action.id).where(Action.action_plan_id.in_(plan_ids)).limit(BATCH)
@@ -106,8 +106,8 @@ def _forget_actions(session: Session, plan_ids: Any) -> int:
     return len(ids)
 
 
-def _forget_all_of(session: Session, plan_ids: Any) -> int:
-    """Remove plans without actions, with all that refers to them.  Returns their number."""
+def _remove_emptied(session: Session, plan_ids: Any) -> int:
+    """Remove plans that have no actions any more, and what refers to them; returns their number."""
     for table in models.Base.metadata.sorted_tables:
         for key in table.foreign_keys:
             if key.column.table is not ActionPlan.__table__ or table is Action.__table__:
@@ -124,7 +124,7 @@ def _forget_all_of(session: Session, plan_ids: Any) -> int:
     return len(plan_ids)
 
 
-def forget_runs(session: Session, before: datetime.datetime) -> int:
+def remove_runs(session: Session, before: datetime.datetime) -> int:
     """Remove up to ``BATCH`` runs that ended *before* a time.  Returns their number.
 
     A run whose plan was never started stays as long as the plan.

@@ -17,8 +17,8 @@ from watcher.db import counters
 from watcher.db.models import Action, ActionPlan, Audit, AuditRun, Review
 from watcher.db.transitions import update_rows
 
-HALF: Final = 0.5
-"""If less than this share of a promise was kept, it counts as broken."""
+BROKEN_BELOW: Final = 0.5
+"""A promise of which a smaller share was kept counts as broken."""
 DISTRUSTED: Final = (
     "auto_trigger was switched off: the last plans of the audit kept less than half of what they "
     "promised. Look at the reviews in their summaries, then set auto_trigger again."
@@ -139,7 +139,7 @@ def distrust(session: Session, review: Review, number: int) -> bool:
         .order_by(Review.reviewed_at.desc(), Review.action_plan_id.desc())
         .limit(number)
     ).all()
-    if not number or len(last) < number or any((kept or 0.0) >= HALF for kept in last):
+    if not number or len(last) < number or any((kept or 0.0) >= BROKEN_BELOW for kept in last):
         return False
     trusted = (Audit.id == audit_id, Audit.deleted == 0, Audit.auto_trigger)
     if not update_rows(session, Audit, *trusted, auto_trigger=False, status_message=DISTRUSTED):

@@ -38,7 +38,8 @@ def of_plan(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """The result of ``reached`` for a plan that a run of an EVENT audit is about to write."""
+    """A sentence on why a plan that a run of an EVENT audit is about to write is not started on its
+    own; None if it may be."""
     found = session.scalar(select(Webhook).where(Webhook.audit_id == audit_id))
     webhook = found or Webhook()  # an audit without a row has the configured defaults and no limits
     limited = webhook.max_plans_per_hour is not None
@@ -73,8 +74,8 @@ def _reasons(webhook: Webhook, facts: PlanFacts) -> Iterator[str]:
         yield f"the plan gains {gain:g} %, and min_efficacy is {least:g} %"
 
 
-def actions_to_fit(session: Session, audit_id: int) -> int | None:
-    """How many actions a plan of the audit may have; None: any number."""
+def max_actions(session: Session, audit_id: int) -> int | None:
+    """How many actions the strategy may put into a plan of the audit; None: any number."""
     return session.scalar(
         select(Webhook.max_actions).where(Webhook.audit_id == audit_id, Webhook.fit_actions)
     )

@@ -32,7 +32,7 @@ from watcher.db.session import Database
 from watcher.decision_engine import candidates, efficacy, inputs, plan_limits, proof, retries, sight
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.inputs import Sources
-from watcher.decision_engine.solution import Solution, signed
+from watcher.decision_engine.solution import Solution, with_owner
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 from watcher.model.undone import Undone
@@ -185,7 +185,7 @@ class Runner:
         oldest = timeutils.utcnow() - restraints.horizon(self._conf)
         with self._database.reader() as session:
             return inputs.Earlier(
-                moves.since(session, oldest), plan_limits.actions_to_fit(session, audit.id)
+                moves.since(session, oldest), plan_limits.max_actions(session, audit.id)
             )
 
     def _succeed(self, run: AuditRun, result: RunResult, context: str, seconds: float) -> None:
@@ -284,7 +284,7 @@ def _add_plan(
         status_message=message,
         global_efficacy=result.global_efficacy,
         indicators=result.indicators,
-        actions=signed(result.actions, plan_uuid),
+        actions=with_owner(result.actions, plan_uuid),
         now=now,
         summary=result.summary,
     )

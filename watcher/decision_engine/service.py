@@ -20,8 +20,7 @@ from watcher.common.states import PlanState
 from watcher.db import action_plans, audits, counters, retention, runs, services
 from watcher.db.leases import Holder
 from watcher.db.session import Database
-from watcher.decision_engine import inputs
-from watcher.decision_engine import strategy_state as state
+from watcher.decision_engine import inputs, strategy_state
 from watcher.decision_engine.feedback.reviewer import Reviewer
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.run_dispatcher import RunDispatcher
@@ -131,9 +130,9 @@ class DecisionEngine:
 
     def _expire(self) -> None:
         self._expire_plans()
-        self._forget()
+        self._remove_old_rows()
 
-    def _forget(self) -> None:
+    def _remove_old_rows(self) -> None:
         """Remove old rows, in short transactions one after the other."""
         now = timeutils.utcnow()
 
@@ -142,11 +141,11 @@ class DecisionEngine:
 
         if days := self._conf.webhooks.keep_events_days:
             before = ago(days)
-            self._repeat("events", lambda session: retention.forget_events(session, before))
+            self._repeat("events", lambda session: retention.remove_events(session, before))
         if days := self._conf.watcher_decision_engine.keep_runs_days:
             before, replaced = ago(days), ago(min(days, retention.REPLACED_DAYS))
-            self._repeat("plans", lambda session: retention.forget_plans(session, before, replaced))
-            self._repeat("runs", lambda session: retention.forget_runs(session, before))
+            self._repeat("plans", lambda session: retention.remove_plans(session, before, replaced))
+            self._repeat("runs", lambda session: retention.remove_runs(session, before))
 
     def _roll(self) -> None:
         """Store the counts of older rows, so that metrics count the younger rows only."""
@@ -155,9 +154,9 @@ class DecisionEngine:
             if not self._database.write(lambda session: counters.roll(session, now)):
                 return
 
-    def _repeat(self, what: str, forget: Callable[[Session], int]) -> None:
+    def _repeat(self, what: str, remove: Callable[[Session], int]) -> None:
         number = 0
-        while not self._stopping.is_set() and (found := self._database.write(forget)):
+        while not self._stopping.is_set() and (found := self._database.write(remove)):
             number += found
         if number:
             LOG.info("Removed %d rows of old %s", number, what)
@@ -196,7 +195,9 @@ class _Endpoint:
     def get_strategy_info(self, context: Any, strategy_name: str) -> list[dict[str, Any]]:
         """Which requirements of a strategy are available now."""
         strategy = self._sources.catalog.strategy_for("", strategy_name)
-        return state.of_strategy(strategy, self._sources.datasources, self._sources.collectors)
+        return strategy_state.of_strategy(
+            strategy, self._sources.datasources, self._sources.collectors
+        )
 
     @oslo_messaging.expected_exceptions(WatcherError)  # type: ignore[untyped-decorator]
     def get_data_model_info(

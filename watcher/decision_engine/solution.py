@@ -21,7 +21,7 @@ class ProposedAction:
     reason: str = ""
     """Why, in one short sentence for the operator."""
     owned: bool = False
-    """Whether its ``disabled_reason`` names the plan, too: see ``signed``."""
+    """Whether its ``disabled_reason`` names the plan, too: see ``with_owner``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Solution:
     """How the plan is reviewed afterwards; None: it is not reviewed."""
 
 
-def signed(actions: Sequence[PlannedAction], plan_uuid: str) -> Sequence[PlannedAction]:
-    """The actions for the plan of that uuid. It is added to the ``disabled_reason`` of those
-    that are owned, so that a host shows which plan disabled it."""
+def with_owner(actions: Sequence[PlannedAction], plan_uuid: str) -> Sequence[PlannedAction]:
+    """The actions for the plan of that uuid.  It is added to the ``disabled_reason`` of those that
+    are owned, so that a host shows which plan disabled it."""
     return [
         dataclasses.replace(
             action,

@@ -61,7 +61,7 @@ class ForgetEventsTest(base.DatabaseTestCase):
         before = self.totals()
 
         self.assertEqual(
-            2, self.database.write(lambda session: retention.forget_events(session, NOW - 2 * DAY))
+            2, self.database.write(lambda session: retention.remove_events(session, NOW - 2 * DAY))
         )
 
         self.assertEqual(kept, self.kept())
@@ -85,7 +85,7 @@ class ForgetEventsTest(base.DatabaseTestCase):
                 kept.add(row.uuid)
         self.event(8 * DAY)
         self.assertEqual(
-            1, self.database.write(lambda session: retention.forget_events(session, NOW))
+            1, self.database.write(lambda session: retention.remove_events(session, NOW))
         )
         self.assertEqual(kept, self.kept())
 
@@ -94,7 +94,7 @@ class ForgetEventsTest(base.DatabaseTestCase):
         for _ in range(3):
             self.event(3 * DAY)
         numbers = [
-            self.database.write(lambda session: retention.forget_events(session, NOW))
+            self.database.write(lambda session: retention.remove_events(session, NOW))
             for _ in range(3)
         ]
         self.assertEqual([2, 1, 0], numbers)
@@ -153,8 +153,8 @@ class ForgetRunsTest(base.DatabaseTestCase):
         with self.database.reader() as session:
             counts = +counters.totals(session)
         for forget in (
-            lambda session: retention.forget_plans(session, before, replaced),
-            lambda session: retention.forget_runs(session, before),
+            lambda session: retention.remove_plans(session, before, replaced),
+            lambda session: retention.remove_runs(session, before),
         ):
             while self.database.write(forget):
                 pass
@@ -218,7 +218,7 @@ class ForgetRunsTest(base.DatabaseTestCase):
         self.patch(retention, "BATCH", 1)
         self.plan(PlanState.SUPERSEDED, 91)
         found = [
-            self.database.write(lambda session: retention.forget_plans(session, NOW, NOW))
+            self.database.write(lambda session: retention.remove_plans(session, NOW, NOW))
             for _ in range(4)
         ]
         self.assertEqual([1, 1, 1, 0], found)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.cloud.compute import DISABLED, MAINTAINING
 from watcher.decision_engine.planners import NodeResourceConsolidation, Weight
-from watcher.decision_engine.solution import SolutionBuilder, signed
+from watcher.decision_engine.solution import SolutionBuilder, with_owner
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host
 
@@ -17,7 +17,7 @@ class SignedTest(TestCase):
         builder.enable(host("h1", 1))
         planned = planner(self.conf[f"watcher_planners.{planner.name}"]).plan(builder.build())
         return [
-            each.input_parameters.get("disabled_reason") for each in signed(planned, "the plan")
+            each.input_parameters.get("disabled_reason") for each in with_owner(planned, "the plan")
         ]
 
     def test_reasons(self):
