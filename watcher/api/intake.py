@@ -161,18 +161,18 @@ class Intake:
             events.append(connection, rows)
         return [None] * len(rows)
 
-    def _count(self, outcome: IntakeResult, message: AlarmMessage) -> None:
+    def _count(self, result: IntakeResult, message: AlarmMessage) -> None:
         """Count what has no row of its own: a repetition in the row of the first delivery."""
-        if outcome.repeated:
+        if result.repeated:
             with self._database.connection(writes=True) as connection:
-                events.repeat(connection, outcome.event_uuid or "")
-        elif outcome.row is None:
+                events.repeat(connection, result.event_uuid or "")
+        elif result.row is None:
             self._unrecorded.count(
-                outcome.facts.audit_uuid,
+                result.facts.audit_uuid,
                 message.source,
-                outcome.decision,
-                outcome.reason,
-                outcome.run,
+                result.decision,
+                result.reason,
+                result.run,
             )
 
 

@@ -134,14 +134,14 @@ def _by_run(
     """The counts by run, and those whose event has no run yet."""
     of_runs: collections.Counter[int] = collections.Counter()
     waiting: collections.Counter[_Cover] = collections.Counter()
-    for place, number in covered.items():
-        run_id = place.run_id
+    for cover, number in covered.items():
+        run_id = cover.run_id
         if run_id is None:
             event = session.execute(
-                select(AuditEvent.run_id, AuditEvent.inbox).where(AuditEvent.id == place.event_id)
+                select(AuditEvent.run_id, AuditEvent.inbox).where(AuditEvent.id == cover.event_id)
             ).first()
             if event is not None and event.inbox is not None:
-                waiting[place] = number
+                waiting[cover] = number
             run_id = event and event.run_id
         if run_id is not None:
             of_runs[run_id] += number

@@ -4,7 +4,10 @@
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+AUDIT_CANCELLED: Final = "audit_cancelled"
+"""Why an event is refused; also one that was ACCEPTED, if its audit is cancelled before its run."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,9 +19,6 @@ Parameters = Mapping[str, Any]
 DeliveryKey = tuple[int, str]
 """An audit id and a delivery key, which are unique together."""
 
-AUDIT_CANCELLED: Final = "audit_cancelled"
-"""Why an event is refused, or gets no run any more."""
-
 
 def same(one: Parameters | None, other: Parameters | None) -> bool:
     """Whether two sets of parameters are equal as JSON, where 1 and true differ."""

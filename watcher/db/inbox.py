@@ -25,10 +25,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Row, bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
-from watcher.common.alarms import earliest_start
+from watcher.common.alarms import AUDIT_CANCELLED, earliest_start
 from watcher.common.states import AuditState, Decision, RunState
 from watcher.db import runs, webhook_facts
-from watcher.db.events import AUDIT_CANCELLED, same
+from watcher.db.events import same
 from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
 from watcher.db.session import StaleRead
 from watcher.db.transitions import update_rows

@@ -348,7 +348,7 @@ _CODES = {reason: code for code, reason in enumerate(_REASONS)}
 
 def _stays(model: ComputeModel) -> Ints:
     """int [V]: why a server must stay, as an index of ``_REASONS``; 0 if it may leave."""
-    able = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
+    hindered = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
     up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
     stays = np.zeros(len(model.servers), dtype=np.int64)
     for uuid, reason in model.staying.items():
@@ -356,7 +356,7 @@ def _stays(model: ComputeModel) -> Ints:
             stays[model.server_index[uuid]] = _CODES[reason]
     stays[model.rules.together] = _CODES[undone.AFFINITY]
     stays[~up[model.placement]] = _CODES[undone.HOST_DOWN]
-    stays = np.where(able > 0, able, stays)
+    stays = np.where(hindered > 0, hindered, stays)
     stays[~model.movable] = _CODES[undone.EXCLUDED]
     return stays
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from watcher.common import schemas
-from watcher.common.alarms import AlarmMessage, WebhookFacts
+from watcher.common.alarms import AUDIT_CANCELLED, AlarmMessage, WebhookFacts
 from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType, Decision
 from watcher.webhooks import credentials, expressions
 
 WRONG_TYPE: Final = "wrong_type"
-AUDIT_CANCELLED: Final = "audit_cancelled"
 AUDIT_SUSPENDED: Final = "audit_suspended"
 BAD_PARAMETERS: Final = "bad_parameters"
 PAUSED: Final = "paused"

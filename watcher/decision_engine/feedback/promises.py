@@ -201,7 +201,7 @@ def share_of(server: Server, host: Host, use: float, memory: bool) -> float:
     return use * server.vcpus / (host.cpus or 1)
 
 
-def by_themselves(
+def changes_without_moves(
     loads: PromisedLoads,
     servers: Mapping[str, Server],
     hosts: Mapping[str, Host],
@@ -220,10 +220,10 @@ def by_themselves(
             host = hosts[server.host]
             then, by_now = (share_of(server, host, each, loads.memory) for each in (before, now))
             shares.append((host.uuid, then, by_now))
-    return beyond_course(shares)
+    return without_daily_course(shares)
 
 
-def beyond_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float]:
+def without_daily_course(shares: Sequence[tuple[str, float, float]]) -> dict[str, float]:
     """Host uuid to the sum of what its servers take now, less what they took then.
 
     *shares* are (host uuid, then, now), in percent.  The factor by which all of them
@@ -245,7 +245,7 @@ class Kept:
     reason: str = ""
 
 
-def of_hosts(
+def kept_by_hosts(
     promised: Mapping[str, float], before: Mapping[str, float], now: Mapping[str, float]
 ) -> Kept:
     """How the changes of the hosts' loads, in percent, follow the *promised* ones.
@@ -273,7 +273,7 @@ def of_hosts(
     return Kept(share)
 
 
-def of_figure(promise: Promise, realised: float) -> Kept:
+def kept_by_figure(promise: Promise, realised: float) -> Kept:
     """The share of the way from the value before to the promised value that the figure has
     gone."""
     return Kept((promise.before - realised) / (promise.before - promise.after))

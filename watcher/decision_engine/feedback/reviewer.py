@@ -211,7 +211,7 @@ _ENDS = ("source_node", "destination_node")
 def _by_figure(promise: Promise, realised: Mapping[str, float], changes: _Changes) -> ReviewResult:
     if promise.figure not in realised:
         return _found(Kept(None, f"the strategy does not report '{promise.figure}'"), realised)
-    found = _found(promises.of_figure(promise, realised[promise.figure]), realised)
+    found = _found(promises.kept_by_figure(promise, realised[promise.figure]), realised)
     if not changes.whole:
         return _uncounted(found, "not all of its actions were carried out")
     if changes.disturbed:
@@ -247,9 +247,9 @@ def _by_loads(
     for host, server, sign, moment in _moves_of_others(servers, hosts, changes.others, since):
         taken = promises.share_of(server, host, use.get(server.uuid, 0.0), loads.memory)
         expected[host.uuid] += sign * taken * _visible(moment, now, window)
-    drift = promises.by_themselves(loads, servers, hosts, use)
+    drift = promises.changes_without_moves(loads, servers, hosts, use)
     measured = promises.percents(list(hosts.values()), of_hosts, loads.memory)
-    return promises.of_hosts(
+    return promises.kept_by_hosts(
         expected,
         {host: load + drift.get(host, 0.0) for host, load in loads.hosts.items()},
         {

@@ -60,13 +60,13 @@ class Webhooks(WebhookSettings, WebhookHistory):
                 facts.audit_uuid, parsers.GENERIC, Decision.REJECTED, "unreadable_body"
             )
             raise
-        outcome = self._intake.receive(
+        result = self._intake.receive(
             Delivery(
                 audit_ident, message, now, lambda facts: self._webhook_auth.permits(request, facts)
             ),
             lambda facts: self._webhook_auth.check(request, facts),
         )
-        return self._respond(request, outcome, message)
+        return self._respond(request, result, message)
 
     @post("{audit_ident}/events/{event_uuid}/replay", status=202)
     def replay(self, request: Request, audit_ident: str, event_uuid: str) -> Response:
@@ -106,13 +106,13 @@ class Webhooks(WebhookSettings, WebhookHistory):
             "not_before": aware(self._not_before(facts, now)) if admitted else None,
         }
 
-    def _respond(self, request: Request, outcome: IntakeResult, message: AlarmMessage) -> Response:
-        _log(outcome, message)
-        if outcome.decision == Decision.REJECTED:
-            raise Invalid(outcome.sentence)
-        if outcome.needs_doorbell:
-            self.decision_engine.ring(outcome.facts.audit_uuid)
-        return _accepted(request, outcome)
+    def _respond(self, request: Request, result: IntakeResult, message: AlarmMessage) -> Response:
+        _log(result, message)
+        if result.decision == Decision.REJECTED:
+            raise Invalid(result.sentence)
+        if result.needs_doorbell:
+            self.decision_engine.ring(result.facts.audit_uuid)
+        return _accepted(request, result)
 
     def _not_before(self, facts: WebhookFacts, now: datetime.datetime) -> datetime.datetime | None:
         with self.database.reader() as session:
@@ -189,24 +189,24 @@ def _decoded(body: bytes) -> Any:
     return value
 
 
-def _accepted(request: Request, outcome: IntakeResult) -> Response:
+def _accepted(request: Request, result: IntakeResult) -> Response:
     response = reply(None, 202)
-    if outcome.event_uuid is not None:
-        below = f"{outcome.facts.audit_uuid}/events/{outcome.event_uuid}"
+    if result.event_uuid is not None:
+        below = f"{result.facts.audit_uuid}/events/{result.event_uuid}"
         response.location = f"{request.application_url}/v1/webhooks/{below}"
     return response
 
 
-def _log(outcome: IntakeResult, message: AlarmMessage) -> None:
+def _log(result: IntakeResult, message: AlarmMessage) -> None:
     # Unrecorded events are logged with their number, once a second (UnrecordedEvents).
     LOG.log(
-        logging.DEBUG if outcome.event_uuid is None else logging.INFO,
+        logging.DEBUG if result.event_uuid is None else logging.INFO,
         "Event %s: %s%s%s, audit %s, source %s, request %s",
-        outcome.event_uuid or "(unrecorded)",
-        outcome.decision,
-        f" ({outcome.reason})" if outcome.reason else "",
-        ", delivered again" if outcome.repeated else "",
-        outcome.facts.audit_uuid,
+        result.event_uuid or "(unrecorded)",
+        result.decision,
+        f" ({result.reason})" if result.reason else "",
+        ", delivered again" if result.repeated else "",
+        result.facts.audit_uuid,
         message.source,
         message.request_id,
     )

@@ -87,10 +87,10 @@ class World:
         moved = {move.server for move in moves}
         stay = [each for each in self.use if each not in moved]
         shares = [(self.place[each], then[each], self.use[each]) for each in stay]
-        for host, change in promises.beyond_course(shares).items():
+        for host, change in promises.without_daily_course(shares).items():
             before[host] += change
         expected = promises.expected(moves, set(self.place), self.use)
-        return promises.of_hosts(expected, before, after)
+        return promises.kept_by_hosts(expected, before, after)
 
 
 class OfHostsTest(TestCase):
@@ -99,7 +99,7 @@ class OfHostsTest(TestCase):
 
     def kept(self, *now, promised=None):
         loads = dict(zip(self.BEFORE, now, strict=False))
-        return promises.of_hosts(promised or self.PROMISED, self.BEFORE, loads)
+        return promises.kept_by_hosts(promised or self.PROMISED, self.BEFORE, loads)
 
     def test_a_kept_promise(self):
         self.assertAlmostEqual(1.0, self.kept(60, 60, 60, 50).share)
@@ -157,7 +157,7 @@ class ByThemselvesTest(TestCase):
         ]
         then = dict.fromkeys((clusters.uid(f"s{number}") for number in range(1, 6)), 50.0)
         loads = promises.PromisedLoads(reading, reading, False, {}, (), then)
-        changes = promises.by_themselves(
+        changes = promises.changes_without_moves(
             loads,
             {each.uuid: each for each in servers},
             hosts,
@@ -179,8 +179,8 @@ class PromiseTest(TestCase):
 
     def test_a_figure(self):
         promise = Promise("hosts in use", 10, 6, 300)
-        self.assertEqual(0.75, promises.of_figure(promise, 7).share)
-        self.assertEqual(-0.25, promises.of_figure(promise, 11).share)
+        self.assertEqual(0.75, promises.kept_by_figure(promise, 7).share)
+        self.assertEqual(-0.25, promises.kept_by_figure(promise, 11).share)
 
 
 class WorldsTest(TestCase):
