@@ -42,6 +42,15 @@ OPTIONS = [
         "the share of a host's load that it evens out. With 0 every move that gains "
         "anything is made.",
     ),
+    cfg.FloatOpt(
+        "hysteresis",
+        default=0.1,
+        min=0,
+        max=0.9,
+        mutable=True,
+        help="Share of its threshold by which a balancing that starts on its own goes below it, "
+        "once it is exceeded, so that the next small change of loads does not exceed it again.",
+    ),
     cfg.IntOpt(
         "respect_hours",
         default=6,

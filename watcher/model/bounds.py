@@ -28,6 +28,8 @@ class Bounds:
     """The bandwidth, in Mbit/s, at which a host's network copies memory."""
     lasting: float = 3600.0
     """Seconds for which a move is of use, because the server stays on its new host."""
+    hysteresis: float = 0.0
+    """The share of a threshold by which balancing goes below it, once it is exceeded."""
 
     def prices(self, model: ComputeModel) -> Floats:
         """float [V]: the share of a host's load that a move of each server has to even out.

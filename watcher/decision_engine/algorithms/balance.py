@@ -17,13 +17,6 @@ from watcher.model.compute import MEMORY
 from watcher.model.types import Bools, Floats, Ints
 from watcher.model.whatif import Move
 
-MARGIN = 0.99
-"""On large clusters, balancing continues to this share of a threshold. Otherwise the next
-small change of load would bring the cluster above the threshold again."""
-
-MANY = 4_000
-"""A cluster with at least this number of servers is large in that sense."""
-
 NEAR = 0.02
 """Moves whose gains differ by no more than this share of the best one count as equal. Of
 these, the one that copies least memory is made."""
@@ -39,10 +32,11 @@ TRIED = 20
 
 
 class Balance:
-    """Brings the standard deviation of each metric's loads to its threshold.
+    """Brings the standard deviation of each metric's loads to its goal, which is its threshold
+    less the hysteresis of the bounds.
 
     It minimises the weighted sum of the amounts by which deviations exceed their
-    thresholds; of equally good plans it prefers fewer moves, then less memory to copy.  A
+    goals; of equally good plans it prefers fewer moves, then less memory to copy.  A
     metric without weight has no threshold either.
 
     A move has to lower the weighted deviations by its price, which is a share of a host's
@@ -56,7 +50,7 @@ class Balance:
         self._weights: Floats = np.array(weights, dtype=np.float64)
         limits = np.array(thresholds, dtype=np.float64)
         self.thresholds: Floats = np.where(self._weights > 0, limits, np.inf)
-        self._goals = self.thresholds
+        self._goals = self.thresholds * (1 - loads.whatif.bounds.hysteresis)
         prices = loads.whatif.bounds.prices(loads.whatif.model)
         share = self._weights.max(initial=0.0) / max(self._hosts, 1)
         self._costs: Floats = prices * share
@@ -72,11 +66,11 @@ class Balance:
         return self.deviations() > self.thresholds + ROUNDING
 
     def run(self) -> list[Move]:
-        """Move servers until no deviation is over its threshold, or nothing helps.
+        """Move servers until no deviation is over its goal, or nothing helps.
 
         Exact on a tiny cluster.  On others each step makes the move that gains most, or an
         exchange of two servers if no move gains; on small ones a beam search is tried as
-        well.  This usually reaches the thresholds if they can be reached, but not always:
+        well.  This usually reaches the goals if they can be reached, but not always:
         that question is as hard as bin packing.
         """
         attempts = (self._search, self.go_on) if is_small(self._loads) else (self.go_on,)
@@ -84,8 +78,6 @@ class Balance:
 
     def go_on(self) -> None:
         """Make further moves that gain, for example after the bounds were lifted."""
-        many = int(self._loads.whatif.leavers.sum()) > MANY
-        self._goals = self.thresholds * (MARGIN if many else 1.0)
         moves = -1
         while moves < len(self._loads.whatif.moves):
             moves = len(self._loads.whatif.moves)
@@ -105,10 +97,10 @@ class Balance:
         self.go_on()
 
     def _distance(self) -> Distance:
-        """The distance to the thresholds.  Below them, further gains still count against the cost
-        of moves."""
+        """The distance to the goals.  Below them, further gains still count against the cost of
+        moves."""
         deviations = self.deviations()
-        over = deviations - self.thresholds
+        over = deviations - self._goals
         moved = [move.server for move in self._loads.whatif.moves]
         cost = float(self._costs[moved].sum())
         spare = 0.0 if (over > ROUNDING).any() else -float(over[np.isfinite(over)].sum())
@@ -231,13 +223,13 @@ class Balance:
         return False
 
     def _over(self, deviations: Floats) -> Floats:
-        """[M, ...] to [...]: the weighted sum of the amounts above the thresholds."""
+        """[M, ...] to [...]: the weighted sum of the amounts above the goals."""
         return _sum(self._weights, _above(deviations, self._goals))
 
     def _counted(self, deviations: Floats) -> Floats:
         """[M, ...] to [...]: the same, but of the whole deviations that are too large now.
 
-        What a move gains below the threshold pays for it, too.
+        What a move gains below the goal pays for it, too.
         """
         too_large = self.deviations() > self._goals
         return _sum(self._weights, _above(deviations, np.where(too_large, 0.0, self._goals)))

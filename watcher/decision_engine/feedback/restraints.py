@@ -154,6 +154,7 @@ def bounds(
         margin=conf.move_margin,
         bandwidth=float(conf.migration_bandwidth),
         lasting=float(conf.server_rest or HOUR.total_seconds()),
+        hysteresis=conf.hysteresis,
     )
 
 

@@ -56,6 +56,33 @@ def everywhere(test):
     return both
 
 
+class HysteresisTest(TestCase):
+    """A plan that starts on its own does not end just below its threshold."""
+
+    HOSTS = [host(f"h{number}", 100) for number in (1, 2)]
+    SERVERS = [server(f"s{number}", "h1", 10) for number in range(5)]
+    MEASURED = stabilization.load(
+        HOSTS, SERVERS, dict.fromkeys(("s0", "s1", "s2", "s3", "s4"), 100)
+    )
+
+    def moves(self, threshold, bounds):
+        solution = stabilize(
+            self.HOSTS, self.SERVERS, self.MEASURED, bounds, thresholds={CPU: threshold}
+        )
+        return len(solution.actions)
+
+    @everywhere
+    def test_a_plan_goes_below_its_threshold_by_a_tenth_of_it(self):
+        # The deviation is 0.25, then 0.15 after one move and 0.05 after two.
+        self.assertEqual(1, self.moves(0.16, Bounds()))
+        self.assertEqual(2, self.moves(0.16, Bounds(hysteresis=0.1)))
+        self.assertEqual(1, self.moves(0.17, Bounds(hysteresis=0.1)))
+
+    @everywhere
+    def test_nothing_moves_between_the_goal_and_the_threshold(self):
+        self.assertEqual(0, self.moves(0.26, Bounds(hysteresis=0.1)))
+
+
 class PricesTest(TestCase):
     """A move gains at least what it costs."""
 
