@@ -125,7 +125,7 @@ def finish(
     action_plan_id: int | None = None,
     auto_started: bool = False,
     error: str | None = None,
-    seen: str | None = None,
+    cloud_digest: str | None = None,
 ) -> None:
     """End a claimed run, with the *error* of this attempt.
 
@@ -140,7 +140,7 @@ def finish(
         action_plan_id=action_plan_id,
         auto_started=auto_started,
         errors=with_error(run, now, error),
-        seen=seen,
+        cloud_digest=cloud_digest,
     )
 
 

@@ -17,7 +17,7 @@ from watcher.common import schemas
 from watcher.common.errors import NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
-from watcher.decision_engine import sight
+from watcher.decision_engine import same_metrics
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources import names
@@ -136,7 +136,7 @@ def make(
         server_metric=_measure(strategy, lambda: source().server_metric),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
-        step=lambda: sight.step_of(source, granularity) if granularity else 0,
+        step=lambda: same_metrics.step_of(source, granularity) if granularity else 0,
         remarks=restraints.remarks,
         failed_moves=restraints.failed_moves,
     )

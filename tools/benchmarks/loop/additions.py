@@ -5,7 +5,7 @@ moves."""
 import dataclasses
 
 from watcher.db.moves import EarlierMove
-from watcher.decision_engine import sight
+from watcher.decision_engine import same_metrics
 from watcher.decision_engine.feedback import restraints
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs
@@ -53,5 +53,5 @@ def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
         compute_model=lambda: model,
         bounds=lambda: bounds,
         host_metric=loads.metric,
-        step=lambda: sight.step_of(lambda: readings, inputs.parameters["granularity"]),
+        step=lambda: same_metrics.step_of(lambda: readings, inputs.parameters["granularity"]),
     )

@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 from watcher import conf as watcher_conf
 from watcher.cloud.compute import Host, Server
-from watcher.decision_engine import sight
+from watcher.decision_engine import same_metrics
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
@@ -157,17 +157,17 @@ class Audit:
         plan = self._engine.plan(solution)
         self._world.tally.cpu_seconds += time.process_time() - began
         self._world.tally.runs += 1
-        self._seen = now, None if plan else sight.seen(inputs)
+        self._seen = now, None if plan else same_metrics.digest(inputs)
         if plan:
             self._world.tally.plans += 1
             self._plan = Carrying(self._world, plan, self._server_index, self._host_index)
             self._plan.go_on(now, now)
 
     def _is_put_off(self, inputs: Inputs, now: int) -> bool:
-        """See ``watcher/decision_engine/sight.py``."""
+        """See ``watcher/decision_engine/same_metrics.py``."""
         began, seen = self._seen
         until = began + inputs.step() // 60
-        if seen is None or now >= until or sight.seen(inputs) != seen:
+        if seen is None or now >= until or same_metrics.digest(inputs) != seen:
             return False
         self._waits, self._not_before = True, until
         return True

@@ -7,7 +7,7 @@ from typing import Any
 
 from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Window
-from watcher.decision_engine import sight
+from watcher.decision_engine import same_metrics
 from watcher.decision_engine.datasources import gnocchi, prometheus
 
 from .inventory import Floats
@@ -64,7 +64,7 @@ class Readings:
         return window
 
     def step(self, granularity: int) -> int:
-        return sight.step_of(lambda: _SOURCES[self.name], granularity)
+        return same_metrics.step_of(lambda: _SOURCES[self.name], granularity)
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
         """Those that ended after *since*, whoever asked for them."""

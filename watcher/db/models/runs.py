@@ -61,9 +61,9 @@ class AuditRun(Base):
     """Strategy parameters that the run's events gave it, over those of the audit."""
     auto_started: Mapped[bool] = mapped_column(default=False)
     """Whether its plan was started automatically."""
-    seen: Mapped[str | None] = mapped_column(String(64))
+    cloud_digest: Mapped[str | None] = mapped_column(String(64))
     """A digest of the cloud in which it found nothing to do, if metrics do not change at any
-    moment: see ``decision_engine/sight.py``."""
+    moment: see ``decision_engine/same_metrics.py``."""
 
     audit: Mapped[Audit] = relationship(lazy="raise")
     action_plan: Mapped[ActionPlan | None] = relationship(lazy="raise")

@@ -157,7 +157,7 @@ def _create_audit_runs() -> None:
         sa.Column("status_message", sa.String(255)),
         sa.Column("parameters", LONG),
         sa.Column("auto_started", sa.Boolean, nullable=False),
-        sa.Column("seen", sa.String(64)),
+        sa.Column("cloud_digest", sa.String(64)),
         sa.UniqueConstraint("uuid", name="uniq_audit_runs0uuid"),
         sa.UniqueConstraint("audit_id", "slot", name="uniq_audit_runs0audit_id0slot"),
         sa.Index("idx_audit_runs_slot_not_before", "slot", "not_before", "id"),

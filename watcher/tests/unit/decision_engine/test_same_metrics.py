@@ -20,7 +20,7 @@ from watcher.decision_engine.datasources.gnocchi import Gnocchi
 from watcher.decision_engine.datasources.prometheus import Prometheus
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.runner import Runner
-from watcher.decision_engine.sight import step_of
+from watcher.decision_engine.same_metrics import step_of
 from watcher.model.compute import ComputeModel
 from watcher.notifications import Notifications
 from watcher.tests import base, factories
@@ -48,7 +48,7 @@ class Measured:
         return granularity if self.granules else 0
 
 
-class SightTest(base.DatabaseTestCase):
+class SameMetricsTest(base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.metrics, self.collectors = Measured(), mock.Mock()
@@ -116,7 +116,7 @@ class SightTest(base.DatabaseTestCase):
         self.alarm()
         self.metrics.load = 90.0
         run = self.alarm(later=GRANULE)
-        self.assertEqual((RunState.SUCCEEDED, None), (run.state, run.seen))
+        self.assertEqual((RunState.SUCCEEDED, None), (run.state, run.cloud_digest))
 
     def test_the_end_of_any_plan_makes_it_due(self) -> None:
         self.alarm()
@@ -128,7 +128,7 @@ class SightTest(base.DatabaseTestCase):
     def assert_looks(self, **alarm: Any) -> None:
         self.assertEqual(RunState.SUCCEEDED, self.alarm(**alarm).state)
 
-    def test_a_server_that_has_moved_is_seen_at_once(self) -> None:
+    def test_a_server_that_has_moved_is_noticed_at_once(self) -> None:
         self.alarm()
         self.on("h1")
         self.assert_looks()

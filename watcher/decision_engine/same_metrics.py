@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When an alarm need not be answered at once: a run would see what the last one has seen.
+"""When the run of an alarm waits, because it would read the same metrics as the last one.
 
 A datasource such as gnocchi has one value of each resource in a granule.  An alarm that is
 repeated each minute causes runs that read the same values.  If a run has found nothing to do, the
@@ -32,35 +32,35 @@ def step_of(source: Callable[[], Metrics], granularity: float) -> int:
     return int(step(granularity)) if step else 0
 
 
-def seen(given: Inputs) -> str | None:
+def digest(given: Inputs) -> str | None:
     """A digest of the cloud and the parameters that a run is given; None if metrics change at
     any moment."""
     if not given.step():
         return None
     model = given.compute_model()
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     for part in (
         sorted(given.parameters.items()),
         [(host.hostname, host.state, host.status) for host in model.hosts],
         [(server.uuid, server.host, server.state, server.vcpus) for server in model.servers],
         model.movable.tolist(),
     ):
-        digest.update(repr(part).encode())
-    return digest.hexdigest()
+        hashed.update(repr(part).encode())
+    return hashed.hexdigest()
 
 
-def put_off(database: Database, run: AuditRun, given: Callable[[], Inputs]) -> bool:
-    """Whether the run of an alarm waits, because it would see what the last one of its audit has
-    seen, which found nothing to do."""
+def postpone(database: Database, run: AuditRun, given: Inputs) -> bool:
+    """Let the run of an alarm wait if the last run of its audit found nothing to do, and read
+    the same.  Returns whether it waits."""
     if run.audit.audit_type != AuditType.EVENT:
         return False
     with database.reader() as session:
         last = runs.last_ended(session, run.audit_id)
-    if last is None or last.seen is None or last.started_at is None:
+    if last is None or last.cloud_digest is None or last.started_at is None:
         return False
-    now, present = timeutils.utcnow(), given()
-    until = min(last.started_at, now) + datetime.timedelta(seconds=present.step())
-    if until <= now or seen(present) != last.seen:
+    now = timeutils.utcnow()
+    until = min(last.started_at, now) + datetime.timedelta(seconds=given.step())
+    if until <= now or digest(given) != last.cloud_digest:
         return False
     database.write(lambda session: _wait(session, run, now, until))
     return True
