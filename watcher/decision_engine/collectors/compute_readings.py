@@ -94,9 +94,15 @@ class ComputeReadings:
         self._changed.add(uuid)
 
     def update_host(
-        self, sent: datetime.datetime, hostname: str, changes: Mapping[str, Any] | None
+        self,
+        sent: datetime.datetime,
+        hostname: str,
+        changes: Mapping[str, Any] | None,
+        is_new: bool = False,
     ) -> None:
         """Apply a notification of *sent* about fields of a host; None: the host is gone."""
+        if is_new and not self._is_old(sent, None):
+            self._elsewhere.discard(hostname)  # It may have come back since the last reading.
         if not self._is_old(sent, self._notified_hosts.get(hostname)):
             self._notified_hosts[hostname] = sent, changes
 

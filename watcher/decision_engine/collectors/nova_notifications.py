@@ -74,7 +74,8 @@ def apply(readings: ComputeReadings, notification: CloudNotification) -> None:
         if data["binary"] == _COMPUTE:
             gone = event == "service.delete"
             changes = None if gone else host_changes(data, notification.sent)
-            readings.update_host(notification.sent, data["host"], changes)
+            is_new = event == "service.create"
+            readings.update_host(notification.sent, data["host"], changes, is_new)
 
 
 def server(data: Mapping[str, Any]) -> Server:

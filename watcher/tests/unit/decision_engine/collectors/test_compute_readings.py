@@ -92,6 +92,16 @@ class NotificationsTest(TestCase):
         self.assertTrue(readings.complete)
         self.check(readings, cloud)
 
+    def test_a_host_that_comes_back_has_to_be_read(self):
+        cloud, readings = TinyNova(), ComputeReadings()
+        do(cloud, [("disable", "h2", None), ("remove_host", "h2")])
+        nova.apply(readings, cloud.notifications[0])
+        readings.read_all(cloud.now, list(cloud.hosts.values()), [], ())
+        self.assertTrue(readings.complete)
+        do(cloud, [("add_host", "h2")])
+        nova.apply(readings, cloud.notifications[-1])
+        self.assertFalse(readings.complete)
+
     @settings(max_examples=100, deadline=None)
     @given(rounds=st.lists(st.lists(deeds, max_size=5), max_size=5))
     def test_reading_what_has_changed_is_as_good_as_reading_everything(self, rounds):
