@@ -196,6 +196,24 @@ class EnablingStories(Story):
             self.assertEqual(PlanState.ONGOING, self.carry_out(row)[0])
         self.check(a=f"{DISABLED} {PLAN}", b=None)
 
+    def test_a_plan_that_is_lost_while_its_hosts_are_read(self) -> None:
+        row = self.for_a_while()
+
+        def disable(*args: Any) -> list[str]:
+            self.cloud.disable("a", f"{DISABLED} {PLAN}")
+            return []
+
+        def lose(*args: Any) -> str:
+            self.hold(row, lease("engine-2"))
+            return "it is to be enabled"
+
+        with (
+            mock.patch("watcher.applier.service.Rollback.run", disable),
+            mock.patch("watcher.applier.enabling.reason_to_enable", lose),
+        ):
+            self.assertEqual(PlanState.ONGOING, self.carry_out(row)[0])
+        self.check(a=f"{DISABLED} {PLAN}", b=None)
+
     def test_an_applier_that_dies_and_a_user_who_cancels(self) -> None:
         row = self.for_a_while()
         with self.database.writer() as session:
