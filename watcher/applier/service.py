@@ -4,7 +4,7 @@ to its end."""
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
@@ -150,24 +150,19 @@ class Applier:
         if interrupts.stopped:
             self._release(plan)
             return
-        remarks = [*remarks, *self._enable_hosts(plan)]
+        # Before the end is written, so that clients that see it see hosts enabled.
+        remarks = [*remarks, *self.enabling.after(plan)]
         now = timeutils.utcnow()
         end = self._database.write(
             lambda session: plan_execution.finish(session, plan, now, *remarks)
         )
         self._notify_of_end(plan, end)
 
-    def _enable_hosts(self, plan: HeldPlan) -> Sequence[str]:
-        """Enable hosts before the plan ends, so that clients that see its end see them enabled."""
-        with self._database.reader() as session:
-            plan_execution.check_held(session, plan)
-        return self.enabling.after(plan)
-
     def _fail(self, plan: HeldPlan, error: Exception) -> None:
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=traceback_of(error))
         why = sentence_of(error)
         try:
-            remarks, now = self._enable_hosts(plan), timeutils.utcnow()
+            remarks, now = self.enabling.after(plan), timeutils.utcnow()
             end = self._database.write(
                 lambda session: plan_execution.fail(session, plan, now, why, *remarks)
             )
