@@ -16,10 +16,7 @@ from watcher.db import action_plans, claims, lookup, reviews, runs
 from watcher.db.action_plans import PlannedAction
 from watcher.db.models import ActionPlan, Audit, AuditRun, new_uuid
 from watcher.db.models.base import cut
-from watcher.decision_engine import (
-    plan_limits,
-    retries,
-)
+from watcher.decision_engine import plan_limits, retries
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.solution import with_owner
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The execution of one claimed run: inputs, strategy, solution, planner, rows."""
 
+import datetime
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +11,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from watcher.cloud.compute import Server
-from watcher.common.errors import (
-    Conflict,
-    LostClaim,
-    WatcherError,
-    sentence_of,
-    traceback_of,
-)
+from watcher.common.errors import Conflict, LostClaim, WatcherError, sentence_of, traceback_of
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, moves
 from watcher.db.models import Audit, AuditRun
@@ -86,10 +81,7 @@ class Runner:
         seconds = self._conf.watcher_decision_engine.max_run_seconds
         message = f"The run took longer than max_run_seconds, {seconds} s."
         LOG.error("Failed run %s of audit %s: %s", run.uuid, run.audit.uuid, message)
-        if self._database.write(
-            lambda session: run_results.write_failure(session, run, now, message)
-        ):
-            self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
+        self._end_as_failed(run, now, message)
 
     def _check_deaths(self, run: AuditRun) -> None:
         """Conflict for a run that was taken over too often, as it is likely to kill its engines."""
@@ -196,7 +188,11 @@ class Runner:
                 lambda session: run_results.write_retry(session, run, now, later, message)
             ):
                 self._notifications.send("audit.update", run.audit_id)
-        elif self._database.write(
+        else:
+            self._end_as_failed(run, now, message)
+
+    def _end_as_failed(self, run: AuditRun, now: datetime.datetime, message: str) -> None:
+        if self._database.write(
             lambda session: run_results.write_failure(session, run, now, message)
         ):
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
