@@ -4,13 +4,13 @@ cloud."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from watcher.common.errors import Invalid
 from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine.planners import Planner
-from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import plan_checker, wishes
 from watcher.model.plan_checker import Cluster, Fault, Task
@@ -28,8 +28,7 @@ def plan(
     Invalid, with the action that breaks a rule: this is a fault of the strategy or the
     planner, which another attempt would repeat.
     """
-    moves = (action for action in solution.actions if action.action_type == "migrate")
-    if not (strategy.checked and any(moves)):
+    if not (strategy.checked and _moves(solution.actions)):
         return planner.plan(solution)
     cloud, scoped = inputs.cloud(), inputs.compute_model()
     actions = planner.plan(solution, cloud.groups)
@@ -37,7 +36,11 @@ def plan(
         {host.hostname: host for host in cloud.hosts},
         {server.uuid: server for server in cloud.servers},
         cloud.groups,
-        {uuid for uuid in _moved(actions) if not _movable(scoped, uuid)},
+        {
+            move["resource_id"]
+            for move in _moves(actions)
+            if not _movable(scoped, move["resource_id"])
+        },
     )
     per_host = getattr(planner.settings, "migrations_per_host", None)
     faults = plan_checker.faults(_tasks(actions), cluster, per_host)
@@ -46,9 +49,9 @@ def plan(
     return actions
 
 
-def _moved(actions: Sequence[PlannedAction]) -> set[str]:
-    moves = (action for action in actions if action.action_type == "migrate")
-    return {move.input_parameters["resource_id"] for move in moves}
+def _moves(actions: Iterable[ProposedAction | PlannedAction]) -> list[Mapping[str, Any]]:
+    """The parameters of the migrations among *actions*."""
+    return [each.input_parameters for each in actions if each.action_type == "migrate"]
 
 
 def _movable(model: ComputeModel, uuid: str) -> bool:
@@ -58,16 +61,16 @@ def _movable(model: ComputeModel, uuid: str) -> bool:
 
 def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:
     """The number of moves that are not proven, because the scheduler chooses the destination."""
-    moves = (each.input_parameters for each in actions if each.action_type == "migrate")
-    return sum(not each.get("destination_node") for each in moves) if strategy.checked else 0
+    if not strategy.checked:
+        return 0
+    return sum(not move.get("destination_node") for move in _moves(actions))
 
 
 def broken_wishes(strategy: type[Strategy], solution: Solution, inputs: Inputs) -> list[Undone]:
     """The wishes of soft groups that the moves break; those without a destination are left out."""
-    moves = (each.input_parameters for each in solution.actions if each.action_type == "migrate")
     ends = {
         move["resource_id"]: move["destination_node"]
-        for move in moves
+        for move in _moves(solution.actions)
         if move.get("destination_node")
     }
     if not (strategy.checked and ends):
