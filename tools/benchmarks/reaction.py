@@ -33,7 +33,7 @@ from watcher.common.states import PlanState, RunState
 from watcher.db import migration
 from watcher.db.models import Action, ActionPlan, AuditRun
 from watcher.db.session import Database
-from watcher.tests.emulated import keystone
+from watcher.tests.emulated import keystone, prometheus
 
 SERVICES = ("watcher-api", "watcher-decision-engine", "watcher-applier")
 SECONDS = 1
@@ -66,23 +66,12 @@ conductor_topic = {topic}.engine
 conductor_topic = {topic}.applier
 [watcher_datasources]
 datasources = prometheus
-[prometheus_client]
-host = 127.0.0.1
-port = {prometheus}
 [nova]
 migration_interval = 0.5
 [optimization]
 max_gib_per_hour = 1000000
 broken_promises = 0
-[watcher_clients_auth]
-auth_type = password
-auth_url = {identity}/v3
-username = watcher
-password = {password}
-project_name = service
-user_domain_id = default
-project_domain_id = default
-"""
+{cloud}"""
 
 _STAGES = {
     "alarm to claimed run": ("", r"Begin run \S+ of audit {audit}"),
@@ -255,9 +244,7 @@ def _services(
             database=url,
             port=port,
             topic=f"bench.{secrets.token_hex(4)}",
-            identity=cloud.identity,
-            password=keystone.PASSWORD,
-            prometheus=cloud.prometheus.rpartition(":")[2],
+            cloud=prometheus.section(cloud.prometheus) + keystone.section(cloud.identity),
         )
     )
     database = Database(watcher_conf.load([], [str(configuration)]))

@@ -150,13 +150,8 @@ class _State:
         for uuid, home in self._homes.items():
             if nova.all[uuid]["OS-EXT-SRV-ATTR:host"] != home:
                 nova.touch(uuid, **{"OS-EXT-SRV-ATTR:host": home})
-        self._metrics.values = {
-            "ceilometer_cpu": {
-                uuid: (BUSY if home in hot else IDLE) * nova.all[uuid]["flavor"]["vcpus"]
-                for uuid, home in self._homes.items()
-            },
-            "node_cpu_seconds_total": {host: BUSY if host in hot else IDLE for host in self._hosts},
-        }
+        used = {host: BUSY if host in hot else IDLE for host in self._hosts}
+        self._metrics.show_cpu_use(nova.all, used)
 
     def change(self) -> None:
         for uuid in list(self._homes)[-CHANGES:]:

@@ -4,7 +4,7 @@
 import random
 from typing import Any
 
-from watcher.tests.emulated import keystone
+from watcher.tests.emulated import keystone, prometheus
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.prometheus import Prometheus
 from watcher.tests.emulated.server import EmulatedServer
@@ -14,20 +14,6 @@ THRESHOLD = 31
 """Per cent of the processors of a host: a hot host is above it until a server has left."""
 _BUSY, _IDLE = 90.0, 30.0
 """Per cent of its processors that a server uses."""
-
-_CONFIGURATION = """\
-[prometheus_client]
-host = 127.0.0.1
-port = {prometheus}
-[watcher_clients_auth]
-auth_type = password
-auth_url = {identity}/v3
-username = watcher
-password = {password}
-project_name = service
-user_domain_id = default
-project_domain_id = default
-"""
 
 
 class Cloud:
@@ -51,24 +37,15 @@ class Cloud:
 
     @property
     def configuration(self) -> str:
-        return _CONFIGURATION.format(
-            identity=self._cloud.server.url,
-            password=keystone.PASSWORD,
-            prometheus=self._prometheus.url.rpartition(":")[2],
-        )
+        """Those parts of a configuration file that lead to the cloud and its metrics."""
+        return prometheus.section(self._prometheus.url) + keystone.section(self._cloud.server.url)
 
     def turn(self) -> None:
         """Let other hosts be hot, and forget what was asked."""
         nova = self._cloud.nova
         hot = set(self._draw.sample(sorted(nova.uuids), 2))
         used = {host: _BUSY if host in hot else _IDLE for host in nova.uuids}
-        self._metrics.values = {
-            "ceilometer_cpu": {
-                uuid: used[row["OS-EXT-SRV-ATTR:host"]] * row["flavor"]["vcpus"]
-                for uuid, row in list(nova.all.items())
-            },
-            "node_cpu_seconds_total": used,
-        }
+        self._metrics.show_cpu_use(nova.all, used)
         asked: tuple[list[Any], ...] = (
             self._cloud.server.requests,
             self._prometheus.requests,

@@ -85,7 +85,19 @@ def configure(conf: cfg.ConfigOpts, url: str, group: str = clients.AUTH) -> None
 
     clients.register(conf)
     conf.register_opts(loading.get_auth_plugin_conf_options("password"), group=group)
-    for name, value in {
+    for name, value in _credentials(url).items():
+        conf.set_override(name, value, group=group)
+    conf.set_override("api_query_max_retries", 1, group="collector")  # nobody shall wait for it
+
+
+def section(url: str) -> str:
+    """The part of a configuration file that lets services use the emulated keystone at *url*."""
+    lines = [f"{name} = {value}" for name, value in _credentials(url).items()]
+    return "\n".join([f"[{clients.AUTH}]", *lines, ""])
+
+
+def _credentials(url: str) -> Mapping[str, str]:
+    return {
         "auth_type": "password",
         "auth_url": f"{url}/v3",
         "username": "watcher",
@@ -93,6 +105,4 @@ def configure(conf: cfg.ConfigOpts, url: str, group: str = clients.AUTH) -> None
         "project_name": "service",
         "user_domain_id": "default",
         "project_domain_id": "default",
-    }.items():
-        conf.set_override(name, value, group=group)
-    conf.set_override("api_query_max_retries", 1, group="collector")  # nobody shall wait for it
+    }
