@@ -274,20 +274,6 @@ class ApplierStories(Story):
         self.assertEqual("a", self.cloud.server(self.uuids[0]).host)
         self.assertEqual([], self.leases())
 
-    def cancelling(self, row: models.ActionPlan, at: int) -> Interrupts:
-        """Interrupts of a plan that a user cancels at a time of the cloud's clock."""
-        interrupts = SimulatedInterrupts(self)
-        wait = interrupts.wait
-
-        def wait_and_see(seconds: float) -> None:
-            if self.now >= at:
-                self.set_state(row, PlanState.CANCELLING)
-                interrupts.cancel()
-            wait(seconds)
-
-        interrupts.wait = wait_and_see  # type: ignore[method-assign]
-        return interrupts
-
     def test_a_plan_cancelled_when_all_is_done_is_cancelled(self) -> None:
         row = self.add_plan({})
         with mock.patch.object(

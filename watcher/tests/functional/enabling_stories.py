@@ -74,20 +74,6 @@ class EnablingStories(Story):
     def make(self) -> Applier:
         return Applier(self.conf, self.database, self.cloud.cloud, Bell(), self.notifications)
 
-    def cancelling(self, row: models.ActionPlan, at: int) -> Interrupts:
-        """Interrupts of a plan that a user cancels at a time of the cloud's clock."""
-        interrupts = SimulatedInterrupts(self)
-        wait = interrupts.wait
-
-        def wait_and_see(seconds: float) -> None:
-            if self.now >= at:
-                self.set_state(row, PlanState.CANCELLING)
-                interrupts.cancel()
-            wait(seconds)
-
-        interrupts.wait = wait_and_see  # type: ignore[method-assign]
-        return interrupts
-
     def check(self, **reasons: str | None) -> None:
         """Why each host is disabled; None for a host that is enabled."""
         hosts = {host.hostname: host.disabled_reason for host in self.cloud.hosts()}

@@ -149,3 +149,17 @@ class Story(base.TestCase):
     def set_state(self, row: ActionPlan | models.Action, state: str) -> None:
         with self.database.writer() as session:
             session.get_one(type(row), row.id).state = state
+
+    def cancelling(self, row: ActionPlan, at: int) -> Interrupts:
+        """Interrupts of a plan that a user cancels at a time of the cloud's clock."""
+        interrupts = SimulatedInterrupts(self)
+        wait = interrupts.wait
+
+        def wait_and_see(seconds: float) -> None:
+            if self.now >= at:
+                self.set_state(row, PlanState.CANCELLING)
+                interrupts.cancel()
+            wait(seconds)
+
+        interrupts.wait = wait_and_see  # type: ignore[method-assign]
+        return interrupts
