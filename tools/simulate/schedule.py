@@ -84,8 +84,13 @@ class Schedule:
         return task and task.process
 
     def spawn(self, process: Process | None, work: Callable[[], Any]) -> Task:
-        """Let a new task do *work*; it has the labels of the calling task."""
+        """Let a new task do *work*, with the labels of the calling task.
+
+        It has none if that is of another process: a process that is started anew carries out no
+        plan of the one before.
+        """
         parent = self.task()
+        labels = dict(parent.labels) if parent and parent.process is process else {}
 
         def run(_: bool) -> None:
             try:
@@ -100,7 +105,7 @@ class Schedule:
                 if process is not None:
                     process.tasks.discard(task)
 
-        task = Task(run, process, dict(parent.labels) if parent else {}, next(self._number))
+        task = Task(run, process, labels, next(self._number))
         task.parent = self._hub
         if process is not None:
             process.tasks.add(task)
