@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tools.simulate.schedule import Process
-from tools.simulate.world import World
+from tools.simulate.world import LONGEST_REQUEST, World
 from watcher.api.intake import Delivery
 from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import WatcherError
@@ -107,6 +107,14 @@ class User:
         lives = f"SELECT id FROM audits WHERE uuid = '{audit}' AND state IN {_ALIVE}"
         while self._world.store.rows(lives):
             self._set(audit, AuditState.CANCELLED)
+            self._world.schedule.block(5.0)
+
+    def resume(self, audit: str) -> None:
+        """Resume an audit that is suspended by a request that its user had given up."""
+        self._world.schedule.block(LONGEST_REQUEST)
+        suspended = f"SELECT id FROM audits WHERE uuid = '{audit}' AND state = 'SUSPENDED'"
+        while self._world.store.rows(suspended):
+            self._set(audit, AuditState.ONGOING)
             self._world.schedule.block(5.0)
 
     def _suspend(self, audit: str) -> None:

@@ -52,8 +52,11 @@ def simulate(stage: Stage, seed: int) -> Found:
             world.schedule.spawn(None, _later(world, at, work))
         world.schedule.run(world.trouble.active)
         _calm(world)
+        user = User(world, audits)
+        for audit in audits[:AUDITS]:
+            world.spawn(functools.partial(user.resume, audit))
         for audit in audits[AUDITS:]:
-            world.spawn(functools.partial(User(world, audits).end, audit))
+            world.spawn(functools.partial(user.end, audit))
         end = world.schedule.now + QUIET
         while world.schedule.now < end and not _rests(world):
             world.schedule.run(world.schedule.now + _LOOK)

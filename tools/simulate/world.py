@@ -32,6 +32,9 @@ _BACK = 0.5
 _BEFORE_WRITES = 0.6
 """Probability that one stands still just before it writes."""
 
+LONGEST_REQUEST = 30.0
+"""Seconds after which a client gives a request up."""
+
 _STOPPED = 120.0
 """Seconds after which a process that is asked to stop is killed."""
 
@@ -242,7 +245,7 @@ class World:
                     answer.set_exception(error)
 
         self.schedule.spawn(process, run)
-        return answer.result(30.0)
+        return answer.result(LONGEST_REQUEST)
 
 
 class Bell:
