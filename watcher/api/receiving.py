@@ -10,9 +10,12 @@ import io
 import re
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final
 
+from watcher.api import errors
 from watcher.api.bodies import MAX_READ
+from watcher.common.errors import Invalid
 
 MAX_CONNECTIONS: Final = 512
 """Connections whose request has not arrived completely; beyond this the oldest is refused."""
@@ -30,15 +33,21 @@ _PIECES_IN_A_ROW: Final = 4
 _HEADERS: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
 )
+_UNCLEAR: Final = re.compile(rb"\r\n[ \t]|\r\n[^:\r\n]*[ \t]:")
+"""A header that goes on in the next line, or has a space before its colon."""
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{1,16}")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def refusal(status: str) -> bytes:
-    """An answer without a body, the last one of its connection."""
+def refusal(status: str, sentence: str = "") -> bytes:
+    """An answer that is the last one of its connection; it has no body without a *sentence*."""
+    body = errors.respond(Invalid(sentence)).body if sentence else b""
+    headers = "Content-Type: application/json" if sentence else "Retry-After: 5"
     return (
-        f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
-    ).encode("ascii")
+        f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        "Connection: close\r\n\r\n"
+    ).encode("ascii") + body
 
 
 class BufferedRequest:
@@ -73,7 +82,7 @@ class Chunks:
         """Whether the body is not valid."""
         self._left = 0
         self._line = b""
-        self._last = False
+        self._ends_chunk = self._last = False
 
     def feed(self, data: bytes) -> bool:
         """Take the next piece.  Whether the body is complete or broken."""
@@ -91,22 +100,23 @@ class Chunks:
                 return self.broken
             line, self._line = (self._line + data[position:end]).strip(), b""
             position = end + 1
-            if self._last:
+            if self._ends_chunk:
+                self._ends_chunk, self.broken = False, bool(line)
+            elif self._last:
                 if not line:
                     return True
             else:
                 self._begin(line.partition(b";")[0].strip())
-                if self.broken:
-                    return True
+            if self.broken:
+                return True
         return False
 
     def _begin(self, size: bytes) -> None:
         if not _HEX.fullmatch(size):
             self.broken = True
             return
-        number = int(size, 16)
-        self._last = number == 0
-        self._left = number + 2 if number else 0
+        self._left = int(size, 16)
+        self._ends_chunk, self._last = self._left > 0, self._left == 0
 
 
 class Incoming:
@@ -126,6 +136,7 @@ class Incoming:
         self._chunks: Chunks | None = None
         self._head = 0
         self._complete = self._expects = False
+        self._problem = ""
         self._in_handshake = isinstance(connection.socket, ssl.SSLSocket) and not (
             connection.socket.version()
         )
@@ -146,9 +157,11 @@ class Incoming:
         return self._size > len(self._kept)
 
     @property
-    def broken(self) -> bool:
-        """Whether the body is not valid."""
-        return self._chunks is not None and self._chunks.broken
+    def problem(self) -> str:
+        """Why it is not clear where the request ends; empty if it is."""
+        if self._chunks is not None and self._chunks.broken:
+            return "The body is not in such chunks as it says."
+        return self._problem
 
     def data(self) -> bytes:
         return bytes(self._kept)
@@ -196,7 +209,8 @@ class Incoming:
                 self.connection.socket.send(_CONTINUE)
 
     def _begin_body(self, head: bytes) -> None:
-        headers = {name.lower(): value.strip() for name, value in _HEADERS.findall(head)}
+        fields = [(name.lower(), value.strip()) for name, value in _HEADERS.findall(head)]
+        self._problem, headers = _problem(head, fields), dict(fields)
         if headers.get(b"expect", b"").lower() == b"100-continue":
             self._expects = True
             # Answered here, so the worker must not answer it again.
@@ -207,24 +221,37 @@ class Incoming:
             self._chunks = Chunks()
             return
         length = headers.get(b"content-length", b"0")
-        # The worker refuses a length that is not a number.
-        self._end = self._head + (int(length) if length.isdigit() else 0)
+        self._end = self._head + (0 if self._problem else int(length))
 
     def _add_body(self, data: bytes) -> None:
         room = self._most - len(self._kept)
         if room > 0:
             self._kept += data[:room]
         if self._chunks is not None:
-            self._complete = self._chunks.feed(data) or self._size > MAX_READ
+            ended = bool(self._problem) or self._chunks.feed(data)
+            self._complete = ended or self._size > MAX_READ
         else:
             assert self._end is not None
             self._complete = self._size >= min(self._end, MAX_READ)
 
 
-def refuse(connection: Any, status: str) -> None:
+def _problem(head: bytes, fields: Sequence[tuple[bytes, bytes]]) -> str:
+    """Why servers could differ on where a request with these *fields* in its *head* ends; empty
+    if they cannot."""
+    lengths = {value for name, value in fields if name == b"content-length"}
+    if _UNCLEAR.search(head):
+        return "A header must be on one line, and must not have a space before its colon."
+    if lengths and (len(lengths) > 1 or any(name == b"transfer-encoding" for name, _ in fields)):
+        return "Content-Length: only one is allowed, and none beside Transfer-Encoding."
+    if not all(map(_LENGTH.fullmatch, lengths)):
+        return "Content-Length: this must be a number, of 0 or more."
+    return ""
+
+
+def refuse(connection: Any, status: str, sentence: str = "") -> None:
     """Refuse a request and close its connection, without waiting."""
     with contextlib.suppress(OSError):
-        connection.socket.send(refusal(status))
+        connection.socket.send(refusal(status, sentence))
     with contextlib.suppress(OSError):
         connection.socket.shutdown(socket.SHUT_RDWR)
     connection.close()

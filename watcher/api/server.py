@@ -186,7 +186,7 @@ class Receiver:
                 self._remove(incoming)
                 incoming.connection.close()
 
-    def _refuse(self, incoming: Incoming, status: str) -> None:
+    def _refuse(self, incoming: Incoming, status: str, sentence: str = "") -> None:
         LOG.warning(
             "A request of %s was answered with %s after %d bytes of it",
             incoming.connection.remote_addr,
@@ -194,7 +194,7 @@ class Receiver:
             incoming.kept,
         )
         self._remove(incoming)
-        receiving.refuse(incoming.connection, status)
+        receiving.refuse(incoming.connection, status, sentence)
 
     def _remove(self, incoming: Incoming) -> None:
         if incoming not in self._waiting:
@@ -207,8 +207,8 @@ class Receiver:
         if incoming.gone:
             connection.close()
             return
-        if incoming.broken:
-            self._refuse(incoming, "400 Bad Request")
+        if incoming.problem:
+            self._refuse(incoming, "400 Bad Request", incoming.problem)
             return
         connection.rfile = BufferedRequest(incoming.data())
         connection.cut = incoming.cut

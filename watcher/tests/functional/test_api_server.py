@@ -145,6 +145,33 @@ class ServerTestCase(DatabaseTestCase):
                 self.assertEqual(1, answer.count(b"HTTP/1.1 "), answer)
         self.assertNotIn("Traceback", log.output)
 
+    def test_a_request_whose_end_is_not_clear_is_refused_with_a_sentence(self) -> None:
+        """A proxy and the server could take different parts of it for the next request."""
+        with self.database.writer() as session:
+            factories.audit(session, name="x", audit_type=AuditType.EVENT)
+        address = self.serve()
+        log = self.useFixture(fixtures.FakeLogger())
+        head = b"POST /v1/webhooks/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        after = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        chunked = b"2\r\n{}\r\n0\r\n\r\n"
+        length, transfer = b"Content-Length: %s\r\n", b"Transfer-Encoding: chunked\r\n\r\n"
+        for field, rest in (
+            ("Content-Length", length % b"1" + length % b"2" + b"\r\n{}"),
+            ("Content-Length", length % b"2" + length.lower() % b"1" + b"\r\n{}"),
+            ("Content-Length", length % b"2, 2" + b"\r\n{}"),
+            ("Content-Length", length % (b"9" * 5000) + b"\r\n{}"),
+            ("Content-Length", length % b"1" + transfer + chunked),
+            ("header", length % b"2" + b"Transfer-Encoding:\r\n chunked\r\n\r\n" + chunked),
+            ("header", b"Content-Length : 2\r\n\r\n{}"),
+            ("chunks", transfer + b"2\r\n{}\n\n\n0\r\n\r\n"),
+        ):
+            answer = self.ask(address, head + rest + after)
+            self.assertEqual(b"HTTP/1.1 400 ", answer[:13], (rest, answer))
+            self.assertEqual(1, answer.count(b"HTTP/1.1 "), answer)
+            body = json.loads(answer.partition(b"\r\n\r\n")[2])
+            self.assertIn(field, json.loads(body["error_message"])["faultstring"])
+        self.assertNotIn("Traceback", log.output)
+
     def test_requests_on_one_connection(self) -> None:
         address = self.serve()
         get = b"GET /v1/goals HTTP/1.1\r\nHost: x\r\n"
