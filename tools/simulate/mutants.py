@@ -17,7 +17,8 @@ from watcher.applier import enabling
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.enabling import Enabling
 from watcher.db import action_plans, claims, events, inbox, leases, plan_claims, runs, transitions
-from watcher.db.models import ActionPlanLease, AuditRun
+from watcher.db.dispatcher import Dispatcher
+from watcher.db.models import ActionPlan, ActionPlanLease, AuditRun
 from watcher.decision_engine import retries
 
 _PATCHES = list[tuple[Any, str, Any]]
@@ -62,9 +63,19 @@ def _with_present_end(real: Callable[..., Any], key: Any, end: Any) -> Callable[
     """A take-over that does not check whether the claim is still the lapsed one."""
 
     def take_over(session: Any, of: int, holder: Any, now: Any, *_: Any, **__: Any) -> Any:
-        return real(session, of, holder, now, end=session.scalar(select(end).where(key == of)))
+        return real(session, of, holder, now, session.scalar(select(end).where(key == of)))
 
     return take_over
+
+
+def _with_own(self: Dispatcher[Any, Any], session: Any) -> Any:
+    """The claims that have lapsed, also those of this process after a late heartbeat."""
+    return self._watch.lapsed(self._claims.of_all(session))
+
+
+def _pending(session: Any, *_: Any) -> list[int]:
+    """The plans that no applier has begun."""
+    return list(session.scalars(select(ActionPlan.id).where(ActionPlan.state == "PENDING")))
 
 
 def _once_seen(self: Any, claims: Any) -> dict[int, Any]:
@@ -94,7 +105,7 @@ def _given_up(session: Any, run: AuditRun, now: Any) -> None:
     claims.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
-_OF_OTHERS, _QUEUE_RUN = claims.of_others, inbox.queue_run
+_QUEUE_RUN = inbox.queue_run
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
 _LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
@@ -121,12 +132,12 @@ MUTANTS = (
         lambda: [(plan_claims, "take_over", _with_present_end(plan_claims.take_over, *_LEASE))],
     ),
     Mutant(
-        "an engine takes over what it holds",
-        lambda: [(claims, "of_others", lambda session, *_: _OF_OTHERS(session, ""))],
+        "a process takes over what it holds",
+        lambda: [(Dispatcher, "_lapsed", _with_own)],
     ),
-    Mutant("no run of a dead engine is taken over", lambda: [(claims, "of_others", _none)]),
+    Mutant("no run of a dead engine is taken over", lambda: [(claims, "of_all", _none)]),
     Mutant("no plan of a dead applier is taken over", lambda: [(plan_claims, "of_all", _none)]),
-    Mutant("no plan that was let go is taken over", lambda: [(plan_claims, "released", _none)]),
+    Mutant("no plan that was let go is taken over", lambda: [(plan_claims, "due", _pending)]),
     Mutant(
         "an engine that lost a run writes its end",
         lambda: [(claims, "_release", _released)],

@@ -16,6 +16,9 @@ from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
 from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
+due = runs.due
+"""Which runs to claim, as ``db.dispatcher`` looks for it here."""
+
 
 def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime) -> AuditRun | None:
     """Make a due run and its audit ONGOING, with this engine as the holder.
@@ -57,15 +60,9 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
     return _start(session, run, holder, now)
 
 
-def of_others(
-    session: Session, engine: str, dropped: Collection[int] = ()
-) -> Sequence[tuple[int, datetime.datetime]]:
-    """Ids of the ONGOING runs of all engines but *engine*, and the end of the lease on each.
-
-    *engine* asks, so it is alive, and does not take over its own runs, even if its heartbeat was
-    late.  Those that it has *dropped* are included.
-    """
-    rows = session.execute(_OF_OTHERS, {"engine": engine, "dropped": sorted(dropped)})
+def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
+    """Ids of the ONGOING runs, and the end of the lease on each."""
+    rows = session.execute(_LEASES)
     return [(run_id, end) for run_id, end in rows if end is not None]
 
 
@@ -76,16 +73,9 @@ def take_over(
 
     None if another engine was faster, or if the audit must not run any more.
     """
-    if not update_rows(
-        session,
-        AuditRun,
-        AuditRun.id == run_id,
-        AuditRun.state == RunState.ONGOING,
-        AuditRun.lease_expires_at == end,
-        **holder.lease(now),
-        started_at=now,
-        attempt=AuditRun.attempt + 1,
-        deaths=AuditRun.deaths + 1,
+    ongoing, died = AuditRun.state == RunState.ONGOING, AuditRun.deaths + 1
+    if not leases.take_over(
+        session, AuditRun.id, run_id, holder, now, end, ongoing, started_at=now, deaths=died
     ):
         return None
     counters.add_take_over(session, counters.RUN)
@@ -122,59 +112,60 @@ def finish(
     state: str,
     now: datetime.datetime,
     status_message: str | None = None,
-    action_plan_id: int | None = None,
-    auto_started: bool = False,
     error: str | None = None,
-    cloud_digest: str | None = None,
+    **values: Any,
 ) -> None:
-    """End a claimed run, with the *error* of this attempt.
+    """End a claimed run, with the *error* of this attempt, and other *values* for its row.
 
     LostClaim if it is no longer this engine's.
     """
-    _release(
-        session,
-        run,
-        state,
-        finished_at=now,
-        status_message=status_message,
-        action_plan_id=action_plan_id,
-        auto_started=auto_started,
-        errors=with_error(run, now, error),
-        cloud_digest=cloud_digest,
-    )
+    errors = with_error(run, now, error)
+    ended = {"finished_at": now, "status_message": status_message, "errors": errors}
+    _release(session, run, state, **ended, **values)
 
 
-def put_back(
+def retry(
     session: Session,
     run: AuditRun,
     now: datetime.datetime,
     not_before: datetime.datetime,
-    status_message: str | None,
-    counted: bool = True,
-    error: str | None = None,
-    wait_reason: str | None = None,
-) -> None:
-    """Let a claimed run wait again, until *not_before*.
+    error: str,
+    status_message: str | None = None,
+) -> bool:
+    """Queue a claimed run for its next attempt, because this one has failed with that *error*.
 
-    With *counted* the attempt has failed with that *error*; otherwise it does not count as an
-    attempt.
-
-    If a younger run of the audit is QUEUED already, this one ends, and its events are given back
-    to the inbox: they join the younger run, or the next one if they have other parameters.
+    Without a *status_message*, run and audit show the error.  False if the audit is not active any
+    more, as in ``move_audit``.
     """
-    successor = runs.waiting(session, run.audit_id)
-    attempt, deaths = (run.attempt, 0) if counted else (run.attempt - 1, run.deaths)
-    values: dict[str, Any] = {"queued_at": now, "attempt": attempt, "deaths": deaths}
-    values.update(errors=with_error(run, now, error), wait_reason=wait_reason)
-    if successor is None:
-        values.update(not_before=not_before, status_message=status_message)
-        _release(session, run, RunState.QUEUED, engine=None, lease_expires_at=None, **values)
-        return
-    finish(session, run, RunState.CANCELLED, now, status_message, error=error)
-    inbox.give_back(session, run)
-    values["not_before"] = max(not_before, successor.not_before)
-    update_rows(session, AuditRun, AuditRun.id == successor.id, **values)
-    runs.backdate(session, successor.id, run.created_at)
+    message, errors = cut(status_message or error), with_error(run, now, error)
+    if not move_audit(session, run, AuditState.ONGOING, now, status_message=message):
+        return False
+    _queue_again(session, run, now, not_before, status_message=message, errors=errors, deaths=0)
+    return True
+
+
+def fail(session: Session, run: AuditRun, now: datetime.datetime, error: str) -> bool:
+    """End a claimed run and its audit as FAILED, with the *error* of this attempt.
+
+    False if the audit is not active any more, as in ``move_audit``.
+    """
+    message = cut(error)
+    if not move_audit(session, run, AuditState.FAILED, now, status_message=message):
+        return False
+    finish(session, run, RunState.FAILED, now, message, error)
+    return True
+
+
+def put_back(session: Session, run: AuditRun, now: datetime.datetime, **values: Any) -> None:
+    """Queue a claimed run again, due at once, with other *values* for its row.  It does not count
+    as an attempt."""
+    _queue_again(session, run, now, attempt=run.attempt - 1, **values)
+
+
+def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:
+    """Queue a claimed run for any engine, at once.  LostClaim if it is no longer this engine's."""
+    if move_audit(session, run, AuditState.ONGOING, now):
+        put_back(session, run, now)
 
 
 def with_error(
@@ -188,10 +179,38 @@ def with_error(
     return [*known, {"attempt": attempt or run.attempt, "at": at, "error": cut(error)}]
 
 
-def hand_back(session: Session, run: AuditRun, now: datetime.datetime) -> None:
-    """Queue a claimed run for any engine, at once.  LostClaim if it is no longer this engine's."""
-    if move_audit(session, run, AuditState.ONGOING, now):
-        put_back(session, run, now, now, None, counted=False)
+def _queue_again(
+    session: Session,
+    run: AuditRun,
+    now: datetime.datetime,
+    not_before: datetime.datetime | None = None,
+    status_message: str | None = None,
+    **values: Any,
+) -> None:
+    """Let a claimed run wait again, until *not_before*.
+
+    If a younger run of the audit is QUEUED already, this one ends, and its events are given back
+    to the inbox: they join the younger run, or the next one if they have other parameters.
+    """
+    not_before = not_before or now
+    successor = runs.waiting(session, run.audit_id)
+    kept = {"attempt": run.attempt, "deaths": run.deaths, "errors": list(run.errors or ())}
+    values = {"queued_at": now, "wait_reason": None} | kept | values
+    if successor is None:
+        own = {"not_before": not_before, "status_message": status_message} | leases.NONE
+        _release(session, run, RunState.QUEUED, **own, **values)
+        return
+    ended = {"finished_at": now, "status_message": status_message, "errors": values["errors"]}
+    _release(session, run, RunState.CANCELLED, **ended)
+    inbox.give_back(session, run)
+    update_rows(
+        session,
+        AuditRun,
+        AuditRun.id == successor.id,
+        not_before=max(not_before, successor.not_before),
+        **values,
+    )
+    runs.backdate(session, successor.id, run.created_at)
 
 
 def _release(session: Session, run: AuditRun, state: str, **values: Any) -> None:
@@ -223,19 +242,14 @@ def _postpone(
         not_before=not_before,
         queued_at=now,
         wait_reason=reason,
-        engine=None,
-        lease_expires_at=None,
         started_at=None,
         attempt=AuditRun.attempt - 1,
+        **leases.NONE,
     )
 
 
 # Built once: to build a statement takes longer than to execute it.
-_OF_OTHERS = select(AuditRun.id, AuditRun.lease_expires_at).where(
-    AuditRun.slot == RunState.ONGOING,
-    (AuditRun.engine != bindparam("engine"))
-    | AuditRun.id.in_(bindparam("dropped", expanding=True)),
-)
+_LEASES = select(AuditRun.id, AuditRun.lease_expires_at).where(AuditRun.slot == RunState.ONGOING)
 _CLAIMED = (
     select(AuditRun, Webhook)
     .outerjoin(Webhook, Webhook.audit_id == AuditRun.audit_id)
@@ -304,6 +318,6 @@ def _end_unwanted(session: Session, run: AuditRun, now: datetime.datetime) -> No
     """End a claimed run whose audit somebody cancelled, suspended or deleted meanwhile."""
     state = session.scalars(select(Audit.state).where(Audit.id == run.audit_id)).one()
     if state == AuditState.SUSPENDED:
-        put_back(session, run, now, now, "The audit was suspended.", counted=False)
+        put_back(session, run, now, status_message="The audit was suspended.")
     else:
         finish(session, run, RunState.CANCELLED, now, f"The audit is {state}; nothing was kept.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop of a process that works on due rows: claim, execute, heartbeat, take over.
+"""The loop of a process that works on due rows: look, claim, work, release; heartbeat, take over.
 
 Decision engines do so with runs, appliers with action plans.
 """
@@ -8,8 +8,8 @@ import abc
 import datetime
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from oslo_db import exception as db_exception
 from oslo_log import log
@@ -23,16 +23,46 @@ from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
 
+Row = TypeVar("Row")
 Held = TypeVar("Held")
-Claimed = TypeVar("Claimed")
-Claim = Callable[[Session, int, Holder, datetime.datetime], Claimed]
-"""Claims the row with that id for a holder.  A false result: another process was faster."""
+Claimed = TypeVar("Claimed", covariant=True)
+Time = datetime.datetime
 
 CANDIDATES: Final = 16
 """Due rows to look at for one claim: other processes look at the same ones."""
 
+_LAPSED_PAUSE: Final = 1.0
+"""Seconds between two queries for lapsed leases, because processes die much more rarely than rows
+become due."""
 
-class Dispatcher(abc.ABC, Generic[Held]):
+
+class Claims(Protocol[Claimed]):
+    """What ``db.claims`` does with runs and ``db.plan_claims`` with plans.
+
+    A claim is None if another process was faster, or if the row must not be claimed any more.
+    """
+
+    def due(self, session: Session, now: Time, limit: int, /) -> Sequence[int]:
+        """Ids of the rows to claim, in that order."""
+
+    def claim(self, session: Session, row_id: int, holder: Holder, now: Time, /) -> Claimed | None:
+        """Claim a row that is due."""
+
+    def of_all(self, session: Session, /) -> Sequence[tuple[int, Time]]:
+        """Ids of all rows that some process holds, and the end of the lease on each."""
+
+    def take_over(
+        self, session: Session, row_id: int, holder: Holder, now: Time, end: Time, /
+    ) -> Claimed | None:
+        """Claim a row whose lease still has this *end*."""
+
+    def extend(
+        self, session: Session, row_ids: Collection[int], holder: Holder, now: Time, /
+    ) -> None:
+        """Extend the leases of *holder* on those rows."""
+
+
+class Dispatcher(abc.ABC, Generic[Row, Held]):
     """Keeps up to ``workers`` claimed rows under way, each in a thread of its own.
 
     One thread claims.  ``wake`` makes it look for rows at once; otherwise it looks every
@@ -44,6 +74,7 @@ class Dispatcher(abc.ABC, Generic[Held]):
 
     def __init__(
         self,
+        claims: Claims[Row],
         database: Database,
         holder: Holder,
         options: Any,
@@ -55,22 +86,15 @@ class Dispatcher(abc.ABC, Generic[Held]):
 
         *work* is done with each claimed row; if it raises, the row is left to its lease.
         """
-        self._database, self._holder, self._clock = database, holder, clock
+        self._claims, self._database, self._holder, self._clock = claims, database, holder, clock
         self._options, self._workers, self._do = options, workers, work
         self._wake = threading.Event()
         self._stopping = False
         self._changed = threading.Condition()
         self._held: dict[int, Held] = {}
         self._watch = Watch(holder.duration, clock)
+        self._next_lapsed = clock()
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
-
-    @abc.abstractmethod
-    def hold_next(self, now: datetime.datetime) -> tuple[int, Held] | None:
-        """Claim the next row.  Returns its id, and the object that is ``held`` until its end."""
-
-    @abc.abstractmethod
-    def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
-        """Extend the leases on those rows."""
 
     def start(self) -> None:
         self._thread.start()
@@ -84,50 +108,9 @@ class Dispatcher(abc.ABC, Generic[Held]):
         with self._changed:
             return dict(self._held)
 
-    def look(self, now: datetime.datetime) -> None:
-        """Claim what is due, as long as there are workers for it."""
-        while self.has_room and (claimed := self.hold_next(now)):
-            row_id, held = claimed
-            with self._changed:
-                self._held[row_id] = held
-            threading.Thread(target=self._work, args=claimed, name="worker", daemon=True).start()
-
     @property
     def has_room(self) -> bool:
         return len(self._held) < self._workers and not self._stopping
-
-    def pause(self, now: datetime.datetime) -> float:
-        """Seconds until the next look for due rows."""
-        return jittered(self._options.poll_interval)
-
-    def beat(self, now: datetime.datetime) -> None:
-        """Extend the leases of the held rows."""
-        if ids := sorted(self.held):
-            self._database.write(lambda session: self.extend(session, ids, now))
-
-    def _claim_first(
-        self, candidates: Iterable[tuple[Claim[Claimed], int]], now: datetime.datetime
-    ) -> tuple[int, Claimed] | None:
-        """Claim the first of the candidates that can be claimed."""
-        for claim, row_id in candidates:
-            try:
-                with self._database.writer() as session:
-                    claimed = claim(session, row_id, self._holder, now)
-            except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock, LockWait):
-                continue  # another process was faster; if not, the next look finds the row again
-            if claimed:
-                return row_id, claimed
-        return None
-
-    def _stop_claiming(self) -> None:
-        self._stopping = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _wait_for_workers(self, seconds: float | None = None) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held, seconds)
 
     def _loop(self) -> None:
         while not self._stopping:
@@ -144,6 +127,66 @@ class Dispatcher(abc.ABC, Generic[Held]):
             self._wake.wait(seconds)
             self._wake.clear()
 
+    @abc.abstractmethod
+    def look(self, now: Time) -> None:
+        """Do what is due: ``begin_due``, and what else a look is for."""
+
+    def pause(self, now: Time) -> float:
+        """Seconds until the next look for due rows."""
+        return jittered(self._options.poll_interval)
+
+    def begin_due(self, now: Time) -> None:
+        """Claim rows and begin to work on them, as long as there are workers."""
+        while self.has_room and (row := self.claim(now)) is not None:
+            row_id, held = self.hold(row)
+            with self._changed:
+                self._held[row_id] = held
+            work = threading.Thread(
+                target=self._work, args=(row_id, held), name="worker", daemon=True
+            )
+            work.start()
+
+    def claim(self, now: Time) -> Row | None:
+        """Claim the next row: one whose lease has lapsed, or else one that is due."""
+        while True:
+            with self._database.reader() as session:
+                lapsed = self._lapsed(session)
+                due = self._claims.due(session, now, CANDIDATES)
+            for row_id, end in [*lapsed.items(), *((row_id, None) for row_id in due)]:
+                row = self._claim_one(row_id, end, now)
+                if row is not None:
+                    return row
+            if len(due) < CANDIDATES or self._stopping:
+                return None
+            # The claims have changed or postponed these rows, or other processes have claimed
+            # them: look for the rows after them.
+
+    def _lapsed(self, session: Session) -> Mapping[int, Time]:
+        """The rows to take over, with the end of each lease: not those that this process works on,
+        even if its heartbeat was late."""
+        if self._clock() < self._next_lapsed:
+            return {}
+        leases, held = self._claims.of_all(session), self.held
+        lapsed = {id: end for id, end in self._watch.lapsed(leases).items() if id not in held}
+        if len(lapsed) <= 1:
+            self._next_lapsed = self._clock() + _LAPSED_PAUSE
+        return lapsed
+
+    def _claim_one(self, row_id: int, end: Time | None, now: Time) -> Row | None:
+        """Claim a due row, or take over one whose lease has that *end*."""
+        try:
+            with self._database.writer() as session:
+                if end is None:
+                    return self._claims.claim(session, row_id, self._holder, now)
+                return self._claims.take_over(session, row_id, self._holder, now, end)
+        except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock, LockWait):
+            return None  # another process was faster; if not, the next look finds the row again
+
+    @abc.abstractmethod
+    def hold(self, row: Row) -> tuple[int, Held]:
+        """The id of a claimed row, and the object that is ``held`` while this process works on
+        it."""
+
     def _work(self, row_id: int, held: Held) -> None:
         failed = True
         try:
@@ -151,12 +194,32 @@ class Dispatcher(abc.ABC, Generic[Held]):
             failed = False
         except Exception:
             LOG.exception("The %s %d is left to its lease, to be taken over", self.WHAT, row_id)
-        self._remove(row_id, held, failed)
+        self._release(row_id, held)
         if not failed:  # else not at once: the same row would fail again
             self.wake()
 
-    def _remove(self, row_id: int, held: Held, failed: bool) -> None:
+    def _release(self, row_id: int, held: Held) -> None:
         with self._changed:
             if self._held.get(row_id) is held:
                 del self._held[row_id]
             self._changed.notify_all()
+
+    def beat(self, now: Time) -> None:
+        """Extend the leases of the held rows."""
+        self._extend(self.held, now)
+
+    def _extend(self, row_ids: Collection[int], now: Time) -> None:
+        if ids := sorted(row_ids):
+            self._database.write(
+                lambda session: self._claims.extend(session, ids, self._holder, now)
+            )
+
+    def _stop_claiming(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _wait_for_workers(self, seconds: float | None = None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held, seconds)

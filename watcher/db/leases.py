@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from oslo_config import cfg
 from sqlalchemy.orm import Session
@@ -42,6 +42,10 @@ class Holder:
         return {"engine": self.engine, "lease_expires_at": now + self.duration}
 
 
+NONE: Final[dict[str, Any]] = {"engine": None, "lease_expires_at": None}
+"""The columns of a row that no process holds."""
+
+
 def extend(
     session: Session,
     key: Any,
@@ -53,6 +57,27 @@ def extend(
     """Extend the leases of *holder* on rows; *ids* are values of the column *key*."""
     held = (key.in_(ids), key.class_.engine == holder.engine, *conditions)
     update_rows(session, key.class_, *held, **holder.lease(now))
+
+
+def take_over(
+    session: Session,
+    key: Any,
+    row_id: int,
+    holder: Holder,
+    now: datetime.datetime,
+    end: datetime.datetime,
+    *conditions: Any,
+    **values: Any,
+) -> bool:
+    """Make *holder* the holder of a row whose lease still has this *end*, and count the attempt.
+
+    False if another process was faster.  *key* and *conditions* are as in ``extend``, *values* are
+    written as well.
+    """
+    row = key.class_
+    lapsed = (key == row_id, row.lease_expires_at == end, *conditions)
+    values = holder.lease(now) | {"attempt": row.attempt + 1} | values
+    return bool(update_rows(session, row, *lapsed, **values))
 
 
 class Watch:

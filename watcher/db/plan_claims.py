@@ -21,14 +21,9 @@ from watcher.db.transitions import move, update_rows
 _CLAIMED = (PlanState.ONGOING, PlanState.CANCELLING)
 
 
-def pending(session: Session, limit: int) -> Sequence[int]:
-    """Ids of plans that wait for an applier, oldest first."""
-    return session.scalars(_PENDING, {"limit": limit}).all()
-
-
-def released(session: Session, limit: int) -> Sequence[int]:
-    """Ids of plans under way that no applier holds."""
-    return session.scalars(_RELEASED, {"limit": limit}).all()
+def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
+    """Ids of plans that no applier holds: those under way first, then those that are PENDING."""
+    return session.scalars(_DUE, {"limit": limit}).all()
 
 
 def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
@@ -36,22 +31,28 @@ def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
     return [(plan_id, end) for plan_id, end in session.execute(_LEASES)]
 
 
-def claim(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> bool:
-    """Make a PENDING plan ONGOING, for this process alone.  False if it was not PENDING."""
-    claimed = move(
+def claim(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> int | None:
+    """Make this process the holder of a plan that has none, and the plan ONGOING if it is PENDING.
+
+    Returns the id.  None, or DBDuplicateEntry (at flush), if another applier was faster.
+    """
+    live = (ActionPlan.id == plan_id, ActionPlan.deleted == 0)
+    if not move(
         session,
         ActionPlan,
         PlanState.BY_ENGINE,
         PlanState.ONGOING,
-        ActionPlan.id == plan_id,
-        ActionPlan.deleted == 0,
+        *live,
         hostname=holder.host,
         # The reason why it was not started automatically is removed; what it leaves undone stays.
         status_message=left_undone(session, plan_id),
-    )
-    if claimed:
-        _insert(session, plan_id, holder, now)
-    return bool(claimed)
+    ):
+        released = (ActionPlan.state.in_(_CLAIMED), ~exists().where(_OF_PLAN))
+        if not update_rows(session, ActionPlan, *live, *released, hostname=holder.host):
+            return None
+    session.add(ActionPlanLease(action_plan_id=plan_id, **holder.lease(now)))
+    session.flush()
+    return plan_id
 
 
 def left_undone(session: Session, plan_id: int) -> str | None:
@@ -62,38 +63,17 @@ def left_undone(session: Session, plan_id: int) -> str | None:
 
 
 def take_over(
-    session: Session,
-    plan_id: int,
-    holder: Holder,
-    now: datetime.datetime,
-    end: datetime.datetime | None = None,
-) -> bool:
-    """Claim a plan whose lease still has this *end*; None: it has no lease.
-
-    False if another applier was faster.  DBDuplicateEntry (at flush) means the same.
-    """
-    former = session.scalar(
-        select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
-    )
-    if former is None:
-        _insert(session, plan_id, holder, now)
-    elif not update_rows(
-        session,
-        ActionPlanLease,
-        ActionPlanLease.action_plan_id == plan_id,
-        ActionPlanLease.engine == former,
-        ActionPlanLease.lease_expires_at == end,
-        **holder.lease(now),
-        attempt=ActionPlanLease.attempt + 1,
-    ):
-        return False
+    session: Session, plan_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
+) -> int | None:
+    """Claim a plan whose lease still has this *end*; None if another applier was faster."""
+    if not leases.take_over(session, ActionPlanLease.action_plan_id, plan_id, holder, now, end):
+        return None
     under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_CLAIMED))
-    if update_rows(session, ActionPlan, *under_way, hostname=holder.host):
-        if former is not None:
-            counters.add_take_over(session, counters.ACTION_PLAN)
-        return True
-    release(session, plan_id, holder.engine)
-    return False
+    if not update_rows(session, ActionPlan, *under_way, hostname=holder.host):
+        release(session, plan_id, holder.engine)
+        return None
+    counters.add_take_over(session, counters.ACTION_PLAN)
+    return plan_id
 
 
 def extend(
@@ -131,38 +111,28 @@ def held(plan_id: int, engine: str) -> ColumnElement[bool]:
     )
 
 
-def _insert(session: Session, plan_id: int, holder: Holder, now: datetime.datetime) -> None:
-    session.add(ActionPlanLease(action_plan_id=plan_id, **holder.lease(now)))
-    session.flush()
-
-
 # Built once, because each applier executes them again and again: to build a statement takes longer
 # than to execute it.
-_PENDING = (
+_OF_PLAN = ActionPlanLease.action_plan_id == ActionPlan.id
+_DUE = (
     select(ActionPlan.id)
-    .where(ActionPlan.state == PlanState.PENDING, ActionPlan.deleted == 0)
-    .order_by(ActionPlan.id)
-    .limit(bindparam("limit"))
-)
-_RELEASED = (
-    select(ActionPlan.id)
-    .outerjoin(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+    .outerjoin(ActionPlanLease, _OF_PLAN)
     .where(
-        ActionPlan.state.in_(_CLAIMED),
+        ActionPlan.state.in_(PlanState.UNDER_WAY),
         ActionPlan.deleted == 0,
         ActionPlanLease.action_plan_id.is_(None),
     )
-    .order_by(ActionPlan.id)
+    .order_by(ActionPlan.state, ActionPlan.id)  # CANCELLING, ONGOING, PENDING
     .limit(bindparam("limit"))
 )
 _LEASES = (
     select(ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
-    .join(ActionPlan, ActionPlan.id == ActionPlanLease.action_plan_id)
+    .join(ActionPlan, _OF_PLAN)
     .where(ActionPlan.state.in_(_CLAIMED), ActionPlan.deleted == 0)
 )
 _HELD_STATES = (
     select(ActionPlan.id, ActionPlan.state)
-    .join(ActionPlanLease, ActionPlanLease.action_plan_id == ActionPlan.id)
+    .join(ActionPlanLease, _OF_PLAN)
     .where(
         ActionPlan.id.in_(bindparam("plan_ids", expanding=True)),
         ActionPlanLease.engine == bindparam("holder"),

@@ -177,7 +177,7 @@ def _begin(session: Session, start: Start) -> None:
     recurring = Audit.audit_type == AuditType.CONTINUOUS
     for run in session.scalars(first.where(recurring | (AuditRun.not_before <= now))).all():
         claims.claim(session, run.id, _HOLDER, max(now, run.not_before))
-    for plan_id in plan_claims.pending(session, sys.maxsize):
+    for plan_id in plan_claims.due(session, now, sys.maxsize):
         plan_claims.claim(session, plan_id, _HOLDER, now)
 
 

@@ -8,10 +8,9 @@ from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from watcher.common.periodic import jittered
-from watcher.common.states import AuditState, AuditType
+from watcher.common.states import AuditType
 from watcher.db import action_plans, claims, runs
 from watcher.db.models import AuditRun
-from watcher.db.models.base import cut
 
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
 """The longest time between two attempts, in seconds; for other audits it is an hour."""
@@ -55,6 +54,5 @@ def repeat(
     if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:
         return False
     why = f"{_CHANGED} {other_plan}; the run is repeated."
-    if claims.move_audit(session, run, AuditState.ONGOING, now, status_message=cut(why)):
-        claims.put_back(session, run, now, now, cut(why), error=why)
+    claims.retry(session, run, now, now, why)
     return True

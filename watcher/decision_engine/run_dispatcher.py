@@ -4,7 +4,7 @@
 import dataclasses
 import datetime
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -17,17 +17,13 @@ from sqlalchemy.orm import Session
 from watcher.common.errors import LostClaim
 from watcher.common.periodic import jittered
 from watcher.db import claims, inbox, runs
-from watcher.db.dispatcher import CANDIDATES, Claim, Dispatcher
+from watcher.db.dispatcher import Dispatcher
 from watcher.db.leases import Holder
 from watcher.db.models import AuditRun
 from watcher.db.session import Database, StaleRead
 from watcher.db.timeouts import LockWait
 
 LOG = log.getLogger(__name__)
-
-_LAPSED_PAUSE: Final = 1.0
-"""Seconds between two queries for lapsed runs, because engines die much more rarely than runs
-become due."""
 
 _LEFT_PAUSE: Final = 1.0
 """Seconds until the next look at events that were left in the inbox: those that can join a run that
@@ -50,7 +46,7 @@ def _nothing(*_: object) -> None:
     """Does nothing: the default of the callbacks."""
 
 
-class RunDispatcher(Dispatcher[HeldRun]):
+class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
     """Keeps up to ``max_audit_workers`` runs of this engine under way.
 
     *time_out* ends a run that took longer than ``max_run_seconds``. Its thread cannot be
@@ -71,92 +67,29 @@ class RunDispatcher(Dispatcher[HeldRun]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         options, work = conf.watcher_decision_engine, lambda _, held: execute(held.run)
-        super().__init__(database, holder, options, options.max_audit_workers, work, clock)
+        super().__init__(claims, database, holder, options, options.max_audit_workers, work, clock)
         self._max_recorded: int = conf.webhooks.max_recorded_per_minute
         self._time_out, self._exhausted = time_out, exhausted
         self._lost: set[HeldRun] = set()
         """Runs that took too long, whose threads have not ended yet."""
-        self._dropped: set[int] = set()
-        """Ids of runs whose end could not be written: when their leases have lapsed, this engine
-        may take them over, too."""
-        self._next_lapsed = self._next_join = clock()
+        self._next_join = clock()
         self._left = False
         """Whether events were left in the inbox."""
 
-    def stop(self, seconds: float = _STOP_SECONDS) -> None:
-        """Claim no more runs, wait *seconds* for those under way, and hand back the others."""
-        self._stop_claiming()
-        self._wait_for_workers(seconds)
-        self._hand_back(timeutils.utcnow())
-
-    def beat(self, now: datetime.datetime) -> None:
-        """Extend the leases of the runs under way that have time left, and end the others."""
-        oldest = self._clock() - self._options.max_run_seconds
-        late = [each for each in self.held.values() if each.since <= oldest]
-        kept = sorted(self.held.keys() - {each.run.id for each in late})
-        if kept:
-            self._database.write(lambda session: self.extend(session, kept, now))
-        for each in late:
-            self._replace_worker(each, now)
-
-    def extend(self, session: Session, ids: Collection[int], now: datetime.datetime) -> None:
-        claims.extend(session, ids, self._holder, now)
-
-    def _replace_worker(self, held: HeldRun, now: datetime.datetime) -> None:
-        """End a run that takes too long, and start another worker in place of its own."""
-        try:
-            self._time_out(held.run)
-        except LostClaim as lost:
-            LOG.warning("%s", lost)
-        with self._changed:
-            if self._held.get(held.run.id) is not held:
-                return  # it has just ended
-            del self._held[held.run.id]
-            self._lost.add(held)
-            lost_workers = len(self._lost)
-        LOG.error(
-            "Run %s does not end; its worker is replaced. Such workers: %d",
-            held.run.uuid,
-            lost_workers,
-        )
-        if lost_workers < self._options.max_lost_workers:
-            self._wake.set()
-            return
-        self._stopping = True
-        self._hand_back(now)
-        self._exhausted()
-
-    def _hand_back(self, now: datetime.datetime) -> None:
-        """Hand the runs under way to other engines; their results here are dropped."""
-        for run in [each.run for each in self.held.values()]:
-            try:
-                with self._database.writer() as session:
-                    claims.hand_back(session, run, now)
-                LOG.info("Run %s is handed back", run.uuid)
-            except LostClaim as lost:
-                LOG.warning("%s", lost)
-            except db_exception.DBError as error:
-                LOG.error("Run %s is left to its lease: %s", run.uuid, error)
+    def look(self, now: datetime.datetime) -> None:
+        """Begin due runs, let events join the runs that wait, and write why these wait."""
+        self.begin_due(now)
+        self._join()
+        if self.has_room:
+            with self._database.reader() as session:
+                waiting = runs.waiting_for_plan(session, now)
+            if waiting:
+                self._database.write(lambda session: runs.note_wait_for_plan(session, waiting))
 
     def claim(self, now: datetime.datetime) -> AuditRun | None:
-        """Queue runs for the events in the inbox; then claim the next run, a lapsed one first, or
-        else one that is due."""
-        while True:
-            self._queue_runs(now)
-            with self._database.reader() as session:
-                lapsed = self._lapsed(session)
-                due = runs.due(session, now, CANDIDATES)
-            candidates: list[tuple[Claim[AuditRun | None], int]] = [
-                *((partial(claims.take_over, end=end), run_id) for run_id, end in lapsed.items()),
-                *((claims.claim, run_id) for run_id in due),
-            ]
-            claimed = self._claim_first(candidates, now)
-            if claimed:
-                return claimed[1]
-            if len(due) < CANDIDATES or self._stopping:
-                return None
-            # The claims have changed or postponed these runs, or other engines have claimed them:
-            # look for the runs after them.
+        """Queue runs for the events in the inbox, then claim the next run."""
+        self._queue_runs(now)
+        return super().claim(now)
 
     def _queue_runs(self, now: datetime.datetime) -> None:
         """Queue runs for the events in the inbox."""
@@ -185,45 +118,6 @@ class RunDispatcher(Dispatcher[HeldRun]):
         except (StaleRead, db_exception.DBDuplicateEntry, db_exception.DBDeadlock):
             LOG.debug("Other engines take the same events")
 
-    def _lapsed(self, session: Session) -> Mapping[int, datetime.datetime]:
-        """The runs whose leases have lapsed, with the end of each lease."""
-        if self._clock() < self._next_lapsed:
-            return {}
-        with self._changed:
-            dropped = frozenset(self._dropped)
-        claimed = claims.of_others(session, self._holder.engine, dropped)
-        lapsed = self._watch.lapsed(claimed)
-        if len(lapsed) <= 1:
-            self._next_lapsed = self._clock() + _LAPSED_PAUSE
-        return lapsed
-
-    def hold_next(self, now: datetime.datetime) -> tuple[int, HeldRun] | None:
-        since = self._clock()
-        run = self.claim(now)
-        if run is None:
-            return None
-        with self._changed:
-            self._dropped.discard(run.id)
-        return run.id, HeldRun(run, since)
-
-    def _remove(self, row_id: int, held: HeldRun, failed: bool) -> None:
-        with self._changed:
-            if held in self._lost:
-                self._lost.discard(held)
-            elif failed:
-                self._dropped.add(row_id)
-        super()._remove(row_id, held, failed)
-
-    def look(self, now: datetime.datetime) -> None:
-        """Execute due runs as long as there are workers, and write why the other runs wait."""
-        super().look(now)
-        self._join()
-        if self.has_room:
-            with self._database.reader() as session:
-                waiting = runs.waiting_for_plan(session, now)
-            if waiting:
-                self._database.write(lambda session: runs.note_wait_for_plan(session, waiting))
-
     def pause(self, now: datetime.datetime) -> float:
         if not self.has_room:
             return super().pause(now)
@@ -233,3 +127,61 @@ class RunDispatcher(Dispatcher[HeldRun]):
         if next_due_at is None:
             return poll
         return min(poll, max(0.0, (next_due_at - timeutils.utcnow()).total_seconds()))
+
+    def hold(self, run: AuditRun) -> tuple[int, HeldRun]:
+        return run.id, HeldRun(run, self._clock())
+
+    def _release(self, row_id: int, held: HeldRun) -> None:
+        with self._changed:
+            super()._release(row_id, held)
+            self._lost.discard(held)
+
+    def beat(self, now: datetime.datetime) -> None:
+        """Extend the leases of the runs under way that have time left, and end the others."""
+        oldest = self._clock() - self._options.max_run_seconds
+        late = [each for each in self.held.values() if each.since <= oldest]
+        self._extend(self.held.keys() - {each.run.id for each in late}, now)
+        for each in late:
+            self._replace_worker(each, now)
+
+    def _replace_worker(self, held: HeldRun, now: datetime.datetime) -> None:
+        """End a run that takes too long, and start another worker in place of its own."""
+        try:
+            self._time_out(held.run)
+        except LostClaim as lost:
+            LOG.warning("%s", lost)
+        with self._changed:
+            if self._held.get(held.run.id) is not held:
+                return  # it has just ended
+            del self._held[held.run.id]
+            self._lost.add(held)
+            lost_workers = len(self._lost)
+        LOG.error(
+            "Run %s does not end; its worker is replaced. Such workers: %d",
+            held.run.uuid,
+            lost_workers,
+        )
+        if lost_workers < self._options.max_lost_workers:
+            self._wake.set()
+            return
+        self._stopping = True
+        self._hand_back(now)
+        self._exhausted()
+
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """Claim no more runs, wait *seconds* for those under way, and hand back the others."""
+        self._stop_claiming()
+        self._wait_for_workers(seconds)
+        self._hand_back(timeutils.utcnow())
+
+    def _hand_back(self, now: datetime.datetime) -> None:
+        """Hand the runs under way to other engines; their results here are dropped."""
+        for run in [each.run for each in self.held.values()]:
+            try:
+                with self._database.writer() as session:
+                    claims.hand_back(session, run, now)
+                LOG.info("Run %s is handed back", run.uuid)
+            except LostClaim as lost:
+                LOG.warning("%s", lost)
+            except db_exception.DBError as error:
+                LOG.error("Run %s is left to its lease: %s", run.uuid, error)

@@ -172,27 +172,3 @@ def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> b
     if runs.waiting(session, audit.id) is None:
         runs.enqueue(session, audit.id, now, not_before=next_run_time)
     return True
-
-
-def write_retry(
-    session: Session,
-    run: AuditRun,
-    now: datetime.datetime,
-    not_before: datetime.datetime,
-    message: str,
-) -> bool:
-    """Let the run wait for its next attempt. False if its audit is not active any more."""
-    error = message
-    message = cut(f"Attempt {run.attempt} failed and will be repeated: {message}")
-    if not claims.move_audit(session, run, AuditState.ONGOING, now, status_message=message):
-        return False
-    claims.put_back(session, run, now, not_before, message, error=error)
-    return True
-
-
-def write_failure(session: Session, run: AuditRun, now: datetime.datetime, message: str) -> bool:
-    """Write that the run failed. False if its audit is not active any more."""
-    if not claims.move_audit(session, run, AuditState.FAILED, now, status_message=cut(message)):
-        return False
-    claims.finish(session, run, RunState.FAILED, now, status_message=cut(message), error=message)
-    return True

@@ -70,5 +70,4 @@ def _wait(
     session: Session, run: AuditRun, now: datetime.datetime, until: datetime.datetime
 ) -> None:
     if claims.move_audit(session, run, AuditState.SUCCEEDED, now):  # as the last run left it
-        reason = runs.SAME_METRICS
-        claims.put_back(session, run, now, until, None, counted=False, wait_reason=reason)
+        claims.put_back(session, run, now, not_before=until, wait_reason=runs.SAME_METRICS)

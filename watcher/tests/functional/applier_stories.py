@@ -343,7 +343,7 @@ class ApplierStories(Story):
 
     def take(
         self, session: Session, row: models.ActionPlan, by: Holder, now: datetime.datetime
-    ) -> bool:
+    ) -> int | None:
         """Claim a plan that is PENDING, or take it over from who has died."""
         end = dict(plan_claims.of_all(session)).get(row.id)
         if end is None:
@@ -398,7 +398,7 @@ class ApplierStories(Story):
         holder = self.let_die(row, 3)
         with self.database.writer() as session:
             plan_claims.release(session, row.id, holder.engine)
-            self.assertTrue(plan_claims.take_over(session, row.id, lease(), NOW))
+            self.assertTrue(plan_claims.claim(session, row.id, lease(), NOW))
             self.assertEqual(1, plan_execution.load(session, row.id, lease().engine).attempt)
 
     def test_a_bug_fails_the_plan_with_a_sentence(self) -> None:

@@ -7,6 +7,7 @@ import datetime
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -236,7 +237,7 @@ class ConcurrencyStories:
                     self.post(audit_id)
                 else:
                     self.database.write(
-                        lambda session: claims.put_back(session, run, NOW, NOW, "again")
+                        lambda session: claims.retry(session, run, NOW, NOW, "again")
                     )
 
             self.at_once(work, 2)
@@ -270,7 +271,9 @@ class ConcurrencyStories:
                         return
                 elif run.id % 3 == 0 and run.attempt == 1:
                     self.database.write(
-                        lambda session, run=run: claims.put_back(session, run, NOW, NOW, "again")
+                        lambda session, run=run: claims.retry(
+                            session, run, NOW, NOW, "again", "again"
+                        )
                     )
                 else:
                     self.finish(run)
@@ -314,27 +317,27 @@ class ConcurrencyStories:
                 lambda session: plan_claims.claim(session, plan_id, self.lease(number), NOW)
             )
         )
-        self.assertEqual(1, claimed.count(True))
+        self.assertEqual(1, claimed.count(plan_id))
 
     def test_one_applier_takes_a_plan_over(self) -> None:
         for held in (True, False):
             plan_id = self.add_plan(PlanState.PENDING)
             with self.database.writer() as session:
                 plan_claims.claim(session, plan_id, self.lease(99), NOW)
-                end = NOW + self.lease(99).duration if held else None
                 if not held:
                     plan_claims.release(session, plan_id, "engine-99")
+            claim = plan_claims.claim
+            if held:
+                claim = partial(plan_claims.take_over, end=NOW + self.lease(99).duration)
             taken = self.at_once(
-                lambda number, plan_id=plan_id, end=end: self.database.write(
-                    lambda session: plan_claims.take_over(
-                        session, plan_id, self.lease(number), LATER, end
-                    )
+                lambda number, plan_id=plan_id, claim=claim: self.database.write(
+                    lambda session: claim(session, plan_id, self.lease(number), LATER)
                 )
             )
-            self.assertEqual(1, taken.count(True), held)
+            self.assertEqual(1, taken.count(plan_id), held)
             with self.database.reader() as session:
                 plan = session.get_one(ActionPlan, plan_id)
-            self.assertEqual(f"host-{taken.index(True)}", plan.hostname)
+            self.assertEqual(f"host-{taken.index(plan_id)}", plan.hostname)
 
     def test_one_audit_gets_the_name(self) -> None:
         with self.database.writer() as session:

@@ -4,6 +4,7 @@
 import datetime
 import queue
 import threading
+from functools import partial
 
 from oslo_db import exception as db_exception
 
@@ -132,16 +133,18 @@ class DispatcherStories(Story):
             later = NOW + DURATION + SECOND
             if held:
                 self.hold(plan)
-            end = NOW + DURATION if held else None
+            claim = plan_claims.claim
+            if held:
+                claim = partial(plan_claims.take_over, end=NOW + DURATION)
             with self.database.writer() as session:
-                self.assertTrue(plan_claims.take_over(session, plan.id, lease("a"), later, end))
+                self.assertEqual(plan.id, claim(session, plan.id, lease("a"), later))
             with self.database.writer() as session:
-                self.assertFalse(plan_claims.take_over(session, plan.id, lease("b"), later, end))
+                self.assertIsNone(claim(session, plan.id, lease("b"), later))
 
     def test_a_plan_that_ended_meanwhile_is_not_taken_over(self) -> None:
         plan = self.add_plan(state=PlanState.SUCCEEDED)
         with self.database.writer() as session:
-            self.assertFalse(plan_claims.take_over(session, plan.id, lease(), NOW))
+            self.assertIsNone(plan_claims.claim(session, plan.id, lease(), NOW))
         self.assertEqual([], self.leases())
 
     def test_no_more_plans_at_once_than_workers(self) -> None:

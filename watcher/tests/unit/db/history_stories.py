@@ -73,7 +73,7 @@ class HistoryStories:
         run_id = self.claim()
         self.accept(None, None)
         with self.database.writer() as session:
-            claims.put_back(session, self.claimed(session, run_id), NOW, NOW, "Later.")
+            claims.retry(session, self.claimed(session, run_id), NOW, NOW, "Later.")
         for _ in range(2):
             self.assertEqual((0, 2, 3), self.counts())
             factories.take(self.database)

@@ -71,7 +71,7 @@ class ClaimsTest(base.DatabaseTestCase):
     def put_back(self, run: AuditRun | None, not_before: datetime.datetime) -> None:
         assert run is not None
         with self.database.writer() as session:
-            claims.put_back(session, run, NOW, not_before, "again")
+            claims.retry(session, run, NOW, not_before, "again")
 
     def change(self, state: str) -> None:
         with self.database.writer() as session:

@@ -241,8 +241,4 @@ class GiveBackTest(InboxTestCase):
         self.assertEqual(({"node": "a"}, 1), (last.parameters, last.coalesced_count))
 
     def put_back(self, run: AuditRun) -> None:
-        def work(session: Any) -> None:
-            claims.move_audit(session, run, AuditState.ONGOING, NOW)
-            claims.put_back(session, run, NOW, NOW, "again")
-
-        self.database.write(work)
+        self.database.write(lambda session: claims.retry(session, run, NOW, NOW, "again"))

@@ -137,7 +137,7 @@ class Queue(RuleBasedStateMachine):
     @rule(engine=st.sampled_from(ENGINES))
     def take_over(self, engine: str) -> None:
         with self.database.reader() as session:
-            lapsed = self.watches[engine].lapsed(claims.of_others(session, engine))
+            lapsed = self.watches[engine].lapsed(claims.of_all(session))
         for run_id, end in list(lapsed.items())[:1]:
             self.hold(partial(claims.take_over, end=end), run_id, engine)
 
@@ -166,7 +166,7 @@ class Queue(RuleBasedStateMachine):
         self.let_go(
             data.draw(st.sampled_from(self.claims)),
             AuditState.ONGOING,
-            lambda session, run: claims.put_back(session, run, self.now, later, "again"),
+            lambda session, run: claims.retry(session, run, self.now, later, "again"),
         )
 
     @rule(

@@ -104,7 +104,9 @@ class RunsTest(base.DatabaseTestCase):
         with self.database.writer() as session:
             event = factories.accepted(session, audit.id, NOW)
             younger = session.get_one(AuditRun, event.run_id)
-            claims.put_back(session, claimed, NOW, NOW + MINUTE, "The cloud was away.")
+            claims.retry(
+                session, claimed, NOW, NOW + MINUTE, "The cloud was away.", "The cloud was away."
+            )
         factories.take(self.database)
         with self.database.reader() as session:
             owners = session.scalars(select(AuditEvent.run_id)).all()

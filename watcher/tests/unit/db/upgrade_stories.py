@@ -58,7 +58,7 @@ class UpgradeStories(FormerRows):
         for run_id in due:
             self.database.write(lambda session, id_=run_id: claims.claim(session, id_, HOLDER, NOW))
         with self.database.reader() as session:
-            plans = plan_claims.pending(session, 100)
+            plans = plan_claims.due(session, NOW, 100)
         for plan_id in plans:
             self.database.write(
                 lambda session, id_=plan_id: plan_claims.claim(session, id_, HOLDER, NOW)

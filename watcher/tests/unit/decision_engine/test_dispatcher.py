@@ -235,6 +235,15 @@ class DispatcherTest(base.DatabaseTestCase):
         taken = dispatcher.claim(NOW)
         self.assertEqual((run.uuid, 2), (taken.uuid, taken.attempt))
 
+    def test_takes_over_its_own_run_if_the_answer_to_its_claim_was_lost(self) -> None:
+        """The claim was committed, but no worker of this engine has the run."""
+        run = self.queue()
+        self.dispatcher.claim(NOW)
+        self.seconds = 1.0
+        self.assertIsNone(self.dispatcher.claim(NOW))
+        self.seconds += HOLDER.duration.total_seconds()
+        self.assertEqual((run.uuid, 2), (self.dispatcher.claim(NOW).uuid, self.run_of(run).attempt))
+
     def test_a_worker_whose_run_takes_too_long_is_replaced(self) -> None:
         self.conf.set_override("max_audit_workers", 1, group="watcher_decision_engine")
         begun, over, done = threading.Event(), threading.Event(), threading.Event()

@@ -412,7 +412,7 @@ class MetricsStories(TestCase):
         for later in (40, 80):
             with self.database.writer() as session:
                 now = NOW + later * SECOND
-                ((run_id, of_run),) = claims.of_others(session, "")
+                ((run_id, of_run),) = claims.of_all(session)
                 ((plan_id, of_plan),) = plan_claims.of_all(session)
                 claims.take_over(session, run_id, lease, now, of_run)
                 self.assertIsNone(claims.take_over(session, run_id, lease, now, of_run))
@@ -421,7 +421,7 @@ class MetricsStories(TestCase):
         with self.database.writer() as session:
             # Nobody died: it was let go.
             plan_claims.release(session, plan.id, lease.engine)
-            self.assertTrue(plan_claims.take_over(session, plan.id, lease, NOW))
+            self.assertTrue(plan_claims.claim(session, plan.id, lease, NOW))
         self.assertEqual(
             {
                 'watcher_take_overs_total{of="run"}': 2,
