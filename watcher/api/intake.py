@@ -44,15 +44,6 @@ class Delivery:
 
 
 @dataclasses.dataclass(frozen=True)
-class Lookup:
-    """What the database has on a delivery that is not decided about yet."""
-
-    facts: WebhookFacts
-    first_delivery: Any = None
-    """The row of the event of which this is a repetition."""
-
-
-@dataclasses.dataclass(frozen=True)
 class IntakeResult:
     """The decision about one event, and its row."""
 
@@ -77,6 +68,18 @@ class IntakeResult:
         return self.decision == Decision.ACCEPTED and first
 
 
+@dataclasses.dataclass
+class Lookup:
+    """What the database has on a delivery."""
+
+    facts: WebhookFacts | None
+    """None if there is no such audit."""
+    first_delivery: Any = None
+    """The row of the event of which this is a repetition."""
+    result: IntakeResult | None = None
+    """None until the delivery is decided about."""
+
+
 class Intake:
     def __init__(
         self,
@@ -98,48 +101,44 @@ class Intake:
         checked = False
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                result = self._arrivals.submit(delivery)
-                if isinstance(result, Lookup):
+                lookup = self._arrivals.submit(delivery)
+                if lookup.facts is None:
+                    raise NotFound(f"There is no audit {delivery.audit_ident}.")
+                result = lookup.result
+                if result is None:
                     if not checked:
-                        check(result.facts)
+                        check(lookup.facts)
                         checked = True
-                    result = _decide(result, delivery)
+                    result = _decide(lookup.facts, lookup.first_delivery, delivery)
                     if result.row is not None:
                         self._decided.submit(result.row)
             except (DBDuplicateEntry, DBDeadlock):
                 if not attempts_left:
                     raise
             else:
-                if result is None:
-                    raise NotFound(f"There is no audit {delivery.audit_ident}.")
                 self._count(result, delivery.message)
                 return result
         raise AssertionError("unreachable")
 
-    def _receive_batch(
-        self, deliveries: Sequence[Delivery]
-    ) -> Sequence[IntakeResult | Lookup | None]:
+    def _receive_batch(self, deliveries: Sequence[Delivery]) -> Sequence[Lookup]:
         """Look deliveries up, and append the events of those that are decided about at once.
 
         Those that would make the others wait are only looked up.
         """
+        rows = []
         with self._database.connection() as connection:
-            found = [
-                _decide(lookup, delivery) if lookup and _is_quick(lookup, delivery) else lookup
-                for lookup, delivery in zip(
-                    self._look_up(connection, deliveries), deliveries, strict=True
-                )
-            ]
-            rows = [each.row for each in found if isinstance(each, IntakeResult) and each.row]
+            lookups = self._look_up(connection, deliveries)
+            for lookup, delivery in zip(lookups, deliveries, strict=True):
+                if lookup.facts is not None and _is_quick(lookup.facts, delivery):
+                    lookup.result = _decide(lookup.facts, lookup.first_delivery, delivery)
+                    if lookup.result.row is not None:
+                        rows.append(lookup.result.row)
             if rows:
                 begin_to_write(connection)
                 events.append(connection, rows)
-        return found
+        return lookups
 
-    def _look_up(
-        self, connection: Connection, deliveries: Sequence[Delivery]
-    ) -> Sequence[Lookup | None]:
-        """The lookup of each delivery; None where there is no such audit."""
+    def _look_up(self, connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[Lookup]:
         idents = sorted({delivery.audit_ident for delivery in deliveries})
         latest = max(delivery.received_at for delivery in deliveries)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
@@ -152,7 +151,7 @@ class Intake:
         ]
         first = events.known(connection, set(filter(None, keys)))
         return [
-            None if facts is None else Lookup(facts, key and first.get(key))
+            Lookup(facts, key and first.get(key))
             for (facts, _), key in zip(pairs, keys, strict=True)
         ]
 
@@ -176,14 +175,14 @@ class Intake:
             )
 
 
-def _is_quick(lookup: Lookup, delivery: Delivery) -> bool:
+def _is_quick(facts: WebhookFacts, delivery: Delivery) -> bool:
     """Whether a decision takes no time: no expression, and no other service to ask."""
-    facts = lookup.facts
     return not (facts.filter or facts.mapping) and delivery.permits(facts)
 
 
-def _decide(lookup: Lookup, delivery: Delivery) -> IntakeResult:
-    facts, message, first = lookup.facts, delivery.message, lookup.first_delivery
+def _decide(facts: WebhookFacts, first: Any, delivery: Delivery) -> IntakeResult:
+    """The decision about a delivery; *first* is the event that it repeats, if any."""
+    message = delivery.message
     if first is not None:
         return IntakeResult(
             facts, first.decision, first.decision_reason, "", first.uuid, repeated=True

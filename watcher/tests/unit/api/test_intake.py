@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one route of an event: look, decide, append."""
 
+import contextlib
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fixtures
 from oslo_db.exception import DBDataError, DBDuplicateEntry
 from sqlalchemy import func, select
 
-from watcher.api.intake import Delivery, Intake, IntakeResult, Lookup
+from watcher.api.intake import Delivery, Intake, IntakeResult
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import NotFound, Unauthorized
@@ -18,6 +19,7 @@ from watcher.db import events
 from watcher.db.models import Audit, AuditEvent, AuditRun, Webhook
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase, round_trips
+from watcher.webhooks import admission
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, 0)
 REPEATED = {"delivery": "key:1"}
@@ -93,11 +95,26 @@ class ReceiveTest(IntakeTestCase):
         with self.database.writer() as session:
             audit = session.scalars(select(Audit).where(Audit.name == "b")).one()
             session.add(Webhook(audit_id=audit.id, filter="n == `1`"))
-        deliveries = [self.delivery(), self.delivery(certain=False), self.delivery("b")]
-        kinds = [type(each) for each in self.intake._receive_batch(deliveries)]
-        self.assertEqual([IntakeResult, Lookup, Lookup], kinds)
-        self.assertEqual(1, len(self.rows()))
+        connect, decide = self.database.connection, admission.decide
+        in_use, while_deciding = list[Any](), list[int]()
+
+        @contextlib.contextmanager
+        def connection(writes: bool = False) -> Iterator[Any]:
+            with connect(writes) as opened:
+                in_use.append(opened)
+                yield opened
+                in_use.remove(opened)
+
+        def spy(*facts: Any) -> Any:
+            while_deciding.append(len(in_use))
+            return decide(*facts)
+
+        self.useFixture(fixtures.MockPatchObject(self.database, "connection", connection))
+        self.useFixture(fixtures.MockPatchObject(admission, "decide", spy))
+        self.post()
+        self.post(check=lambda facts: None)
         decisions = [self.post("b", payload={"n": n}).decision for n in (1, 2)]
+        self.assertEqual([1, 0, 0, 0], while_deciding)
         self.assertEqual([Decision.ACCEPTED, Decision.IGNORED], decisions)
 
     def test_an_event_that_the_database_refuses_fails_alone(self) -> None:
