@@ -36,7 +36,7 @@ from watcher.cloud.block_storage import (
     VolumeType,
 )
 from watcher.common.errors import CloudRefused, Invalid, NotFound
-from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
+from watcher.simulation.fields import fitting, made, moment, refuse_unknown, uuid_of
 
 _KEYS = {"migration_seconds", "nodes", "pools", "types", "volumes"}
 _OWN = ("migration_seconds", "migration_fails", "has_snapshots")
@@ -73,20 +73,24 @@ class SimulatedStorage:
             raise Invalid("storage: must be one mapping, with pools and volumes.")
         refuse_unknown("storage", content, _KEYS)
         self._clock, self._lock = clock, threading.RLock()
-        pools = [_pool(entry) for entry in content.get("pools", ())]
-        self._pools = {pool.name: pool for pool in pools}
-        self._types = [_volume_type(each) for each in content.get("types", ())]
-        self._nodes = self._made_nodes(content.get("nodes", ()))
         self._volumes: dict[str, Volume] = {}
         self._courses: dict[str, tuple[float, bool]] = {}
         self._snapshots: set[str] = set()
         self._moves: dict[str, _Move] = {}
         self._changed: dict[str, datetime.datetime] = {}
         """When each volume last changed, of those that have."""
+        with fitting("storage"):
+            self._read(content)
+        self._at_first = self._taken()
+
+    def _read(self, content: Mapping[str, Any]) -> None:
+        pools = [_pool(entry) for entry in content.get("pools", ())]
+        self._pools = {pool.name: pool for pool in pools}
+        self._types = [_volume_type(each) for each in content.get("types", ())]
+        self._nodes = self._made_nodes(content.get("nodes", ()))
         seconds = float(content.get("migration_seconds", 10))
         for entry in content.get("volumes", ()):
             self._add(entry, seconds)
-        self._at_first = self._taken()
 
     def _made_nodes(self, entries: Sequence[Mapping[str, Any]]) -> list[StorageNode]:
         nodes = [made(StorageNode, "storage.nodes", entry) for entry in entries]

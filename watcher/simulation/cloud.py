@@ -73,7 +73,9 @@ class SimulatedCloud:
     def hosts(self) -> Sequence[Host]:
         """All hosts, with their used amounts if these are more than their servers use."""
         with self._present():
-            if not (self._others or self._migrations or self._unconfirmed):
+            # Such a server is in no list, as in nova.
+            hidden = any(each.state == "soft-delete" for each in self._servers.values())
+            if not (hidden or self._others or self._migrations or self._unconfirmed):
                 return list(self._hosts.values())
             taken = self._taken()
             return [

@@ -148,7 +148,7 @@ class SimulatedLoads:
         needed = self._cpu_needed(self.cpu_of_servers(at), servers)
         return {
             host.uuid: min(
-                100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / host.cpus
+                100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / max(host.cpus, 1)
             )
             for host in self._scenario.hosts
         }

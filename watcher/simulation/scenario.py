@@ -48,7 +48,7 @@ from watcher.common.errors import Invalid, NotFound
 from watcher.simulation import baremetal as simulated_baremetal
 from watcher.simulation import generator
 from watcher.simulation.averages import Average
-from watcher.simulation.fields import made, moment, refuse_unknown, uuid_of
+from watcher.simulation.fields import fitting, made, measured, moment, refuse_unknown, uuid_of
 
 Values = dict[str, dict[str, Any]]
 """Metric to resource uuid to value; a value by period is ``{"300": value}``."""
@@ -168,6 +168,11 @@ class Scenario:
         if not isinstance(content, Mapping):
             raise Invalid("simulation: the file must be one mapping, with hosts and servers.")
         refuse_unknown("simulation", content, _KEYS)
+        with fitting("simulation"):
+            return cls._made(content)
+
+    @classmethod
+    def _made(cls, content: Mapping[str, Any]) -> "Scenario":
         if "generate" in content:
             content = _with_generated(content)
         hosts = [_host(entry) for entry in content.get("hosts", ())]
@@ -266,8 +271,8 @@ def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Val
         raise Invalid(f"servers: {fields['uuid']} is on host '{host}', which is not there.")
     fields["host"] = hostnames.get(host or "", "")
     for key, metric in (("cpu", "instance_cpu_usage"), ("ram", "instance_ram_usage")):
-        if key in fields:
-            metrics.setdefault(metric, {})[fields["uuid"]] = fields.pop(key)
+        if key in fields and (value := measured(f"{key} of a server", fields.pop(key))) is not None:
+            metrics.setdefault(metric, {})[fields["uuid"]] = value
     fields["created"] = moment(fields.get("created"))
     properties, needs = fields.pop("image_properties", {}), fields.pop("needs", None)
     server = made(Server, "servers", fields)
@@ -312,6 +317,7 @@ def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:
 def _by_metric(resources: Mapping[str, Mapping[str, Any]]) -> Values:
     values: Values = {}
     for uuid, metrics in resources.items():
-        for metric, value in metrics.items():
-            values.setdefault(metric, {})[uuid] = value
+        for metric, given in metrics.items():
+            if (value := measured(f"{metric} of {uuid}", given)) is not None:
+                values.setdefault(metric, {})[uuid] = value
     return values

@@ -67,6 +67,18 @@ class SimulatedCloudTest(base.TestCase):
         self.clock.now += 0.1
         self.assertEqual(("b", "active", None), self.place())
 
+    def test_a_host_without_inventory(self) -> None:
+        empty = {"vcpus": 0, "memory_mb": 0, "disk_gb": 0}
+        self.cloud = self.make(hosts=[host("a"), host("b", **empty)])
+        self.assertEqual({"uuid-a": 40, "uuid-b": 0}, self.cpu())
+        self.assertIn("gives no server 4 vCPUs", self.refusal("s1", "b"))
+
+    def test_a_server_that_can_be_restored_keeps_its_room(self) -> None:
+        """It is in no list of servers, so the model of the cloud has only what the host uses."""
+        self.cloud = self.make(servers=[server("s1", "a", state="soft-delete"), server("s2", "b")])
+        (used,) = [each.used for each in self.cloud.hosts() if each.hostname == "a"]
+        self.assertEqual({"vcpus": 4, "memory_mb": 4000, "disk_gb": 40, "pcpus": 0}, used)
+
     def test_the_load_moves_with_the_server(self) -> None:
         self.assertEqual({"uuid-a": 40, "uuid-b": 0, "uuid-off": 0}, self.cpu())
         self.cloud.live_migrate("s1", "b")

@@ -5,6 +5,7 @@ import os
 
 from watcher.common.errors import Invalid
 from watcher.simulation import generator
+from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.scenario import Scenario, example_file
 from watcher.tests import base
 
@@ -82,6 +83,45 @@ class ScenarioTest(base.TestCase):
         self.assertInvalid("host 'b'", {"hosts": [HOST], "servers": [{**SERVER, "host": "b"}]})
         self.assertInvalid("'loud' must be a mapping", {"alarms": ["loud"]})
         self.assertInvalid("do not fit", {"generate": {"hosts": 1, "servers": 1000}})
+
+    def test_a_value_of_another_type_is_named(self) -> None:
+        for field, value in (
+            ("vcpus", "16"),
+            ("vcpus", True),
+            ("memory_mb", None),
+            ("disk_gb", [1]),
+            ("vcpu_ratio", float("nan")),
+            ("hostname", True),
+            ("zone", {}),
+        ):
+            self.assertInvalid(f"hosts: {field} must be", {"hosts": [{**HOST, field: value}]})
+        for content in (
+            {"hosts": 5},
+            {"hosts": ["a"]},
+            {"migration_seconds": "x"},
+            {"metrics": []},
+        ):
+            self.assertInvalid("simulation: the file does not fit", content)
+        for words, storage in (
+            ("total_capacity_gb must be", {"pools": [{"name": "p", "total_capacity_gb": "10"}]}),
+            ("storage: the file does not fit", {"volumes": 5}),
+        ):
+            scenario = Scenario.from_dict({"storage": storage})
+            self.assertIn(words, str(self.assertRaises(Invalid, SimulatedCloud, scenario)))
+
+    def test_a_metric_without_a_number_was_not_measured(self) -> None:
+        nothing = (None, float("nan"), float("inf"))
+        for value in (*nothing, {"100": None}):
+            metrics = {"instance": {"s1": {"instance_l3_cache_usage": value}}}
+            scenario = Scenario.from_dict({"metrics": metrics})
+            measured = scenario.server_metrics.get("instance_l3_cache_usage", {}).get("s1", {})
+            self.assertEqual([], [each for each in measured.values() if each is not None])
+        for value in nothing:
+            scenario = Scenario.from_dict({"hosts": [HOST], "servers": [{**SERVER, "cpu": value}]})
+            self.assertEqual({}, scenario.server_metrics)
+        for value in ("50", True, []):
+            content = {"metrics": {"host": {"h1": {"host_power": value}}}}
+            self.assertInvalid("metrics: host_power of h1 must be a number", content)
 
     def test_a_file_that_cannot_be_read(self) -> None:
         self.assertRaises(Invalid, Scenario.from_file, os.path.join(self.directory, "nothing"))
