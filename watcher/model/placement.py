@@ -41,6 +41,7 @@ class PlacementRules:
     ``fits``      bool [S, H], whether a host gives so much to one server; part of ``allowed``
     ``unjudged``  bool [K], whether only nova can tell if a host takes such a server
     ``together``  bool [V], kept together with others: they cannot be moved one by one
+    ``several``   bool [V], in several groups that are rules; only one is examined
     ``group``     int [V], the group whose members are kept apart, or wish to be apart or
                   together, or G for none
     ``limit``     int [G], how many members of a group one host may have
@@ -53,6 +54,7 @@ class PlacementRules:
     fits: Bools
     unjudged: Bools
     together: Bools
+    several: Bools
     group: Ints
     limit: Ints
     wish: Ints
@@ -72,7 +74,9 @@ class PlacementRules:
         one, other = np.divmod(both, max(len(fits), 1))
         unjudged = np.array([bool(each[3].unjudged) for each in kinds], dtype=np.bool_)
         index = {server.uuid: position for position, server in enumerate(servers)}
-        apart = [group for group in groups if group.policy in ("anti-affinity", *_WISHES)]
+        # Of several groups of a server the last one counts, so wishes come first.
+        policies = (*_WISHES, "anti-affinity")
+        apart = [each for policy in policies for each in groups if each.policy == policy]
         return cls(
             kind=number,
             allowed=_allowed(places, at, kinds)[one] & fits[other],
@@ -80,6 +84,7 @@ class PlacementRules:
             fits=fits,
             unjudged=unjudged[one],
             together=_together(groups, index),
+            several=_several(groups, index),
             group=_group(apart, index),
             limit=np.array([_limit(group) for group in apart], dtype=np.int64),
             wish=np.array([*(_WISHES.get(group.policy, 0) for group in apart), 0], np.int64),
@@ -224,6 +229,14 @@ def _together(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
         if group.policy == "affinity" and len(group.members) > 1:
             together[[index[uuid] for uuid in group.members if uuid in index]] = True
     return together
+
+
+def _several(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
+    number = np.zeros(len(index), dtype=np.int64)
+    for group in groups:
+        if group.policy in ("affinity", "anti-affinity"):
+            number[[index[uuid] for uuid in group.members if uuid in index]] += 1
+    return number > 1
 
 
 def _limit(group: ServerGroup) -> int:

@@ -16,6 +16,7 @@ STATE: Final = "state"
 INACTIVE: Final = "inactive"
 HOST_DOWN: Final = "host_down"
 AFFINITY: Final = "affinity"
+SEVERAL_GROUPS: Final = "several_groups"
 FAILED_BEFORE: Final = "failed_before"
 RESTING: Final = "resting"
 OTHER_AUDIT: Final = "other_audit"
@@ -42,6 +43,7 @@ REASONS: Final[Mapping[str, str]] = {
     INACTIVE: "not active",
     HOST_DOWN: "on a host that is down",
     AFFINITY: "kept together by an affinity group",
+    SEVERAL_GROUPS: "in several server groups with strict policies",
     FAILED_BEFORE: "not tried again yet after a failed migration",
     RESTING: "moved by Watcher a short time ago",
     OTHER_AUDIT: "put there by a plan of an audit with another goal",

@@ -354,6 +354,7 @@ def _stays(model: ComputeModel) -> Ints:
     for uuid, reason in model.staying.items():
         if uuid in model.server_index:
             stays[model.server_index[uuid]] = _CODES[reason]
+    stays[model.rules.several] = _CODES[undone.SEVERAL_GROUPS]
     stays[model.rules.together] = _CODES[undone.AFFINITY]
     stays[~up[model.placement]] = _CODES[undone.HOST_DOWN]
     stays = np.where(hindered > 0, hindered, stays)

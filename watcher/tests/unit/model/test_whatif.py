@@ -134,6 +134,24 @@ class WhatIfTest(TestCase):
         what_if = WhatIf(ComputeModel.build(self.hosts, self.servers, [group]))
         self.assertEqual([False, True, True], what_if.leavers.tolist())
 
+    def test_a_server_in_several_groups_that_are_rules_stays(self):
+        """Only one group of a server is looked at, and nova has no more."""
+        apart = [
+            ServerGroup(uid(name), "anti-affinity", [uid("s1"), uid(other)])
+            for name, other in (("g", "s2"), ("h", "s3"))
+        ]
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers, apart))
+        self.assertEqual([False, True, True], what_if.leavers.tolist())
+        self.assertEqual(undone.SEVERAL_GROUPS, what_if.why_not(0))
+
+    def test_a_rule_counts_more_than_a_wish(self):
+        servers = [server(name, name.replace("s", "h"), 1) for name in ("s1", "s2", "s3")]
+        rule = ServerGroup(uid("g"), "anti-affinity", [uid("s1"), uid("s2")])
+        wish = ServerGroup(uid("h"), "soft-affinity", [uid("s1"), uid("s2")])
+        for groups in ([rule, wish], [wish, rule]):
+            what_if = WhatIf(ComputeModel.build(self.hosts, servers, groups))
+            self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
+
     def test_an_operator_that_is_not_understood_keeps_a_server_where_it_is(self):
         aggregate = Aggregate(1, "a", {"cores": "8"})
         hosts = [dataclasses.replace(each, aggregates=[aggregate]) for each in self.hosts]
