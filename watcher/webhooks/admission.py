@@ -88,14 +88,14 @@ def _parameters(facts: WebhookFacts, message: AlarmMessage) -> dict[str, Any]:
         for name, expression in sorted(facts.mapping.items())
     }
     mapped = {name: value for name, value in taken.items() if value is not None}
-    schemas.parameters(facts.schema, {**facts.own_parameters, **mapped})
     if len(_json(mapped)) > MAX_PARAMETERS:
         raise Invalid(f"parameters: together they exceed {MAX_PARAMETERS} characters of JSON.")
+    schemas.parameters(facts.schema, {**facts.own_parameters, **mapped})
     return mapped
 
 
 def _json(mapped: Any) -> str:
     try:
         return json.dumps(mapped)
-    except (TypeError, ValueError):  # such as an expression reference of JMESPath, '&name'
+    except ValueError:  # such as a sum with more digits than Python writes
         raise Invalid("parameters: the value of an expression is not JSON.") from None

@@ -105,7 +105,24 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc]
 
 @functools.lru_cache(maxsize=1024)
 def _compiled(expression: str) -> Any:
-    return jmespath.compile(expression).parsed
+    parsed = jmespath.compile(expression).parsed
+    _check_references({"type": "whole", "children": [parsed]})
+    return parsed
+
+
+def _check_references(node: Node) -> None:
+    """JMESPathError unless each ``&`` is where a function wants one: elsewhere it would come into
+    the result, which could not be written as JSON."""
+    calls = node["type"] == "function_expression"
+    function = Functions.FUNCTION_TABLE.get(node["value"], {}) if calls else {}
+    signature = function.get("signature", ())
+    for number, child in enumerate(node["children"]):
+        if not isinstance(child, dict):  # a number of a slice
+            continue
+        wanted = signature[number]["types"] if number < len(signature) else ()
+        if child["type"] == "expref" and "expref" not in wanted:
+            raise JMESPathError("& is only for the expressions that functions like map() take")
+        _check_references(child)
 
 
 def _check_function(node: Node, field: str) -> None:

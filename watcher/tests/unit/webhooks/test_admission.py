@@ -97,10 +97,13 @@ class TestParameters(base.TestCase):
         self.assertEqual("bad_parameters", decide(**MAPPED | {"auth": "none"}).reason)
 
     def test_what_cannot_be_kept_is_refused(self):
-        anything = {"properties": {"node": {}}}
-        for expression in ("&host", f"`{json.dumps('x' * 70_000)}`"):
-            values = MAPPED | {"schema": anything, "mapping": {"node": expression}}
-            self.assertEqual("bad_parameters", decide(**values).reason)
+        number = int("9" * 4300)  # the sum of two has more digits than Python writes
+        sum_ = f"sum(`[{number}, {number}]`)"
+        for schema in ({}, {"type": "string"}, {"type": "number", "maximum": 5}):
+            for expression in ("&host", f"`{json.dumps('x' * 70_000)}`", sum_):
+                fields = {"properties": {"node": schema}}
+                values = MAPPED | {"schema": fields, "mapping": {"node": expression}}
+                self.assertEqual("bad_parameters", decide(**values).reason)
 
 
 OVER = {

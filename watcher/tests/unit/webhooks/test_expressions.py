@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import tracemalloc
 from typing import Any
 
@@ -49,18 +50,24 @@ class CheckTestCase(TestCase):
         self.refused("a" * 1001, "longer than 1000")
         self.refused("(" * 500, "levels deep")
         self.refused("!" * 900 + "a", "levels deep")
+        for reference in ("&a", "[&a]", "{b: &a}", "@ | &a", "to_array(&a)", "sort_by(&a, &a)"):
+            self.refused(reference, "& is only for")
 
     @given(st.lists(WORDS, max_size=12).map("".join) | st.text(max_size=20), JSON)
     def test_whatever_is_written_it_is_invalid_or_runs(self, expression: str, payload: Any) -> None:
         try:
             expressions.check(expression, "filter")
-            expressions.value(expression, payload, "filter")
+            json.dumps(expressions.value(expression, payload, "filter"))
             expressions.holds(expression, payload, "filter")
         except Invalid:
             pass
 
 
 class ValueTestCase(TestCase):
+    def test_a_reference_that_was_stored_before_it_was_refused(self) -> None:
+        for use in (expressions.value, expressions.holds):
+            self.assertRaises(Invalid, use, "[&status]", ALERT, "filter")
+
     def test_values(self) -> None:
         self.assertEqual("a", expressions.value("alerts[0].labels.host", ALERT, "p"))
         self.assertEqual(["a", "b"], expressions.value("alerts[*].labels.host", ALERT, "p"))
