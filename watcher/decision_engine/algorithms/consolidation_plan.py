@@ -34,9 +34,9 @@ it."""
 class Consolidation:
     """Makes a plan: which hosts are emptied, disabled and enabled again.
 
-    *parameters* are those of ``consolidation_parameters``. A host that Watcher disabled and
-    that still has servers takes servers as if it were in service: it is enabled again
-    unless it is emptied.
+    *parameters* are ``strategies.parameters.CONSOLIDATION``.  A host that Watcher disabled and that
+    still has servers takes servers as if it were in service: it is enabled again unless it is
+    emptied.
     """
 
     def __init__(self, what_if: WhatIf, parameters: Mapping[str, Any]) -> None:

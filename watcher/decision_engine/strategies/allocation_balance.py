@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model.undone import INACTIVE
 
@@ -32,17 +33,14 @@ class AllocationBalance(Strategy):
     chosen_by_goal = False
     schema = {
         "properties": {
-            "thresholds": {
-                "description": "Standard deviation of the hosts' allocations, from 0 to 1, above "
-                "which servers are moved.",
-                "type": "object",
-                "properties": {
-                    each: {"type": "number", "minimum": 0, "maximum": 1, "default": 0.1}
-                    for each in RESOURCES
-                },
-                "additionalProperties": False,
-                "default": dict.fromkeys(RESOURCES, 0.1),
-            }
+            "thresholds": parameters.by_name(
+                "Standard deviation of the hosts' allocations, from 0 to 1, above which servers "
+                "are moved.",
+                dict.fromkeys(RESOURCES, 0.1),
+                type="number",
+                minimum=0,
+                maximum=1,
+            )
         }
     }
 

@@ -8,7 +8,6 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from watcher.cloud.compute import Server
-from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -46,16 +45,15 @@ class Basic(Strategy):
     metrics = (HOST_METRIC, SERVER_METRIC)
     schema = {
         "properties": {
-            "migration_attempts": {
-                "description": "Hosts in a row that may turn out impossible to empty before the "
-                "search ends; 0 goes through all of them.",
-                "type": "number",
-                "default": 0,
-            },
+            "migration_attempts": parameters.number(
+                "Hosts in a row that may turn out impossible to empty before the search ends; 0 "
+                "goes through all of them.",
+                0,
+            ),
             "period": parameters.period(7200),
             "granularity": parameters.granularity(),
             "aggregation_method": parameters.aggregation_method(),
-            **PARAMETERS,
+            **parameters.CONSOLIDATION,
         }
     }
     options = (

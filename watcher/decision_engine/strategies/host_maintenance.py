@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from watcher.cloud.compute import MAINTAINING, Host
 from watcher.common.errors import Invalid, NotFound
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 
@@ -45,16 +46,8 @@ class HostMaintenance(Strategy):
                 "description": "Hostname of the host that takes its servers.",
                 "type": "string",
             },
-            "disable_live_migration": {
-                "description": "Migrate no server live.",
-                "type": "boolean",
-                "default": False,
-            },
-            "disable_cold_migration": {
-                "description": "Migrate no server cold.",
-                "type": "boolean",
-                "default": False,
-            },
+            "disable_live_migration": parameters.flag("Migrate no server live."),
+            "disable_cold_migration": parameters.flag("Migrate no server cold."),
         },
         "required": ["maintenance_node"],
     }

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import DISABLED
-from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class NodeResourceConsolidation(Strategy):
                 "type": "string",
                 "default": "auto",
             },
-            **PARAMETERS,
+            **parameters.CONSOLIDATION,
         }
     }
 

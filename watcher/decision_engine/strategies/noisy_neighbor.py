@@ -60,12 +60,11 @@ class NoisyNeighbor(Strategy):
     metrics = (METRIC,)
     schema = {
         "properties": {
-            "cache_threshold": {
-                "description": "Per cent of its share of the cache by which a server that "
-                "suffers has lost, and a noisy one has gained.",
-                "type": "number",
-                "default": 35.0,
-            },
+            "cache_threshold": parameters.number(
+                "Per cent of its share of the cache by which a server that suffers has lost, and "
+                "a noisy one has gained.",
+                35.0,
+            ),
             "period": parameters.period(
                 100.0, "Seconds of one of the two periods that are compared."
             ),

@@ -29,11 +29,9 @@ class OutletTemperature(Strategy):
     metrics = (METRIC,)
     schema = {
         "properties": {
-            "threshold": {
-                "description": "Outlet temperature in degrees Celsius at which a host is too warm.",
-                "type": "number",
-                "default": 35.0,
-            },
+            "threshold": parameters.number(
+                "Outlet temperature in degrees Celsius at which a host is too warm.", 35.0
+            ),
             "period": parameters.period(30),
             "granularity": parameters.granularity(),
         }

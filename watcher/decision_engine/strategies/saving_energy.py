@@ -9,6 +9,7 @@ from watcher.cloud.baremetal import BaremetalNode, hosts_of
 from watcher.cloud.compute import DISABLED, MAINTAINING, POWERED_OFF, Host
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 
@@ -37,18 +38,14 @@ class SavingEnergy(Strategy):
     goal = "saving_energy"
     schema = {
         "properties": {
-            "free_used_percent": {
-                "description": "Free hosts to keep on, in percent of the hosts that have servers.",
-                "type": "number",
-                "minimum": 0,
-                "default": 10.0,
-            },
-            "min_free_hosts_num": {
-                "description": "Free hosts to keep on at least.",
-                "type": "number",
-                "minimum": 0,
-                "default": 1,
-            },
+            "free_used_percent": parameters.number(
+                "Free hosts to keep on, in percent of the hosts that have servers.",
+                10.0,
+                minimum=0,
+            ),
+            "min_free_hosts_num": parameters.number(
+                "Free hosts to keep on at least.", 1, minimum=0
+            ),
         }
     }
 

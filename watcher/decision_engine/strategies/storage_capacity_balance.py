@@ -9,6 +9,7 @@ from oslo_config import cfg
 from watcher.cloud.block_storage import Volume
 from watcher.common.errors import NotConfigured
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 
@@ -37,13 +38,12 @@ class StorageCapacityBalance(Strategy):
     optimizes = False
     schema = {
         "properties": {
-            "volume_threshold": {
-                "description": "Percent of its total capacity from which on a pool is too full.",
-                "type": "number",
-                "minimum": 0,
-                "maximum": 100,
-                "default": 80.0,
-            },
+            "volume_threshold": parameters.number(
+                "Percent of its total capacity from which on a pool is too full.",
+                80.0,
+                minimum=0,
+                maximum=100,
+            ),
         }
     }
     options = (

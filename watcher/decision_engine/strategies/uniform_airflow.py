@@ -34,22 +34,17 @@ class UniformAirflow(Strategy):
     metrics = (AIRFLOW, INLET, POWER)
     schema = {
         "properties": {
-            "threshold_airflow": {
-                "description": "Airflow, in 0.1 CFM, at which servers leave a host.",
-                "type": "number",
-                "default": 400.0,
-            },
-            "threshold_inlet_t": {
-                "description": "Inlet temperature in degrees Celsius below which high airflow "
-                "is not explained by warm air.",
-                "type": "number",
-                "default": 28.0,
-            },
-            "threshold_power": {
-                "description": "Power in watts below which high airflow is not explained by load.",
-                "type": "number",
-                "default": 350.0,
-            },
+            "threshold_airflow": parameters.number(
+                "Airflow, in 0.1 CFM, at which servers leave a host.", 400.0
+            ),
+            "threshold_inlet_t": parameters.number(
+                "Inlet temperature in degrees Celsius below which high airflow is not explained "
+                "by warm air.",
+                28.0,
+            ),
+            "threshold_power": parameters.number(
+                "Power in watts below which high airflow is not explained by load.", 350.0
+            ),
             "period": parameters.period(300),
             "granularity": parameters.granularity(),
         }

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Host
-from watcher.decision_engine.algorithms.consolidation_parameters import PARAMETERS
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -59,7 +58,7 @@ class VmWorkloadConsolidation(Strategy):
         "properties": {
             "period": parameters.period(3600),
             "granularity": parameters.granularity(),
-            **PARAMETERS,
+            **parameters.CONSOLIDATION,
         }
     }
 

@@ -57,12 +57,11 @@ class WorkloadBalance(Strategy):
                 "enum": [CPU, MEMORY],
                 "default": CPU,
             },
-            "threshold": {
-                "description": "Per cent of its vCPUs or memory at which a host has too much to "
-                "do; no host is brought there.",
-                "type": "number",
-                "default": 25.0,
-            },
+            "threshold": parameters.number(
+                "Per cent of its vCPUs or memory at which a host has too much to do; no host is "
+                "brought there.",
+                25.0,
+            ),
             "period": parameters.period(300),
             "granularity": parameters.granularity(),
         }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
+_SHARE: Mapping[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 class WorkloadStabilization(Strategy):
@@ -48,67 +49,38 @@ class WorkloadStabilization(Strategy):
                 "minItems": 1,
                 "default": [CPU],
             },
-            "thresholds": {
-                "description": "Standard deviation of the hosts' loads, from 0 to 1, above which "
-                "servers are moved.",
-                "type": "object",
-                "properties": {
-                    CPU: {"type": "number", "minimum": 0, "maximum": 1, "default": 0.1},
-                    MEMORY: {"type": "number", "minimum": 0, "maximum": 1, "default": 0.1},
-                },
-                "default": {CPU: 0.1, MEMORY: 0.1},
-            },
-            "weights": {
-                "description": "How much each metric counts in the weighted sum of deviations.",
-                "type": "object",
-                "properties": {
-                    f"{CPU}_weight": {
-                        "type": "number",
-                        "minimum": 0,
-                        "maximum": 1,
-                        "default": 1.0,
-                    },
-                    f"{MEMORY}_weight": {
-                        "type": "number",
-                        "minimum": 0,
-                        "maximum": 1,
-                        "default": 1.0,
-                    },
-                },
-                "default": {f"{CPU}_weight": 1.0, f"{MEMORY}_weight": 1.0},
-            },
-            "instance_metrics": {
-                "description": "The metric of hosts for each metric of servers.",
-                "type": "object",
-                "properties": {
-                    CPU: {"type": "string", "default": "host_cpu_usage"},
-                    MEMORY: {"type": "string", "default": "host_ram_usage"},
-                },
-                "default": {CPU: "host_cpu_usage", MEMORY: "host_ram_usage"},
-            },
+            "thresholds": parameters.by_name(
+                "Standard deviation of the hosts' loads, from 0 to 1, above which servers are "
+                "moved.",
+                {CPU: 0.1, MEMORY: 0.1},
+                **_SHARE,
+            ),
+            "weights": parameters.by_name(
+                "How much each metric counts in the weighted sum of deviations.",
+                {f"{CPU}_weight": 1.0, f"{MEMORY}_weight": 1.0},
+                **_SHARE,
+            ),
+            "instance_metrics": parameters.by_name(
+                "The metric of hosts for each metric of servers.",
+                {CPU: "host_cpu_usage", MEMORY: "host_ram_usage"},
+                type="string",
+            ),
             "host_choice": {
                 "description": "Has no effect any more: all hosts are looked at.",
                 "type": "string",
                 "enum": ["cycle", "retry", "fullsearch"],
                 "default": "retry",
             },
-            "retry_count": {
-                "description": "Has no effect any more: all hosts are looked at.",
-                "type": "number",
-                "minimum": 1,
-                "default": 1,
-            },
-            "periods": {
-                "description": "Seconds over which the metrics of servers and hosts are "
-                "aggregated. 'node' is the former name of 'compute_node', and wins unless 0.",
-                "type": "object",
-                "properties": {
-                    "instance": {"type": "integer", "minimum": 0, "default": 720},
-                    "compute_node": {"type": "integer", "minimum": 0, "default": 600},
-                    "node": {"type": "integer", "minimum": 0, "default": 0},
-                },
-                "default": {"instance": 720, "compute_node": 600, "node": 0},
-            },
+            "retry_count": parameters.number(
+                "Has no effect any more: all hosts are looked at.", 1, minimum=1
+            ),
+            "periods": parameters.by_name(
+                "Seconds over which the metrics of servers and hosts are aggregated. 'node' is the "
+                "former name of 'compute_node', and wins unless 0.",
+                {"instance": 720, "compute_node": 600, "node": 0},
+                type="integer",
+                minimum=0,
+            ),
             "aggregation_method": parameters.aggregation_method(),
             "granularity": parameters.granularity() | {"minimum": 0},
         }

@@ -8,6 +8,7 @@ from watcher.cloud.compute import Server
 from watcher.common.errors import NotFound
 from watcher.decision_engine.algorithms.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import undone
 from watcher.model.undone import Undone
@@ -20,7 +21,7 @@ _NAME = {"type": "string"}
 
 
 def _limit(description: str, default: int) -> dict[str, Any]:
-    return {"description": description, "type": "integer", "minimum": 0, "default": default}
+    return parameters.number(description, default, type="integer", minimum=0)
 
 
 class ZoneMigration(Strategy):
@@ -95,11 +96,7 @@ class ZoneMigration(Strategy):
                 },
                 "additionalProperties": False,
             },
-            "with_attached_volume": {
-                "description": "Move a server right after a volume of it.",
-                "type": "boolean",
-                "default": False,
-            },
+            "with_attached_volume": parameters.flag("Move a server right after a volume of it."),
         },
         "additionalProperties": False,
     }
