@@ -67,9 +67,9 @@ def check(definition: AuditDefinition, version: Version) -> None:
     audit_type = definition.audit_type
     if audit_type not in AuditType.ALL:
         raise Invalid(f"audit_type: must be one of {', '.join(AuditType.ALL)}.")
-    if bool(_given(definition, "goal")) == bool(_given(definition, "audit_template_uuid")):
+    if bool(definition.goal) == bool(definition.audit_template_uuid):
         raise Invalid("goal, audit_template_uuid: exactly one of them must be given.")
-    interval = _given(definition, "interval")
+    interval = definition.interval
     if interval is None and audit_type == AuditType.CONTINUOUS:
         raise Invalid("interval: is required for a CONTINUOUS audit.")
     if interval is not None and audit_type == AuditType.ONESHOT:
@@ -77,7 +77,7 @@ def check(definition: AuditDefinition, version: Version) -> None:
     if interval is not None:
         schedule.validate(interval)
     for name in _TIMES:
-        if _given(definition, name) is None:
+        if getattr(definition, name) is None:
             continue
         if audit_type == AuditType.ONESHOT:
             raise Invalid(f"{name}: a ONESHOT audit has none.")
@@ -91,28 +91,28 @@ def define(session: Session, definition: AuditDefinition, now: datetime.datetime
     Invalid for an unknown template or what does not fit, NotFound for an unknown goal
     or strategy.
     """
-    template = _template(session, _given(definition, "audit_template_uuid"))
+    template = _template(session, definition.audit_template_uuid)
     goal = template.goal if template else installed.goal(session, definition.goal)
     strategy = template.strategy if template else None
-    if _given(definition, "strategy"):
+    if definition.strategy:
         strategy = installed.strategy(session, definition.strategy)
     if strategy is not None and strategy.goal_id != goal.id:
         raise Invalid(f"strategy: {strategy.name} does not serve the goal {goal.name}.")
     parameters = dict(template.default_parameters or {}) if template else {}
-    parameters.update(_given(definition, "parameters") or {})
+    parameters.update(definition.parameters or {})
     base = strategy or template or goal
     return Audit(
-        name=(_given(definition, "name") or _name(base.name or "", now))[:_NAME_LENGTH],
+        name=(definition.name or _name(base.name or "", now))[:_NAME_LENGTH],
         audit_type=definition.audit_type,
         goal_id=goal.id,
         strategy_id=strategy.id if strategy else None,
         parameters=schemas.parameters(_schema(strategy), parameters),
         scope=list(template.scope or []) if template else [],
-        interval=_given(definition, "interval"),
-        auto_trigger=bool(_given(definition, "auto_trigger")),
-        force=bool(_given(definition, "force")),
-        start_time=_given(definition, "start_time"),
-        end_time=_given(definition, "end_time"),
+        interval=definition.interval,
+        auto_trigger=bool(definition.auto_trigger),
+        force=bool(definition.force),
+        start_time=definition.start_time,
+        end_time=definition.end_time,
     )
 
 
@@ -162,9 +162,3 @@ def _name(base: str, now: datetime.datetime) -> str:
     """A name that shows the purpose of the audit, and is not taken yet."""
     moment = now.isoformat(timespec="microseconds")
     return f"{base[: _NAME_LENGTH - len(moment) - 1]}-{moment}"
-
-
-def _given(definition: AuditDefinition, name: str) -> Any:
-    """A field of the body, None if it is left out."""
-    value = getattr(definition, name)
-    return None if value is wtypes.Unset else value

@@ -122,7 +122,10 @@ def decode(body: bytes) -> Any:
 
 
 def typed(datatype: type[T], value: Any) -> T:
-    """An object of a wsme type from decoded JSON.  Invalid names the field that does not fit."""
+    """An object of a wsme type from decoded JSON; a field that is left out is None.
+
+    Invalid names the field that does not fit.
+    """
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
     attributes = {attribute.name: attribute for attribute in list_attributes(datatype)}
@@ -136,6 +139,8 @@ def typed(datatype: type[T], value: Any) -> T:
             _set(fitted, attribute, value[name])
         elif attribute.mandatory:
             raise Invalid(f"{name}: this field is missing.")
+        else:
+            setattr(fitted, name, None)
     return fitted
 
 

@@ -22,13 +22,19 @@ def naive(time: datetime.datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
+def columns(row: Any, names: str) -> dict[str, Any]:
+    """Columns of a row as they are; *names* has spaces between them."""
+    return {name: getattr(row, name) for name in names.split()}
+
+
+def times(row: Any, *names: str) -> dict[str, str | None]:
+    """Columns of a row, as times with their zone."""
+    return {name: aware(getattr(row, name)) for name in names}
+
+
 def record(row: Any) -> dict[str, str | None]:
     """When a row was created, changed and deleted."""
-    return {
-        "created_at": aware(row.created_at),
-        "updated_at": aware(row.updated_at),
-        "deleted_at": aware(row.deleted_at),
-    }
+    return times(row, "created_at", "updated_at", "deleted_at")
 
 
 def related(name: str, row: Any) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import microversion_parse
 
@@ -58,12 +58,6 @@ def parse(header: str | None) -> Version:
             f"{HEADER}: version {wanted[:36]} of {SERVICE_TYPE} is not served; allowed are "
             f"{text(MINIMUM)} to {text(MAXIMUM)} and latest."
         )
-    return version
-
-
-def of(environ: dict[str, Any]) -> Version:
-    """The version of the answer to a request that has passed ``Versioned``."""
-    version: Version = environ[ENVIRON]
     return version
 
 

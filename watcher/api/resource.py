@@ -73,7 +73,9 @@ class Request(webob.Request):
 
     @property
     def version(self) -> microversions.Version:
-        return microversions.of(self.environ)
+        """The version of the answer, which ``Versioned`` has found."""
+        found: microversions.Version = self.environ[microversions.ENVIRON]
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

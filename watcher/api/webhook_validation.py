@@ -8,6 +8,7 @@ from oslo_config import cfg
 from wsme import types as wtypes
 
 from watcher.api import bodies, patch
+from watcher.api.fields import columns
 from watcher.api.patch import Operation
 from watcher.api.types import Boolean, Number, Object, Text
 from watcher.common.errors import Invalid
@@ -53,14 +54,9 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 def document(webhook: Webhook) -> dict[str, Any]:
     """The settings as the JSON document that a patch applies to."""
     return {
-        "auth": webhook.auth,
-        "debounce": webhook.debounce,
-        "cooldown": webhook.cooldown,
+        **columns(webhook, "auth debounce cooldown filter paused note"),
         "limits": {name: getattr(webhook, name) for name in LIMITS},
-        "filter": webhook.filter,
         "parameters": webhook.parameters or {},
-        "paused": webhook.paused,
-        "note": webhook.note,
     }
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from watcher.api import bodies, fields
 from watcher.api import patch as json_patch
 from watcher.api.controllers.v1.read import ReadResource
-from watcher.api.fields import naive, record, related, uuid_of
+from watcher.api.fields import columns, naive, record, related, uuid_of
 from watcher.api.patch import Operation
 from watcher.api.resource import Request, delete, patch, post
 from watcher.common.errors import Invalid
@@ -24,7 +24,7 @@ from watcher.db.paging import Page
 class ActionPlans(ReadResource):
     singular, plural = "action_plan", "action_plans"
     filters = {"audit_uuid": str, "strategy": str}
-    columns = ("uuid", "state")
+    columns = "uuid state"
 
     def one(self, session: Session, ident: str) -> ActionPlan:
         return action_plans.get(session, _uuid(ident))
@@ -38,12 +38,7 @@ class ActionPlans(ReadResource):
             "audit_uuid": uuid_of(row.audit),
             **related("strategy", row.strategy),
             "efficacy_indicators": [
-                {
-                    "name": indicator.name,
-                    "description": indicator.description,
-                    "unit": indicator.unit,
-                    "value": indicator.number,
-                }
+                {**columns(indicator, "name description unit"), "value": indicator.number}
                 for indicator in row.indicators
             ],
             "global_efficacy": _as_list(row.global_efficacy),

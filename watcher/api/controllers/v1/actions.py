@@ -33,7 +33,7 @@ class ActionChanges(Base):
 
 class Actions(ReadResource):
     singular, plural = "action", "actions"
-    columns = ("uuid", "state", "action_type", "parents")
+    columns = "uuid state action_type parents"
     filters = {
         "action_plan_uuid": functools.partial(fields.require_uuid, field="action_plan_uuid"),
         "audit_uuid": str,

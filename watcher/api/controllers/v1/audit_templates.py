@@ -7,7 +7,7 @@ from typing import Any, Final
 from oslo_utils import timeutils
 from sqlalchemy.orm import Session
 from webob import Response
-from wsme.types import Base, Unset, list_attributes, wsattr
+from wsme.types import Base, list_attributes, wsattr
 
 from watcher.api import bodies
 from watcher.api import patch as json_patch
@@ -31,10 +31,10 @@ class TemplateDefinition(Base):
 
     name = wsattr(Text(63), mandatory=True)
     goal = wsattr(Text(63), mandatory=True)
-    strategy = wsattr(Text(63), default=None)
-    description = wsattr(Text(255), default=None)
-    scope = wsattr(List, default=None)
-    default_parameters = wsattr(Object, default=None)
+    strategy = Text(63)
+    description = Text(255)
+    scope: Any = List
+    default_parameters = Object
 
 
 _CHANGEABLE: Final = tuple(attribute.name for attribute in list_attributes(TemplateDefinition))
@@ -43,7 +43,7 @@ _CHANGEABLE: Final = tuple(attribute.name for attribute in list_attributes(Templ
 class AuditTemplates(ReadResource):
     singular, plural = "audit_template", "audit_templates"
     filters = {"goal": str, "strategy": str}
-    columns = ("uuid", "name")
+    columns = "uuid name"
     one, page = staticmethod(audit_templates.get), staticmethod(audit_templates.list_page)
 
     def short(self, request: Request, row: AuditTemplate) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _require_parameters(version: Version) -> None:
 
 def _checked(definition: TemplateDefinition) -> TemplateDefinition:
     for field in ("name", "goal"):
-        if getattr(definition, field) in (None, Unset):
+        if getattr(definition, field) is None:
             raise Invalid(f"{field}: must be a string; it cannot be null or removed.")
     definition.scope = schemas.scope(definition.scope or [])
     return definition

@@ -23,7 +23,7 @@ from watcher.db.models import Audit
 class Audits(ReadResource):
     singular, plural = "audit", "audits"
     filters = {"goal": str, "strategy": str}
-    columns = ("uuid", "name", "audit_type", "state", "interval", "scope", "auto_trigger")
+    columns = "uuid name audit_type state interval scope auto_trigger"
     one, page = staticmethod(audits.get), staticmethod(audits.list_page)
 
     def short(self, request: Request, row: Audit) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from watcher.db.models import Goal, ScoringEngine, Strategy
 
 class Goals(ReadResource):
     singular, plural = "goal", "goals"
-    columns = ("uuid", "name", "display_name", "efficacy_specification")
+    columns = "uuid name display_name efficacy_specification"
     marker = staticmethod(str)
     one, page = staticmethod(installed.goal), staticmethod(installed.goals)
 
@@ -22,7 +22,7 @@ class Goals(ReadResource):
 
 class Strategies(ReadResource):
     singular, plural = "strategy", "strategies"
-    columns = ("uuid", "name", "display_name")
+    columns = "uuid name display_name"
     filters = {"goal": str}
     marker = staticmethod(str)
     one, page = staticmethod(installed.strategy), staticmethod(installed.strategies)
@@ -45,7 +45,7 @@ class Strategies(ReadResource):
 
 class ScoringEngines(ReadResource):
     singular, plural = "scoring_engine", "scoring_engines"
-    columns = ("uuid", "name", "description")
+    columns = "uuid name description"
     marker = staticmethod(str)
     one, page = staticmethod(installed.scoring_engine), staticmethod(installed.scoring_engines)
 

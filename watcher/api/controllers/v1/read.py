@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
-from watcher.api import paging
+from watcher.api import fields, paging
 from watcher.api.resource import Request, Resource, get
 from watcher.db.paging import Page
 
@@ -26,8 +26,8 @@ class ReadResource(Resource):
     """Query parameters of both lists, and how each is read; they become arguments of ``page``."""
     key: ClassVar[str] = "uuid"
     """The field that links and the marker of a list name."""
-    columns: ClassVar[Sequence[str]]
-    """The columns that lists show as they are."""
+    columns: ClassVar[str]
+    """The columns that lists show as they are, with spaces between them."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -44,8 +44,8 @@ class ReadResource(Resource):
 
     def short(self, request: Request, row: Any) -> dict[str, Any]:
         """The fields of a row that lists show."""
-        shown = {column: getattr(row, column) for column in self.columns}
-        return {**shown, "links": paging.links(request, self.plural, getattr(row, self.key))}
+        links = paging.links(request, self.plural, getattr(row, self.key))
+        return {**fields.columns(row, self.columns), "links": links}
 
     def more(self, request: Request, row: Any) -> dict[str, Any]:
         """The other fields of a row."""

@@ -16,7 +16,7 @@ from watcher.db.models import Service
 
 class Services(ReadResource):
     singular, plural, key = "service", "services", "id"
-    columns = ("id", "name", "host")
+    columns = "id name host"
     marker = staticmethod(paging.id_marker)
     one, page = staticmethod(services.get), staticmethod(services.list_page)
 

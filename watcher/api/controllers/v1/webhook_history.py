@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from watcher.api import paging
-from watcher.api.fields import aware, uuid_of
+from watcher.api.fields import columns, times, uuid_of
 from watcher.api.resource import Request, Resource, get
 from watcher.api.types import Time
 from watcher.common.errors import Invalid
@@ -35,6 +35,11 @@ _FILTERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "source": str,
     "since": _since,
 }
+_EVENT_COLUMNS: Final = (
+    "uuid source alarm_name alarm_id severity previous_state current_state reason request_id "
+    "decision decision_reason deliveries replay_of"
+)
+_RUN_COLUMNS: Final = "uuid state wait_reason attempt coalesced_count status_message"
 
 
 class WebhookHistory(Resource):
@@ -82,20 +87,8 @@ class WebhookHistory(Resource):
 def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
     run = event.run
     return {
-        "uuid": event.uuid,
-        "received_at": aware(event.received_at),
-        "source": event.source,
-        "alarm_name": event.alarm_name,
-        "alarm_id": event.alarm_id,
-        "severity": event.severity,
-        "previous_state": event.previous_state,
-        "current_state": event.current_state,
-        "reason": event.reason,
-        "request_id": event.request_id,
-        "decision": event.decision,
-        "decision_reason": event.decision_reason,
-        "deliveries": event.deliveries,
-        "replay_of": event.replay_of,
+        **columns(event, _EVENT_COLUMNS),
+        **times(event, "received_at"),
         "parameters": event.parameters or {},
         "run_uuid": run.uuid if run else None,
         "action_plan_uuid": uuid_of(run.action_plan) if run else None,
@@ -105,19 +98,11 @@ def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
 
 def _run(run: AuditRun) -> dict[str, Any]:
     return {
-        "uuid": run.uuid,
-        "state": run.state,
-        "not_before": aware(run.not_before),
-        "wait_reason": run.wait_reason,
-        "attempt": run.attempt,
-        "coalesced_count": run.coalesced_count,
+        **columns(run, _RUN_COLUMNS),
+        **times(run, "not_before", "created_at", "started_at", "finished_at"),
         "parameters": run.parameters or {},
         # The name of the process is only in the log.
         "engine": run.engine.partition(":")[0] if run.engine else None,
-        "created_at": aware(run.created_at),
-        "started_at": aware(run.started_at),
-        "finished_at": aware(run.finished_at),
         "action_plan_uuid": uuid_of(run.action_plan),
-        "status_message": run.status_message,
         "errors": [{**error, "at": f"{error['at']}+00:00"} for error in run.errors or []],
     }

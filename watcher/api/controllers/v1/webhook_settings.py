@@ -12,7 +12,7 @@ from webob import Response
 
 from watcher.api import paging, webhook_validation
 from watcher.api import patch as json_patch
-from watcher.api.fields import aware, uuid_of
+from watcher.api.fields import aware, columns, times, uuid_of
 from watcher.api.patch import Operation
 from watcher.api.resource import Request, Resource, delete, get, patch, post, reply
 from watcher.db import history, webhook_settings
@@ -107,8 +107,7 @@ class WebhookSettings(Resource):
                 "set": webhook.secret_hash is not None,
                 "rotating": webhook.previous_secret_hash is not None,
             },
-            "created_at": aware(webhook.created_at),
-            "updated_at": aware(webhook.updated_at),
+            **times(webhook, "created_at", "updated_at"),
             "links": paging.links(request, "webhooks", audit.uuid),
         }
 
@@ -117,10 +116,7 @@ def _last_run(run: AuditRun | None) -> dict[str, Any] | None:
     if run is None:
         return None
     return {
-        "uuid": run.uuid,
-        "state": run.state,
-        "started_at": aware(run.started_at),
-        "finished_at": aware(run.finished_at),
+        **columns(run, "uuid state status_message"),
+        **times(run, "started_at", "finished_at"),
         "action_plan_uuid": uuid_of(run.action_plan),
-        "status_message": run.status_message,
     }
