@@ -22,38 +22,30 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._cancelled = self._stopped = False
+        self.cancelled = self.stopped = False
 
     def cancel(self) -> bool:
         """End the waits because the plan is being cancelled.  False if that was done before."""
         with self._changed:
-            first, self._cancelled = not self._cancelled, True
+            first, self.cancelled = not self.cancelled, True
             self._changed.notify_all()
         return first
 
     def stop(self) -> None:
         with self._changed:
-            self._stopped = True
+            self.stopped = True
             self._changed.notify_all()
 
     @property
     def present(self) -> bool:
-        return self._cancelled or self._stopped
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    @property
-    def stopped(self) -> bool:
-        return self._stopped
+        return self.cancelled or self.stopped
 
     def wait(self, seconds: float) -> None:
         """Wait; raises Cancelled or Stopped as soon as there is an interrupt."""
         with self._changed:
             self._changed.wait_for(lambda: self.present, seconds)
         self._raise_stopped()
-        if self._cancelled:
+        if self.cancelled:
             raise Cancelled
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
@@ -68,9 +60,9 @@ class Interrupts:
     def wait_despite_cancel(self, seconds: float) -> None:
         """Wait during a cancellation or a revert: only Stopped ends it early."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped, seconds)
+            self._changed.wait_for(lambda: self.stopped, seconds)
         self._raise_stopped()
 
     def _raise_stopped(self) -> None:
-        if self._stopped:
+        if self.stopped:
             raise Stopped

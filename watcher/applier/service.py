@@ -18,7 +18,7 @@ from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.applier.recheck import recheck
-from watcher.applier.rollback import Rollback
+from watcher.applier.rollback import roll_back
 from watcher.applier.workflow import ALWAYS, Workflow
 from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, sentence_of, traceback_of
@@ -146,7 +146,7 @@ class Applier:
         options = self._conf["watcher_workflow_engines.taskflow"]
         rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
         Workflow(plan, self._executor, interrupts, options.max_workers, rule).run()
-        remarks = Rollback(plan, self._executor, interrupts).run()
+        remarks = roll_back(plan, self._executor, interrupts)
         if interrupts.stopped:
             self._release(plan)
             return

@@ -25,10 +25,7 @@ _NOT_NEEDED = "not needed"
 
 
 class Workflow:
-    """Carries out the steps of a plan that have not ended yet.
-
-    A step starts when all its parents have ended, in whatever state.
-    """
+    """Carries out the steps of a plan that have not ended yet."""
 
     def __init__(
         self,

@@ -3,13 +3,19 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Final, TypeVar
 
 from oslo_config import cfg
+from oslo_log import log
 
 from watcher.cloud import Cloud
-from watcher.common.errors import WatcherError
+from watcher.cloud.compute import Compute
+from watcher.common.errors import CloudUnavailable, WatcherError
+
+LOG = log.getLogger(__name__)
+
+T = TypeVar("T")
 
 UUID: Final = {
     "type": "string",
@@ -89,3 +95,33 @@ class Action(ABC):
         After a crash it is called again: look at the cloud, as ``resume`` does.
         """
         raise NotImplementedError
+
+    @property
+    def _compute(self) -> Compute:
+        return self.tools.cloud.compute
+
+    @property
+    def _uuid(self) -> str:
+        """What the action works on."""
+        return str(self.parameters["resource_id"])
+
+    def _request(self, do: Callable[..., None], *args: Any) -> None:
+        """Send a request.  If it is not answered, the service may have received it nevertheless;
+        the next looks show whether it has."""
+        try:
+            do(self._uuid, *args)
+        except CloudUnavailable as error:
+            LOG.warning("Request to %s %s: %s", self.name, self._uuid, error)
+
+    def _looks_by(self, look: Callable[[str], T], number: int, seconds: float) -> Iterator[T]:
+        """What *look* returns, again and again, with a pause of *seconds* before each look.
+
+        It looks at most *number* times.  A look that the cloud does not answer is left out, and
+        fails nothing.
+        """
+        for _ in range(number):
+            self.tools.wait(seconds)
+            try:
+                yield look(self._uuid)
+            except CloudUnavailable as error:
+                LOG.warning("%s cannot be looked at, to %s it: %s", self._uuid, self.name, error)

@@ -3,14 +3,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from oslo_log import log
-
 from watcher.applier.actions.base import Action, ActionFailed
 from watcher.cloud.baremetal import Baremetal, BaremetalNode, hosts_of
-from watcher.cloud.compute import POWERED_OFF, Compute, Host
-from watcher.common.errors import CloudUnavailable, WatcherError
-
-LOG = log.getLogger(__name__)
+from watcher.cloud.compute import POWERED_OFF, Host
+from watcher.common.errors import WatcherError
 
 
 class ChangeNodePowerState(Action):
@@ -65,14 +61,6 @@ class ChangeNodePowerState(Action):
         return self.tools.cloud.baremetal
 
     @property
-    def _compute(self) -> Compute:
-        return self.tools.cloud.compute
-
-    @property
-    def _uuid(self) -> str:
-        return str(self.parameters["resource_id"])
-
-    @property
     def _wanted(self) -> str:
         return str(self.parameters["state"])
 
@@ -81,11 +69,7 @@ class ChangeNodePowerState(Action):
         if state == "off" and node.power_state != "off":
             self._disable(self._known_host(node))
         if node.power_state != state:
-            try:
-                self._baremetal.set_power(self._uuid, state)
-            except CloudUnavailable as error:
-                # ironic may have received the request; the next looks show whether it has.
-                LOG.warning("Request to switch node %s %s: %s", self._uuid, state, error)
+            self._request(self._baremetal.set_power, state)
             self._await(state)
         if state == "on":
             self._enable(self._host(node))
@@ -129,14 +113,9 @@ class ChangeNodePowerState(Action):
 
     def _await(self, state: str) -> None:
         options = self.tools.conf.baremetal
-        for _ in range(math.ceil(options.power_timeout / options.power_interval)):
-            self.tools.wait(options.power_interval)
-            try:
-                power = self._baremetal.node(self._uuid).power_state
-            except CloudUnavailable as error:
-                LOG.warning("Node %s cannot be looked at: %s", self._uuid, error)
-                continue
-            if power == state:
+        number = math.ceil(options.power_timeout / options.power_interval)
+        for node in self._looks_by(self._baremetal.node, number, options.power_interval):
+            if node.power_state == state:
                 return
         raise ActionFailed(
             f"Node {self._uuid} was not switched {state} within {options.power_timeout} seconds."

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watcher.applier.actions.base import Action, ActionFailed, Skip
-from watcher.cloud.compute import DISABLED, MAINTAINING, Compute, Host, read_disabled_reason
+from watcher.cloud.compute import DISABLED, MAINTAINING, Host, read_disabled_reason
 from watcher.common.errors import NotFound
 
 
@@ -60,10 +60,6 @@ class ChangeNovaServiceState(Action):
 
     def revert(self, origin: Mapping[str, Any]) -> None:
         self._set(origin["status"], origin["disabled_reason"])
-
-    @property
-    def _compute(self) -> Compute:
-        return self.tools.cloud.compute
 
     @property
     def _wanted(self) -> str:

@@ -2,13 +2,13 @@
 """The base of actions on one server."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from oslo_log import log
 
 from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip
-from watcher.cloud.compute import Compute, Server
-from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound, WatcherError
+from watcher.cloud.compute import Server
+from watcher.common.errors import CloudRefused, NotFound, WatcherError
 
 LOG = log.getLogger(__name__)
 
@@ -35,14 +35,6 @@ class ServerAction(Action):
     them."""
 
     @property
-    def _compute(self) -> Compute:
-        return self.tools.cloud.compute
-
-    @property
-    def _uuid(self) -> str:
-        return str(self.parameters["resource_id"])
-
-    @property
     def _most_looks(self) -> int:
         """The number of looks after which it takes too long."""
         return int(self.tools.conf.nova[f"{self.looks}_max_retries"])
@@ -63,24 +55,9 @@ class ServerAction(Action):
         except NotFound:
             raise Skip(f"Server {self._uuid} was not found.") from None
 
-    def _request(self, do: Callable[..., None], *args: Any) -> None:
-        try:
-            do(self._uuid, *args)
-        except CloudUnavailable as error:
-            # nova may have received the request; the next looks show whether it has.
-            LOG.warning("Request for the %s of server %s: %s", self.request_noun, self._uuid, error)
-
     def _looks(self) -> Iterator[Server]:
-        """The server again and again, a pause before each look, at most ``_most_looks`` times.
-
-        A look that the cloud does not answer is left out, and fails nothing.
-        """
-        for _ in range(self._most_looks):
-            self.tools.wait(self._interval)
-            try:
-                yield self._compute.server(self._uuid)
-            except CloudUnavailable as error:
-                LOG.warning("Server %s cannot be looked at: %s", self._uuid, error)
+        """The server, at most ``_most_looks`` times."""
+        return self._looks_by(self._compute.server, self._most_looks, self._interval)
 
     def _await(self, reached: Callable[[Server], bool]) -> Server | None:
         """The server when the request has ended, well or not; None if that takes too long."""

@@ -54,14 +54,10 @@ class VolumeMigrate(Action):
         return {"pool": volume.host, "type": volume.volume_type}
 
     def execute(self) -> None:
-        try:
-            if self._retypes:
-                self._storage.retype(self._uuid, self._type)
-            else:
-                self._storage.migrate(self._uuid, self._pool)
-        except CloudUnavailable as error:
-            # cinder may have received the request; the next looks show whether it has.
-            LOG.warning("Request to move volume %s: %s", self._uuid, error)
+        if self._retypes:
+            self._request(self._storage.retype, self._type)
+        else:
+            self._request(self._storage.migrate, self._pool)
         self._arrive(self._await_rest(begun=False))
 
     def resume(self) -> None:
@@ -93,10 +89,6 @@ class VolumeMigrate(Action):
     @property
     def _storage(self) -> BlockStorage:
         return self.tools.cloud.block_storage
-
-    @property
-    def _uuid(self) -> str:
-        return str(self.parameters["resource_id"])
 
     @property
     def _retypes(self) -> bool:
@@ -135,7 +127,7 @@ class VolumeMigrate(Action):
             return
         server_id = volume.attachments[0].server_id
         try:
-            server = self.tools.cloud.compute.server(server_id)
+            server = self._compute.server(server_id)
         except NotFound:
             raise ActionFailed(
                 f"Volume {self._uuid} is attached to server {server_id}, which was not found."
@@ -169,11 +161,8 @@ class VolumeMigrate(Action):
         *begun*: whether the move was seen in progress.
         """
         options, looks_at_rest = self.tools.conf.cinder, 0
-        for _ in range(math.ceil(options.migration_timeout / options.migration_interval)):
-            self._pause()
-            volume = self._look()
-            if volume is None:
-                continue
+        number = math.ceil(options.migration_timeout / options.migration_interval)
+        for volume in self._looks_by(self._storage.volume, number, options.migration_interval):
             if volume.moving:
                 begun = True
                 continue
@@ -199,7 +188,7 @@ class VolumeMigrate(Action):
         for _ in range(_LEFTOVER_LOOKS):
             if not self._has_leftover():
                 return
-            self._pause()
+            self.tools.wait(self.tools.conf.cinder.migration_interval)
         LOG.warning("What the move of volume %s left on its old pool is still there", self._uuid)
 
     def _has_leftover(self) -> bool:
@@ -208,14 +197,3 @@ class VolumeMigrate(Action):
         except CloudUnavailable as error:
             LOG.warning("The old copy of volume %s cannot be looked for: %s", self._uuid, error)
             return True
-
-    def _look(self) -> Volume | None:
-        """The volume; None if the cloud does not answer, which alone does not fail the action."""
-        try:
-            return self._storage.volume(self._uuid)
-        except CloudUnavailable as error:
-            LOG.warning("Volume %s cannot be looked at: %s", self._uuid, error)
-            return None
-
-    def _pause(self) -> None:
-        self.tools.wait(self.tools.conf.cinder.migration_interval)

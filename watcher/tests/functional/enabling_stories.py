@@ -112,7 +112,7 @@ class EnablingStories(Story):
 
     def test_a_plan_that_cannot_be_continued(self) -> None:
         row = self.for_a_while()
-        with mock.patch("watcher.applier.service.Rollback.run", side_effect=KeyError("bug")):
+        with mock.patch("watcher.applier.service.roll_back", side_effect=KeyError("bug")):
             self.set_state(self.actions_of(row)[-1], ActionState.CANCELLED)
             self.set_state(self.actions_of(row)[-2], ActionState.CANCELLED)
             end = self.carry_out(row)
@@ -178,7 +178,7 @@ class EnablingStories(Story):
             self.hold(row, lease("engine-2"))
             return []
 
-        with mock.patch("watcher.applier.service.Rollback.run", lose):
+        with mock.patch("watcher.applier.service.roll_back", lose):
             self.assertEqual(PlanState.ONGOING, self.carry_out(row)[0])
         self.check(a=f"{DISABLED} {PLAN}", b=None)
 
@@ -194,7 +194,7 @@ class EnablingStories(Story):
             return "it is to be enabled"
 
         with (
-            mock.patch("watcher.applier.service.Rollback.run", disable),
+            mock.patch("watcher.applier.service.roll_back", disable),
             mock.patch("watcher.applier.enabling.reason_to_enable", lose),
         ):
             self.assertEqual(PlanState.ONGOING, self.carry_out(row)[0])
