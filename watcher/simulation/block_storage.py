@@ -36,28 +36,25 @@ from watcher.cloud.block_storage import (
     VolumeType,
 )
 from watcher.common.errors import CloudRefused, Invalid, NotFound
-from watcher.simulation.fields import fitting, made, moment, refuse_unknown, uuid_of
+from watcher.simulation.fields import columns, fitting, made, moment, refuse_unknown, uuid_of
+from watcher.simulation.migrations import Timed
 
 _KEYS = {"migration_seconds", "nodes", "pools", "types", "volumes"}
 _OWN = ("migration_seconds", "migration_fails", "has_snapshots")
+_CHANGING = ("host", "volume_type", "status", "migration_status")
+"""The fields of volumes that change."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Move:
+@dataclasses.dataclass
+class _Move(Timed):
     """A volume on its way to a pool, to a type, or to both."""
 
     volume: str
     pool: str
     volume_type: str
-    begun: float
-    seconds: float
     fails: bool
     status_before: str
     retypes: bool
-
-    @property
-    def due(self) -> float:
-        return self.begun + self.seconds
 
 
 class SimulatedStorage:
@@ -199,7 +196,14 @@ class SimulatedStorage:
         seconds, fails = self._courses[volume.uuid]
         fails = fails or not self._has_room(volume, pool)
         self._moves[volume.uuid] = _Move(
-            volume.uuid, pool, volume_type, self._clock(), seconds, fails, volume.status, retypes
+            volume.uuid,
+            pool,
+            volume_type,
+            fails,
+            volume.status,
+            retypes,
+            begun=self._clock(),
+            seconds=seconds,
         )
 
     def _has_room(self, volume: Volume, pool: str) -> bool:
@@ -215,13 +219,7 @@ class SimulatedStorage:
         with self._present() as now:
             return {
                 "volumes": {
-                    volume.uuid: {
-                        "host": volume.host,
-                        "volume_type": volume.volume_type,
-                        "status": volume.status,
-                        "migration_status": volume.migration_status,
-                    }
-                    for volume in self._volumes.values()
+                    volume.uuid: columns(volume, _CHANGING) for volume in self._volumes.values()
                 },
                 "moves": [
                     {**dataclasses.asdict(move), "begun": move.begun - now}

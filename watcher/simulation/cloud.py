@@ -25,9 +25,14 @@ from watcher.common.errors import CloudRefused, Invalid, NotFound
 from watcher.simulation import migrations, room
 from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.simulation.block_storage import SimulatedStorage
+from watcher.simulation.fields import columns
 from watcher.simulation.loads import SimulatedLoads
 from watcher.simulation.migrations import EndedMigrations, SimulatedMigration, Switch
 from watcher.simulation.scenario import Course, Scenario
+
+_OF_HOST = ("status", "state", "disabled_reason")
+_OF_SERVER = ("host", "state", "task_state")
+"""The fields of hosts and servers that change."""
 
 
 class SimulatedCloud:
@@ -184,7 +189,7 @@ class SimulatedCloud:
             self.server(uuid)
             for work in (self._migrations, self._unconfirmed):
                 work.pop(uuid, None)
-            self._switches[uuid] = Switch(uuid, "deleted", now, self.scenario.switch_seconds)
+            self._switches[uuid] = self._switched(uuid, "deleted", now)
             self.change(uuid, task_state="deleting")
 
     def confirm_resize(self, uuid: str) -> None:
@@ -231,22 +236,18 @@ class SimulatedCloud:
                 "hosts": [
                     {
                         "hostname": host.hostname,
-                        "status": host.status,
-                        "state": host.state,
-                        "disabled_reason": host.disabled_reason,
+                        **columns(host, _OF_HOST),
                         "cpu": round(loads[host.uuid], 2),
                     }
                     for host in self._hosts.values()
                 ],
                 "servers": {
-                    server.uuid: {
-                        "name": server.name,
-                        "host": server.host,
-                        "state": server.state,
-                        "task_state": server.task_state,
-                        "cpu": cpu.get(server.uuid),
+                    each.uuid: {
+                        "name": each.name,
+                        **columns(each, _OF_SERVER),
+                        "cpu": cpu.get(each.uuid),
                     }
-                    for server in self._servers.values()
+                    for each in self._servers.values()
                 },
                 "migrations": [self._show(move, now) for move in self._migrations.values()],
                 "ended_migrations": self._ended.to_list(now),
@@ -285,11 +286,11 @@ class SimulatedCloud:
         for entry in state["hosts"]:
             host = self._hosts.get(entry["hostname"])
             if host is not None:
-                changes = {key: entry[key] for key in ("status", "state", "disabled_reason")}
+                changes = {key: entry[key] for key in _OF_HOST}
                 self._hosts[host.hostname] = dataclasses.replace(host, **changes)
         for uuid, entry in state["servers"].items():
             if uuid in self._servers and entry["host"] in self._hosts:
-                self.change(uuid, **{key: entry[key] for key in ("host", "state", "task_state")})
+                self.change(uuid, **{key: entry[key] for key in _OF_SERVER})
         known = self._servers, now
         self._migrations |= migrations.restored(SimulatedMigration, state["migrations"], *known)
         self._unconfirmed |= migrations.restored(SimulatedMigration, state["unconfirmed"], *known)
@@ -321,7 +322,7 @@ class SimulatedCloud:
             self.change(uuid, task_state=None)
             return
         if not migration.live:
-            migration.claim = room.size(self._servers[uuid])
+            migration.claim = list(self._servers[uuid].amounts)
             self._unconfirmed[uuid] = migration
             self.change(uuid, state="resized")
         if migration.flavor:
@@ -335,8 +336,11 @@ class SimulatedCloud:
                 raise CloudRefused(
                     f"Server {uuid} is {server.state}, not {' or '.join(before)} and at rest."
                 )
-            self._switches[uuid] = Switch(uuid, after, now, self.scenario.switch_seconds)
+            self._switches[uuid] = self._switched(uuid, after, now)
             self.change(uuid, task_state=task_state)
+
+    def _switched(self, uuid: str, state: str, now: float) -> Switch:
+        return Switch(uuid, state, begun=now, seconds=self.scenario.switch_seconds)
 
     def _end_switch(self, switch: Switch) -> None:
         uuid = switch.server
@@ -369,12 +373,12 @@ class SimulatedCloud:
             live,
             server.host,
             target,
-            self._clock(),
-            course.seconds,
             course.fails,
             server.state,
-            room.size(wanted),
+            list(wanted.amounts),
             flavor.id if flavor else "",
+            begun=self._clock(),
+            seconds=course.seconds,
         )
         self.change(server.uuid, task_state="migrating" if live else "resize_migrating")
 
@@ -394,9 +398,8 @@ class SimulatedCloud:
 
     def _taken(self) -> dict[str, list[int]]:
         """The amounts of each host that servers take, or that migrations claim."""
-        claims = [
-            (server.host, room.size(server)) for server in self._servers.values() if server.host
-        ]
+        claims: list[tuple[str, Sequence[int]]]
+        claims = [(each.host, each.amounts) for each in self._servers.values() if each.host]
         claims += [(move.destination, move.claim) for move in self._migrations.values()]
         claims += [(move.source, move.claim) for move in self._unconfirmed.values()]
         return room.total(self._hosts, self._others, claims)

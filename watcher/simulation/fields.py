@@ -9,7 +9,7 @@ import math
 import types
 import typing
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from watcher.common.errors import Invalid
@@ -91,6 +91,11 @@ def measured(where: str, value: Any) -> Any:
     if value is None or type(value) in (int, float):
         return value if value is not None and math.isfinite(value) else None
     raise Invalid(f"metrics: {where} must be a number, not {value!r:.60}.")
+
+
+def columns(value: object, names: Iterable[str]) -> dict[str, Any]:
+    """Some fields of *value*, by name."""
+    return {name: getattr(value, name) for name in names}
 
 
 def uuid_of(name: Any) -> str:

@@ -2,7 +2,7 @@
 """The loads of a simulated cloud: those of its servers, on the hosts where they are now."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud.compute import Host, Server
@@ -12,7 +12,7 @@ from watcher.conf.datasources import METRICS
 from watcher.simulation.averages import LoadHistory, mean
 from watcher.simulation.scenario import Scenario
 
-HOST_OWN_MEMORY_MB = 2048
+OWN_MEMORY_MB = 2048.0
 """The use of the host itself, without servers."""
 
 
@@ -22,7 +22,7 @@ class SimulatedLoads:
     def __init__(
         self,
         scenario: Scenario,
-        servers: Callable[[], Iterable[Server]],
+        servers: Callable[[], Collection[Server]],
         elapsed: Callable[[], float],
     ) -> None:
         """*servers* gives the present ones, *elapsed* the seconds since the cloud began."""
@@ -36,15 +36,9 @@ class SimulatedLoads:
             begins = [each.after_seconds for each in scenario.surges]
             self._history = LoadHistory(scenario.metrics_average, [*begins, *ends])
         usual = scenario.server_metrics.get("instance_cpu_usage", {})
-        self._own_cpu = self._own(
-            "host_cpu_usage", self._cpu_needed(usual, servers()), lambda host: host.cpus, 0.0
-        )
-        self._own_ram = self._own(
-            "host_ram_usage",
-            self._ram_used(servers()),
-            lambda host: 1 / 1024,
-            float(HOST_OWN_MEMORY_MB),
-        )
+        needed, used = self._cpu_needed(usual, servers()), self._ram_used(servers())
+        self._own_cpu = self._own("host_cpu_usage", needed, lambda host: host.cpus, 0.0)
+        self._own_ram = self._own("host_ram_usage", used, lambda host: 1 / 1024, OWN_MEMORY_MB)
 
     name = "simulation"
 
@@ -85,7 +79,7 @@ class SimulatedLoads:
         if self._history is not None:
             self._history.begin(self._elapsed())
 
-    def keep(self, until: float, servers: Iterable[Server]) -> None:
+    def keep(self, until: float, servers: Collection[Server]) -> None:
         """Store where *servers* were up to so many seconds since the cloud began.
 
         To be called before one of them changes its host or its size.
@@ -136,7 +130,7 @@ class SimulatedLoads:
         return self._of_hosts("host_cpu_usage", self._servers())
 
     def _of_hosts(
-        self, name: str, servers: Iterable[Server], at: float | None = None
+        self, name: str, servers: Collection[Server], at: float | None = None
     ) -> dict[str, float]:
         """Host uuid to percent or KiB, now or *at* so many seconds."""
         if name == "host_ram_usage":
@@ -153,22 +147,26 @@ class SimulatedLoads:
             for host in self._scenario.hosts
         }
 
-    def _cpu_needed(self, cpu: Mapping[str, float], servers: Iterable[Server]) -> dict[str, float]:
+    def _cpu_needed(
+        self, cpu: Mapping[str, float], servers: Collection[Server]
+    ) -> dict[str, float]:
         """Hostname to the need of its servers, in percent of one vCPU."""
-        needed = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
-        for server in servers:
-            if host := self._shown.get(server.uuid, server.host):
-                needed[host] += server.vcpus * cpu.get(server.uuid, 0.0)
-        return needed
+        needs = {each.uuid: each.vcpus * cpu.get(each.uuid, 0.0) for each in servers}
+        return self._by_host(servers, needs)
 
-    def _ram_used(self, servers: Iterable[Server]) -> dict[str, float]:
+    def _ram_used(self, servers: Collection[Server]) -> dict[str, float]:
         """Hostname to the MB that its servers use."""
-        ram = self._scenario.server_metrics.get("instance_ram_usage", {})
-        used = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
+        return self._by_host(servers, self._scenario.server_metrics.get("instance_ram_usage", {}))
+
+    def _by_host(
+        self, servers: Collection[Server], amounts: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Hostname to the sum of the *amounts* of its servers, which are by uuid."""
+        total = dict.fromkeys((host.hostname for host in self._scenario.hosts), 0.0)
         for server in servers:
             if host := self._shown.get(server.uuid, server.host):
-                used[host] += ram.get(server.uuid, 0.0)
-        return used
+                total[host] += amounts.get(server.uuid, 0.0)
+        return total
 
     def _own(
         self,

@@ -10,21 +10,30 @@ from typing import Any, TypeVar
 from oslo_utils import timeutils
 
 from watcher.cloud import compute
-from watcher.cloud.compute import RESOURCES
 
 KEPT_SECONDS = 86400.0
 
 
-@dataclasses.dataclass(slots=True)
-class SimulatedMigration:
+@dataclasses.dataclass(kw_only=True)
+class Timed:
+    """Work that has begun and takes some time, by the clock of the cloud."""
+
+    begun: float
+    seconds: float
+
+    @property
+    def due(self) -> float:
+        return self.begun + self.seconds
+
+
+@dataclasses.dataclass
+class SimulatedMigration(Timed):
     """A migration or resize, under way or not confirmed yet."""
 
     server: str
     live: bool
     source: str
     destination: str
-    begun: float
-    seconds: float
     fails: bool
     state_before: str
     """The server's state before, to which a cold migration returns when it is confirmed."""
@@ -34,24 +43,14 @@ class SimulatedMigration:
     flavor: str = ""
     """The id of the new flavor of a resize."""
 
-    @property
-    def due(self) -> float:
-        return self.begun + self.seconds
 
-
-@dataclasses.dataclass(slots=True)
-class Switch:
+@dataclasses.dataclass
+class Switch(Timed):
     """A server that is being stopped or started."""
 
     server: str
     state: str
     """The state after the work."""
-    begun: float
-    seconds: float
-
-    @property
-    def due(self) -> float:
-        return self.begun + self.seconds
 
 
 Work = TypeVar("Work", SimulatedMigration, Switch)
@@ -74,8 +73,6 @@ def restored(
     for entry in shown:
         if entry["server"] in servers:
             fields: dict[str, Any] = {name: entry[name] for name in names}
-            if "claim" in fields:  # an older file has no dedicated CPUs
-                fields["claim"] = [*fields["claim"], *[0] * len(RESOURCES)][: len(RESOURCES)]
             yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
 

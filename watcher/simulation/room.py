@@ -4,7 +4,7 @@
 Amounts are in the order of ``RESOURCES``; *taken* are those that are taken, by hostname.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud.compute import RESOURCES, Flavor, Host, Server
@@ -13,10 +13,6 @@ from watcher.common.errors import CloudRefused
 Taken = Mapping[str, list[int]]
 
 _NAMES = ("vCPUs", "MB of memory", "GB of disk", "dedicated CPUs")
-
-
-def size(server: Server) -> list[int]:
-    return list(server.amounts)
 
 
 def sized(flavor: Flavor) -> dict[str, Any]:
@@ -42,7 +38,7 @@ def refusal(server: Server, host: Host, taken: Taken) -> str | None:
     if lacking:
         names = ", ".join(sorted(lacking))
         return f"Server {server.uuid} and host {host.hostname} do not agree on traits: {names}."
-    rooms = zip(_NAMES, size(server), host.inventories, left(host, taken), strict=True)
+    rooms = zip(_NAMES, server.amounts, host.inventories, left(host, taken), strict=True)
     for name, amount, inventory, room in rooms:
         if not inventory.allows(amount):
             return f"Host {host.hostname} gives no server {amount} {name}, as {server.uuid} needs."
@@ -55,7 +51,7 @@ def refusal(server: Server, host: Host, taken: Taken) -> str | None:
 
 
 def total(
-    hosts: Iterable[str], others: Taken, claims: Iterable[tuple[str, list[int]]]
+    hosts: Iterable[str], others: Taken, claims: Iterable[tuple[str, Sequence[int]]]
 ) -> dict[str, list[int]]:
     """The amounts that *others* and *claims*, (hostname, amounts), take of each of *hosts*."""
     taken = {name: list(others.get(name, [0] * len(RESOURCES))) for name in hosts}
@@ -100,6 +96,6 @@ def used_by_others(hosts: Iterable[Host], servers: Collection[Server]) -> dict[s
     }
     for server in servers:
         if server.host in others:
-            pairs = zip(others[server.host], size(server), strict=True)
+            pairs = zip(others[server.host], server.amounts, strict=True)
             others[server.host] = [rest - amount for rest, amount in pairs]
     return {name: [max(0, each) for each in amounts] for name, amounts in others.items()}

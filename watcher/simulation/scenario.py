@@ -53,25 +53,12 @@ from watcher.simulation.fields import fitting, made, measured, moment, refuse_un
 Values = dict[str, dict[str, Any]]
 """Metric to resource uuid to value; a value by period is ``{"300": value}``."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ALIASES = {"vcpu_reserved": "vcpus_reserved"}
-_KEYS = {
-    "generate",
-    "hosts",
-    "servers",
-    "instances",
-    "server_groups",
-    "flavors",
-    "metrics",
-    "metrics_average",
-    "loads_follow",
-    "migration_seconds",
-    "switch_seconds",
-    "surges",
-    "alarms",
-    "storage",
-    "meta",
-    "inputs",
-}
+_HARDWARE = {"generate", "hosts", "servers", "instances", "server_groups", "flavors", "storage"}
+_METRICS = {"metrics", "metrics_average", "loads_follow", "surges", "alarms"}
+_TIMES = {"migration_seconds", "switch_seconds"}
+_IGNORED = {"meta", "inputs"}
 
 
 def example_file() -> str:
@@ -158,7 +145,8 @@ class Scenario:
             raise Invalid(f"simulation: {path} cannot be read: {error.strerror}.") from error
         try:
             # YAML reads JSON too, but takes a minute for megabytes.
-            content = json.loads(text) if text.lstrip().startswith("{") else _yaml(text)
+            is_json = text.lstrip().startswith("{")
+            content = json.loads(text) if is_json else yaml.load(text, _LOADER)
         except (ValueError, yaml.YAMLError) as error:
             raise Invalid(f"simulation: {path} is neither YAML nor JSON: {error}") from error
         return cls.from_dict(content)
@@ -167,7 +155,7 @@ class Scenario:
     def from_dict(cls, content: Any) -> "Scenario":
         if not isinstance(content, Mapping):
             raise Invalid("simulation: the file must be one mapping, with hosts and servers.")
-        refuse_unknown("simulation", content, _KEYS)
+        refuse_unknown("simulation", content, _HARDWARE | _METRICS | _TIMES | _IGNORED)
         with fitting("simulation"):
             return cls._made(content)
 
@@ -184,7 +172,9 @@ class Scenario:
         entries = [*content.get("instances", ()), *content.get("servers", ())]
         servers = [_server(entry, names, server_metrics) for entry in entries]
         courses = {
-            server.uuid: _course(entry, seconds)
+            server.uuid: Course(
+                float(entry.get("migration_seconds", seconds)), bool(entry.get("migration_fails"))
+            )
             for server, entry in zip(servers, entries, strict=True)
             if "migration_seconds" in entry or "migration_fails" in entry
         }
@@ -209,17 +199,6 @@ class Scenario:
             float(content.get("switch_seconds", cls.switch_seconds)),
             bool(content.get("loads_follow", True)),
         )
-
-
-def _course(entry: Mapping[str, Any], seconds: float) -> Course:
-    """The course of a server's migrations, which take *seconds* by default."""
-    return Course(
-        float(entry.get("migration_seconds", seconds)), bool(entry.get("migration_fails", False))
-    )
-
-
-def _yaml(text: str) -> Any:
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:

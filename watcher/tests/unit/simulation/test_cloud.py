@@ -10,7 +10,7 @@ from oslo_utils import timeutils
 from watcher.cmd import cloud as clouds
 from watcher.common.errors import CloudRefused, Invalid, NotConfigured, NotFound
 from watcher.simulation.cloud import SimulatedCloud
-from watcher.simulation.loads import HOST_OWN_MEMORY_MB
+from watcher.simulation.loads import OWN_MEMORY_MB
 from watcher.simulation.scenario import Scenario, example_file
 from watcher.tests import base
 
@@ -232,8 +232,8 @@ class SimulatedCloudTest(base.TestCase):
 
     def test_memory_of_a_host_is_what_its_servers_use_and_its_own(self) -> None:
         used = self.cloud.loads.host_metric("host_ram_usage", self.cloud.hosts(), 1, "mean", 1)
-        self.assertEqual((HOST_OWN_MEMORY_MB + 1000) * 1024, used["uuid-a"])
-        self.assertEqual(HOST_OWN_MEMORY_MB * 1024, used["uuid-b"])
+        self.assertEqual((OWN_MEMORY_MB + 1000) * 1024, used["uuid-a"])
+        self.assertEqual(OWN_MEMORY_MB * 1024, used["uuid-b"])
 
     def test_a_value_by_period_is_that_of_the_period(self) -> None:
         by_period = {"s1": {"instance_l3_cache_usage": {"100": 1, "200": 2}}}
