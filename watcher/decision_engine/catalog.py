@@ -6,8 +6,8 @@ from where the API shows them.
 """
 
 import datetime
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_log import log
@@ -68,15 +68,28 @@ class Catalog:
         A plug-in that is installed but does not load keeps its row, so that its audits exist when
         the plug-in is repaired.
         """
-        goals = installed.write(session, models.Goal, _each(self.goals, _goal_values))
-        strategies = installed.write(
-            session,
-            models.Strategy,
-            _each(self.strategies, lambda each: _strategy_values(each, goals[each.goal].id)),
-        )
-        engines = installed.write(
-            session, models.ScoringEngine, _each(self.scoring_engines, _scoring_engine_values)
-        )
+        goal_values = {
+            name: {
+                "display_name": goal.display_name,
+                "efficacy_specification": goal.efficacy.stored(),
+            }
+            for name, goal in self.goals.items()
+        }
+        goals = installed.write(session, models.Goal, goal_values)
+        strategy_values = {
+            name: {
+                "display_name": strategy.display_name,
+                "goal_id": goals[strategy.goal].id,
+                "parameters_spec": dict(strategy.schema),
+            }
+            for name, strategy in self.strategies.items()
+        }
+        strategies = installed.write(session, models.Strategy, strategy_values)
+        engine_values = {
+            name: {"description": engine.description, "metainfo": engine.metainfo}
+            for name, engine in self.scoring_engines.items()
+        }
+        engines = installed.write(session, models.ScoringEngine, engine_values)
         gone = _others(goals, plugins.names("watcher_goals"))
         removed = {goal.id for goal in gone}
         kept = plugins.names(STRATEGIES)
@@ -85,29 +98,6 @@ class Catalog:
         installed.remove(session, gone, now)
         installed.remove(session, _others(engines, self.scoring_engines), now)
         installed.end_what_is_left(session, now)
-
-
-def _each(plugs: Mapping[str, P], values: Callable[[P], dict[str, Any]]) -> installed.Wanted:
-    return {name: values(plug) for name, plug in plugs.items()}
-
-
-def _goal_values(goal: type[Goal]) -> dict[str, Any]:
-    return {
-        "display_name": goal.display_name,
-        "efficacy_specification": goal.efficacy.stored(),
-    }
-
-
-def _strategy_values(strategy: type[Strategy], goal_id: int) -> dict[str, Any]:
-    return {
-        "display_name": strategy.display_name,
-        "goal_id": goal_id,
-        "parameters_spec": dict(strategy.schema),
-    }
-
-
-def _scoring_engine_values(engine: ScoringEngine) -> dict[str, Any]:
-    return {"description": engine.description, "metainfo": engine.metainfo}
 
 
 def _others(rows: Mapping[str, P], names: Collection[str]) -> list[P]:

@@ -10,7 +10,6 @@ from oslo_db.exception import DBError
 from oslo_log import log
 from oslo_utils import timeutils
 
-from watcher.cloud.compute import Server
 from watcher.common.errors import Conflict, LostClaim, WatcherError, sentence_of, traceback_of
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, claims, moves
@@ -95,7 +94,9 @@ class Runner:
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
         strategy = self._strategy(audit)
         with self._notifications.phase("audit.strategy", audit.id):
-            solution = candidates.solve(strategy, given, self._has_candidate)
+            solution = candidates.solve(
+                strategy, given, lambda *move: self._sources.cloud.compute.has_candidate(*move)
+            )
             global_efficacy, indicators = efficacy.compute(
                 catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
@@ -131,9 +132,6 @@ class Runner:
             self._sources,
             lambda: self._earlier(audit),
         )
-
-    def _has_candidate(self, server: Server, hostname: str) -> bool:
-        return self._sources.cloud.compute.has_candidate(server, hostname)
 
     def _earlier(self, audit: Audit) -> inputs.Earlier:
         from watcher.decision_engine.feedback import restraints

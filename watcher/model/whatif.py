@@ -265,7 +265,7 @@ class WhatIf:
         move."""
         if self._stays[server]:
             return _REASONS[int(self._stays[server])]
-        if not self._is_within_bounds(server):
+        if not self.affords(1, self.demand[server, MEMORY]):
             return undone.BOUND
         if not self.leavers[server]:
             return undone.NO_GAIN
@@ -298,8 +298,7 @@ class WhatIf:
         find = otherwise if callable(otherwise) else lambda server: otherwise
         reasons = ((each, self.why_not(each)) for each in servers)
         return undone.grouped(
-            (self._name(each), find(each) if why == undone.NO_GAIN else why)
-            for each, why in reasons
+            (self.name(each), find(each) if why == undone.NO_GAIN else why) for each, why in reasons
         )
 
     def is_bound(self) -> bool:
@@ -313,16 +312,10 @@ class WhatIf:
 
     def waiting(self, count: int) -> list[Undone]:
         """The servers that have to wait: those of all moves but the first *count*."""
-        return undone.grouped(
-            (self._name(move.server), undone.BOUND) for move in self.moves[count:]
-        )
+        return undone.grouped((self.name(move.server), undone.BOUND) for move in self.moves[count:])
 
-    def _name(self, server: int) -> str:
+    def name(self, server: int) -> str:
         return self.model.servers[server].name or self.model.servers[server].uuid
-
-    def _is_within_bounds(self, server: int) -> bool:
-        memory = self._copied + self.demand[server, MEMORY]
-        return bool(self.actions_left() >= 1 and memory <= self.bounds.memory_mb)
 
     def _wish_cost(self, server: int) -> Ints:
         """int [H]: how many more pairs of the group break its wish with *server* on each host."""

@@ -113,7 +113,11 @@ class Balance:
         loads = self._loads
         takers = loads.whatif.takers.copy()
         sources = LikelySources(loads)
-        while takers.any() and loads.whatif.actions_left() >= 1 and self._is_above():
+        while (
+            takers.any()
+            and loads.whatif.actions_left() >= 1
+            and (self.deviations() > self._goals).any()
+        ):
             slope = self._slope()
             coldest = int(np.where(takers, slope, np.inf).argmin())
             server = self._good_server(coldest, sources.looked_at(coldest, slope))
@@ -124,9 +128,6 @@ class Balance:
             loads.move(server, self._best_host(server))
             sources.update(source)
             takers[source] = loads.whatif.takers[source]  # it has more room after the exchange
-
-    def _is_above(self) -> bool:
-        return bool((self.deviations() > self._goals).any())
 
     def _slope(self) -> Floats:
         """float [H]: the slope of the deviations that are too large, by the load of each host."""

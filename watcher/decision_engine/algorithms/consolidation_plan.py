@@ -254,7 +254,7 @@ def _left(
     return f"{number} of {int(used.sum())} hosts with servers are not emptied", [
         *what_if.explain(servers),
         *wait,
-        *undone.grouped((_name(what_if, server), undone.NO_GAIN) for server in unmoved),
+        *undone.grouped((what_if.name(server), undone.NO_GAIN) for server in unmoved),
     ]
 
 
@@ -282,7 +282,3 @@ def _needed(what_if: WhatIf) -> int:
         held = np.cumsum(np.sort(whole[up, resource])[::-1])
         least = max(least, int(np.searchsorted(held, demand[resource] * (1 - 1e-9))) + 1)
     return least
-
-
-def _name(what_if: WhatIf, server: int) -> str:
-    return what_if.model.servers[server].name or what_if.model.servers[server].uuid

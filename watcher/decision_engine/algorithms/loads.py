@@ -49,19 +49,19 @@ class Loads:
     ) -> None:
         self.whatif = WhatIf(model, bounds=bounds)
         with np.errstate(divide="ignore", invalid="ignore"):
-            load = _array(use) / _array(size)
+            load = array(use) / array(size)
         self.hosts: Bools = model.available & np.isfinite(load).all(axis=0)
         self.load: Floats = np.where(self.hosts, load, 0.0)
-        self.size: Floats = np.where(self.hosts, _array(size), 1.0)
+        self.size: Floats = np.where(self.hosts, array(size), 1.0)
         self._unknown: Floats | float = 0.0
         if unknown is not None:
-            self._unknown = _array(unknown) / self.size
+            self._unknown = array(unknown) / self.size
         self.whatif.takers &= self.hosts
         self.whatif.keep(~self.hosts[model.placement], undone.NOT_MEASURED)
         self.use: Floats = np.zeros((len(load), len(model.servers)))
         self.share = self.use
         self.limit, self._count = limit, max(1, int(self.hosts.sum()))
-        self._sums = _sums(self.load)
+        self._sums: Sums = (self.load.sum(axis=1), (self.load**2).sum(axis=1))
         self._deviation: Floats | None = None
         self._before: list[tuple[list[int], Floats, Sums]] = []
 
@@ -70,7 +70,7 @@ class Loads:
 
         A server of which a value is unknown stays where it is.
         """
-        values = _array(use)
+        values = array(use)
         known = np.isfinite(values)
         self.whatif.keep(np.flatnonzero(~known.all(axis=0)), undone.NOT_MEASURED)
         self.use = np.where(known, values, 0.0)
@@ -121,13 +121,12 @@ class Loads:
                 self._deviation = self.load[:, self.hosts].std(axis=1)
         return self._deviation
 
-    def deviations(self, *changes: tuple[Floats, Floats], load: Floats | None = None) -> Floats:
-        """float [M, ...]: the standard deviations over hosts when loads change, from *load* on
-        if it is given.
+    def deviations(self, *changes: tuple[Floats, Floats]) -> Floats:
+        """float [M, ...]: the standard deviations over hosts when loads change.
 
         Each change is the added load and the present load of a host, both [M, ...].
         """
-        total, squares = self._sums if load is None else _sums(load)
+        total, squares = self._sums
         dimensions = max((change[0].ndim for change in changes), default=1) - 1
         total = total.reshape(-1, *(1,) * dimensions)
         squares = squares.reshape(total.shape)
@@ -192,10 +191,6 @@ class Loads:
         return same
 
 
-def _sums(load: Floats) -> Sums:
-    return load.sum(axis=1), (load**2).sum(axis=1)
-
-
-def _array(values: Values | Floats) -> Floats:
+def array(values: Values | Sequence[float | None]) -> Floats:
     """None becomes NaN."""
     return np.array(values, dtype=np.float64)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from watcher.cloud.block_storage import Pool, Volume, VolumeType
+from watcher.decision_engine.algorithms.loads import array
 from watcher.model.storage import StorageModel
 from watcher.model.types import Bools, Floats
 
@@ -43,16 +44,16 @@ class PoolBalance:
         after ``#``."""
         self._model = model
         pools = model.pools
-        self.total = _array([pool.total_capacity_gb or None for pool in pools])
-        self.free = _array([pool.free_capacity_gb for pool in pools])
+        self.total = array([pool.total_capacity_gb or None for pool in pools])
+        self.free = array([pool.free_capacity_gb for pool in pools])
         """float [P], GB; NaN where it is not known"""
         self._promised = np.fmax(
-            _array([pool.allocated_capacity_gb or 0.0 for pool in pools]),
-            _array([pool.provisioned_capacity_gb or 0.0 for pool in pools]),
+            array([pool.allocated_capacity_gb or 0.0 for pool in pools]),
+            array([pool.provisioned_capacity_gb or 0.0 for pool in pools]),
         )
-        ratios = _array([pool.max_over_subscription_ratio for pool in pools])
+        ratios = array([pool.max_over_subscription_ratio for pool in pools])
         self._promisable = self.total * ratios
-        self._reserved = self.total * _array([_reserved(pool) for pool in pools])
+        self._reserved = self.total * array([_reserved(pool) for pool in pools])
         self._limit = self.total * threshold / 100
         known = np.isfinite(self.total) & np.isfinite(self.free)
         known &= np.array([_own_name(pool) not in excluded for pool in pools], dtype=np.bool_)
@@ -223,8 +224,3 @@ def _reserved(pool: Pool) -> float:
 def _own_name(pool: Pool) -> str:
     name: str = pool.capabilities.get("pool_name") or pool.name.partition("#")[2]
     return name
-
-
-def _array(values: Sequence[float | None]) -> Floats:
-    """None becomes NaN."""
-    return np.array(values, dtype=np.float64)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from watcher.decision_engine.feedback.promises import Reading
 from watcher.decision_engine.strategies.base import Inputs
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
@@ -27,13 +28,8 @@ def measured(inputs: Inputs, metric: str) -> Mapping[int, float]:
     Averaged over the parameter ``period``.
     """
     model, parameters = inputs.compute_model(), inputs.parameters
-    values = inputs.host_metric(
-        metric,
-        [host for host in model.hosts if host.available],
-        period=parameters["period"],
-        aggregate="mean",
-        granularity=parameters["granularity"],
-    )
+    reading = Reading(metric, parameters["period"], parameters["granularity"])
+    values = reading.ask(inputs.host_metric, [host for host in model.hosts if host.available])
     return {
         index: values[host.uuid]
         for index, host in enumerate(model.hosts)
@@ -115,16 +111,19 @@ class Spreading:
         found = what_if.waiting(count)
         what_if.undo(count)
         whole = {server for source in stuck if source.whole for server in source.servers}
+
+        def why_not(server: int) -> str:
+            if server in whole:
+                return undone.WHOLE_HOST
+            active = what_if.model.servers[server].state == "active"
+            return undone.NO_GAIN if active else undone.INACTIVE
+
         found += what_if.explain(
             (server for source in stuck for server in source.servers if server not in moved),
-            lambda server: undone.WHOLE_HOST if server in whole else self._why_not(server),
+            why_not,
         )
         what_if.bounds = bounds
         return found
-
-    def _why_not(self, server: int) -> str:
-        active = self.whatif.model.servers[server].state == "active"
-        return undone.NO_GAIN if active else undone.INACTIVE
 
     def _one(self, servers: Iterable[int]) -> Sequence[Move]:
         for server in servers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from oslo_config import cfg
 from oslo_utils import strutils
 
-from watcher.cloud.compute import Server
+from watcher.decision_engine.feedback.promises import Reading
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -99,13 +99,11 @@ def _keep(inputs: Inputs, what_if: WhatIf) -> None:
     servers = what_if.model.servers
     what_if.keep(np.array([not each.migratable for each in servers], np.bool_), undone.STATE)
     if inputs.options.check_optimize_metadata:
-        opted_out = [bool(each.metadata) and not _is_tagged(each) for each in servers]
+        opted_out = [
+            bool(each.metadata) and not strutils.bool_from_string(each.metadata.get("optimize"))
+            for each in servers
+        ]
         what_if.keep(np.array(opted_out, np.bool_), undone.OPTED_OUT)
-
-
-def _is_tagged(server: Server) -> bool:
-    tagged: bool = strutils.bool_from_string(server.metadata.get("optimize"))
-    return tagged
 
 
 def _loads(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
@@ -114,21 +112,12 @@ def _loads(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
 
     parameters = inputs.parameters
     aggregates = parameters["aggregation_method"]
-    of_hosts = inputs.host_metric(
-        HOST_METRIC,
-        model.hosts,
-        period=parameters["period"],
-        aggregate=aggregates["node"] or aggregates["compute_node"],
-        granularity=parameters["granularity"],
-    )
-    of_servers = inputs.server_metric(
-        SERVER_METRIC,
-        model.servers,
-        period=parameters["period"],
-        aggregate=aggregates["instance"],
-        granularity=parameters["granularity"],
-    )
+    window = parameters["period"], parameters["granularity"]
+    host = Reading(HOST_METRIC, *window, aggregates["node"] or aggregates["compute_node"])
+    of_hosts = host.ask(inputs.host_metric, model.hosts)
+    server = Reading(SERVER_METRIC, *window, aggregates["instance"])
+    of_servers = server.ask(inputs.server_metric, model.servers)
     return (
-        np.array([of_hosts.get(host.uuid, FULLY_BUSY) for host in model.hosts]),
-        np.array([of_servers.get(server.uuid, FULLY_BUSY) for server in model.servers]),
+        np.array([of_hosts.get(each.uuid, FULLY_BUSY) for each in model.hosts]),
+        np.array([of_servers.get(each.uuid, FULLY_BUSY) for each in model.servers]),
     )

@@ -96,7 +96,7 @@ def _steps(
     what_if.takers[:] = False
     if backup is not None:
         what_if.takers[backup] = _usable(model.hosts[backup])
-    servers = [index for index, place in enumerate(model.placement.tolist()) if place == host]
+    servers = model.servers_on(host).tolist()
     for index in sorted(servers, key=lambda index: (-model.demand[index]).tolist()):
         way, destination = _way(what_if, index, parameters), None
         if way is None:
@@ -160,11 +160,7 @@ def _propose(
 def _summarize(
     solution: SolutionBuilder, model: ComputeModel, host: int, steps: Sequence[_Step]
 ) -> None:
-    servers = [
-        server
-        for server, place in zip(model.servers, model.placement.tolist(), strict=True)
-        if place == host
-    ]
+    servers = [model.servers[index] for index in model.servers_on(host).tolist()]
     active = sum(server.state == "active" for server in servers)
     left = sum(step.way != "stop" for step in steps)
     ended = sum(model.servers[step.server].state == "active" for step in steps)
@@ -176,11 +172,7 @@ def _say_who_stays(
     solution: SolutionBuilder, what_if: WhatIf, host: int, steps: Sequence[_Step]
 ) -> None:
     model, leaving = what_if.model, {step.server for step in steps if step.way != "stop"}
-    staying = [
-        index
-        for index, place in enumerate(model.placement.tolist())
-        if place == host and index not in leaving
-    ]
+    staying = [index for index in model.servers_on(host).tolist() if index not in leaving]
     if staying:
         stopped = {step.server for step in steps} - leaving
         reasons = {index: what_if.why_not(index) for index in staying if index not in stopped}

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cloud.compute import Server
@@ -81,7 +81,9 @@ class NoisyNeighbor(Strategy):
         takers = [index for index in hosts if index not in pairs]
         spreading = Spreading(model, takers, inputs.bounds())
         solution, left = SolutionBuilder(), []
-        for sufferer, noisy in _urgent_first(pairs.values(), model):
+        for sufferer, noisy in sorted(
+            pairs.values(), key=lambda pair: priority(model.servers[pair[0]])
+        ):
             source = SourceHost(noisy, noisy)
             moves = spreading.relieve(source)
             left += [] if moves else [source]
@@ -99,11 +101,6 @@ class NoisyNeighbor(Strategy):
         solution.figure(FIGURE, len(pairs), len(left))
         solution.promise(FIGURE, 2 * inputs.parameters["period"] + 300)
         return solution.build()
-
-
-def _urgent_first(pairs: Iterable[Pair], model: ComputeModel) -> list[Pair]:
-    """The pairs, sorted by the priority of the server that suffers."""
-    return sorted(pairs, key=lambda pair: priority(model.servers[pair[0]]))
 
 
 def _pairs(inputs: Inputs, model: ComputeModel) -> Iterator[tuple[int, Pair]]:

@@ -112,12 +112,12 @@ def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:
     model = what_if.model
     keepers = consolidation.smallest_first(what_if, with_empty=True).takers
     unused = model.standby & ~consolidation.in_use(what_if)
-    standby = [host for host in unused.nonzero()[0].tolist() if not _is_closed(model, host)]
+    standby = [
+        host
+        for host in unused.nonzero()[0].tolist()
+        if model.hosts[host].hostname not in model.not_taking
+    ]
     return consolidation.relieve(what_if, CPU, keepers, standby, kept_free)
-
-
-def _is_closed(model: ComputeModel, host: int) -> bool:
-    return model.hosts[host].hostname in model.not_taking
 
 
 def _used(what_if: WhatIf) -> Floats:

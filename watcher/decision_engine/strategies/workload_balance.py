@@ -124,17 +124,16 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
 def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedLoads | None]:
     """The figure that the plan improves, seconds until it can be read again, and the loads of
     the hosts if they are measured themselves."""
-    parameters, figure = inputs.parameters, "highest load, %"
-    memory, hosts = parameters["metrics"] == MEMORY, loads.whatif.model.hosts
-    how = int(parameters["period"]), int(parameters["granularity"])
-    of_hosts = promises.Reading("host_ram_usage" if memory else "host_cpu_usage", *how)
+    figure, memory = "highest load, %", inputs.parameters["metrics"] == MEMORY
+    hosts, of_servers = loads.whatif.model.hosts, _reading(inputs)
+    name = "host_ram_usage" if memory else "host_cpu_usage"
+    of_hosts = dataclasses.replace(of_servers, name=name)
     if not loads.whatif.moves:
         return figure, of_hosts.window, None
     try:
         measured = of_hosts.ask(inputs.host_metric, hosts)
     except MetricsUnavailable:  # only the review of the plan needs them
         measured = {}
-    of_servers = promises.Reading(parameters["metrics"], *how)
     promised = promises.of_loads(loads, 0, 100.0, of_hosts, of_servers, memory)
     found = promises.percents(hosts, measured, memory)
     known = {host: found[host] for host in promised.hosts if host in found}
@@ -145,19 +144,20 @@ def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedL
     )
 
 
+def _reading(inputs: Inputs) -> promises.Reading:
+    parameters = inputs.parameters
+    return promises.Reading(
+        parameters["metrics"], int(parameters["period"]), int(parameters["granularity"])
+    )
+
+
 def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
     """Busy vCPUs, or MiB in use, by uuid; servers without measured values are left out."""
-    metric = inputs.parameters["metrics"]
-    measured = inputs.server_metric(
-        metric,
-        servers,
-        period=inputs.parameters["period"],
-        aggregate="mean",
-        granularity=inputs.parameters["granularity"],
-    )
+    reading = _reading(inputs)
+    measured = reading.ask(inputs.server_metric, servers)
     # Per cent of the vCPUs, or MiB, are measured.
     return {
-        server.uuid: measured[server.uuid] * (server.vcpus / 100 if metric == CPU else 1)
+        server.uuid: measured[server.uuid] * (server.vcpus / 100 if reading.name == CPU else 1)
         for server in servers
         if math.isfinite(measured.get(server.uuid, math.nan))
     }

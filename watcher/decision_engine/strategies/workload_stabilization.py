@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -143,6 +144,16 @@ def _promise(
     inputs: Inputs, loads: Loads, number: int, metric: str
 ) -> tuple[str, int, promises.PromisedLoads]:
     """The figure that the plan improves, seconds until it can be read again, and the loads."""
+    of_hosts, of_servers = _readings(inputs, metric)
+    return (
+        f"standard deviation of {metric}",
+        max(of_hosts.window, of_servers.window),
+        promises.of_loads(loads, number, 1.0, of_hosts, of_servers, memory=metric == MEMORY),
+    )
+
+
+def _readings(inputs: Inputs, metric: str) -> tuple[promises.Reading, promises.Reading]:
+    """How the metric of hosts for a *metric* of servers is read, and that itself."""
     parameters = inputs.parameters
     periods, aggregates = parameters["periods"], parameters["aggregation_method"]
     of_hosts = promises.Reading(
@@ -154,11 +165,7 @@ def _promise(
     of_servers = promises.Reading(
         metric, periods["instance"], parameters["granularity"], aggregates["instance"]
     )
-    return (
-        f"standard deviation of {metric}",
-        max(of_hosts.window, of_servers.window),
-        promises.of_loads(loads, number, 1.0, of_hosts, of_servers, memory=metric == MEMORY),
-    )
+    return of_hosts, of_servers
 
 
 def _size(metric: str, host: Host) -> int:
@@ -166,40 +173,24 @@ def _size(metric: str, host: Host) -> int:
     return host.cpus if metric == CPU else host.memory_mb
 
 
-def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float | None]:
-    """Busy vCPUs, or MiB in use, of each host; None where nothing was measured."""
-    parameters = inputs.parameters
-    periods, aggregates = parameters["periods"], parameters["aggregation_method"]
-    measured = inputs.host_metric(
-        parameters["instance_metrics"][metric],
-        hosts,
-        period=periods["node"] or periods["compute_node"],
-        aggregate=aggregates["node"] or aggregates["compute_node"],
-        granularity=parameters["granularity"],
-    )
+def _host_use(inputs: Inputs, metric: str, hosts: Sequence[Host]) -> list[float]:
+    """Busy vCPUs, or MiB in use, of each host; NaN where nothing was measured."""
+    of_hosts, _ = _readings(inputs, metric)
+    measured = of_hosts.ask(inputs.host_metric, hosts)
     # Per cent of the vCPUs, or KiB, are measured.
     return [
-        _times(measured.get(host.uuid), host.cpus / 100 if metric == CPU else 1 / 1024)
+        measured.get(host.uuid, math.nan) * (host.cpus / 100 if metric == CPU else 1 / 1024)
         for host in hosts
     ]
 
 
 def _server_use(inputs: Inputs, metric: str, servers: Sequence[Server]) -> dict[str, float]:
     """Busy vCPUs, or MiB in use, by uuid; servers without measured values are left out."""
-    measured = inputs.server_metric(
-        metric,
-        servers,
-        period=inputs.parameters["periods"]["instance"],
-        aggregate=inputs.parameters["aggregation_method"]["instance"],
-        granularity=inputs.parameters["granularity"],
-    )
+    _, of_servers = _readings(inputs, metric)
+    measured = of_servers.ask(inputs.server_metric, servers)
     # Per cent of the vCPUs, or MiB, are measured.
     return {
         server.uuid: measured[server.uuid] * (server.vcpus / 100 if metric == CPU else 1)
         for server in servers
         if server.uuid in measured
     }
-
-
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
