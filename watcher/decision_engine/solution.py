@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from watcher.cloud.block_storage import Volume
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import Invalid
 from watcher.db.action_plans import PlannedAction
@@ -110,6 +111,15 @@ class SolutionBuilder:
             resource_name=server.name,
             **where,
         )
+
+    def migrate_volume(
+        self, volume: Volume, pool: str | None, volume_type: str, reason: str
+    ) -> None:
+        """Propose to move a volume by a change to *volume_type*, or if that is empty to *pool*."""
+        how = {"migration_type": "migrate", "destination_node": pool}
+        if volume_type:
+            how = {"migration_type": "retype", "destination_type": volume_type}
+        self.add("volume_migrate", volume.uuid, reason, resource_name=volume.name, **how)
 
     def disable(
         self, host: Host, word: str, reason: str = "", *, only_if_empty: bool = False

@@ -41,10 +41,7 @@ class BalanceReport:
         self._migrate(solution)
         after = self._balance.deviations()
         for number, words in enumerate(self._words):
-            solution.summary[_figure(words)] = {
-                "before": float(self.before[number]),
-                "after": float(after[number]),
-            }
+            solution.figure(_figure(words), float(self.before[number]), float(after[number]))
         if self.exceeded.any():
             weighted = self._balance.weighted
             solution.improve(float(weighted(self.before)), float(weighted(after)))

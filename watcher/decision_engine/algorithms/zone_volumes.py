@@ -73,11 +73,9 @@ class Volumes:
         return found + undone.unknown(self._unknown, "in storage_pools, not a pool of the scope")
 
     def _check_known(self) -> None:
+        destinations = {"dst_pool": self._storage.pool_index, "dst_type": self._storage.types}
         for entry in self._entries:
-            for key, known in (
-                ("dst_pool", self._storage.pool_index),
-                ("dst_type", self._storage.types),
-            ):
+            for key, known in destinations.items():
                 if key in entry and entry[key] not in known:
                     raise NotFound(f"storage_pools: there is no {key} '{entry[key]}'.")
 
@@ -105,26 +103,19 @@ class Volumes:
         if why:
             self._reasons[volume.name or volume.uuid] = why
             return False
-        if pool is not None:
-            how = {"migration_type": "migrate", "destination_node": pool}
-            where = f"{pool} was asked for and has room"
-        else:
-            how = {"migration_type": "retype", "destination_type": volume_type}
-            where = f"type {volume_type} was asked for"
+        where = (
+            f"{pool} was asked for and has room" if pool else f"type {volume_type} was asked for"
+        )
         self._quota.take(volume.host)
         self._planned += 1
-        self._solution.add(
-            "volume_migrate",
-            volume.uuid,
-            f"{volume.host} is to be emptied; {where}",
-            resource_name=volume.name,
-            **how,
+        self._solution.migrate_volume(
+            volume, pool, volume_type, f"{volume.host} is to be emptied; {where}"
         )
         return True
 
     def _hindrance(self, volume: Volume, pool: str | None, volume_type: str) -> str:
         """Why a volume is not planned to move now; if it is planned, its room is taken."""
-        if not _at_rest(volume):
+        if volume.status not in ("available", "in-use") or volume.moving:
             return undone.BUSY
         if not self._quota.allows(volume.host, self._per_pool):
             return FULL
@@ -167,19 +158,12 @@ class Volumes:
 
     def indicators(self) -> dict[str, int]:
         there = len(self.targets)
-        self._solution.summary["volumes in the source pools"] = {
-            "before": there,
-            "after": there - self._planned,
-        }
+        self._solution.figure("volumes in the source pools", there, there - self._planned)
         return {
             f"{prefix}{kind}_count": count
             for prefix, count in (("", there), ("planned_", self._planned))
             for kind in ("volume_migrate", "volume_update")
         }
-
-
-def _at_rest(volume: Volume) -> bool:
-    return volume.status in ("available", "in-use") and not volume.moving
 
 
 def _volume_rank(volume: Volume, priority: Mapping[str, Any]) -> tuple[Any, ...]:

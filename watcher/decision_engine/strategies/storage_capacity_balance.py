@@ -68,7 +68,8 @@ class StorageCapacityBalance(Strategy):
             for move in balance.run(_movable(inputs, model, balance))
         ]
         for move, reason in sorted(explained, key=lambda each: not each[0].volume_type):
-            _add(solution, model, move, reason)
+            pool = model.pools[move.destination].name
+            solution.migrate_volume(model.volumes[move.volume], pool, move.volume_type, reason)
         _summarize(solution, balance, "after")
         _say_what_stays(solution, model, balance, {move.volume for move, _ in explained}, threshold)
         # The goal's specification counts servers, and no server moves.
@@ -116,19 +117,6 @@ def _reason(move: VolumeMove, model: StorageModel, balance: PoolBalance, thresho
         f"{source.name} is {full:.1f} % full, not below {threshold:g} %; with it "
         f"{destination.name} is {after:.1f} % full"
     )
-
-
-def _add(solution: SolutionBuilder, model: StorageModel, move: VolumeMove, reason: str) -> None:
-    volume: Volume = model.volumes[move.volume]
-    where = (
-        {"migration_type": "retype", "destination_type": move.volume_type}
-        if move.volume_type
-        else {
-            "migration_type": "migrate",
-            "destination_node": model.pools[move.destination].name,
-        }
-    )
-    solution.add("volume_migrate", volume.uuid, reason, resource_name=volume.name, **where)
 
 
 def _summarize(solution: SolutionBuilder, balance: PoolBalance, when: str) -> None:
