@@ -84,21 +84,17 @@ def load(
     *cli* are the options that this command has beside the common ones, and
     *description* is what its ``--help`` begins with.
     """
+    from importlib.metadata import version
+
     conf = cfg.ConfigOpts()
     register(conf)
     conf.register_cli_opts(cli)
     conf(
         list(argv),
         project="watcher",
-        version=_version(),
+        version=version("python-watcher"),
         default_config_files=list(config_files) if config_files is not None else None,
         default_config_dirs=[] if config_files is not None else None,
         description=description,
     )
     return conf
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("python-watcher")

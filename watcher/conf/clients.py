@@ -61,7 +61,8 @@ def _options(plugin: str | None) -> dict[str, list[cfg.Opt]]:
     session_options = loading.get_session_conf_options()
     cfg.set_defaults(session_options, timeout=TIMEOUT)
     auth = [*session_options, *loading.get_auth_common_conf_options(), *plugin_options]
-    groups: dict[str, list[cfg.Opt]] = {AUTH: _unique(auth)}
+    unique = {option.dest: option for option in auth}
+    groups: dict[str, list[cfg.Opt]] = {AUTH: list(unique.values())}
     for group, service in SERVICES.items():
         groups[group] = [
             *loading.get_session_conf_options(),
@@ -90,7 +91,3 @@ def _former_interface(group: str, service: ServiceGroup) -> cfg.Opt:
         deprecated_for_removal=True,
         deprecated_reason=f"Set [{group}] valid_interfaces.",
     )
-
-
-def _unique(options: list[cfg.Opt]) -> list[cfg.Opt]:
-    return list({option.dest: option for option in options}.values())

@@ -127,11 +127,6 @@ AETOS = [
 ]
 
 
-def _by_metric(what: str, default: str | None = None) -> cfg.DictOpt:
-    pairs = dict.fromkeys(METRICS, default)
-    return cfg.DictOpt(f"{what}_map", default=pairs, help=_GRAFANA_HELP[what])
-
-
 _GRAFANA_HELP = {
     "project_id": "Metric to the number of the data source in Grafana's proxy.",
     "database": "Metric to the InfluxDB database.",
@@ -150,7 +145,10 @@ GRAFANA = [
         help="URL of Grafana's proxy up to the number of the data source, for example "
         "https://grafana.example.org/api/datasources/proxy/",
     ),
-    *(_by_metric(what) for what in _GRAFANA_HELP),
+    *(
+        cfg.DictOpt(f"{what}_map", default=dict.fromkeys(METRICS), help=text)
+        for what, text in _GRAFANA_HELP.items()
+    ),
     cfg.IntOpt("http_timeout", default=60, min=0, help="Seconds that Grafana may take to answer."),
 ]
 

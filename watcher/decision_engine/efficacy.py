@@ -101,9 +101,8 @@ def compute(
 
 
 def _check(goal: type[Goal], values: Mapping[str, float]) -> None:
-    from jsonschema import (
-        Draft4Validator,  # jsonschema takes megabytes and is needed for goals with indicators only
-    )
+    # Imported here, because it takes megabytes, and only goals with indicators need it.
+    from jsonschema import Draft4Validator
 
     known = {indicator.name: indicator for indicator in goal.efficacy.indicators}
     for name, value in values.items():

@@ -154,8 +154,5 @@ def _counted(total: int, things: str) -> str:
 
 
 def _kind(each: Undone) -> str:
-    return f"{each.count} {each.words} ({', '.join(each.examples)}{_more(each)})"
-
-
-def _more(each: Undone) -> str:
-    return ", ..." if each.count > len(each.examples) else ""
+    more = ["..."] if each.count > len(each.examples) else []
+    return f"{each.count} {each.words} ({', '.join([*each.examples, *more])})"

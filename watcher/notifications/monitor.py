@@ -4,18 +4,13 @@
 import datetime
 
 from oslo_config import cfg
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from watcher.common.states import ServiceState
 from watcher.db.models import Service
 from watcher.db.services import is_active
 from watcher.db.session import Database
 from watcher.notifications.notifications import Notifications
-
-
-def _services(name: str) -> Select[Service]:
-    """One row a host."""
-    return select(Service).where(Service.name == name, Service.deleted == 0).order_by(Service.host)
 
 
 class ServiceMonitor:
@@ -38,7 +33,8 @@ class ServiceMonitor:
         if not self._notifications.enabled:
             return
         with self._database.reader() as session:
-            services = session.scalars(_services(self._name)).all()
+            named = select(Service).where(Service.name == self._name, Service.deleted == 0)
+            services = session.scalars(named.order_by(Service.host)).all()
         known, self._known = self._known, {row.host: self._state(row, now) for row in services}
         steady = [
             host

@@ -80,9 +80,7 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc]
 
     def visit_function_expression(self, node: Node, value: Any) -> Any:
         arguments = [self.visit(child, value) for child in node["children"]]
-        if (
-            node["value"] == "join"
-        ):  # the only function whose result may be longer than its arguments
+        if node["value"] == "join":  # only its result may be longer than its arguments
             self._spend(_joined(*arguments))
         return self._functions.call_function(node["value"], arguments)
 

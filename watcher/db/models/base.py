@@ -70,14 +70,12 @@ class Base(DeclarativeBase):
     type_annotation_map = {dict[str, Any]: JsonDict, list[Any]: JsonList}
 
 
-class Row:
-    """Key and timestamps, in every table."""
+class SoftDeleted:
+    """Key and times of the tables of existing installations."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     created_at: Mapped[datetime.datetime | None] = mapped_column(default=timeutils.utcnow)
     updated_at: Mapped[datetime.datetime | None] = mapped_column(onupdate=timeutils.utcnow)
 
-
-class SoftDeleted(Row):
     deleted_at: Mapped[datetime.datetime | None]
     deleted: Mapped[int | None] = mapped_column(default=0)
