@@ -2,16 +2,14 @@
 """The alarm service of a simulated cloud: evaluates metrics, and posts to webhooks as aodh
 does."""
 
-import json
 import logging
 import operator
 import threading
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid as uuidlib
 from typing import Any
 
+import requests
 from oslo_log import log
 
 from watcher.common.errors import Invalid
@@ -23,8 +21,6 @@ LOG = log.getLogger(__name__)
 _COMPARISONS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
 _TIMEOUT = 10.0
 _NO_AUDIT = 404
-# Directly to the loopback interface, without a proxy of the environment.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Alarm:
@@ -125,22 +121,13 @@ def post(url: str, message: dict[str, Any], level: int = logging.INFO) -> int | 
 
     An answer that the audit does not exist is logged at *level*.
     """
-    request = urllib.request.Request(
-        url,
-        json.dumps(message).encode(),
-        {
-            "content-type": "application/json",
-            "x-openstack-request-id": f"req-{uuidlib.uuid4()}",
-        },
-    )
-    status: int | None
+    headers = {"x-openstack-request-id": f"req-{uuidlib.uuid4()}"}
     try:
-        with _opener.open(request, timeout=_TIMEOUT) as answer:
-            status = answer.status
-    except urllib.error.HTTPError as error:
-        status = error.code
-        error.close()
-    except OSError as error:
+        with requests.Session() as session:
+            session.trust_env = False  # to the loopback interface, without a configured proxy
+            answer = session.post(url, json=message, headers=headers, timeout=_TIMEOUT)
+            status = answer.status_code
+    except requests.RequestException as error:
         LOG.warning("Alarm %s could not be posted to %s: %s", message["alarm_name"], url, error)
         return None
     level = level if status == _NO_AUDIT else logging.INFO
