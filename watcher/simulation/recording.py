@@ -14,9 +14,8 @@ from watcher.cloud.needs import NOTHING
 from watcher.common.errors import CloudRefused, NotConfigured, Unavailable
 from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
-CACHE_USE, CACHE_PERIODS = "instance_l3_cache_usage", (100, 200)
-"""Strategies that read this metric compare two periods."""
-_OF_ONE_PERIOD = tuple(name for name in SERVER_METRICS if name != CACHE_USE)
+PERIODS = {"instance_l3_cache_usage": (100, 200)}
+"""The strategy that reads this metric compares two periods; its values are by period."""
 
 _GRANULARITY = 300
 
@@ -50,12 +49,7 @@ def record(
         "server_groups": [_fields(group) for group in cloud.compute.server_groups()],
         "metrics": {
             "host": _values(sources, HOST_METRICS, period, "host_metric", hosts, problem),
-            "instance": _with_cache_use(
-                _values(sources, _OF_ONE_PERIOD, period, "server_metric", servers, problem),
-                sources,
-                servers,
-                problem,
-            ),
+            "instance": _values(sources, SERVER_METRICS, period, "server_metric", servers, problem),
         },
         **storage,
     }
@@ -71,23 +65,16 @@ def _values(
 ) -> Values:
     values: Values = {}
     for name in names:
-        with _optional(name, problem):
-            found = _reader(sources, name, method)(name, resources, period, "mean", _GRANULARITY)
-            for uuid, value in found.items():
-                values.setdefault(uuid, {})[name] = value
-    return values
-
-
-def _with_cache_use(
-    values: Values, sources: Sequence[Metrics], servers: Sequence[Any], problem: Problem
-) -> Values:
-    for period in CACHE_PERIODS:
-        with _optional(CACHE_USE, problem):
-            read = _reader(sources, CACHE_USE, "server_metric")
-            found = read(CACHE_USE, servers, period, "mean", _GRANULARITY)
-            for uuid, value in found.items():
-                of_server = values.setdefault(uuid, {})
-                of_server.setdefault(CACHE_USE, {})[str(period)] = value
+        for seconds in PERIODS.get(name, (period,)):
+            with _optional(name, problem):
+                read = _reader(sources, name, method)
+                found = read(name, resources, seconds, "mean", _GRANULARITY)
+                for uuid, value in found.items():
+                    of_resource = values.setdefault(uuid, {})
+                    if name in PERIODS:
+                        of_resource.setdefault(name, {})[str(seconds)] = value
+                    else:
+                        of_resource[name] = value
     return values
 
 
