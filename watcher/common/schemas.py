@@ -219,9 +219,7 @@ _STRING = {"type": "string", "minLength": 1}
 _NAMES = _list(_object(name=_STRING) | {"required": ["name"]})
 _UUIDS = _list(_object(uuid=_STRING) | {"required": ["uuid"]})
 _ID = {"type": ["integer", "string"], "pattern": r"^\*$"}
-_AGGREGATES = _list(
-    _object(id=_ID, name=_STRING) | {"minProperties": 1, "maxProperties": 1},
-)
+_AGGREGATES = _list(_object(id=_ID, name=_STRING) | {"minProperties": 1, "maxProperties": 1})
 _COMPUTE = _object(
     host_aggregates=_AGGREGATES,
     availability_zones=_NAMES,
@@ -240,8 +238,6 @@ _STORAGE = _object(
     volume_types=_NAMES,
     exclude=_list(_object(storage_pools=_NAMES, volumes=_UUIDS, projects=_UUIDS)),
 )
-_SCOPE = _list(
-    _object(compute=_list(_COMPUTE), storage=_list(_STORAGE)) | {"minProperties": 1},
-)
+_SCOPE = _list(_object(compute=_list(_COMPUTE), storage=_list(_STORAGE)) | {"minProperties": 1})
 _PARTS = ("compute", "storage")
 _WITH_WILDCARD = ("host_aggregates", "availability_zones", "volume_types")

@@ -38,10 +38,6 @@ MAAS_OPTIONS = [
         **_DEPRECATED,
     ),
     cfg.IntOpt(
-        "timeout",
-        default=60,
-        min=1,
-        help="Seconds to wait for an answer of MAAS.",
-        **_DEPRECATED,
+        "timeout", default=60, min=1, help="Seconds to wait for an answer of MAAS.", **_DEPRECATED
     ),
 ]

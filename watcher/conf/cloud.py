@@ -2,8 +2,5 @@
 from oslo_config import cfg
 
 OPTIONS = [
-    cfg.StrOpt(
-        "simulation",
-        help="File that describes a simulated cloud to work on, YAML or JSON.",
-    ),
+    cfg.StrOpt("simulation", help="File that describes a simulated cloud to work on, YAML or JSON.")
 ]

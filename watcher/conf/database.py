@@ -12,7 +12,7 @@ OPTIONS = [
         "503. The server is configured to end a statement, and a wait for a lock, before "
         "that. 0 is no limit; watcher-db-manage never has one. With SQLite it is the "
         "longest wait for a lock.",
-    ),
+    )
 ]
 
 

@@ -15,10 +15,7 @@ OPTIONS = [
         "changes in any case.",
     ),
     cfg.IntOpt(
-        "max_audit_workers",
-        default=2,
-        min=1,
-        help="Audits that one decision engine runs at once.",
+        "max_audit_workers", default=2, min=1, help="Audits that one decision engine runs at once."
     ),
     cfg.IntOpt(
         "max_run_seconds",

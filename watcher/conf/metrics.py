@@ -3,9 +3,7 @@ from oslo_config import cfg
 
 OPTIONS = [
     cfg.BoolOpt(
-        "enabled",
-        default=False,
-        help="Whether the decision engine serves metrics for Prometheus.",
+        "enabled", default=False, help="Whether the decision engine serves metrics for Prometheus."
     ),
     cfg.HostAddressOpt(
         "host",

@@ -38,8 +38,6 @@ OPTIONS = [
         help="Lowest priority of notifications that are sent; empty sends none.",
     ),
     cfg.BoolOpt(
-        "enable_authentication",
-        default=True,
-        help="Authenticate API requests with keystone.",
+        "enable_authentication", default=True, help="Authenticate API requests with keystone."
     ),
 ]

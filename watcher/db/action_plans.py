@@ -40,10 +40,7 @@ _RELATED = (
     selectinload(ActionPlan.indicators),
 )
 _KEYS = paging.sort_keys(
-    ActionPlan,
-    audit_uuid=Audit.uuid,
-    strategy_uuid=Strategy.uuid,
-    strategy_name=Strategy.name,
+    ActionPlan, audit_uuid=Audit.uuid, strategy_uuid=Strategy.uuid, strategy_name=Strategy.name
 )
 
 

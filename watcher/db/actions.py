@@ -31,10 +31,7 @@ def get(session: Session, uuid: str) -> Action:
 
 
 def list_page(
-    session: Session,
-    page: Page,
-    action_plan_uuid: str | None = None,
-    audit_uuid: str | None = None,
+    session: Session, page: Page, action_plan_uuid: str | None = None, audit_uuid: str | None = None
 ) -> list[Action]:
     """Actions, all or those of a plan or of an audit, which may be deleted."""
     wanted = _WITH_PLAN

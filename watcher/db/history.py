@@ -43,12 +43,7 @@ def events_page(
     if since is not None:
         wanted = wanted.where(AuditEvent.received_at >= since)
     return paging.fetch(
-        session,
-        wanted,
-        page,
-        _EVENT_KEYS,
-        _WITH_RUN,
-        defer(AuditEvent.payload, raiseload=True),
+        session, wanted, page, _EVENT_KEYS, _WITH_RUN, defer(AuditEvent.payload, raiseload=True)
     )
 
 

@@ -39,14 +39,7 @@ RowIds = Mapping[Table, Sequence[int]]
 _TABLES = models.Base.metadata.tables
 _PURGED = [
     _TABLES[name]
-    for name in (
-        "goals",
-        "strategies",
-        "audit_templates",
-        "audits",
-        "action_plans",
-        "actions",
-    )
+    for name in ("goals", "strategies", "audit_templates", "audits", "action_plans", "actions")
 ]
 """Parents before children.  A row of another table is removed with the row here that it belongs
 to."""

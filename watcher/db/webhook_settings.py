@@ -13,11 +13,7 @@ from watcher.db.lookup import identified
 from watcher.db.models import Audit, Webhook
 from watcher.db.paging import Page
 
-_KEYS: Final[paging.Keys] = {
-    "id": Audit.id,
-    "audit_uuid": Audit.uuid,
-    "audit_name": Audit.name,
-}
+_KEYS: Final[paging.Keys] = {"id": Audit.id, "audit_uuid": Audit.uuid, "audit_name": Audit.name}
 
 
 def get(session: Session, ident: str) -> tuple[Audit, Webhook]:

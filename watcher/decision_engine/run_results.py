@@ -25,10 +25,7 @@ _DISTRUSTED = (
     "promised; set its auto_trigger again after a look."
 )
 
-_REPLACED = {
-    AuditType.CONTINUOUS: PlanState.CANCELLED,
-    AuditType.EVENT: PlanState.SUPERSEDED,
-}
+_REPLACED = {AuditType.CONTINUOUS: PlanState.CANCELLED, AuditType.EVENT: PlanState.SUPERSEDED}
 """The state of plans that a younger one of the same audit replaces."""
 
 
@@ -62,11 +59,7 @@ class Written:
 
 
 def write(
-    session: Session,
-    run: AuditRun,
-    result: RunResult,
-    conf: cfg.ConfigOpts,
-    now: datetime.datetime,
+    session: Session, run: AuditRun, result: RunResult, conf: cfg.ConfigOpts, now: datetime.datetime
 ) -> Written | None:
     """Write the plan, the run's end and the audit's state.  None, without a plan, if the audit is
     not active any more, or if the run begins again."""
@@ -131,11 +124,7 @@ def _add_plan(
 
 
 def _why_not_started(
-    session: Session,
-    audit: Audit,
-    result: RunResult,
-    conf: cfg.ConfigOpts,
-    now: datetime.datetime,
+    session: Session, audit: Audit, result: RunResult, conf: cfg.ConfigOpts, now: datetime.datetime
 ) -> str | None:
     """Why a plan is left to a person although its audit has auto_trigger, or had it until reviews
     switched it off (then the audit gets the message of that again); None otherwise."""

@@ -178,11 +178,7 @@ class _Endpoint:
     """The calls that a decision engine answers on the message bus."""
 
     def __init__(
-        self,
-        database: Database,
-        dispatcher: RunDispatcher,
-        sources: Sources,
-        pieces: Pieces,
+        self, database: Database, dispatcher: RunDispatcher, sources: Sources, pieces: Pieces
     ) -> None:
         self._database, self._dispatcher = database, dispatcher
         self._sources, self._pieces = sources, pieces

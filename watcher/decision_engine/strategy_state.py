@@ -40,10 +40,7 @@ def _measured(strategy: type[Strategy], datasources: Datasources) -> list[dict[s
         report = datasources.report(strategy)
         state = f"{report.source or 'none configured'}: {_state(report.answers)}"
     metrics = [{name: _state(there)} for name, there in report.metrics.items()]
-    return [
-        _row("Datasource", state, True, report.problem),
-        _row("Metrics", metrics, False),
-    ]
+    return [_row("Datasource", state, True, report.problem), _row("Metrics", metrics, False)]
 
 
 def _row(kind: str, state: Any, mandatory: bool, comment: str = "") -> dict[str, Any]:

@@ -12,11 +12,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_utils import timeutils
 from prometheus_client import Metric
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
@@ -37,18 +33,8 @@ _COUNTERS = (
         "Events that joined a run that waited already, recorded or not.",
         (),
     ),
-    (
-        counters.RUNS,
-        "watcher_runs",
-        "Runs of audits that ended.",
-        ("result", "strategy"),
-    ),
-    (
-        counters.ACTIONS,
-        "watcher_actions",
-        "Actions that ended.",
-        ("type", "result"),
-    ),
+    (counters.RUNS, "watcher_runs", "Runs of audits that ended.", ("result", "strategy")),
+    (counters.ACTIONS, "watcher_actions", "Actions that ended.", ("type", "result")),
     (
         counters.TAKE_OVERS,
         "watcher_take_overs",
@@ -105,10 +91,7 @@ class DatabaseCollector(Collector):
         now = timeutils.utcnow()
         with self._database.reader() as session:
             counts = counters.totals(session)
-            present = [
-                *_of_work(session, now),
-                *_of_services(session, self._down_time, now),
-            ]
+            present = [*_of_work(session, now), *_of_services(session, self._down_time, now)]
         yield from _count_metrics(counts)
         yield from present
 

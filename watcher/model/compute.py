@@ -50,10 +50,7 @@ class ComputeModel:
 
     @classmethod
     def build(
-        cls,
-        hosts: Sequence[Host],
-        servers: Sequence[Server],
-        groups: Sequence[ServerGroup] = (),
+        cls, hosts: Sequence[Host], servers: Sequence[Server], groups: Sequence[ServerGroup] = ()
     ) -> "ComputeModel":
         """A snapshot of *hosts* and of those *servers* that are on one of them.
 

@@ -100,10 +100,7 @@ def _server(
 
 
 def _place(
-    flavor: tuple[int, int, int],
-    free: list[list[float]],
-    shares: list[float],
-    draw: random.Random,
+    flavor: tuple[int, int, int], free: list[list[float]], shares: list[float], draw: random.Random
 ) -> int:
     for _ in range(_TRIES):
         place = draw.choices(range(len(free)), shares)[0]

@@ -61,11 +61,7 @@ def total(
 
 
 def target(
-    server: Server,
-    destination: str | None,
-    hosts: Mapping[str, Host],
-    taken: Taken,
-    may_stay: bool,
+    server: Server, destination: str | None, hosts: Mapping[str, Host], taken: Taken, may_stay: bool
 ) -> str:
     """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
     if may_stay and not refusal(server, hosts[server.host], taken):

@@ -34,15 +34,7 @@ from typing import Any
 
 import yaml
 
-from watcher.cloud.compute import (
-    RESOURCES,
-    Aggregate,
-    Flavor,
-    Host,
-    Server,
-    ServerGroup,
-    Units,
-)
+from watcher.cloud.compute import RESOURCES, Aggregate, Flavor, Host, Server, ServerGroup, Units
 from watcher.cloud.needs import Needs
 from watcher.common.errors import Invalid, NotFound
 from watcher.simulation import baremetal as simulated_baremetal
@@ -63,11 +55,7 @@ _IGNORED = {"meta", "inputs"}
 
 def example_file() -> str:
     """The demonstration's cloud, from the source tree or from where it is installed."""
-    roots = (
-        Path(__file__).parents[2],
-        Path(sysconfig.get_path("data")),
-        Path(site.getuserbase()),
-    )
+    roots = (Path(__file__).parents[2], Path(sysconfig.get_path("data")), Path(site.getuserbase()))
     for root in roots:
         path = root / "etc" / "watcher" / "demo-cloud.yaml"
         if path.exists():

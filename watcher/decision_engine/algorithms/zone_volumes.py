@@ -174,10 +174,7 @@ def _volume_rank(volume: Volume, priority: Mapping[str, Any]) -> tuple[Any, ...]
 
 
 def rank(
-    priority: Mapping[str, Any],
-    names: Mapping[str, str],
-    kind: str,
-    values: Mapping[str, Any],
+    priority: Mapping[str, Any], names: Mapping[str, str], kind: str, values: Mapping[str, Any]
 ) -> tuple[Any, ...]:
     """*names* are sorted by their position in the list of their key, *values* by themselves."""
     return tuple(

@@ -39,7 +39,7 @@ class Actuator(Strategy):
                     "required": ["action_type", "input_parameters"],
                     "additionalProperties": True,
                 },
-            },
+            }
         },
         "required": ["actions"],
         "additionalProperties": True,

@@ -21,11 +21,7 @@ class Dummy(Strategy):
                 "minimum": 1.0,
                 "maximum": 10.2,
             },
-            "para2": {
-                "description": "What to say second.",
-                "type": "string",
-                "default": "hello",
-            },
+            "para2": {"description": "What to say second.", "type": "string", "default": "hello"},
         }
     }
 

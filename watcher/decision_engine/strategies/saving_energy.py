@@ -39,9 +39,7 @@ class SavingEnergy(Strategy):
     schema = {
         "properties": {
             "free_used_percent": parameters.number(
-                "Free hosts to keep on, in percent of the hosts that have servers.",
-                10.0,
-                minimum=0,
+                "Free hosts to keep on, in percent of the hosts that have servers.", 10.0, minimum=0
             ),
             "min_free_hosts_num": parameters.number(
                 "Free hosts to keep on at least.", 1, minimum=0

@@ -43,7 +43,7 @@ class StorageCapacityBalance(Strategy):
                 80.0,
                 minimum=0,
                 maximum=100,
-            ),
+            )
         }
     }
     options = (

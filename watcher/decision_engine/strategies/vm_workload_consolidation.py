@@ -77,8 +77,7 @@ class VmWorkloadConsolidation(Strategy):
         enabled, relief = _relieve(what_if, kept_free), len(what_if.moves)
         empty = (model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
         plan.empty(
-            consolidation.orders(what_if, _used(what_if), what_if.demand[:, CPU]),
-            spares=empty,
+            consolidation.orders(what_if, _used(what_if), what_if.demand[:, CPU]), spares=empty
         )
         for index in enabled:
             solution.enable(model.hosts[index], TOO_BUSY)

@@ -137,11 +137,7 @@ def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedL
     promised = promises.of_loads(loads, 0, 100.0, of_hosts, of_servers, memory)
     found = promises.percents(hosts, measured, memory)
     known = {host: found[host] for host in promised.hosts if host in found}
-    return (
-        figure,
-        of_hosts.window,
-        dataclasses.replace(promised, hosts=known) if known else None,
-    )
+    return (figure, of_hosts.window, dataclasses.replace(promised, hosts=known) if known else None)
 
 
 def _reading(inputs: Inputs) -> promises.Reading:

@@ -56,10 +56,7 @@ class ActionPlans(ReadResource):
     ) -> list[dict[str, Any]]:
         summaries = action_plans.summaries(session, rows)
         return [
-            {
-                **self.whole(request, row),
-                "summary": _summary(*summaries.get(row.id, ({}, None))),
-            }
+            {**self.whole(request, row), "summary": _summary(*summaries.get(row.id, ({}, None)))}
             for row in rows
         ]
 

@@ -49,10 +49,7 @@ class V1(Resource):
         return {
             "id": "v1",
             "media_types": [
-                {
-                    "base": "application/json",
-                    "type": "application/vnd.openstack.watcher.v1+json",
-                }
+                {"base": "application/json", "type": "application/vnd.openstack.watcher.v1+json"}
             ],
             "links": [
                 {"href": f"{base}/v1/", "rel": "self"},
