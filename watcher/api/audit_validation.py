@@ -88,8 +88,7 @@ def check(definition: AuditDefinition, version: Version) -> None:
 def define(session: Session, definition: AuditDefinition, now: datetime.datetime) -> Audit:
     """A new audit, not in the session yet.
 
-    Invalid for an unknown template or what does not fit, NotFound for an unknown goal
-    or strategy.
+    Invalid for an unknown template or what does not fit, NotFound for an unknown goal or strategy.
     """
     template = _template(session, definition.audit_template_uuid)
     goal = template.goal if template else installed.goal(session, definition.goal)

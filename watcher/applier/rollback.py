@@ -15,9 +15,8 @@ ROLLED_BACK = "The effects of its actions were reverted; the actions say whether
 def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> Sequence[str]:
     """Revert them one by one, children before their parents, until an interrupt comes.
 
-    What is left to revert is in the database, so that an applier that takes the plan over goes
-    on with the rest.  The result is a sentence for the plan's users if there was anything to
-    revert.
+    What is left to revert is in the database, so that an applier that takes the plan over goes on
+    with the rest.  The result is a sentence for the plan's users if there was anything to revert.
     """
     if not executor.keeps_origins or interrupts.present:
         return ()

@@ -264,10 +264,9 @@ class HostState(NamedTuple):
 class Compute(Protocol):
     """The compute service.
 
-    Every method may raise CloudUnavailable (try again later) and CloudRefused (the service
-    refused the request); those that name a server or host raise NotFound for an unknown
-    one.  Requests return when the service has accepted them, not when the work is done:
-    poll ``server``.
+    Every method may raise CloudUnavailable (try again later) and CloudRefused (the service refused
+    the request); those that name a server or host raise NotFound for an unknown one.  Requests
+    return when the service has accepted them, not when the work is done: poll ``server``.
     """
 
     def hosts(self) -> Sequence[Host]: ...
@@ -284,9 +283,8 @@ class Compute(Protocol):
         """The servers that changed after *since* (UTC); deleted ones in state ``deleted``."""
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
-        """The migrations between two hosts (live, cold, evacuations, and resizes that move)
-        that ended after *since* (naive UTC), and those under way that have changed since
-        then."""
+        """The migrations between two hosts (live, cold, evacuations, and resizes that move) that
+        ended after *since* (naive UTC), and those under way that have changed since then."""
 
     def server_groups(self) -> Sequence[ServerGroup]: ...
 

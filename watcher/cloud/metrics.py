@@ -14,9 +14,8 @@ Window = tuple[datetime.datetime, datetime.datetime]
 class Metrics(Protocol):
     """Measured values in bulk: one call for the whole scope.
 
-    A resource without data is absent from the result, never zero.
-    MetricsUnavailable when the source does not answer; NotFound for a metric it
-    does not know.
+    A resource without data is absent from the result, never zero.  MetricsUnavailable when the
+    source does not answer; NotFound for a metric it does not know.
     """
 
     name: str

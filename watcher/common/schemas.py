@@ -46,8 +46,7 @@ def default_parameters(schema: Schema, values: Any, field: str) -> None:
 def scope(value: Any, field: str = "scope") -> list[Any]:
     """An audit scope in the present style.  Invalid names what is wrong with it.
 
-    A list of compute rules alone, the old style, comes back as the ``compute``
-    part of a scope.
+    A list of compute rules alone, the old style, comes back as the ``compute`` part of a scope.
     """
     if not isinstance(value, list):
         raise Invalid(f"{field}: must be a list.")

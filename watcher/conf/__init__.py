@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration: every option Watcher has, and the one way to build a ConfigOpts.
 
-No module of Watcher reads a global configuration; ``load`` makes one and ``cmd/``
-hands it on.
+No module of Watcher reads a global configuration; ``load`` makes one and ``cmd/`` hands it on.
 """
 
 from collections.abc import Mapping, Sequence

@@ -47,8 +47,7 @@ def change(
 ) -> None:
     """Write what a user changed, by column, and change the audit's waiting run accordingly.
 
-    Invalid for a state that a user may not give it now, Conflict for a name that is
-    taken.
+    Invalid for a state that a user may not give it now, Conflict for a name that is taken.
     """
     columns = dict(changes)
     state = columns.pop("state", audit.state)

@@ -2,9 +2,8 @@
 """The rows of the goals, strategies and scoring engines that are installed.
 
 The decision engine writes them when it starts, and the API reads them.  Rows are matched by name
-and updated in place, so that references to them stay valid.  Call ``write`` and ``remove``
-through ``Database.write``: when engines start at the same time, the second one finds the rows of
-the first.
+and updated in place, so that references to them stay valid.  Call ``write`` and ``remove`` through
+``Database.write``: when engines start at the same time, the second one finds the rows of the first.
 """
 
 import datetime

@@ -192,10 +192,9 @@ def waits_for_plans(audit: Audit) -> bool:
 def adopt(session: Session, now: datetime.datetime) -> int:
     """Queue runs for audits that should have one and do not; the number of these runs.
 
-    Such audits come from the service that used this database before: CONTINUOUS
-    ones that a scheduler kept in its own table, ONESHOT ones whose message is lost,
-    and EVENT ones that were left ONGOING.  CONTINUOUS ones whose interval cannot be read are
-    CANCELLED, with a sentence.
+    Such audits come from the service that used this database before: CONTINUOUS ones that a
+    scheduler kept in its own table, ONESHOT ones whose message is lost, and EVENT ones that were
+    left ONGOING.  CONTINUOUS ones whose interval cannot be read are CANCELLED, with a sentence.
     """
     without_run = session.scalars(
         select(Audit).where(

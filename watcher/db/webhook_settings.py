@@ -49,9 +49,8 @@ def open_and_acting(session: Session, default_auth: str) -> list[str]:
     """Names of live EVENT audits with auto_trigger and a webhook that asks for no credential,
     oldest first: anybody can make them act on the cloud.
 
-    *default_auth* is what webhooks without an own ``auth`` ask for.  The schema may be that of
-    the former service, before an upgrade: then all webhooks have the default, and the names
-    are UUIDs.
+    *default_auth* is what webhooks without an own ``auth`` ask for.  The schema may be that of the
+    former service, before an upgrade: then all webhooks have the default, and the names are UUIDs.
     """
     inspector = inspect(session.connection())
     wanted = select(Audit.uuid).where(

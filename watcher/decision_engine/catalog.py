@@ -62,8 +62,7 @@ class Catalog:
         return _named("scoring engine", name, self.scoring_engines)
 
     def sync(self, session: Session, now: datetime.datetime) -> None:
-        """Make the rows in the database equal to the plug-ins.  Call it through
-        ``Database.write``.
+        """Make the rows in the database equal to the plug-ins.  Call it through ``Database.write``.
 
         A plug-in that is installed but does not load keeps its row, so that its audits exist when
         the plug-in is repaired.

@@ -89,8 +89,7 @@ def _excluded_hosts(hosts: Sequence[Host], excluded: Entries) -> Bools:
 def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
     """bool [V]"""
     mask = np.zeros(len(servers), dtype=np.bool_)
-    # One field of all servers after the other, which is much faster than all fields of each
-    # server.
+    # One field of all servers after the other, which is much faster than all fields of each server.
     if uuids := {entry["uuid"] for entry in all_of(excluded, "instances")}:
         mask |= mask_of([server.uuid in uuids for server in servers])
     if projects := {entry["uuid"] for entry in all_of(excluded, "projects")}:

@@ -17,10 +17,9 @@ from watcher.model.types import Bools
 def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageModel:
     """*model* with the backends that *scope* allows, without what it excludes.
 
-    A backend is allowed by its zone or by one of its volume types; its pools and their
-    volumes come with it.  What is excluded is removed, but pools stay as full as they are.
-    Names that the cloud does not have match nothing.  *scope* is as ``schemas.scope``
-    returns it.
+    A backend is allowed by its zone or by one of its volume types; its pools and their volumes come
+    with it.  What is excluded is removed, but pools stay as full as they are.  Names that the cloud
+    does not have match nothing.  *scope* is as ``schemas.scope`` returns it.
     """
     rules = all_of(scope, "storage")
     if not rules:
@@ -46,8 +45,7 @@ def apply(model: StorageModel, scope: Sequence[Mapping[str, Any]]) -> StorageMod
 
 
 def _allowed(model: StorageModel, rules: Entries) -> list[StorageNode]:
-    """The backends in one of the included zones, or of one of the types; all, if none are
-    named."""
+    """The backends in one of the included zones, or of one of the types; all, if none are named."""
     zones, types = (
         names_of(all_of(rules, "availability_zones")),
         names_of(all_of(rules, "volume_types")),

@@ -50,10 +50,9 @@ class WhatIf:
     is possible.  ``bounds`` is writable: without them, further moves show which moves have to wait.
     ``other_actions`` is the number of other actions in the plan.
 
-    The policies of soft groups are wishes.  With ``wishes_are_rules``, a server moves to no
-    host where more pairs of its group break the wish than on its own host; otherwise it
-    does if no other host is possible.  ``broken_wishes`` is the number of such pairs beyond
-    those before the moves.
+    The policies of soft groups are wishes.  With ``wishes_are_rules``, a server moves to no host
+    where more pairs of its group break the wish than on its own host; otherwise it does if no other
+    host is possible.  ``broken_wishes`` is the number of such pairs beyond those before the moves.
 
     Each call costs a few operations on arrays of H, or V, numbers.
     """

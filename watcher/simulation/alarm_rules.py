@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The alarm service of a simulated cloud: evaluates metrics, and posts to webhooks as aodh
-does."""
+"""The alarm service of a simulated cloud: evaluates metrics, and posts to webhooks as aodh does."""
 
 import logging
 import operator

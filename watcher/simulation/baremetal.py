@@ -51,8 +51,7 @@ class Machine:
 class SimulatedBaremetal:
     """The ``Baremetal`` of a simulated cloud.  Any thread may call it.
 
-    *switched* is called with the hostname and the new state of each machine that has
-    changed.
+    *switched* is called with the hostname and the new state of each machine that has changed.
     """
 
     keeps_hosts_up = False

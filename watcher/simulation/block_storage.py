@@ -60,8 +60,7 @@ class _Move(Timed):
 class SimulatedStorage:
     """The ``BlockStorage`` of a simulated cloud.  Any thread may call it.
 
-    A move takes room on its new pool from its beginning on, and on the old one until its
-    end.
+    A move takes room on its new pool from its beginning on, and on the old one until its end.
     """
 
     def __init__(self, content: Mapping[str, Any], clock: Callable[[], float]) -> None:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cloud in memory, from a file: for demonstrations, tests and benchmarks.
 
-Its migrations take time and can fail, and the load of its hosts is that of their servers.
-Nothing runs in the background: each call first brings the cloud up to the present time of
-its clock.
+Its migrations take time and can fail, and the load of its hosts is that of their servers.  Nothing
+runs in the background: each call first brings the cloud up to the present time of its clock.
 """
 
 import contextlib
@@ -258,8 +257,7 @@ class SimulatedCloud:
             }
 
     def save(self, path: str | Path) -> None:
-        """Write ``to_dict`` to a file, so that a reader sees either the old file or the new
-        one."""
+        """Write ``to_dict`` to a file, so that a reader sees either the old file or the new one."""
         new = f"{path}.new"
         Path(new).write_text(json.dumps(self.to_dict(), separators=(",", ":")))
         os.replace(new, path)

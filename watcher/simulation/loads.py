@@ -178,8 +178,7 @@ class SimulatedLoads:
         """Hostname to the use of the host itself: the measured value, less the use of its
         *servers*.
 
-        *usual* if nothing was measured.  One unit of *servers* is *scale* units of the
-        metric.
+        *usual* if nothing was measured.  One unit of *servers* is *scale* units of the metric.
         """
         measured = self._scenario.host_metrics.get(metric, {})
         return {

@@ -39,10 +39,9 @@ class Balance:
     goals; of equally good plans it prefers fewer moves, then less memory to copy.  A
     metric without weight has no threshold either.
 
-    A move has to lower the weighted deviations by its price, which is a share of a host's
-    load, divided by the number of hosts: for a few hosts, that number times the deviation
-    is about the sum of their distances from the mean.  An exchange of two servers has the
-    price of both.
+    A move has to lower the weighted deviations by its price, which is a share of a host's load,
+    divided by the number of hosts: for a few hosts, that number times the deviation is about the
+    sum of their distances from the mean.  An exchange of two servers has the price of both.
     """
 
     def __init__(self, loads: Loads, thresholds: Sequence[float], weights: Sequence[float]) -> None:
@@ -138,8 +137,7 @@ class Balance:
         return _sum(factors, load - load.sum(axis=1, keepdims=True) / self._hosts)
 
     def _good_server(self, host: int, servers: Ints) -> int | None:
-        """One of *servers* whose move to *host* gains most, or nearly so; None if no move
-        gains."""
+        """One of *servers* whose move to *host* gains most, or nearly so; None if no move gains."""
         loads = self._loads
         after = loads.deviations(
             (-loads.share[:, servers], loads.load[:, loads.whatif.placement[servers]]),

@@ -147,10 +147,9 @@ def release(
 ) -> Release:
     """Empty hosts of *what_if* by the one of *trials* that frees most.
 
-    Between equal trials the one with fewer moves is taken, then the first.  A host is
-    emptied as a whole or not at all.  A host that was emptied takes no servers, and one
-    that took a server is not emptied.  A trial ends when more than *max_failures* hosts in
-    a row could not be emptied.
+    Between equal trials the one with fewer moves is taken, then the first.  A host is emptied as a
+    whole or not at all.  A host that was emptied takes no servers, and one that took a server is
+    not emptied.  A trial ends when more than *max_failures* hosts in a row could not be emptied.
 
     Emptying a host in service takes *switches* actions beside its moves, and gains the load
     of one host: the host is not emptied if the moves of its servers cost more than that.
@@ -236,9 +235,8 @@ class _Cost:
 
 
 def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
-    """Move all *servers* to the first hosts of *preference* that take them, or move none.
-    None are moved either if that breaks wishes of soft groups, as these count more than a
-    host."""
+    """Move all *servers* to the first hosts of *preference* that take them, or move none.  None are
+    moved either if that breaks wishes of soft groups, as these count more than a host."""
     start, broken = len(what_if.moves), what_if.broken_wishes
     if not what_if.leavers[servers].all():
         return False

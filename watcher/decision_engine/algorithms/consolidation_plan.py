@@ -231,12 +231,10 @@ def _waiting(
 def _left(
     what_if: WhatIf, waiting: Sequence[int], wait: Sequence[Undone], costly: Sequence[int]
 ) -> tuple[str, list[Undone]]:
-    """A sentence on hosts that stay in use although fewer could hold all servers, and the
-    reasons.
+    """A sentence on hosts that stay in use although fewer could hold all servers, and the reasons.
 
-    Empty if no fewer hosts could hold the servers.  Hosts that stay in use because of a
-    lack of room are not named, as each consolidation ends with some.  Neither are hosts
-    that took servers.
+    Empty if no fewer hosts could hold the servers.  Hosts that stay in use because of a lack of
+    room are not named, as each consolidation ends with some.  Neither are hosts that took servers.
     """
     used = in_use(what_if)
     surplus = int(used.sum()) - _needed(what_if)

@@ -32,9 +32,8 @@ class VolumeMove(NamedTuple):
 class PoolBalance:
     """Pools and how full they are, with the moves made.
 
-    A pool whose backend does not report its total or free capacity neither gives nor takes
-    volumes, and neither does an excluded one.  A pool whose backend is down or disabled takes
-    none.
+    A pool whose backend does not report its total or free capacity neither gives nor takes volumes,
+    and neither does an excluded one.  A pool whose backend is down or disabled takes none.
     """
 
     def __init__(

@@ -83,8 +83,7 @@ def _is_small(loads: Loads) -> bool:
 
 
 def _fewest_moves(loads: Loads, distance: Measure) -> list[Move]:
-    """The shortest plan of those with the smallest distance; *loads* are left with its moves
-    made.
+    """The shortest plan of those with the smallest distance; *loads* are left with its moves made.
 
     Examines all placements that one move reaches, then two, and so on.  It ends when
     *distance* is 0 and paid for, or all are examined, so the answer is exact.  Loads may

@@ -50,11 +50,9 @@ class Collector(Protocol):
         attribute, which is optional, the age of the model is not shown."""
 
     def notify(self, notification: CloudNotification) -> None:
-        """Apply a notification of one of the cloud's services.  Sends no request to the
-        cloud.
+        """Apply a notification of one of the cloud's services.  Sends no request to the cloud.
 
-        LookupError, TypeError or ValueError if the notification has another form than
-        expected.
+        LookupError, TypeError or ValueError if the notification has another form than expected.
         """
 
 

@@ -17,9 +17,8 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Calls *work* on request, one call at a time, each in a thread of its own.
 
-    A call begins after it was requested, so its result is no older than the request.
-    All requests during a call share the next one.  *name* is that of the model that
-    *work* reads.
+    A call begins after it was requested, so its result is no older than the request.  All requests
+    during a call share the next one.  *name* is that of the model that *work* reads.
     """
 
     def __init__(self, name: str, work: Callable[[], T]) -> None:

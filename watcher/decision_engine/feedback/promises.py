@@ -274,6 +274,5 @@ def kept_by_hosts(
 
 
 def kept_by_figure(promise: Promise, realised: float) -> Kept:
-    """The share of the way from the value before to the promised value that the figure has
-    gone."""
+    """The share of the way from the value before to the promised value that the figure has gone."""
     return Kept((promise.before - realised) / (promise.before - promise.after))

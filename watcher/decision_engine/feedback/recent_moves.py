@@ -79,8 +79,7 @@ class HostLoads:
     ) -> Mapping[str, float]:
         """As of ``Metrics.host_metric``, as if all moves had been made before the window.
 
-        Hosts for which this cannot be computed are left out, as if they had not been
-        measured.
+        Hosts for which this cannot be computed are left out, as if they had not been measured.
         """
         source = self._source()
         values = source.host_metric(name, hosts, period, aggregate, granularity)
@@ -197,8 +196,7 @@ def changes_of(
 def correction(changes: Collection[Change], aggregate: str) -> float:
     """What to add to the *aggregate* of a load over a window to get the present load.
 
-    *aggregate* is ``mean``, an aggregate that a datasource treats as mean, ``min`` or
-    ``max``.
+    *aggregate* is ``mean``, an aggregate that a datasource treats as mean, ``min`` or ``max``.
     """
     ordered = sorted(changes)
     # Going back in time, each change is undone.

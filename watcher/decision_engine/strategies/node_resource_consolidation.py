@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 class NodeResourceConsolidation(Strategy):
     """Empties the hosts with fewest vCPUs allotted, as computed from flavors only.
 
-    The host with fewest vCPUs allotted is emptied first.  Its servers, those with most
-    vCPUs first, move to the host with most vCPUs allotted that has room for them.  A second
-    trial begins with the smallest host, a third also fills hosts without servers, and on
-    small clusters further trials vary the order of hosts.  The trial that leaves fewest
-    hosts in use is taken; between equal ones, the one with fewest moves.  A host is emptied
-    of all its servers or of none.
+    The host with fewest vCPUs allotted is emptied first.  Its servers, those with most vCPUs first,
+    move to the host with most vCPUs allotted that has room for them.  A second trial begins with
+    the smallest host, a third also fills hosts without servers, and on small clusters further
+    trials vary the order of hosts.  The trial that leaves fewest hosts in use is taken; between
+    equal ones, the one with fewest moves.  A host is emptied of all its servers or of none.
 
     With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
     emptied, and those without servers, are disabled until the servers have moved.  If the

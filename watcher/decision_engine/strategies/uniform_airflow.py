@@ -23,9 +23,8 @@ class UniformAirflow(Strategy):
     afterwards.  A server moves to a host below the threshold: to the one with the least
     airflow of those with room that have taken the fewest servers so far.
 
-    Hosts without airflow are left out.  A host whose inlet temperature or power is not
-    known does not count as faulty.  Each server that moves costs a few operations on an
-    array of the hosts.
+    Hosts without airflow are left out.  A host whose inlet temperature or power is not known does
+    not count as faulty.  Each server that moves costs a few operations on an array of the hosts.
     """
 
     name = "uniform_airflow"
