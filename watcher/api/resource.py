@@ -84,13 +84,20 @@ class Route:
 
     method: str
     path: tuple[str, ...]
+    """``{}`` segments are passed to the handler as text."""
     handler: Callable[..., Any]
-    query: Mapping[str, Callable[[str], Any]]
-    paged: bool
-    order: paging.Order
-    body: Callable[[Any], Any] | None
-    status: int
-    any_query: bool
+    query: Mapping[str, Callable[[str], Any]] = dataclasses.field(default_factory=dict)
+    """Parameters to functions that read them; the handler gets the results as arguments."""
+    paged: bool = False
+    """Whether the handler gets a ``page`` as well."""
+    order: paging.Order = paging.OLDEST_FIRST
+    """The order of pages, unless the query names another one."""
+    body: Callable[[Any], Any] | None = None
+    """Reads the decoded body into the argument ``body``."""
+    status: int = 200
+    """Answers with 202 or 204 have no body."""
+    any_query: bool = False
+    """Whether other parameters are ignored rather than refused."""
 
     def matches(self, segments: list[str]) -> bool:
         return len(segments) == len(self.path) and all(
@@ -99,29 +106,11 @@ class Route:
         )
 
 
-def _route(
-    method: str,
-    path: str = "",
-    *,
-    query: Mapping[str, Callable[[str], Any]] | None = None,
-    paged: bool = False,
-    order: paging.Order = paging.OLDEST_FIRST,
-    body: Callable[[Any], Any] | None = None,
-    status: int = 200,
-    any_query: bool = False,
-) -> Callable[[F], F]:
-    """Make a method the handler of a route.
-
-    *path* is below the resource, ``{}`` segments are passed to the handler as text.  *query*
-    maps parameters to functions that read them; the handler gets the results as keyword
-    arguments.  With *paged* it also gets a ``page``, sorted by *order* unless the query names
-    another order.  Other parameters are refused, or ignored with *any_query*.  *body* reads the
-    decoded body into the argument ``body``.  Answers with *status* 202 or 204 have no body.
-    """
+def _route(method: str, path: str = "", **options: Any) -> Callable[[F], F]:
+    """Make a method the handler of a ``Route`` with these *options*."""
 
     def decorate(handler: F) -> F:
-        segments = tuple(filter(None, path.split("/")))
-        route = Route(method, segments, handler, query or {}, paged, order, body, status, any_query)
+        route = Route(method, tuple(filter(None, path.split("/"))), handler, **options)
         setattr(handler, _ROUTES, [*getattr(handler, _ROUTES, []), route])
         return handler
 
