@@ -18,8 +18,7 @@ from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.applier.recheck import recheck
-from watcher.applier.rollback import roll_back
-from watcher.applier.workflow import ALWAYS, Workflow
+from watcher.applier.workflow import ALWAYS, Workflow, roll_back
 from watcher.cloud import Cloud
 from watcher.common.errors import Conflict, LostClaim, sentence_of, traceback_of
 from watcher.common.periodic import Ticker

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Executes the steps of a plan in the order of its graph."""
+"""Executes the steps of a plan in the order of its graph, and reverts those of one that failed."""
 
 import graphlib
 import queue
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from oslo_log import log
@@ -12,6 +13,7 @@ from watcher.applier.executor import ActionExecutor
 from watcher.applier.interrupts import Interrupts
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState
+from watcher.db import plan_execution
 from watcher.db.plan_execution import HeldAction, HeldPlan
 
 LOG = log.getLogger(__name__)
@@ -19,6 +21,8 @@ LOG = log.getLogger(__name__)
 ALWAYS, ANY = "ALWAYS", "ANY"
 """Execution rules.  ALWAYS: a step starts when its parents have ended, in whatever state.  ANY: it
 is left out if its first parent has succeeded or was left out."""
+
+ROLLED_BACK = "The effects of its actions were reverted; the actions say whether that succeeded."
 
 _NOT_NEEDED = "not needed"
 """In place of an end, for a step that the rule ANY leaves out; its action stays PENDING."""
@@ -97,3 +101,23 @@ def graph(plan: HeldPlan) -> "graphlib.TopologicalSorter[str]":
     return graphlib.TopologicalSorter(
         {step.uuid: [parent for parent in step.parents if parent in known] for step in plan.steps}
     )
+
+
+def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> Sequence[str]:
+    """Revert them one by one, children before their parents, until an interrupt comes.
+
+    What is left to revert is in the database, so that an applier that takes the plan over goes on
+    with the rest.  The result is a sentence for the plan's users if there was anything to revert.
+    """
+    if not executor.keeps_origins or interrupts.present:
+        return ()
+    with executor.database.reader() as session:
+        origins = plan_execution.origins(session, plan.id)
+    steps = {step.uuid: step for step in plan.steps}
+    for uuid in reversed(list(graph(plan).static_order())):
+        step = steps[uuid]
+        if interrupts.present:
+            break
+        if step.id in origins:
+            executor.revert(plan, step, origins[step.id], interrupts)
+    return (ROLLED_BACK,) if origins else ()

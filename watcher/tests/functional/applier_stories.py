@@ -11,8 +11,8 @@ from oslo_db import exception as db_exception
 from sqlalchemy.orm import Session
 
 from watcher.applier.interrupts import Interrupts
-from watcher.applier.rollback import ROLLED_BACK
 from watcher.applier.service import Applier
+from watcher.applier.workflow import ROLLED_BACK
 from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_claims, plan_execution, reviews
