@@ -6,21 +6,22 @@ driver, or a ``notification_level`` above its priority), no rows are read for it
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session, joinedload, load_only
 
 from watcher import rpc
 from watcher.common.errors import NotFound
 from watcher.common.states import ActionState, ServiceState
-from watcher.db.models import Action, Service
+from watcher.db.models import Action, ActionPlan, Audit, Goal, Service, Strategy
 from watcher.db.session import Database
-from watcher.notifications import payloads, rows
+from watcher.notifications import payloads
 from watcher.notifications.event_types import EVENT_TYPES, PRIORITIES
 from watcher.notifications.outbox import Notification, Outbox
 from watcher.notifications.payloads import Payload
@@ -85,7 +86,7 @@ class Notifications:
         kind = event_type.partition(".")[0]
 
         def read(session: Session) -> Iterable[Any]:
-            found = rows.by_id(session, kind, ids)
+            found = _by_id(session, kind, ids)
             if not found:
                 raise NotFound(f"There is no {kind} {ids}.")
             return found
@@ -134,7 +135,7 @@ class Notifications:
         self._send(
             event_type,
             f"plan {plan_id}",
-            lambda session: rows.actions(session, Action.action_plan_id == plan_id, *conditions),
+            lambda session: _actions(session, Action.action_plan_id == plan_id, *conditions),
             _renderer(event_type, old_state, None),
         )
 
@@ -177,3 +178,34 @@ def _retry(conf: cfg.ConfigOpts) -> int:
     """
     retry: int = conf.oslo_messaging_notifications.retry
     return sys.maxsize if retry < 0 else retry
+
+
+def _by_id(session: Session, kind: str, ids: Collection[int]) -> Sequence[Any]:
+    """The rows *ids* of a *kind*: audit, action_plan or action, in the order of their ids."""
+    if kind == "action":
+        return _actions(session, Action.id.in_(ids))
+    if kind == "audit":
+        row: Any = Audit
+        options = [joinedload(Audit.goal), joinedload(Audit.strategy)]
+    else:
+        row, audit = ActionPlan, joinedload(ActionPlan.audit)
+        options = [
+            joinedload(ActionPlan.strategy),
+            audit.joinedload(Audit.goal).options(load_only(Goal.uuid)),
+            audit.joinedload(Audit.strategy),
+        ]
+    wanted = select(row).where(row.id.in_(ids)).options(*options).order_by(row.id)
+    return session.scalars(wanted).all()
+
+
+def _actions(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Action]:
+    plan = joinedload(Action.action_plan)
+    return session.scalars(
+        select(Action)
+        .where(*conditions)
+        .options(
+            plan.joinedload(ActionPlan.audit).options(load_only(Audit.uuid)),
+            plan.joinedload(ActionPlan.strategy).options(load_only(Strategy.uuid)),
+        )
+        .order_by(Action.id)
+    ).all()

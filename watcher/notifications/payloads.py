@@ -2,8 +2,7 @@
 """The bodies of notifications: from rows to versioned objects.
 
 Consumers know each object by its name and version, so a field that is added,
-dropped or changed needs a new version here.  Rows come from ``rows``, with all relations that are
-read here already loaded.
+dropped or changed needs a new version here.  All relations that are read here are loaded already.
 """
 
 import datetime

@@ -6,7 +6,7 @@ from concurrent.futures import wait
 import fixtures
 
 from watcher.common.errors import CloudUnavailable, ModelUnavailable
-from watcher.decision_engine.collectors.single_flight import SingleFlight
+from watcher.decision_engine.collectors.reading import SingleFlight
 from watcher.tests.base import TIMEOUT, TestCase
 
 
