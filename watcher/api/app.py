@@ -31,7 +31,7 @@ from watcher.api.wsgi import Application, Environ, StartResponse
 from watcher.db.session import Database
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import Doorbell
-from watcher.rpc.engine_client import EngineClient, NoEngineClient
+from watcher.rpc.engine_client import EngineClient
 
 
 def build(
@@ -40,12 +40,12 @@ def build(
     decision_engine: Doorbell,
     applier: Doorbell,
     notifications: Notifications,
-    engine_client: EngineClient | None = None,
-    unrecorded: UnrecordedEvents | None = None,
+    engine_client: EngineClient,
+    unrecorded: UnrecordedEvents,
 ) -> Any:
     """A WSGI application; there may be several in a process.
 
-    The caller that passes *unrecorded* has to stop it, so that its last counts are written.
+    The caller has to stop *unrecorded*, so that its last counts are written.
     """
     _register(conf)
     policy = Enforcer(conf)
@@ -58,8 +58,8 @@ def build(
             decision_engine,
             applier,
             notifications,
-            engine_client or NoEngineClient(),
-            unrecorded or UnrecordedEvents(database),
+            engine_client,
+            unrecorded,
         )
     )
     application = _without_pecan_for_alarms(
@@ -81,8 +81,7 @@ def _without_pecan_for_alarms(root: Root, application: Application) -> Applicati
             return application(environ, start_response)
         request = Request(environ)
         ident = request.path_info.strip("/").rpartition("/")[2]
-        answer: Iterable[bytes] = root.webhooks.trigger(request, ident)(environ, start_response)
-        return answer
+        return root.webhooks.trigger(request, ident)(environ, start_response)
 
     return route
 

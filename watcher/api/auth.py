@@ -17,8 +17,7 @@ _WEBHOOK: Final = re.compile(r"/v1/webhooks/[^/]+/?")
 
 def context(environ: Environ) -> RequestContext:
     """The context of a request that has passed the middleware of this module."""
-    found: RequestContext = environ[_ENVIRON]
-    return found
+    return environ[_ENVIRON]
 
 
 def is_alarm(environ: Environ) -> bool:

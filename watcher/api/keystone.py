@@ -69,9 +69,8 @@ def checked(
             return start_response(status, headers, *error)
 
         try:
-            answer: Iterable[bytes] = protocol(environ, started)
+            return protocol(environ, started)
         except ClientException as error:
             raise Unavailable(_AWAY) from error
-        return answer
 
     return check

@@ -79,10 +79,7 @@ class Versioned:
                 headers = [(HEADER, f"{SERVICE_TYPE} {text(version)}"), *_SERVED]
             return self._application(environ, wsgi.adding(start_response, headers))
         except Exception as error:
-            answer: Iterable[bytes] = errors.respond(error)(
-                environ, wsgi.adding(start_response, headers)
-            )
-            return answer
+            return errors.respond(error)(environ, wsgi.adding(start_response, headers))
 
 
 _SERVED: Final = [

@@ -30,8 +30,7 @@ class Paths:
         try:
             request.path_info = _normalized(request)
         except Invalid as error:
-            answer: Iterable[bytes] = errors.respond(error)(environ, start_response)
-            return answer
+            return errors.respond(error)(environ, start_response)
         chosen = self._health if request.path_info == HEALTHCHECK else self._application
         return chosen(environ, start_response)
 

@@ -74,8 +74,7 @@ class Request(webob.Request):
     @property
     def version(self) -> microversions.Version:
         """The version of the answer, which ``Versioned`` has found."""
-        found: microversions.Version = self.environ[microversions.ENVIRON]
-        return found
+        return self.environ[microversions.ENVIRON]
 
 
 @dataclasses.dataclass(frozen=True)

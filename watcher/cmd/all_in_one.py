@@ -34,7 +34,7 @@ from watcher.db.session import Database
 from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import LocalDoorbell
-from watcher.rpc.engine_client import RpcEngineClient
+from watcher.rpc.engine_client import EngineClient
 from watcher.simulation import alarm_rules
 from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.scenario import example_file
@@ -94,7 +94,7 @@ class LocalServices:
                 decision_engine,
                 applier,
                 notifications,
-                RpcEngineClient(conf, transport),
+                EngineClient(conf, transport),
                 self._unrecorded,
             ),
         )

@@ -87,7 +87,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
     from watcher.db.session import Database
     from watcher.notifications import Notifications
     from watcher.rpc import doorbell
-    from watcher.rpc.engine_client import RpcEngineClient
+    from watcher.rpc.engine_client import EngineClient
 
     transport, database = rpc.transport(conf), Database(conf)
     if conf.enable_authentication:
@@ -104,7 +104,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
         doorbell.decision_engine(conf, transport),
         doorbell.applier(conf, transport),
         Notifications(conf, database),
-        RpcEngineClient(conf, transport),
+        EngineClient(conf, transport),
         unrecorded,
     )
     return application, unrecorded.stop

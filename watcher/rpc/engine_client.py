@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls to the decision engine whose answer the API waits for."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
@@ -10,25 +10,11 @@ from watcher.common.errors import Unanswered, Unavailable, WatcherError
 from watcher.rpc.server import VERSION
 
 
-class EngineClient(Protocol):
-    """The calls that the API makes to a decision engine."""
+class EngineClient:
+    """Calls over the message bus.
 
-    def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
-        """The requirements of a strategy and whether each is met.
-
-        Unanswered if no decision engine answers in time, Unavailable if none can be reached.
-        """
-
-    def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
-        """The rows of a data model, within the scope of the audit with the uuid *audit*, if given.
-
-        Unanswered and Unavailable as for ``strategy_info``, and Unavailable if the engine has no
-        model that is complete and fresh.
-        """
-
-
-class RpcEngineClient:
-    """Calls over the message bus."""
+    Unanswered if no decision engine answers in time, Unavailable if none can be reached.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> None:
         topic = conf.watcher_decision_engine.conductor_topic
@@ -37,10 +23,15 @@ class RpcEngineClient:
         )
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
+        """The requirements of a strategy and whether each is met."""
         answer: list[dict[str, Any]] = self._call("get_strategy_info", strategy_name=strategy_name)
         return answer
 
     def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
+        """The rows of a data model, within the scope of the audit with the uuid *audit*, if given.
+
+        Unavailable also if the engine has no model that is complete and fresh.
+        """
         found = self._call("get_data_model_info", data_model_type=data_model_type, audit=audit)
         rows: list[dict[str, Any]] = found["context"]
         rest = found.get("rest")
@@ -69,13 +60,3 @@ def _without_traceback(remote: WatcherError) -> WatcherError:
     kind = next(kind for kind in type(remote).__mro__ if kind.__module__ == WatcherError.__module__)
     own: WatcherError = kind(*remote.args)
     return own
-
-
-class NoEngineClient:
-    """For an API without a message bus."""
-
-    def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
-        raise Unavailable("This API has no decision engine to ask.")
-
-    def data_model(self, data_model_type: str, audit: str | None) -> list[dict[str, Any]]:
-        raise Unavailable("This API has no decision engine to ask.")

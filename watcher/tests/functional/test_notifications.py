@@ -11,7 +11,6 @@ from oslo_messaging.notify import _impl_test
 from oslo_utils import timeutils
 from sqlalchemy import select
 
-from watcher.api import app
 from watcher.applier.service import Applier
 from watcher.cloud import Cloud
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState
@@ -22,6 +21,7 @@ from watcher.decision_engine.service import DecisionEngine
 from watcher.notifications import Notifications
 from watcher.rpc.doorbell import LocalDoorbell
 from watcher.tests import base, factories
+from watcher.tests.unit.api.fakes import build_api
 
 """How long a busy machine is given for what takes a moment."""
 
@@ -222,9 +222,7 @@ class TestRequests(HearingTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.conf.set_override("enable_authentication", False)
-        self.api = app.build(
-            self.conf, self.database, LocalDoorbell(), LocalDoorbell(), self.notifications
-        )
+        self.api = build_api(self.conf, self.database, self.notifications)
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         request = webob.Request.blank(f"/v1/{path}", method=method)

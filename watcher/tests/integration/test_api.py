@@ -8,12 +8,10 @@ from typing import Any
 
 import webob
 
-from watcher.api import app
 from watcher.db import migration
-from watcher.notifications import Notifications
 from watcher.tests import factories
-from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+from watcher.tests.unit.api.fakes import build_api
 
 CLIENTS = 8
 
@@ -23,9 +21,7 @@ class ApiStories:
         super().setUp()
         migration.create_schema(self.database)
         self.conf.set_override("enable_authentication", False)
-        self.api = app.build(
-            self.conf, self.database, Bell(), Bell(), Notifications(self.conf, self.database)
-        )
+        self.api = build_api(self.conf, self.database)
         names = [f"p{number}" for number in range(CLIENTS)]
         schema = {"properties": {name: {"type": "integer", "default": 0} for name in names}}
         with self.database.writer() as session:

@@ -7,7 +7,7 @@ from typing import Any
 from watcher import rpc
 from watcher.common.errors import Unavailable
 from watcher.rpc import doorbell
-from watcher.rpc.engine_client import RpcEngineClient
+from watcher.rpc.engine_client import EngineClient
 from watcher.rpc.server import RpcServer
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
@@ -49,7 +49,7 @@ class DoorbellOverRabbitMQ(base.TestCase):
         transport = rpc.transport(self.conf, f"{self.url.rstrip('/')}/nowhere")
         self.addCleanup(transport.cleanup)
         self.assertRaises(
-            Unavailable, RpcEngineClient(self.conf, transport).data_model, "compute", None
+            Unavailable, EngineClient(self.conf, transport).data_model, "compute", None
         )
 
     def test_a_cast_reaches_one_of_the_engines(self) -> None:

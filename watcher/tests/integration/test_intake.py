@@ -12,18 +12,15 @@ from oslo_utils import timeutils
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from watcher.api import app
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditState, AuditType, Decision, RunState
 from watcher.db import claims, migration, runs
 from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.timeouts import LockWait
-from watcher.notifications import Notifications
-from watcher.rpc.engine_client import NoEngineClient
 from watcher.tests import factories
-from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+from watcher.tests.unit.api.fakes import build_api
 
 HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 SENDERS, BURSTS, ALARMS = 4, 15, 8
@@ -37,15 +34,7 @@ class IntakeStories:
         self.conf.set_override("max_recorded_per_minute", 5, group="webhooks")
         self.unrecorded = UnrecordedEvents(self.database)
         self.addCleanup(self.unrecorded.stop)
-        self.api = app.build(
-            self.conf,
-            self.database,
-            Bell(),
-            Bell(),
-            Notifications(self.conf, self.database),
-            NoEngineClient(),
-            self.unrecorded,
-        )
+        self.api = build_api(self.conf, self.database, unrecorded=self.unrecorded)
         with self.database.writer() as session:
             factories.audit(session, audit_type=AuditType.EVENT, name="a")
 

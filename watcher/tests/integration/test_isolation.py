@@ -21,13 +21,11 @@ from watcher.db.leases import Holder
 from watcher.db.models import Audit
 from watcher.db.session import Database
 from watcher.decision_engine.run_dispatcher import RunDispatcher
-from watcher.notifications import Notifications
-from watcher.rpc.engine_client import NoEngineClient
 from watcher.tests import factories
 from watcher.tests.base import TIMEOUT
-from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.freezing import Freezing
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+from watcher.tests.unit.api.fakes import build_api
 
 HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 
@@ -51,10 +49,7 @@ class IsolationStories:
     def built(self, database: Database) -> app.Application:
         unrecorded = UnrecordedEvents(database)
         self.addCleanup(unrecorded.stop)
-        notifications = Notifications(self.conf, database)
-        return app.build(
-            self.conf, database, Bell(), Bell(), notifications, NoEngineClient(), unrecorded
-        )
+        return build_api(self.conf, database, unrecorded=unrecorded)
 
     def request(self, path: str, method: str = "GET") -> int:
         request = webob.Request.blank(path, method=method)

@@ -21,14 +21,12 @@ from typing import Any
 
 import webob
 
-from watcher.api import app
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState
 from watcher.db import migration, runs
-from watcher.notifications import Notifications
 from watcher.tests import processes
 from watcher.tests.base import wait_for
-from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+from watcher.tests.unit.api.fakes import build_api
 from watcher.tests.unit.db.migration_stories import FORMER_HEAD, NOW, FormerRows
 
 VERSION = "17.0.0"
@@ -194,9 +192,7 @@ class PeerStories(FormerRows):
         self.assertTrue(self.kill_at(20, migration.upgrade))
         migration.upgrade(self.database)
         self.conf.set_override("enable_authentication", False)
-        self.api = app.build(
-            self.conf, self.database, Bell(), Bell(), Notifications(self.conf, self.database)
-        )
+        self.api = build_api(self.conf, self.database)
         differences = self.differences(before, self.everything(self.ask_ours))
         renamed = {each for each in differences if each[:3] == ("audits", "name", "twin")}
         self.assertEqual(2, len(renamed))

@@ -8,15 +8,13 @@ from typing import Any
 import webob
 from sqlalchemy import func, select
 
-from watcher.api import app
 from watcher.common.errors import Conflict
 from watcher.common.states import AuditType
 from watcher.db import migration, models
 from watcher.db.lookup import require_free_name
-from watcher.notifications import Notifications
 from watcher.tests import factories
-from watcher.tests.functional.stories import Bell
 from watcher.tests.integration.servers import MariaDBTestCase, PostgreSQLTestCase
+from watcher.tests.unit.api.fakes import build_api
 from watcher.tests.unit.db.history_stories import HistoryStories
 
 
@@ -35,9 +33,7 @@ class OperatorStories:
         super().setUp()
         models.Base.metadata.create_all(self.database.engine)
         self.conf.set_override("enable_authentication", False)
-        self.api = app.build(
-            self.conf, self.database, Bell(), Bell(), Notifications(self.conf, self.database)
-        )
+        self.api = build_api(self.conf, self.database)
         with self.database.writer() as session:
             factories.audit(session, name="a", audit_type=AuditType.EVENT)
 

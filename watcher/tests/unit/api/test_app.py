@@ -7,16 +7,15 @@ from unittest import mock
 from oslo_db import exception as db_errors
 from webob import exc
 
-from watcher.api import app, errors
+from watcher.api import errors
 from watcher.api.controllers.v1.catalog import Goals
 from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
 from watcher.common.states import AuditType
 from watcher.db import events
 from watcher.db.errors import Unwritable, WrongSchema
-from watcher.notifications import Notifications
 from watcher.tests import factories
 from watcher.tests.base import TestCase, round_trips
-from watcher.tests.unit.api.fakes import ApiTestCase, Bell
+from watcher.tests.unit.api.fakes import ApiTestCase, build_api
 
 
 class ErrorsTestCase(TestCase):
@@ -67,9 +66,7 @@ class AppTestCase(ApiTestCase):
         self.assertLessEqual(len(own) + 1, 12, own)
 
     def test_two_in_one_process(self) -> None:
-        other = app.build(
-            self.conf, self.database, Bell(), Bell(), Notifications(self.conf, self.database)
-        )
+        other = build_api(self.conf, self.database)
         first, self.application = self.application, other
         self.assertEqual(200, self.request("/v1/goals").status_int)
         self.application = first

@@ -9,7 +9,7 @@ import oslo_messaging
 from watcher import rpc
 from watcher.common.errors import ModelUnavailable, Unanswered, Unavailable
 from watcher.rpc import doorbell, pieces
-from watcher.rpc.engine_client import RpcEngineClient
+from watcher.rpc.engine_client import EngineClient
 from watcher.rpc.server import RpcServer
 from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
@@ -73,11 +73,11 @@ class BusTest(TestCase):
 
     def test_a_call(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
-        self.assertEqual(NEEDS, RpcEngineClient(self.conf, self.transport).strategy_info("dummy"))
+        self.assertEqual(NEEDS, EngineClient(self.conf, self.transport).strategy_info("dummy"))
 
     def test_a_data_model_and_why_there_is_none(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
-        client = RpcEngineClient(self.conf, self.transport)
+        client = EngineClient(self.conf, self.transport)
         self.assertEqual(
             [{"node_uuid": "a-uuid", "row": 0}], client.data_model("compute", "a-uuid")
         )
@@ -87,7 +87,7 @@ class BusTest(TestCase):
     def test_a_large_data_model_comes_in_pieces(self) -> None:
         self.useFixture(fixtures.MockPatchObject(pieces, "ROWS", 10))
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
-        client = RpcEngineClient(self.conf, self.transport)
+        client = EngineClient(self.conf, self.transport)
         for rows, asked in ((10, []), (11, [1]), (35, [10, 10, 5])):
             found = client.data_model("compute", str(rows))
             self.assertEqual(list(range(rows)), [each["row"] for each in found])
@@ -107,7 +107,7 @@ class BusTest(TestCase):
 
     def test_a_call_without_an_answer(self) -> None:
         self.conf.set_override("conductor_topic", "unused", group="watcher_decision_engine")
-        client = RpcEngineClient(self.conf, self.transport)
+        client = EngineClient(self.conf, self.transport)
         self.conf.set_override("rpc_response_timeout", 1)
         error = self.assertRaises(Unanswered, client.strategy_info, "dummy")
         self.assertIn("watcher-decision-engine", str(error))
