@@ -45,7 +45,6 @@ class AllocationBalance(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.balance import Balance
         from watcher.decision_engine.algorithms.balance_report import BalanceReport, Words
 

@@ -71,7 +71,11 @@ class Inputs:
 
 
 class Strategy(ABC):
-    """Base of all strategies."""
+    """Base of all strategies.
+
+    A method imports the modules with NumPy (models, algorithms) itself, so that only engines that
+    run its audits load that.
+    """
 
     name: ClassVar[str]
     display_name: ClassVar[str]

@@ -53,7 +53,6 @@ class HostMaintenance(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.model.whatif import WhatIf
 
         model, parameters = inputs.compute_model(), inputs.parameters

@@ -47,7 +47,6 @@ class NodeResourceConsolidation(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms import consolidation
         from watcher.decision_engine.algorithms.consolidation_plan import Consolidation
         from watcher.model.compute import VCPU

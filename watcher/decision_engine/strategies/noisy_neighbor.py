@@ -72,7 +72,6 @@ class NoisyNeighbor(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.spreading import SourceHost, Spreading
 
         model = inputs.compute_model()

@@ -37,7 +37,6 @@ class OutletTemperature(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold"]

@@ -55,7 +55,6 @@ class StorageCapacityBalance(Strategy):
     )
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.pool_balance import PoolBalance
 
         model, threshold = inputs.storage_model(), inputs.parameters["volume_threshold"]

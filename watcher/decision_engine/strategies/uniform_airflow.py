@@ -50,7 +50,6 @@ class UniformAirflow(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms import spreading
 
         model, threshold = inputs.compute_model(), inputs.parameters["threshold_airflow"]

@@ -67,7 +67,6 @@ class WorkloadBalance(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.relief import Relief, excess
 
         model = inputs.compute_model()

@@ -87,7 +87,6 @@ class WorkloadStabilization(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.decision_engine.algorithms.balance_report import BalanceReport, Words
 
         model, parameters = inputs.compute_model(), inputs.parameters
@@ -110,7 +109,6 @@ class WorkloadStabilization(Strategy):
 
 
 def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tuple[Loads, Balance]:
-    # They import NumPy, so only engines that run such audits load that.
     from watcher.decision_engine.algorithms.balance import Balance
     from watcher.decision_engine.algorithms.loads import Loads
 

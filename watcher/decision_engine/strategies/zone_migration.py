@@ -102,7 +102,6 @@ class ZoneMigration(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
-        # It imports NumPy, so only engines that run such audits load that.
         from watcher.model.whatif import WhatIf
 
         parameters, model = inputs.parameters, inputs.compute_model()
