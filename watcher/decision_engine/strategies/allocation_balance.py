@@ -17,14 +17,7 @@ RESOURCES = ("vcpus", "memory")
 
 
 class AllocationBalance(Strategy):
-    """Evens out what is allocated on hosts, by flavors alone: no metric is read.
-
-    The allocation of a host is a fraction: what the flavors of its servers ask for, of its
-    capacity, which is its total less the reserve, times the allocation ratio.  When the
-    standard deviation over all hosts is above the threshold of vCPUs or of memory, servers
-    migrate live, the one that helps most first, until both are below or nothing helps any
-    more.  Hosts without capacity of one of them are left out.
-    """
+    """Evens out what is allocated on hosts, by flavors alone: no metric is read."""
 
     name = "allocation_balance"
     display_name = "Allocation balance"

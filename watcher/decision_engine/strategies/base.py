@@ -73,6 +73,8 @@ class Inputs:
 class Strategy(ABC):
     """Base of all strategies.
 
+    What each of them moves, and in which order, is said in ``doc/source/user/strategies``.
+
     A method imports the modules with NumPy (models, algorithms) itself, so that only engines that
     run its audits load that.
     """

@@ -24,18 +24,7 @@ FULLY_BUSY = 100.0
 
 
 class Basic(Strategy):
-    """Empties the hosts that have least to do, and takes them out of service.
-
-    From the idlest host on, the active servers of a host, the busiest first, go to the busiest host
-    that has room for them.  A second trial goes from the smallest host on, the largest servers
-    first, and a third also fills hosts without servers; whichever leaves fewest hosts in use is
-    proposed.  Without ``migration_attempts``, random variations of these are tried as well.  A host
-    is emptied of all its servers or of none.  A host or server that was not measured counts as
-    fully busy.  Only enabled hosts take servers; a disabled one is emptied as well, after the
-    others.  Hosts that boots or the reserve need stay in service, or come back into it.
-
-    Two metrics are read, once each, and every server is compared with all hosts up to three times.
-    """
+    """Empties the hosts that have least to do, and takes them out of service."""
 
     name = "basic"
     display_name = "Basic offline consolidation"

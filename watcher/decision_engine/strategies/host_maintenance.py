@@ -21,16 +21,7 @@ _FORBIDDEN = "not to be migrated, by the parameters of the audit"
 
 
 class HostMaintenance(Strategy):
-    """Takes one host out of service and its servers off it.
-
-    The host is disabled, then its servers leave it, the largest first: active and paused
-    ones by live migration, stopped ones by cold migration.  Without live migration active
-    ones migrate cold; without either they are stopped.  Servers for which the backup host
-    has room move to it, and the scheduler places all others.  A server that is locked,
-    excluded, busy or in any other state stays.
-
-    No metrics are read.  Each server of the host is examined once.
-    """
+    """Takes one host out of service and its servers off it."""
 
     name = "host_maintenance"
     display_name = "Host Maintenance Strategy"

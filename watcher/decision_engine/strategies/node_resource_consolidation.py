@@ -14,21 +14,7 @@ if TYPE_CHECKING:
 
 
 class NodeResourceConsolidation(Strategy):
-    """Empties the hosts with fewest vCPUs allotted, as computed from flavors only.
-
-    The host with fewest vCPUs allotted is emptied first.  Its servers, those with most vCPUs first,
-    move to the host with most vCPUs allotted that has room for them.  A second trial begins with
-    the smallest host, a third also fills hosts without servers, and on small clusters further
-    trials vary the order of hosts.  The trial that leaves fewest hosts in use is taken; between
-    equal ones, the one with fewest moves.  A host is emptied of all its servers or of none.
-
-    With ``host_choice`` ``auto`` the scheduler picks the destinations: the hosts that are
-    emptied, and those without servers, are disabled until the servers have moved.  If the
-    limits of a plan do not allow that, or if a scheduler that spreads servers would find no
-    host for one of them, the strategy picks the destinations.
-
-    No metrics are read.  Every server is compared with hosts up to three times.
-    """
+    """Empties the hosts with fewest vCPUs allotted, as computed from flavors only."""
 
     name = "node_resource_consolidation"
     display_name = "Node Resource Consolidation strategy"

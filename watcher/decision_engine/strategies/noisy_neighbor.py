@@ -39,20 +39,7 @@ Pair = tuple[int, Sequence[int]]
 
 
 class NoisyNeighbor(Strategy):
-    """Moves servers away that take the L3 cache from servers of higher priority.
-
-    Deprecated.  The cache that a server holds is compared over two periods in a row: the
-    last one, and the one before, which follows from the mean over both: 2 x that mean -
-    the mean over the last.  A server suffers if it lost more than the threshold, and is
-    noisy if it gained more.  Where a server suffers, the noisy server of the same host
-    that comes last by priority, and after the one that suffers, moves to a host on which
-    no server suffers: to one with room that took the fewest servers so far.
-
-    The metadata key ``watcher-priority`` is a server's priority, the lowest number first; 5
-    where it is missing or is no number; of equals, the order is by uuid.  One server leaves
-    each host in a plan, because the effect on the cache is known only afterwards.  The cost
-    is that of sorting the servers.
-    """
+    """Moves servers away that take the L3 cache from servers of higher priority."""
 
     name = "noisy_neighbor"
     display_name = "Noisy Neighbor"

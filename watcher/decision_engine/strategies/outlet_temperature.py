@@ -11,16 +11,7 @@ FIGURE = "hot hosts not relieved"
 
 
 class OutletTemperature(Strategy):
-    """Moves one server away from each host whose outlet air is too warm.
-
-    Beginning with the warmest host, the active server with most vCPUs that fits on a host below the
-    threshold moves: to the coolest one of those with room that have taken the fewest servers so
-    far.  The effect of a move on temperatures is known only afterwards, so a plan takes one server
-    off each host.  To continue until all hosts are cool, use an audit of type CONTINUOUS, or EVENT
-    with the alarm of a sensor.  Hosts without a temperature are left out.
-
-    Each hot host costs a few operations on arrays of the hosts, per server that is tried.
-    """
+    """Moves one server away from each host whose outlet air is too warm."""
 
     name = "outlet_temperature"
     display_name = "Outlet temperature based strategy"

@@ -19,19 +19,7 @@ if TYPE_CHECKING:
 
 
 class SavingEnergy(Strategy):
-    """Switches machines off that are not needed, and switches them on when they are.
-
-    The number of free hosts that stay on is a share of the hosts with servers, or a fixed number if
-    that is more.  A host is free if the scheduler can use it: up, enabled, and without servers.
-    Machines above that number are switched off: first those that Watcher has disabled, then those
-    that others have disabled, then free ones at random.  If there are too few free ones, machines
-    that are on and that Watcher has disabled are enabled, then others are switched on at random.  A
-    machine whose host has a server, whatever the server's state, is never switched off.  Machines
-    in maintenance, with unknown power, or without a host in the scope are not changed and do not
-    count.
-
-    Time grows with the number of machines, hosts and servers.
-    """
+    """Switches machines off that are not needed, and switches them on when they are."""
 
     name = "saving_energy"
     display_name = "Saving Energy Strategy"

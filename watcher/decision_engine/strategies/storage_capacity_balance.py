@@ -19,17 +19,7 @@ if TYPE_CHECKING:
 
 
 class StorageCapacityBalance(Strategy):
-    """Brings storage pools that are too full below a threshold, by moving volumes.
-
-    Each pool that is full to the threshold gives volumes to emptier ones, until it is below: those
-    that are not attached first, then attached ones, bootable ones last; of these the smallest that
-    is enough, or else the largest.  A volume moves to the emptiest pool that has what its type
-    requires, or gets another type that differs only in the backend.  No pool is filled to the
-    threshold, into its reserve, or beyond its over-subscription, at any step.  Volumes with
-    snapshots stay, and so do those attached to servers that could not move them.
-
-    Time grows with volumes of full pools that are tried, times pools.
-    """
+    """Brings storage pools that are too full below a threshold, by moving volumes."""
 
     name = "storage_capacity_balance"
     display_name = "Storage Capacity Balance Strategy"

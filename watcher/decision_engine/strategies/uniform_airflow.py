@@ -14,18 +14,7 @@ FIGURE = "hosts with much airflow not relieved"
 
 
 class UniformAirflow(Strategy):
-    """Moves servers away from hosts whose fans have to blow too much air.
-
-    The host with the most airflow comes first.  If the air that it takes in is cool and its
-    power is low, the host itself seems faulty: all of its servers that can be moved leave,
-    or none if one of them fits nowhere.  Otherwise one active server leaves, the one with
-    most vCPUs that fits anywhere, because the effect on the airflow is known only
-    afterwards.  A server moves to a host below the threshold: to the one with the least
-    airflow of those with room that have taken the fewest servers so far.
-
-    Hosts without airflow are left out.  A host whose inlet temperature or power is not known does
-    not count as faulty.  Each server that moves costs a few operations on an array of the hosts.
-    """
+    """Moves servers away from hosts whose fans have to blow too much air."""
 
     name = "uniform_airflow"
     display_name = "Uniform airflow migration strategy"

@@ -22,24 +22,7 @@ TOO_BUSY = "Hosts use more CPU than they have, and no other host has room"
 
 
 class VmWorkloadConsolidation(Strategy):
-    """Moves the servers to as few hosts as their real use allows, without overload.
-
-    A server uses its share of its vCPUs, its memory and its disk as measured; what was
-    not measured counts in full, as the flavor has it.  A host uses what its servers use,
-    or what was measured of the host itself if that is more.
-
-    First, hosts that use more CPU than they have are relieved: the smallest server that is enough
-    moves, or else the largest.  A host that Watcher had disabled is enabled again for that only if
-    no other host can take any of them.  Then hosts are emptied, each as a whole or not at all.  One
-    trial empties the idlest host first, a second the smallest, and a third also fills hosts without
-    servers.  On small clusters further trials begin with the host that has fewest servers.  The
-    trial that leaves fewest hosts in use is taken; between equal ones, the one with fewest moves.
-    A host takes a server only if it has room for its flavor, with allocation ratios, and physically
-    for its real use.  Hosts without servers are disabled, except those that new servers or the
-    reserve need; hosts are enabled again if these are too few.
-
-    Six metrics are read, once each, and every server is compared with hosts up to three times.
-    """
+    """Moves the servers to as few hosts as their real use allows, without overload."""
 
     name = "vm_workload_consolidation"
     display_name = "VM Workload Consolidation Strategy"

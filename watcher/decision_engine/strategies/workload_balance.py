@@ -28,18 +28,7 @@ _IDLE = ("stopped", "suspended", "shelved", "error")
 
 
 class WorkloadBalance(Strategy):
-    """Brings every host below a threshold of its load, with as few live migrations as possible.
-
-    The load of a host is what its servers use, in per cent of its vCPUs or of its memory, as they
-    are, without allocation ratio and reserve.  Servers leave the hosts at the threshold or above,
-    the busiest host first, for the hosts with the least load that have room for them, and no host
-    is brought to the threshold by that.  A running server without measured values counts in full
-    when its host is a destination, and not at all when its host is to be relieved.
-
-    If one server is enough to relieve a host, the one that brings it nearest to the average
-    leaves.  Small clusters are searched completely.  In others all hosts are processed once
-    or twice, with a few operations on an array of the hosts for each server of a host.
-    """
+    """Brings every host below a threshold of its load, with as few live migrations as possible."""
 
     name = "workload_balance"
     display_name = "Workload Balance Migration Strategy"

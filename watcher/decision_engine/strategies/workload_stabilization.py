@@ -24,16 +24,7 @@ _SHARE: Mapping[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 class WorkloadStabilization(Strategy):
-    """Evens out the load of hosts with as few live migrations as possible.
-
-    The load of a host is a fraction: CPU use of its vCPUs, memory use of its memory.  When the
-    standard deviation of the loads over all hosts is above the threshold of a metric, servers move,
-    the one that helps most first, until all metrics are below their thresholds or nothing helps any
-    more.  No host is ever filled beyond what the scheduler would allow.
-
-    ``host_choice`` and ``retry_count`` are accepted for audits that have them, but have no
-    effect: all hosts are examined, which costs nothing.
-    """
+    """Evens out the load of hosts with as few live migrations as possible."""
 
     name = "workload_stabilization"
     display_name = "Workload stabilization"

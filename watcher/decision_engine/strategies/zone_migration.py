@@ -25,17 +25,7 @@ def _limit(description: str, default: int) -> dict[str, Any]:
 
 
 class ZoneMigration(Strategy):
-    """Moves servers off some hosts and volumes off some pools, a number at a time.
-
-    Volumes move before servers, in the order of ``priority``, until a limit is reached.
-    Limits are those of one plan, so a large zone takes several audits.  Active and paused
-    servers migrate live, stopped ones cold.  Without a destination the scheduler picks the
-    host; a given host must have room, or the server stays for a later audit.  The same
-    holds for a given pool.  A volume that cannot be migrated as it is (in another status
-    than available or in-use, or with snapshots) stays.
-
-    No metrics are read.  All servers and volumes are examined once, and sorted.
-    """
+    """Moves servers off some hosts and volumes off some pools, a number at a time."""
 
     name = "zone_migration"
     display_name = "Zone migration"
