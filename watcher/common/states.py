@@ -150,16 +150,7 @@ class ActionState:
     CANCELLED: Final = "CANCELLED"
     DELETED: Final = DELETED
 
-    ALL: Final = (
-        PENDING,
-        ONGOING,
-        SUCCEEDED,
-        FAILED,
-        SKIPPED,
-        CANCELLING,
-        CANCELLED,
-        DELETED,
-    )
+    ALL: Final = (PENDING, ONGOING, SUCCEEDED, FAILED, SKIPPED, CANCELLING, CANCELLED, DELETED)
 
     BY_USER: Final = _table(PENDING=[SKIPPED])
 

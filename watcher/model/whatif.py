@@ -57,17 +57,6 @@ class WhatIf:
     Each call costs a few operations on arrays of H, or V, numbers.
     """
 
-    placement: Ints
-    demand: Floats
-    free: Floats
-    takers: Bools
-    leavers: Bools
-    moves: list[Move]
-    bounds: Bounds
-    other_actions: int
-    wishes_are_rules: bool
-    broken_wishes: int
-
     def __init__(
         self,
         model: ComputeModel,
@@ -92,8 +81,8 @@ class WhatIf:
         self.takers = model.available.copy()
         self.takers[[host.hostname in model.not_taking for host in model.hosts]] = False
         self._stays = _stays(model)
-        self.leavers = self._stays == 0
-        self.moves = []
+        self.leavers: Bools = self._stays == 0
+        self.moves: list[Move] = []
         self._everywhere = np.arange(len(self.takers))
         self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
         np.add.at(self._members, (self._rules.group, self.placement), 1)

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host
+from watcher.decision_engine.feedback.promises import Reading
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -166,7 +167,7 @@ def _measured(inputs: Inputs, model: ComputeModel) -> tuple[Floats, Floats]:
 def _server_use(inputs: Inputs, model: ComputeModel) -> Floats:
     """[V, 3] vCPUs, MiB, GB"""
     cpu, memory, allocated, disk = (
-        inputs.server_metric(name, model.servers, **_window(inputs))
+        _reading(inputs, name).ask(inputs.server_metric, model.servers)
         for name in (
             "instance_cpu_usage",
             "instance_ram_usage",
@@ -186,8 +187,10 @@ def _server_use(inputs: Inputs, model: ComputeModel) -> Floats:
 
 def _host_use(inputs: Inputs, model: ComputeModel) -> Floats:
     """[H, 3] vCPUs, MiB, and no disk, because the disk use of a host is not measured."""
-    cpu = inputs.host_metric("host_cpu_usage", model.hosts, **_window(inputs))
-    memory = inputs.host_metric("host_ram_usage", model.hosts, **_window(inputs))
+    cpu, memory = (
+        _reading(inputs, name).ask(inputs.host_metric, model.hosts)
+        for name in ("host_cpu_usage", "host_ram_usage")
+    )
     return _table(
         (cpu.get(host.uuid, 0) * host.cpus / 100, memory.get(host.uuid, 0) / 1024, 0)
         for host in model.hosts
@@ -200,9 +203,5 @@ def _table(rows: Iterable[tuple[float, float, float]]) -> Floats:
     return np.array(list(rows), dtype=np.float64).reshape(-1, 3)
 
 
-def _window(inputs: Inputs) -> dict[str, Any]:
-    return {
-        "period": inputs.parameters["period"],
-        "aggregate": "mean",
-        "granularity": inputs.parameters["granularity"],
-    }
+def _reading(inputs: Inputs, metric: str) -> Reading:
+    return Reading(metric, inputs.parameters["period"], inputs.parameters["granularity"])
