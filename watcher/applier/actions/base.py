@@ -3,7 +3,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from oslo_config import cfg
@@ -17,6 +17,18 @@ LOG = log.getLogger(__name__)
 
 T = TypeVar("T")
 
+
+def object_schema(required: Sequence[str], **properties: Any) -> Mapping[str, Any]:
+    """The schema of the parameters of an action, which takes no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+NAME: Final = {"type": "string", "minLength": 1}
 UUID: Final = {
     "type": "string",
     "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",

@@ -3,7 +3,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.applier.actions.base import Action, ActionFailed
+from watcher.applier.actions.base import NAME, Action, ActionFailed, object_schema
 from watcher.cloud.baremetal import Baremetal, BaremetalNode, hosts_of
 from watcher.cloud.compute import POWERED_OFF, Host
 from watcher.common.errors import WatcherError
@@ -18,16 +18,12 @@ class ChangeNodePowerState(Action):
 
     name = "change_node_power_state"
     description = "Switch a bare metal node on or off."
-    schema = {
-        "type": "object",
-        "properties": {
-            "resource_id": {"type": "string", "minLength": 1},
-            "state": {"enum": ["on", "off"]},
-            "resource_name": {"type": "string"},
-        },
-        "required": ["resource_id", "state"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(
+        ["resource_id", "state"],
+        resource_id=NAME,
+        state={"enum": ["on", "off"]},
+        resource_name={"type": "string"},
+    )
 
     def check(self) -> Mapping[str, Any] | None:
         node = self._baremetal.node(self._uuid)

@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip
+from watcher.applier.actions.base import NAME, Action, ActionFailed, Skip, object_schema
 from watcher.cloud.compute import DISABLED, MAINTAINING, Host, read_disabled_reason
 from watcher.common.errors import NotFound
 
@@ -12,18 +12,14 @@ class ChangeNovaServiceState(Action):
 
     name = "change_nova_service_state"
     description = "Enable or disable the nova-compute service of a host."
-    schema = {
-        "type": "object",
-        "properties": {
-            "resource_id": {"type": "string", "minLength": 1},
-            "resource_name": {"type": "string", "minLength": 1},
-            "state": {"enum": ["up", "down", "enabled", "disabled"]},
-            "disabled_reason": {"type": "string", "minLength": 1},
-            "only_if_empty": {"type": "boolean"},
-        },
-        "required": ["resource_id", "state"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(
+        ["resource_id", "state"],
+        resource_id=NAME,
+        resource_name=NAME,
+        state={"enum": ["up", "down", "enabled", "disabled"]},
+        disabled_reason=NAME,
+        only_if_empty={"type": "boolean"},
+    )
 
     def check(self) -> Mapping[str, Any]:
         try:

@@ -4,7 +4,7 @@ from typing import Any
 
 from oslo_log import log
 
-from watcher.applier.actions.base import UUID, ActionFailed, Skip
+from watcher.applier.actions.base import NAME, UUID, ActionFailed, Skip, object_schema
 from watcher.applier.actions.server import ServerAction, idle
 from watcher.cloud.compute import Server
 from watcher.common.errors import CloudRefused, NotFound
@@ -18,18 +18,14 @@ class Migrate(ServerAction):
     name = "migrate"
     description = "Move a server to another host."
     request_noun = "migration"
-    schema = {
-        "type": "object",
-        "properties": {
-            "resource_id": UUID,
-            "migration_type": {"enum": ["live", "cold"]},
-            "source_node": {"type": "string", "minLength": 1},
-            "destination_node": {"type": ["string", "null"]},
-            "resource_name": {"type": "string"},
-        },
-        "required": ["resource_id", "migration_type", "source_node"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(
+        ["resource_id", "migration_type", "source_node"],
+        resource_id=UUID,
+        migration_type={"enum": ["live", "cold"]},
+        source_node=NAME,
+        destination_node={"type": ["string", "null"]},
+        resource_name={"type": "string"},
+    )
 
     def check(self) -> Mapping[str, Any]:
         server = self._found()

@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.applier.actions.base import UUID, ActionFailed, Skip
+from watcher.applier.actions.base import NAME, UUID, ActionFailed, Skip, object_schema
 from watcher.applier.actions.server import ServerAction, idle
 from watcher.cloud.compute import Flavor, Server
 from watcher.common.errors import NotFound
@@ -14,12 +14,7 @@ class Resize(ServerAction):
     name = "resize"
     description = "Resize a server to another flavor."
     request_noun = "resize"
-    schema = {
-        "type": "object",
-        "properties": {"resource_id": UUID, "flavor": {"type": "string", "minLength": 1}},
-        "required": ["resource_id", "flavor"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(["resource_id", "flavor"], resource_id=UUID, flavor=NAME)
 
     def check(self) -> Mapping[str, Any]:
         server, flavor = self._found(), self._flavor()

@@ -6,18 +6,13 @@ from typing import ClassVar, Final
 
 from oslo_log import log
 
-from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip
+from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip, object_schema
 from watcher.cloud.compute import Server
 from watcher.common.errors import CloudRefused, NotFound, WatcherError
 
 LOG = log.getLogger(__name__)
 
-ONE_SERVER: Final = {
-    "type": "object",
-    "properties": {"resource_id": UUID},
-    "required": ["resource_id"],
-    "additionalProperties": False,
-}
+ONE_SERVER: Final = object_schema(["resource_id"], resource_id=UUID)
 """The schema of an action that takes a server and nothing else."""
 
 _IDLE_LOOKS: Final = 3

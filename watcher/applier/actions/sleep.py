@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from watcher.applier.actions.base import Action
+from watcher.applier.actions.base import Action, object_schema
 
 
 class Sleep(Action):
@@ -7,12 +7,7 @@ class Sleep(Action):
 
     name = "sleep"
     description = "Wait for a number of seconds."
-    schema = {
-        "type": "object",
-        "properties": {"duration": {"type": "number", "minimum": 0}},
-        "required": ["duration"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(["duration"], duration={"type": "number", "minimum": 0})
 
     def execute(self) -> None:
         self.tools.wait(int(self.parameters["duration"]))

@@ -5,7 +5,7 @@ from typing import Any
 
 from oslo_log import log
 
-from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip
+from watcher.applier.actions.base import UUID, Action, ActionFailed, Skip, object_schema
 from watcher.cloud.block_storage import BlockStorage, Pool, Volume
 from watcher.common.errors import CloudUnavailable, NotFound
 
@@ -24,19 +24,15 @@ class VolumeMigrate(Action):
 
     name = "volume_migrate"
     description = "Move a volume to another pool, or change its type."
-    schema = {
-        "type": "object",
-        "properties": {
-            "resource_id": UUID,
-            # "swap" is a former name of "migrate".
-            "migration_type": {"enum": ["swap", _RETYPE, "migrate"]},
-            "destination_node": {"type": ["string", "null"]},
-            "destination_type": {"type": ["string", "null"]},
-            "resource_name": {"type": "string"},
-        },
-        "required": ["resource_id", "migration_type"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(
+        ["resource_id", "migration_type"],
+        resource_id=UUID,
+        # "swap" is a former name of "migrate".
+        migration_type={"enum": ["swap", _RETYPE, "migrate"]},
+        destination_node={"type": ["string", "null"]},
+        destination_type={"type": ["string", "null"]},
+        resource_name={"type": "string"},
+    )
 
     def check(self) -> Mapping[str, Any]:
         try:
