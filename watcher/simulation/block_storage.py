@@ -114,8 +114,6 @@ class SimulatedStorage:
         if entry.get("has_snapshots"):
             self._snapshots.add(volume.uuid)
 
-    # Queries
-
     def nodes(self) -> Sequence[StorageNode]:
         return self._nodes
 
@@ -154,8 +152,6 @@ class SimulatedStorage:
 
     def has_leftover(self, uuid: str) -> bool:
         return False
-
-    # Operations
 
     def migrate(self, uuid: str, pool: str) -> None:
         with self._present():
@@ -210,8 +206,6 @@ class SimulatedStorage:
             return pool != ""
         free = self._filled(self._pools[pool], self._taken()[pool]).free_capacity_gb
         return free is None or free >= volume.size_gb
-
-    # State
 
     def to_dict(self) -> dict[str, Any]:
         """The present state, as ``restore`` reads it."""

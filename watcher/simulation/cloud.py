@@ -72,8 +72,6 @@ class SimulatedCloud:
         """The cloud that a scenario file describes.  Invalid if the file does not fit."""
         return cls(Scenario.from_file(path), clock)
 
-    # Compute
-
     def hosts(self) -> Sequence[Host]:
         """All hosts, with their used amounts if these are more than their servers use."""
         with self._present():
@@ -220,8 +218,6 @@ class SimulatedCloud:
             self.host(hostname)  # NotFound for an unknown host
             self._hosts[hostname] = dataclasses.replace(self._hosts[hostname], **changes)
 
-    # State
-
     def to_dict(self) -> dict[str, Any]:
         """The present state, for pictures and for ``resume``.
 
@@ -295,8 +291,6 @@ class SimulatedCloud:
         self._switches |= migrations.restored(Switch, state["switches"], *known)
         self._ended.restore(state.get("ended_migrations", ()), now)
         self.loads.begin()
-
-    # Time
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[float]:

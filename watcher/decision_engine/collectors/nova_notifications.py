@@ -3,6 +3,7 @@
 
 import datetime
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,37 +17,11 @@ from watcher.rpc.listener import CloudNotification
 _PUBLISHER = "nova-"
 _COMPUTE = "nova-compute"
 
-_SERVER_EVENTS = frozenset(
-    {"instance.update", "instance.delete.end", "instance.soft_delete.end"}
-    | {
-        f"instance.{action}.end"
-        for action in (
-            "create",
-            "live_migration_force_complete",
-            "live_migration_post_dest",
-            "live_migration_rollback",
-            "lock",
-            "pause",
-            "power_off",
-            "power_on",
-            "rebuild",
-            "rescue",
-            "resize",
-            "resize_confirm",
-            "resize_finish",
-            "resize_revert",
-            "restore",
-            "resume",
-            "shelve",
-            "shelve_offload",
-            "shutdown",
-            "suspend",
-            "unlock",
-            "unpause",
-            "unrescue",
-            "unshelve",
-        )
-    }
+_SERVER_EVENT = re.compile(
+    r"instance\.(update|(create|delete|live_migration_force_complete|live_migration_post_dest"
+    r"|live_migration_rollback|lock|pause|power_off|power_on|rebuild|rescue|resize|resize_confirm"
+    r"|resize_finish|resize_revert|restore|resume|shelve|shelve_offload|shutdown|soft_delete"
+    r"|suspend|unlock|unpause|unrescue|unshelve)\.end)"
 )
 """Events that show the present state of a server.  ``live_migration_post.end`` does not: the source
 sends it last, with the source as the server's host."""
@@ -64,7 +39,7 @@ def apply(readings: ComputeReadings, notification: CloudNotification) -> None:
     event = notification.event_type
     if not notification.publisher_id.startswith(_PUBLISHER):
         return
-    if event in _SERVER_EVENTS:
+    if _SERVER_EVENT.fullmatch(event):
         data = _data(notification.payload)
         gone = data["state"] in GONE or event.endswith("delete.end")
         known = None if gone else server(data)

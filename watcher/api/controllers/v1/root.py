@@ -14,6 +14,7 @@ from watcher.api.controllers.v1.webhooks import Webhooks
 from watcher.api.resource import Collaborators, Request, Resource, get
 
 _DOCUMENTATION = "https://docs.openstack.org/api-ref/resource-optimization/"
+_READ = (Goals, AuditTemplates, Strategies, ScoringEngines, Services, Audits, ActionPlans, Actions)
 _SINCE = {"data_model": (1, 3), "webhooks": (1, 4)}
 """The first version in which the list names a resource; requests to it work in any version."""
 
@@ -23,14 +24,7 @@ class V1(Resource):
         super().__init__(collaborators)
         self.webhooks = Webhooks(collaborators)
         self.children = {
-            "goals": Goals(collaborators),
-            "audit_templates": AuditTemplates(collaborators),
-            "strategies": Strategies(collaborators),
-            "scoring_engines": ScoringEngines(collaborators),
-            "services": Services(collaborators),
-            "audits": Audits(collaborators),
-            "action_plans": ActionPlans(collaborators),
-            "actions": Actions(collaborators),
+            **{each.plural: each(collaborators) for each in _READ},
             "data_model": DataModel(collaborators),
             "webhooks": self.webhooks,
         }
