@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 import cotyledon
 from cotyledon import oslo_config_glue, types
@@ -87,6 +87,15 @@ def mutate(conf: cfg.ConfigOpts) -> None:
         LOG.error("The configuration stays as it is, its files cannot be read: %s", error)
 
 
+class Parts(NamedTuple):
+    """The parts that every service is made of."""
+
+    database: Database
+    cloud: Cloud
+    notifications: Notifications
+    transport: Any
+
+
 class Startable(Protocol):
     """The service that a process runs."""
 
@@ -113,15 +122,12 @@ class ServiceProcess(cotyledon.Service):
         self._lock = threading.Lock()
         """A stop happens before the start or after it, and not in between."""
         with starting(self.name):
-            self._database = Database(conf)
-            self._notifications = Notifications(conf, self._database)
-            self._service = self.build(
-                self._database, cloud.connect(conf), self._notifications, rpc.transport(conf)
-            )
+            database = Database(conf)
+            notifications = Notifications(conf, database)
+            self._parts = Parts(database, cloud.connect(conf), notifications, rpc.transport(conf))
+            self._service = self.build(self._parts)
 
-    def build(
-        self, database: Database, cloud: Cloud, notifications: Notifications, transport: Any
-    ) -> Startable:
+    def build(self, parts: Parts) -> Startable:
         """The service itself, not started yet."""
         raise NotImplementedError
 
@@ -129,10 +135,10 @@ class ServiceProcess(cotyledon.Service):
         from watcher.db import schema
 
         with starting(self.name):
-            self._database.wait(self.stopping)
+            self._parts.database.wait(self.stopping)
             with self._lock:
                 if not self.stopping.is_set():
-                    schema.require(self._database)
+                    schema.require(self._parts.database)
                     self._service.start()
 
     def reload(self) -> None:
@@ -142,14 +148,14 @@ class ServiceProcess(cotyledon.Service):
     def restart(self) -> None:
         """End now, although some threads are still running; the parent starts another process."""
         LOG.critical("%s restarts: too many of its threads do not end", self.name)
-        self._notifications.stop()
+        self._parts.notifications.stop()
         os._exit(1)
 
     def terminate(self) -> None:
         self.stopping.set()
         with self._lock:
             self._service.stop()
-        self._notifications.stop()
+        self._parts.notifications.stop()
 
 
 def main(process: type[ServiceProcess]) -> None:
