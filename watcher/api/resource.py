@@ -123,8 +123,6 @@ delete = functools.partial(_route, "DELETE")
 
 
 class Resource:
-    """Base of all controllers."""
-
     children: Mapping[str, "Resource"] = {}
     routes: ClassVar[tuple[Route, ...]] = ()
     marker: Callable[[str], str] = staticmethod(paging.uuid_marker)

@@ -144,8 +144,6 @@ class _StateChanged(Exception):
 
 
 class _Execution:
-    """One execution of one action."""
-
     def __init__(
         self, executor: ActionExecutor, plan: HeldPlan, step: HeldAction, interrupts: Interrupts
     ) -> None:

@@ -37,8 +37,6 @@ NAME = "watcher-applier"
 
 
 class Applier:
-    """One applier process."""
-
     def __init__(
         self,
         conf: cfg.ConfigOpts,

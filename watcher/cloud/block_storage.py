@@ -99,8 +99,6 @@ class Volume:
 
 
 class VolumeChanges(NamedTuple):
-    """Changes of volumes."""
-
     changed: Sequence[Volume]
     """New and changed volumes, without deleted ones."""
     total: int

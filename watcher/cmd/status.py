@@ -21,8 +21,6 @@ from watcher.decision_engine.catalog import STRATEGIES, why_unusable
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """The checks of ``watcher-status upgrade check``."""
-
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._upgrade_checks = (

@@ -47,7 +47,6 @@ class Lines(logging.Formatter):
 
 
 def setup(conf: cfg.ConfigOpts) -> None:
-    """Set up logging by the options."""
     log.setup(conf, "python-watcher")
     logging.setLogRecordFactory(Record)
     for handler in logging.getLogger().handlers:

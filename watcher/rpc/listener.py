@@ -18,8 +18,6 @@ LOG = log.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class CloudNotification:
-    """A notification of another service."""
-
     publisher_id: str
     """Such as ``nova-compute:host-1``."""
     event_type: str

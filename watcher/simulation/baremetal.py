@@ -27,8 +27,6 @@ _STATES = {True: "on", False: "off", "on": "on", "off": "off", "unknown": "unkno
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """The initial state of a machine."""
-
     node: BaremetalNode
     seconds: float
     """How long it takes to switch."""

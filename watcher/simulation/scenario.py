@@ -37,9 +37,9 @@ import yaml
 from watcher.cloud.compute import RESOURCES, Aggregate, Flavor, Host, Server, ServerGroup, Units
 from watcher.cloud.needs import Needs
 from watcher.common.errors import Invalid, NotFound
-from watcher.simulation import baremetal as simulated_baremetal
 from watcher.simulation import generator
 from watcher.simulation.averages import Average
+from watcher.simulation.baremetal import KEYS, Machine
 from watcher.simulation.fields import fitting, made, measured, moment, refuse_unknown, uuid_of
 
 Values = dict[str, dict[str, Any]]
@@ -116,7 +116,7 @@ class Scenario:
     flavors: list[Flavor] = dataclasses.field(default_factory=list)
     storage: Mapping[str, Any] | None = None
     """The content for ``SimulatedStorage``; None: there is no block storage."""
-    machines: list[simulated_baremetal.Machine] = dataclasses.field(default_factory=list)
+    machines: list[Machine] = dataclasses.field(default_factory=list)
     metrics_average: Average | None = None
     """None: metrics are the present values."""
     switch_seconds: float = 3.0
@@ -178,11 +178,7 @@ class Scenario:
             [made(ServerGroup, "server_groups", each) for each in content.get("server_groups", ())],
             [made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
             content.get("storage"),
-            [
-                simulated_baremetal.Machine.of_host(entry)
-                for entry in content.get("hosts", ())
-                if "power" in entry
-            ],
+            [Machine.of_host(each) for each in content.get("hosts", ()) if "power" in each],
             _average(content.get("metrics_average")),
             float(content.get("switch_seconds", cls.switch_seconds)),
             bool(content.get("loads_follow", True)),
@@ -200,11 +196,7 @@ def _with_generated(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _host(entry: Mapping[str, Any]) -> Host:
-    fields = {
-        _ALIASES.get(key, key): value
-        for key, value in entry.items()
-        if key not in simulated_baremetal.KEYS
-    }
+    fields = {_ALIASES.get(key, key): value for key, value in entry.items() if key not in KEYS}
     fields.setdefault("uuid", uuid_of(fields.get("hostname", "")))
     units = fields.get("units", {})
     refuse_unknown("hosts: units", units, set(RESOURCES))

@@ -14,8 +14,6 @@ LOG = log.getLogger(__name__)
 
 
 class Stop(ServerAction):
-    """Stops a server."""
-
     name = "stop"
     description = "Stop a server."
     request_noun = "stop"

@@ -12,8 +12,6 @@ from watcher.model.types import Bools, Floats
 
 
 class Words(NamedTuple):
-    """The names of a metric."""
-
     figure: str
     """In the summary: "instance_cpu_usage"."""
     load: str

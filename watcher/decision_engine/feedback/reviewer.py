@@ -46,8 +46,6 @@ _CANDIDATES: Final = 16
 
 @dataclasses.dataclass(frozen=True)
 class ReviewResult:
-    """The result of a review."""
-
     kept: float | None
     message: str
     realised: Mapping[str, float] = dataclasses.field(default_factory=dict)
