@@ -5,10 +5,14 @@ Each says in one sentence what is allowed; ``bodies.typed`` puts the field's nam
 """
 
 import datetime
+import re
 from typing import Any
 
 from oslo_utils import strutils, timeutils
 from wsme import types
+
+_NOT_STORED = re.compile("[\0\ud800-\udfff]")
+"""NUL and lone surrogates."""
 
 
 class Text(types.UserType):
@@ -25,7 +29,7 @@ class Text(types.UserType):
             raise ValueError("must be a string.")
         if len(value) > self.longest:
             raise ValueError(f"must not be longer than {self.longest} characters.")
-        if "\0" in value or not _encodable(value):
+        if _NOT_STORED.search(value):
             raise ValueError("must be a string without NUL and surrogate characters.")
         return value
 
@@ -103,11 +107,3 @@ Time = _Time()
 Boolean = _Boolean()
 Object = _Json(dict, "object")
 List = _Json(list, "list")
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -137,10 +137,8 @@ class Enabling:
         uuids = {host.disabled_by for host in hosts if host.disabled_by}
         with self._database.reader() as session:
             owners = disabled_hosts.owners(session, uuids)
-            named, by_hand = (
-                disabled_hosts.named_under_way(session),
-                disabled_hosts.set_by_hand(session),
-            )
+            named = disabled_hosts.named_under_way(session)
+            by_hand = disabled_hosts.set_by_hand(session)
         for host in hosts:
             owner, names = owners.get(host.disabled_by or ""), _names(host)
             under_way = owner is not None and owner.state in PlanState.UNDER_WAY

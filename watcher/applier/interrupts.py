@@ -44,7 +44,8 @@ class Interrupts:
         """Wait; raises Cancelled or Stopped as soon as there is an interrupt."""
         with self._changed:
             self._changed.wait_for(lambda: self.present, seconds)
-        self._raise_stopped()
+        if self.stopped:
+            raise Stopped
         if self.cancelled:
             raise Cancelled
 
@@ -61,8 +62,5 @@ class Interrupts:
         """Wait during a cancellation or a revert: only Stopped ends it early."""
         with self._changed:
             self._changed.wait_for(lambda: self.stopped, seconds)
-        self._raise_stopped()
-
-    def _raise_stopped(self) -> None:
         if self.stopped:
             raise Stopped

@@ -106,14 +106,12 @@ def end_what_is_left(session: Session, now: datetime.datetime) -> None:
 
     If a plug-in of the same name is installed, what belongs to it goes on.
     """
-    _end_left(session, Goal, now)
-    _end_left(session, Strategy, now)
-
-
-def _end_left(session: Session, table: type[Named], now: datetime.datetime) -> None:
-    live = select(table.name).where(table.deleted == 0)
-    for row in session.scalars(select(table).where(table.deleted != 0, table.name.not_in(live))):
-        _end(session, row, now)
+    tables: tuple[Any, ...] = (Goal, Strategy)
+    for table in tables:
+        live = select(table.name).where(table.deleted == 0)
+        left = select(table).where(table.deleted != 0, table.name.not_in(live))
+        for row in session.scalars(left):
+            _end(session, row, now)
 
 
 def _end(session: Session, row: Goal | Strategy | ScoringEngine, now: datetime.datetime) -> None:

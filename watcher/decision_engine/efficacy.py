@@ -5,13 +5,18 @@ A goal defines which indicators its strategies report and which ratios are compu
 them; a strategy reports values; ``compute`` checks and combines the two.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 from watcher.common.errors import Invalid
+
+if TYPE_CHECKING:
+    from watcher.decision_engine.goals import Goal
 
 GAIN = "Of what the goal measures, the part that the plan improves."
 
@@ -61,13 +66,6 @@ class Specification:
             }
             for indicator in self.indicators
         ]
-
-
-class Goal(Protocol):
-    """The attributes of a goal that efficacy needs."""
-
-    display_name: ClassVar[str]
-    efficacy: ClassVar[Specification]
 
 
 Rows = list[dict[str, Any]]

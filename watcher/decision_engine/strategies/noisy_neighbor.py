@@ -52,8 +52,8 @@ class NoisyNeighbor(Strategy):
                 "a noisy one has gained.",
                 35.0,
             ),
-            "period": parameters.period(
-                100.0, "Seconds of one of the two periods that are compared."
+            "period": parameters.number(
+                "Seconds of one of the two periods that are compared.", 100.0
             ),
         }
     }

@@ -25,10 +25,8 @@ def by_name(description: str, defaults: Mapping[str, Any], **schema: Any) -> dic
     }
 
 
-def period(
-    default: float, description: str = "Seconds over which metrics are averaged."
-) -> dict[str, Any]:
-    return number(description, default)
+def period(default: float) -> dict[str, Any]:
+    return number("Seconds over which metrics are averaged.", default)
 
 
 def granularity() -> dict[str, Any]:

@@ -39,7 +39,6 @@ _EVENT_COLUMNS: Final = (
     "uuid source alarm_name alarm_id severity previous_state current_state reason request_id "
     "decision decision_reason deliveries replay_of"
 )
-_RUN_COLUMNS: Final = "uuid state wait_reason attempt coalesced_count status_message"
 
 
 class WebhookHistory(Resource):
@@ -98,7 +97,7 @@ def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:
 
 def _run(run: AuditRun) -> dict[str, Any]:
     return {
-        **columns(run, _RUN_COLUMNS),
+        **columns(run, "uuid state wait_reason attempt coalesced_count status_message"),
         **times(run, "not_before", "created_at", "started_at", "finished_at"),
         "parameters": run.parameters or {},
         # The name of the process is only in the log.
