@@ -29,6 +29,7 @@ def object_schema(required: Sequence[str], **properties: Any) -> Mapping[str, An
 
 
 NAME: Final = {"type": "string", "minLength": 1}
+"""The schema of a parameter that must not be empty."""
 UUID: Final = {
     "type": "string",
     "pattern": "^([a-fA-F0-9]){8}(-([a-fA-F0-9]){4}){3}-([a-fA-F0-9]){12}$",
@@ -123,7 +124,7 @@ class Action(ABC):
         try:
             do(self._uuid, *args)
         except CloudUnavailable as error:
-            LOG.warning("Request to %s %s: %s", self.name, self._uuid, error)
+            LOG.warning("Action %s: no answer about %s: %s", self.name, self._uuid, error)
 
     def _looks_by(self, look: Callable[[str], T], number: int, seconds: float) -> Iterator[T]:
         """What *look* returns, again and again, with a pause of *seconds* before each look.
@@ -136,4 +137,4 @@ class Action(ABC):
             try:
                 yield look(self._uuid)
             except CloudUnavailable as error:
-                LOG.warning("%s cannot be looked at, to %s it: %s", self._uuid, self.name, error)
+                LOG.warning("Action %s cannot look at %s: %s", self.name, self._uuid, error)
