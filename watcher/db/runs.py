@@ -30,7 +30,7 @@ SAME_METRICS: Final = "same_metrics"
 """Why a run waits: the last one found nothing to do, and there are no new metrics yet."""
 
 _AHEAD: Final = datetime.timedelta(minutes=1)
-"""If a ``queued_at`` is farther in the future, the clock was set back."""
+"""If a ``queued_at`` or the end of a run is farther in the future, the clock was set back."""
 
 
 def enqueue(
@@ -157,7 +157,8 @@ def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime |
 def cooled_down_at(
     session: Session, audit: Audit, webhook: Webhook, now: datetime.datetime
 ) -> datetime.datetime | None:
-    """When the cooldown of an audit's webhook ends; None without one.
+    """When the cooldown of an audit's webhook ends; None without one, and if the clock was set back
+    since it began.
 
     The cooldown begins with the end of the last run, or of its plan when that is over later.  A
     plan that was never started does not count, and neither does a plan under way, because
@@ -169,7 +170,9 @@ def cooled_down_at(
     if last is None:
         return None
     over: datetime.datetime = max(last.finished_at, last.updated_at or last.finished_at)
-    return min(over, now) + datetime.timedelta(seconds=webhook.cooldown)
+    if over > now + _AHEAD:
+        return None
+    return over + datetime.timedelta(seconds=webhook.cooldown)
 
 
 def plans_started(session: Session, audit_id: int, since: datetime.datetime) -> int:

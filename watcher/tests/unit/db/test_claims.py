@@ -268,6 +268,18 @@ class CooldownTest(ClaimsTest):
 
         return self.database.write(work)
 
+    def test_it_is_over_when_the_clock_was_set_back_by_an_hour(self) -> None:
+        self.run_once(plan=PlanState.SUCCEEDED, over=NOW)
+        self.post()
+        run = self.claim(NOW - 60 * MINUTE)
+        self.assertIsNotNone(run)
+
+    def test_it_is_not_over_early_when_clocks_differ_a_little(self) -> None:
+        self.run_once(plan=PlanState.SUCCEEDED, over=NOW + 10 * SECOND)
+        self.post()
+        self.assertIsNone(self.claim(NOW))
+        self.assertEqual(NOW + 70 * SECOND, self.waiting().not_before)
+
     def test_the_first_run_waits_for_nothing(self) -> None:
         self.assertIsNone(self.ready_at())
         self.post()
