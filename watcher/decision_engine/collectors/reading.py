@@ -104,6 +104,8 @@ class ReadingCollector(Generic[T]):
     def _changes_since(self, began: datetime.datetime) -> datetime.datetime | None:
         """The time from which changes are to be read; None: everything is to be read."""
         period = datetime.timedelta(seconds=self._conf[group(self.NAME)].period)
-        if self._all_read is None or self.read_at is None or began - self._all_read >= period:
+        last = self.read_at
+        # If the clock was set back since then, nova's may have been, too.
+        if self._all_read is None or last is None or not last <= began < self._all_read + period:
             return None
-        return self.read_at - OVERLAP
+        return last - OVERLAP

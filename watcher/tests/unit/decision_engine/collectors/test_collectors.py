@@ -105,6 +105,13 @@ class ComputeCollectorTest(TestCase):
             self.where()
             self.assertEqual(call, self.nova.asked()[1][0])
 
+    def test_everything_is_read_again_when_the_clocks_were_set_back(self):
+        self.where()
+        self.later(-3600)
+        self.nova.live_migrate("s1", "h2")
+        self.later(100)
+        self.assertEqual({"s1": "h2", "s2": "h2"}, self.where())
+
     def test_a_sync_reads_everything(self):
         self.where()
         self.nova.asked()
