@@ -51,7 +51,8 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
         return None
     run, webhook = _load(session, run_id)
     if runs.waits_for_plans(run.audit) and session.scalar(select(runs.PLAN_UNDER_WAY)):
-        _postpone(session, run, run.not_before, runs.PLAN_ONGOING, now)
+        # It was due, so a later time is one from before the clock was set back.
+        _postpone(session, run, min(run.not_before, now), runs.PLAN_ONGOING, now)
         return None
     ready_at = webhook and runs.cooled_down_at(session, run.audit, webhook, now)
     if ready_at and ready_at > now:
@@ -207,7 +208,7 @@ def _queue_again(
         session,
         AuditRun,
         AuditRun.id == successor.id,
-        not_before=max(not_before, successor.not_before),
+        not_before=max(not_before, runs.waits_until(successor, now)),
         **values,
     )
     runs.backdate(session, successor.id, run.created_at)

@@ -255,6 +255,12 @@ def is_due(now: Any, ahead: Any) -> ColumnElement[bool]:
     return or_(AuditRun.not_before <= now, queued_at > ahead)
 
 
+def waits_until(run: AuditRun, now: datetime.datetime) -> datetime.datetime:
+    """When a QUEUED run becomes due: now if the clock was set back since it was queued."""
+    queued_at = run.queued_at or run.created_at
+    return now if queued_at > now + _AHEAD else run.not_before
+
+
 def due_at(now: datetime.datetime) -> ColumnElement[bool]:
     """``is_due`` at a time."""
     return is_due(now, now + _AHEAD)

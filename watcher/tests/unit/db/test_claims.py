@@ -111,9 +111,21 @@ class PlanTest(ClaimsTest):
             (RunState.QUEUED, 0, runs.PLAN_ONGOING),
             (waiting.state, waiting.attempt, waiting.wait_reason),
         )
+        self.assertEqual(NOW, waiting.not_before)
+        self.assertIsNone(self.claim(NOW - 60 * MINUTE))
+        self.assertEqual(NOW - 60 * MINUTE, self.waiting().not_before)
 
 
 class ParametersTest(ClaimsTest):
+    def test_a_run_does_not_wait_for_a_time_before_the_clocks_were_set_back(self) -> None:
+        self.post(A)
+        run, an_hour_ago = self.claim(), NOW - 60 * MINUTE
+        self.post(B)
+        self.waiting()
+        with self.database.writer() as session:
+            claims.retry(session, run, an_hour_ago, an_hour_ago + SECOND, "again")
+        self.assertEqual(an_hour_ago + SECOND, self.waiting().not_before)
+
     def test_each_set_of_parameters_gets_a_run(self) -> None:
         for parameters in (A, B, A, {}, B):
             self.post(parameters)
