@@ -76,19 +76,24 @@ def _search(made: Stage, options: argparse.Namespace) -> int:
 def _hunt(made: Stage, options: argparse.Namespace) -> int:
     """Look for each mutant until a seed finds it."""
 
-    def find(number: int) -> str | None:
+    def find(number: int) -> tuple[int, str]:
         with MUTANTS[number].applied():
-            for seed in _seeds(options):
+            for needed, seed in enumerate(_seeds(options), start=1):
                 found = simulate(made, seed)
                 if found.violations:
-                    return f"seed {seed}: {found.violations[0]}"
-        return None
+                    return (
+                        needed,
+                        f"found within {needed} seeds: seed {seed}: {found.violations[0]}",
+                    )
+        return 0, "not found"
 
     wanted = [at for at, mutant in enumerate(MUTANTS) if options.mutants in mutant.name]
-    missed = 0
-    for at, sentence in zip(wanted, _each(find, wanted, options.jobs), strict=True):
-        missed += sentence is None
-        print(f"{MUTANTS[at].name}\n    {sentence or 'not found'}", flush=True)
+    numbers = []
+    for at, (needed, sentence) in zip(wanted, _each(find, wanted, options.jobs), strict=True):
+        numbers.append(needed)
+        print(f"{MUTANTS[at].name}\n    {sentence}", flush=True)
+    missed, most = numbers.count(0), max(numbers, default=0)
+    print(f"{len(wanted)} mutants: {missed} not found, the others within {most} seeds each")
     return 1 if missed else 0
 
 

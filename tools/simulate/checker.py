@@ -3,16 +3,21 @@
 
 import collections
 import dataclasses
+import datetime
 import functools
 import json
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tools.simulate.history import Seen
 from tools.simulate.judge import OVER, UNDER_WAY, Judge, Rules
 
 Row = Mapping[str, Any]
+
+_SLOW = 60.0
+"""Seconds that an alarm takes at most, in the slowest process."""
 
 _UNEXPECTED = re.compile(r"\w+(Error|Exception): ")
 
@@ -33,6 +38,7 @@ class Rows:
     plans: Sequence[Row]
     actions: Sequence[Row]
     events: Sequence[Row]
+    webhooks: Sequence[Row]
 
     @classmethod
     def read(cls, ask: Callable[[str], list[tuple[Any, ...]]]) -> "Rows":
@@ -43,10 +49,15 @@ class Rows:
 
         return cls(
             table("audits", "id uuid state status_message"),
-            table("audit_runs", "id audit_id state action_plan_id parameters status_message"),
-            table("action_plans", "id uuid state status_message"),
+            table(
+                "audit_runs",
+                "id audit_id state action_plan_id parameters status_message created_at started_at "
+                "finished_at",
+            ),
+            table("action_plans", "id uuid state status_message updated_at"),
             table("actions", "id action_plan_id input_parameters state status_message"),
-            table("audit_events", "id decision inbox"),
+            table("audit_events", "id decision inbox run_id audit_id received_at"),
+            table("webhooks", "audit_id debounce cooldown"),
         )
 
 
@@ -102,6 +113,8 @@ def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rul
         *_unheard(history, rows, judge.looked),
         *_homeless(rows),
         *_surprised(rows),
+        *_too_early(rows, rules.apart),
+        *_held_up(history),
     ]
 
 
@@ -164,3 +177,50 @@ def _surprised(rows: Rows) -> list[str]:
         for row in table
         if _UNEXPECTED.search(row["status_message"] or "")
     ]
+
+
+def _too_early(rows: Rows, apart: float) -> Iterator[str]:
+    """Runs that began within the debounce of their event or the cooldown of their audit, by clocks
+    that are up to *apart* seconds apart."""
+    webhooks = {row["audit_id"]: row for row in rows.webhooks}
+    queued = {
+        row["run_id"]: row["received_at"] for row in rows.events if row["decision"] == "QUEUED"
+    }
+    ends = {row["id"]: row["updated_at"] for row in rows.plans if row["state"] != "SUPERSEDED"}
+    last: dict[int, str] = {}
+    for run in rows.runs:
+        audit, began = run["audit_id"], run["started_at"]
+        if began is None or audit not in webhooks:
+            continue
+        received = min(queued.get(run["id"], ""), run["created_at"])
+        for what, since in (("debounce", received), ("cooldown", last.get(audit))):
+            seconds = webhooks[audit][what]
+            if since and seconds and _seconds(since, began) < seconds - apart - 0.001:
+                yield f"Run {run['id']} began at {began}, within the {what} since {since}."
+        if run["state"] in ("SUCCEEDED", "FAILED"):
+            last[audit] = max(run["finished_at"], ends.get(run["action_plan_id"]) or "")
+
+
+def _seconds(since: str, until: str) -> float:
+    times = [datetime.datetime.fromisoformat(each) for each in (since, until)]
+    return (times[1] - times[0]).total_seconds()
+
+
+def _held_up(history: Sequence[Seen]) -> Iterator[str]:
+    """Alarms that waited for a thread that hung, with the rest of the process working."""
+    hung: dict[str, float] = {}
+    requests: dict[tuple[Any, ...], float] = {}
+    for seen in history:
+        if seen.what == "receives":
+            requests[seen.facts] = seen.at
+        elif seen.what == "received":
+            del requests[seen.facts]
+        elif seen.what == "hangs":
+            hung[seen.who] = seen.at
+        elif seen.what == "freezes":
+            hung.pop(seen.facts[0], None)
+        elif seen.what == "goes on":
+            since = hung.pop(seen.who, math.inf)
+            for (alarm, process, _), at in requests.items():
+                if process == seen.who and since + 1.0 < at < seen.at - _SLOW:
+                    yield f"The alarm {alarm} has waited since {at:.3f} for a thread that hung."

@@ -6,6 +6,7 @@ leaves that state or somebody else takes it over; that of a plan is its lease.  
 still for longer than its claim lasts may go on for a moment, but may write nothing any more.
 """
 
+import collections
 import dataclasses
 import itertools
 import math
@@ -29,6 +30,12 @@ Key = tuple[str, int]
 class Rules:
     lease: float
     """Seconds for which a claim lasts without heartbeats, by true time."""
+    max_run: float
+    """Seconds that a run may take."""
+    apart: float
+    """Seconds that two times may differ; infinite: any time may be wrong."""
+    clocks: float
+    """Seconds that two clocks may differ."""
     rollback: bool
     """Whether plans that fail are rolled back, so that they move servers twice."""
 
@@ -37,6 +44,7 @@ class Rules:
 class _Claim:
     number: int
     holder: str
+    began: float
     extended: float
     """The time of the holder's last heartbeat."""
     beside: list[int] = dataclasses.field(default_factory=list)
@@ -80,6 +88,10 @@ class Judge:
         """By process, until when it stood still or had no database."""
         self._excused: dict[str, float] = {}
         """By process, until when it may not have noticed that it lost a plan."""
+        self._still: collections.Counter[str] = collections.Counter()
+        """By process, how many of it stand still: itself, or threads."""
+        self._cancelled: dict[int, float] = {}
+        """When users cancelled plans under way."""
 
     def hear(self, seen: Seen) -> None:
         rule = getattr(self, "_see_" + seen.what.replace(" ", "_"), None)
@@ -98,10 +110,15 @@ class Judge:
         self._say(seen, f"A thread of {seen.who} ended with {kind}: {error}")
 
     def _see_freezes(self, seen: Seen, name: str) -> None:
+        self._still[name] += 1
         self._stood[name] = self._excused[name] = math.inf
 
     def _see_thaws(self, seen: Seen, name: str) -> None:
-        self._stood[name], self._excused[name] = seen.at, seen.at + _NOTICE
+        self._still[name] -= 1
+        if not self._still[name]:
+            self._stood[name], self._excused[name] = seen.at, seen.at + _NOTICE
+
+    _see_hangs, _see_goes_on = _see_freezes, _see_thaws
 
     def _see_no_database(self, seen: Seen, until: float) -> None:
         self._stood[""] = max(self._stood.get("", 0.0), until)
@@ -119,7 +136,7 @@ class Judge:
     # Claims
 
     def _claim(self, seen: Seen, key: Key) -> None:
-        self._claims[key] = _Claim(next(self._numbers), seen.who, seen.at)
+        self._claims[key] = _Claim(next(self._numbers), seen.who, seen.at, seen.at)
 
     def _extend(self, seen: Seen, key: Key) -> None:
         if self._holds(seen, key):
@@ -211,6 +228,9 @@ class Judge:
             self._take_over(seen, key)
         elif now == "ONGOING":
             self._extend(seen, key)
+            took = seen.at - self._claims[key].began
+            if took > self._rules.max_run + 2 * _NOTICE and not self._is_excused(seen):
+                self._say(seen, f"Run {run} goes on after {took:.3f} seconds.")
         elif was == "ONGOING":
             if now in ("SUCCEEDED", "FAILED"):
                 self.looked[run] = self._looks.get((seen.who, run), -1.0)
@@ -259,6 +279,8 @@ class Judge:
         if new is None:
             return
         was, now = old and old["state"], new["state"]
+        if now == "CANCELLING":
+            self._cancelled.setdefault(plan, seen.at)
         if now == "PENDING" and was != "PENDING":
             self._refuse_second_plan(seen, plan, new["audit_id"])
         if was in ("ONGOING", "CANCELLING") and now in OVER:
@@ -295,8 +317,22 @@ class Judge:
 
     def _see_actions(self, seen: Seen, action: int, old: Row, new: Row) -> None:
         self._follow(seen, ("action", action), old, new)
-        if old and new and old["state"] in ("ONGOING", "CANCELLING"):
-            self._holds(seen, ("plan", new["action_plan_id"]))
+        if not old or not new:
+            return
+        plan = new["action_plan_id"]
+        if seen.who.startswith("applier"):
+            self._holds(seen, ("plan", plan))
+        begins = (old["state"], new["state"]) == ("PENDING", "ONGOING")
+        late = seen.at > self._cancelled.get(plan, math.inf) + 3 * _NOTICE
+        if begins and late and not self._is_excused(seen):
+            self._say(seen, f"Action {action} of plan {plan} begins, which was cancelled.")
+
+    # What users do
+
+    def _see_audits(self, seen: Seen, audit: int, old: Row, new: Row) -> None:
+        was, now = old and old["state"], new and new["state"]
+        if was == "CANCELLED" or (was == "SUSPENDED" and not seen.who.startswith("api")):
+            self._say(seen, f"{seen.who} makes audit {audit} {now}, which was {was}.")
 
     def _see_plan_begins(self, seen: Seen, plan: int) -> None:
         self._begin(seen, ("plan", plan), ("plan", plan))
@@ -321,7 +357,9 @@ class Judge:
         self, seen: Seen, plan: Any, name: str, arguments: Sequence[Any], busy: bool, why: str
     ) -> None:
         own = self._may_ask(seen, plan, name)
-        if busy and own and self._moving.get(arguments[0]):
+        # An engine whose clock is more than a minute ahead of the cloud's may not know of it.
+        unknown = self._rules.clocks > 60.0
+        if busy and own and self._moving.get(arguments[0]) and not unknown:
             self._say(seen, f"{seen.who} asks for a second migration of server {arguments[0]}.")
 
     def _see_moved(self, seen: Seen, server: str, destination: str, end: str) -> None:

@@ -7,19 +7,23 @@ is gone makes its mutant fail at once.
 
 import contextlib
 import dataclasses
+import datetime
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
 from sqlalchemy import select, true
 
+from watcher.api.intake import Intake
 from watcher.applier import enabling
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.enabling import Enabling
+from watcher.applier.interrupts import Interrupts
 from watcher.db import action_plans, claims, events, inbox, leases, plan_claims, runs, transitions
 from watcher.db.dispatcher import Dispatcher
-from watcher.db.models import ActionPlan, ActionPlanLease, AuditRun
+from watcher.db.models import ActionPlan, ActionPlanLease, Audit, AuditRun
 from watcher.decision_engine import retries
+from watcher.decision_engine.run_dispatcher import RunDispatcher
 
 _PATCHES = list[tuple[Any, str, Any]]
 
@@ -105,7 +109,12 @@ def _given_up(session: Any, run: AuditRun, now: Any) -> None:
     claims.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
-_QUEUE_RUN = inbox.queue_run
+def _moved_audit(session: Any, run: AuditRun, state: str, now: Any, **values: Any) -> bool:
+    transitions._update(session, Audit, Audit.id == run.audit_id, state=state, **values)
+    return True
+
+
+_QUEUE_RUN, _ENABLE = inbox.queue_run, Enabling._enable
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
 _LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
@@ -190,6 +199,36 @@ MUTANTS = (
     Mutant(
         "an action that was under way is begun again",
         lambda: [(Migrate, "resume", Migrate.execute)],
+    ),
+    Mutant(
+        "nobody looks for rows without a doorbell",
+        lambda: [(Dispatcher, "pause", lambda *_: 1e6)],
+    ),
+    Mutant(
+        "a run may take as long as it likes",
+        lambda: [(RunDispatcher, "beat", Dispatcher.beat)],
+    ),
+    Mutant("a cancelled audit goes on", lambda: [(claims, "move_audit", _moved_audit)]),
+    Mutant("a cancelled plan goes on", lambda: [(Interrupts, "cancel", lambda self: False)]),
+    Mutant(
+        "a run begins before its debounce is over",
+        lambda: [(inbox, "earliest_start", lambda received, *_: received)],
+    ),
+    Mutant(
+        "a run begins before the cooldown is over",
+        lambda: [(runs, "cooled_down_at", _nothing)],
+    ),
+    Mutant(
+        "an hour passes twice when clocks are set back",
+        lambda: [(runs, "_AHEAD", datetime.timedelta(days=1))],
+    ),
+    Mutant(
+        "alarms wait for a transaction that hangs",
+        lambda: [(Intake.__init__, "__defaults__", (1e6,))],
+    ),
+    Mutant(
+        "an applier that lost a plan enables its hosts",
+        lambda: [(Enabling, "_enable", lambda self, host, owner, *_: _ENABLE(self, host, owner))],
     ),
     Mutant(
         "no sweep enables the hosts of dead appliers",

@@ -56,6 +56,10 @@ def _create(session: Session, uuid: str, audit_type: str, **values: Any) -> Audi
     return audits.create(session, audit, timeutils.utcnow())
 
 
+_AT_ONCE = 0.5
+"""Probability that users wait until what they stop has just begun."""
+
+
 class Sender:
     def __init__(self, world: World, audit: str) -> None:
         self._world, self._audit = world, audit
@@ -80,10 +84,15 @@ class Sender:
             world.schedule.block(world.choice.uniform(1, 10))
 
     def _receive(self, process: Process) -> Any:
+        request = self._key, process.name, new_uuid()
+        self._world.see("receives", *request)
         payload = {} if self._level is None else {"level": self._level}
         message = AlarmMessage(source="generic", payload=payload, delivery=self._key)
         delivery = Delivery(self._audit, message, timeutils.utcnow(), lambda facts: True)
-        outcome = process.service.receive(delivery, lambda facts: None)
+        try:
+            outcome = process.service.receive(delivery, lambda facts: None)
+        finally:
+            self._world.see("received", *request)
         if outcome.needs_doorbell:
             self._world.bells["engine"].ring(self._audit)
         return outcome
@@ -100,7 +109,17 @@ class User:
         what = choice.choice(
             (self._suspend, self._suspend, self._cancel_plan, self._cancel_plan, self._cancel)
         )
-        what(choice.choice(self._audits))
+        audit = choice.choice(self._audits)
+        if choice.random() < _AT_ONCE:
+            plan = what == self._cancel_plan
+            table, which = ("action_plans", "PENDING") if plan else ("audits", "ONGOING")
+            among = "" if plan else f"AND uuid = '{audit}'"
+            self._await(f"SELECT id FROM {table} WHERE state = '{which}' {among}")
+        what(audit)
+
+    def _await(self, rows: str) -> None:
+        while not self._world.quiet and not self._world.store.rows(rows):
+            self._world.schedule.block(0.5)
 
     def end(self, audit: str) -> None:
         """Cancel an audit, because it would not end by itself."""

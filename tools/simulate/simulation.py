@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from tools.simulate import checker
 from tools.simulate.history import History
 from tools.simulate.people import AUDITS, Sender, User, create_audits
 from tools.simulate.schedule import Process
-from tools.simulate.stage import LEASE, Stage
+from tools.simulate.stage import LEASE, MAX_RUN, Stage
 from tools.simulate.trouble import Trouble
 from tools.simulate.world import World, watched
 
@@ -64,7 +65,10 @@ def simulate(stage: Stage, seed: int) -> Found:
             world.schedule.kill(process)
         world.schedule.end()
     rows, trouble = checker.Rows.read(world.store.rows), world.trouble
-    rules = checker.Rules(LEASE, trouble.rollback)
+    # A thread that stands still goes on with the time from before.
+    unknown = trouble.set_back or trouble.freezes or trouble.hangs
+    apart = math.inf if unknown else 2 * trouble.ahead
+    rules = checker.Rules(LEASE, MAX_RUN, apart, 2 * trouble.ahead, trouble.rollback)
     violations = checker.check(world.history.all, rows, _hosts(world), rules)
     return Found(seed, trouble, world.schedule.now, world.history, violations)
 
@@ -85,15 +89,19 @@ def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[
         for _ in range(number):
             yield choice.uniform(0, trouble.active)
 
-    for at in times(trouble.alarms):
+    at = 0.0
+    for anywhen in times(trouble.alarms):
+        at = choice.choice((anywhen, at + choice.uniform(0, 10)))  # alone, or in a burst
         yield at, Sender(world, choice.choice(audits[:AUDITS])).post
     for at in times(trouble.users):
         yield at, User(world, audits).act
     for number, work in (
         (trouble.deaths, _doom),
         (trouble.stops, _stop),
-        (trouble.freezes, _freeze),
+        (trouble.freezes, functools.partial(_freeze, alone=False)),
+        (trouble.hangs, functools.partial(_freeze, alone=True)),
         (trouble.clock_changes, _set_clock),
+        (trouble.set_back, _set_back),
         (trouble.outages, _lose_database),
         (trouble.cloud_outages, _lose_cloud),
     ):
@@ -116,16 +124,23 @@ def _stop(world: World) -> None:
     world.stop(_victim(world, world.slots[2:]))
 
 
-def _freeze(world: World) -> None:
+def _freeze(world: World, alone: bool) -> None:
     choice = world.choice
     seconds = choice.uniform(*choice.choice(_STANDSTILLS))
-    world.stun(_victim(world, world.slots), choice.randrange(_MOST_STEPS), seconds)
+    steps = choice.randrange(choice.choice((3, _MOST_STEPS)))
+    world.stun(_victim(world, world.slots), steps, seconds, alone)
 
 
 def _set_clock(world: World) -> None:
     slot = world.choice.choice(world.slots)
     world.clocks[slot].ahead = world.skew()
     world.see("clock", slot, f"{world.clocks[slot].ahead:+.3f}")
+
+
+def _set_back(world: World) -> None:
+    for slot in world.slots:
+        world.clocks[slot].ahead -= 3600.0
+    world.see("clock", "all", "an hour back")
 
 
 def _lose_database(world: World) -> None:

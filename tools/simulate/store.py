@@ -17,6 +17,7 @@ from oslo_db import exception as db_exception
 from sqlalchemy import Engine, QueuePool, event
 
 from watcher.db.session import IMMEDIATE
+from watcher.db.timeouts import LockWait
 
 URL = "sqlite:////simulated"
 
@@ -235,6 +236,10 @@ def pooled(engine: Engine, store: Store) -> None:
 
 def deadlock() -> Exception:
     return db_exception.DBDeadlock()
+
+
+def lock_wait() -> Exception:
+    return LockWait()
 
 
 def away() -> Exception:

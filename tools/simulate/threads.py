@@ -170,6 +170,7 @@ class Thread:
 
     def start(self) -> None:
         self._task = _schedule.spawn(_schedule.process, self._run)
+        self._task.labels["thread"] = self.name
 
     def is_alive(self) -> bool:
         return self._task is not None and not self._over.is_set()

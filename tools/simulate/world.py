@@ -32,6 +32,9 @@ _BACK = 0.5
 _BEFORE_WRITES = 0.6
 """Probability that one stands still just before it writes."""
 
+_HEARTBEAT = 0.5
+"""Probability that the heartbeat is the thread that hangs."""
+
 LONGEST_REQUEST = 30.0
 """Seconds after which a client gives a request up."""
 
@@ -54,7 +57,8 @@ class World:
         self.processes: dict[str, Process] = {}
         self.clocks = {slot: Clock(self.skew()) for slot in (*SLOTS, "cloud")}
         self._chance = random.Random(choice.random())
-        self.slots = [slot for slot in SLOTS if slot != "engine3" or self.trouble.engines == 3]
+        left_out = [f"engine{number}" for number in (2, 3) if number > self.trouble.engines]
+        self.slots = [slot for slot in SLOTS if slot not in left_out]
         self._lives = dict.fromkeys(self.slots, 0)
         self.bells = {kind: Bell(self, kind) for kind in ("engine", "applier")}
         self.store = stage.store
@@ -65,7 +69,8 @@ class World:
             most, rollback = self.trouble.max_recorded, self.trouble.rollback
             conf.set_override("max_recorded_per_minute", most, group="webhooks")
             conf.set_override("rollback_when_actionplan_failed", rollback, group="watcher_applier")
-            conf.set_override("poll_interval", self.trouble.poll, group="watcher_applier")
+            for group in ("watcher_applier", "watcher_decision_engine"):
+                conf.set_override("poll_interval", self.trouble.poll, group=group)
 
     def see(self, what: str, *facts: Any) -> None:
         process = self.schedule.process
@@ -77,7 +82,7 @@ class World:
         if all(holders) and holders[0] != holders[1]:
             former = self.processes[holders[0].partition(":")[0]]
             if former.frozen is not None and self.choice.random() < _BACK:
-                self.thaw(former, self.choice.uniform(0.0, 3.0))
+                self.thaw(former, self.choice.choice((0.0, self.choice.uniform(0.0, 3.0))))
 
     def skew(self) -> float:
         return self.choice.uniform(-self.trouble.ahead, self.trouble.ahead)
@@ -111,6 +116,8 @@ class World:
         trouble, chance = self.trouble, self._chance.random
         if where == "locked" and not trouble.serial and chance() < trouble.deadlock:
             raise store.deadlock()
+        if where == "begin" and chance() < trouble.lock_wait:
+            raise store.lock_wait()
         if where in ("commit", "committed") and chance() < trouble.lost_answer:
             self.see("lost answer", where)
             raise store.away()
@@ -131,16 +138,25 @@ class World:
         """Let a process die after a number of steps."""
         process.steps_left, process.fate = steps, lambda where: self.die(process, where)
 
-    def stun(self, process: Process, steps: int, seconds: float) -> None:
-        """Let a process stand still after a number of steps, rather between a look and the
-        transaction that writes what follows from it, and never in one: all would wait for it."""
+    def stun(self, process: Process, steps: int, seconds: float, alone: bool) -> None:
+        """Let a process stand still after a number of steps, or a thread of it *alone*, perhaps its
+        heartbeat: rather between a look and the transaction that writes what follows from it,
+        and never in one, because all would wait for it."""
+        beats = alone and process.kind != "api" and self.choice.random() < _HEARTBEAT
         passed: tuple[str, ...] = ("locked", "commit")
         if self.choice.random() < _BEFORE_WRITES:
             passed += ("statement", "committed", "call", "called")
 
         def freeze(where: str) -> None:
-            if where not in passed:
-                process.steps_left = None
+            task = self.schedule.task()
+            if where in passed or (beats and task and task.labels.get("thread") != "heartbeat"):
+                return
+            process.steps_left = None
+            if alone:
+                self.see("hangs", process.name)
+                self.schedule.block(min(seconds, self.trouble.active - self.schedule.now))
+                self.see("goes on", process.name)
+            else:
                 self.see("freezes", process.name)
                 self.schedule.freeze(process)
                 self.thaw(process, seconds)
