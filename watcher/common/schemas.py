@@ -18,6 +18,8 @@ Schema = Mapping[str, Any]
 
 MAX_DEPTH = 32
 """Levels of nesting; far more than any schema of Watcher has."""
+LARGEST = 1e18
+"""The largest number in parameters; strategies compute with floats."""
 
 
 def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[str, Any]:
@@ -27,7 +29,7 @@ def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[s
     """
     if not isinstance(values, dict):
         raise Invalid(f"{field}: must be an object.")
-    bound(values, field)
+    bound(values, field, largest=LARGEST)
     if not schema:
         if values:
             raise Invalid(f"{field}: must be empty; there is no strategy that takes any.")
@@ -58,12 +60,15 @@ def scope(value: Any, field: str = "scope") -> list[Any]:
     return parts
 
 
-def bound(value: Any, field: str, depth: int = MAX_DEPTH) -> None:
-    """Invalid if *value* is nested too deeply, or cannot be written as JSON again."""
+def bound(value: Any, field: str, depth: int = MAX_DEPTH, largest: float = math.inf) -> None:
+    """Invalid if *value* is nested too deeply, cannot be written as JSON again, or has a number
+    beyond *largest*."""
     level = [value]
     for _ in range(depth):
         if any(isinstance(child, float) and not math.isfinite(child) for child in level):
             raise Invalid(f"{field}: has a number that is infinite or none; JSON has no such.")
+        if any(isinstance(child, int | float) and abs(child) > largest for child in level):
+            raise Invalid(f"{field}: has a number beyond {largest:g}.")
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return

@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from watcher.cloud import Cloud
 from watcher.common import schemas
-from watcher.common.errors import NotFound
+from watcher.common.errors import Invalid, NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine import same_metrics
@@ -31,6 +31,9 @@ from watcher.model.undone import Undone
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
+
+
+_LONGEST = 10 * 365 * 24 * 60 * 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +123,7 @@ def make(
     )
     given = {**(audit.parameters or {}), **(run.parameters or {})}
     parameters = schemas.parameters(strategy.schema, given)
+    _check_times(parameters)
     granularity = parameters.get("granularity", 0) if strategy.metrics else 0
     return Inputs(
         audit_uuid=audit.uuid or "",
@@ -140,6 +144,16 @@ def make(
         remarks=restraints.remarks,
         failed_moves=restraints.failed_moves,
     )
+
+
+def _check_times(parameters: Mapping[str, Any]) -> None:
+    """Invalid for a time that would begin before the first moment of a clock."""
+    times = {name: parameters.get(name) for name in ("period", "granularity")}
+    if isinstance(periods := parameters.get("periods"), Mapping):
+        times |= {f"periods.{name}": periods[name] for name in periods}
+    for name, seconds in times.items():
+        if isinstance(seconds, int | float) and seconds > _LONGEST:
+            raise Invalid(f"{name}: must not be more than {_LONGEST} seconds, ten years.")
 
 
 def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:

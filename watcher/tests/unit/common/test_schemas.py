@@ -119,6 +119,8 @@ class TestParameters(base.TestCase):
             deep = {"a": deep}
         self.refused(deep, "levels deep")
         self.refused({"nodes": [{"src": "a", "free": {"x": float("inf")}}]}, "infinite")
+        for number in (10**400, -(10**400), 1e308):
+            self.refused({"nodes": [{"src": "a", "free": {"x": number}}]}, "a number beyond 1e+18")
         self.refused({"x" * 100_000: 1}, "parameters.xxx")
         many = {"nodes": [{"src": str(i)} for i in range(20_000)]}
         self.assertEqual(20_000, len(schemas.parameters(SCHEMA, many)["nodes"]))

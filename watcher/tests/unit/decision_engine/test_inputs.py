@@ -9,6 +9,7 @@ from watcher.decision_engine.datasources import names
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.model import undone
 from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests.base import TestCase
@@ -63,6 +64,14 @@ class InputsTest(TestCase):
             Sources.of(self.conf, cloud),
             frozenset,
         )
+
+    def test_times_that_no_clock_has_are_refused(self):
+        for name in ("period", "granularity"):
+            error = self.assertRaises(Invalid, self.make, Basic, parameters={name: 1e15})
+            self.assertIn(f"{name}: must not be more than", str(error))
+        periods = {"periods": {"instance": 10**15}}
+        error = self.assertRaises(Invalid, self.make, WorkloadStabilization, parameters=periods)
+        self.assertIn("periods.instance: must not be more than", str(error))
 
     def test_parameters_are_complete(self):
         self.assertEqual(
