@@ -4,13 +4,12 @@
 A count never falls.  It is the number of the rows plus a value in the table ``tallies``.  Before
 counted rows are removed or changed, ``preserved`` adds their number to ``tallies``.  ``roll`` does
 that with all older rows as well, so that only younger ones have to be counted, however many rows
-there are (``db.marks``).
+there are (``db.marks``).  ``_COUNTED`` and ``_ROLLED`` say what is counted in which table.
 """
 
 import collections
 import datetime
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -21,7 +20,7 @@ from sqlalchemy.orm import Session, aliased
 from watcher.common.states import ActionState, AuditType, Decision, PlanState, RunState
 from watcher.db import marks
 from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun, Strategy, Tally
-from watcher.db.transitions import Queryable, update_rows
+from watcher.db.transitions import update_rows
 
 Counts = collections.Counter[tuple[str, ...]]
 """Numbers by what is counted and its labels.  A SUM is in thousandths, of a second or a promise."""
@@ -76,67 +75,64 @@ BUCKETS: Final = {
 """Upper bounds in seconds, for PROMISE_ERROR in shares of the promise."""
 
 _RUN_ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
-_ACTION_ENDS = (
-    ActionState.SUCCEEDED,
-    ActionState.FAILED,
-    ActionState.SKIPPED,
-    ActionState.CANCELLED,
-)
+_ACTION_ENDS = ActionState.OVER - {ActionState.DELETED}
+_PLAN_ENDS = (*PlanState.CARRIED_OUT, PlanState.SUPERSEDED, PlanState.DELETED)
+_DECIDED = AuditEvent.decision != Decision.ACCEPTED
+"""An ACCEPTED event is counted when a decision engine has decided about it."""
 
 
 def totals(session: Session) -> Counts:
-    """All counts since the database exists.
+    """All counts since the database exists."""
+    return _read(session, kept=True)
+
+
+def plans(session: Session) -> dict[str, int]:
+    """How many plans there are by state, without deleted ones."""
+    return {state: number for (_, state), number in _read(session, kept=False).items()}
+
+
+def _read(session: Session, kept: bool) -> Counts:
+    """The counts that ``preserved`` keeps, or the others.
 
     Starts again if another transaction has written tallies meanwhile: its rows may have been
     counted twice, or not at all.
     """
     for _ in range(_READS):
-        tallies = _tallies(session)
+        tallies = marks.tallies(session)
         counts: Counts = collections.Counter()
         for counted in _COUNTED.values():
-            mark = marks.of(tallies.items(), counted.table)
-            counts.update(counted.of_rows(session, mark.uncounted(counted.column)))
-        if _tallies(session) == tallies:
+            if counted.kept == kept:
+                mark = marks.of(tallies, counted.rolled)
+                counts.update(counted.of_rows(session, mark.uncounted(counted.column)))
+        if marks.tallies(session) == tallies:
             break
-    for name, value in tallies.items():
-        labels = tuple(map(str, json.loads(name)))
-        if labels[0] not in (marks.MARK, marks.OPEN, STOCK):
+    for labels, value in tallies.items():
+        if labels[0] not in marks.KINDS and kept == (labels[0] != STOCK):
             counts[labels] += value
     return counts
 
 
-def _tallies(session: Session) -> dict[str, int]:
-    return {name: value for name, value in session.execute(select(Tally.name, Tally.value))}
-
-
 @contextmanager
-def preserved(queryable: Queryable, table: FromClause, rows: ColumnElement[bool]) -> Iterator[None]:
+def preserved(session: Session, table: FromClause, rows: ColumnElement[bool]) -> Iterator[None]:
     """Keep all counts as they are, whatever the ``with`` block does to these *rows*.
 
     Tallies and rows change in the transaction of the caller.  Only the number of present plans
     (STOCK) follows the rows.  DBDuplicateEntry as in ``add``.
     """
     counted = _COUNTED.get(table)
-    if counted is None and table is not ActionPlan.__table__:
-        yield
-        return
-    name = counted.table if counted else PLANS
-    mark = marks.locked(queryable, name)
     if counted is None:
-        counted_rows = ~mark.uncounted(ActionPlan.id)
-        gone = _stock(queryable, rows, counted_rows)
         yield
-        gone.subtract(_stock(queryable, rows, counted_rows))
-        add(queryable, collections.Counter({key: -number for key, number in gone.items()}))
-        marks.shorten(queryable, name, ActionPlan.id)
         return
-    uncounted = mark.uncounted(counted.column)
-    lost = counted.of_rows(queryable, rows, uncounted)
+    uncounted = marks.locked(session, counted.rolled).uncounted(counted.column)
+    # A count that is kept gets what is no longer in uncounted rows; one that follows loses what is
+    # no longer in counted rows.
+    which, sign = (uncounted, 1) if counted.kept else (~uncounted, -1)
+    change = counted.of_rows(session, rows, which)
     yield
-    lost.subtract(counted.of_rows(queryable, rows, uncounted))
-    add(queryable, lost)
-    if counted.column.table is table and counted.table != PLANS:
-        marks.shorten(queryable, name, counted.column)
+    change.subtract(counted.of_rows(session, rows, which))
+    add(session, collections.Counter({labels: sign * n for labels, n in change.items()}))
+    if counted.column.primary_key:
+        marks.shorten(session, counted.rolled, counted.column)
 
 
 def roll(session: Session, now: datetime.datetime) -> bool:
@@ -145,21 +141,11 @@ def roll(session: Session, now: datetime.datetime) -> bool:
     A row is old after ``_FINAL_AFTER``.
     """
     before = now - _FINAL_AFTER
-    kinds: tuple[tuple[str, Any, Any, ColumnElement[bool]], ...] = (
-        (EVENTS_TABLE, AuditEvent, AuditEvent.received_at, _EVENT_IS_FINAL),
-        (RUNS_TABLE, AuditRun, AuditRun.created_at, _RUN_IS_FINAL),
-        (PLANS, ActionPlan, ActionPlan.created_at, _PLAN_IS_FINAL),
-    )
-    return any([_roll(session, before, *kind) for kind in kinds])
+    return any([_roll(session, before, table, *rolled) for table, rolled in _ROLLED.items()])
 
 
 def _roll(
-    session: Session,
-    before: datetime.datetime,
-    table: str,
-    row: Any,
-    time: Any,
-    final: ColumnElement[bool],
+    session: Session, before: datetime.datetime, table: str, row: Any, time: Any, final: Any
 ) -> bool:
     """One step with one table.  Returns whether there may be more."""
     mark = marks.locked(session, table)
@@ -174,50 +160,26 @@ def _roll(
     if new == mark:
         return False
     marks.move(session, table, mark, new)
-    ended = rows & final
-    if row is ActionPlan:
-        of_plans = Action.action_plan_id.in_(select(ActionPlan.id).where(ended))
-        add(session, _of_actions(session, of_plans))
-        add(session, _stock(session, ended))
-    else:
-        add(session, _COUNTED[row.__table__].of_rows(session, ended))
+    ended = select(row.id).where(rows, final)
+    for counted in _COUNTED.values():
+        if counted.rolled == table:
+            add(session, counted.of_rows(session, counted.column.in_(ended)))
     return up_to > mark.up_to
 
 
-def plans(session: Session) -> dict[str, int]:
-    """How many plans there are by state, without deleted ones."""
-    tallies = _tallies(session)
-    counts = _stock(session, marks.of(tallies.items(), PLANS).uncounted(ActionPlan.id))
-    for name, value in tallies.items():
-        kind, *labels = json.loads(name)
-        if kind == STOCK:
-            counts[STOCK, labels[0]] += value
-    return {state: number for (_, state), number in counts.items()}
-
-
-def _stock(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
-    found = queryable.execute(
-        select(ActionPlan.state, func.count())
-        .where(ActionPlan.deleted == 0, *rows)
-        .group_by(ActionPlan.state)
-    )
-    return collections.Counter({(STOCK, state or ""): number for state, number in found})
-
-
-def add(queryable: Queryable, counts: Counts) -> None:
+def add(session: Session, counts: Counts) -> None:
     """Add to the tallies.  DBDuplicateEntry if another transaction inserts the same tally first."""
     for labels, value in sorted(counts.items()):
         if value == 0:
             continue
-        name = json.dumps(labels, ensure_ascii=False)
-        if not update_rows(queryable, Tally, Tally.name == name, value=Tally.value + value):
-            queryable.execute(insert(Tally).values(name=name, value=value))
+        name = marks.name(*labels)
+        if not update_rows(session, Tally, Tally.name == name, value=Tally.value + value):
+            session.execute(insert(Tally).values(name=name, value=value))
 
 
 def value(session: Session, labels: tuple[str, ...]) -> int:
     """The number that ``add`` has counted under those labels."""
-    name = json.dumps(labels, ensure_ascii=False)
-    return session.scalar(select(Tally.value).where(Tally.name == name)) or 0
+    return session.scalar(select(Tally.value).where(Tally.name == marks.name(*labels))) or 0
 
 
 def add_take_over(session: Session, of: str) -> None:
@@ -235,22 +197,21 @@ def add_promise(session: Session, strategy: str, kept: float) -> None:
     add(session, counts)
 
 
-def _of_events(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
-    labels = (AuditEvent.source, AuditEvent.decision, AuditEvent.decision_reason)
-    # An ACCEPTED event is counted when a decision engine has decided about it.
-    decided = AuditEvent.decision != Decision.ACCEPTED
-    found = queryable.execute(select(*labels, func.count()).where(decided, *rows).group_by(*labels))
-    return collections.Counter(
-        {
-            (EVENTS, source, decision, reason or ""): number
-            for source, decision, reason, number in found
-        }
-    )
+def _by(kind: str, *labels: Any, where: ColumnElement[bool]) -> Callable[..., Counts]:
+    """Counts rows by the columns *labels*."""
+
+    def of_rows(session: Session, *rows: ColumnElement[bool]) -> Counts:
+        groups = select(*labels, func.count()).where(where, *rows).group_by(*labels)
+        return collections.Counter(
+            {(kind, *(each or "" for each in key)): n for *key, n in session.execute(groups)}
+        )
+
+    return of_rows
 
 
-def _of_runs(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
+def _of_runs(session: Session, *rows: ColumnElement[bool]) -> Counts:
     of_audit, of_plan = aliased(Strategy), aliased(Strategy)
-    found = queryable.execute(
+    found = session.execute(
         select(
             AuditRun.state,
             func.coalesce(of_audit.name, of_plan.name, ""),
@@ -290,38 +251,44 @@ def _observe(counts: Counts, labels: tuple[str, ...], value: float) -> None:
     counts[(*labels, SUM)] += thousandths
 
 
-def _of_actions(queryable: Queryable, *rows: ColumnElement[bool]) -> Counts:
-    labels = (Action.action_type, Action.state)
-    ended = Action.state.in_(_ACTION_ENDS)
-    found = queryable.execute(select(*labels, func.count()).where(ended, *rows).group_by(*labels))
-    return collections.Counter(
-        {(ACTIONS, action_type, state or ""): number for action_type, state, number in found}
-    )
-
-
 class _Counted(NamedTuple):
-    """How the rows of a table are counted: the table of the mark, and the column that it refers
-    to."""
+    """How the rows of a table are counted."""
 
     of_rows: Callable[..., Counts]
-    table: str
+    rolled: str
+    """The table of ``_ROLLED`` whose rows say which of these are counted already."""
     column: Any
+    """The column that refers to that table."""
+    kept: bool = True
+    """Whether rows that are removed go on to count."""
 
 
 _COUNTED: Final[dict[FromClause, _Counted]] = {
-    AuditEvent.__table__: _Counted(_of_events, EVENTS_TABLE, AuditEvent.id),
+    AuditEvent.__table__: _Counted(
+        _by(
+            EVENTS,
+            AuditEvent.source,
+            AuditEvent.decision,
+            AuditEvent.decision_reason,
+            where=_DECIDED,
+        ),
+        EVENTS_TABLE,
+        AuditEvent.id,
+    ),
     AuditRun.__table__: _Counted(_of_runs, RUNS_TABLE, AuditRun.id),
-    Action.__table__: _Counted(_of_actions, PLANS, Action.action_plan_id),
+    Action.__table__: _Counted(
+        _by(ACTIONS, Action.action_type, Action.state, where=Action.state.in_(_ACTION_ENDS)),
+        PLANS,
+        Action.action_plan_id,
+    ),
+    ActionPlan.__table__: _Counted(
+        _by(STOCK, ActionPlan.state, where=ActionPlan.deleted == 0), PLANS, ActionPlan.id, False
+    ),
 }
-_EVENT_IS_FINAL: Final = AuditEvent.decision != Decision.ACCEPTED
-_RUN_IS_FINAL: Final = AuditRun.state.in_(_RUN_ENDS)
-_PLAN_IS_FINAL: Final = ActionPlan.state.in_(
-    (
-        PlanState.SUCCEEDED,
-        PlanState.FAILED,
-        PlanState.CANCELLED,
-        PlanState.SUPERSEDED,
-        PlanState.DELETED,
-    )
-)
-"""Rows in such a state do not change any more, nor do the actions of such plans."""
+
+_ROLLED: Final[dict[str, tuple[Any, Any, ColumnElement[bool]]]] = {
+    EVENTS_TABLE: (AuditEvent, AuditEvent.received_at, _DECIDED),
+    RUNS_TABLE: (AuditRun, AuditRun.created_at, AuditRun.state.in_(_RUN_ENDS)),
+    PLANS: (ActionPlan, ActionPlan.created_at, ActionPlan.state.in_(_PLAN_ENDS)),
+}
+"""For each table its time, and when a row does not change any more, nor the actions of a plan."""

@@ -8,16 +8,18 @@ A transaction that changes counted rows locks the mark.
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy.orm import Session
 
 from watcher.db.models import Tally
-from watcher.db.transitions import Queryable, update_rows
+from watcher.db.transitions import update_rows
 
 MARK: Final = "counted_up_to"
 OPEN: Final = "open"
+KINDS: Final = (MARK, OPEN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,60 +35,46 @@ class Mark:
         return uncounted
 
 
-def of(tallies: Iterable[tuple[str, int]], table: str) -> Mark:
-    """The mark of a table, from names and values of tallies."""
-    up_to, open_ids = 0, set()
-    for name, value in tallies:
-        what, *labels = json.loads(name)
-        if what == MARK and labels == [table]:
-            up_to = value
-        elif what == OPEN and labels[0] == table:
-            open_ids.add(int(labels[1]))
-    return Mark(up_to, frozenset(open_ids))
+def name(*labels: str | int) -> str:
+    """The name of the tally with these labels."""
+    return json.dumps(labels, ensure_ascii=False)
 
 
-def locked(queryable: Queryable, table: str) -> Mark:
+def tallies(session: Session, *conditions: ColumnElement[bool]) -> dict[tuple[str, ...], int]:
+    """The values of tallies, by their labels."""
+    found = session.execute(select(Tally.name, Tally.value).where(*conditions))
+    return {tuple(map(str, json.loads(name))): value for name, value in found}
+
+
+def of(tallies: Mapping[tuple[str, ...], int], table: str) -> Mark:
+    """The mark of a table."""
+    open_ids = (int(labels[2]) for labels in tallies if labels[:2] == (OPEN, table))
+    return Mark(tallies.get((MARK, table), 0), frozenset(open_ids))
+
+
+def locked(session: Session, table: str) -> Mark:
     """The mark of a table, locked until this transaction ends.
 
     DBDuplicateEntry if another transaction inserts the first one at the same time.
     """
-    if not update_rows(queryable, Tally, Tally.name == _mark(table), value=Tally.value):
-        queryable.execute(insert(Tally).values(name=_mark(table), value=0))
-    rows = queryable.execute(
-        select(Tally.name, Tally.value).where(
-            (Tally.name == _mark(table)) | Tally.name.startswith(_open(table), autoescape=True)
-        )
-    )
-    return of([(name, value) for name, value in rows], table)
+    mark = Tally.name == name(MARK, table)
+    if not update_rows(session, Tally, mark, value=Tally.value):
+        session.execute(insert(Tally).values(name=name(MARK, table), value=0))
+    is_open = Tally.name.startswith(name(OPEN, table).removesuffix("]"), autoescape=True)
+    return of(tallies(session, mark | is_open), table)
 
 
-def move(queryable: Queryable, table: str, old: Mark, new: Mark) -> None:
+def move(session: Session, table: str, old: Mark, new: Mark) -> None:
     """Replace a mark that this transaction has locked."""
-    update_rows(queryable, Tally, Tally.name == _mark(table), value=new.up_to)
-    _close(queryable, table, old.open - new.open)
-    if opened := sorted(new.open - old.open):
-        rows = [{"name": _open(table, row_id), "value": 1} for row_id in opened]
-        queryable.execute(insert(Tally), rows)
+    update_rows(session, Tally, Tally.name == name(MARK, table), value=new.up_to)
+    if closed := [name(OPEN, table, row_id) for row_id in sorted(old.open - new.open)]:
+        session.execute(delete(Tally).where(Tally.name.in_(closed)))
+    if opened := [name(OPEN, table, row_id) for row_id in sorted(new.open - old.open)]:
+        session.execute(insert(Tally), [{"name": each, "value": 1} for each in opened])
 
 
-def shorten(queryable: Queryable, table: str, column: Any) -> None:
+def shorten(session: Session, table: str, column: Any) -> None:
     """Move a locked mark back to the last row, because SQLite uses ids of deleted rows again."""
     last = select(func.coalesce(func.max(column), 0)).scalar_subquery()
-    update_rows(queryable, Tally, Tally.name == _mark(table), Tally.value > last, value=last)
-
-
-def _close(queryable: Queryable, table: str, ids: Collection[int]) -> None:
-    if ids:
-        names = [_open(table, row_id) for row_id in sorted(ids)]
-        queryable.execute(delete(Tally).where(Tally.name.in_(names)))
-
-
-def _mark(table: str) -> str:
-    return json.dumps([MARK, table])
-
-
-def _open(table: str, row_id: int | None = None) -> str:
-    """The name of the tally of an open row, or the common prefix of those of a table."""
-    if row_id is None:
-        return json.dumps([OPEN, table])[:-1] + ", "
-    return json.dumps([OPEN, table, row_id])
+    mark = Tally.name == name(MARK, table)
+    update_rows(session, Tally, mark, Tally.value > last, value=last)

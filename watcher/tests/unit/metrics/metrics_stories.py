@@ -381,8 +381,7 @@ class MetricsStories(TestCase):
 
     def marks(self, table: str) -> list[marks.Mark]:
         with self.database.reader() as session:
-            rows = session.execute(select(models.Tally.name, models.Tally.value)).all()
-        return [marks.of([(name, value) for name, value in rows], table)]
+            return [marks.of(marks.tallies(session), table)]
 
     def test_those_who_write_counts_down_at_once_do_it_once(self) -> None:
         self.patch(counters, "STEP", 3)
