@@ -74,9 +74,16 @@ def take_over(
 
     None if another engine was faster, or if the audit must not run any more.
     """
-    ongoing, died = AuditRun.state == RunState.ONGOING, AuditRun.deaths + 1
-    if not leases.take_over(
-        session, AuditRun.id, run_id, holder, now, end, ongoing, started_at=now, deaths=died
+    if not update_rows(
+        session,
+        AuditRun,
+        AuditRun.id == run_id,
+        AuditRun.state == RunState.ONGOING,
+        AuditRun.lease_expires_at == end,
+        **holder.lease(now),
+        started_at=now,
+        attempt=AuditRun.attempt + 1,
+        deaths=AuditRun.deaths + 1,
     ):
         return None
     counters.add_take_over(session, counters.RUN)

@@ -59,27 +59,6 @@ def extend(
     update_rows(session, key.class_, *held, **holder.lease(now))
 
 
-def take_over(
-    session: Session,
-    key: Any,
-    row_id: int,
-    holder: Holder,
-    now: datetime.datetime,
-    end: datetime.datetime,
-    *conditions: Any,
-    **values: Any,
-) -> bool:
-    """Make *holder* the holder of a row whose lease still has this *end*, and count the attempt.
-
-    False if another process was faster.  *key* and *conditions* are as in ``extend``, *values* are
-    written as well.
-    """
-    row = key.class_
-    lapsed = (key == row_id, row.lease_expires_at == end, *conditions)
-    values = holder.lease(now) | {"attempt": row.attempt + 1} | values
-    return bool(update_rows(session, row, *lapsed, **values))
-
-
 class Watch:
     """Finds the leases that have lapsed, whatever the clocks of the nodes show.
 

@@ -66,7 +66,9 @@ def take_over(
     session: Session, plan_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> int | None:
     """Claim a plan whose lease still has this *end*; None if another applier was faster."""
-    if not leases.take_over(session, ActionPlanLease.action_plan_id, plan_id, holder, now, end):
+    lapsed = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.lease_expires_at == end)
+    values = holder.lease(now) | {"attempt": ActionPlanLease.attempt + 1}
+    if not update_rows(session, ActionPlanLease, *lapsed, **values):
         return None
     under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_CLAIMED))
     if not update_rows(session, ActionPlan, *under_way, hostname=holder.host):
