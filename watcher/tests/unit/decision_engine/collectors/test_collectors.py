@@ -2,6 +2,7 @@
 import copy
 import dataclasses
 import datetime
+import gc
 import subprocess
 import sys
 
@@ -234,6 +235,14 @@ class CollectorsTest(TestCase):
         self.addCleanup(kept.stop)
         wait_for(lambda: ("servers",) in nova.calls, "a reading")
         wait_for(lambda: "No storage model is kept" in logged.output, "a word on storage")
+
+    def test_what_was_read_in_the_background_is_no_work_for_the_garbage_collector(self):
+        self.addCleanup(gc.unfreeze)
+        gc.unfreeze()
+        kept = Collectors(self.conf, Cloud(Compute(Nova())))
+        kept.start()
+        self.addCleanup(kept.stop)
+        wait_for(gc.get_freeze_count, "objects that are not examined any more")
 
     def test_the_age_of_what_was_read(self):
         kept = Collectors(self.conf, Cloud(Compute(Nova())))
