@@ -34,7 +34,7 @@ def plan(
     actions = planner.plan(solution, cloud.groups)
     cluster = Cluster(
         {host.hostname: host for host in cloud.hosts},
-        {server.uuid: server for server in cloud.servers},
+        cloud.server_of,
         cloud.groups,
         {
             move["resource_id"]
@@ -76,7 +76,7 @@ def broken_wishes(strategy: type[Strategy], solution: Solution, inputs: Inputs) 
     if not (strategy.checked and ends):
         return []
     cloud = inputs.cloud()
-    return wishes.broken(cloud.groups, {each.uuid: each for each in cloud.servers}, ends)
+    return wishes.broken(cloud.groups, cloud.server_of, ends)
 
 
 def _tasks(actions: Sequence[PlannedAction]) -> list[Task]:

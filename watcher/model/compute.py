@@ -132,6 +132,11 @@ class ComputeModel:
         return {server.uuid: position for position, server in enumerate(self.servers)}
 
     @cached_property
+    def server_of(self) -> dict[str, Server]:
+        """Uuid to server."""
+        return {server.uuid: server for server in self.servers}
+
+    @cached_property
     def rules(self) -> PlacementRules:
         """On which hosts servers may be, apart from room."""
         return PlacementRules.of(self.hosts, self.servers, self.groups, self.demand)
