@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from oslo_config import cfg
 
 from watcher.cloud import Cloud
+from watcher.cloud.metrics import Metrics
 from watcher.common import schemas
-from watcher.common.errors import Invalid, NotFound
+from watcher.common.errors import Invalid, MetricsUnavailable, NotFound
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine import same_metrics
@@ -136,8 +137,8 @@ def make(
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         bounds=functools.cache(lambda: restraints.bounds(compute_model)),
-        host_metric=_host_metric(strategy, loads, cloud, restraints.remarks),
-        server_metric=_measure(strategy, lambda: source().server_metric),
+        host_metric=_host_metric(strategy, source, loads, cloud, restraints.remarks),
+        server_metric=_measure(strategy, source, lambda: source().server_metric),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
         step=lambda: same_metrics.step_of(source, granularity) if granularity else 0,
@@ -181,29 +182,48 @@ def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:
 
 
 def _measure(
-    strategy: type[Strategy], method: Callable[[], Callable[..., Mapping[str, float]]]
+    strategy: type[Strategy],
+    source: Callable[[], Metrics],
+    method: Callable[[], Callable[..., Mapping[str, float]]],
 ) -> Callable[..., Mapping[str, float]]:
-    """A method of the datasource, which is chosen at the first use."""
+    """A method of the datasource, which is chosen at the first use.
 
-    def measure(name: str, *what: Any, **how: Any) -> Mapping[str, float]:
+    If a metric that the strategy must have has no values, the datasource is asked whether it
+    exists.
+    """
+
+    def measure(name: str, resources: Sequence[Any], **how: Any) -> Mapping[str, float]:
+        optional = name in strategy.optional_metrics
         try:
-            return method()(name, *what, **how)
+            values = method()(name, resources, **how)
         except NotFound:
-            if name in strategy.optional_metrics:
+            if optional:
                 return {}
             raise
+        if resources and not values and not optional and not source().available(name):
+            raise MetricsUnavailable(_missing(source(), name))
+        return values
 
     return measure
 
 
+def _missing(source: Metrics, name: str) -> str:
+    own: str = getattr(source, "metrics", {}).get(name, name)
+    return (
+        f"Datasource {source.name} has nothing named {own}, its name of metric {name}; see "
+        "[watcher_decision_engine] metric_map_path."
+    )
+
+
 def _host_metric(
     strategy: type[Strategy],
+    source: Callable[[], Metrics],
     loads: HostLoads,
     cloud: Callable[[], ComputeModel],
     remarks: list[Undone],
 ) -> Callable[..., Mapping[str, float]]:
     """Adds to *remarks* the names in the datasource that match no host of the cloud, once."""
-    measure = _measure(strategy, lambda: loads.metric)
+    measure = _measure(strategy, source, lambda: loads.metric)
 
     def measure_hosts(*what: Any, **how: Any) -> Mapping[str, float]:
         before = set(loads.unmatched)

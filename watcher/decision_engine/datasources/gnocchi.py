@@ -17,7 +17,6 @@ from oslo_utils import timeutils
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
 from watcher.cloud.openstack.session import session
-from watcher.common.errors import NotFound
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.queries import (
     QUICK,
@@ -26,7 +25,13 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last, mapped
+from watcher.decision_engine.datasources.source import (
+    DatasourceTools,
+    aggregate_of,
+    last,
+    mapped,
+    own_name,
+)
 
 LOG = log.getLogger(__name__)
 
@@ -164,9 +169,7 @@ class Gnocchi:
         return int(granularity)
 
     def _wanted(self, name: str, method: str, period: int, granularity: int) -> _Wanted:
-        if name not in self.metrics:
-            raise NotFound(f"Metric {name} was not found in datasource {self.name}.")
-        metric = self.metrics[name]
+        metric = own_name(self, name)
         return _Wanted(
             name,
             metric,

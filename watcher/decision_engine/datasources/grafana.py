@@ -13,7 +13,7 @@ from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
-from watcher.common.errors import NotConfigured, NotFound
+from watcher.common.errors import NotConfigured
 from watcher.conf.datasources import METRICS
 from watcher.decision_engine.datasources.queries import (
     QUICK,
@@ -22,7 +22,7 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last
+from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last, own_name
 
 LOG = log.getLogger(__name__)
 
@@ -133,9 +133,7 @@ class Grafana:
         granularity: int,
     ) -> Mapping[str, float]:
         aggregate_of(aggregate)  # InfluxDB has all of them, count too
-        if name not in self._sources:
-            raise NotFound(f"Metric {name} was not found in datasource {self.name}.")
-        source = self._sources[name]
+        source = self._sources[own_name(self, name)]
         retention = _retention(self._periods, period)
         how = (period, granularity or 1, retention)
         statements = [source.statement(name, each, aggregate, how) for each in resources]

@@ -11,10 +11,16 @@ from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
-from watcher.common.errors import Invalid, NotConfigured, NotFound
+from watcher.common.errors import Invalid, NotConfigured
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
-from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last, mapped
+from watcher.decision_engine.datasources.source import (
+    DatasourceTools,
+    aggregate_of,
+    last,
+    mapped,
+    own_name,
+)
 
 LOG = log.getLogger(__name__)
 
@@ -110,7 +116,7 @@ class Prometheus:
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         """Prometheus' own step counts, not *granularity*."""
-        backend = self._backend(name)
+        backend = own_name(self, name)
         if backend == KNOWN_TO_WATCHER["instance_ram_allocated"]:
             return {server.uuid: float(server.memory_mb) for server in servers}
         if backend == KNOWN_TO_WATCHER["instance_root_disk_size"]:
@@ -138,7 +144,7 @@ class Prometheus:
             raise Invalid(f"period: {period} is not allowed, {self.name} needs at least 1 second.")
         aggregate = aggregate_of(aggregate)
         query = _QUERIES.get(name, _GAUGE).format(
-            metric=self._backend(name),
+            metric=own_name(self, name),
             label=label,
             period=int(period),
             used=_USED[aggregate],
@@ -146,11 +152,6 @@ class Prometheus:
             servers=f'{{{label}=~"{"|".join(servers)}"}}' if servers else "",
         )
         return self._query(name, query, functools.partial(_by_label, label=label))
-
-    def _backend(self, name: str) -> str:
-        if name not in self.metrics:
-            raise NotFound(f"Metric {name} was not found in datasource {self.name}.")
-        return self.metrics[name]
 
     def _query(self, about: str, query: str, read: Callable[[Any], T], **how: Any) -> T:
         return self._queries.ask(about, read, "POST", "query", data={"query": query}, **how)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from oslo_config import cfg
 
 from watcher.cloud.metrics import Metrics, Window
-from watcher.common.errors import Invalid
+from watcher.common.errors import Invalid, NotFound
 
 AGGREGATES = ("mean", "min", "max", "count")
 
@@ -54,6 +54,16 @@ def mapped(usual: Mapping[str, str], metric_map: Mapping[str, Any]) -> Mapping[s
     """*usual* with what the metric map replaces, adds and, by null, removes."""
     names = {**usual, **metric_map}
     return {metric: str(name) for metric, name in names.items() if name}
+
+
+def own_name(source: Datasource, metric: str) -> str:
+    """The name that *source* has for a metric.  NotFound, with those that it has."""
+    if metric not in source.metrics:
+        raise NotFound(
+            f"Metric {metric} was not found in datasource {source.name}; there are "
+            f"{', '.join(sorted(source.metrics)) or 'none'}."
+        )
+    return source.metrics[metric]
 
 
 def aggregate_of(name: str) -> str:

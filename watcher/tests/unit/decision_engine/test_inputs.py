@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
+import functools
 
 from watcher.cloud import Cloud
-from watcher.common.errors import Invalid, ModelUnavailable, NotConfigured, NotFound
+from watcher.common.errors import (
+    Invalid,
+    MetricsUnavailable,
+    ModelUnavailable,
+    NotConfigured,
+    NotFound,
+)
 from watcher.db import models
 from watcher.decision_engine import inputs
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
+from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.model import undone
 from watcher.simulation.block_storage import SimulatedStorage
@@ -156,6 +164,23 @@ class InputsTest(TestCase):
         made, how = self.make(Unsure), {"period": 60, "aggregate": "mean", "granularity": 300}
         self.assertEqual({}, made.host_metric("host_power", [], **how))
         self.assertRaises(NotFound, made.host_metric, "host_cpu_usage", [], **how)
+
+    def test_a_metric_without_values_that_the_datasource_does_not_have(self):
+        self.compute.server_metric = lambda *what, **how: {}
+        self.compute.metrics = {"instance_cpu_usage": "cpuu"}
+        how = {"period": 60, "aggregate": "mean", "granularity": 300}
+        for there, expected in ((False, MetricsUnavailable), (True, None)):
+            self.compute.available = lambda name, there=there: there
+            made = self.make(WorkloadBalance)
+            ask = functools.partial(
+                made.server_metric, "instance_cpu_usage", self.compute.servers(), **how
+            )
+            if expected:
+                said = str(self.assertRaises(expected, ask))
+                for word in ("small", "cpuu", "instance_cpu_usage", "metric_map_path"):
+                    self.assertIn(word, said)
+            else:
+                self.assertEqual({}, ask())
 
     def test_attempts_at_one_run_share_their_seed(self):
         other = RUN.replace("1", "9")

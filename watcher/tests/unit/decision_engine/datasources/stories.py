@@ -104,7 +104,8 @@ class Stories:
         self.assertEqual([1], self.waits)
 
     def test_unknown_metrics_and_aggregates_are_refused(self):
-        self.assertRaises(NotFound, self.source.server_metric, "dance", SERVERS, **HOW)
+        error = self.assertRaises(NotFound, self.source.server_metric, "dance", SERVERS, **HOW)
+        self.assertIn(self.metric, str(error))
         self.assertRaises(NotFound, self.source.host_metric, "dance", HOSTS, **HOW)
         error = self.assertRaises(Invalid, self.ask, aggregate="median")
         self.assertIn("mean, min, max, count", str(error))
