@@ -158,8 +158,10 @@ class Placement:
 def _query(server: Server, uuid: str) -> dict[str, str]:
     """The query with which nova places a server, restricted to the host of that uuid."""
     query = dict(server.needs.resources)
-    own = [f"{name}:{n}" for name, n in zip(_CLASSES, server.amounts, strict=True) if n]
-    query["resources"] = ",".join([*own, *filter(None, [query.get("resources")])])
+    amounts = {name: str(n) for name, n in zip(_CLASSES, server.amounts, strict=True)}
+    # A flavor may ask for another amount of these, even for none.
+    amounts |= dict(each.split(":") for each in query.get("resources", "").split(",") if each)
+    query["resources"] = ",".join(f"{name}:{n}" for name, n in amounts.items() if n != "0")
     traits = [*server.needs.required, *(f"!{each}" for each in server.needs.forbidden)]
     if traits:
         query["required"] = ",".join(sorted(traits))

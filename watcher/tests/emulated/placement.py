@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
@@ -138,6 +138,8 @@ class Placement:
             if name.startswith("resources"):
                 pairs = (each.split(":") for each in value.split(","))
                 amounts |= {resource: int(amount) for resource, amount in pairs}
+                if min(amounts.values()) < 1:
+                    raise BadRequest("Requested resource must be at least 1.")
             elif name == "required":
                 traits = value.split(",")
         provider = query["in_tree"]

@@ -773,6 +773,14 @@ class TestCandidates(ComputeTestCase):
         self.placement.allocate("another", {"gpu": {"VGPU": 1}})
         self.assertFalse(self.compute.has_candidate(self.server, "one"))
 
+    def test_a_flavor_that_asks_for_another_amount_of_disk_or_none(self) -> None:
+        for amount, possible in (("0", True), ("1280", True), ("1281", False)):
+            flavor = self.nova.add_flavor(amount, 2, 2048, 10)
+            flavor["extra_specs"] = {"resources:DISK_GB": amount}
+            ident = self.nova.add_server(amount, "two", flavor)
+            found = self.compute.has_candidate(self.compute.server(ident), "one")
+            self.assertEqual(possible, found)
+
     def test_traits(self) -> None:
         self.placement.traits[self.host] = {"FAST"}
         self.assertFalse(self.compute.has_candidate(self.server, "one"))
