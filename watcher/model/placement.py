@@ -23,6 +23,9 @@ only where an aggregate has the key.
 """
 _TENANTS = "filter_tenant_id"
 """Metadata keys that begin so are what nova's AggregateMultiTenancyIsolation reads."""
+_TRAIT = "trait:"
+"""Metadata keys that begin so isolate an aggregate for servers that require the trait, with nova's
+``enable_isolated_aggregate_filtering``."""
 _EITHER = "<or>"
 
 _Kind = tuple[str, str, frozenset[tuple[str, str]], Needs]
@@ -159,6 +162,8 @@ class _Place:
     projects: frozenset[str]
     """The projects that its aggregates are reserved for; empty: it is not reserved."""
     traits: frozenset[str]
+    asked: frozenset[str]
+    """The traits that its servers must require, because its aggregates are isolated by them."""
 
     @classmethod
     def of(cls, host: Host) -> _Place:
@@ -169,7 +174,8 @@ class _Place:
                 metadata[key] |= _split(value)
                 if key.startswith(_TENANTS):
                     projects |= _split(value)
-        return cls(host.zone, metadata, frozenset(projects), host.traits)
+        asked = (key.removeprefix(_TRAIT) for key in metadata if key.startswith(_TRAIT))
+        return cls(host.zone, metadata, frozenset(projects), host.traits, frozenset(asked))
 
     def allows(self, kind: _Kind) -> bool:
         zone, project, specs, needs = kind
@@ -177,7 +183,7 @@ class _Place:
             return False
         if self.projects and project not in self.projects:
             return False
-        if not needs.required <= self.traits or needs.forbidden & self.traits:
+        if not self.asked <= needs.required <= self.traits or needs.forbidden & self.traits:
             return False
         return all(_wanted(value) & self.metadata.get(key, set()) for key, value in specs)
 

@@ -8,7 +8,6 @@ hold is the maximum weight of such a set, in which the begin of a move to the ho
 the server takes, and the end of a move from it subtracts that: the project selection problem,
 a maximum flow.  The most moves under way at once are the width of their order, by Dilworth a
 maximum matching.  Moves that must not overlap have to be a chain, and so have one order only.
-
 It uses no code that makes plans, and assumes that all actions succeed.
 """
 
@@ -281,7 +280,9 @@ def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
     """Why a server may not be on a host, apart from room; *keys* are those of aggregates."""
     if server.pinned_az and server.pinned_az != host.zone:
         return f"is not in zone {server.pinned_az}"
-    if lacking := (server.needs.required - host.traits) | (server.needs.forbidden & host.traits):
+    needs, traits = server.needs, host.traits
+    asked = {key[6:] for each in host.aggregates for key in each.metadata if key[:6] == "trait:"}
+    if lacking := needs.required - traits | needs.forbidden & traits | asked - needs.required:
         return f"does not fit what the server needs of trait {min(lacking)}"
     for unit, amount, inventory in zip(_UNITS, server.amounts, host.inventories, strict=True):
         if not inventory.allows(amount):

@@ -5,7 +5,7 @@ import datetime
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
@@ -55,6 +55,8 @@ class Nova:
         """With a *placement*, servers get no host that it refuses."""
         self.page, self.newest = page, newest
         self.placement = placement or Placement()
+        self.new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
+        """Makes the uuids of hosts and servers."""
         self.refused: list[str] = []
         """Why servers did not get the hosts that were asked for."""
         self.lock = threading.RLock()
@@ -87,9 +89,9 @@ class Nova:
 
     def add_host(self, name: str, zone: str = "nova", type: str = "QEMU", **more: Any) -> str:
         """The uuid of the new hypervisor."""
-        service = {"id": str(uuid.uuid4()), "host": name, "disabled_reason": None}
+        service = {"id": self.new_uuid(), "host": name, "disabled_reason": None}
         row = {
-            "id": str(uuid.uuid4()),
+            "id": self.new_uuid(),
             "hypervisor_hostname": f"{name}.example.org",
             "hypervisor_type": type,
             "status": "enabled",
@@ -127,7 +129,7 @@ class Nova:
     def add_server(self, name: str, host: str, flavor: Row, **more: Any) -> str:
         """The uuid of the new server."""
         row = BESIDES | {
-            "id": str(uuid.uuid4()),
+            "id": self.new_uuid(),
             "name": name,
             "created": "2026-01-02T03:04:05Z",
             "flavor": embedded(flavor),
@@ -325,6 +327,7 @@ class Nova:
         ((action, arguments),) = request.get_json().items()
         state = row["OS-EXT-STS:vm_state"]
         if row["OS-EXT-STS:task_state"] or state not in _ALLOWED[action]:
+            self.refused.append(f"{row['name']}: {action} while it is {state}")
             raise Refusal(
                 409, f"Cannot '{action}' instance {ident} while it is in vm_state {state}"
             )
@@ -354,15 +357,17 @@ class Nova:
 
     def _move(self, ident: str, action: str, host: str | None) -> None:
         here = self.all[ident]["OS-EXT-SRV-ATTR:host"]
+        if self.hypervisors[self.uuids[here]]["state"] != "up":
+            self.refused.append(f"{self.all[ident]['name']}: {here} is down")
+            raise Refusal(400, f"Compute service of {here} is unavailable at this time.")
         names = [row["service"]["host"] for row in self.hypervisors.values()]
         if host is None:
-            host = next((name for name in names if not self._refusal(ident, name)), None)
+            host = next((name for name in names if not self.refusal(ident, name)), None)
         if host is None:
-            self.refused.append(f"{self.all[ident]['name']} to None: no host fits")
             raise Refusal(400, "No valid host was found.")
         if host not in names:
             raise Refusal(400, f"Compute host {host} could not be found.")
-        if refusal := self._refusal(ident, host):
+        if refusal := self.refusal(ident, host):
             self.refused.append(f"{self.all[ident]['name']} to {host}: {refusal}")
             raise Refusal(400, "No valid host was found.")
         after = {"OS-EXT-SRV-ATTR:host": host}
@@ -374,7 +379,7 @@ class Nova:
             self._begin(ident, "migrating", after, "completed", host)
             self.running[ident] = self._migrates(ident, "live-migration", here, host)
 
-    def _refusal(self, ident: str, host: str) -> str | None:
+    def refusal(self, ident: str, host: str) -> str | None:
         """Why the scheduler does not give a server a host."""
         row, hypervisor = self.all[ident], self.hypervisors[self.uuids[host]]
         if host == row["OS-EXT-SRV-ATTR:host"]:
@@ -384,7 +389,43 @@ class Nova:
         zones = {each["host"]: each["zone"] for each in self.compute_services.values()}
         if row["pinned_availability_zone"] not in (None, zones[host]):
             return "it is in another zone"
-        return self.placement.refusal(self.uuids[host], *asked_of_placement(row))
+        return (
+            self._left_out(row, host)
+            or self._parted(ident, host)
+            or self.placement.refusal(self.uuids[host], *asked_of_placement(row))
+        )
+
+    def _left_out(self, row: Row, host: str) -> str | None:
+        """Why its aggregates do not let a server onto a host: those of other projects or for
+        certain traits, or the lack of one that its flavor asks for."""
+        metadata = [each["metadata"] for each in self.aggregates if host in each["hosts"]]
+        projects = {each["filter_tenant_id"] for each in metadata if "filter_tenant_id" in each}
+        if projects and row["tenant_id"] not in projects:
+            return "it is isolated for other projects"
+        traits = set(asked_of_placement(row)[1])
+        for name in (name for each in metadata for name in each if name.startswith("trait:")):
+            if name.removeprefix("trait:") not in traits:
+                return f"it is isolated by {name}"
+        for name, value in row["flavor"]["extra_specs"].items():
+            scope, _, key = name.partition(":")
+            there = {each.get(key) for each in metadata}
+            if scope == "aggregate_instance_extra_specs" and value not in there:
+                return f"it is in no aggregate with {key} {value}"
+        return None
+
+    def _parted(self, ident: str, host: str) -> str | None:
+        """Why a hard group does not let its member onto a host."""
+        for group in self.groups:
+            if ident not in group["members"]:
+                continue
+            others = [self.all[each] for each in group["members"] if each in self.all]
+            homes = [each["OS-EXT-SRV-ATTR:host"] for each in others if each["id"] != ident]
+            most = group.get("rules", {}).get("max_server_per_host", 1)
+            if group["policy"] == "anti-affinity" and homes.count(host) >= most:
+                return "it has other members of the group"
+            if group["policy"] == "affinity" and homes and host not in homes:
+                return "it has no member of the group"
+        return None
 
     def _migrates(self, ident: str, kind: str, source: str, destination: str) -> Row:
         row = migration(len(self.migrations) + 1, ident, kind, source, destination)

@@ -87,8 +87,10 @@ def asked_of_placement(row: Row) -> tuple[dict[str, int], list[str], dict[str, i
     specs = flavor["extra_specs"]
     policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")
     disk = (flavor["disk"] if image else 0) + flavor["ephemeral"] - (-flavor["swap"] // 1024)
+    dedicated = {"dedicated": flavor["vcpus"], "mixed": 1}.get(policy, 0)
     amounts = {
-        "PCPU" if policy == "dedicated" else "VCPU": flavor["vcpus"],
+        "PCPU": dedicated,
+        "VCPU": flavor["vcpus"] - dedicated,
         "MEMORY_MB": flavor["ram"],
         "DISK_GB": disk,
     }
@@ -103,6 +105,7 @@ def asked_of_placement(row: Row) -> tuple[dict[str, int], list[str], dict[str, i
         for name, value in specs.items()
         if name.startswith("resources")
     }
+    amounts |= {name: extra.pop(name) for name in list(extra) if name in amounts}
     return amounts, traits, extra
 
 

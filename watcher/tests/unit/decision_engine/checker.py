@@ -188,6 +188,8 @@ class _Walk:
                 metadata[key] |= values
                 if key.startswith(TENANTS):
                     tenants |= values
+                if key.startswith("trait:") and key[6:] not in server.needs.required:
+                    self.found.append(f"{host.hostname} is isolated by {key}")
         if tenants and server.project_id not in tenants:
             self.found.append(f"{host.hostname} is reserved to other projects")
         for key, value in server.extra_specs.items():
@@ -325,6 +327,7 @@ def _host(draw, number: int) -> Host:
                         Aggregate(1, "fast", {"disk": "ssd,nvme"}),
                         Aggregate(2, "slow", {"disk": "hdd"}),
                         Aggregate(3, "reserved", {TENANTS: "p1, p2"}),
+                        Aggregate(4, "isolated", {"trait:FAST": "required"}),
                     ]
                 ),
                 max_size=1,

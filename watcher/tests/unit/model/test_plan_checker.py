@@ -392,6 +392,7 @@ class FaultsTest(TestCase):
             ("z", {"status": "disabled"}, "Host z is or may be disabled"),
             ("x", {"state": "down"}, "Host x, which it leaves, is down"),
             ("z", {"aggregates": [Aggregate(1, "t", {"filter_tenant_id": "p, q"})]}, "reserved"),
+            ("z", {"aggregates": [Aggregate(1, "t", {"trait:FAST": "required"})]}, "trait FAST"),
         ):
             with self.subTest(words):
                 before = self.cloud

@@ -167,6 +167,7 @@ class WhatIfTest(TestCase):
         one, other = server("s1", "h1", 3, memory_mb=200, disk_gb=2), server("s2", "h2", 2)
         ssd = {"aggregate_instance_extra_specs:disk": "ssd"}
         restricted = [Aggregate(1, "a", {"filter_tenant_id": "p9"})]
+        isolated = [Aggregate(1, "a", {"trait:FAST": "required"})]
         pair = [uid("s1"), uid("s2")]
         for where, change in (
             ("nowhere", {}),
@@ -183,6 +184,7 @@ class WhatIfTest(TestCase):
             ("target", {"disk_gb_reserved": 1}),
             ("target", {"disk_ratio": 0.9}),
             ("target", {"aggregates": restricted}),
+            ("target", {"aggregates": isolated, "traits": frozenset({"FAST"})}),
             ("server", {"pinned_az": "elsewhere"}),
             ("server", {"extra_specs": ssd}),
             ("server", {"locked": True}),
