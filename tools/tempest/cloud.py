@@ -56,37 +56,29 @@ class Cloud:
             parser.write(file)
 
     def _settings(self, directory: Path, datasource: str, scenario: bool) -> dict[str, Any]:
-        read = os.environ.get
-        yes_for_scenarios = dict.fromkeys(
-            (
-                "run_extended_attributes_tests",
-                "run_zone_migration_extra_tests",
-                "run_skipped_action_tests",
-            ),
-            scenario,
-        )
         return {
             "DEFAULT": {"log_file": "tempest.log"},
             "oslo_concurrency": {"lock_path": str(directory / "lock")},
-            "auth": {
-                "use_dynamic_credentials": True,
-                "admin_username": read("OS_USERNAME", "admin"),
-                "admin_password": os.environ["OS_PASSWORD"],
-                "admin_project_name": read("OS_PROJECT_NAME", "admin"),
-                "admin_domain_name": read("OS_USER_DOMAIN_NAME", "Default"),
-            },
-            "identity": {
-                "auth_version": "v3",
-                "uri_v3": os.environ["OS_AUTH_URL"],
-                "v3_endpoint_type": "public",
-                "region": read("OS_REGION_NAME", "RegionOne"),
-            },
+            **_login(),
+            **self._services(),
+            **self._compute(scenario),
+            "optimize": _tested(datasource, scenario),
+        }
+
+    def _services(self) -> dict[str, Any]:
+        return {
             "service_available": {
                 "neutron": self.networks,
                 "cinder": False,
                 "swift": False,
                 "watcher": True,
             },
+            "network": {"public_network_id": self.public_network},
+            "network-feature-enabled": {"floating_ips": self.networks},
+        }
+
+    def _compute(self, scenario: bool) -> dict[str, Any]:
+        return {
             "compute": {
                 "flavor_ref": self.flavors[0],
                 "flavor_ref_alt": self.flavors[min(1, len(self.flavors) - 1)],
@@ -101,19 +93,9 @@ class Cloud:
                 "can_migrate_between_any_hosts": True,
                 "resize": True,
             },
-            "network": {"public_network_id": self.public_network},
-            "network-feature-enabled": {"floating_ips": self.networks},
             "placement": {
                 "min_microversion": "1.6" if scenario else "1.0",
                 "max_microversion": "latest",
-            },
-            "optimize": {
-                "datasource": datasource,
-                "max_microversion": "1.7",
-                "run_continuous_audit_tests": True,
-                "resource_timeout": 180,
-                "model_timeout": 120,
-                **yes_for_scenarios,
             },
         }
 
@@ -124,3 +106,37 @@ class Cloud:
             yield from listing()
         except openstack.exceptions.SDKException:
             return
+
+
+def _login() -> dict[str, Any]:
+    """Who tempest is, and where it gets its tokens."""
+    read = os.environ.get
+    return {
+        "auth": {
+            "use_dynamic_credentials": True,
+            "admin_username": read("OS_USERNAME", "admin"),
+            "admin_password": os.environ["OS_PASSWORD"],
+            "admin_project_name": read("OS_PROJECT_NAME", "admin"),
+            "admin_domain_name": read("OS_USER_DOMAIN_NAME", "Default"),
+        },
+        "identity": {
+            "auth_version": "v3",
+            "uri_v3": os.environ["OS_AUTH_URL"],
+            "v3_endpoint_type": "public",
+            "region": read("OS_REGION_NAME", "RegionOne"),
+        },
+    }
+
+
+def _tested(datasource: str, scenario: bool) -> dict[str, Any]:
+    """What of Watcher the plug-in tests."""
+    return {
+        "datasource": datasource,
+        "max_microversion": "1.7",
+        "run_continuous_audit_tests": True,
+        "resource_timeout": 180,
+        "model_timeout": 120,
+        "run_extended_attributes_tests": scenario,
+        "run_zone_migration_extra_tests": scenario,
+        "run_skipped_action_tests": scenario,
+    }
