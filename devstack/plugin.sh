@@ -34,14 +34,19 @@ function create_watcher_accounts {
 
 function start_watcher {
     local service
-    recreate_database watcher
-    "$WATCHER_BIN_DIR/watcher-db-manage" --config-file "$WATCHER_CONF" upgrade
+    if is_service_enabled watcher-api; then
+        # On one node: another one would empty the database under the services of the first.
+        recreate_database watcher
+        "$WATCHER_BIN_DIR/watcher-db-manage" --config-file "$WATCHER_CONF" upgrade
+    fi
     for service in watcher-api watcher-decision-engine watcher-applier; do
         if is_service_enabled "$service"; then
             run_process "$service" "$WATCHER_BIN_DIR/$service --config-file $WATCHER_CONF"
         fi
     done
-    wait_for_service 60 "$WATCHER_URL/healthcheck"
+    if is_service_enabled watcher-api; then
+        wait_for_service 60 "$WATCHER_URL/healthcheck"
+    fi
 }
 
 WATCHER_BIN_DIR=$(get_python_exec_prefix)
