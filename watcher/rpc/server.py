@@ -15,6 +15,10 @@ LOG = log.getLogger(__name__)
 VERSION: Final = "1.0"
 """The version of the methods of all topics."""
 
+THREADS: Final = 8
+"""Threads that handle the messages of a server, unless ``executor_thread_pool_size`` is set.  Most
+messages are doorbells, and each thread keeps some memory that it has freed for itself."""
+
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -49,6 +53,7 @@ class BackgroundStart:
         while not self._stopped.is_set():
             # A new one each time: one whose start failed cannot be started again.
             server = self._make()
+            server.conf.set_default("executor_thread_pool_size", THREADS)
             try:
                 server.start()
             except Exception as error:  # drivers raise errors of their own

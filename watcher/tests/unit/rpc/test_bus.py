@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import queue
+import threading
 from typing import Any
 from unittest import mock
 
@@ -10,7 +11,7 @@ from watcher import rpc
 from watcher.common.errors import ModelUnavailable, Unanswered, Unavailable
 from watcher.rpc import doorbell, pieces
 from watcher.rpc.engine_client import EngineClient
-from watcher.rpc.server import RpcServer
+from watcher.rpc.server import THREADS, RpcServer
 from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]
@@ -20,8 +21,10 @@ class Endpoint:
     def __init__(self) -> None:
         self.rung: queue.Queue[tuple[str, str]] = queue.Queue()
         self.pieces, self.asked = pieces.Pieces("engine-1"), list[int]()
+        self.threads = set[int]()
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> None:
+        self.threads.add(threading.get_ident())
         self.rung.put(("audit", audit_uuid))
 
     def launch_action_plan(self, context: Any, action_plan_uuid: str) -> None:
@@ -74,6 +77,20 @@ class BusTest(TestCase):
     def test_a_call(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
         self.assertEqual(NEEDS, EngineClient(self.conf, self.transport).strategy_info("dummy"))
+
+    def test_few_threads_answer(self) -> None:
+        """Each of oslo.messaging's 64 would keep freed memory for itself."""
+        self.endpoint.rung = queue.Queue(maxsize=1)
+        self.serve(self.conf.watcher_decision_engine.conductor_topic)
+        bell = doorbell.decision_engine(self.conf, self.transport)
+        self.addCleanup(bell.stop)
+        uuids = {f"uuid-{number}" for number in range(2 * THREADS)}
+        for uuid in uuids:
+            bell.ring(uuid)
+        wait_for(lambda: len(self.endpoint.threads) >= THREADS, "all threads are at work", TIMEOUT)
+        rung = {self.endpoint.rung.get(timeout=TIMEOUT) for _ in uuids}
+        self.assertEqual({("audit", uuid) for uuid in uuids}, rung)
+        self.assertEqual(THREADS, len(self.endpoint.threads))
 
     def test_a_data_model_and_why_there_is_none(self) -> None:
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
