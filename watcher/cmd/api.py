@@ -113,22 +113,34 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
 def main() -> None:
     conf = watcher_conf.load(sys.argv[1:])
     logs.setup(conf)
-    _require_port(conf)
-    process.supervise(ApiProcess, conf, _processes(conf))
+    with _reserved_port(conf):
+        process.supervise(ApiProcess, conf, _processes(conf))
 
 
 def _processes(conf: cfg.ConfigOpts) -> int:
     return conf.api.workers or os.cpu_count() or 1
 
 
-def _require_port(conf: cfg.ConfigOpts) -> None:
-    """Exit if the port is in use: processes that share a port would share it with others, too."""
+def _reserved_port(conf: cfg.ConfigOpts) -> socket.socket:
+    """A socket that keeps other services from the port, without listening at it.
+
+    Processes that share a port would share it with those of another parent, too.  Exit if the port
+    is in use.
+    """
     address = (conf.api.host, conf.api.port)
     family = socket.AF_INET6 if ":" in conf.api.host else socket.AF_INET
+    reserved = socket.socket(family)
     try:
         socket.create_server(address, family=family).close()
+        if _processes(conf) > 1:  # a single process keeps the others away itself
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                reserved.setsockopt(socket.SOL_SOCKET, option, 1)
+            reserved.bind(address)
+            # Now a service that does not ask for SO_REUSEPORT cannot have the port.
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
         sys.exit(f"watcher-api: [api] host, port: nothing can listen on {address}: {error}")
+    return reserved
 
 
 def _certificate(conf: cfg.ConfigOpts) -> tuple[str, str]:

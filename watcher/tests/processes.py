@@ -61,8 +61,8 @@ class Process:
 
     def children(self) -> list[int]:
         """The ids of the processes that it has started."""
-        path = pathlib.Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return [int(child) for child in path.read_text().split()]
+        lists = pathlib.Path(f"/proc/{self._process.pid}/task").glob("*/children")
+        return [int(child) for each in lists for child in each.read_text().split()]
 
     def wait(self) -> int:
         """Its exit code, when it has ended."""

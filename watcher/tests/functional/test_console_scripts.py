@@ -88,6 +88,16 @@ class TestServices(ScriptTestCase):
             config.write(tls)
         self.refused("watcher-api", "[ssl] cert_file: the file /nowhere.pem")
 
+    def test_a_second_api_is_refused_before_the_first_one_listens(self) -> None:
+        """Processes that share a port could share it with those of another parent."""
+        text = pathlib.Path(self.config).read_text()
+        pathlib.Path(self.config).write_text(text.replace("workers = 1", "workers = 2"))
+        first = self.start_script("watcher-api")
+        first.wait_until("started its processes", first.children)
+        self.refused("watcher-api", "nothing can listen on")
+        url = f"http://127.0.0.1:{self.port}/v1/goals"
+        self.assertEqual(200, first.wait_until("answered", lambda: status_of(url)))
+
     def test_a_database_without_tables(self) -> None:
         models.Base.metadata.drop_all(self.database.engine)
         for script in ("watcher-api", "watcher-decision-engine", "watcher-applier"):
