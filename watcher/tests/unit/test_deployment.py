@@ -97,6 +97,12 @@ class TestContainers(base.TestCase):
             else:
                 self.assertIn(group, ("KEYSTONE_AUTHTOKEN", "WATCHER_CLIENTS_AUTH"))
 
+    def test_a_stop_leaves_time_for_a_graceful_one(self) -> None:
+        """As much as the units do: without it, docker kills after ten seconds."""
+        for each in self.compose["services"].values():
+            if each["image"] == "watcher":
+                self.assertEqual("90s", each.get("stop_grace_period"))
+
     def test_each_service_runs_a_program_of_ours(self) -> None:
         scripts = {point.name for point in distribution("python-watcher").entry_points}
         commands = {
