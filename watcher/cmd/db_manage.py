@@ -8,6 +8,7 @@ import sys
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_utils import timeutils
+from sqlalchemy.exc import SQLAlchemyError
 
 from watcher import conf as watcher_conf
 from watcher.cmd import upgrade_check
@@ -160,7 +161,7 @@ def main() -> int:
             print(upgrade_check.report(database, conf, timeutils.utcnow()))
         else:
             work(database, conf.command)
-    except (WatcherError, db_exception.DBError) as error:
+    except (WatcherError, db_exception.DBError, SQLAlchemyError) as error:
         print(f"watcher-db-manage: {_sentence(error)}", file=sys.stderr)
         return 1
     finally:

@@ -7,6 +7,7 @@ from unittest import mock
 from alembic import command
 from oslo_utils import timeutils
 from sqlalchemy import MetaData, Table
+from sqlalchemy.exc import OperationalError
 
 from watcher.cmd import db_manage, status
 from watcher.common.states import AuditType
@@ -130,6 +131,15 @@ class DatabaseManageTest(CommandTestCase):
         code, _, error = self.manage("version")
         self.assertEqual(1, code)
         self.assertIn("cannot be reached", error)
+        self.assertEqual(1, len(error.splitlines()), error)
+
+    def test_a_user_that_the_database_refuses_is_one_sentence(self) -> None:
+        """oslo.db has no class for it."""
+        denied = OperationalError(None, None, Exception("Access denied for user 'nobody'"))
+        with mock.patch.object(migration, "upgrade", side_effect=denied):
+            code, _, error = self.manage("upgrade")
+        self.assertEqual(1, code)
+        self.assertIn("Access denied for user 'nobody'", error)
         self.assertEqual(1, len(error.splitlines()), error)
 
     def test_revision_is_alembics(self) -> None:
