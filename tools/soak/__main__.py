@@ -4,7 +4,7 @@
 Starts the three services as processes, on a MariaDB server, a RabbitMQ broker and an emulated
 cloud with Prometheus, and lets users, alarm services, dashboards and an operator work with them.
 Memory, threads and open files of each process and the rows of each table are sampled; the slope
-of each series, by least squares, has a limit.
+of each series, as a median, has a limit.
 """
 
 import argparse

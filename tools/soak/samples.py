@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured during a soak, and by how much each of it may grow."""
 
+import itertools
 import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import linear_regression
+from statistics import median
 
 from sqlalchemy import func, select
 
@@ -14,7 +15,7 @@ from tools.drill.processes import Process
 from watcher.db.models import Base
 from watcher.db.session import Database
 
-_WARM_UP = 1 / 3
+_WARM_UP = 1 / 2
 """The share of the time in which pools, caches and threads may still grow."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") / 1024
 
@@ -47,7 +48,7 @@ class Samples:
         print(f"{'':<42}{'first':>10}{'last':>10}{'a minute':>10}{'limit':>8}")
         for (name, unit), points in self._series.items():
             kept = points[int(len(points) * _WARM_UP) :]
-            slope = _slope(kept)
+            slope = slope_of(kept)
             within = slope <= LIMITS[unit]
             well &= within
             print(
@@ -71,6 +72,13 @@ def _of_process(pid: int) -> Iterable[tuple[str, float]]:
         return
 
 
-def _slope(points: Sequence[tuple[float, float]]) -> float:
-    """By how much a minute, by least squares; 0 for fewer than three points."""
-    return linear_regression(*zip(*points, strict=True)).slope if len(points) > 2 else 0.0
+def slope_of(points: Sequence[tuple[float, float]]) -> float:
+    """By how much a minute: the median of the slopes between all pairs of points (Theil and Sen).
+
+    A pool that grows once moves few of the pairs; a leak moves them all.  0 for fewer than three
+    points.
+    """
+    if len(points) < 3:
+        return 0.0
+    pairs = itertools.combinations(points, 2)
+    return median((after[1] - before[1]) / (after[0] - before[0]) for before, after in pairs)
