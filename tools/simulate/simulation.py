@@ -138,6 +138,7 @@ def _set_clock(world: World) -> None:
 
 
 def _set_back(world: World) -> None:
+    world.set_back += 3600.0
     for slot in world.slots:
         world.clocks[slot].ahead -= 3600.0
     world.see("clock", "all", "an hour back")

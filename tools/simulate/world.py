@@ -55,6 +55,8 @@ class World:
         self.quiet = False
         self.away_until = self.cloud_away_until = 0.0
         self.processes: dict[str, Process] = {}
+        self.set_back = 0.0
+        """Seconds by which the clocks of all services were set back."""
         self.clocks = {slot: Clock(self.skew()) for slot in (*SLOTS, "cloud")}
         self._chance = random.Random(choice.random())
         left_out = [f"engine{number}" for number in (2, 3) if number > self.trouble.engines]
@@ -85,7 +87,7 @@ class World:
                 self.thaw(former, self.choice.choice((0.0, self.choice.uniform(0.0, 3.0))))
 
     def skew(self) -> float:
-        return self.choice.uniform(-self.trouble.ahead, self.trouble.ahead)
+        return self.choice.uniform(-self.trouble.ahead, self.trouble.ahead) - self.set_back
 
     def spawn(self, work: Callable[[], Any]) -> Task:
         """Let a task do *work* outside of the service processes."""
