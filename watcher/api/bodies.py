@@ -114,7 +114,7 @@ def _read_up_to(stream: Any, size: int) -> bytes:
 def decode(body: bytes) -> Any:
     """Any JSON value.  Invalid for a body that is not JSON, or that is nested too deeply."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        return _JSON.decode(body.decode("utf-8"))
     except RecursionError:
         raise Invalid("The body is JSON that is nested too deeply.") from None
     except ValueError as error:
@@ -156,3 +156,6 @@ def _set(fitted: Any, attribute: Any, value: Any) -> None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -9,7 +9,7 @@ import copy
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from watcher.common.errors import Invalid, shortened
@@ -65,21 +65,21 @@ def bound(value: Any, field: str, depth: int = MAX_DEPTH, largest: float = math.
     beyond *largest*."""
     level = [value]
     for _ in range(depth):
-        if any(isinstance(child, float) and not math.isfinite(child) for child in level):
-            raise Invalid(f"{field}: has a number that is infinite or none; JSON has no such.")
-        if any(isinstance(child, int | float) and abs(child) > largest for child in level):
-            raise Invalid(f"{field}: has a number beyond {largest:g}.")
+        for child in level:
+            if isinstance(child, float) and not math.isfinite(child):
+                raise Invalid(f"{field}: has a number that is infinite or none; JSON has no such.")
+            if isinstance(child, (int, float)) and abs(child) > largest:
+                raise Invalid(f"{field}: has a number beyond {largest:g}.")
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return
     raise Invalid(f"{field}: is nested more than {depth} levels deep.")
 
 
-def _children(value: Any) -> Iterator[Any]:
+def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _completed(schema: Any, value: Any, field: str) -> Any:

@@ -25,7 +25,7 @@ def read(body: Any, headers: Mapping[str, str]) -> dict[str, Any] | None:
     batch = body if isinstance(body, list) else [body]
     if batch and all(map(_is_event, batch)):
         return _fields(batch) | {"payload": body}
-    attributes = _attributes(headers)
+    attributes = _attributes(headers) if "ce-specversion" in headers else {}
     if not _is_event(attributes):
         return None
     event = attributes if body is None else attributes | {"data": body}
