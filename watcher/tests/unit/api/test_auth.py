@@ -2,6 +2,7 @@
 """Who gets in: with keystone, without it, and at the doors that ask nobody."""
 
 from keystonemiddleware import fixture, opts
+from oslo_context.context import RequestContext, get_current
 
 from watcher.api import microversions
 from watcher.common.states import AuditType
@@ -24,6 +25,13 @@ class WithoutKeystoneTestCase(ApiTestCase):
         for roles, status in (("admin", 200), ("Administrator", 200), ("member", 403), ("", 403)):
             response = self.request("/v1/goals", headers={"X-Roles": roles})
             self.assertEqual(status, response.status_int, roles)
+
+    def test_log_lines_of_an_alarm_have_what_those_of_other_requests_have(self) -> None:
+        response = self.request("/v1/webhooks/nobody", "POST")
+        context = get_current()
+        assert context is not None
+        usual = RequestContext(request_id=response.headers["x-openstack-request-id"])
+        self.assertEqual(usual.get_logging_values(), context.get_logging_values())
 
     def test_the_refusal_names_the_rule(self) -> None:
         response = self.request("/v1/goals", headers={"X-Roles": "member"})
