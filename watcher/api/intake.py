@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from oslo_config import cfg
 from oslo_db.exception import DBDeadlock, DBDuplicateEntry
+from oslo_log import log
 from sqlalchemy import Connection
 
 from watcher.api.group_commit import MAX_WAIT, GroupCommit
@@ -25,6 +26,8 @@ from watcher.db import events, webhook_facts
 from watcher.db.session import Database, begin_to_write
 from watcher.webhooks import admission
 from watcher.webhooks.credentials import effective_auth
+
+LOG = log.getLogger(__name__)
 
 _ATTEMPTS: Final = 5
 """Attempts for one event: another request may append the same delivery between the read and the
@@ -48,6 +51,7 @@ class IntakeResult:
     """The decision about one event, and its row."""
 
     facts: WebhookFacts
+    message: AlarmMessage
     decision: str
     reason: str | None = None
     sentence: str = ""
@@ -111,12 +115,12 @@ class Intake:
                         checked = True
                     result = _decide(lookup.facts, lookup.first_delivery, delivery)
                     if result.row is not None:
-                        self._decided.submit(result.row)
+                        self._decided.submit(result)
             except (DBDuplicateEntry, DBDeadlock):
                 if not attempts_left:
                     raise
             else:
-                self._count(result, delivery.message)
+                self._count(result)
                 return result
         raise AssertionError("unreachable")
 
@@ -125,17 +129,19 @@ class Intake:
 
         Those that would make the others wait are only looked up.
         """
-        rows = []
+        decided = []
         with self._database.connection() as connection:
             lookups = self._look_up(connection, deliveries)
             for lookup, delivery in zip(lookups, deliveries, strict=True):
                 if lookup.facts is not None and _is_quick(lookup.facts, delivery):
                     lookup.result = _decide(lookup.facts, lookup.first_delivery, delivery)
                     if lookup.result.row is not None:
-                        rows.append(lookup.result.row)
-            if rows:
+                        decided.append(lookup.result)
+            if decided:
                 begin_to_write(connection)
-                events.append(connection, rows)
+                events.append(connection, _rows(decided))
+        if decided:
+            _log(decided)
         return lookups
 
     def _look_up(self, connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[Lookup]:
@@ -155,24 +161,49 @@ class Intake:
             for (facts, _), key in zip(pairs, keys, strict=True)
         ]
 
-    def _append(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[None]:
+    def _append(self, results: Sequence[IntakeResult]) -> Sequence[None]:
         with self._database.connection(writes=True) as connection:
-            events.append(connection, rows)
-        return [None] * len(rows)
+            events.append(connection, _rows(results))
+        _log(results)
+        return [None] * len(results)
 
-    def _count(self, result: IntakeResult, message: AlarmMessage) -> None:
+    def _count(self, result: IntakeResult) -> None:
         """Count what has no row of its own: a repetition in the row of the first delivery."""
         if result.repeated:
             with self._database.connection(writes=True) as connection:
                 events.repeat(connection, result.event_uuid or "")
+            LOG.info("%s", _line(result))
         elif result.row is None:
+            # They are logged with their number, once a second (UnrecordedEvents).
             self._unrecorded.count(
                 result.facts.audit_uuid,
-                message.source,
+                result.message.source,
                 result.decision,
                 result.reason,
                 result.run,
             )
+
+
+def _rows(results: Sequence[IntakeResult]) -> list[Mapping[str, Any]]:
+    return [each.row for each in results if each.row is not None]
+
+
+def _log(results: Sequence[IntakeResult]) -> None:
+    """One line for the events of a transaction: to write a line takes longer than to decide.
+
+    It has no context, because that is the request of one of them.
+    """
+    LOG.info("%s", "; ".join(map(_line, results)), context={})
+
+
+def _line(result: IntakeResult) -> str:
+    reason = f" ({result.reason})" if result.reason else ""
+    again = ", delivered again" if result.repeated else ""
+    return (
+        f"Event {result.event_uuid}: {result.decision}{reason}{again}, "
+        f"audit {result.facts.audit_uuid}, source {result.message.source}, "
+        f"request {result.message.request_id!r}"
+    )
 
 
 def _is_quick(facts: WebhookFacts, delivery: Delivery) -> bool:
@@ -185,18 +216,18 @@ def _decide(facts: WebhookFacts, first: Any, delivery: Delivery) -> IntakeResult
     message = delivery.message
     if first is not None:
         return IntakeResult(
-            facts, first.decision, first.decision_reason, "", first.uuid, repeated=True
+            facts, message, first.decision, first.decision_reason, "", first.uuid, repeated=True
         )
     verdict = admission.decide(facts, message, delivery.received_at)
     decision, reason, parameters = verdict.decision, verdict.reason, verdict.parameters
     if facts.full_until is not None:
         if decision != Decision.ACCEPTED:
-            return IntakeResult(facts, decision, reason, verdict.sentence)
+            return IntakeResult(facts, message, decision, reason, verdict.sentence)
         run = _covering(facts, parameters)
         if run is not None:
-            return IntakeResult(facts, Decision.COALESCED, run=run)
+            return IntakeResult(facts, message, Decision.COALESCED, run=run)
     row = events.row(facts, message, delivery.received_at, decision, reason, parameters)
-    return IntakeResult(facts, decision, reason, verdict.sentence, row["uuid"], row=row)
+    return IntakeResult(facts, message, decision, reason, verdict.sentence, row["uuid"], row=row)
 
 
 def _covering(facts: WebhookFacts, parameters: Mapping[str, Any]) -> PendingRun | None:

@@ -4,10 +4,8 @@
 import dataclasses
 import datetime
 import json
-import logging
 from typing import Any
 
-from oslo_log import log
 from oslo_utils import timeutils
 from webob import Response
 
@@ -27,8 +25,6 @@ from watcher.db import events, history, webhook_facts, webhook_settings
 from watcher.db.lookup import is_uuid
 from watcher.db.models import AuditEvent
 from watcher.webhooks import admission, credentials, parsers, truncation
-
-LOG = log.getLogger(__name__)
 
 _DEPTH = 100
 
@@ -66,7 +62,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             ),
             lambda facts: self._webhook_auth.check(request, facts),
         )
-        return self._respond(request, result, message)
+        return self._respond(request, result)
 
     @post("{audit_ident}/events/{event_uuid}/replay", status=202)
     def replay(self, request: Request, audit_ident: str, event_uuid: str) -> Response:
@@ -80,7 +76,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             audit, _webhook = webhook_settings.get(session, audit_ident)
             message = _replay(history.event(session, audit.id, event_uuid), request)
         delivery = Delivery(audit.uuid or "", message, now, lambda facts: True)
-        return self._respond(request, self._intake.receive(delivery, lambda facts: None), message)
+        return self._respond(request, self._intake.receive(delivery, lambda facts: None))
 
     @post("{audit_ident}/preview", any_query=True)
     def preview(self, request: Request, audit_ident: str) -> dict[str, Any]:
@@ -106,8 +102,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             "not_before": aware(self._not_before(facts, now)) if admitted else None,
         }
 
-    def _respond(self, request: Request, result: IntakeResult, message: AlarmMessage) -> Response:
-        _log(result, message)
+    def _respond(self, request: Request, result: IntakeResult) -> Response:
         if result.decision == Decision.REJECTED:
             raise Invalid(result.sentence)
         if result.needs_doorbell:
@@ -195,18 +190,3 @@ def _accepted(request: Request, result: IntakeResult) -> Response:
         below = f"{result.facts.audit_uuid}/events/{result.event_uuid}"
         response.location = f"{request.application_url}/v1/webhooks/{below}"
     return response
-
-
-def _log(result: IntakeResult, message: AlarmMessage) -> None:
-    # Unrecorded events are logged with their number, once a second (UnrecordedEvents).
-    LOG.log(
-        logging.DEBUG if result.event_uuid is None else logging.INFO,
-        "Event %s: %s%s%s, audit %s, source %s, request %s",
-        result.event_uuid or "(unrecorded)",
-        result.decision,
-        f" ({result.reason})" if result.reason else "",
-        ", delivered again" if result.repeated else "",
-        result.facts.audit_uuid,
-        message.source,
-        message.request_id,
-    )

@@ -3,6 +3,7 @@
 
 import contextlib
 import datetime
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -116,6 +117,23 @@ class ReceiveTest(IntakeTestCase):
         decisions = [self.post("b", payload={"n": n}).decision for n in (1, 2)]
         self.assertEqual([1, 0, 0, 0], while_deciding)
         self.assertEqual([Decision.ACCEPTED, Decision.IGNORED], decisions)
+
+    def test_each_recorded_delivery_is_logged_with_its_ids(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        again = {"request_id": "of-again", **REPEATED}
+        results = [
+            self.post(request_id="of-a"),
+            self.post("b", lambda facts: None, request_id="of-b"),
+            self.post(**again),
+            self.post(**again),
+        ]
+        said = ("ACCEPTED", "ACCEPTED", "ACCEPTED", "ACCEPTED, delivered again")
+        expected = [
+            f"Event {result.event_uuid}: {what}, audit {result.facts.audit_uuid}, "
+            f"source generic, request '{result.message.request_id}'"
+            for result, what in zip(results, said, strict=True)
+        ]
+        self.assertEqual(expected, log.output.splitlines())
 
     def test_an_event_that_the_database_refuses_fails_alone(self) -> None:
         append = events.append
