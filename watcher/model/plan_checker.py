@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a plan breaks a rule of the cloud in any order of actions that its graph allows.
 
-An action begins when its parents have ended; the graph has no other constraint.  Of all
-orders the worst is computed.  The events (begin or end of an action) that have happened at
-one moment are a set that contains all predecessors of its members.  The most that a host may
-hold is the maximum weight of such a set, in which the begin of a move to the host adds what
-the server takes, and the end of a move from it subtracts that: the project selection problem,
-a maximum flow.  The most moves under way at once are the width of their order, by Dilworth a
-maximum matching.  Moves that must not overlap have to be a chain, and so have one order only.
-It uses no code that makes plans, and assumes that all actions succeed.
+It uses no code that makes plans, and assumes that all actions succeed.  An action begins when its
+parents have ended; the graph has no other constraint.  Of all orders the worst is computed.  The
+events (begin or end of an action) that have happened at one moment are a set that contains all
+predecessors of its members.  The most that a host may hold is the maximum weight of such a set, in
+which the begin of a move to the host adds what the server takes, and the end of a move from it
+subtracts that: the project selection problem, a maximum flow.  The most moves under way at once are
+the width of their order, by Dilworth a maximum matching; those that must not overlap are a chain.
 """
 
 import dataclasses
@@ -30,6 +29,7 @@ _STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
 _UNITS: Final = ("vCPUs", "MiB", "GB", "dedicated CPUs")
 _SPEC: Final = "aggregate_instance_extra_specs:"
 _TENANTS: Final = "filter_tenant_id"
+_TRAIT: Final = "trait:"
 
 
 class Task(NamedTuple):
@@ -280,16 +280,16 @@ def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
     """Why a server may not be on a host, apart from room; *keys* are those of aggregates."""
     if server.pinned_az and server.pinned_az != host.zone:
         return f"is not in zone {server.pinned_az}"
+    has: dict[str, set[str]] = defaultdict(set)
+    for key, value in (pair for each in host.aggregates for pair in each.metadata.items()):
+        has[_TENANTS if key.startswith(_TENANTS) else key] |= {*map(str.strip, value.split(","))}
     needs, traits = server.needs, host.traits
-    asked = {key[6:] for each in host.aggregates for key in each.metadata if key[:6] == "trait:"}
+    asked = {key.removeprefix(_TRAIT) for key in has if key.startswith(_TRAIT)}
     if lacking := needs.required - traits | needs.forbidden & traits | asked - needs.required:
         return f"does not fit what the server needs of trait {min(lacking)}"
     for unit, amount, inventory in zip(_UNITS, server.amounts, host.inventories, strict=True):
         if not inventory.allows(amount):
             return f"gives no server {amount} {unit}"
-    has: dict[str, set[str]] = defaultdict(set)
-    for key, value in (pair for each in host.aggregates for pair in each.metadata.items()):
-        has[_TENANTS if key.startswith(_TENANTS) else key] |= {*map(str.strip, value.split(","))}
     if has[_TENANTS] and server.project_id not in has[_TENANTS]:
         return "is reserved to other projects"
     for spec, value in server.extra_specs.items():
