@@ -14,7 +14,7 @@ from watcher.common.periodic import LateThread
 LOG = log.getLogger(__name__)
 
 LIMIT = 10_000
-"""Messages kept for a broker that does not answer: two plans of 5,000 actions, in 40 MiB."""
+"""Messages kept for a broker that does not answer: a few KiB each."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
