@@ -122,10 +122,11 @@ class User:
             self._world.schedule.block(0.5)
 
     def end(self, audit: str) -> None:
-        """Cancel an audit, because it would not end by itself."""
-        lives = f"SELECT id FROM audits WHERE uuid = '{audit}' AND state IN {_ALIVE}"
-        while self._world.store.rows(lives):
-            self._set(audit, AuditState.CANCELLED)
+        """Cancel an audit, because it would not end by itself; a suspended one is resumed first."""
+        states = f"SELECT state FROM audits WHERE uuid = '{audit}' AND state IN {_ALIVE}"
+        while found := self._world.store.rows(states):
+            suspended = found[0][0] == AuditState.SUSPENDED
+            self._set(audit, AuditState.ONGOING if suspended else AuditState.CANCELLED)
             self._world.schedule.block(5.0)
 
     def resume(self, audit: str) -> None:
