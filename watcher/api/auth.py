@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from oslo_config import cfg
 from oslo_context.context import RequestContext
@@ -13,17 +13,6 @@ from watcher.api.wsgi import Application, Environ, StartResponse
 
 _ENVIRON: Final = "watcher.context"
 _WEBHOOK: Final = re.compile(r"/v1/webhooks/[^/]+/?")
-_NOBODY: Final = RequestContext(request_id="-", overwrite=False).get_logging_values()
-
-
-class _Anonymous(RequestContext):
-    """The context of a request without an identity, such as an alarm.
-
-    To format what is not known takes most of the time of a log line, and each alarm writes one.
-    """
-
-    def get_logging_values(self) -> dict[str, Any]:
-        return {**_NOBODY, "request_id": self.request_id}
 
 
 def context(environ: Environ) -> RequestContext:
@@ -67,5 +56,5 @@ class Authenticated:
             webhook_auth.redact_tokens(environ)
         elif environ["PATH_INFO"] != "/":
             return self._identified(environ, start_response)
-        environ[_ENVIRON] = _Anonymous(request_id=environ.get("openstack.request_id"))
+        environ[_ENVIRON] = RequestContext(request_id=environ.get("openstack.request_id"))
         return self._application(environ, start_response)
