@@ -104,7 +104,7 @@ def graph(plan: HeldPlan) -> "graphlib.TopologicalSorter[str]":
 
 
 def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> Sequence[str]:
-    """Revert them one by one, children before their parents, until an interrupt comes.
+    """Revert the actions of a plan that failed, children before their parents, until an interrupt.
 
     What is left to revert is in the database, so that an applier that takes the plan over goes on
     with the rest.  The result is a sentence for the plan's users if there was anything to revert.
