@@ -123,19 +123,20 @@ class User:
 
     def end(self, audit: str) -> None:
         """Cancel an audit, because it would not end by itself; a suspended one is resumed first."""
-        states = f"SELECT state FROM audits WHERE uuid = '{audit}' AND state IN {_ALIVE}"
-        while found := self._world.store.rows(states):
-            suspended = found[0][0] == AuditState.SUSPENDED
+        while (state := self._state(audit)) in _ALIVE:
+            suspended = state == AuditState.SUSPENDED
             self._set(audit, AuditState.ONGOING if suspended else AuditState.CANCELLED)
             self._world.schedule.block(5.0)
 
     def resume(self, audit: str) -> None:
         """Resume an audit that is suspended by a request that its user had given up."""
         self._world.schedule.block(LONGEST_REQUEST)
-        suspended = f"SELECT id FROM audits WHERE uuid = '{audit}' AND state = 'SUSPENDED'"
-        while self._world.store.rows(suspended):
+        while self._state(audit) == AuditState.SUSPENDED:
             self._set(audit, AuditState.ONGOING)
             self._world.schedule.block(5.0)
+
+    def _state(self, audit: str) -> str:
+        return self._world.store.rows(f"SELECT state FROM audits WHERE uuid = '{audit}'")[0][0]
 
     def _suspend(self, audit: str) -> None:
         self._set(audit, AuditState.SUSPENDED)
