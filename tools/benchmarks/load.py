@@ -2,17 +2,19 @@
 """Clients in a closed loop: over HTTP, and on plain connections to the database.
 
 They share the machine with the measured service, so they do almost no work, in processes that
-import almost nothing.
+import almost nothing.  The clients of a process that speak HTTP have one thread, because threads
+that wait for each other would take as much of the machine as the service does.
 """
 
 import dataclasses
 import multiprocessing
 import random
+import selectors
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 PROCESSES = 2
@@ -21,6 +23,9 @@ WARM_UP = 3.0
 
 _LEAVES = 1 / 50
 """The share of requests after which a client connects anew."""
+
+Loop = Callable[[float, float], list[float]]
+"""Works from now until the second time, and returns the seconds of each answer since the first."""
 
 Statements = Sequence[tuple[str, dict[str, Any]]]
 """SQL with its parameters, and ``COMMIT`` and ``ROLLBACK`` as they come."""
@@ -52,16 +57,16 @@ def http(address: tuple[str, int], paths: Sequence[str], body: bytes, **how: Any
         + body
         for path in paths
     ]
-    return _measure(_poster, (address, requests), **how)
+    return _measure(_posting, (address, requests), **how)
 
 
 def sql(connection: dict[str, Any], choices: Sequence[Statements], **how: Any) -> Measured:
     """Execute one list of statements after the other, in any order."""
-    return _measure(_executor, (connection, choices), **how)
+    return _measure(_executing, (connection, choices), **how)
 
 
 def _measure(
-    make: Callable[..., Callable[[], None]], arguments: Any, *, clients: int, seconds: float
+    make: Callable[..., Loop], arguments: Any, *, clients: int, seconds: float
 ) -> Measured:
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
@@ -69,7 +74,7 @@ def _measure(
     processes = [
         context.Process(
             target=_work,
-            args=(make, arguments, clients // PROCESSES, seconds, barrier, answers),
+            args=(make, (*arguments, clients // PROCESSES), seconds, barrier, answers),
             daemon=True,
         )
         for _ in range(PROCESSES)
@@ -87,71 +92,88 @@ def _measure(
 
 
 def _work(
-    make: Callable[..., Callable[[], None]],
-    arguments: Any,
-    clients: int,
-    seconds: float,
-    barrier: Any,
-    answers: Any,
+    make: Callable[..., Loop], arguments: Any, seconds: float, barrier: Any, answers: Any
 ) -> None:
     try:
-        calls = [make(*arguments) for _ in range(clients)]
+        loop = make(*arguments)
         barrier.wait(60)
         begin = time.perf_counter() + WARM_UP
-        times: list[list[float]] = [[] for _ in calls]
-        errors: list[str] = []
-
-        def loop(call: Callable[[], None], mine: list[float]) -> None:
-            try:
-                before = time.perf_counter()
-                while before < begin + seconds:
-                    call()
-                    after = time.perf_counter()
-                    if before >= begin:
-                        mine.append(after - before)
-                    before = after
-            except Exception as error:
-                errors.append(f"{type(error).__name__}: {error}")
-
-        threads = [
-            threading.Thread(target=loop, args=pair) for pair in zip(calls, times, strict=True)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        answers.put(errors[0] if errors else [each for mine in times for each in mine])
+        answers.put(loop(begin, begin + seconds))
     except Exception as error:
         answers.put(f"{type(error).__name__}: {error}")
 
 
-def _poster(address: tuple[str, int], requests: Sequence[bytes]) -> Callable[[], None]:
-    connection = _connect(address)
+def _posting(address: tuple[str, int], requests: Sequence[bytes], clients: int) -> Loop:
+    """Clients of one thread, each with one request at a time."""
 
-    def post() -> None:
-        nonlocal connection
-        # An idle worker accepts a connection.  If clients kept their first connection, most would
-        # stay with the worker that woke first, and the other would be idle.
-        if random.random() < _LEAVES:
-            connection.close()
-            connection = _connect(address)
-        connection.sendall(random.choice(requests))
-        answer = b""
-        while b"\r\n\r\n" not in answer:  # a 202 has no body
-            piece = connection.recv(4096)
-            if not piece:
-                raise ConnectionError("the server hung up")
-            answer += piece
-        if not answer.startswith(b"HTTP/1.1 202"):
-            raise RuntimeError(answer.decode("latin-1"))
+    def loop(begin: float, end: float) -> list[float]:
+        times = []
+        with selectors.DefaultSelector() as selector:
+            for _ in range(clients):
+                _post(selector, _connect(address), requests)
+            while selector.get_map():
+                ready = selector.select(30)
+                if not ready:
+                    raise TimeoutError("no answer for 30 seconds")
+                for key, _ in ready:
+                    connection: Any = key.fileobj
+                    selector.unregister(connection)
+                    _accepted(connection)
+                    now = time.perf_counter()
+                    if key.data >= begin:
+                        times.append(now - key.data)
+                    # An idle worker accepts a connection.  If clients kept their first connection,
+                    # most would stay with the worker that woke first, and the other would be idle.
+                    if now >= end or random.random() < _LEAVES:
+                        connection.close()
+                        connection = _connect(address) if now < end else None
+                    if connection:
+                        _post(selector, connection, requests)
+        return times
 
-    return post
+    return loop
+
+
+def _post(selector: Any, connection: socket.socket, requests: Sequence[bytes]) -> None:
+    selector.register(connection, selectors.EVENT_READ, time.perf_counter())
+    connection.sendall(random.choice(requests))
+
+
+def _accepted(connection: socket.socket) -> None:
+    """Read an answer, which has to be 202.  It has no body, so it arrives in one piece."""
+    answer = connection.recv(4096)
+    if not (answer.startswith(b"HTTP/1.1 202") and answer.endswith(b"\r\n\r\n")):
+        raise RuntimeError(answer.decode("latin-1") or "the server hung up")
+
+
+def _executing(connection: dict[str, Any], choices: Sequence[Statements], clients: int) -> Loop:
+    """Clients in threads, because the driver waits for each answer."""
+    calls = [_executor(connection, choices) for _ in range(clients)]
+
+    def loop(begin: float, end: float) -> list[float]:
+        with ThreadPoolExecutor(clients) as pool:
+            parts = [pool.submit(_repeat, call, begin, end) for call in calls]
+            return [each for part in parts for each in part.result()]
+
+    return loop
 
 
 def _connect(address: tuple[str, int]) -> socket.socket:
     connection = socket.create_connection(address, 30)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def _repeat(call: Callable[[], None], begin: float, end: float) -> list[float]:
+    times = []
+    before = time.perf_counter()
+    while before < end:
+        call()
+        after = time.perf_counter()
+        if before >= begin:
+            times.append(after - before)
+        before = after
+    return times
 
 
 def _executor(connection: dict[str, Any], choices: Sequence[Statements]) -> Callable[[], None]:
