@@ -104,26 +104,19 @@ def last_run(session: Session, audit_id: int) -> AuditRun | None:
 def counts(session: Session, audit_id: int) -> dict[str, int]:
     """Events of an audit by decision, with those that have no row (unrecorded events)."""
     number = dict.fromkeys(Decision.ALL, 0)
-    in_runs = queued_runs = 0
-    for decision, count, with_run, of_runs in session.execute(
-        select(
-            AuditEvent.decision,
-            func.count(),
-            func.count(AuditEvent.run_id),
-            func.count(AuditEvent.run_id.distinct()),
-        )
+    in_runs = dict[str, int]()
+    for decision, count, with_run in session.execute(
+        select(AuditEvent.decision, func.count(), func.count(AuditEvent.run_id))
         .where(AuditEvent.audit_id == audit_id)
         .group_by(AuditEvent.decision)
     ):
-        number[decision] = count
-        in_runs += with_run
-        if decision == Decision.QUEUED:
-            queued_runs = of_runs
-    # ``coalesced_count`` of a run is the number of its events without the one that queued it.
+        number[decision], in_runs[decision] = count, with_run
+    # ``coalesced_count`` of a run is the number of its COALESCED events, recorded or not.
     joined = session.scalar(
         select(func.sum(AuditRun.coalesced_count)).where(AuditRun.audit_id == audit_id)
     )
-    number[Decision.COALESCED] += max(0, int(joined or 0) - (in_runs - queued_runs))
+    unrecorded = int(joined or 0) - in_runs.get(Decision.COALESCED, 0)
+    number[Decision.COALESCED] += max(0, unrecorded)
     return number
 
 

@@ -67,7 +67,8 @@ def join_waiting(session: Session) -> None:
         chunk = joining[start : start + _CHUNK]
         run_ids, event_ids = {run_id for run_id, _ in chunk}, [event_id for _, event_id in chunk]
         of_run = AuditEvent.id.in_(event_ids), AuditEvent.audit_id == AuditRun.audit_id
-        number = select(func.count()).where(*of_run).scalar_subquery()
+        joined = AuditEvent.decision != Decision.QUEUED
+        number = select(func.count()).where(*of_run, joined).scalar_subquery()
         waiting = AuditRun.id.in_(run_ids), AuditRun.state == RunState.QUEUED
         total = AuditRun.coalesced_count + number
         if update_rows(session, AuditRun, *waiting, coalesced_count=total) != len(run_ids):
@@ -100,19 +101,14 @@ def queue_run(session: Session, audit_id: int, max_recorded: int, now: datetime.
     if first.decision == Decision.ACCEPTED:
         _assign(session, run.id, [first.id], Decision.QUEUED)
         chosen = chosen[1:]
-        joined = len(chosen)
-    else:
-        joined = len(chosen) - any(each.decision == Decision.QUEUED for each in chosen)
-    _assign(session, run.id, [each.id for each in chosen], Decision.COALESCED)
-    runs.count_coalesced(session, run.id, joined)
+    _coalesce(session, run.id, chosen)
 
 
 def join(session: Session, run: AuditRun) -> None:
     """Add to a run that is being claimed all events in the inbox that have its parameters."""
     chosen = _with_parameters(_arrived(session, run.audit_id), run.parameters)
     if chosen:
-        _assign(session, run.id, [each.id for each in chosen], Decision.COALESCED)
-        runs.count_coalesced(session, run.id, len(chosen))
+        _coalesce(session, run.id, chosen)
         session.refresh(run, ["coalesced_count"])
 
 
@@ -127,7 +123,7 @@ def give_back(session: Session, run: AuditRun) -> None:
     if not decisions:
         return
     update_rows(session, AuditEvent, AuditEvent.run_id == run.id, run_id=None, inbox=run.audit_id)
-    runs.count_coalesced(session, run.id, (Decision.QUEUED in decisions) - len(decisions))
+    runs.count_coalesced(session, run.id, -decisions.count(Decision.COALESCED))
 
 
 def _arrived(session: Session, audit_id: int) -> Sequence[Row[Any]]:
@@ -137,6 +133,14 @@ def _arrived(session: Session, audit_id: int) -> Sequence[Row[Any]]:
 def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[Any]]:
     # Compared here, because collations of databases may differ.
     return [each for each in events if same(each.parameters, parameters)]
+
+
+def _coalesce(session: Session, run_id: int, events: Sequence[Row[Any]]) -> None:
+    """Let events join a run.  Those that are QUEUED already, with a run that has given them back,
+    do not count again."""
+    _assign(session, run_id, [each.id for each in events], Decision.COALESCED)
+    joined = sum(each.decision != Decision.QUEUED for each in events)
+    runs.count_coalesced(session, run_id, joined)
 
 
 def _assign(session: Session, run_id: Any, event_ids: Sequence[int], decision: str) -> None:

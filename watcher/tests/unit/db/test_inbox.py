@@ -224,7 +224,7 @@ class GiveBackTest(InboxTestCase):
         self.take()
         [older, younger] = self.runs()
         self.assertEqual((RunState.CANCELLED, 0), (older.state, older.coalesced_count))
-        self.assertEqual(2, younger.coalesced_count)
+        self.assertEqual(1, younger.coalesced_count)
         self.assertEqual({younger.id}, {row.run_id for row in self.rows()})
         decisions = [Decision.QUEUED, Decision.COALESCED, Decision.QUEUED]
         self.assertEqual(decisions, [row.decision for row in self.rows()])

@@ -114,7 +114,7 @@ class RunsTest(base.DatabaseTestCase):
         self.assertEqual(RunState.CANCELLED, self.present(older).state)
         younger = self.present(younger)
         self.assertEqual(
-            (RunState.QUEUED, NOW + MINUTE, 1, 1),
+            (RunState.QUEUED, NOW + MINUTE, 1, 0),
             (younger.state, younger.not_before, younger.attempt, younger.coalesced_count),
         )
 
