@@ -29,7 +29,7 @@ from benchmarks.report import Figure, percentile, show
 from watcher import conf as watcher_conf
 from watcher.cmd import api
 from watcher.common.states import AuditState, AuditType, RunState
-from watcher.db import audits, claims, counters, migration, models, moves, purge, retention
+from watcher.db import audits, counters, migration, models, moves, purge, retention, run_ends
 from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditRun, Goal, Strategy, Webhook
 from watcher.db.purge import Selection
@@ -186,8 +186,8 @@ def _claim(side: Side) -> None:
     now = timeutils.utcnow()
     while run := side.dispatcher.claim(now):
         with side.database.writer() as session:
-            claims.move_audit(session, run, AuditState.SUCCEEDED, now)
-            claims.finish(session, run, RunState.SUCCEEDED, now)
+            run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
+            run_ends.finish(session, run, RunState.SUCCEEDED, now)
 
 
 def _moves(side: Side) -> None:

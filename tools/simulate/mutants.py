@@ -19,7 +19,17 @@ from watcher.applier import enabling
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.enabling import Enabling
 from watcher.applier.interrupts import Interrupts
-from watcher.db import action_plans, claims, events, inbox, leases, plan_claims, runs, transitions
+from watcher.db import (
+    action_plans,
+    claims,
+    events,
+    inbox,
+    leases,
+    plan_claims,
+    run_ends,
+    runs,
+    transitions,
+)
 from watcher.db.dispatcher import Dispatcher
 from watcher.db.models import ActionPlan, ActionPlanLease, Audit, AuditRun
 from watcher.decision_engine import retries
@@ -106,7 +116,7 @@ def _taken_late(session: Any, audit_id: int, *rest: Any, **more: Any) -> None:
 
 
 def _given_up(session: Any, run: AuditRun, now: Any) -> None:
-    claims.finish(session, run, "CANCELLED", now, "Nothing was kept.")
+    run_ends.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
 def _moved_audit(session: Any, run: AuditRun, state: str, now: Any, **values: Any) -> bool:
@@ -149,7 +159,7 @@ MUTANTS = (
     Mutant("no plan that was let go is taken over", lambda: [(plan_claims, "due", _pending)]),
     Mutant(
         "an engine that lost a run writes its end",
-        lambda: [(claims, "_release", _released)],
+        lambda: [(run_ends, "_release", _released)],
     ),
     Mutant(
         "an applier that lost a plan goes on writing it",
@@ -174,7 +184,7 @@ MUTANTS = (
     ),
     Mutant(
         "the run of a suspended audit is dropped",
-        lambda: [(claims, "_end_unwanted", _given_up)],
+        lambda: [(run_ends, "end_unwanted", _given_up)],
     ),
     Mutant(
         "a run that fails for a passing cause is given up",
@@ -208,7 +218,7 @@ MUTANTS = (
         "a run may take as long as it likes",
         lambda: [(RunDispatcher, "beat", Dispatcher.beat)],
     ),
-    Mutant("a cancelled audit goes on", lambda: [(claims, "move_audit", _moved_audit)]),
+    Mutant("a cancelled audit goes on", lambda: [(run_ends, "move_audit", _moved_audit)]),
     Mutant("a cancelled plan goes on", lambda: [(Interrupts, "cancel", lambda self: False)]),
     Mutant(
         "a run begins before its debounce is over",

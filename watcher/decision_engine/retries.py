@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.periodic import jittered
 from watcher.common.states import AuditType
-from watcher.db import action_plans, claims, runs
+from watcher.db import action_plans, run_ends, runs
 from watcher.db.models import AuditRun
 
 _LONGEST_PAUSE: Final = {AuditType.EVENT: 300}
@@ -54,5 +54,5 @@ def repeat(
     if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:
         return False
     why = f"{_CHANGED} {other_plan}; the run is repeated."
-    claims.retry(session, run, now, now, why)
+    run_ends.retry(session, run, now, now, why)
     return True

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.errors import LostClaim
 from watcher.common.periodic import jittered
-from watcher.db import claims, inbox, runs
+from watcher.db import claims, inbox, run_ends, runs
 from watcher.db.dispatcher import Dispatcher
 from watcher.db.leases import Holder
 from watcher.db.models import AuditRun
@@ -179,7 +179,7 @@ class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
         for run in [each.run for each in self.held.values()]:
             try:
                 with self._database.writer() as session:
-                    claims.hand_back(session, run, now)
+                    run_ends.hand_back(session, run, now)
                 LOG.info("Run %s is handed back", run.uuid)
             except LostClaim as lost:
                 LOG.warning("%s", lost)

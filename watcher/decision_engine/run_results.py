@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from watcher.common import schedule
 from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, claims, lookup, reviews, runs
+from watcher.db import action_plans, lookup, reviews, run_ends, runs
 from watcher.db.action_plans import PlannedAction
 from watcher.db.models import ActionPlan, Audit, AuditRun, new_uuid
 from watcher.db.models.base import cut
@@ -71,7 +71,7 @@ def write(
     if audit.audit_type == AuditType.CONTINUOUS:
         active = _schedule_next(session, run, now)
     else:
-        active = claims.move_audit(session, run, AuditState.SUCCEEDED, now)
+        active = run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
     if not active:
         return None
     replaced: Sequence[int] = ()
@@ -110,7 +110,7 @@ def _add_plan(
     )
     if result.promise:
         reviews.add(session, plan.id, result.promise.as_json(), result.promise.window)
-    claims.finish(
+    run_ends.finish(
         session,
         run,
         RunState.SUCCEEDED,
@@ -153,8 +153,8 @@ def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> b
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
     except Invalid:  # its cron expression has no further time
-        return claims.move_audit(session, run, AuditState.SUCCEEDED, now)
-    if not claims.move_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
+        return run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
+    if not run_ends.move_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False
     if audit.end_time is not None:
         next_run_time = min(next_run_time, audit.end_time)

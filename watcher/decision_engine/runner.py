@@ -12,7 +12,7 @@ from oslo_utils import timeutils
 
 from watcher.common.errors import Conflict, LostClaim, WatcherError, sentence_of, traceback_of
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import action_plans, claims, moves
+from watcher.db import action_plans, moves, run_ends
 from watcher.db.models import Audit, AuditRun
 from watcher.db.session import Database
 from watcher.decision_engine import (
@@ -184,14 +184,14 @@ class Runner:
             later = now + retries.pause(run, self._conf)
             why = f"Attempt {run.attempt} failed and will be repeated: {message}"
             if self._database.write(
-                lambda session: claims.retry(session, run, now, later, message, why)
+                lambda session: run_ends.retry(session, run, now, later, message, why)
             ):
                 self._notifications.send("audit.update", run.audit_id)
         else:
             self._end_as_failed(run, now, message)
 
     def _end_as_failed(self, run: AuditRun, now: datetime.datetime, message: str) -> None:
-        if self._database.write(lambda session: claims.fail(session, run, now, message)):
+        if self._database.write(lambda session: run_ends.fail(session, run, now, message)):
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
 

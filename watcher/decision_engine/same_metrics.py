@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from watcher.cloud.metrics import Metrics
 from watcher.common.errors import WatcherError
 from watcher.common.states import AuditState, AuditType
-from watcher.db import claims, runs
+from watcher.db import run_ends, runs
 from watcher.db.models import AuditRun
 from watcher.db.session import Database
 from watcher.decision_engine.strategies.base import Inputs
@@ -69,5 +69,5 @@ def postpone(database: Database, run: AuditRun, given: Inputs) -> bool:
 def _wait(
     session: Session, run: AuditRun, now: datetime.datetime, until: datetime.datetime
 ) -> None:
-    if claims.move_audit(session, run, AuditState.SUCCEEDED, now):  # as the last run left it
-        claims.put_back(session, run, now, not_before=until, wait_reason=runs.SAME_METRICS)
+    if run_ends.move_audit(session, run, AuditState.SUCCEEDED, now):  # as the last run left it
+        run_ends.put_back(session, run, now, not_before=until, wait_reason=runs.SAME_METRICS)

@@ -23,6 +23,7 @@ from watcher.db import (
     migration,
     paging,
     plan_claims,
+    run_ends,
     runs,
     services,
 )
@@ -121,8 +122,8 @@ class ConcurrencyStories:
 
     def finish(self, run: AuditRun) -> None:
         def work(session: Any) -> None:
-            if claims.move_audit(session, run, AuditState.SUCCEEDED, NOW):
-                claims.finish(session, run, RunState.SUCCEEDED, NOW)
+            if run_ends.move_audit(session, run, AuditState.SUCCEEDED, NOW):
+                run_ends.finish(session, run, RunState.SUCCEEDED, NOW)
 
         self.database.write(work)
 
@@ -237,7 +238,7 @@ class ConcurrencyStories:
                     self.post(audit_id)
                 else:
                     self.database.write(
-                        lambda session: claims.retry(session, run, NOW, NOW, "again")
+                        lambda session: run_ends.retry(session, run, NOW, NOW, "again")
                     )
 
             self.at_once(work, 2)
@@ -271,7 +272,7 @@ class ConcurrencyStories:
                         return
                 elif run.id % 3 == 0 and run.attempt == 1:
                     self.database.write(
-                        lambda session, run=run: claims.retry(
+                        lambda session, run=run: run_ends.retry(
                             session, run, NOW, NOW, "again", "again"
                         )
                     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from watcher.api.unrecorded import UnrecordedEvents
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.db import claims, migration, runs
+from watcher.db import claims, migration, run_ends, runs
 from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.timeouts import LockWait
@@ -70,8 +70,8 @@ class IntakeStories:
         claimed = time.monotonic()
 
         def end(session: Session) -> None:
-            if claims.move_audit(session, run, AuditState.SUCCEEDED, later):
-                claims.finish(session, run, RunState.SUCCEEDED, later)
+            if run_ends.move_audit(session, run, AuditState.SUCCEEDED, later):
+                run_ends.finish(session, run, RunState.SUCCEEDED, later)
 
         self.database.write(end)
         return claimed

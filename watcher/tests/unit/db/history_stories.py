@@ -8,7 +8,7 @@ from typing import Any
 from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import NotFound
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.db import claims, history, models, runs, webhook_settings
+from watcher.db import claims, history, models, run_ends, runs, webhook_settings
 from watcher.db.leases import Holder
 from watcher.db.paging import Page
 from watcher.tests import factories
@@ -73,7 +73,7 @@ class HistoryStories:
         run_id = self.claim()
         self.accept(None, None)
         with self.database.writer() as session:
-            claims.retry(session, self.claimed(session, run_id), NOW, NOW, "Later.")
+            run_ends.retry(session, self.claimed(session, run_id), NOW, NOW, "Later.")
         for _ in range(2):
             self.assertEqual((0, 2, 3), self.counts())
             factories.take(self.database)
@@ -85,7 +85,7 @@ class HistoryStories:
             self.assertEqual(counts, self.counts())
             run_id = self.claim()
             with self.database.writer() as session:
-                claims.finish(session, self.claimed(session, run_id), RunState.SUCCEEDED, NOW)
+                run_ends.finish(session, self.claimed(session, run_id), RunState.SUCCEEDED, NOW)
                 session.get(models.Audit, self.audit_id).state = AuditState.SUCCEEDED
         with self.database.reader() as session:
             self.assertIsNone(runs.waiting(session, self.audit_id))
@@ -135,7 +135,7 @@ class HistoryStories:
         self.accept()
         run_id = self.claim()
         with self.database.writer() as session:
-            claims.finish(session, self.claimed(session, run_id), RunState.SUCCEEDED, NOW)
+            run_ends.finish(session, self.claimed(session, run_id), RunState.SUCCEEDED, NOW)
         self.change(AuditState.SUCCEEDED)
         cooled = (NOW + 60 * SECOND, runs.COOLDOWN)
         self.assertEqual(cooled, self.next_run(cooldown=60))
@@ -215,7 +215,7 @@ class HistoryStories:
         self.accept()
         with self.database.writer() as session:
             run = self.claimed(session, run_id)
-            claims.finish(session, run, RunState.SUCCEEDED, NOW, action_plan_id=plan.id)
+            run_ends.finish(session, run, RunState.SUCCEEDED, NOW, action_plan_id=plan.id)
         with self.database.reader() as session:
             newest, oldest = history.runs_page(session, self.audit_id, Page(5, descending=True))
             self.assertEqual((RunState.QUEUED, None), (newest.state, newest.action_plan))

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import audits, claims, runs
+from watcher.db import audits, claims, run_ends, runs
 from watcher.db.leases import Holder
 from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
 from watcher.tests import base, factories
@@ -54,7 +54,7 @@ class ClaimsTest(base.DatabaseTestCase):
     ) -> None:
         assert run is not None
         with self.database.writer() as session:
-            assert claims.move_audit(session, run, state, now)
+            assert run_ends.move_audit(session, run, state, now)
             values: dict[str, Any] = {}
             if plan is not None:
                 row = ActionPlan(
@@ -66,12 +66,12 @@ class ClaimsTest(base.DatabaseTestCase):
                 session.add(row)
                 session.flush()
                 values["action_plan_id"] = row.id
-            claims.finish(session, run, state, now, **values)
+            run_ends.finish(session, run, state, now, **values)
 
     def put_back(self, run: AuditRun | None, not_before: datetime.datetime) -> None:
         assert run is not None
         with self.database.writer() as session:
-            claims.retry(session, run, NOW, not_before, "again")
+            run_ends.retry(session, run, NOW, not_before, "again")
 
     def change(self, state: str) -> None:
         with self.database.writer() as session:
@@ -123,7 +123,7 @@ class ParametersTest(ClaimsTest):
         self.post(B)
         self.waiting()
         with self.database.writer() as session:
-            claims.retry(session, run, an_hour_ago, an_hour_ago + SECOND, "again")
+            run_ends.retry(session, run, an_hour_ago, an_hour_ago + SECOND, "again")
         self.assertEqual(an_hour_ago + SECOND, self.waiting().not_before)
 
     def test_each_set_of_parameters_gets_a_run(self) -> None:
@@ -233,7 +233,7 @@ class ParametersTest(ClaimsTest):
         self.post(B)
         self.change(AuditState.SUSPENDED)
         with self.database.writer() as session:
-            self.assertFalse(claims.move_audit(session, run, AuditState.SUCCEEDED, NOW))
+            self.assertFalse(run_ends.move_audit(session, run, AuditState.SUCCEEDED, NOW))
         self.change(AuditState.ONGOING)
         self.finish(self.claim())
         self.finish(self.claim())
@@ -251,7 +251,7 @@ class ParametersTest(ClaimsTest):
                 with self.database.writer() as session:
                     audits.delete(session, session.get_one(Audit, self.audit.id), NOW)
             with self.database.writer() as session:
-                self.assertFalse(claims.move_audit(session, run, AuditState.SUCCEEDED, NOW))
+                self.assertFalse(run_ends.move_audit(session, run, AuditState.SUCCEEDED, NOW))
             self.assertIsNone(self.waiting())
         self.assertEqual({RunState.CANCELLED}, {state for _, _, state in self.events()})
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.db import claims, inbox, models, runs
+from watcher.db import claims, inbox, models, run_ends, runs
 from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.tests import base, factories
@@ -52,8 +52,8 @@ class InboxTestCase(base.DatabaseTestCase):
 
     def finish(self, run: AuditRun, now: datetime.datetime = NOW) -> None:
         def work(session: Any) -> None:
-            claims.move_audit(session, run, AuditState.SUCCEEDED, now)
-            claims.finish(session, run, RunState.SUCCEEDED, now)
+            run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
+            run_ends.finish(session, run, RunState.SUCCEEDED, now)
 
         self.database.write(work)
 
@@ -241,4 +241,4 @@ class GiveBackTest(InboxTestCase):
         self.assertEqual(({"node": "a"}, 1), (last.parameters, last.coalesced_count))
 
     def put_back(self, run: AuditRun) -> None:
-        self.database.write(lambda session: claims.retry(session, run, NOW, NOW, "again"))
+        self.database.write(lambda session: run_ends.retry(session, run, NOW, NOW, "again"))

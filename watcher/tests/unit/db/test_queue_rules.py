@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.errors import Invalid, LostClaim
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.db import audits, claims, events, models, runs, webhook_facts
+from watcher.db import audits, claims, events, models, run_ends, runs, webhook_facts
 from watcher.db.leases import Holder, Watch
 from watcher.db.models import Audit, AuditEvent, AuditRun
 from watcher.db.session import Database
@@ -154,7 +154,7 @@ class Queue(RuleBasedStateMachine):
         self.let_go(
             data.draw(st.sampled_from(self.claims)),
             AuditState.SUCCEEDED if succeeds else AuditState.FAILED,
-            lambda session, run: claims.finish(
+            lambda session, run: run_ends.finish(
                 session, run, RunState.SUCCEEDED if succeeds else RunState.FAILED, self.now
             ),
         )
@@ -166,7 +166,7 @@ class Queue(RuleBasedStateMachine):
         self.let_go(
             data.draw(st.sampled_from(self.claims)),
             AuditState.ONGOING,
-            lambda session, run: claims.retry(session, run, self.now, later, "again"),
+            lambda session, run: run_ends.retry(session, run, self.now, later, "again"),
         )
 
     @rule(
@@ -304,7 +304,7 @@ class Queue(RuleBasedStateMachine):
         ours = present.state == RunState.ONGOING and present.attempt == claim.attempt
 
         def transaction(session: Session) -> None:
-            if claims.move_audit(session, claim.run, audit_state, self.now):
+            if run_ends.move_audit(session, claim.run, audit_state, self.now):
                 work(session, claim.run)
 
         try:
@@ -327,7 +327,9 @@ class Queue(RuleBasedStateMachine):
                 self.let_go(
                     claim,
                     AuditState.SUCCEEDED,
-                    lambda session, run: claims.finish(session, run, RunState.SUCCEEDED, self.now),
+                    lambda session, run: run_ends.finish(
+                        session, run, RunState.SUCCEEDED, self.now
+                    ),
                 )
         self.no_event_is_lost()
         self.every_alarm_got_its_run()

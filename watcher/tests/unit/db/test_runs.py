@@ -6,7 +6,7 @@ from sqlalchemy import select
 from watcher.common.alarms import AlarmMessage
 from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, AuditType, Decision, RunState
-from watcher.db import claims, runs
+from watcher.db import claims, run_ends, runs
 from watcher.db.leases import Holder
 from watcher.db.models import AuditEvent, AuditRun
 from watcher.tests import base, factories
@@ -46,7 +46,7 @@ class RunsTest(base.DatabaseTestCase):
 
         def finish(run: AuditRun) -> None:
             with self.database.writer() as session:
-                claims.finish(session, run, RunState.SUCCEEDED, later)
+                run_ends.finish(session, run, RunState.SUCCEEDED, later)
 
         error = self.assertRaises(LostClaim, finish, first)
         self.assertIn(first.uuid, str(error))
@@ -104,7 +104,7 @@ class RunsTest(base.DatabaseTestCase):
         with self.database.writer() as session:
             event = factories.accepted(session, audit.id, NOW)
             younger = session.get_one(AuditRun, event.run_id)
-            claims.retry(
+            run_ends.retry(
                 session, claimed, NOW, NOW + MINUTE, "The cloud was away.", "The cloud was away."
             )
         factories.take(self.database)

@@ -8,7 +8,7 @@ from oslo_utils import timeutils
 from sqlalchemy import select
 
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
-from watcher.db import claims, runs
+from watcher.db import run_ends, runs
 from watcher.db.dispatcher import CANDIDATES
 from watcher.db.leases import Holder
 from watcher.db.models import Audit, AuditRun, Webhook
@@ -299,8 +299,8 @@ class DispatcherTest(base.DatabaseTestCase):
 
     def end(self, run: AuditRun) -> None:
         with self.database.writer() as session:
-            claims.move_audit(session, run, AuditState.FAILED, NOW)
-            claims.finish(session, run, RunState.FAILED, NOW)
+            run_ends.move_audit(session, run, AuditState.FAILED, NOW)
+            run_ends.finish(session, run, RunState.FAILED, NOW)
 
     def test_a_clock_that_goes_back_delays_no_run(self) -> None:
         hour = datetime.timedelta(hours=1)
@@ -328,7 +328,7 @@ class DispatcherTest(base.DatabaseTestCase):
         def execute(run: AuditRun) -> None:
             now = timeutils.utcnow()
             self.database.write(
-                lambda session: claims.finish(session, run, RunState.SUCCEEDED, now)
+                lambda session: run_ends.finish(session, run, RunState.SUCCEEDED, now)
             )
             self.executed.append(run.uuid)
             done.release()
@@ -386,8 +386,8 @@ class DispatcherTest(base.DatabaseTestCase):
                 factories.accepted(session, flooded, now)
                 if run is not None:
                     order.append(run.audit_id)
-                    claims.move_audit(session, run, AuditState.SUCCEEDED, now)
-                    claims.finish(session, run, RunState.SUCCEEDED, now)
+                    run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
+                    run_ends.finish(session, run, RunState.SUCCEEDED, now)
                 factories.accepted(session, flooded, now)
         for number, other in enumerate(others):
             self.assertLessEqual(order.index(other.audit_id), 2 * number + 2)
