@@ -57,15 +57,15 @@ def is_temporary(host: Host, owner: Owner | None) -> bool:
 
 
 def disabled_hosts_of(plan: HeldPlan) -> Mapping[str, str]:
-    """The hosts that steps of a plan disable, with the ``disabled_reason`` that they write.
+    """The hosts that actions of a plan disable, with the ``disabled_reason`` that they write.
 
-    Steps that a user wrote are left out, and so are hosts that go into maintenance.
+    Actions that a user wrote are left out, and so are hosts that go into maintenance.
     """
     disabled: dict[str, str] = {}
-    for step in plan.steps if plan.strategy != BY_HAND else ():
-        name = step.parameters.get("resource_name") or step.parameters.get("resource_id")
-        reason = step.parameters.get("disabled_reason")
-        if step.action_type == SWITCH and isinstance(name, str) and isinstance(reason, str):
+    for action in plan.actions if plan.strategy != BY_HAND else ():
+        name = action.parameters.get("resource_name") or action.parameters.get("resource_id")
+        reason = action.parameters.get("disabled_reason")
+        if action.action_type == SWITCH and isinstance(name, str) and isinstance(reason, str):
             what = read_disabled_reason(reason)
             if what and what.word == DISABLED and what.plan in (None, plan.uuid):
                 disabled[name] = reason
@@ -91,7 +91,7 @@ class Enabling:
             with self._database.reader() as session:
                 plan_execution.check_held(session, plan)
 
-        owner = Owner(plan.state, frozenset[str]().union(*map(_enables, plan.steps)))
+        owner = Owner(plan.state, frozenset[str]().union(*map(_enables, plan.actions)))
         enabled: list[str] = []
         remarks = []
         try:
@@ -175,8 +175,8 @@ def _names(host: Host) -> frozenset[str]:
     return frozenset((host.hostname, host.uuid))
 
 
-def _enables(step: HeldAction) -> frozenset[str]:
-    return disabled_hosts.enables(step.action_type, step.parameters, step.state)
+def _enables(action: HeldAction) -> frozenset[str]:
+    return disabled_hosts.enables(action.action_type, action.parameters, action.state)
 
 
 def _remark(enabled: Sequence[str]) -> Sequence[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Executes one action of any type.
 
-It checks the parameters, writes the state before and after each step, and turns what an action
+It checks the parameters, writes the state before and after each phase, and turns what an action
 raises into the state and the sentence that users read.
 """
 
@@ -66,64 +66,66 @@ class ActionExecutor:
         """A sentence for each action type there is."""
         return {name: action_type.description for name, action_type in self._types.items()}
 
-    def carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
+    def carry_out(self, plan: HeldPlan, action: HeldAction, interrupts: Interrupts) -> str | None:
         """Bring an action to its end; the state it ends in, None if it was interrupted.
 
         LostClaim if the plan is no longer held.  Database errors are raised as well.
         """
-        with self._place(step, interrupts):
-            while step.state not in ActionState.OVER:
-                if step.state == ActionState.PENDING and interrupts.present:
+        with self._place(action, interrupts):
+            while action.state not in ActionState.OVER:
+                if action.state == ActionState.PENDING and interrupts.present:
                     return None  # the interrupt may have ended the wait for a place
                 try:
-                    return _Execution(self, plan, step, interrupts).run()
+                    return _Execution(self, plan, action, interrupts).run()
                 except Stopped:
-                    LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
+                    LOG.info(
+                        "%s is left to the applier that continues the plan", _name(plan, action)
+                    )
                     return None
                 except _StateChanged as changed:
-                    step = dataclasses.replace(step, state=changed.state)
-            return step.state
+                    action = dataclasses.replace(action, state=changed.state)
+            return action.state
 
     def revert(
-        self, plan: HeldPlan, step: HeldAction, origin: Mapping[str, Any], interrupts: Interrupts
+        self, plan: HeldPlan, action: HeldAction, origin: Mapping[str, Any], interrupts: Interrupts
     ) -> None:
         """Undo an action that succeeded, and write the result to its row.
 
         A stop leaves the row as it is.  Raises errors as ``carry_out`` does.
         """
-        with self.limits.extra_place(step.action_type):
+        with self.limits.extra_place(action.action_type):
             try:
-                self.make(step, interrupts.wait_despite_cancel).revert(origin)
+                self.make(action, interrupts.wait_despite_cancel).revert(origin)
                 message = "Reverted, because the plan failed."
             except Stopped:
-                LOG.info("%s is left to the applier that continues the plan", _name(plan, step))
+                LOG.info("%s is left to the applier that continues the plan", _name(plan, action))
                 return
             except Exception as error:
                 message = f"Not reverted: {sentence_of(error)}"
-                _log_failure(f"{_name(plan, step)} was not reverted", error)
+                _log_failure(f"{_name(plan, action)} was not reverted", error)
         self.database.write(
-            lambda session: plan_execution.record_revert(session, plan, step, message)
+            lambda session: plan_execution.record_revert(session, plan, action, message)
         )
-        LOG.info("%s: %s", _name(plan, step), message)
-        self.notifications.send("action.update", step.id, old_state=ActionState.SUCCEEDED)
+        LOG.info("%s: %s", _name(plan, action), message)
+        self.notifications.send("action.update", action.id, old_state=ActionState.SUCCEEDED)
 
-    def _place(self, step: HeldAction, interrupts: Interrupts) -> AbstractContextManager[Any]:
-        if step.state in ActionState.OVER:
+    def _place(self, action: HeldAction, interrupts: Interrupts) -> AbstractContextManager[Any]:
+        if action.state in ActionState.OVER:
             return nullcontext()
-        if step.state == ActionState.PENDING:
-            return self.limits.place(step.action_type, interrupts)
-        return self.limits.extra_place(step.action_type)
+        if action.state == ActionState.PENDING:
+            return self.limits.place(action.action_type, interrupts)
+        return self.limits.extra_place(action.action_type)
 
-    def make(self, step: HeldAction, wait: Wait) -> Action:
-        """The action of a row.  ActionFailed if its type or its parameters do not fit."""
-        action_type = self._types.get(step.action_type)
+    def make(self, action: HeldAction, wait: Wait) -> Action:
+        """What carries out an action.  ActionFailed if its type or its parameters do not fit."""
+        action_type = self._types.get(action.action_type)
         if action_type is None:
             raise ActionFailed(
-                f"Action type '{step.action_type}' is unknown; there are "
+                f"Action type '{action.action_type}' is unknown; there are "
                 f"{', '.join(sorted(self._types))}."
             )
-        _validate(action_type.schema, step.parameters)
-        return action_type(step.parameters, ActionTools(self._cloud, self._conf, wait))
+        _validate(action_type.schema, action.parameters)
+        return action_type(action.parameters, ActionTools(self._cloud, self._conf, wait))
 
 
 _NOTIFICATIONS = {
@@ -145,24 +147,29 @@ class _StateChanged(Exception):
 
 class _Execution:
     def __init__(
-        self, executor: ActionExecutor, plan: HeldPlan, step: HeldAction, interrupts: Interrupts
+        self, executor: ActionExecutor, plan: HeldPlan, action: HeldAction, interrupts: Interrupts
     ) -> None:
-        self._executor, self._plan, self._step, self._interrupts = executor, plan, step, interrupts
-        self._state = step.state
+        self._executor, self._plan, self._action, self._interrupts = (
+            executor,
+            plan,
+            action,
+            interrupts,
+        )
+        self._state = action.state
         self._watch = timeutils.StopWatch().start()
 
     def run(self) -> str:
         """Bring the action to its end, from the state in which it is.  Returns the state that it
         ends in."""
-        if self._step.state == ActionState.CANCELLING:
+        if self._action.state == ActionState.CANCELLING:
             return self._abort()
-        if self._step.state == ActionState.PENDING:
+        if self._action.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
             # Its former applier may have sent no request to the cloud, and now none may be sent.
             self._move(ActionState.CANCELLING)
             return self._abort()
-        return self._execute(self._interrupts.wait, lambda action: action.resume())
+        return self._execute(self._interrupts.wait, lambda plug_in: plug_in.resume())
 
     def _begin(self) -> str:
         try:
@@ -174,15 +181,15 @@ class _Execution:
         except Exception as error:
             return self._fail(CHECK, error)
         self._move(ActionState.ONGOING, origin=origin if self._executor.keeps_origins else None)
-        return self._execute(self._interrupts.wait, lambda action: action.execute())
+        return self._execute(self._interrupts.wait, lambda plug_in: plug_in.execute())
 
     def _execute(self, wait: Wait, do: Callable[[Action], None]) -> str:
         phase = EXECUTE
         try:
-            action = self._make(wait)
-            do(action)
+            plug_in = self._make(wait)
+            do(plug_in)
             phase = VERIFY
-            action.verify()
+            plug_in.verify()
         except Stopped:
             raise
         except Interrupted:
@@ -202,26 +209,28 @@ class _Execution:
             return self._fail(ABORT, error)
         if undone:
             return self._move(ActionState.CANCELLED, "Action undone: its plan was cancelled.")
-        return self._execute(wait, lambda action: action.resume())
+        return self._execute(wait, lambda plug_in: plug_in.resume())
 
     def _make(self, wait: Wait) -> Action:
-        return self._executor.make(self._step, wait)
+        return self._executor.make(self._action, wait)
 
     def _fail(self, phase: str, error: Exception) -> str:
         _log_failure(f"{self} failed in {phase}", error)
-        message = f"Action {self._step.uuid} failed in {phase}: {sentence_of(error)}"
+        message = f"Action {self._action.uuid} failed in {phase}: {sentence_of(error)}"
         state = self._move(ActionState.FAILED, message)
         event_type = "action.cancel.error" if phase == ABORT else "action.execution.error"
-        self._executor.notifications.send(event_type, self._step.id, error=error)
+        self._executor.notifications.send(event_type, self._action.id, error=error)
         return state
 
     def _move(
         self, target: str, message: str | None = None, origin: Mapping[str, Any] | None = None
     ) -> str:
         """Write the action's new state; no other method does."""
-        plan, step = self._plan, self._step
+        plan, action = self._plan, self._action
         changed = self._executor.database.write(
-            lambda session: plan_execution.move_action(session, plan, step, target, message, origin)
+            lambda session: plan_execution.move_action(
+                session, plan, action, target, message, origin
+            )
         )
         if changed is not None:
             raise _StateChanged(changed)
@@ -230,14 +239,14 @@ class _Execution:
         return target
 
     def _notify(self, state: str) -> None:
-        notifications, action_id = self._executor.notifications, self._step.id
+        notifications, action_id = self._executor.notifications, self._action.id
         notifications.send("action.update", action_id, old_state=self._state)
         self._state = state
         if state in _NOTIFICATIONS:
             notifications.send(_NOTIFICATIONS[state], action_id)
 
     def __str__(self) -> str:
-        return _name(self._plan, self._step)
+        return _name(self._plan, self._action)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
@@ -253,9 +262,11 @@ def _installed() -> Mapping[str, type[Action]]:
     return plugins.load("watcher_actions", Action)
 
 
-def _name(plan: HeldPlan, step: HeldAction) -> str:
-    what = " ".join(filter(None, (step.action_type, str(step.parameters.get("resource_id", "")))))
-    return f"Action {step.uuid} ({what}) of plan {plan.uuid}, audit {plan.audit_uuid}"
+def _name(plan: HeldPlan, action: HeldAction) -> str:
+    what = " ".join(
+        filter(None, (action.action_type, str(action.parameters.get("resource_id", ""))))
+    )
+    return f"Action {action.uuid} ({what}) of plan {plan.uuid}, audit {plan.audit_uuid}"
 
 
 def _log_failure(what: str, error: Exception) -> None:

@@ -18,11 +18,12 @@ from watcher.cloud.compute import Compute, Server
 from watcher.common.errors import Conflict, NotFound, WatcherError
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
+from watcher.db.action_plans import PlannedAction
 from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
 from watcher.model import plan_checker
-from watcher.model.plan_checker import CLOUD, GRAPH, REMOVALS, Cluster, Task
+from watcher.model.plan_checker import CLOUD, GRAPH, REMOVALS, Cluster
 from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
@@ -42,12 +43,12 @@ def recheck(
     LostClaim if it is no longer held.  If the cloud does not answer, the plan stays as it is: each
     action looks at its own server and host before it begins.
     """
-    tasks = [_task(step) for step in plan.steps]
-    untouched = all(step.state in (ActionState.PENDING, ActionState.SKIPPED) for step in plan.steps)
-    if plan.strategy == BY_HAND or not untouched or not any(map(_moves, tasks)):
+    checked = [_checked(action) for action in plan.actions]
+    untouched = {each.state for each in plan.actions} <= {ActionState.PENDING, ActionState.SKIPPED}
+    if plan.strategy == BY_HAND or not untouched or not any(map(_moves, checked)):
         return plan
     try:
-        stale = stale_tasks(tasks, read(tasks, compute))
+        stale = stale_actions(checked, read(checked, compute))
     except Conflict:
         raise
     except WatcherError as error:
@@ -55,21 +56,21 @@ def recheck(
         return plan
     if not stale:
         return plan
-    steps = {step.uuid: step for step in plan.steps if step.uuid in stale}
-    database.write(lambda session: _skip(session, plan, steps.values(), stale))
+    skipped = [action for action in plan.actions if action.uuid in stale]
+    database.write(lambda session: _skip(session, plan, skipped, stale))
     notifications.send(
-        "action.update", *(step.id for step in steps.values()), old_state=ActionState.PENDING
+        "action.update", *(action.id for action in skipped), old_state=ActionState.PENDING
     )
     for uuid, why in stale.items():
         LOG.warning("Action %s of plan %s is skipped: %s", uuid, plan.uuid, why)
     left = [
-        dataclasses.replace(step, state=ActionState.SKIPPED) if step.uuid in stale else step
-        for step in plan.steps
+        dataclasses.replace(action, state=ActionState.SKIPPED) if action.uuid in stale else action
+        for action in plan.actions
     ]
-    return dataclasses.replace(plan, steps=left)
+    return dataclasses.replace(plan, actions=left)
 
 
-def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
+def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
     """The part of the cloud that the moves of a plan concern: their servers and destinations, all
     groups, the hosts of the other members of these servers' groups, and the servers that the plan
     deletes or shelves.
@@ -77,14 +78,14 @@ def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
     Servers that leave the same host are read in one list.  The servers on a destination are read
     only if its usage in placement is not known.
     """
-    moves = [task.parameters for task in tasks if _moves(task)]
+    moves = [action.input_parameters for action in actions if _moves(action)]
     uuids, destinations = (
         {str(move.get(name) or "") for move in moves} - {""}
         for name in ("resource_id", "destination_node")
     )
     leaving = Counter(str(move.get("source_node") or "") for move in moves)
     shared_sources = {name for name, number in leaving.items() if name and number > 1}
-    removals = (task.parameters for task in tasks if task.action_type in REMOVALS)
+    removals = (action.input_parameters for action in actions if action.action_type in REMOVALS)
     single = {str(each.get("resource_id")) for each in removals} | uuids & {
         move.get("resource_id") for move in moves if move.get("source_node") not in shared_sources
     }
@@ -104,12 +105,12 @@ def read(tasks: Sequence[Task], compute: Compute) -> Cluster:
         return Cluster(hosts, servers | {each.uuid: each for each in found if each}, groups)
 
 
-def stale_tasks(tasks: Sequence[Task], cluster: Cluster) -> Mapping[str, str]:
+def stale_actions(actions: Sequence[PlannedAction], cluster: Cluster) -> Mapping[str, str]:
     """Uuid of each action that cannot be done any more, to the reason.  Conflict for a plan that
     breaks rules in any cloud."""
     stale: dict[str, str] = {}
     while True:
-        left = [_without(task) if task.uuid in stale else task for task in tasks]
+        left = [_without(action) if action.uuid in stale else action for action in actions]
         faults = plan_checker.faults(left, cluster)
         refused = next((fault for fault in faults if fault.kind == GRAPH), None)
         if refused:
@@ -130,23 +131,23 @@ def _server(compute: Compute, uuid: str) -> Server | None:
 
 
 def _skip(
-    session: Session, plan: HeldPlan, steps: Iterable[HeldAction], why: Mapping[str, str]
+    session: Session, plan: HeldPlan, actions: Iterable[HeldAction], why: Mapping[str, str]
 ) -> None:
-    for step in steps:
-        message = f"Action skipped automatically: {why[step.uuid]}"
-        plan_execution.move_action(session, plan, step, ActionState.SKIPPED, message)
+    for action in actions:
+        message = f"Action skipped automatically: {why[action.uuid]}"
+        plan_execution.move_action(session, plan, action, ActionState.SKIPPED, message)
 
 
-def _task(step: HeldAction) -> Task:
-    task = Task(step.uuid, step.action_type, step.parameters, step.parents)
-    return task if step.state == ActionState.PENDING else _without(task)
+def _checked(action: HeldAction) -> PlannedAction:
+    planned = PlannedAction(action.uuid, action.action_type, action.parameters, action.parents)
+    return planned if action.state == ActionState.PENDING else _without(planned)
 
 
-def _without(task: Task) -> Task:
-    """A task that does nothing, in place of one that is skipped, so that the order of the others
+def _without(action: PlannedAction) -> PlannedAction:
+    """An action that does nothing, in place of one that is skipped, so that the order of the others
     stays."""
-    return task._replace(action_type="")
+    return dataclasses.replace(action, action_type="")
 
 
-def _moves(task: Task) -> bool:
-    return task.action_type == "migrate"
+def _moves(action: PlannedAction) -> bool:
+    return action.action_type == "migrate"

@@ -109,7 +109,7 @@ class Applier:
         """
         with self._database.reader() as session:
             plan = plan_execution.load(session, plan_id, self._holder.engine)
-        LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.steps), plan.state)
+        LOG.info("Begin action plan %s, %d actions, %s", plan.uuid, len(plan.actions), plan.state)
         self._notify_of_begin(plan)
         if plan.state == PlanState.CANCELLING and interrupts.cancel():
             self._notifications.send("action_plan.cancel.start", plan.id)
@@ -177,7 +177,7 @@ class Applier:
         begun."""
         untouched = {ActionState.PENDING, ActionState.SKIPPED}
         if plan.state == PlanState.ONGOING and untouched.issuperset(
-            step.state for step in plan.steps
+            action.state for action in plan.actions
         ):
             self._notifications.send("action_plan.update", plan.id, old_state=PlanState.PENDING)
             self._notifications.send("action_plan.execution.start", plan.id)

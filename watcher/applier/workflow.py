@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Executes the steps of a plan in the order of its graph, and reverts those of one that failed."""
+"""Executes the actions of a plan in the order of its graph; reverts those of one that failed."""
 
 import graphlib
 import queue
@@ -19,17 +19,17 @@ from watcher.db.plan_execution import HeldAction, HeldPlan
 LOG = log.getLogger(__name__)
 
 ALWAYS, ANY = "ALWAYS", "ANY"
-"""Execution rules.  ALWAYS: a step starts when its parents have ended, in whatever state.  ANY: it
-is left out if its first parent has succeeded or was left out."""
+"""Execution rules.  ALWAYS: an action starts when its parents have ended, in whatever state.  ANY:
+it is left out if its first parent has succeeded or was left out."""
 
 ROLLED_BACK = "The effects of its actions were reverted; the actions say whether that succeeded."
 
 _NOT_NEEDED = "not needed"
-"""In place of an end, for a step that the rule ANY leaves out; its action stays PENDING."""
+"""In place of an end, for an action that the rule ANY leaves out; it stays PENDING."""
 
 
 class Workflow:
-    """Carries out the steps of a plan that have not ended yet."""
+    """Carries out the actions of a plan that have not ended yet."""
 
     def __init__(
         self,
@@ -41,26 +41,26 @@ class Workflow:
     ) -> None:
         self._plan, self._executor, self._interrupts = plan, executor, interrupts
         self._max_workers, self._rule = max_workers, rule
-        self._steps = {step.uuid: step for step in plan.steps}
+        self._actions = {action.uuid: action for action in plan.actions}
         self._ends: dict[str, str | None] = {}
         self._reports: queue.SimpleQueue[tuple[HeldAction, str | None, Exception | None]]
         self._reports = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Return when every step has ended, or was left because of an interrupt.
+        """Return when every action has ended, or was left because of an interrupt.
 
-        Invalid if the steps wait for each other.  Raises what a step raises, after the other
-        steps have been stopped.
+        Invalid if the actions wait for each other.  Raises what an action raises, after the
+        other actions have been stopped.
         """
         order = self._order()
         with ThreadPoolExecutor(max_workers=self._max_workers) as pool:
             while order.is_active():
                 for uuid in order.get_ready():
-                    step = self._steps[uuid]
-                    if self._is_not_needed(step):
-                        self._reports.put((step, _NOT_NEEDED, None))
+                    action = self._actions[uuid]
+                    if self._is_not_needed(action):
+                        self._reports.put((action, _NOT_NEEDED, None))
                     else:
-                        pool.submit(self._work, step)
+                        pool.submit(self._work, action)
                 order.done(self._next_end())
         LOG.info("Action plan %s: %s", self._plan.uuid, dict(Counter(self._ends.values())))
 
@@ -73,33 +73,33 @@ class Workflow:
             raise Invalid(f"parents: these actions wait for each other: {cycle}.") from error
         return order
 
-    def _is_not_needed(self, step: HeldAction) -> bool:
-        if self._rule != ANY or not step.parents:
+    def _is_not_needed(self, action: HeldAction) -> bool:
+        if self._rule != ANY or not action.parents:
             return False
-        return self._ends.get(step.parents[0]) in (ActionState.SUCCEEDED, _NOT_NEEDED)
+        return self._ends.get(action.parents[0]) in (ActionState.SUCCEEDED, _NOT_NEEDED)
 
-    def _work(self, step: HeldAction) -> None:
+    def _work(self, action: HeldAction) -> None:
         try:
             self._reports.put(
-                (step, self._executor.carry_out(self._plan, step, self._interrupts), None)
+                (action, self._executor.carry_out(self._plan, action, self._interrupts), None)
             )
         except Exception as error:  # for the thread that waits for the report
-            self._reports.put((step, None, error))
+            self._reports.put((action, None, error))
 
     def _next_end(self) -> str:
-        step, end, error = self._reports.get()
+        action, end, error = self._reports.get()
         if error is not None:
             self._interrupts.stop()
             raise error
-        self._ends[step.uuid] = end
-        return step.uuid
+        self._ends[action.uuid] = end
+        return action.uuid
 
 
 def graph(plan: HeldPlan) -> "graphlib.TopologicalSorter[str]":
-    """The uuids of the steps, parents before children."""
-    known = {step.uuid for step in plan.steps}
+    """The uuids of the actions, parents before children."""
+    known = {each.uuid for each in plan.actions}
     return graphlib.TopologicalSorter(
-        {step.uuid: [parent for parent in step.parents if parent in known] for step in plan.steps}
+        {each.uuid: [parent for parent in each.parents if parent in known] for each in plan.actions}
     )
 
 
@@ -113,11 +113,11 @@ def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) 
         return ()
     with executor.database.reader() as session:
         origins = plan_execution.origins(session, plan.id)
-    steps = {step.uuid: step for step in plan.steps}
+    actions = {action.uuid: action for action in plan.actions}
     for uuid in reversed(list(graph(plan).static_order())):
-        step = steps[uuid]
+        action = actions[uuid]
         if interrupts.present:
             break
-        if step.id in origins:
-            executor.revert(plan, step, origins[step.id], interrupts)
+        if action.id in origins:
+            executor.revert(plan, action, origins[action.id], interrupts)
     return (ROLLED_BACK,) if origins else ()

@@ -53,7 +53,7 @@ _STARTS_LOCK: Final = ("plan_starts_lock",)
 
 @dataclasses.dataclass(frozen=True)
 class PlannedAction:
-    """A step of a plan: ready to be written, and to start after all its parents."""
+    """An action of a plan: ready to be written, and to start after all its parents."""
 
     uuid: str
     action_type: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Actions: the steps of an action plan."""
+"""The actions of action plans."""
 
 from collections.abc import Iterable, Mapping
 

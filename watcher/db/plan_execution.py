@@ -42,14 +42,14 @@ class HeldAction:
 
 @dataclasses.dataclass(frozen=True)
 class HeldPlan:
-    """A plan and its steps as the applier found them, for one holder of its lease."""
+    """A plan and its actions as the applier found them, for one holder of its lease."""
 
     id: int
     uuid: str
     audit_uuid: str
     strategy: str
     state: str
-    steps: Sequence[HeldAction]
+    actions: Sequence[HeldAction]
     engine: str
     """The applier process: ``Holder.engine``."""
     attempt: int = 1
@@ -93,19 +93,19 @@ def load(session: Session, plan_id: int, engine: str) -> HeldPlan:
         .where(Action.action_plan_id == plan_id, Action.deleted == 0)
         .order_by(Action.id)
     )
-    steps = [
+    actions = [
         HeldAction(id_, step_uuid, action_type, parameters or {}, parents or (), step_state or "")
         for id_, step_uuid, action_type, parameters, parents, step_state in rows
     ]
     return HeldPlan(
-        plan_id, uuid or "", audit_uuid or "", strategy, state or "", steps, engine, attempt or 1
+        plan_id, uuid or "", audit_uuid or "", strategy, state or "", actions, engine, attempt or 1
     )
 
 
 def move_action(
     session: Session,
     plan: HeldPlan,
-    step: HeldAction,
+    action: HeldAction,
     target: str,
     message: str | None = None,
     origin: Mapping[str, Any] | None = None,
@@ -116,15 +116,15 @@ def move_action(
     if the plan is no longer held.
     """
     values = {} if message is None else {"status_message": cut(message)}
-    held = (Action.id == step.id, plan_claims.held(plan.id, plan.engine))
+    held = (Action.id == action.id, plan_claims.held(plan.id, plan.engine))
     if move(session, Action, ActionState.BY_ENGINE, target, *held, **values):
         if plan.attempt > 1 and target in ActionState.OVER:
             plan_claims.progress(session, plan.id, plan.engine)
         if origin is not None:
-            session.add(ActionOrigin(action_id=step.id, origin=dict(origin)))
+            session.add(ActionOrigin(action_id=action.id, origin=dict(origin)))
         return None
     check_held(session, plan)
-    return session.scalars(select(Action.state).where(Action.id == step.id)).one() or ""
+    return session.scalars(select(Action.state).where(Action.id == action.id)).one() or ""
 
 
 def check_held(session: Session, plan: HeldPlan) -> None:
@@ -145,20 +145,20 @@ def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:
     return dict(rows.all())
 
 
-def record_revert(session: Session, plan: HeldPlan, step: HeldAction, message: str) -> None:
+def record_revert(session: Session, plan: HeldPlan, action: HeldAction, message: str) -> None:
     """Write how the revert of an action ended, and remove its origin.
 
     LostClaim if the plan is no longer held.
     """
-    held = (Action.id == step.id, plan_claims.held(plan.id, plan.engine))
+    held = (Action.id == action.id, plan_claims.held(plan.id, plan.engine))
     if not update_rows(session, Action, *held, status_message=cut(message)):
         raise _lost(plan)
-    session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == step.id))
+    session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == action.id))
     plan_claims.progress(session, plan.id, plan.engine)
 
 
 def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
-    """End a plan whose steps have ended, and release it.
+    """End a plan whose actions have ended, and release it.
 
     The *remarks* are sentences for its users, on what was rolled back and which hosts were
     enabled.  LostClaim if the plan is no longer held.

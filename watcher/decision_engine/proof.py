@@ -13,7 +13,7 @@ from watcher.decision_engine.planners import Planner
 from watcher.decision_engine.solution import ProposedAction, Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.model import plan_checker, wishes
-from watcher.model.plan_checker import Cluster, Fault, Task
+from watcher.model.plan_checker import Cluster, Fault
 from watcher.model.undone import Undone
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def plan(
         },
     )
     per_host = getattr(planner.settings, "migrations_per_host", None)
-    faults = plan_checker.faults(_tasks(actions), cluster, per_host)
+    faults = plan_checker.faults(actions, cluster, per_host)
     if faults:
         raise Invalid(_sentence(strategy, actions, faults))
     return actions
@@ -77,12 +77,6 @@ def broken_wishes(strategy: type[Strategy], solution: Solution, inputs: Inputs) 
         return []
     cloud = inputs.cloud()
     return wishes.broken(cloud.groups, cloud.server_of, ends)
-
-
-def _tasks(actions: Sequence[PlannedAction]) -> list[Task]:
-    return [
-        Task(each.uuid, each.action_type, each.input_parameters, each.parents) for each in actions
-    ]
 
 
 def _sentence(

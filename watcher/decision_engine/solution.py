@@ -15,7 +15,7 @@ from watcher.model.undone import Undone
 
 @dataclasses.dataclass(frozen=True)
 class ProposedAction:
-    """One step that a strategy wants, with the parameters its action type takes."""
+    """An action that a strategy wants, with the parameters its action type takes."""
 
     action_type: str
     input_parameters: Mapping[str, Any]

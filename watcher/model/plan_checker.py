@@ -14,9 +14,10 @@ import dataclasses
 import graphlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.db.action_plans import PlannedAction
 from watcher.model.graphs import ancestors, maximum_flow
 
 SERVER, CLOUD, GRAPH = "server", "cloud", "graph"
@@ -30,15 +31,6 @@ _UNITS: Final = ("vCPUs", "MiB", "GB", "dedicated CPUs")
 _SPEC: Final = "aggregate_instance_extra_specs:"
 _TENANTS: Final = "filter_tenant_id"
 _TRAIT: Final = "trait:"
-
-
-class Task(NamedTuple):
-    """An action of a plan."""
-
-    uuid: str
-    action_type: str
-    parameters: Mapping[str, Any]
-    parents: Sequence[str]
 
 
 class Fault(NamedTuple):
@@ -70,7 +62,9 @@ class _Move(NamedTuple):
     destination: str  # empty: the scheduler chooses it
 
 
-def faults(tasks: Sequence[Task], cluster: Cluster, per_host: int | None = None) -> list[Fault]:
+def faults(
+    actions: Sequence[PlannedAction], cluster: Cluster, per_host: int | None = None
+) -> list[Fault]:
     """The faults of a plan, in the order of its actions; empty if it is safe.
 
     At most *per_host* moves may be under way from and to one host.  ``delete`` and ``shelve``
@@ -78,7 +72,7 @@ def faults(tasks: Sequence[Task], cluster: Cluster, per_host: int | None = None)
     ``change_nova_service_state`` have an effect beside the order.
     """
     try:
-        check = _Check(tasks, cluster)
+        check = _Check(actions, cluster)
     except graphlib.CycleError as error:
         return [Fault(error.args[1][0], GRAPH, "It waits for itself.")]
     check.hosts()
@@ -92,10 +86,10 @@ def faults(tasks: Sequence[Task], cluster: Cluster, per_host: int | None = None)
 class _Check:
     """One plan on one cluster."""
 
-    def __init__(self, tasks: Sequence[Task], cluster: Cluster) -> None:
+    def __init__(self, actions: Sequence[PlannedAction], cluster: Cluster) -> None:
         self.found: list[tuple[int, Fault]] = []
-        self._tasks, self._cluster = tasks, cluster
-        self._before = ancestors({task.uuid: task.parents for task in tasks})
+        self._actions, self._cluster = actions, cluster
+        self._before = ancestors({action.uuid: action.parents for action in actions})
         self._from, self._to, self._moves = (defaultdict[str, list[_Move]](list) for _ in range(3))
         for move in self._all_moves():
             self._moves[move.server.uuid].append(move)
@@ -151,26 +145,26 @@ class _Check:
                 self._report(max(moves), GRAPH, what)
 
     def _all_moves(self) -> Iterator[_Move]:
-        for number, task in enumerate(self._tasks):
-            if task.action_type == "migrate":
-                values = (str(task.parameters.get(name) or "") for name in _PARAMETERS)
+        for number, action in enumerate(self._actions):
+            if action.action_type == "migrate":
+                values = (str(action.input_parameters.get(name) or "") for name in _PARAMETERS)
                 ident, source, destination, kind = values
                 server = self._cluster.servers.get(ident)
                 if server is None:
-                    fault = Fault(task.uuid, CLOUD, f"Server {ident} was not found.")
+                    fault = Fault(action.uuid, CLOUD, f"Server {ident} was not found.")
                     self.found.append((number, fault))
                 else:
-                    yield _Move(number, task.uuid, kind, server, source, destination)
+                    yield _Move(number, action.uuid, kind, server, source, destination)
 
     def _all_removals(self) -> Iterator[_Move]:
         """Removals of servers, each from the host where the server is then in every order."""
-        for number, task in enumerate(self._tasks):
-            server = self._cluster.servers.get(str(task.parameters.get("resource_id")))
-            if task.action_type in REMOVALS and server is not None:
+        for number, action in enumerate(self._actions):
+            server = self._cluster.servers.get(str(action.input_parameters.get("resource_id")))
+            if action.action_type in REMOVALS and server is not None:
                 moves = self._moves.get(server.uuid, ())
                 if all(self._before[number] >> move.number & 1 for move in moves):
                     where = moves[-1].destination if moves else server.host
-                    yield _Move(number, task.uuid, "", server, where, "")
+                    yield _Move(number, action.uuid, "", server, where, "")
 
     def _moves_of_server(self, moves: Sequence[_Move]) -> Iterator[_Move]:
         """The moves of one server, each from where the server is then; others are reported."""
@@ -204,10 +198,11 @@ class _Check:
         """Hostname to the actions that enable or disable it."""
         names = {host.uuid: name for name, host in self._cluster.hosts.items()}
         switches: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for number, task in enumerate(self._tasks):
-            if task.action_type == "change_nova_service_state":
-                ident = task.parameters.get("resource_name") or task.parameters.get("resource_id")
-                state = str(task.parameters.get("state"))
+        for number, action in enumerate(self._actions):
+            if action.action_type == "change_nova_service_state":
+                what = action.input_parameters
+                ident = what.get("resource_name") or what.get("resource_id")
+                state = str(what.get("state"))
                 switches[names.get(str(ident), str(ident))].append((number, state))
         return switches
 

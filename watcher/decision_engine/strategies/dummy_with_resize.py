@@ -7,7 +7,7 @@ _SERVERS = ("b199db0c-1408-4d52-b5a5-5ca14de0ff36", "8db1b3c1-7938-4c34-8c03-6de
 
 
 class DummyWithResize(Strategy):
-    """Always proposes the same steps of four types, on servers that need not exist."""
+    """Always proposes the same actions of four types, on servers that need not exist."""
 
     name = "dummy_with_resize"
     display_name = "Dummy strategy with resize"

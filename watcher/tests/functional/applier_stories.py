@@ -388,9 +388,9 @@ class ApplierStories(Story):
                 self.assertTrue(self.take(session, row, holder, now))
                 plan = plan_execution.load(session, row.id, holder.engine)
                 self.assertEqual(2 if number else 1, plan.attempt)
-                step = next(step for step in plan.steps if step.id == action.id)
+                held = next(each for each in plan.actions if each.id == action.id)
                 for state in (ActionState.ONGOING, ActionState.SUCCEEDED):
-                    self.assertIsNone(plan_execution.move_action(session, plan, step, state))
+                    self.assertIsNone(plan_execution.move_action(session, plan, held, state))
         self.assertEqual(PlanState.SUCCEEDED, self.carry_out_of_dead(row).state)
 
     def test_an_applier_that_stops_in_good_order_is_no_death(self) -> None:

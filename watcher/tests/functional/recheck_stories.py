@@ -12,8 +12,8 @@ from watcher.cloud.compute import Host, ServerGroup
 from watcher.common.errors import CloudUnavailable
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_execution
+from watcher.db.action_plans import PlannedAction
 from watcher.db.disabled_hosts import BY_HAND
-from watcher.model.plan_checker import Task
 from watcher.tests.unit.applier.stories import NOW, SimulatedInterrupts, Story
 
 SKIPPED = "Action skipped automatically: "
@@ -123,11 +123,11 @@ class RecheckStories(Story):
         self.change_host("b", vcpus=8, used={"vcpus": 8})
         there = self.migration(1)["input_parameters"]
         for parents, stale in ((["1"], set()), ([], {"2"})):
-            tasks = [
-                Task("1", "delete", {"resource_id": self.uuids[0]}, []),
-                Task("2", "migrate", there, parents),
+            actions = [
+                PlannedAction("1", "delete", {"resource_id": self.uuids[0]}, []),
+                PlannedAction("2", "migrate", there, parents),
             ]
-            found = recheck.stale_tasks(tasks, recheck.read(tasks, self.cloud))
+            found = recheck.stale_actions(actions, recheck.read(actions, self.cloud))
             self.assertEqual(stale, found.keys())
 
     def test_a_plan_that_no_cloud_could_carry_out_is_refused(self) -> None:
@@ -171,19 +171,21 @@ class RecheckStories(Story):
         names = ("hosts", "servers", "host", "some_hosts", "server", "servers_on", "server_groups")
         compute = mock.Mock(wraps=self.cloud)
         moves = self.moves(0, 1, 2, 3)
-        tasks = [Task(each["uuid"], "migrate", each["input_parameters"], ()) for each in moves]
-        recheck.read(tasks, compute)
+        actions = [
+            PlannedAction(each["uuid"], "migrate", each["input_parameters"], ()) for each in moves
+        ]
+        recheck.read(actions, compute)
         counts = [getattr(compute, name).call_count for name in names]
         self.assertEqual([0, 0, 0, 1, 0, 2, 1], counts)
         self.change_host("b", used={"vcpus": 75})
         compute = mock.Mock(wraps=self.cloud)
-        recheck.read(tasks[:1], compute)
+        recheck.read(actions[:1], compute)
         compute.servers_on.assert_not_called()
         compute.server.assert_called_once_with(self.uuids[0])
         compute = mock.Mock(wraps=self.cloud)
-        known = recheck.read(tasks, compute)
+        known = recheck.read(actions, compute)
         self.assertEqual([mock.call("a")], compute.servers_on.call_args_list)
-        self.assertEqual(4, len(recheck.stale_tasks(tasks, known)))
+        self.assertEqual(4, len(recheck.stale_actions(actions, known)))
         self.cloud.scenario.groups.append(ServerGroup("g", "affinity", [self.uuids[0], "gone"]))
-        self.assertEqual(["g"], [each.uuid for each in recheck.read(tasks, compute).groups])
+        self.assertEqual(["g"], [each.uuid for each in recheck.read(actions, compute).groups])
         compute.server.assert_called_once_with("gone")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1/actions: the steps of action plans."""
+"""/v1/actions: the actions of all plans."""
 
 import functools
 from collections.abc import Mapping, Sequence

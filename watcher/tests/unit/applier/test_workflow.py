@@ -17,9 +17,9 @@ from watcher.tests.base import TIMEOUT
 
 
 def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> HeldPlan:
-    """A plan whose step *i* has the parents ``parents[i]``."""
+    """A plan whose action *i* has the parents ``parents[i]``."""
     uuids = [str(uuidlib.UUID(int=number)) for number in range(len(parents))]
-    steps = [
+    actions = [
         HeldAction(
             number,
             uuids[number],
@@ -30,11 +30,11 @@ def plan_of(parents: list[set[int]], states: dict[int, str] | None = None) -> He
         )
         for number, above in enumerate(parents)
     ]
-    return HeldPlan(1, "plan", "audit", "dummy", PlanState.ONGOING, steps, "engine-1")
+    return HeldPlan(1, "plan", "audit", "dummy", PlanState.ONGOING, actions, "engine-1")
 
 
 class ActionExecutor:
-    """Notes which step began and ended when, and ends it as it is told."""
+    """Notes which action began and ended when, and ends it as it is told."""
 
     def __init__(self, ends: dict[int, Any] | None = None) -> None:
         self._ends = ends or {}
@@ -42,14 +42,14 @@ class ActionExecutor:
         self.notes: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
 
-    def carry_out(self, plan: HeldPlan, step: HeldAction, interrupts: Interrupts) -> str | None:
+    def carry_out(self, plan: HeldPlan, action: HeldAction, interrupts: Interrupts) -> str | None:
         with self._lock:
-            self.notes.append(("begin", step.id))
+            self.notes.append(("begin", action.id))
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-        end = self._ends.get(step.id, ActionState.SUCCEEDED)
+        end = self._ends.get(action.id, ActionState.SUCCEEDED)
         with self._lock:
-            self.notes.append(("end", step.id))
+            self.notes.append(("end", action.id))
             self.at_once -= 1
         if isinstance(end, Exception):
             raise end
@@ -57,7 +57,7 @@ class ActionExecutor:
 
     @property
     def begun(self) -> list[int]:
-        return [step for what, step in self.notes if what == "begin"]
+        return [action for what, action in self.notes if what == "begin"]
 
 
 def run(plan: HeldPlan, executor: Any, workers: int = 2, **options: Any) -> Interrupts:
@@ -116,9 +116,9 @@ class WorkflowTest(base.TestCase):
 
     def test_a_parent_in_another_plan_is_ignored(self) -> None:
         plan = plan_of([set()])
-        step = HeldAction(9, "step", "nop", {}, ["of-another-plan"], ActionState.PENDING)
+        action = HeldAction(9, "action", "nop", {}, ["of-another-plan"], ActionState.PENDING)
         executor = ActionExecutor()
-        run(HeldPlan(1, "p", "a", "s", PlanState.ONGOING, [*plan.steps, step], "e"), executor)
+        run(HeldPlan(1, "p", "a", "s", PlanState.ONGOING, [*plan.actions, action], "e"), executor)
         self.assertEqual([0, 9], sorted(executor.begun))
 
     def test_what_a_step_raises_gets_out_and_stops_the_others(self) -> None:

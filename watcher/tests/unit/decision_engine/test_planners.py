@@ -14,7 +14,7 @@ from watcher.decision_engine.planners import (
 )
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model import plan_checker
-from watcher.model.plan_checker import Cluster, Task
+from watcher.model.plan_checker import Cluster
 from watcher.model.whatif import WhatIf
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters
@@ -376,11 +376,7 @@ class ProvenTest(TestCase):
             planned = planner(options(parallelization={"migrate": 9})).plan(
                 builder.build(), model.groups
             )
-            tasks = [
-                Task(each.uuid, each.action_type, each.input_parameters, each.parents)
-                for each in planned
-            ]
-            self.assertEqual([], plan_checker.faults(tasks, cloud, 2), planner)
+            self.assertEqual([], plan_checker.faults(planned, cloud, 2), planner)
 
     def test_members_of_a_group_wait_for_each_other(self):
         steps = [move(number, f"from-{number}", f"to-{number}") for number in range(3)]

@@ -7,8 +7,9 @@ import random
 from collections.abc import Iterator, Sequence
 
 from watcher.cloud.compute import Aggregate, Host, Server, ServerGroup
+from watcher.db.action_plans import PlannedAction
 from watcher.model import plan_checker
-from watcher.model.plan_checker import CLOUD, GRAPH, SERVER, Cluster, Task
+from watcher.model.plan_checker import CLOUD, GRAPH, SERVER, Cluster
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 
@@ -16,19 +17,19 @@ PLANS = 500
 """The benchmark of the checker tries more, by other seeds."""
 
 
-def migrate(name: str, server: str, source: str, to: str | None, *parents: str) -> Task:
+def migrate(name: str, server: str, source: str, to: str | None, *parents: str) -> PlannedAction:
     parameters = {
         "resource_id": uid(server),
         "source_node": source,
         "destination_node": to,
         "migration_type": "live",
     }
-    return Task(name, "migrate", parameters, parents)
+    return PlannedAction(name, "migrate", parameters, parents)
 
 
-def switch(name: str, host: str, state: str, *parents: str) -> Task:
+def switch(name: str, host: str, state: str, *parents: str) -> PlannedAction:
     parameters = {"resource_id": uid(host), "resource_name": host, "state": state}
-    return Task(name, "change_nova_service_state", parameters, parents)
+    return PlannedAction(name, "change_nova_service_state", parameters, parents)
 
 
 def cluster(
@@ -40,9 +41,11 @@ def cluster(
 class Executions:
     """All executions of a plan: a search through what can be over and under way at once."""
 
-    def __init__(self, tasks: Sequence[Task], cluster: Cluster) -> None:
-        self._tasks = {task.uuid: task for task in tasks}
-        self._parents = {task.uuid: self._tasks.keys() & set(task.parents) for task in tasks}
+    def __init__(self, actions: Sequence[PlannedAction], cluster: Cluster) -> None:
+        self._actions = {action.uuid: action for action in actions}
+        self._parents = {
+            action.uuid: self._actions.keys() & set(action.parents) for action in actions
+        }
         self._cluster = cluster
         start = (
             frozenset[str](),
@@ -69,35 +72,38 @@ class Executions:
         for uuid in under_way:
             statuses_then = self._switched(uuid, statuses, False)
             yield over | {uuid}, under_way - {uuid}, statuses_then, self._moved(uuid, places)
-        for uuid, task in self._tasks.items():
+        for uuid, action in self._actions.items():
             if uuid in over | under_way or not over >= self._parents[uuid]:
                 continue
-            if task.action_type == "migrate" and not self._may_begin(task, state):
+            if action.action_type == "migrate" and not self._may_begin(action, state):
                 yield None
             yield over, under_way | {uuid}, self._switched(uuid, statuses, True), places
 
     def _switched(self, uuid: str, statuses, begins: bool):
         """A host may be disabled from the begin of the action, and enabled from its end."""
-        task = self._tasks[uuid]
-        wanted = task.parameters.get("state")
-        if task.action_type == "migrate" or (begins and wanted == "enabled"):
+        action = self._actions[uuid]
+        wanted = action.input_parameters.get("state")
+        if action.action_type == "migrate" or (begins and wanted == "enabled"):
             return statuses
-        return tuple((dict(statuses) | {task.parameters["resource_name"]: wanted}).items())
+        return tuple((dict(statuses) | {action.input_parameters["resource_name"]: wanted}).items())
 
     def _moved(self, uuid: str, places):
         if self._server(uuid) is None:
             return places
         return tuple((dict(places) | {self._server(uuid): self._to(uuid)}).items())
 
-    def _may_begin(self, task: Task, state) -> bool:
+    def _may_begin(self, action: PlannedAction, state) -> bool:
         _, under_way, statuses, places = state
         place = dict(places)
         arriving = {self._server(uuid): self._to(uuid) for uuid in under_way if self._server(uuid)}
-        uuid, to = task.parameters["resource_id"], task.parameters["destination_node"]
+        uuid, to = (
+            action.input_parameters["resource_id"],
+            action.input_parameters["destination_node"],
+        )
         one, end = self._cluster.servers[uuid], self._cluster.hosts.get(to)
         return bool(
             end
-            and place[uuid] == task.parameters["source_node"] != to
+            and place[uuid] == action.input_parameters["source_node"] != to
             and uuid not in arriving
             and end.state == "up"
             and dict(statuses)[to] == "enabled"
@@ -130,11 +136,11 @@ class Executions:
         return others.count(to) < group.max_server_per_host
 
     def _server(self, uuid: str) -> str | None:
-        task = self._tasks[uuid]
-        return task.parameters["resource_id"] if task.action_type == "migrate" else None
+        action = self._actions[uuid]
+        return action.input_parameters["resource_id"] if action.action_type == "migrate" else None
 
     def _to(self, uuid: str) -> str:
-        return self._tasks[uuid].parameters["destination_node"]
+        return self._actions[uuid].input_parameters["destination_node"]
 
 
 def drawn_cluster(chance: random.Random) -> Cluster:
@@ -171,67 +177,69 @@ def drawn_cluster(chance: random.Random) -> Cluster:
 POLICIES = ["anti-affinity", "anti-affinity", "soft-anti-affinity", "affinity"]
 
 
-def drawn_plan(chance: random.Random, cloud: Cluster, most: int = 8) -> list[Task]:
+def drawn_plan(chance: random.Random, cloud: Cluster, most: int = 8) -> list[PlannedAction]:
     """A plan that is right as a sequence as often as not, with a graph by chance."""
     place = {one.name: one.host for one in cloud.servers.values()}
     chosen = chance.choices(list(place), k=chance.randint(1, most))
     if chance.random() < 0.7:
         chosen = list(dict.fromkeys(chosen))
-    tasks: list[Task] = []
+    actions: list[PlannedAction] = []
     for number, name in enumerate(chosen):
-        parents = [each.uuid for each in tasks if chance.random() < chance.choice([0.1, 0.4, 0.9])]
+        parents = [
+            each.uuid for each in actions if chance.random() < chance.choice([0.1, 0.4, 0.9])
+        ]
         if chance.random() < 0.12:
             state = chance.choice(["enabled", "disabled"])
-            tasks.append(switch(f"t{number}", chance.choice(list(cloud.hosts)), state, *parents))
+            actions.append(switch(f"t{number}", chance.choice(list(cloud.hosts)), state, *parents))
             continue
         ends = [each for each in cloud.hosts if each != place[name]] or ["none"]
         end = chance.choice(ends)
-        tasks.append(migrate(f"t{number}", name, place[name], end, *parents))
+        actions.append(migrate(f"t{number}", name, place[name], end, *parents))
         place[name] = end
-    return tasks
+    return actions
 
 
-def mutated(chance: random.Random, tasks: list[Task]) -> list[Task]:
+def mutated(chance: random.Random, actions: list[PlannedAction]) -> list[PlannedAction]:
     """One thing is changed: a parent less or more, or another place."""
-    number = chance.randrange(len(tasks))
-    task = tasks[number]
-    parents = list(task.parents)
+    number = chance.randrange(len(actions))
+    action = actions[number]
+    parents = list(action.parents)
     what = chance.randrange(4)
     if what == 0 and parents:
         parents.remove(chance.choice(parents))
     elif what == 1 and number:
-        parents.append(tasks[chance.randrange(number)].uuid)
+        parents.append(actions[chance.randrange(number)].uuid)
     elif what == 2:
-        del tasks[number]
-        return tasks
-    elif task.action_type == "migrate":
+        del actions[number]
+        return actions
+    elif action.action_type == "migrate":
         place = chance.choice(["source_node", "destination_node"])
-        other = {**task.parameters, place: chance.choice("wxyz")}
-        task = task._replace(parameters=other)
-    tasks[number] = task._replace(parents=tuple(parents))
-    return tasks
+        other = {**action.input_parameters, place: chance.choice("wxyz")}
+        action = dataclasses.replace(action, input_parameters=other)
+    actions[number] = dataclasses.replace(action, parents=tuple(parents))
+    return actions
 
 
-def disagreements(seed: int, plans: int) -> Iterator[tuple[Cluster, list[Task]]]:
+def disagreements(seed: int, plans: int) -> Iterator[tuple[Cluster, list[PlannedAction]]]:
     """Of so many plans those that the checker judges otherwise than all executions do."""
     chance = random.Random(seed)
     safe = 0
     for _ in range(plans):
         cloud = drawn_cluster(chance)
-        tasks = drawn_plan(chance, cloud)
+        actions = drawn_plan(chance, cloud)
         if chance.random() < 0.5:
-            tasks = mutated(chance, tasks)
-        is_safe = Executions(tasks, cloud).is_safe
+            actions = mutated(chance, actions)
+        is_safe = Executions(actions, cloud).is_safe
         safe += is_safe
-        if is_safe != (not plan_checker.faults(tasks, cloud)):
-            yield cloud, tasks
+        if is_safe != (not plan_checker.faults(actions, cloud)):
+            yield cloud, actions
     assert plans / 10 < safe < 9 * plans / 10, safe
 
 
 class ExecutionsTest(TestCase):
     def test_the_checker_agrees_with_all_executions(self) -> None:
-        for cloud, tasks in disagreements(1, PLANS):
-            self.fail(f"{tasks} on {cloud}")
+        for cloud, actions in disagreements(1, PLANS):
+            self.fail(f"{actions} on {cloud}")
 
     def test_the_number_at_once_is_the_most_of_all_executions(self) -> None:
         chance = random.Random(2)
@@ -240,27 +248,29 @@ class ExecutionsTest(TestCase):
                 [host(name, 99) for name in "wxyz"], [server(name, "w") for name in "abcdef"]
             )
             drawn = [
-                task for task in drawn_plan(chance, cloud, 6) if "source_node" in task.parameters
+                action
+                for action in drawn_plan(chance, cloud, 6)
+                if "source_node" in action.input_parameters
             ]
-            tasks = [task for task in drawn if task.parameters["source_node"] == "w"]
-            servers = [task.parameters["resource_id"] for task in tasks]
-            tasks = [task for n, task in enumerate(tasks) if servers[n] not in servers[:n]]
-            together = most_at_once(tasks)
-            for most in range(len(tasks) + 1):
-                found = plan_checker.faults(tasks, cloud, most)
-                self.assertEqual(most < together, bool(found), (most, together, tasks))
+            actions = [action for action in drawn if action.input_parameters["source_node"] == "w"]
+            servers = [action.input_parameters["resource_id"] for action in actions]
+            actions = [action for n, action in enumerate(actions) if servers[n] not in servers[:n]]
+            together = most_at_once(actions)
+            for most in range(len(actions) + 1):
+                found = plan_checker.faults(actions, cloud, most)
+                self.assertEqual(most < together, bool(found), (most, together, actions))
 
 
-def most_at_once(tasks: Sequence[Task]) -> int:
+def most_at_once(actions: Sequence[PlannedAction]) -> int:
     before: dict[str, set[str]] = {}
-    for task in tasks:
-        known = [uuid for uuid in task.parents if uuid in before]
-        before[task.uuid] = {*known, *itertools.chain(*(before[uuid] for uuid in known))}
-    for count in range(len(tasks), 1, -1):
+    for action in actions:
+        known = [uuid for uuid in action.parents if uuid in before]
+        before[action.uuid] = {*known, *itertools.chain(*(before[uuid] for uuid in known))}
+    for count in range(len(actions), 1, -1):
         for some in itertools.combinations(before, count):
             if all(one not in before[other] for one in some for other in some):
                 return count
-    return len(tasks[:1])
+    return len(actions[:1])
 
 
 class FaultsTest(TestCase):
@@ -280,8 +290,8 @@ class FaultsTest(TestCase):
         rows[key] = dataclasses.replace(rows[key], **values)
         self.cloud = dataclasses.replace(self.cloud, hosts=hosts, servers=servers)
 
-    def check(self, *tasks: Task, most: int | None = None) -> list[tuple[str, str, str]]:
-        return [tuple(fault) for fault in plan_checker.faults(tasks, self.cloud, most)]
+    def check(self, *actions: PlannedAction, most: int | None = None) -> list[tuple[str, str, str]]:
+        return [tuple(fault) for fault in plan_checker.faults(actions, self.cloud, most)]
 
     def test_a_safe_plan(self) -> None:
         self.assertEqual(
@@ -290,7 +300,7 @@ class FaultsTest(TestCase):
                 migrate("1", "c", "y", "z"),
                 migrate("2", "a", "x", "y", "1"),
                 migrate("3", "b", "x", "y", "1"),
-                Task("4", "resize", {"resource_id": uid("c")}, ["1"]),
+                PlannedAction("4", "resize", {"resource_id": uid("c")}, ["1"]),
                 migrate("5", "c", "z", "x", "1", "2", "3"),
             ),
         )
@@ -299,34 +309,34 @@ class FaultsTest(TestCase):
         found = [("2", CLOUD, "Host y would hold 5 vCPUs, and can hold 4.")]
         first, second = migrate("1", "c", "y", "z"), migrate("2", "a", "x", "y")
         self.assertEqual(found, self.check(first, second))
-        self.assertEqual([], self.check(first, second._replace(parents=["1"])))
-        self.assertEqual(found, self.check(second, first._replace(parents=["2"])))
+        self.assertEqual([], self.check(first, dataclasses.replace(second, parents=["1"])))
+        self.assertEqual(found, self.check(second, dataclasses.replace(first, parents=["2"])))
 
     def test_a_removed_server_frees_its_room_afterwards(self) -> None:
         for kind in ("delete", "shelve"):
             removal, move = (
-                Task("1", kind, {"resource_id": uid("c")}, []),
+                PlannedAction("1", kind, {"resource_id": uid("c")}, []),
                 migrate("2", "a", "x", "y"),
             )
             self.assertIn("would hold 5 vCPUs", self.check(removal, move)[0][2])
-            self.assertEqual([], self.check(removal, move._replace(parents=["1"])))
-            self.assertTrue(self.check(removal._replace(parents=["2"]), move))
+            self.assertEqual([], self.check(removal, dataclasses.replace(move, parents=["1"])))
+            self.assertTrue(self.check(dataclasses.replace(removal, parents=["2"]), move))
 
     def test_a_server_is_removed_from_where_it_has_moved(self) -> None:
         self.change("z", vcpus=3)
         there = migrate("1", "c", "y", "z")
-        removal = Task("2", "delete", {"resource_id": uid("c")}, ["1"])
+        removal = PlannedAction("2", "delete", {"resource_id": uid("c")}, ["1"])
         after = migrate("3", "a", "x", "z", "2")
         self.assertEqual([], self.check(there, removal, after))
-        self.assertTrue(self.check(there, removal, after._replace(parents=["1"])))
-        self.assertTrue(self.check(there, removal._replace(parents=[]), after))
+        self.assertTrue(self.check(there, removal, dataclasses.replace(after, parents=["1"])))
+        self.assertTrue(self.check(there, dataclasses.replace(removal, parents=[]), after))
 
     def test_a_server_gives_its_room_once(self) -> None:
         self.change("c", vcpus=2)
         self.change("b", host="y")
         self.change("a", vcpus=3)
         removals = [
-            Task(number, kind, {"resource_id": uid("c")}, [])
+            PlannedAction(number, kind, {"resource_id": uid("c")}, [])
             for number, kind in (("1", "shelve"), ("2", "delete"))
         ]
         (fault,) = self.check(*removals, migrate("3", "a", "x", "y", "1", "2"))
@@ -366,7 +376,9 @@ class FaultsTest(TestCase):
                 self.assertEqual(("1", kind), (uuid, found))
                 self.assertIn(words, sentence)
                 self.cloud = before
-        cold = move._replace(parameters={**move.parameters, "migration_type": "cold"})
+        cold = dataclasses.replace(
+            move, input_parameters={**move.input_parameters, "migration_type": "cold"}
+        )
         self.change("a", state="stopped")
         self.assertEqual([], self.check(cold))
         self.cloud = dataclasses.replace(self.cloud, excluded={uid("a")})
@@ -382,7 +394,7 @@ class FaultsTest(TestCase):
         first, again = migrate("1", "a", "x", "z"), migrate("2", "a", "z", "x", "1")
         self.assertEqual([], self.check(first, again))
         self.assertIn("expected on host z", self.check(again)[0][2])
-        ((_, kind, sentence),) = self.check(first, again._replace(parents=[]))
+        ((_, kind, sentence),) = self.check(first, dataclasses.replace(again, parents=[]))
         self.assertEqual((GRAPH, True), (kind, "at the same time" in sentence))
 
     def test_hosts(self) -> None:
@@ -407,14 +419,14 @@ class FaultsTest(TestCase):
     def test_a_host_is_disabled_only_after_what_it_takes(self) -> None:
         move, off = migrate("1", "a", "x", "z"), switch("2", "z", "disabled")
         self.assertEqual(["1"], [uuid for uuid, _, _ in self.check(move, off)])
-        self.assertEqual([], self.check(move, off._replace(parents=["1"])))
+        self.assertEqual([], self.check(move, dataclasses.replace(off, parents=["1"])))
         self.assertEqual(["1"], [uuid for uuid, _, _ in self.check(move, off, off)])
 
     def test_a_host_is_enabled_before_what_it_takes(self) -> None:
         self.change("z", status="disabled")
         move, on = migrate("1", "a", "x", "z"), switch("2", "z", "enabled")
         self.assertEqual(["1"], [uuid for uuid, _, _ in self.check(move, on)])
-        self.assertEqual([], self.check(on, move._replace(parents=["2"])))
+        self.assertEqual([], self.check(on, dataclasses.replace(move, parents=["2"])))
 
     def test_zones_and_aggregates(self) -> None:
         move = migrate("1", "a", "x", "z")
@@ -444,7 +456,7 @@ class FaultsTest(TestCase):
             self.assertIn(GRAPH, kinds, policy)
         self.group("anti-affinity", "a", "c")
         self.change("x", vcpus=9)
-        self.assertEqual([], self.check(first, second._replace(parents=["1"])))
+        self.assertEqual([], self.check(first, dataclasses.replace(second, parents=["1"])))
         self.assertIn("one server too many", self.check(second)[0][2])
         self.group("anti-affinity", "a", "c", most=2)
         self.assertEqual([], self.check(second))
