@@ -5,8 +5,10 @@ import ast
 import configparser
 import pathlib
 import re
+import runpy
 import sys
-from importlib.metadata import packages_distributions
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, version
 
 from oslo_config import cfg, generator
 from oslo_policy.policy import DocumentedRuleDefault
@@ -78,7 +80,29 @@ class TestRequirements(base.TestCase):
         self.assertEqual(set(), required - _names("constraints.txt"))
 
 
+def _rows_that_end_early(page: pathlib.Path) -> Iterator[str]:
+    """Rows of simple tables without a last cell; one that is empty on purpose has a dash."""
+    ruler = r" *=+(?: +=+)+\n"
+    tables = re.findall(rf"(?m)^{ruler}(?:.+\n)*?(?=^{ruler})", page.read_text())
+    for ruler, *rows in (table.splitlines() for table in tables):
+        first, last = ruler.index("="), ruler.rindex(" =") + 1
+        for row in rows:
+            if row[first : first + 1].strip() and not row[last:].strip():
+                yield row
+
+
 class TestDocumentation(base.TestCase):
+    def test_it_is_of_the_version_that_is_installed(self) -> None:
+        settings = runpy.run_path(str(ROOT / "doc/source/conf.py"))
+        self.assertEqual(version("python-watcher"), settings["version"])
+        self.assertIs(False, settings["openstackdocs_auto_version"])
+
+    def test_no_row_of_a_table_goes_on_in_the_next(self) -> None:
+        """A second line in the first column is a row of its own, whose other cells are empty."""
+        pages = [*ROOT.glob("*.rst"), *ROOT.glob("*/source/**/*.rst")]
+        broken = [(page.name, row) for page in pages for row in _rows_that_end_early(page)]
+        self.assertEqual([], broken)
+
     def test_every_command_has_its_paragraph(self) -> None:
         setup = configparser.ConfigParser()
         setup.read(ROOT / "setup.cfg")
