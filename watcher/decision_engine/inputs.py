@@ -24,7 +24,7 @@ from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.feedback.recent_moves import HostLoads
-from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.strategies.base import Inputs, Remarks, Strategy
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.undone import Undone
@@ -62,6 +62,13 @@ class Earlier(NamedTuple):
     """How many actions a plan may have, by the webhook of the audit; None: any number."""
 
 
+class _ComputeModel(NamedTuple):
+    """The compute model of a run, and what there is to say about it."""
+
+    model: ComputeModel
+    remarks: Remarks
+
+
 @dataclasses.dataclass(frozen=True)
 class _Restraints:
     """The scope of a run, the effect of earlier moves on it, and the limits of its plan."""
@@ -71,38 +78,34 @@ class _Restraints:
     conf: cfg.ConfigOpts
     now: datetime.datetime
     earlier: Callable[[], Earlier]
-    remarks: list[Undone] = dataclasses.field(default_factory=list)
-    """Filled when the compute model is read: names of the scope that match nothing."""
-    failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
-    """Filled when the compute model is read: servers that are not to be moved again yet."""
 
     @property
     def bound(self) -> bool:
         """Whether the plan is limited.  One that a person starts is limited by the cloud only."""
         return bool(self.strategy.optimizes and self.audit.auto_trigger)
 
-    def compute_model(self, cloud: ComputeModel) -> ComputeModel:
-        """The part of *cloud* in the audit's scope, with the restraints.  To be called once."""
-        model = in_scope(cloud, self.audit)
-        self.remarks.extend(_scope_remarks(cloud, model, self.audit))
+    def compute_model(self, cloud: ComputeModel) -> _ComputeModel:
+        """The part of *cloud* in the audit's scope, with the restraints."""
+        model, audit = in_scope(cloud, self.audit), self.audit
+        unknown = _unknown_in_scope(cloud, model, audit)
         if not self.strategy.optimizes:
-            return model
+            return _ComputeModel(model, Remarks(unknown))
         from watcher.decision_engine.feedback import restraints
 
-        moves, audit = self.earlier().moves, self.audit
+        moves = self.earlier().moves
         failed = restraints.failures(moves, self.conf, self.now)
-        self.failed_moves.extend(restraints.failed_moves(model, failed))
-        return restraints.restrained(
+        restrained = restraints.restrained(
             model, failed, moves, audit.id, audit.goal_id, self.conf, self.now, bound=self.bound
         )
+        return _ComputeModel(restrained, Remarks(unknown, restraints.failed_moves(model, failed)))
 
-    def bounds(self, compute_model: Callable[[], ComputeModel]) -> Bounds:
+    def bounds(self, compute: Callable[[], _ComputeModel]) -> Bounds:
         if not self.bound:
             return UNBOUND
         from watcher.decision_engine.feedback import restraints
 
         moves, max_actions = self.earlier()
-        return restraints.bounds(compute_model(), moves, self.conf, self.now, max_actions)
+        return restraints.bounds(compute().model, moves, self.conf, self.now, max_actions)
 
 
 def make(
@@ -117,14 +120,12 @@ def make(
     audit, conf, collectors = run.audit, sources.conf, sources.collectors
     restraints = _Restraints(strategy, audit, conf, now, functools.cache(earlier))
     cloud = functools.cache(collectors.compute)
-    compute_model = functools.cache(lambda: restraints.compute_model(cloud()))
+    compute = functools.cache(lambda: restraints.compute_model(cloud()))
     source = functools.cache(lambda: sources.datasources.serving(strategy))
     loads = HostLoads(
         now, source, lambda since: sources.cloud.compute.migrations(since), lambda: cloud().servers
     )
-    given = {**(audit.parameters or {}), **(run.parameters or {})}
-    parameters = schemas.parameters(strategy.schema, given)
-    _check_times(parameters)
+    parameters = _parameters(strategy, run)
     granularity = parameters.get("granularity", 0) if strategy.metrics else 0
     return Inputs(
         audit_uuid=audit.uuid or "",
@@ -132,29 +133,35 @@ def make(
         parameters=parameters,
         now=now,
         seed=uuid.UUID(run.uuid).int,
-        compute_model=compute_model,
+        compute_model=lambda: compute().model,
         cloud=cloud,
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
-        bounds=functools.cache(lambda: restraints.bounds(compute_model)),
-        host_metric=_host_metric(strategy, source, loads, cloud, restraints.remarks),
+        bounds=functools.cache(lambda: restraints.bounds(compute)),
+        host_metric=_measure(strategy, source, lambda: loads.metric),
         server_metric=_measure(strategy, source, lambda: source().server_metric),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
         step=lambda: same_metrics.step_of(source, granularity) if granularity else 0,
-        remarks=restraints.remarks,
-        failed_moves=restraints.failed_moves,
+        # What has not been read is not read for the sake of remarks.
+        remarks=lambda: _with_unmatched(
+            compute().remarks if compute.cache_info().currsize else Remarks(), loads, cloud
+        ),
     )
 
 
-def _check_times(parameters: Mapping[str, Any]) -> None:
-    """Invalid for a time that would begin before the first moment of a clock."""
+def _parameters(strategy: type[Strategy], run: AuditRun) -> Mapping[str, Any]:
+    """Those of the run over those of its audit, and defaults.  Invalid if they do not fit the
+    strategy's schema, or for a time that would begin before the first moment of a clock."""
+    given = {**(run.audit.parameters or {}), **(run.parameters or {})}
+    parameters = schemas.parameters(strategy.schema, given)
     times = {name: parameters.get(name) for name in ("period", "granularity")}
     if isinstance(periods := parameters.get("periods"), Mapping):
         times |= {f"periods.{name}": periods[name] for name in periods}
     for name, seconds in times.items():
         if isinstance(seconds, int | float) and seconds > _LONGEST:
             raise Invalid(f"{name}: must not be more than {_LONGEST} seconds, ten years.")
+    return parameters
 
 
 def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
@@ -165,7 +172,7 @@ def in_scope(model: ComputeModel, audit: Audit) -> ComputeModel:
     return scope.apply(model, schemas.scope(audit.scope or []))
 
 
-def _scope_remarks(whole: ComputeModel, part: ComputeModel, audit: Audit) -> list[Undone]:
+def _unknown_in_scope(whole: ComputeModel, part: ComputeModel, audit: Audit) -> list[Undone]:
     from watcher.model import scope
 
     unknown = scope.unknown(whole, schemas.scope(audit.scope or []))
@@ -215,24 +222,10 @@ def _missing(source: Metrics, name: str) -> str:
     )
 
 
-def _host_metric(
-    strategy: type[Strategy],
-    source: Callable[[], Metrics],
-    loads: HostLoads,
-    cloud: Callable[[], ComputeModel],
-    remarks: list[Undone],
-) -> Callable[..., Mapping[str, float]]:
-    """Adds to *remarks* the names in the datasource that match no host of the cloud, once."""
-    measure = _measure(strategy, source, lambda: loads.metric)
-
-    def measure_hosts(*what: Any, **how: Any) -> Mapping[str, float]:
-        before = set(loads.unmatched)
-        values = measure(*what, **how)
-        if new := loads.unmatched - before:
-            unknown = names.unknown(new, cloud().hosts)
-            remarks.extend(
-                undone.unknown(unknown, "of hosts in the datasource, unknown to the cloud")
-            )
-        return values
-
-    return measure_hosts
+def _with_unmatched(
+    remarks: Remarks, loads: HostLoads, cloud: Callable[[], ComputeModel]
+) -> Remarks:
+    """*remarks*, and the names in the datasource that match no host of the cloud."""
+    unmatched = names.unknown(loads.unmatched, cloud().hosts) if loads.unmatched else ()
+    more = undone.unknown(unmatched, "of hosts in the datasource, unknown to the cloud")
+    return remarks._replace(undone=[*remarks.undone, *more])

@@ -103,14 +103,15 @@ class Runner:
         with self._notifications.phase("audit.planner", audit.id):
             actions = proof.plan(strategy, solution, given, catalog.planner(strategy.planner))
         unproven = proof.unproven(strategy, actions)
-        kinds = [*given.remarks, *solution.undone, *proof.broken_wishes(strategy, solution, given)]
+        remarks = given.remarks()
+        kinds = [*remarks.undone, *solution.undone, *proof.broken_wishes(strategy, solution, given)]
         left_undone = undone.sentence(solution.unmet, kinds)
         return RunResult(
             strategy_name=strategy.name,
             actions=actions,
             global_efficacy=global_efficacy,
             indicators=indicators,
-            summary=_summary(solution, unproven, left_undone, kinds, given.failed_moves),
+            summary=_summary(solution, unproven, left_undone, kinds, remarks.failed_moves),
             gain=solution.gain,
             left_undone=left_undone,
             beyond=_beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",

@@ -6,8 +6,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from oslo_config import cfg
 
@@ -20,6 +20,15 @@ if TYPE_CHECKING:  # the model imports NumPy, which many strategies do not need
     from watcher.model.baremetal import BaremetalModel
     from watcher.model.compute import ComputeModel
     from watcher.model.storage import StorageModel
+
+
+class Remarks(NamedTuple):
+    """What users are told about the inputs of a run."""
+
+    undone: Sequence[Undone] = ()
+    """Reported with what the strategy leaves undone."""
+    failed_moves: Sequence[Mapping[str, Any]] = ()
+    """The servers that are not tried again yet after failed migrations, as JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +72,8 @@ class Inputs:
     step: Callable[[], int] = lambda: 0
     """Seconds in which each resource gets one new value of its metrics; 0 if values change at any
     moment."""
-    remarks: list[Undone] = dataclasses.field(default_factory=list)
-    """Things that were left undone while the inputs were made; they are reported with those that
-    the strategy leaves undone."""
-    failed_moves: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
-    """The servers that are not tried again yet after failed migrations, as JSON for users."""
+    remarks: Callable[[], Remarks] = lambda: Remarks()
+    """What there is to say about the inputs that have been read until now."""
 
 
 class Strategy(ABC):

@@ -23,7 +23,7 @@ OUTSIDE = {
 MAX_FUNCTION, MAX_FILE = 40, 400
 """Lines."""
 
-KNOWN = {"audit", "audit_id", "run", "run_id", "plan", "plan_id", "step", "row"}
+KNOWN = {"audit", "audit_id", "run", "run_id", "plan", "plan_id", "action", "row"}
 """Names of parameters that are an audit, a run, a plan or an action, or the id of one."""
 NAMING = {*KNOWN, "context", "lost"}
 """What a log line names them by; ``context`` and ``lost`` are texts with their ids."""

@@ -112,7 +112,7 @@ class InputsTest(TestCase):
             made.host_metric(name, [], period=60, aggregate="mean", granularity=1)
         self.assertEqual(
             "2 names match nothing: 2 of hosts in the datasource, unknown to the cloud (x.org, y).",
-            undone.sentence("", made.remarks),
+            undone.sentence("", made.remarks().undone),
         )
 
     def test_the_model_is_taken_once_with_the_scope_applied(self):
