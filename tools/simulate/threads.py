@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import contextlib
 import datetime
+import gc
 import queue
 import random
 import sys
@@ -254,6 +255,10 @@ def monotonic() -> float:
     return _schedule.now
 
 
+def _nothing() -> None:
+    """Does nothing."""
+
+
 class _Module(types.ModuleType):
     """A module with some of its names replaced."""
 
@@ -280,6 +285,8 @@ _STAND_INS: list[tuple[Any, Any]] = [
     ),
     (time, _Module(time, monotonic=monotonic, sleep=sleep, perf_counter=monotonic)),
     (queue, _Module(queue, SimpleQueue=SimpleQueue)),
+    # It would take a quarter of the time, and never free what is left of a seed.
+    (gc, _Module(gc, collect=_nothing, freeze=_nothing, unfreeze=_nothing)),
     (concurrent.futures.ThreadPoolExecutor, ThreadPoolExecutor),
     (concurrent.futures.Future, Future),
     (time.monotonic, monotonic),
