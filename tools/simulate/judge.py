@@ -84,6 +84,8 @@ class Judge:
         self._arrived: set[tuple[Any, str]] = set()
         self._asked: dict[str, Any] = {}
         """Server to the plan that moved it last."""
+        self._actions: collections.defaultdict[int, set[int]] = collections.defaultdict(set)
+        """Actions by plan."""
         self._stood: dict[str, float] = {}
         """By process, until when it stood still or had no database."""
         self._excused: dict[str, float] = {}
@@ -317,6 +319,8 @@ class Judge:
 
     def _see_actions(self, seen: Seen, action: int, old: Row, new: Row) -> None:
         self._follow(seen, ("action", action), old, new)
+        if new:
+            self._actions[new["action_plan_id"]].add(action)
         if not old or not new:
             return
         plan = new["action_plan_id"]
@@ -374,7 +378,11 @@ class Judge:
         claim = self._claims.get(("plan", plan))
         if claim is not None and claim.holder == seen.who:
             return True
-        if not self._is_excused(seen):
+        # When all its actions are over, its next holder is about to enable the same hosts.
+        over = self._states.get(("plan", plan)) != "ONGOING" or all(
+            self._states[("action", step)] in OVER for step in self._actions[plan]
+        )
+        if not (self._is_excused(seen) or (name == "enable" and over)):
             self._say(seen, f"{seen.who} still asks for {name} for plan {plan}, which it lost.")
         return False
 

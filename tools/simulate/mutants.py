@@ -124,7 +124,7 @@ def _moved_audit(session: Any, run: AuditRun, state: str, now: Any, **values: An
     return True
 
 
-_QUEUE_RUN, _ENABLE = inbox.queue_run, Enabling._enable
+_QUEUE_RUN = inbox.queue_run
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
 _LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
@@ -235,10 +235,6 @@ MUTANTS = (
     Mutant(
         "alarms wait for a transaction that hangs",
         lambda: [(Intake.__init__, "__defaults__", (1e6,))],
-    ),
-    Mutant(
-        "an applier that lost a plan enables its hosts",
-        lambda: [(Enabling, "_enable", lambda self, host, owner, *_: _ENABLE(self, host, owner))],
     ),
     Mutant(
         "no sweep enables the hosts of dead appliers",

@@ -2,22 +2,26 @@
 """Enables hosts that a plan has disabled, when the plan is over.
 
 The ``disabled_reason`` of a host names the plan that has disabled it.  The applier that ends a
-plan enables its hosts while it still holds the plan.  If the cloud does not answer then, or the
-applier dies, a periodic sweep of any applier enables them.
+plan enables its hosts before it writes the end.  If the cloud does not answer then, or the applier
+dies, a periodic sweep of any applier enables them.
+
+An applier that loses the plan meanwhile does no harm: the one that takes it over finds the same
+actions ended, so it enables the same hosts, and a host that another plan has disabled since then
+names that one.
 """
 
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from oslo_db.exception import DBError
 from oslo_log import log
 
 from watcher.cloud import Cloud
 from watcher.cloud.compute import DISABLED, FORMER_REASON, Host, read_disabled_reason
-from watcher.common.errors import CloudRefused, LostClaim, NotFound, WatcherError, traceback_of
+from watcher.common.errors import CloudRefused, NotFound, WatcherError, traceback_of
 from watcher.common.states import PlanState
-from watcher.db import disabled_hosts, plan_execution
+from watcher.db import disabled_hosts
 from watcher.db.disabled_hosts import BY_HAND, SWITCH, Owner
 from watcher.db.plan_execution import HeldAction, HeldPlan
 from watcher.db.session import Database
@@ -83,14 +87,8 @@ class Enabling:
     def after(self, plan: HeldPlan) -> Sequence[str]:
         """Enable the hosts of a plan that ends now.  Returns sentences about that for its users.
 
-        Errors do not keep the plan from its end: a sweep tries again.  LostClaim if another applier
-        has taken the plan over.
+        Errors do not keep the plan from its end: a sweep tries again.
         """
-
-        def check_held() -> None:
-            with self._database.reader() as session:
-                plan_execution.check_held(session, plan)
-
         owner = Owner(plan.state, frozenset[str]().union(*map(_enables, plan.actions)))
         enabled: list[str] = []
         remarks = []
@@ -98,10 +96,8 @@ class Enabling:
             for name, reason in disabled_hosts_of(plan).items():
                 with contextlib.suppress(NotFound):
                     host = self._cloud.compute.host(name)
-                    if host.disabled_reason == reason and self._enable(host, owner, check_held):
+                    if host.disabled_reason == reason and self._enable(host, owner):
                         enabled.append(host.hostname)
-        except LostClaim:
-            raise
         except Exception as error:
             LOG.warning(
                 "Hosts of action plan %s cannot be looked at now, and will be later: %s",
@@ -155,17 +151,13 @@ class Enabling:
                 "Host %s (%s) stays as it is: %s", host.hostname, host.disabled_reason, error
             )
 
-    def _enable(
-        self, host: Host, owner: Owner | None, check_held: Callable[[], None] = lambda: None
-    ) -> bool:
-        """Enable a host if there is a reason to.  *check_held* is called right before that, because
-        the requests until then may take longer than the lease of a plan."""
+    def _enable(self, host: Host, owner: Owner | None) -> bool:
+        """Enable a host if there is a reason to."""
         compute, temporary = self._cloud.compute, is_temporary(host, owner)
         servers = 0 if temporary else len(compute.servers_on(host.hostname))
         why = reason_to_enable(host, temporary, servers)
         if why is None or compute.host(host.hostname).disabled_reason != host.disabled_reason:
             return False
-        check_held()
         compute.enable(host.hostname)
         LOG.info("Host %s (%s) is enabled again: %s", host.hostname, host.disabled_reason, why)
         return True

@@ -123,14 +123,9 @@ def move_action(
         if origin is not None:
             session.add(ActionOrigin(action_id=action.id, origin=dict(origin)))
         return None
-    check_held(session, plan)
-    return session.scalars(select(Action.state).where(Action.id == action.id)).one() or ""
-
-
-def check_held(session: Session, plan: HeldPlan) -> None:
-    """LostClaim if the plan is no longer held."""
     if not plan_claims.held_states(session, [plan.id], plan.engine):
         raise _lost(plan)
+    return session.scalars(select(Action.state).where(Action.id == action.id)).one() or ""
 
 
 def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:

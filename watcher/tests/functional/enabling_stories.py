@@ -16,6 +16,7 @@ from watcher.tests import factories
 from watcher.tests.unit.applier.stories import NOW, SimulatedInterrupts, Story, lease
 
 PLAN = "5b1d7a9c-2e4f-4083-9c01-1f6c8e2a7b9d"
+OTHER = "0c8e9a57-6d1b-4f0e-8b4c-3a5d7e9f1b2c"
 
 
 class Bell:
@@ -170,7 +171,8 @@ class EnablingStories(Story):
         )
         self.assertEqual(PlanState.FAILED, self.carry_out(row)[0])
 
-    def test_a_plan_that_is_lost_is_left_alone(self) -> None:
+    def test_a_plan_that_is_lost_while_its_hosts_are_read(self) -> None:
+        """Its next holder would enable the same hosts, but none that another plan has disabled."""
         row = self.for_a_while()
 
         def lose(*args: Any) -> list[str]:
@@ -178,27 +180,16 @@ class EnablingStories(Story):
             self.hold(row, lease("engine-2"))
             return []
 
-        with mock.patch("watcher.applier.service.roll_back", lose):
-            self.assertEqual(PlanState.ONGOING, self.carry_out(row)[0])
-        self.check(a=f"{DISABLED} {PLAN}", b=None)
-
-    def test_a_plan_that_is_lost_while_its_hosts_are_read(self) -> None:
-        row = self.for_a_while()
-
-        def disable(*args: Any) -> list[str]:
-            self.cloud.disable("a", f"{DISABLED} {PLAN}")
-            return []
-
-        def lose(*args: Any) -> str:
-            self.hold(row, lease("engine-2"))
+        def disable(*args: Any) -> str:
+            self.cloud.disable("a", f"{DISABLED} {OTHER}")
             return "it is to be enabled"
 
         with (
-            mock.patch("watcher.applier.service.roll_back", disable),
-            mock.patch("watcher.applier.enabling.reason_to_enable", lose),
+            mock.patch("watcher.applier.service.roll_back", lose),
+            mock.patch("watcher.applier.enabling.reason_to_enable", disable),
         ):
             self.assertEqual(PlanState.ONGOING, self.carry_out(row)[0])
-        self.check(a=f"{DISABLED} {PLAN}", b=None)
+        self.check(a=f"{DISABLED} {OTHER}", b=None)
 
     def test_an_applier_that_dies_and_a_user_who_cancels(self) -> None:
         row = self.for_a_while()
