@@ -3,7 +3,6 @@
 
 import dataclasses
 import datetime
-from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import case, exists, func, select
@@ -11,8 +10,8 @@ from sqlalchemy.orm import Session, aliased
 
 from watcher.common.states import AuditState, PlanState, RunState
 from watcher.db import counters, runs
-from watcher.db.models import Audit, AuditEvent, AuditRun, Service
-from watcher.db.services import is_active, model_ages
+from watcher.db.models import Audit, AuditEvent, AuditRun
+from watcher.db.services import is_active, live, model_ages
 
 DUE: Final = "due"
 """The run could begin, but no engine has claimed it yet."""
@@ -102,7 +101,7 @@ def services(
     session: Session, down_time: datetime.timedelta, now: datetime.datetime
 ) -> dict[tuple[str, str], bool]:
     """Name and host of each service, and whether its heartbeat is recent."""
-    return {(row.name, row.host): is_active(row, down_time, now) for row in _present(session)}
+    return {(row.name, row.host): is_active(row, down_time, now) for row in live(session)}
 
 
 def models(
@@ -111,11 +110,7 @@ def models(
     """Model and host, and how many seconds ago the engine there, which is alive, last read it."""
     return {
         (model, row.host): age
-        for row in _present(session)
+        for row in live(session)
         if is_active(row, down_time, now)
         for model, age in model_ages(row, now).items()
     }
-
-
-def _present(session: Session) -> Iterable[Service]:
-    return session.scalars(select(Service).where(Service.deleted == 0).order_by(Service.id))

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from watcher.common.states import ActionState, PlanState
 from watcher.db import gauges
-from watcher.db.models import Action, ActionPlan, Audit, Service
-from watcher.db.services import is_active, model_ages
+from watcher.db.models import Action, ActionPlan, Audit
+from watcher.db.services import live, model_ages, state
 
 Facts = dict[str, Any]
 
@@ -38,20 +38,17 @@ def facts(session: Session, down_time: datetime.timedelta, now: datetime.datetim
 def _services(
     session: Session, down_time: datetime.timedelta, now: datetime.datetime
 ) -> list[Facts]:
-    rows = session.scalars(
-        select(Service).where(Service.deleted == 0).order_by(Service.name, Service.host)
-    )
     return [
         {
             "name": row.name,
             "host": row.host,
-            "status": "ACTIVE" if is_active(row, down_time, now) else "FAILED",
+            "status": state(row, down_time, now),
             "seen": round((now - row.last_seen_up).total_seconds(), 1)
             if row.last_seen_up
             else None,
             "models": {model: round(age, 1) for model, age in model_ages(row, now).items()},
         }
-        for row in rows
+        for row in live(session)
     ]
 
 

@@ -3,12 +3,13 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from watcher.common.states import ServiceState
 from watcher.db import lookup, paging
 from watcher.db.lookup import exactly
 from watcher.db.models import Service
@@ -52,10 +53,21 @@ def list_page(session: Session, page: Page) -> list[Service]:
     return paging.fetch(session, _LISTED, page, _KEYS, marker="id")
 
 
+def live(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Service]:
+    """All services that are not deleted, by name and host."""
+    listed = _LISTED.where(*conditions).order_by(Service.name, Service.host)
+    return session.scalars(listed).all()
+
+
 def is_active(service: Service, down_time: datetime.timedelta, now: datetime.datetime) -> bool:
     """Whether the last heartbeat of a service is at most *down_time* old."""
     last_beat = service.last_seen_up or service.updated_at or service.created_at
     return last_beat is not None and abs(now - last_beat) <= down_time
+
+
+def state(service: Service, down_time: datetime.timedelta, now: datetime.datetime) -> str:
+    """ACTIVE or, without a recent heartbeat, FAILED."""
+    return ServiceState.ACTIVE if is_active(service, down_time, now) else ServiceState.FAILED
 
 
 def model_ages(service: Service, now: datetime.datetime) -> dict[str, float]:

@@ -4,11 +4,10 @@
 import datetime
 
 from oslo_config import cfg
-from sqlalchemy import select
 
 from watcher.common.states import ServiceState
 from watcher.db.models import Service
-from watcher.db.services import is_active
+from watcher.db.services import live, state
 from watcher.db.session import Database
 from watcher.notifications.notifications import Notifications
 
@@ -33,21 +32,20 @@ class ServiceMonitor:
         if not self._notifications.enabled:
             return
         with self._database.reader() as session:
-            named = select(Service).where(Service.name == self._name, Service.deleted == 0)
-            services = session.scalars(named.order_by(Service.host)).all()
+            services = live(session, Service.name == self._name)
         known, self._known = self._known, {row.host: self._state(row, now) for row in services}
         steady = [
             host
-            for host, state in self._known.items()
-            if state == known.get(host) == ServiceState.ACTIVE
+            for host, present in self._known.items()
+            if present == known.get(host) == ServiceState.ACTIVE
         ]
         if min(steady, default=None) != self._conf.host:
             return
         for row in services:
-            old_state, state = known.get(row.host), self._known[row.host]
-            if old_state is not None and old_state != state:
-                self._notifications.service_updated(row, old_state, state)
+            before, present = known.get(row.host), self._known[row.host]
+            if before is not None and before != present:
+                self._notifications.service_updated(row, before, present)
 
     def _state(self, service: Service, now: datetime.datetime) -> str:
         down_time = datetime.timedelta(seconds=self._conf.service_down_time)
-        return ServiceState.ACTIVE if is_active(service, down_time, now) else ServiceState.FAILED
+        return state(service, down_time, now)

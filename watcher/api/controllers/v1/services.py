@@ -32,8 +32,8 @@ class Services(ReadResource):
             return overview.facts(session, self._down_time, timeutils.utcnow())
 
     def short(self, request: Request, row: Service) -> dict[str, Any]:
-        active = services.is_active(row, self._down_time, timeutils.utcnow())
-        return {**super().short(request, row), "status": "ACTIVE" if active else "FAILED"}
+        status = services.state(row, self._down_time, timeutils.utcnow())
+        return {**super().short(request, row), "status": status}
 
     def more(self, request: Request, row: Service) -> dict[str, Any]:
         return {"last_seen_up": naive(row.last_seen_up), **record(row)}
