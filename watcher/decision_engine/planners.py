@@ -247,11 +247,17 @@ def _by_weight(planner: Planner, solution: Solution) -> list[list[ProposedAction
             return 0
         return 2 if left.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
 
-    stages: dict[tuple[int, bool], list[ProposedAction]] = defaultdict(list)
+    stages: dict[tuple[int, bool, int], list[ProposedAction]] = defaultdict(list)
+    named, part = False, 0
     for action in sorted(solution.actions, key=turn):
         late = turn(action) > 0
         weight = _weight(planner, "migrate" if late else action.action_type)
-        stages[weight, not late].append(action)
+        # The scheduler may pick a host with the room that earlier moves are to have.
+        if any(_text(action.input_parameters, "source_node")):
+            picked = not any(_text(action.input_parameters, "destination_node"))
+            part -= named and picked
+            named = not picked
+        stages[weight, not late, part].append(action)
     return [stages[key] for key in sorted(stages, reverse=True)]
 
 

@@ -151,6 +151,11 @@ class WeightTest(TestCase):
         )
         self.assertEqual([[], [], [0, 1]], [parents for _, parents in shape(planned)])
 
+    def test_the_scheduler_picks_hosts_when_those_that_are_named_have_their_servers(self):
+        steps = [move(1, "a", "b"), move(2, "a", "c"), move(3, "a", ""), move(4, "a", "")]
+        planned = Weight(options(migrations_per_host=9)).plan(solution(*steps))
+        self.assertEqual([set(), set(), {0, 1}, {0, 1}], [set(each[1]) for each in shape(planned)])
+
     def test_no_parallelization_is_one_at_a_time(self):
         planned = self.plan(move(1, "a", "b"), move(2, "c", "d"), parallelization={"migrate": 0})
         self.assertEqual([("migrate", []), ("migrate", [0])], shape(planned))
