@@ -247,18 +247,18 @@ class WhatIf:
         staying: Bools = self._stays > 0
         return staying
 
-    def why_not(self, server: int) -> str:
-        """Why *server* stays on its host, a key of ``undone.REASONS``: the rules are applied one
-        after the other, and the result is the one that leaves no host.  NO_GAIN if the server could
-        move."""
+    def why_not(self, server: int, host: int | None = None) -> str:
+        """Why *server* stays on its host, or does not go to *host*, a key of ``undone.REASONS``:
+        the rules are applied one after the other, and the result is the one that leaves no host.
+        NO_GAIN if the server could move."""
         if self._stays[server]:
             return _REASONS[int(self._stays[server])]
         if not self.affords(1, self.demand[server, MEMORY]):
             return undone.BOUND
         if not self.leavers[server]:
             return undone.NO_GAIN
-        fit = self.takers.copy()
-        fit[self.placement[server]] = False
+        fit = self.takers if host is None else self.takers & (self._everywhere == host)
+        fit = fit & (self._everywhere != self.placement[server])
         group = self._rules.group[server]
         fits = self._rules.fits[self._rules.size[server]]
         for rule, reason in (

@@ -54,11 +54,13 @@ class HostMaintenance(Strategy):
             raise Invalid("backup_node: it must be another host than maintenance_node.")
         what_if, solution = WhatIf(model.free_to_leave_zones()), SolutionBuilder()
         steps = _steps(what_if, host, backup, parameters)
+        stuck = _without_host(inputs.cloud(), model, steps)
+        steps = [step for step in steps if step.server not in stuck]
         _propose_states(solution, model, host, steps)
-        for step in steps:
+        for step in sorted(steps, key=lambda step: step.destination is None):
             _propose(solution, model, step, backup)
         _summarize(solution, model, host, steps)
-        _say_who_stays(solution, what_if, host, steps)
+        _say_who_stays(solution, what_if, host, steps, stuck)
         return solution.build()
 
 
@@ -96,6 +98,24 @@ def _steps(
             destination = backup
         steps.append(_Step(index, way, destination))
     return steps
+
+
+def _without_host(
+    cloud: ComputeModel, model: ComputeModel, steps: Sequence[_Step]
+) -> dict[int, str]:
+    """The servers for which the scheduler finds no host, and why."""
+    from watcher.decision_engine.algorithms.scheduler import Scheduler
+
+    scheduler, found = Scheduler(cloud), {}
+    for server, _, destination in steps:
+        if destination is not None:
+            hostname = model.hosts[destination].hostname
+            scheduler.open(hostname)
+            scheduler.name(model.servers[server].uuid, hostname)
+    for server, way, destination in steps:
+        if way != "stop" and destination is None:
+            found[server] = scheduler.pick(model.servers[server].uuid)
+    return {server: why for server, why in found.items() if why}
 
 
 def _usable(backup: Host) -> bool:
@@ -159,19 +179,28 @@ def _summarize(
 
 
 def _say_who_stays(
-    solution: SolutionBuilder, what_if: WhatIf, host: int, steps: Sequence[_Step]
+    solution: SolutionBuilder,
+    what_if: WhatIf,
+    host: int,
+    steps: Sequence[_Step],
+    stuck: Mapping[int, str],
 ) -> None:
     model, leaving = what_if.model, {step.server for step in steps if step.way != "stop"}
     staying = [index for index in model.servers_on(host).tolist() if index not in leaving]
     if staying:
         stopped = {step.server for step in steps} - leaving
-        reasons = {index: what_if.why_not(index) for index in staying if index not in stopped}
+        reasons = {index: _why(what_if, index) for index in staying if index not in stopped}
         verb = "do" if len(staying) > 1 else "does"
         unmet = f"{len(staying)} of the servers on {model.hosts[host].hostname} {verb} not leave it"
         solution.leave(
             unmet,
             undone.grouped(
-                (model.servers[index].name, _FORBIDDEN if reason in _MIGRATABLE else reason)
-                for index, reason in reasons.items()
+                (model.servers[index].name, reason)
+                for index, reason in {**reasons, **stuck}.items()
             ),
         )
+
+
+def _why(what_if: WhatIf, server: int) -> str:
+    reason = what_if.why_not(server)
+    return _FORBIDDEN if reason in _MIGRATABLE else reason

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Server
 from watcher.common.errors import NotFound
-from watcher.decision_engine.algorithms.zone_volumes import FULL, REFUSED, Quota, Volumes, age, rank
+from watcher.decision_engine.algorithms.zone_volumes import FULL, Quota, Volumes, age, rank
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -14,10 +14,21 @@ from watcher.model import undone
 from watcher.model.undone import Undone
 
 if TYPE_CHECKING:
+    from watcher.decision_engine.algorithms.scheduler import Scheduler
     from watcher.model.whatif import WhatIf
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
 _NAME = {"type": "string"}
+
+_THERE = "on the host that was asked for already"
+_AT_DESTINATION = {
+    undone.NO_HOST: "to go to a host that is disabled or down",
+    undone.PLACE: "kept from the host that was asked for by its zone, aggregates or traits",
+    undone.GROUP: "kept apart from a member of their group on the host that was asked for",
+    undone.ROOM: "too large for the room on the host that was asked for",
+    undone.UNJUDGED: "in need of what only nova can judge, for one server at a time on a host",
+}
+"""Why the host that was asked for does not take a server, by the reason of a what-if."""
 
 
 def _limit(description: str, default: int) -> dict[str, Any]:
@@ -92,12 +103,16 @@ class ZoneMigration(Strategy):
     }
 
     def execute(self, inputs: Inputs) -> Solution:
+        from watcher.decision_engine.algorithms.scheduler import Scheduler
         from watcher.model.whatif import WhatIf
 
         parameters, model = inputs.parameters, inputs.compute_model()
         solution = SolutionBuilder()
         quota = Quota(parameters["parallel_total"])
-        servers = _Servers(WhatIf(model.free_to_leave_zones()), parameters, quota, solution)
+        scheduler = Scheduler(inputs.cloud())
+        servers = _Servers(
+            WhatIf(model.free_to_leave_zones()), scheduler, parameters, quota, solution
+        )
         volumes = Volumes(
             inputs.storage_model() if parameters.get("storage_pools") else None,
             model,
@@ -111,7 +126,9 @@ class ZoneMigration(Strategy):
                     servers.migrate(attachment.server_id)
         for uuid in servers.targets:
             servers.migrate(uuid)
-        solution.leave("", [*servers.left(), *volumes.left()])
+        given = parameters.get("compute_nodes") or parameters.get("storage_pools")
+        nothing = "" if given else "neither compute_nodes nor storage_pools names anything to empty"
+        solution.leave(nothing, [*servers.left(), *volumes.left()])
         return solution.build(**servers.indicators(), **volumes.indicators())
 
 
@@ -121,11 +138,13 @@ class _Servers:
     def __init__(
         self,
         what_if: WhatIf,
+        scheduler: Scheduler,
         parameters: Mapping[str, Any],
         quota: Quota,
         solution: SolutionBuilder,
     ) -> None:
-        self._what_if, self._quota, self._solution = what_if, quota, solution
+        self._what_if, self._scheduler = what_if, scheduler
+        self._quota, self._solution = quota, solution
         self._per_node = parameters["parallel_per_node"]
         self._destinations: dict[str, str | None] = {}
         for entry in parameters.get("compute_nodes", ()):
@@ -141,8 +160,8 @@ class _Servers:
         """``live`` or ``cold``"""
         self._waiting: set[int] = set()
         """Servers that have to wait, because this plan is full."""
-        self._refused: set[int] = set()
-        """Servers that the requested host cannot take."""
+        self._refused: dict[int, str] = {}
+        """Servers that no host takes, or not the requested one, and why."""
         self._moved: set[int] = set()
 
     def _sorted(self, priority: Mapping[str, Any]) -> dict[str, int]:
@@ -173,11 +192,15 @@ class _Servers:
             return
         if wanted is not None:
             destination = what_if.model.host_index[wanted]
-            if not what_if.possible_hosts(index)[destination]:
-                self._refused.add(index)
+            if why := self._why_refused(index, destination):
+                self._refused[index] = why
                 return
             what_if.move(index, destination)
+            self._scheduler.name(uuid, wanted)
             where = f"{wanted} was asked for and has room"
+        elif why := self._scheduler.pick(uuid):
+            self._refused[index] = why
+            return
         what_if.leavers[index] = False
         self._moved.add(index)
         self._quota.take(server.host)
@@ -187,6 +210,14 @@ class _Servers:
             None if wanted is None else what_if.model.hosts[destination],
             f"{server.host} is to be emptied; {where}",
         )
+
+    def _why_refused(self, server: int, destination: int) -> str:
+        """Why the requested host does not take a server; empty if it does."""
+        if destination == self._what_if.placement[server]:
+            return _THERE
+        if self._what_if.possible_hosts(server)[destination]:
+            return ""
+        return _AT_DESTINATION[self._what_if.why_not(server, destination)]
 
     def left(self) -> list[Undone]:
         """The servers of the source hosts that this plan does not move, and mistyped hosts."""
@@ -204,7 +235,7 @@ class _Servers:
         if index in self._waiting:
             return FULL
         if index in self._refused:
-            return REFUSED
+            return self._refused[index]
         return self._what_if.why_not(index)
 
     def indicators(self) -> dict[str, int]:

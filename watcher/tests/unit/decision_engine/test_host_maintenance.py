@@ -132,7 +132,7 @@ class HostMaintenanceTest(TestCase):
     def test_what_fits_the_backup_host_goes_there(self):
         solution = self.solve(backup_node="h2")
         self.assertEqual(
-            [("s1", "live", "h2"), ("s2", "live", None), ("s3", "cold", "h2")],
+            [("s1", "live", "h2"), ("s3", "cold", "h2"), ("s2", "live", None)],
             steps(solution)[1:],
         )
         self.assertEqual(
@@ -140,8 +140,44 @@ class HostMaintenanceTest(TestCase):
                 "h1 goes into maintenance; h2 has room",
                 "h1 goes into maintenance; h2 cannot take it, so the scheduler picks the host",
             ],
-            [action.reason for action in solution.actions[1:3]],
+            [action.reason for action in solution.actions[2:]],
         )
+
+    def test_servers_for_which_no_host_of_the_cloud_is_left_stay(self):
+        """Nova would refuse them: no host is in service, or none has the room or the zone."""
+        self.servers = [server("s1", "h1", 6, pinned_az="here"), server("s2", "h1", 6)]
+        self.change_host(0, zone="here")
+        self.change_host(1, status="disabled")
+        for change, left in (
+            ({}, {(undone.PLACE, ("s1",))}),
+            ({"zone": "here", "vcpus": 5}, {(undone.ROOM, ("s1", "s2"))}),
+            ({"state": "down"}, {(undone.NO_HOST, ("s1", "s2"))}),
+        ):
+            self.change_host(2, **change)
+            solution = self.solve()
+            self.assertEqual(left, {(each.reason, each.examples) for each in solution.undone})
+            self.assertEqual("h1", steps(solution)[0][0])
+            self.assertEqual(3 - sum(each.count for each in solution.undone), len(solution.actions))
+
+    def test_room_for_one_server_is_given_once(self):
+        self.hosts = [host("h1"), host("h2", 4)]
+        self.servers = [server("s1", "h1", 4), server("s2", "h1", 4)]
+        solution = self.solve()
+        self.assertEqual("1 of the servers on h1 does not leave it", solution.unmet)
+        self.assertEqual(1, len(steps(solution)[1:]))
+
+    def test_the_scheduler_may_put_servers_where_others_have_no_choice_but_to_be(self):
+        self.hosts = [host("h1"), host("h2", 4), host("h3", 3, memory_mb=20000)]
+        self.servers = [server("s1", "h1", 3), server("s2", "h1", 4), server("s3", "h1", 0)]
+        self.servers[0] = dataclasses.replace(self.servers[0], memory_mb=200)
+        self.assertEqual(("", 4), (self.solve().unmet, len(self.solve().actions)))
+
+    def test_hosts_outside_of_the_scope_may_take_servers(self):
+        cloud = ComputeModel.build(self.hosts, self.servers)
+        scope = ComputeModel.build(self.hosts[:1], self.servers)
+        given = clusters.inputs(HostMaintenance, cloud, maintenance_node="h1")
+        given = dataclasses.replace(given, compute_model=lambda: scope)
+        self.assertEqual("", HostMaintenance().execute(given).unmet)
 
     def test_a_disabled_backup_host_is_enabled_if_it_takes_a_server(self):
         self.change_host(1, status="disabled", disabled_reason="spare")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.block_storage import Attachment, Pool, StorageNode, Volume, VolumeType
+from watcher.cloud.needs import Needs
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
 from watcher.decision_engine import efficacy
@@ -100,13 +101,40 @@ class ServersTest(TestCase):
             "in compute_nodes, not a host of the scope": ("h-1",),
         }
         for limit, expected in (
-            (99, {zone_volumes.REFUSED: ("s2",)}),
+            (99, {"too large for the room on the host that was asked for": ("s2",)}),
             (1, {zone_volumes.FULL: ("s2", "s3")}),
         ):
             entries = {"compute_nodes": [{"src_node": "h1", "dst_node": "h2"}, {"src_node": "h-1"}]}
             model = ComputeModel.build(self.hosts, self.servers)
             solution = solve(model, parallel_per_node=limit, **entries)
             self.assertEqual(always | expected, left(solution))
+
+    def test_the_reason_of_a_requested_host_is_named(self):
+        for change, why in (
+            ({"status": "disabled"}, "to go to a host that is disabled or down"),
+            ({"traits": frozenset()}, "kept from the host that was asked for"),
+        ):
+            hosts = [host("h1"), dataclasses.replace(host("h2"), **change)]
+            needs = Needs(required=frozenset({"FAST"}))
+            model = ComputeModel.build(hosts, [server("s1", "h1", needs=needs)])
+            entry = {"src_node": "h1", "dst_node": "h2"}
+            (reason,) = left(solve(model, compute_nodes=[entry]))
+            self.assertIn(why, reason)
+        (reason,) = left(solve(model, compute_nodes=[{"src_node": "h1", "dst_node": "h1"}]))
+        self.assertEqual("on the host that was asked for already", reason)
+
+    def test_servers_without_any_host_stay(self):
+        hosts = [host("h1"), dataclasses.replace(host("h2"), status="disabled"), host("h3", 4)]
+        servers = [server("s1", "h1", 5), server("s2", "h1", 4), server("s3", "h1", 4)]
+        model = ComputeModel.build(hosts, servers)
+        solution = solve(model, compute_nodes=[{"src_node": "h1"}])
+        self.assertEqual(1, len(solution.actions))
+        self.assertEqual(2, len(left(solution)[undone.REASONS[undone.ROOM]]))
+
+    def test_an_audit_that_names_nothing_says_so(self):
+        model = ComputeModel.build(self.hosts, self.servers)
+        for nothing in ({}, {"compute_nodes": [], "storage_pools": []}):
+            self.assertIn("compute_nodes", solve(model, **nothing).unmet)
 
     def test_the_scheduler_picks(self):
         solution = self.solve()

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether nova's scheduler finds hosts for servers for which a plan names none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from watcher.model import undone
+from watcher.model.compute import MEMORY, ComputeModel
+from watcher.model.whatif import WhatIf
+
+EXAMINED = 200
+"""The most servers for which another distribution is tried when one finds no host."""
+
+
+class Scheduler:
+    """The hosts of the whole cloud, also those outside of an audit's scope.
+
+    Which hosts nova picks is not known.  A server is without a host if the servers before it can
+    be distributed in no way that is tried so that it finds one.
+    """
+
+    def __init__(self, cloud: ComputeModel) -> None:
+        self._at_first = WhatIf(cloud.free_to_leave_zones())
+        self._now = self._at_first.copy()
+        self._model = cloud
+        self._picked: list[int] = []
+
+    def open(self, hostname: str) -> None:
+        """A host that the plan enables."""
+        for what_if in (self._at_first, self._now):
+            what_if.takers[self._model.host_index[hostname]] = True
+
+    def name(self, uuid: str, hostname: str) -> None:
+        """A server for which the plan names its destination; to be called before ``pick``."""
+        server, host = self._model.server_index[uuid], self._model.host_index[hostname]
+        for what_if in (self._at_first, self._now):
+            if what_if.possible_hosts(server)[host]:
+                what_if.move(server, host)
+
+    def pick(self, uuid: str) -> str:
+        """Let the scheduler pick a host for a server.  Returns why it finds none, a key of
+        ``undone.REASONS``; empty if it finds one, or if only nova can judge that."""
+        server = self._model.server_index[uuid]
+        if _settle(self._now, server):
+            self._picked.append(server)
+            return ""
+        why = self._at_first.why_not(server)
+        if why == undone.NO_GAIN:
+            why = "" if self._distribute([*self._picked, server]) else self._now.why_not(server)
+        return "" if why == undone.UNJUDGED else why
+
+    def _distribute(self, servers: list[int]) -> bool:
+        """Place *servers* anew, those first that fit on few hosts, if that is possible."""
+        if len(servers) > EXAMINED:
+            return False
+        what_if = self._at_first.copy()
+        choices = {each: int(what_if.possible_hosts(each).sum()) for each in servers}
+        servers = sorted(servers, key=lambda each: (choices[each], -what_if.demand[each].sum()))
+        if not all(_settle(what_if, each) for each in servers):
+            return False
+        self._now, self._picked = what_if, servers
+        return True
+
+
+def _settle(what_if: WhatIf, server: int) -> bool:
+    """Move a server to the host with the least memory that takes it, if there is one."""
+    fit = what_if.possible_hosts(server)
+    if not fit.any():
+        return False
+    what_if.move(server, int(np.where(fit, what_if.free[:, MEMORY], np.inf).argmin()))
+    return True
