@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The revision of a database's schema, and how to change it."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +14,6 @@ from sqlalchemy import Connection, inspect
 
 from watcher.common.errors import Conflict, Invalid
 from watcher.db.session import Database
-
-LOG = logging.getLogger(__name__)
 
 _HERE = os.path.join(os.path.dirname(__file__), "migrations")
 

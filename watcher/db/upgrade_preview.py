@@ -147,11 +147,7 @@ def _copy(connection: Connection, renamed: Mapping[int, names.Renamed]) -> Itera
 def _read(connection: Connection, table: Table, which: ColumnElement[bool]) -> list[dict[str, Any]]:
     """Rows without their JSON, which may be long and is not needed here."""
     present = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    json = {
-        column.name: None
-        for column in table.columns
-        if isinstance(column.type, (JsonDict, JsonList))
-    }
+    json = {each.name: None for each in table.columns if isinstance(each.type, _JSON)}
     columns = [each for each in table.columns if each.name in present - json.keys()]
     rows = connection.execute(select(*columns).where(which).order_by(table.c.id)).mappings()
     return [json | dict(row) for row in rows]

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from oslo_config import cfg
-from oslo_log import log
 from sqlalchemy.orm import Session
 
 from watcher.common import plugins
@@ -21,8 +20,6 @@ from watcher.decision_engine.goals import Goal
 from watcher.decision_engine.planners import Planner
 from watcher.decision_engine.scoring import ScoringContainer, ScoringEngine
 from watcher.decision_engine.strategies.base import Strategy
-
-LOG = log.getLogger(__name__)
 
 P = TypeVar("P")
 
