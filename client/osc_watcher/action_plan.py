@@ -67,7 +67,7 @@ def _undone(undone: Mapping[str, Any] | None) -> str:
 
 def _failed(moves: Sequence[Mapping[str, Any]] | None) -> str:
     return "\n".join(
-        f"{move['server']}: {move['failures']} failures, tried again {move['tried_again']}: "
+        f"{move['server']}: {move['failures']} failures, tried again {move['tried_again']} UTC: "
         f"{move['reason']}"
         for move in moves or ()
     )
@@ -76,7 +76,7 @@ def _failed(moves: Sequence[Mapping[str, Any]] | None) -> str:
 def _review(review: Mapping[str, Any] | None) -> str:
     if not review:
         return ""
-    return review.get("message") or f"due at {review['due_at']}"
+    return review.get("message") or f"due at {review['due_at']} UTC"
 
 
 class ExplainActionPlan(commands.ShowOne):

@@ -90,7 +90,7 @@ class ExplainTest(CommandTestCase):
             "hosts in use: 40 -> 31",
             "12.35 %",
             "1 of 4 hosts stays at 80 % CPU or above: 3 servers stay: 3 locked (a, b).",
-            "db-7: 2 failures, tried again 2026-01-01T11:00:00: No room.",
+            "db-7: 2 failures, tried again 2026-01-01T11:00:00 UTC: No room.",
             "Kept 96%.",
             "migrate db-1: compute-1 -> compute-2, FAILED",
             "    compute-1 runs hot",
@@ -124,6 +124,12 @@ class ExplainTest(CommandTestCase):
             [summary[key] for key in ("gain", "undone", "failed_moves", "review")],
             [shown[key] for key in ("Gain", "Left Undone", "Not Tried Again Yet", "Review")],
         )
+
+    def test_a_review_that_is_due(self) -> None:
+        summary = {"review": {"due_at": "2026-01-01T10:01:00"}}
+        self.serve("GET", f"/v1/action_plans/{PLAN}", {**PLAN_BODY, "summary": summary})
+        table = self.printed("actionplan", "explain", PLAN, "-f", "table")
+        self.assertRegex(table, r"Review +\| due at 2026-01-01T10:01:00 UTC ")
 
     def test_an_empty_plan_that_leaves_nothing(self) -> None:
         self.serve("GET", f"/v1/action_plans/{PLAN}", {**PLAN_BODY, "summary": {}})
