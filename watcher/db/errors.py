@@ -9,6 +9,7 @@ import sqlite3
 from typing import Final
 
 from oslo_db import exception as db_exception
+from sqlalchemy.exc import ProgrammingError
 
 from watcher.db.timeouts import LockWait, lock_wait
 
@@ -42,8 +43,10 @@ def kind(error: Exception) -> type[db_exception.DBError] | None:
     inner = getattr(error, "inner_exception", None) or error
     cause = getattr(inner, "orig", None)
     words = str(cause or inner)
-    if _MISSING.search(words):
+    if _MISSING.search(words):  # a table on MySQL, too: oslo.db leaves that to the dialect
         return WrongSchema
     if isinstance(cause, sqlite3.Error):  # SQLite has no server that could be unreachable
         return Unwritable if _UNWRITABLE.search(words) else None
-    return None if known else db_exception.DBConnectionError
+    if known or isinstance(inner, ProgrammingError):
+        return None
+    return db_exception.DBConnectionError

@@ -231,6 +231,7 @@ def _known_errors() -> Iterator[None]:
         yield
     except (
         sqlalchemy_exc.OperationalError,
+        sqlalchemy_exc.ProgrammingError,
         sqlalchemy_exc.TimeoutError,
         db_exception.DBError,
     ) as error:

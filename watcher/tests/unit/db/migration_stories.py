@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
 from watcher.common import errors
-from watcher.db import migration, models, runs
+from watcher.db import migration, models, runs, schema
+from watcher.db.errors import WrongSchema
 from watcher.db.models import Audit, EfficacyIndicator, Webhook
 from watcher.db.session import Database
 from watcher.tests import factories
@@ -81,6 +82,11 @@ class FormerRows:
 
 
 class MigrationStories(FormerRows):
+    def test_services_refuse_what_is_to_be_upgraded(self) -> None:
+        self.assertRaises(WrongSchema, schema.require, self.database)
+        migration.upgrade(self.database, FORMER_HEAD)
+        self.assertRaises(WrongSchema, schema.require, self.database)
+
     def insert_one_of_each(self) -> None:
         goal = self.insert_goal()
         strategy = self.insert(

@@ -17,9 +17,6 @@ class RequireTestCase(DatabaseTestCase):
         with self.database.writer() as session:
             session.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
 
-    def test_a_database_without_tables(self) -> None:
-        self.assertRaises(WrongSchema, schema.require, self.database)
-
     def test_the_revision_of_this_code_and_a_newer_one(self) -> None:
         migration.upgrade(self.database)
         schema.require(self.database)
