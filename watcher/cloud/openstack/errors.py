@@ -66,7 +66,7 @@ def _answered(service: str, error: sdk.HttpException) -> WatcherError:
     sentence = f"{service} answered {error.status_code}: {one_line(said)}"
     if error.request_id:
         sentence += f" ({error.request_id})"
-    return _kind(error.status_code)(sentence)
+    return kind(error.status_code)(sentence)
 
 
 def _errors(error: sdk.HttpException) -> str:
@@ -81,7 +81,8 @@ def _errors(error: sdk.HttpException) -> str:
         return ""
 
 
-def _kind(status: int | None) -> type[WatcherError]:
+def kind(status: int | None) -> type[WatcherError]:
+    """The error for an answer with that status."""
     if status == 404:
         return NotFound
     return CloudUnavailable if status in _PASSING else CloudRefused

@@ -11,9 +11,9 @@ import requests
 from oslo_config import cfg
 
 from watcher.cloud.baremetal import BaremetalNode
-from watcher.common.errors import CloudRefused, CloudUnavailable, Invalid, NotFound
+from watcher.cloud.openstack.errors import kind, one_line, understood
+from watcher.common.errors import CloudUnavailable, Invalid
 
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 _POWER = {"on": "on", "off": "off"}
 _SHOWN = 200
 
@@ -60,11 +60,10 @@ class Maas:
         except requests.RequestException as error:
             raise CloudUnavailable(f"MAAS does not answer: {error}.") from error
         if not response.ok:
-            raise _answered(response)
-        try:
+            said = one_line(response.text)[:_SHOWN]
+            raise kind(response.status_code)(f"MAAS answered {response.status_code}: {said}")
+        with understood("MAAS"):
             return response.json()
-        except ValueError as error:
-            raise CloudUnavailable("MAAS answered something that is no JSON.") from error
 
     def _authorization(self) -> str:
         """RFC 5849 with the method PLAINTEXT: MAAS supports no other, and has no consumer
@@ -84,7 +83,7 @@ class Maas:
 
 
 def _node(row: Any) -> BaremetalNode:
-    try:
+    with understood("MAAS", "a machine"):
         return BaremetalNode(
             uuid=row["system_id"],
             name=row["hostname"],
@@ -92,15 +91,3 @@ def _node(row: Any) -> BaremetalNode:
             switches=None,
             hostname=row["fqdn"],
         )
-    except (LookupError, TypeError) as error:
-        raise CloudUnavailable(
-            f"MAAS answered a machine that makes no sense: {error!r}."
-        ) from error
-
-
-def _answered(response: requests.Response) -> Exception:
-    said = " ".join(response.text.split())[:_SHOWN] or "no reason given"
-    sentence = f"MAAS answered {response.status_code}: {said}"
-    if response.status_code == 404:
-        return NotFound(sentence)
-    return (CloudUnavailable if response.status_code in _PASSING else CloudRefused)(sentence)

@@ -132,7 +132,9 @@ def launched(row: Json) -> datetime.datetime | None:
 
 
 def flavor(row: Json) -> Flavor:
-    return Flavor(row["id"], row["name"], row["vcpus"], row["ram"], _disk_gb(_embedded(row)))
+    # In a server, its flavor has this field without the prefix.
+    size = row | {"ephemeral": row["OS-FLV-EXT-DATA:ephemeral"]}
+    return Flavor(row["id"], row["name"], row["vcpus"], row["ram"], _disk_gb(size))
 
 
 def server_group(row: Json) -> ServerGroup:
@@ -199,10 +201,6 @@ def aggregates_of_hosts(rows: Iterable[Json]) -> dict[str, list[Aggregate]]:
         for hostname in row["hosts"]:
             found.setdefault(hostname, []).append(aggregate)
     return found
-
-
-def _embedded(row: Json) -> Json:
-    return row | {"ephemeral": row["OS-FLV-EXT-DATA:ephemeral"]}
 
 
 def _disk_gb(flavor: Json, root: bool = True) -> int:
