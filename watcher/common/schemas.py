@@ -39,24 +39,25 @@ def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[s
     return complete
 
 
-def default_parameters(schema: Schema, values: Any, field: str) -> None:
+def default_parameters(schema: Schema, values: Any) -> None:
     """Check the parameters of a template.  None is required, because an audit may add others.
     Invalid."""
-    parameters({key: value for key, value in schema.items() if key != "required"}, values, field)
+    optional = {key: value for key, value in schema.items() if key != "required"}
+    parameters(optional, values, "default_parameters")
 
 
-def scope(value: Any, field: str = "scope") -> list[Any]:
+def scope(value: Any) -> list[Any]:
     """An audit scope in the present style.  Invalid names what is wrong with it.
 
     A list of compute rules alone, the old style, comes back as the ``compute`` part of a scope.
     """
     if not isinstance(value, list):
-        raise Invalid(f"{field}: must be a list.")
-    bound(value, field)
+        raise Invalid("scope: must be a list.")
+    bound(value, "scope")
     parts: list[Any] = [{"compute": value}] if _is_old_style(value) else value
-    _validate(_SCOPE, parts, field)
-    _check_wildcards(parts, field)
-    _check_aggregates(parts, field)
+    _validate(_SCOPE, parts, "scope")
+    _check_wildcards(parts)
+    _check_aggregates(parts)
     return parts
 
 
@@ -179,29 +180,29 @@ def _is_old_style(value: list[Any]) -> bool:
     return isinstance(first, dict) and bool(first) and next(iter(first)) not in _PARTS
 
 
-def _check_wildcards(value: list[Any], field: str) -> None:
-    for where, rule in _rules(value, field):
+def _check_wildcards(value: list[Any]) -> None:
+    for where, rule in _rules(value):
         for name, entries in rule.items():
             if name in _WITH_WILDCARD and len(entries) > 1 and "*" in _values(entries):
                 raise Invalid(f"{where}.{name}: '*' stands for all, and must be the only entry.")
 
 
-def _check_aggregates(value: list[Any], field: str) -> None:
+def _check_aggregates(value: list[Any]) -> None:
     included = excluded = False
-    for where, rule in _rules([{"compute": part.get("compute", [])} for part in value], field):
+    for where, rule in _rules([{"compute": part.get("compute", [])} for part in value]):
         if "host_aggregates" in rule:
             excluded |= ".exclude[" in where
             included |= ".exclude[" not in where
     if included and excluded:
-        raise Invalid(f"{field}: host_aggregates may be included or excluded, not both.")
+        raise Invalid("scope: host_aggregates may be included or excluded, not both.")
 
 
-def _rules(value: list[Any], field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rules(value: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rules of a scope and those in their ``exclude``, each with its path."""
     for i, part in enumerate(value):
         for name, rules in part.items():
             for j, rule in enumerate(rules):
-                where = f"{field}[{i}].{name}[{j}]"
+                where = f"scope[{i}].{name}[{j}]"
                 yield where, rule
                 for k, excluded in enumerate(rule.get("exclude", [])):
                     yield f"{where}.exclude[{k}]", excluded

@@ -156,7 +156,7 @@ def _define(
     if "default_parameters" in fields:
         template.default_parameters = body.default_parameters or {}
         schema = template.strategy and template.strategy.parameters_spec
-        schemas.default_parameters(schema or {}, template.default_parameters, "default_parameters")
+        schemas.default_parameters(schema or {}, template.default_parameters)
 
 
 def _goal(session: Session, ident: str) -> Goal:

@@ -107,10 +107,8 @@ class TestParameters(base.TestCase):
     def test_of_default_parameters_none_is_required(self):
         schema = {"properties": {"node": {"type": "string"}}, "required": ["node"]}
         self.assertRaises(Invalid, schemas.parameters, schema, {})
-        schemas.default_parameters(schema, {}, "default_parameters")
-        error = self.assertRaises(
-            Invalid, schemas.default_parameters, schema, {"node": 1}, "default_parameters"
-        )
+        schemas.default_parameters(schema, {})
+        error = self.assertRaises(Invalid, schemas.default_parameters, schema, {"node": 1})
         self.assertIn("default_parameters.node: 1", str(error))
 
     def test_hostile_values_are_refused(self):
