@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from oslo_log import log
 
-from watcher.applier.actions.base import Action, ActionFailed, Skip
+from watcher.applier.actions.base import Action, ActionFailed, Skip, object_schema
 
 LOG = log.getLogger(__name__)
 
@@ -13,15 +13,11 @@ class Nop(Action):
 
     name = "nop"
     description = "Log a message and change nothing."
-    schema = {
-        "type": "object",
-        "properties": {
-            "message": {"type": ["string", "null"]},
-            **{switch: {"type": "boolean", "default": False} for switch in _SWITCHES},
-        },
-        "required": ["message"],
-        "additionalProperties": False,
-    }
+    schema = object_schema(
+        ["message"],
+        message={"type": ["string", "null"]},
+        **{switch: {"type": "boolean", "default": False} for switch in _SWITCHES},
+    )
 
     def check(self) -> None:
         if self.parameters.get("skip_pre_condition"):

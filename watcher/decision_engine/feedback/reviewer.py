@@ -179,7 +179,6 @@ class Reviewer:
 
     def _conclude(self, review: Review, found: ReviewResult, now: datetime.datetime) -> None:
         plan, number = review.action_plan, self._sources.conf.optimization.broken_promises
-
         values = {
             "kept": found.kept,
             "message": cut(found.message),

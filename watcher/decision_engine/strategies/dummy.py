@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 REASON = "Tries out audits, plans and actions"
@@ -14,13 +15,7 @@ class Dummy(Strategy):
     optimizes = False
     schema = {
         "properties": {
-            "para1": {
-                "description": "Seconds to sleep.",
-                "type": "number",
-                "default": 3.2,
-                "minimum": 1.0,
-                "maximum": 10.2,
-            },
+            "para1": parameters.number("Seconds to sleep.", 3.2, minimum=1.0, maximum=10.2),
             "para2": {"description": "What to say second.", "type": "string", "default": "hello"},
         }
     }

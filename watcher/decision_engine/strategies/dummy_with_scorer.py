@@ -4,6 +4,7 @@ import random
 
 from watcher.decision_engine.scoring import MIB
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 from watcher.decision_engine.strategies.dummy import REASON
 
@@ -19,13 +20,9 @@ class DummyWithScorer(Strategy):
     optimizes = False
     schema = {
         "properties": {
-            "param1": {
-                "description": "A number; it has no effect.",
-                "type": "number",
-                "default": 3.2,
-                "minimum": 1.0,
-                "maximum": 10.2,
-            },
+            "param1": parameters.number(
+                "A number; it has no effect.", 3.2, minimum=1.0, maximum=10.2
+            ),
             "param2": {
                 "description": "A text; it has no effect.",
                 "type": "string",
