@@ -21,6 +21,7 @@ _NAMESPACES: Final = (
     "watcher.clients",
     "watcher.applier",
     "watcher.decision_engine",
+    "cotyledon",
     "keystonemiddleware.auth_token",
     "oslo.db",
     "oslo.log",

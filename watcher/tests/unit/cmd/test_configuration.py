@@ -14,6 +14,7 @@ from watcher.tests import base
 FORMER = """
 [DEFAULT]
 debug = true
+graceful_shutdown_timeout = 20
 periodic_interval = 60
 transport_url = rabbit://
 [nova_client]
