@@ -7,6 +7,7 @@ size is made in one pass, an action has a few parents, and a slow migration dela
 lanes only.
 """
 
+import itertools
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -105,13 +106,14 @@ class NodeResourceConsolidation(Planner):
         first: list[ProposedAction] = []
         migrations: list[ProposedAction] = []
         last: list[ProposedAction] = []
-        takers = _Takers(solution)
+        takers = _takers(solution)
         for action in solution.actions:
             if action.action_type == "migrate":
                 migrations.append(action)
             elif action.action_type == "change_nova_service_state":
                 enabled = action.input_parameters.get("state") == "enabled"
-                (last if enabled and not takers.include(action) else first).append(action)
+                takes = not takers.isdisjoint(_text(action.input_parameters, "resource_name"))
+                (last if enabled and not takes else first).append(action)
             else:
                 raise Invalid(
                     f"action_type: the planner '{self.name}' knows migrate and "
@@ -120,30 +122,18 @@ class NodeResourceConsolidation(Planner):
         return first, migrations, last
 
 
-class _Takers:
+def _takers(solution: Solution) -> set[str]:
     """The hosts that a plan enables so that they take servers."""
-
-    def __init__(self, solution: Solution) -> None:
-        parameters = [action.input_parameters for action in solution.actions]
-        moves = [each for each in parameters if any(_text(each, "source_node"))]
-        self._free_choice = any(not any(_text(each, "destination_node")) for each in moves)
-        self._destinations = {host for each in moves for host in _text(each, "destination_node")}
-        # The scheduler should not pick a host that is emptied, or that is enabled after the moves.
-        moving = [bool(set(_text(each, "source_node"))) for each in parameters]
-        early = parameters[: moving.index(True)] if True in moving else []
-        sources = {host for each in moves for host in _text(each, "source_node")}
-        self._named_early = {
-            host for each in early for host in _text(each, "resource_name")
-        } - sources
-        off = [each for each in parameters if each.get("state") == "disabled"]
-        self._disabled = {host for each in off for host in _text(each, "resource_name")}
-
-    def include(self, action: ProposedAction) -> bool:
-        return any(
-            host not in self._disabled
-            and (host in self._destinations or (self._free_choice and host in self._named_early))
-            for host in _text(action.input_parameters, "resource_name")
-        )
+    parameters = [action.input_parameters for action in solution.actions]
+    moves = [each for each in parameters if any(_text(each, "source_node"))]
+    takers = {host for each in moves for host in _text(each, "destination_node")}
+    if not all(any(_text(each, "destination_node")) for each in moves):
+        # The scheduler picks hosts: not one that is emptied, or that is enabled after the moves.
+        early = itertools.takewhile(lambda each: each is not moves[0], parameters)
+        named = {host for each in early for host in _text(each, "resource_name")}
+        takers |= named - {host for each in moves for host in _text(each, "source_node")}
+    off = (each for each in parameters if each.get("state") == "disabled")
+    return takers - {host for each in off for host in _text(each, "resource_name")}
 
 
 class _Lanes:
