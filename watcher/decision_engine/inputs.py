@@ -23,6 +23,7 @@ from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.choice import Datasources
+from watcher.decision_engine.datasources.plausible import plausible
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Remarks, Strategy
 from watcher.model import undone
@@ -127,6 +128,7 @@ def make(
     )
     parameters = _parameters(strategy, run)
     granularity = parameters.get("granularity", 0) if strategy.metrics else 0
+    wrong: list[Undone] = []
     return Inputs(
         audit_uuid=audit.uuid or "",
         audit_type=audit.audit_type or "",
@@ -138,14 +140,17 @@ def make(
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         bounds=functools.cache(lambda: restraints.bounds(compute)),
-        host_metric=_measure(strategy, source, lambda: loads.metric),
-        server_metric=_measure(strategy, source, lambda: source().server_metric),
+        host_metric=_measure(strategy, source, lambda: loads.metric, wrong),
+        server_metric=_measure(strategy, source, lambda: source().server_metric, wrong),
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
         step=lambda: same_metrics.step_of(source, granularity) if granularity else 0,
         # What has not been read is not read for the sake of remarks.
         remarks=lambda: _with_unmatched(
-            compute().remarks if compute.cache_info().currsize else Remarks(), loads, cloud
+            compute().remarks if compute.cache_info().currsize else Remarks(),
+            wrong,
+            loads,
+            cloud,
         ),
     )
 
@@ -192,11 +197,12 @@ def _measure(
     strategy: type[Strategy],
     source: Callable[[], Metrics],
     method: Callable[[], Callable[..., Mapping[str, float]]],
+    wrong: list[Undone],
 ) -> Callable[..., Mapping[str, float]]:
     """A method of the datasource, which is chosen at the first use.
 
     If a metric that the strategy must have has no values, the datasource is asked whether it
-    exists.
+    exists.  Impossible values are left out, and named in *wrong*.
     """
 
     def measure(name: str, resources: Sequence[Any], **how: Any) -> Mapping[str, float]:
@@ -209,6 +215,8 @@ def _measure(
             raise
         if resources and not values and not optional and not source().available(name):
             raise MetricsUnavailable(_missing(source(), name))
+        values, found = plausible(name, resources, values)
+        wrong.extend(each for each in found if each not in wrong)
         return values
 
     return measure
@@ -223,9 +231,13 @@ def _missing(source: Metrics, name: str) -> str:
 
 
 def _with_unmatched(
-    remarks: Remarks, loads: HostLoads, cloud: Callable[[], ComputeModel]
+    remarks: Remarks,
+    wrong: Sequence[Undone],
+    loads: HostLoads,
+    cloud: Callable[[], ComputeModel],
 ) -> Remarks:
-    """*remarks*, and the names in the datasource that match no host of the cloud."""
+    """*remarks*, what is *wrong* with metrics, and the names in the datasource that match no host
+    of the cloud."""
     unmatched = names.unknown(loads.unmatched, cloud().hosts) if loads.unmatched else ()
     more = undone.unknown(unmatched, "of hosts in the datasource, unknown to the cloud")
-    return remarks._replace(undone=[*remarks.undone, *more])
+    return remarks._replace(undone=[*remarks.undone, *wrong, *more])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 import functools
+import math
 
 from watcher.cloud import Cloud
 from watcher.common.errors import (
@@ -23,6 +24,7 @@ from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host, server, uid
 
+HOW = {"period": 300, "aggregate": "mean", "granularity": 300}
 RUN = "11111111-2222-3333-4444-555555555555"
 
 
@@ -152,6 +154,26 @@ class InputsTest(TestCase):
         self.assertEqual(
             {uid("s1"): 300}, made.server_metric("x", self.compute.servers()[:1], period=60, **what)
         )
+
+    def test_values_that_cannot_be_true_are_left_out_and_named_once(self):
+        given = self.make(WorkloadStabilization)
+        for wrong in (1e12, -50.0, math.inf, math.nan):
+            self.compute.host_metric = lambda *_, wrong=wrong, **how: {
+                uid("h1"): wrong,
+                uid("h2"): 100.4,
+            }
+            self.compute.server_metric = lambda *_, wrong=wrong, **how: {
+                uid("s1"): wrong,
+                uid("s2"): -0.1,
+            }
+            hosts = given.host_metric("host_cpu_usage", self.compute.hosts(), **HOW)
+            servers = given.server_metric("instance_cpu_usage", self.compute.servers(), **HOW)
+            self.assertEqual({uid("h2"): 100.4, uid("s2"): -0.1}, {**hosts, **servers})
+        self.assertEqual(
+            [("hosts", ("h1",)), ("servers", ("s1",))],
+            [(each.things, each.examples) for each in given.remarks().undone],
+        )
+        self.assertIn("host_cpu_usage", given.remarks().undone[0].words)
 
     def test_a_metric_that_the_datasource_lacks(self):
         class Unsure(Basic):
