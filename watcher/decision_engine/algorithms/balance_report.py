@@ -47,6 +47,8 @@ class BalanceReport:
         if unmet:
             left = self._loads.undone(self._balance.go_on, self._balance.uneven)
             solution.leave(unmet, left)
+        elif self._loads.hosts.sum() < 2 and self._loads.whatif.model.servers:
+            solution.leave("Less than two hosts can be compared, so no load can be evened out")
         return solution
 
     def _migrate(self, solution: SolutionBuilder) -> None:

@@ -51,6 +51,7 @@ class Loads:
         with np.errstate(divide="ignore", invalid="ignore"):
             load = array(use) / array(size)
         self.hosts: Bools = model.available & np.isfinite(load).all(axis=0)
+        self._missing: Bools = model.available & ~self.hosts & (array(size) > 0).all(axis=0)
         self.load: Floats = np.where(self.hosts, load, 0.0)
         self.size: Floats = np.where(self.hosts, array(size), 1.0)
         self._unknown: Floats | float = 0.0
@@ -155,12 +156,9 @@ class Loads:
         return found
 
     def unmeasured(self) -> list[Undone]:
-        """The available hosts that were not measured."""
-        hosts = self.whatif.model.hosts
-        missing = np.flatnonzero(self.whatif.model.available & ~self.hosts).tolist()
-        return undone.grouped(
-            ((hosts[host].hostname, undone.NOT_MEASURED) for host in missing), "hosts"
-        )
+        """The available hosts that were not measured, without those of no size."""
+        hosts = itertools.compress(self.whatif.model.hosts, self._missing)
+        return undone.grouped(((each.hostname, undone.NOT_MEASURED) for each in hosts), "hosts")
 
     def servers_on(self, hosts: Bools) -> list[int]:
         """The servers that are on *hosts*, a mask, with the moves made."""

@@ -173,7 +173,7 @@ def _leave(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuild
         what = "CPU" if inputs.parameters["metrics"] == CPU else "memory"
         unmet = f"{undone.hosts_stay(over, len(load))} at {loads.limit:g} % {what} or above"
         left = loads.undone(relief.go_on, relief.stuck)
-    solution.leave(unmet, [*left, *loads.unmeasured()])
+    solution.leave(unmet, left)
 
 
 def _solution(

@@ -254,7 +254,11 @@ class UndoneTest(TestCase):
     def test_hosts_without_values_are_named(self):
         measured = Metrics(host_cpu_usage={"h1": 10}, instance_cpu_usage=self.cpu)
         solution = stabilize(self.hosts, self.servers, measured)
-        self.assertEqual("1 host stays: 1 without a measured load (h2).", self.said(solution))
+        self.assertEqual(
+            "Less than two hosts can be compared, so no load can be evened out: 1 host stays: "
+            "1 without a measured load (h2).",
+            self.said(solution),
+        )
 
     def test_a_deviation_that_is_hardly_above_its_threshold(self):
         self.hosts[1] = host("h2", 1)

@@ -200,6 +200,21 @@ class WorkloadStabilizationTest(TestCase):
         )
         self.assertEqual([("s1", "h1", "h2")], clusters.moves(solve(hosts, servers, metrics)))
 
+    def test_hosts_without_values_are_named_when_all_others_are_even(self):
+        hosts, servers, _ = two_hosts()
+        hosts += [host("h3"), host("h4", 0)]
+        metrics = Metrics(
+            host_cpu_usage={"h1": 80, "h2": 80, "h4": 0}, instance_cpu_usage={"s1": 9}
+        )
+        solution = solve(hosts, servers, metrics)
+        self.assertEqual(["h3"], [name for each in solution.undone for name in each.examples])
+        self.assertEqual(("", ()), (solution.unmet, solution.actions))
+
+    def test_a_lonely_host_is_named_as_the_reason_for_doing_nothing(self):
+        hosts, servers, metrics = two_hosts()
+        for lonely in (hosts[:1], [hosts[0], dataclasses.replace(hosts[1], status="disabled")]):
+            self.assertIn("two hosts", solve(lonely, servers, metrics).unmet)
+
     def test_no_values_at_all_may_pass(self):
         hosts, servers, _ = two_hosts()
         error = self.assertRaises(
