@@ -147,10 +147,20 @@ class ComputeModel:
         return np.array([host.available for host in self.hosts], dtype=np.bool_)
 
     @cached_property
+    def up(self) -> Bools:
+        """bool [H]"""
+        return np.array([host.state == "up" for host in self.hosts], dtype=np.bool_)
+
+    @cached_property
     def standby(self) -> Bools:
         """bool [H]: hosts that are up, and that Watcher disabled because they had no servers."""
-        standby = [host.state == "up" and host.disabled_as == DISABLED for host in self.hosts]
-        return np.array(standby, dtype=np.bool_)
+        disabled = [host.disabled_as == DISABLED for host in self.hosts]
+        return self.up & np.array(disabled, dtype=np.bool_)
+
+    @cached_property
+    def taking(self) -> Bools:
+        """bool [H]: those that are not in ``not_taking``."""
+        return np.array([each.hostname not in self.not_taking for each in self.hosts], np.bool_)
 
     def servers_on(self, host: int) -> Ints:
         """The indices of its servers."""

@@ -78,8 +78,7 @@ class WhatIf:
         self._free, self._demand = free.T.copy(), self.demand.T.copy()
         self._asked = np.flatnonzero(self.demand.any(axis=0)).tolist()
         self.free = self._free.T
-        self.takers = model.available.copy()
-        self.takers[[host.hostname in model.not_taking for host in model.hosts]] = False
+        self.takers = model.available & model.taking
         self._stays = _stays(model)
         self.leavers: Bools = self._stays == 0
         self.moves: list[Move] = []
@@ -330,14 +329,13 @@ _CODES = {reason: code for code, reason in enumerate(_REASONS)}
 def _stays(model: ComputeModel) -> Ints:
     """int [V]: why a server must stay, as an index of ``_REASONS``; 0 if it may leave."""
     hindered = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
-    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
     stays = np.zeros(len(model.servers), dtype=np.int64)
     for uuid, reason in model.staying.items():
         if uuid in model.server_index:
             stays[model.server_index[uuid]] = _CODES[reason]
     stays[model.rules.several] = _CODES[undone.SEVERAL_GROUPS]
     stays[model.rules.together] = _CODES[undone.AFFINITY]
-    stays[~up[model.placement]] = _CODES[undone.HOST_DOWN]
+    stays[~model.up[model.placement]] = _CODES[undone.HOST_DOWN]
     stays = np.where(hindered > 0, hindered, stays)
     stays[~model.movable] = _CODES[undone.EXCLUDED]
     return stays

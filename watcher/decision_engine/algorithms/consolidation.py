@@ -63,9 +63,9 @@ def orders(what_if: WhatIf, loads: Floats, sizes: Floats, *, varied: bool = True
     if (what_if.takers & ~in_use(what_if)).any():
         found.append(smallest_first(what_if, with_empty=True))
     if what_if.bounds.memory_mb < math.inf:
-        found.append(least_first(what_if, _of_hosts(what_if, what_if.demand[:, MEMORY]), sizes))
+        found.append(least_first(what_if, of_hosts(what_if, what_if.demand[:, MEMORY]), sizes))
     if what_if.bounds.actions is not None:
-        found.append(least_first(what_if, _of_hosts(what_if), sizes))
+        found.append(least_first(what_if, of_hosts(what_if), sizes))
     return found + (_varied(what_if) if varied else [])
 
 
@@ -73,7 +73,7 @@ def _varied(what_if: WhatIf) -> list[Order]:
     """Random orders that begin with a host with few servers.  To find the hosts that can take all
     servers of others is as hard as bin packing, so more trials find more.  Empty for large
     clusters, where a trial takes long."""
-    found, servers = [], _of_hosts(what_if)
+    found, servers = [], of_hosts(what_if)
     smallest = smallest_first(what_if)
     for attempt in range(min(ATTEMPTS, TRIED // max(1, len(what_if.placement)))):
         random = np.random.default_rng(attempt)
@@ -86,7 +86,7 @@ def _varied(what_if: WhatIf) -> list[Order]:
     return found
 
 
-def _of_hosts(what_if: WhatIf, values: Floats | None = None) -> Floats:
+def of_hosts(what_if: WhatIf, values: Floats | None = None) -> Floats:
     """float [H]: the sum of *values* [V] of the servers of each host; their number if None."""
     total = np.bincount(what_if.placement, values, minlength=len(what_if.takers))
     return total.astype(np.float64)
@@ -122,9 +122,7 @@ def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> 
 
     Hosts that the scheduler does not use come last, because emptying them releases nothing.
     """
-    model = what_if.model
-    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
-    (hosts,) = np.nonzero(up & (in_use(what_if) | with_empty))
+    (hosts,) = np.nonzero(what_if.model.up & (in_use(what_if) | with_empty))
     disabled = ~in_service(what_if)[hosts]
     return hosts[np.lexsort((loads[hosts], disabled))]
 
@@ -218,9 +216,9 @@ class _Cost:
     def __init__(self, what_if: WhatIf, switches: int) -> None:
         self._what_if = what_if
         self._switches = switches * in_service(what_if)
-        self._servers = _of_hosts(what_if)
-        self._memory = _of_hosts(what_if, what_if.demand[:, MEMORY])
-        self._price = _of_hosts(what_if, what_if.bounds.prices(what_if.model))
+        self._servers = of_hosts(what_if)
+        self._memory = of_hosts(what_if, what_if.demand[:, MEMORY])
+        self._price = of_hosts(what_if, what_if.bounds.prices(what_if.model))
 
     def switches(self, host: int) -> int:
         return int(self._switches[host])

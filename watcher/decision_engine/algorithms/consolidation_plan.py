@@ -56,8 +56,7 @@ class Consolidation:
         self._first = 0
         back = model.standby & in_use(what_if)
         if back.sum() <= what_if.actions_left():
-            takes = [host.hostname not in model.not_taking for host in model.hosts]
-            what_if.takers |= back & np.array(takes, dtype=np.bool_)
+            what_if.takers |= back & model.taking
 
     def empty(
         self,
@@ -273,10 +272,9 @@ def _needed(what_if: WhatIf) -> int:
     model = what_if.model
     whole = np.maximum(what_if.free, 0)
     np.add.at(whole, what_if.placement, what_if.demand)
-    up = np.array([host.state == "up" for host in model.hosts], dtype=np.bool_)
     demand = what_if.demand.sum(axis=0)
     least = 1 if len(model.servers) else 0
     for resource in range(len(demand)):
-        held = np.cumsum(np.sort(whole[up, resource])[::-1])
+        held = np.cumsum(np.sort(whole[model.up, resource])[::-1])
         least = max(least, int(np.searchsorted(held, demand[resource] * (1 - 1e-9))) + 1)
     return least

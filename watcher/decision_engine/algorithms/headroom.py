@@ -57,9 +57,6 @@ class Headroom:
         """At most *most* hosts are enabled in one plan."""
         self._model, self._reserve, self._most = model, reserve, most
         self._sizes = _sizes(model)
-        self._not_taking = np.array(
-            [host.hostname in model.not_taking for host in model.hosts], np.bool_
-        )
 
     def switches(self, placement: Ints, may_disable: Sequence[int] = ()) -> Switches:
         """The changes for servers at *placement* [V]; *may_disable* are hosts in service without
@@ -68,7 +65,7 @@ class Headroom:
         occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
         service = model.available | (model.standby & occupied)
         service[list(may_disable)] = False
-        standby = (model.standby & ~occupied & ~self._not_taking).nonzero()[0].tolist()
+        standby = (model.standby & ~occupied & model.taking).nonzero()[0].tolist()
         enable = {
             host: f"{model.hosts[host].hostname} was disabled, and has servers"
             for host in (model.standby & occupied).nonzero()[0].tolist()

@@ -57,9 +57,9 @@ class VmWorkloadConsolidation(Strategy):
         what_if.free[:, CPU] -= kept_free
         enabled, relief = _relieve(what_if, kept_free), len(what_if.moves)
         empty = (model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
-        plan.empty(
-            consolidation.orders(what_if, _used(what_if), what_if.demand[:, CPU]), spares=empty
-        )
+        use = what_if.demand[:, CPU]
+        loads = consolidation.of_hosts(what_if, use)
+        plan.empty(consolidation.orders(what_if, loads, use), spares=empty)
         for index in enabled:
             solution.enable(model.hosts[index], TOO_BUSY)
         back = plan.propose_enabling(solution)
@@ -69,7 +69,7 @@ class VmWorkloadConsolidation(Strategy):
         plan.conclude(solution)
         _summarize(solution, model, before, what_if.free[:, CPU] + kept_free)
         return solution.build(
-            compute_nodes_count=sum(host.state == "up" for host in model.hosts),
+            compute_nodes_count=int(model.up.sum()),
             released_compute_nodes_count=max(0, disabled - back),
             instance_migrations_count=len(what_if.moves),
         )
@@ -91,22 +91,9 @@ def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:
 
     model = what_if.model
     keepers = consolidation.smallest_first(what_if, with_empty=True).takers
-    unused = model.standby & ~consolidation.in_use(what_if)
-    standby = [
-        host
-        for host in unused.nonzero()[0].tolist()
-        if model.hosts[host].hostname not in model.not_taking
-    ]
+    unused = model.standby & model.taking & ~consolidation.in_use(what_if)
+    standby = unused.nonzero()[0].tolist()
     return consolidation.relieve(what_if, CPU, keepers, standby, kept_free)
-
-
-def _used(what_if: WhatIf) -> Floats:
-    """float [H]: vCPUs that are used on each host."""
-    import numpy as np
-
-    used = np.zeros(len(what_if.takers))
-    np.add.at(used, what_if.placement, what_if.demand[:, CPU])
-    return used
 
 
 def _propose_relief(
