@@ -99,12 +99,12 @@ class WhatIf:
         """Whether the server is in a soft group."""
         return bool(self._rules.wish[self._rules.group[server]])
 
-    def preferred(self, server: int, fit: Bools) -> Bools:
-        """bool [H]: of the hosts that *fit*, those where the server's group breaks no more
-        wishes; if there are none, those where it breaks fewest, unless wishes are rules."""
+    def preferred(self, server: int, fit: Bools, among: Ints | slice = slice(None)) -> Bools:
+        """bool [H], or of hosts *among*: of those that *fit*, those where the server's group breaks
+        no more wishes; if there are none, those where it breaks fewest, unless wishes are rules."""
         if not self.has_wish(server) or not fit.any():
             return fit
-        cost = self._wish_cost(server)
+        cost = self._wish_cost(server)[among]
         least = int(cost[fit].min())
         if self.wishes_are_rules:
             least = 0
@@ -113,9 +113,9 @@ class WhatIf:
         preferred: Bools = fit & (cost <= least)
         return preferred
 
-    def possible_hosts(self, server: int) -> Bools:
-        """bool [H]: the hosts that could take *server* now, without its own."""
-        return self._takes(server, slice(None), self._rules.allowed[self._rules.kind[server]])
+    def possible_hosts(self, server: int, among: Ints | slice = slice(None)) -> Bools:
+        """bool [H], or of hosts *among*: those that could take *server* now, without its own."""
+        return self._takes(server, among, self._rules.allowed[self._rules.kind[server], among])
 
     def possible_pairs(self, servers: Ints, hosts: Ints) -> Bools:
         """bool [v, h]: which of *hosts* could take which of *servers* now."""
@@ -180,10 +180,10 @@ class WhatIf:
         servers = self.model.servers_on(host)
         return servers[self.leavers[servers]]
 
-    def kinds_for(self, host: int) -> Bools:
-        """bool [K]: the kinds of servers that may be on *host*, apart from room and groups."""
-        allowed: Bools = self._rules.allowed[:, host]
-        return allowed
+    @property
+    def allowed(self) -> Bools:
+        """bool [K, H]: which kinds of servers may be on a host, apart from room and groups."""
+        return self._rules.allowed
 
     @property
     def kind(self) -> Ints:

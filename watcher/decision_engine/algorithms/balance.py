@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from watcher.decision_engine.algorithms.beam import LEAST_GAIN, Beam, is_small
+from watcher.decision_engine.algorithms.likely import LikelyMoves
 from watcher.decision_engine.algorithms.loads import Loads
 from watcher.decision_engine.algorithms.search import Distance, plan
-from watcher.decision_engine.algorithms.sources import LikelySources
 from watcher.model.compute import MEMORY
 from watcher.model.types import Bools, Floats, Ints
 from watcher.model.whatif import Move
@@ -109,9 +109,8 @@ class Balance:
 
     def _move_singly(self) -> None:
         """Make the moves that lower the deviations, the best one first."""
-        loads = self._loads
+        loads, likely = self._loads, LikelyMoves(self._loads)
         takers = loads.whatif.takers.copy()
-        sources = LikelySources(loads)
         while (
             takers.any()
             and loads.whatif.actions_left() >= 1
@@ -119,22 +118,23 @@ class Balance:
         ):
             slope = self._slope()
             coldest = int(np.where(takers, slope, np.inf).argmin())
-            server = self._good_server(coldest, sources.looked_at(coldest, slope))
+            server = self._good_server(coldest, likely.servers(coldest, slope))
             if server is None:
                 takers[coldest] = False
                 continue
-            source = loads.whatif.placement[server]
-            loads.move(server, self._best_host(server))
-            sources.update(source)
+            source = int(loads.whatif.placement[server])
+            loads.move(server, self._best_host(server, likely.hosts(server, coldest, slope)))
+            likely.left(source)
             takers[source] = loads.whatif.takers[source]  # it has more room after the exchange
 
     def _slope(self) -> Floats:
-        """float [H]: the slope of the deviations that are too large, by the load of each host."""
-        deviations, load = self.deviations(), self._loads.load
+        """float [H]: the slope of the deviations that are too large, by the load of each host,
+        apart from what is the same for all."""
+        deviations = self.deviations()
         factors = np.zeros(len(deviations))
         above = deviations > self._goals
         np.divide(self._weights, deviations, out=factors, where=above & (deviations > 0))
-        return _sum(factors, load - load.sum(axis=1, keepdims=True) / self._hosts)
+        return _sum(factors, self._loads.load)
 
     def _good_server(self, host: int, servers: Ints) -> int | None:
         """One of *servers* whose move to *host* gains most, or nearly so; None if no move gains."""
@@ -157,18 +157,17 @@ class Balance:
         alike = over <= least + NEAR * max(float(self._over(now)) - least, 0.0)
         return int(servers[np.where(alike, self._memory[servers], np.inf).argmin()])
 
-    def _best_host(self, server: int) -> int:
-        """The host to which a move of *server* gains most."""
+    def _best_host(self, server: int, hosts: Ints) -> int:
+        """The one of *hosts* to which a move of *server* gains most."""
         loads = self._loads
         source = loads.whatif.placement[server]
         after = loads.deviations(
             (-loads.share[:, server, None], loads.load[:, source, None]),
-            (loads.use[:, server, None] / loads.size, loads.load),
+            (loads.use[:, server, None] / loads.size[:, hosts], loads.load[:, hosts]),
         )
-        fits = loads.hosts_for(server)
-        over = np.where(fits, self._over(after), np.inf)
+        over = np.where(loads.hosts_for(server, hosts), self._over(after), np.inf)
         alike = over <= over.min() + ROUNDING
-        return int(np.where(alike, self._counted(after), np.inf).argmin())
+        return int(hosts[np.where(alike, self._counted(after), np.inf).argmin()])
 
     def _exchange(self) -> bool:
         """Exchange two servers so that the deviations decrease, if possible."""

@@ -10,7 +10,7 @@ import numpy as np
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.compute import ComputeModel
-from watcher.model.types import Bools, Floats
+from watcher.model.types import Bools, Floats, Ints
 from watcher.model.undone import Undone
 from watcher.model.whatif import WhatIf
 
@@ -54,7 +54,7 @@ class Loads:
         self._missing: Bools = model.available & ~self.hosts & (array(size) > 0).all(axis=0)
         self.load: Floats = np.where(self.hosts, load, 0.0)
         self.size: Floats = np.where(self.hosts, array(size), 1.0)
-        self._unknown: Floats | float = 0.0
+        self._unknown: Floats = np.zeros_like(self.load)
         if unknown is not None:
             self._unknown = array(unknown) / self.size
         self.whatif.takers &= self.hosts
@@ -77,11 +77,12 @@ class Loads:
         self.use = np.where(known, values, 0.0)
         self.share = self.use / self.size[:, self.whatif.placement]
 
-    def hosts_for(self, server: int) -> Bools:
-        """bool [H]: the hosts that could take *server* now."""
-        after = self.load + self._unknown + self.use[:, server, None] / self.size
-        fit: Bools = self.whatif.possible_hosts(server) & (after < self.limit).all(axis=0)
-        return self.whatif.preferred(server, fit)
+    def hosts_for(self, server: int, among: Ints | slice = slice(None)) -> Bools:
+        """bool [H], or of hosts *among*: those that could take *server* now."""
+        full = self.load[:, among] + self._unknown[:, among]
+        after = full + self.use[:, server, None] / self.size[:, among]
+        fit: Bools = self.whatif.possible_hosts(server, among) & (after < self.limit).all(axis=0)
+        return self.whatif.preferred(server, fit, among)
 
     def move(self, server: int, destination: int) -> None:
         """Make a move that ``hosts_for`` has allowed."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from watcher.common import schemas
 from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.algorithms import balance, beam, search, sources
+from watcher.decision_engine.algorithms import balance, beam, likely, search
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
@@ -392,8 +392,9 @@ class RulesTest(TestCase):
     def test_nothing_is_broken_where_steps_look_at_some_hosts(self, cluster, threshold):
         self.useFixture(fixtures.MockPatchObject(search, "SMALL", 0.5))
         self.useFixture(fixtures.MockPatchObject(beam, "MOST", 0))
-        self.useFixture(fixtures.MockPatchObject(sources, "ALL", 0))
-        self.useFixture(fixtures.MockPatchObject(sources, "LOOKED_AT", 1))
+        self.useFixture(fixtures.MockPatchObject(likely, "ALL", 0))
+        self.useFixture(fixtures.MockPatchObject(likely, "LOOKED_AT", 1))
+        self.useFixture(fixtures.MockPatchObject(likely, "HOSTS", 1))
         self.check(cluster, threshold)
 
     @settings(max_examples=40, deadline=None)
