@@ -122,13 +122,15 @@ def make(
     restraints = _Restraints(strategy, audit, conf, now, functools.cache(earlier))
     cloud = functools.cache(collectors.compute)
     compute = functools.cache(lambda: restraints.compute_model(cloud()))
-    source = functools.cache(lambda: sources.datasources.serving(strategy))
-    loads = HostLoads(
-        now, source, lambda since: sources.cloud.compute.migrations(since), lambda: cloud().servers
-    )
+    metrics = _Metrics(strategy, now, sources, cloud)
     parameters = _parameters(strategy, run)
     granularity = parameters.get("granularity", 0) if strategy.metrics else 0
-    wrong: list[Undone] = []
+
+    def remarks() -> Remarks:
+        # What has not been read is not read for the sake of remarks.
+        known = compute().remarks if compute.cache_info().currsize else Remarks()
+        return known._replace(undone=[*known.undone, *metrics.undone()])
+
     return Inputs(
         audit_uuid=audit.uuid or "",
         audit_type=audit.audit_type or "",
@@ -140,18 +142,12 @@ def make(
         storage_model=functools.cache(lambda: _storage_model(collectors, audit)),
         baremetal_model=functools.cache(collectors.baremetal),
         bounds=functools.cache(lambda: restraints.bounds(compute)),
-        host_metric=_measure(strategy, source, lambda: loads.metric, wrong),
-        server_metric=_measure(strategy, source, lambda: source().server_metric, wrong),
+        host_metric=metrics.of_hosts,
+        server_metric=metrics.of_servers,
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
-        step=lambda: same_metrics.step_of(source, granularity) if granularity else 0,
-        # What has not been read is not read for the sake of remarks.
-        remarks=lambda: _with_unmatched(
-            compute().remarks if compute.cache_info().currsize else Remarks(),
-            wrong,
-            loads,
-            cloud,
-        ),
+        step=lambda: same_metrics.step_of(metrics.source, granularity) if granularity else 0,
+        remarks=remarks,
     )
 
 
@@ -193,33 +189,64 @@ def _storage_model(collectors: Collectors, audit: Audit) -> StorageModel:
     return storage_scope.apply(collectors.storage(), schemas.scope(audit.scope or []))
 
 
-def _measure(
-    strategy: type[Strategy],
-    source: Callable[[], Metrics],
-    method: Callable[[], Callable[..., Mapping[str, float]]],
-    wrong: list[Undone],
-) -> Callable[..., Mapping[str, float]]:
-    """A method of the datasource, which is chosen at the first use.
+class _Metrics:
+    """The metrics of a run, and what there is to say about them.
 
-    If a metric that the strategy must have has no values, the datasource is asked whether it
-    exists.  Impossible values are left out, and named in *wrong*.
+    The datasource is chosen at the first use.  If a metric that the strategy must have has no
+    values, the datasource is asked whether it exists.  Impossible values are left out.
     """
 
-    def measure(name: str, resources: Sequence[Any], **how: Any) -> Mapping[str, float]:
-        optional = name in strategy.optional_metrics
+    def __init__(
+        self,
+        strategy: type[Strategy],
+        now: datetime.datetime,
+        sources: Sources,
+        cloud: Callable[[], ComputeModel],
+    ) -> None:
+        self._strategy, self._cloud = strategy, cloud
+        self.source = functools.cache(lambda: sources.datasources.serving(strategy))
+        self._loads = HostLoads(
+            now,
+            self.source,
+            lambda since: sources.cloud.compute.migrations(since),
+            lambda: cloud().servers,
+        )
+        self._impossible: list[Undone] = []
+
+    def of_hosts(self, name: str, hosts: Sequence[Any], **how: Any) -> Mapping[str, float]:
+        return self._measured(self._loads.metric, name, hosts, how)
+
+    def of_servers(self, name: str, servers: Sequence[Any], **how: Any) -> Mapping[str, float]:
+        return self._measured(self.source().server_metric, name, servers, how)
+
+    def undone(self) -> list[Undone]:
+        """Impossible values, and names in the datasource that match no host of the cloud."""
+        unmatched = self._loads.unmatched
+        unknown = names.unknown(unmatched, self._cloud().hosts) if unmatched else ()
+        return [
+            *self._impossible,
+            *undone.unknown(unknown, "of hosts in the datasource, unknown to the cloud"),
+        ]
+
+    def _measured(
+        self,
+        ask: Callable[..., Mapping[str, float]],
+        name: str,
+        resources: Sequence[Any],
+        how: Mapping[str, Any],
+    ) -> Mapping[str, float]:
+        optional = name in self._strategy.optional_metrics
         try:
-            values = method()(name, resources, **how)
+            values = ask(name, resources, **how)
         except NotFound:
             if optional:
                 return {}
             raise
-        if resources and not values and not optional and not source().available(name):
-            raise MetricsUnavailable(_missing(source(), name))
+        if resources and not values and not optional and not self.source().available(name):
+            raise MetricsUnavailable(_missing(self.source(), name))
         values, found = plausible(name, resources, values)
-        wrong.extend(each for each in found if each not in wrong)
+        self._impossible += [each for each in found if each not in self._impossible]
         return values
-
-    return measure
 
 
 def _missing(source: Metrics, name: str) -> str:
@@ -228,16 +255,3 @@ def _missing(source: Metrics, name: str) -> str:
         f"Datasource {source.name} has nothing named {own}, its name of metric {name}; see "
         "[watcher_decision_engine] metric_map_path."
     )
-
-
-def _with_unmatched(
-    remarks: Remarks,
-    wrong: Sequence[Undone],
-    loads: HostLoads,
-    cloud: Callable[[], ComputeModel],
-) -> Remarks:
-    """*remarks*, what is *wrong* with metrics, and the names in the datasource that match no host
-    of the cloud."""
-    unmatched = names.unknown(loads.unmatched, cloud().hosts) if loads.unmatched else ()
-    more = undone.unknown(unmatched, "of hosts in the datasource, unknown to the cloud")
-    return remarks._replace(undone=[*remarks.undone, *wrong, *more])
