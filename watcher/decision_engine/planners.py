@@ -40,11 +40,43 @@ class Planner:
         self.settings = settings
 
     def stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
-        """The actions in the order in which they are listed: those of greater weight first.
+        """The actions in the order in which they are listed: those of greater weight first, with
+        equal weight as in the solution.
 
-        Invalid for a type of action that the planner does not know.
+        Actions that disable a host only if it is empty come next to the migrations; the hosts
+        that the solution empties come first.  Invalid for a type of action that the planner does
+        not know.
         """
-        return _by_weight(self, solution)
+        parameters = [action.input_parameters for action in solution.actions]
+        left = {host for each in parameters for host in _text(each, "source_node")}
+
+        def turn(action: ProposedAction) -> int:
+            if not _if_empty(action):
+                return 0
+            return 2 if left.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
+
+        stages: dict[tuple[int, bool, int], list[ProposedAction]] = defaultdict(list)
+        named, part = False, 0
+        for action in sorted(solution.actions, key=turn):
+            late = turn(action) > 0
+            weight = self._weight("migrate" if late else action.action_type)
+            # The scheduler may pick a host with the room that earlier moves are to have.
+            if any(_text(action.input_parameters, "source_node")):
+                picked = not any(_text(action.input_parameters, "destination_node"))
+                part -= named and picked
+                named = not picked
+            stages[weight, not late, part].append(action)
+        return [stages[key] for key in sorted(stages, reverse=True)]
+
+    def _weight(self, action_type: str) -> int:
+        weight: int | None = self.settings.weights.get(action_type)
+        if weight is None:
+            raise Invalid(
+                f"action_type: the planner '{self.name}' has no weight for "
+                f"'{action_type}'; [watcher_planners.{self.name}] weights names "
+                f"{', '.join(self.settings.weights)}."
+            )
+        return weight
 
     def lane(self, action: ProposedAction) -> tuple[str, int] | None:
         """The lanes that an action shares with others of its stage, by a name, and how many there
@@ -221,45 +253,6 @@ def _text(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
 
 def _if_empty(action: ProposedAction) -> bool:
     return action.input_parameters.get("only_if_empty") is True
-
-
-def _by_weight(planner: Planner, solution: Solution) -> list[list[ProposedAction]]:
-    """Actions by weight, the greatest first; with equal weight in the solution's order.
-
-    Actions that disable a host only if it is empty come next to the migrations; the hosts
-    that the solution empties come first.
-    """
-    parameters = [action.input_parameters for action in solution.actions]
-    left = {host for each in parameters for host in _text(each, "source_node")}
-
-    def turn(action: ProposedAction) -> int:
-        if not _if_empty(action):
-            return 0
-        return 2 if left.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
-
-    stages: dict[tuple[int, bool, int], list[ProposedAction]] = defaultdict(list)
-    named, part = False, 0
-    for action in sorted(solution.actions, key=turn):
-        late = turn(action) > 0
-        weight = _weight(planner, "migrate" if late else action.action_type)
-        # The scheduler may pick a host with the room that earlier moves are to have.
-        if any(_text(action.input_parameters, "source_node")):
-            picked = not any(_text(action.input_parameters, "destination_node"))
-            part -= named and picked
-            named = not picked
-        stages[weight, not late, part].append(action)
-    return [stages[key] for key in sorted(stages, reverse=True)]
-
-
-def _weight(planner: Planner, action_type: str) -> int:
-    weight: int | None = planner.settings.weights.get(action_type)
-    if weight is None:
-        raise Invalid(
-            f"action_type: the planner '{planner.name}' has no weight for "
-            f"'{action_type}'; [watcher_planners.{planner.name}] weights names "
-            f"{', '.join(planner.settings.weights)}."
-        )
-    return weight
 
 
 def _planned(key: str, action: ProposedAction, parents: list[str]) -> PlannedAction:
