@@ -3,7 +3,6 @@
 
 import collections
 import dataclasses
-import datetime
 import functools
 import json
 import math
@@ -12,12 +11,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tools.simulate.history import Seen
-from tools.simulate.judge import OVER, UNDER_WAY, Judge, Rules
+from tools.simulate.judge import OVER, UNDER_WAY, Judge, Rules, seconds
+from tools.simulate.limits import Limits
 
 Row = Mapping[str, Any]
 
 _SLOW = 60.0
 """Seconds that an alarm takes at most, in the slowest process."""
+
+_LASTING = re.compile(r"max_run_seconds| died, \d+ times in a row")
+"""Why a run that has looked at the cloud for an alarm may fail."""
+
+_DEATHS = re.compile(r" died, (\d+) times in a row")
 
 _UNEXPECTED = re.compile(r"\w+(Error|Exception): ")
 
@@ -54,7 +59,7 @@ class Rows:
                 "id audit_id state action_plan_id parameters status_message created_at started_at "
                 "finished_at",
             ),
-            table("action_plans", "id uuid state status_message updated_at"),
+            table("action_plans", "id audit_id uuid state status_message updated_at"),
             table("actions", "id action_plan_id input_parameters state status_message"),
             table("audit_events", "id decision inbox run_id audit_id received_at"),
             table("webhooks", "audit_id debounce cooldown"),
@@ -103,11 +108,14 @@ def left_disabled(rows: Rows, hosts: Sequence[Host]) -> list[str]:
 
 def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rules) -> list[str]:
     """Sentences that say what was violated; none if nothing was."""
-    judge = Judge(rules)
+    judge, limits = Judge(rules), Limits(rules)
     for seen in history:
         judge.hear(seen)
+        limits.hear(seen)
     return [
         *judge.found,
+        *limits.found,
+        *_given_up(rows, limits),
         *waits(rows),
         *left_disabled(rows, hosts),
         *_unheard(history, rows, judge.looked),
@@ -148,7 +156,7 @@ def _covers(
     audit: int, level: Any, looked: Mapping[int, float], posted_at: float, run: Row
 ) -> bool:
     over = run["state"] == "SUCCEEDED" or (
-        run["state"] == "FAILED" and "max_run_seconds" in (run["status_message"] or "")
+        run["state"] == "FAILED" and _LASTING.search(run["status_message"] or "")
     )
     parameters = json.loads(run["parameters"] or "{}")
     return (
@@ -194,16 +202,21 @@ def _too_early(rows: Rows, apart: float) -> Iterator[str]:
             continue
         received = min(queued.get(run["id"], ""), run["created_at"])
         for what, since in (("debounce", received), ("cooldown", last.get(audit))):
-            seconds = webhooks[audit][what]
-            if since and seconds and _seconds(since, began) < seconds - apart - 0.001:
+            wanted = webhooks[audit][what]
+            if since and wanted and seconds(since, began) < wanted - apart - 0.001:
                 yield f"Run {run['id']} began at {began}, within the {what} since {since}."
         if run["state"] in ("SUCCEEDED", "FAILED"):
             last[audit] = max(run["finished_at"], ends.get(run["action_plan_id"]) or "")
 
 
-def _seconds(since: str, until: str) -> float:
-    times = [datetime.datetime.fromisoformat(each) for each in (since, until)]
-    return (times[1] - times[0]).total_seconds()
+def _given_up(rows: Rows, limits: Limits) -> Iterator[str]:
+    """Runs and plans that failed because of more deaths than there were."""
+    for kind, table in (("run", rows.runs), ("plan", rows.plans)):
+        for row in table:
+            match = _DEATHS.search(row["status_message"] or "")
+            most = limits.most_deaths((kind, row["id"]), row["audit_id"])
+            if match and row["state"] == "FAILED" and int(match[1]) > most:
+                yield f"{kind.title()} {row['id']} is given up after {most} deaths: {match[0]}."
 
 
 def _held_up(history: Sequence[Seen]) -> Iterator[str]:
@@ -221,6 +234,6 @@ def _held_up(history: Sequence[Seen]) -> Iterator[str]:
             hung.pop(seen.facts[0], None)
         elif seen.what == "goes on":
             since = hung.pop(seen.who, math.inf)
-            for (alarm, process, _), at in requests.items():
+            for (alarm, process, *_), at in requests.items():
                 if process == seen.who and since + 1.0 < at < seen.at - _SLOW:
                     yield f"The alarm {alarm} has waited since {at:.3f} for a thread that hung."

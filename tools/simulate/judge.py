@@ -8,6 +8,7 @@ still for longer than its claim lasts may go on for a moment, but may write noth
 
 import collections
 import dataclasses
+import datetime
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,10 @@ class Rules:
     """Seconds that two clocks may differ."""
     rollback: bool
     """Whether plans that fail are rolled back, so that they move servers twice."""
+    max_recorded: int
+    """Events of an audit that are recorded in a minute, if a run covers the others."""
+    max_attempts: int
+    """Processes that may die in a row over the same run or plan."""
 
 
 @dataclasses.dataclass
@@ -235,7 +240,9 @@ class Judge:
                 self._say(seen, f"Run {run} goes on after {took:.3f} seconds.")
         elif was == "ONGOING":
             if now in ("SUCCEEDED", "FAILED"):
-                self.looked[run] = self._looks.get((seen.who, run), -1.0)
+                # One that is given up because of deaths is not begun any more.
+                given_up = self._claims[key].began if now == "FAILED" else -1.0
+                self.looked[run] = max(self._looks.get((seen.who, run), -1.0), given_up)
             self._end_claim(seen, key)
 
     def _refuse_second_run(self, seen: Seen, run: int) -> None:
@@ -380,11 +387,17 @@ class Judge:
             return True
         # When all its actions are over, its next holder is about to enable the same hosts.
         over = self._states.get(("plan", plan)) != "ONGOING" or all(
-            self._states[("action", step)] in OVER for step in self._actions[plan]
+            self._states[("action", each)] in OVER for each in self._actions[plan]
         )
         if not (self._is_excused(seen) or (name == "enable" and over)):
             self._say(seen, f"{seen.who} still asks for {name} for plan {plan}, which it lost.")
         return False
+
+
+def seconds(since: str, until: str) -> float:
+    """The seconds between two times of the database."""
+    times = [datetime.datetime.fromisoformat(each) for each in (since, until)]
+    return (times[1] - times[0]).total_seconds()
 
 
 def _name(key: tuple[str, int]) -> str:

@@ -14,11 +14,14 @@ from unittest import mock
 
 from sqlalchemy import select, true
 
+from watcher.api import intake
 from watcher.api.intake import Intake
 from watcher.applier import enabling
 from watcher.applier.actions.migrate import Migrate
 from watcher.applier.enabling import Enabling
 from watcher.applier.interrupts import Interrupts
+from watcher.applier.service import Applier
+from watcher.common.alarms import PendingRun
 from watcher.db import (
     action_plans,
     claims,
@@ -32,8 +35,11 @@ from watcher.db import (
 )
 from watcher.db.dispatcher import Dispatcher
 from watcher.db.models import ActionPlan, ActionPlanLease, Audit, AuditRun
+from watcher.db.session import Database
+from watcher.db.timeouts import LockWait
 from watcher.decision_engine import retries
 from watcher.decision_engine.run_dispatcher import RunDispatcher
+from watcher.decision_engine.runner import Runner
 
 _PATCHES = list[tuple[Any, str, Any]]
 
@@ -119,12 +125,26 @@ def _given_up(session: Any, run: AuditRun, now: Any) -> None:
     run_ends.finish(session, run, "CANCELLED", now, "Nothing was kept.")
 
 
+def _put_back_as_dead(session: Any, run: AuditRun, now: Any, **values: Any) -> None:
+    run.deaths += 1
+    _PUT_BACK(session, run, now, **values)
+
+
+def _patient_write(self: Database, work: Any) -> Any:
+    for _ in range(10):
+        try:
+            return _WRITE(self, work)
+        except LockWait as error:
+            last = error
+    raise last
+
+
 def _moved_audit(session: Any, run: AuditRun, state: str, now: Any, **values: Any) -> bool:
     transitions._update(session, Audit, Audit.id == run.audit_id, state=state, **values)
     return True
 
 
-_QUEUE_RUN = inbox.queue_run
+_QUEUE_RUN, _PUT_BACK, _WRITE = inbox.queue_run, run_ends.put_back, Database.write
 _RUN = (AuditRun.id, AuditRun.lease_expires_at)
 _LEASE = (ActionPlanLease.action_plan_id, ActionPlanLease.lease_expires_at)
 
@@ -177,6 +197,14 @@ MUTANTS = (
         "events join a run with other parameters",
         lambda: [(inbox, "_with_parameters", lambda events, parameters: list(events))],
     ),
+    Mutant(
+        "events beyond the limit are recorded",
+        lambda: [(intake, "_covering", _nothing)],
+    ),
+    Mutant(
+        "events beyond the limit are dropped",
+        lambda: [(intake, "_covering", lambda *_: PendingRun({}))],
+    ),
     Mutant("events join a run that is under way", lambda: [(inbox, "queue_run", _taken_late)]),
     Mutant(
         "the events of a run that others replace are not given back",
@@ -189,6 +217,26 @@ MUTANTS = (
     Mutant(
         "a run that fails for a passing cause is given up",
         lambda: [(retries, "may_retry", lambda *_: False)],
+    ),
+    Mutant(
+        "a run is begun however often its engines died",
+        lambda: [(Runner, "_check_deaths", _nothing)],
+    ),
+    Mutant(
+        "a plan is carried out however often its appliers died",
+        lambda: [(Applier, "_check_deaths", _nothing)],
+    ),
+    Mutant(
+        "a run that is put back counts as a death",
+        lambda: [(run_ends, "put_back", _put_back_as_dead)],
+    ),
+    Mutant(
+        "deaths count over a plan that goes on",
+        lambda: [(plan_claims, "progress", _nothing)],
+    ),
+    Mutant(
+        "a wait for a lock is tried again like a deadlock",
+        lambda: [(Database, "write", _patient_write)],
     ),
     Mutant(
         "runs that end at once take no turns",

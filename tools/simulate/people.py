@@ -84,11 +84,12 @@ class Sender:
             world.schedule.block(world.choice.uniform(1, 10))
 
     def _receive(self, process: Process) -> Any:
-        request = self._key, process.name, new_uuid()
+        now = timeutils.utcnow()
+        request = self._key, process.name, f"{now:%Y-%m-%d %H:%M:%S.%f}", new_uuid()
         self._world.see("receives", *request)
         payload = {} if self._level is None else {"level": self._level}
         message = AlarmMessage(source="generic", payload=payload, delivery=self._key)
-        delivery = Delivery(self._audit, message, timeutils.utcnow(), lambda facts: True)
+        delivery = Delivery(self._audit, message, now, lambda facts: True)
         try:
             outcome = process.service.receive(delivery, lambda facts: None)
         finally:

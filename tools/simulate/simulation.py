@@ -68,7 +68,15 @@ def simulate(stage: Stage, seed: int) -> Found:
     # A thread that stands still goes on with the time from before.
     unknown = trouble.set_back or trouble.freezes or trouble.hangs
     apart = math.inf if unknown else 2 * trouble.ahead
-    rules = checker.Rules(LEASE, MAX_RUN, apart, 2 * trouble.ahead, trouble.rollback)
+    rules = checker.Rules(
+        LEASE,
+        MAX_RUN,
+        apart,
+        2 * trouble.ahead,
+        trouble.rollback,
+        trouble.max_recorded,
+        trouble.max_attempts,
+    )
     violations = checker.check(world.history.all, rows, _hosts(world), rules)
     return Found(seed, trouble, world.schedule.now, world.history, violations)
 
@@ -107,6 +115,9 @@ def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[
     ):
         for at in times(number):
             yield at, functools.partial(work, world)
+    for at in times(trouble.rings):
+        # Also after the last fault, when claims lapse.
+        yield choice.choice((at, at + LEASE)), functools.partial(_ring, world)
 
 
 def _victim(world: World, slots: Sequence[str]) -> Process:
@@ -129,6 +140,12 @@ def _freeze(world: World, alone: bool) -> None:
     seconds = choice.uniform(*choice.choice(_STANDSTILLS))
     steps = choice.randrange(choice.choice((3, _MOST_STEPS)))
     world.stun(_victim(world, world.slots), steps, seconds, alone)
+
+
+def _ring(world: World) -> None:
+    for kind in world.bells:
+        for process in world.ready(kind):
+            world.schedule.spawn(process, process.service.dispatcher.wake)
 
 
 def _set_clock(world: World) -> None:

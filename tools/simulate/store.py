@@ -22,11 +22,19 @@ from watcher.db.timeouts import LockWait
 URL = "sqlite:////simulated"
 
 _TRIGGERS = {
-    "audit_runs": ("uuid", "audit_id", "state", "engine", "lease_expires_at", "attempt"),
+    "audit_runs": (
+        "uuid",
+        "audit_id",
+        "state",
+        "engine",
+        "lease_expires_at",
+        "attempt",
+        "parameters",
+    ),
     "action_plans": ("uuid", "audit_id", "state"),
-    "action_plan_leases": ("action_plan_id", "engine", "lease_expires_at"),
+    "action_plan_leases": ("action_plan_id", "engine", "lease_expires_at", "attempt"),
     "actions": ("uuid", "action_plan_id", "state"),
-    "audit_events": ("audit_id", "inbox", "run_id", "decision"),
+    "audit_events": ("audit_id", "inbox", "run_id", "decision", "received_at", "parameters"),
     "audits": ("uuid", "state"),
 }
 """The columns that are recorded when a row is written, in addition to its id."""
@@ -46,6 +54,8 @@ class Store:
         self._template: sqlite3.Connection | None = None
         self.serial = False
         self.holder: Connection | None = None
+        self.statement: tuple[str, Any] = "", None
+        """What a transaction is about to begin with, and its parameters."""
         self.step: Step = _nothing
         self.report: Callable[..., None] = _nothing
         self._unreported: list[tuple[str, Sequence[Any]]] = []
@@ -79,6 +89,7 @@ class Store:
         if self.holder is connection:
             self._step(connection, "locked")
         else:
+            self.statement = statement, parameters
             if not (self.serial and connection.reads):
                 self._step(connection, "begin" if connection.writes else "statement")
             connection.reads = True

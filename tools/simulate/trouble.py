@@ -59,6 +59,8 @@ class Trouble:
     """Probability that a doorbell is lost."""
     twice: float = _one_of(0.0, 0.5, 1.0, 1.0)
     """Probability that two processes hear a doorbell."""
+    rings: int = _one_of(0, 6)
+    """Times at which all processes look for rows at once, as if a broker had come back."""
     poll: int = _one_of(60, 20, 5)
     """Seconds between two looks for runs or plans."""
     long_run: float = _one_of(0.0, 0.0, 0.1)
@@ -66,6 +68,8 @@ class Trouble:
     slow: bool = _likely(0.4)
     """Whether runs and migrations may take longer than a claim holds without a heartbeat."""
     max_recorded: int = _one_of(2, 60)
+    max_attempts: int = _one_of(1000, 1000, 1, 2)
+    """Processes that may die over the same run or plan."""
     continuous: bool = _likely(0.3)
     """Whether there is a CONTINUOUS audit beside those for events."""
     rollback: bool = _likely(0.3)

@@ -38,6 +38,9 @@ _HEARTBEAT = 0.5
 LONGEST_REQUEST = 30.0
 """Seconds after which a client gives a request up."""
 
+_AT_ONCE = 0.1
+"""Seconds within which a thread that has waited for a lock must not wait for it again."""
+
 _STOPPED = 120.0
 """Seconds after which a process that is asked to stop is killed."""
 
@@ -69,10 +72,12 @@ class World:
         self.network = Network(self.schedule, self.clocks["cloud"], inner, self._step, self.see)
         for conf in stage.confs.values():
             most, rollback = self.trouble.max_recorded, self.trouble.rollback
+            attempts = self.trouble.max_attempts
             conf.set_override("max_recorded_per_minute", most, group="webhooks")
             conf.set_override("rollback_when_actionplan_failed", rollback, group="watcher_applier")
             for group in ("watcher_applier", "watcher_decision_engine"):
                 conf.set_override("poll_interval", self.trouble.poll, group=group)
+                conf.set_override("max_attempts", attempts, group=group)
 
     def see(self, what: str, *facts: Any) -> None:
         process = self.schedule.process
@@ -118,8 +123,8 @@ class World:
         trouble, chance = self.trouble, self._chance.random
         if where == "locked" and not trouble.serial and chance() < trouble.deadlock:
             raise store.deadlock()
-        if where == "begin" and chance() < trouble.lock_wait:
-            raise store.lock_wait()
+        if where == "begin":
+            self._wait_for_lock()
         if where in ("commit", "committed") and chance() < trouble.lost_answer:
             self.see("lost answer", where)
             raise store.away()
@@ -128,6 +133,17 @@ class World:
         if where == "called" and chance() < trouble.lost_answer:
             self.see("lost answer", where)
             raise CloudUnavailable("The answer of the cloud is lost.")
+
+    def _wait_for_lock(self) -> None:
+        """In vain, perhaps."""
+        task, (statement, parameters) = self.schedule.task(), self.store.statement
+        assert task is not None
+        at, *before = task.labels.get("waited", (-1.0,))
+        if self.schedule.now < at + _AT_ONCE and before == [statement, parameters]:
+            self.see("waits again", statement)
+        if self._chance.random() < self.trouble.lock_wait:
+            task.labels["waited"] = self.schedule.now, statement, parameters
+            raise store.lock_wait()
 
     def _delay(self, where: str) -> float:
         """Rather long between a look and the transaction that writes what follows from it."""
