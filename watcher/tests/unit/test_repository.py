@@ -140,6 +140,13 @@ class TestDocumentation(base.TestCase):
             missing += [f"{name}: {word}" for word in wanted if word not in text]
         self.assertEqual([], missing)
 
+    def test_the_choice_of_strategies_has_each_with_its_goal(self) -> None:
+        table = (ROOT / "doc/source/user/strategies/index.rst").read_text()
+        rows = re.findall(r"- :doc:`(\w+)`\n +- ``(\w+)``", table)
+        loaded = plugins.load("watcher_strategies", Strategy)
+        self.assertEqual({name: loaded[name].goal for name, _ in rows}, dict(rows))
+        self.assertEqual(set(), {name for name in loaded if f":doc:`{name}`" not in table})
+
     def test_every_option_has_its_help(self) -> None:
         silent = [
             option.name
