@@ -57,12 +57,15 @@ class Headroom:
         """At most *most* hosts are enabled in one plan."""
         self._model, self._reserve, self._most = model, reserve, most
         self._sizes = _sizes(model)
+        self._held: Bools = model.others.max(axis=1, initial=0.0) > 0
 
     def switches(self, placement: Ints, may_disable: Sequence[int] = ()) -> Switches:
-        """The changes for servers at *placement* [V]; *may_disable* are hosts in service without
-        servers. The first of them stays in service first."""
+        """The changes for servers at *placement* [V]; *may_disable* are hosts in service that
+        had no servers or lose them. The first of them stays in service first.  All stay that take
+        servers, or hold room for one that may arrive."""
         model = self._model
         occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
+        may_disable = [host for host in may_disable if not (occupied[host] or self._held[host])]
         service = model.available | (model.standby & occupied)
         service[list(may_disable)] = False
         standby = (model.standby & ~occupied & model.taking).nonzero()[0].tolist()
@@ -73,6 +76,8 @@ class Headroom:
         spare = [*may_disable, *standby]
         free = model.free(placement)
         chosen, full = self._for_boots(free, service, spare)
+        if spare and not (chosen or service.any()):
+            chosen = {spare[0]: "No other host would be in service"}
         kept = {host: chosen[host] for host in spare if host in chosen}
         short = self._reserve - int((service & ~occupied).sum()) - len(kept)
         for host in spare:

@@ -36,13 +36,12 @@ def plausible(
     }
     if not wrong:
         return values, []
-    text = f"with a value of {name} that cannot be true"
     remarks = grouped(
         (
-            (each.hostname if isinstance(each, Host) else each.name or each.uuid, text)
+            (each.hostname if isinstance(each, Host) else each.name or each.uuid, f"of {name}")
             for each in resources
             if each.uuid in wrong
         ),
-        "hosts" if name.startswith("host_") else "servers",
+        "values",
     )
     return {uuid: values[uuid] for uuid in values if uuid not in wrong}, remarks

@@ -129,6 +129,30 @@ class ConsolidationTest(TestCase):
                 ],
             )
 
+    def test_a_host_that_takes_servers_is_not_disabled(self):
+        """Only h4, which has none, has the room for all."""
+        hosts = [host("h1", 2), host("h2", 2), host("h3", 2), host("h4", 6)]
+        servers = [server(f"s{each}", f"h{each}", 2) for each in (1, 2, 3)]
+        solution = solve(hosts, servers)
+        self.assertEqual({"h4"}, {destination for _, _, destination in clusters.moves(solution)})
+        self.assertNotIn(("h4", "disabled"), changes(solution))
+        self.assertEqual([], checker.faults(solution, ComputeModel.build(hosts, servers)))
+
+    def test_a_host_that_holds_room_for_a_server_is_not_disabled(self):
+        """A server that migrates to it, or whose resize is not confirmed, may arrive."""
+        hosts = [host("h1"), host("h2", used={"vcpus": 1}), host("h3")]
+        solution = solve(hosts, [server("s1", "h1")])
+        self.assertEqual([("h3", "disabled")], changes(solution))
+
+    def test_a_cloud_without_servers_keeps_a_host_in_service(self):
+        hosts = [host("h1"), host("h2")]
+        self.assertEqual([("h2", "disabled")], changes(solve(hosts, [])))
+        hosts = [
+            dataclasses.replace(each, status="disabled", disabled_reason="watcher_disabled")
+            for each in hosts
+        ]
+        self.assertEqual([("h1", "enabled")], changes(solve(hosts, [])))
+
     def test_hosts_without_servers_are_disabled_if_they_are_in_use(self):
         hosts = [
             host("h1"),
