@@ -47,6 +47,5 @@ def kind(error: Exception) -> type[db_exception.DBError] | None:
         return WrongSchema
     if isinstance(cause, sqlite3.Error):  # SQLite has no server that could be unreachable
         return Unwritable if _UNWRITABLE.search(words) else None
-    if known or isinstance(inner, ProgrammingError):
-        return None
-    return db_exception.DBConnectionError
+    is_answer = known or isinstance(inner, ProgrammingError)
+    return None if is_answer else db_exception.DBConnectionError
