@@ -37,6 +37,8 @@ class Needs:
     resources: tuple[tuple[str, str], ...] = ()
     """Further parameters of the query to placement, beside vCPUs, memory and disk: names and
     values."""
+    properties: tuple[tuple[str, str], ...] = dataclasses.field(default=(), compare=False)
+    """Of the image: names and values, by which aggregates may exclude it."""
 
     @classmethod
     def of(
@@ -75,6 +77,7 @@ def _needs(
         frozenset(name for name, value in traits.items() if value == "forbidden"),
         tuple(sorted(unjudged)),
         _query(specs, classes),
+        tuple(sorted(properties)),
     )
 
 

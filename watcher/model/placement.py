@@ -28,8 +28,10 @@ _TRAIT = "trait:"
 ``enable_isolated_aggregate_filtering``."""
 _EITHER = "<or>"
 
-_Kind = tuple[str, str, frozenset[tuple[str, str]], Needs]
-"""Zone, project, extra specs and needs of a server: with its size they decide where it may be."""
+_Pairs = frozenset[tuple[str, str]]
+_Kind = tuple[str, str, _Pairs, Needs, _Pairs]
+"""Zone, project, extra specs, needs and image properties of a server: with its size they decide
+where it may be."""
 
 _WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
@@ -111,7 +113,7 @@ def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, l
     ]
     examples = dict(zip(known, servers, strict=True))
     number_of = {
-        key: kinds.setdefault((*key[:2], _specs(each, keys), each.needs), len(kinds))
+        key: kinds.setdefault((*key[:2], *_asked(each, keys)), len(kinds))
         for key, each in examples.items()
     }
     numbers = [number_of[key] for key in known]
@@ -178,14 +180,16 @@ class _Place:
         return cls(host.zone, metadata, frozenset(projects), host.traits, frozenset(asked))
 
     def allows(self, kind: _Kind) -> bool:
-        zone, project, specs, needs = kind
+        zone, project, specs, needs, image = kind
         if zone and zone != self.zone:
             return False
         if self.projects and project not in self.projects:
             return False
         if not self.asked <= needs.required <= self.traits or needs.forbidden & self.traits:
             return False
-        return all(_wanted(value) & self.metadata.get(key, set()) for key, value in specs)
+        return all(_wanted(value) & self.metadata.get(key, set()) for key, value in specs) and all(
+            value in self.metadata.get(key, {value}) for key, value in image
+        )
 
 
 def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, list[_Place]]:
@@ -205,12 +209,15 @@ def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, lis
     return np.array(at, dtype=np.int64), places
 
 
-def _specs(server: Server, keys: set[str]) -> frozenset[tuple[str, str]]:
-    return frozenset(
+def _asked(server: Server, keys: set[str]) -> tuple[_Pairs, Needs, _Pairs]:
+    """The last parts of its kind; aggregates have the *keys*."""
+    specs = frozenset(
         (key.removeprefix(_SPEC), value)
         for key, value in server.extra_specs.items()
         if key.startswith(_SPEC) or key in keys
     )
+    needs = server.needs
+    return specs, needs, frozenset(each for each in needs.properties if each[0] in keys)
 
 
 def _wanted(value: str) -> set[str]:

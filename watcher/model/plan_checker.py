@@ -282,11 +282,13 @@ def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
     asked = {key.removeprefix(_TRAIT) for key in has if key.startswith(_TRAIT)}
     if lacking := needs.required - traits | needs.forbidden & traits | asked - needs.required:
         return f"does not fit what the server needs of trait {min(lacking)}"
-    for unit, amount, inventory in zip(_UNITS, server.amounts, host.inventories, strict=True):
-        if not inventory.allows(amount):
-            return f"gives no server {amount} {unit}"
+    rows = zip(_UNITS, server.amounts, host.inventories, strict=True)
+    if refused := [f"{amount} {unit}" for unit, amount, row in rows if not row.allows(amount)]:
+        return f"gives no server {refused[0]}"
     if has[_TENANTS] and server.project_id not in has[_TENANTS]:
         return "is reserved to other projects"
+    if images := [(key, it) for key, it in needs.properties if it not in has.get(key, {it})]:
+        return f"is in no aggregate for images with {' '.join(images[0])}"
     for spec, value in server.extra_specs.items():
         if spec.startswith(_SPEC) or spec in keys:
             name, wanted = spec.removeprefix(_SPEC), {*map(str.strip, value.split("<or>"))}

@@ -406,6 +406,11 @@ class Nova:
         for name in (name for each in metadata for name in each if name.startswith("trait:")):
             if name.removeprefix("trait:") not in traits:
                 return f"it is isolated by {name}"
+        properties = (row["image"] or {}).get("properties", {})
+        for name in (name for each in metadata for name in each if name in properties):
+            values = ",".join(each[name] for each in metadata if name in each).split(",")
+            if properties[name] not in values:
+                return f"it is isolated for images by {name}"
         for name, value in row["flavor"]["extra_specs"].items():
             scope, _, key = name.partition(":")
             there = {each.get(key) for each in metadata}

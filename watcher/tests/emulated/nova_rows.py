@@ -87,7 +87,9 @@ def asked_of_placement(row: Row) -> tuple[dict[str, int], list[str], dict[str, i
     specs = flavor["extra_specs"]
     policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")
     disk = (flavor["disk"] if image else 0) + flavor["ephemeral"] - (-flavor["swap"] // 1024)
-    dedicated = {"dedicated": flavor["vcpus"], "mixed": 1}.get(policy, 0)
+    masked = specs.get("hw:cpu_dedicated_mask", "")
+    mixed = flavor["vcpus"] - 1 if masked == "^0" else 1
+    dedicated = {"dedicated": flavor["vcpus"], "mixed": mixed}.get(policy, 0)
     amounts = {
         "PCPU": dedicated,
         "VCPU": flavor["vcpus"] - dedicated,

@@ -56,9 +56,20 @@ SPECS = [
     {"resources:VGPU": "1"},
     {"resources1:VGPU": "1", "hw:cpu_policy": "dedicated"},
     {"hw:cpu_policy": "mixed", "hw:cpu_dedicated_mask": "0"},
+    {"hw:cpu_policy": "mixed", "hw:cpu_dedicated_mask": "^0"},
     {"resources:DISK_GB": "0"},
     {"aggregate_instance_extra_specs:ssd": "true"},
+    {"ssd": "<or> true <or> maybe"},
 ]
+PROPERTIES = [
+    {},
+    *[{"os_distro": "debian"}, {"os_distro": "windows"}] * 3,
+    {"trait:FAST": "required"},
+    {"trait:OLD": "forbidden", "os_distro": "windows"},
+    {"hw_cpu_policy": "dedicated"},
+    {"hw_machine_type": "q35"},
+]
+"""Of images."""
 STATES = (
     *["active"] * 12,
     *["stopped", "resized"] * 2,
@@ -68,6 +79,9 @@ ISOLATED = (
     {"filter_tenant_id": "ours"},
     {"trait:FAST": "required"},
     {"ssd": "true"},
+    {"ssd": "maybe", "filter_tenant_id_2": "ours, others"},
+    {"os_distro": "debian,ubuntu"},
+    {"os_distro": "windows"},
 )
 """Metadata of aggregates."""
 
@@ -121,7 +135,7 @@ class RandomCloud:
             self.placement.allocate(f"claim-{ident}", {ident: {"VCPU": 2, "MEMORY_MB": 1024}})
 
     def _server(self, number):
-        """On a host that the scheduler would give it."""
+        """On a host that the scheduler would give it, or that a user has forced."""
         draw = self.draw
         flavor = self.nova.add_flavor(
             f"f{number}",
@@ -133,10 +147,13 @@ class RandomCloud:
         )
         flavor["extra_specs"] = draw.choice(SPECS)
         image = draw.choice(["", {"id": "image"}])
+        if image and self.nova.newest == VERSIONS[-1]:
+            image["properties"] = draw.choice(PROPERTIES)
         project = draw.choice(["ours", "theirs"])
         ident = self.nova.add_server(f"s{number}", None, flavor, image=image, tenant_id=project)
         row = self.nova.all[ident]
-        fit = [name for name in self.names if not self.nova.refusal(ident, name)]
+        forced = draw.random() < 0.05
+        fit = [name for name in self.names if forced or not self.nova.refusal(ident, name)]
         if not fit:
             del self.nova.all[ident]
             return
@@ -159,15 +176,21 @@ class RandomCloud:
 
     def _groups(self):
         uuids = self.draw.sample(list(self.nova.all), min(6, len(self.nova.all)))
-        for number, policy in enumerate(("soft-anti-affinity", "soft-affinity")):
-            members = uuids[3 * number : 3 * number + 3]
-            self.nova.groups.append({"id": policy, "policy": policy, "members": members})
+        self._group("soft-anti-affinity", uuids[:3])
+        self._group("soft-affinity", uuids[3:])
         homes = {}
         for ident in sorted(self.nova.all.keys() - {*uuids}):
-            homes.setdefault(self.nova.all[ident]["OS-EXT-SRV-ATTR:host"], ident)
-        self.nova.groups.append(
-            {"id": "apart", "policy": "anti-affinity", "members": sorted(homes.values())[:3]}
-        )
+            homes.setdefault(self.nova.all[ident]["OS-EXT-SRV-ATTR:host"], []).append(ident)
+        most = self.draw.choice([1, 1, 2])
+        apart = [ident for each in homes.values() for ident in each[:most]][:4]
+        self._group("anti-affinity", apart, rules={"max_server_per_host": most})
+        for each in homes.values():
+            if self.draw.random() < 0.2:
+                self._group("affinity", [ident for ident in each if ident not in apart][:3])
+
+    def _group(self, policy, members, **more):
+        number = len(self.nova.groups)
+        self.nova.groups.append({"id": f"g{number}", "policy": policy, "members": members, **more})
 
 
 class RandomCloudsTest(base.TestCase):

@@ -36,6 +36,7 @@ NEEDS = [
     Needs(required=frozenset({"FAST"})),
     Needs(forbidden=frozenset({"OLD"})),
     Needs(unjudged=("hw:mem_page_size",)),
+    Needs(properties=(("os_distro", "debian"),)),
 ]
 
 
@@ -190,6 +191,11 @@ class _Walk:
                     tenants |= values
                 if key.startswith("trait:") and key[6:] not in server.needs.required:
                     self.found.append(f"{host.hostname} is isolated by {key}")
+        self.found += [
+            f"{host.hostname} is for images with another {key}"
+            for key, value in server.needs.properties
+            if key in metadata and value not in metadata[key]
+        ]
         if tenants and server.project_id not in tenants:
             self.found.append(f"{host.hostname} is reserved to other projects")
         for key, value in server.extra_specs.items():
@@ -328,6 +334,7 @@ def _host(draw, number: int) -> Host:
                         Aggregate(2, "slow", {"disk": "hdd"}),
                         Aggregate(3, "reserved", {TENANTS: "p1, p2"}),
                         Aggregate(4, "isolated", {"trait:FAST": "required"}),
+                        Aggregate(5, "licensed", {"os_distro": "windows"}),
                     ]
                 ),
                 max_size=1,

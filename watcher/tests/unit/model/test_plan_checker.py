@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from watcher.cloud.compute import Aggregate, Host, Server, ServerGroup
+from watcher.cloud.needs import Needs
 from watcher.db.action_plans import PlannedAction
 from watcher.model import plan_checker
 from watcher.model.plan_checker import CLOUD, GRAPH, SERVER, Cluster
@@ -442,6 +443,15 @@ class FaultsTest(TestCase):
                 self.assertEqual([], self.check(move))
                 self.change("z", aggregates=[])
                 self.assertIn(f"no aggregate with disk {value}", self.check(move)[0][2])
+
+    def test_aggregates_for_certain_images(self) -> None:
+        self.change("z", aggregates=[Aggregate(1, "t", {"os_distro": "ubuntu, debian"})])
+        move = migrate("1", "a", "x", "z")
+        for distro, words in (("debian", []), ("windows", ["os_distro windows"])):
+            self.change("a", needs=Needs.of(2, {}, {"os_distro": distro, "os_type": "linux"}))
+            found = [sentence for _, _, sentence in self.check(move)]
+            self.assertEqual(words, [word for word in words for each in found if word in each])
+            self.assertEqual(len(words), len(found))
 
     def group(self, policy: str, *names: str, most: int = 1) -> None:
         group = ServerGroup("g", policy, [uid(name) for name in names], most)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.compute import Aggregate, ServerGroup
+from watcher.cloud.needs import Needs
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model import undone
 from watcher.model.bounds import Bounds
@@ -168,6 +169,8 @@ class WhatIfTest(TestCase):
         ssd = {"aggregate_instance_extra_specs:disk": "ssd"}
         restricted = [Aggregate(1, "a", {"filter_tenant_id": "p9"})]
         isolated = [Aggregate(1, "a", {"trait:FAST": "required"})]
+        images = [Aggregate(1, "a", {"os_distro": "ubuntu, windows"})]
+        debian = Needs.of(3, {}, {"os_distro": "debian"})
         pair = [uid("s1"), uid("s2")]
         for where, change in (
             ("nowhere", {}),
@@ -185,6 +188,7 @@ class WhatIfTest(TestCase):
             ("target", {"disk_ratio": 0.9}),
             ("target", {"aggregates": restricted}),
             ("target", {"aggregates": isolated, "traits": frozenset({"FAST"})}),
+            ("both", {"target": {"aggregates": images}, "server": {"needs": debian}}),
             ("server", {"pinned_az": "elsewhere"}),
             ("server", {"extra_specs": ssd}),
             ("server", {"locked": True}),
@@ -192,7 +196,7 @@ class WhatIfTest(TestCase):
             ("server", {"state": "error"}),
             ("excluded", {}),
         ):
-            told = {where: change}
+            told = change if where == "both" else {where: change}
             hosts = [
                 dataclasses.replace(source, **told.get("source", {})),
                 dataclasses.replace(target, **told.get("target", {})),
