@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from watcher.model.storage import StorageModel
 
 FULL = "left for the next plan by parallel_total, parallel_per_node or parallel_per_pool"
-REFUSED = "for which the destination that was asked for has no place"
+SAME_POOL = "in the pool that was asked for already"
+SNAPSHOTS = "with snapshots"
+ATTACHED = "attached to several servers, or to one that is neither active nor paused"
+UNFIT = "for which the pool that was asked for is not in service or lacks the type"
+TOO_LARGE = "too large for the room in the pool that was asked for"
 SAME_TYPE = "of the wanted type already"
 
 
@@ -120,23 +124,25 @@ class Volumes:
         if not self._quota.allows(volume.host, self._per_pool):
             return FULL
         if pool is not None:
-            return "" if self._fits(volume, pool) else REFUSED
+            return self._refusal(volume, pool)
         return SAME_TYPE if volume_type == volume.volume_type else ""
 
-    def _fits(self, volume: Volume, pool: str) -> bool:
-        """Whether a volume can be migrated there now; if so, its room is taken."""
-        model, free = self._storage, self._free[pool]
-        if (
-            pool == volume.host
-            or not self._takes(pool, volume)
-            or volume.uuid in model.with_snapshots
-            or (free is not None and free < volume.size_gb)
-            or not self._servers_bear_it(volume)
-        ):
-            return False
+    def _refusal(self, volume: Volume, pool: str) -> str:
+        """Why a volume cannot be migrated there now; if it can, its room is taken."""
+        free = self._free[pool]
+        if pool == volume.host:
+            return SAME_POOL
+        if volume.uuid in self._storage.with_snapshots:
+            return SNAPSHOTS
+        if not self._servers_bear_it(volume):
+            return ATTACHED
+        if not self._takes(pool, volume):
+            return UNFIT
+        if free is not None and free < volume.size_gb:
+            return TOO_LARGE
         if free is not None:
             self._free[pool] = free - volume.size_gb
-        return True
+        return ""
 
     def _takes(self, name: str, volume: Volume) -> bool:
         """Whether a pool is in service and has the capabilities that a volume's type requires."""

@@ -83,7 +83,7 @@ def _keep(inputs: Inputs, what_if: WhatIf) -> None:
     import numpy as np
 
     servers = what_if.model.servers
-    what_if.keep(np.array([not each.migratable for each in servers], np.bool_), undone.STATE)
+    what_if.keep(np.array([not each.migratable for each in servers], np.bool_), undone.INACTIVE)
     if inputs.options.check_optimize_metadata:
         opted_out = [
             bool(each.metadata) and not strutils.bool_from_string(each.metadata.get("optimize"))

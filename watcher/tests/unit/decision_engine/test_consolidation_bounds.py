@@ -169,6 +169,10 @@ class UndoneTest(TestCase):
                 self.assertEqual("1 of 2 hosts with servers are not emptied", solution.unmet)
                 self.assertEqual([(reason, 1)], kinds(solution), strategy.name)
 
+    def test_a_stopped_server_is_one_that_basic_does_not_move(self):
+        solution = self.solve(Basic, {"state": "stopped"})
+        self.assertEqual([(undone.INACTIVE, 1)], kinds(solution))
+
     def test_a_zone_is_given_as_a_reason(self):
         solution = self.solve(Basic, {"pinned_az": "one"}, zone="one")
         self.assertEqual([(undone.PLACE, 1)], kinds(solution))

@@ -307,6 +307,23 @@ class VolumesTest(TestCase):
             ["v1"], names(self.solve([volume("v1")], {"dst_type": "silver"}, with_snapshots=["v1"]))
         )
 
+    def test_the_reason_of_a_requested_pool_is_named(self):
+        model, attached = (
+            ComputeModel.build([host("h1")], []),
+            [Attachment("a", "1"), Attachment("b", "2")],
+        )
+        for pool, change, free, snapshots, why in (
+            (SPARE, {}, 0, [], zone_volumes.TOO_LARGE),
+            (SPARE, {"volume_type": "silver"}, 9, [], zone_volumes.UNFIT),
+            (DOWN, {}, 9, [], zone_volumes.UNFIT),
+            (OLD, {}, 9, [], zone_volumes.SAME_POOL),
+            (SPARE, {}, 9, ["v1"], zone_volumes.SNAPSHOTS),
+            (SPARE, {"attachments": attached}, 9, [], zone_volumes.ATTACHED),
+        ):
+            stored = storage([volume("v1", **change)], free, snapshots)
+            entry = {"src_pool": OLD, "dst_pool": pool}
+            self.assertEqual({why: ("v1",)}, left(solve(model, stored, storage_pools=[entry])))
+
     def test_a_volume_of_a_stopped_server_stays(self):
         for name, moved in (("s1", 1), ("s2", 0), ("unknown", 1)):
             one = volume("v1", status="in-use", attachments=[Attachment(uid(name), "a")])
