@@ -159,6 +159,9 @@ def _sentence(error: Any) -> str:
         return f"{shown} is more than the maximum of {limit}{_exclusive(error)}."
     if keyword == "uniqueItems":
         return "names the same item twice."
+    if keyword == "oneOf" and all(each.keys() == {"required"} for each in limit):
+        names = " or ".join(" and ".join(each["required"]) for each in limit)
+        return f"must have {names}, and one of these only."
     return f"{shown} does not meet {keyword} {_show(limit)}."
 
 

@@ -27,6 +27,7 @@ PLACE: Final = "place"
 GROUP: Final = "group"
 ROOM: Final = "room"
 UNJUDGED: Final = "unjudged"
+ONE_AT_A_TIME: Final = "one_at_a_time"
 LIMIT: Final = "limit"
 WHOLE_HOST: Final = "whole_host"
 BOUND: Final = "bound"
@@ -54,6 +55,7 @@ REASONS: Final[Mapping[str, str]] = {
     GROUP: "kept apart from a member of their group on every other host",
     ROOM: "too large for the room on any other host",
     UNJUDGED: "in need of what only nova and placement can judge, which have no host for them",
+    ONE_AT_A_TIME: "in need of what only placement can judge, for one server a host and plan",
     LIMIT: "too much for the load of any other host",
     WHOLE_HOST: "on a host that cannot be emptied as a whole",
     BOUND: "left for the next run by the limits of the webhook or of [optimization]",

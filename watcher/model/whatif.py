@@ -270,7 +270,7 @@ class WhatIf:
             ),
             # For a server that only nova can judge, placement is asked later, about the present
             # state. Its answer is right for the first such server that moves to a host only.
-            ((self._arrived == 0) | ~self._unjudged[server], undone.UNJUDGED),
+            ((self._arrived == 0) | ~self._unjudged[server], undone.ONE_AT_A_TIME),
         ):
             fit = fit & rule
             if not fit.any():

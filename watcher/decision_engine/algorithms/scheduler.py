@@ -48,7 +48,7 @@ class Scheduler:
         why = self._at_first.why_not(server)
         if why == undone.NO_GAIN:
             why = "" if self._distribute([*self._picked, server]) else self._now.why_not(server)
-        return "" if why == undone.UNJUDGED else why
+        return "" if why == undone.ONE_AT_A_TIME else why
 
     def _distribute(self, servers: list[int]) -> bool:
         """Place *servers* anew, those first that fit on few hosts, if that is possible."""

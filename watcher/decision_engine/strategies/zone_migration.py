@@ -26,7 +26,7 @@ _AT_DESTINATION = {
     undone.PLACE: "kept from the host that was asked for by its zone, aggregates or traits",
     undone.GROUP: "kept apart from a member of their group on the host that was asked for",
     undone.ROOM: "too large for the room on the host that was asked for",
-    undone.UNJUDGED: "in need of what only nova can judge, for one server at a time on a host",
+    undone.ONE_AT_A_TIME: undone.REASONS[undone.ONE_AT_A_TIME],
 }
 """Why the host that was asked for does not take a server, by the reason of a what-if."""
 

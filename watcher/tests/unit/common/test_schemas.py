@@ -89,6 +89,8 @@ class TestParameters(base.TestCase):
         )
         self.refused({"nodes": [{"src": "a"}, {"src": "a"}]}, "parameters.nodes:", "twice")
         self.refused({"weights": 1}, "parameters.weights: 1 is not of the type object.")
+        one_of = {"properties": {}, "oneOf": [{"required": ["pool"]}, {"required": ["type"]}]}
+        self.refused({}, "parameters: must have pool or type, and one", schema=one_of)
         self.refused([], "parameters: must be an object.")
 
     def test_unknown_fields_are_refused_at_every_level(self):

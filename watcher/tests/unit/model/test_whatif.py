@@ -114,6 +114,16 @@ class WhatIfTest(TestCase):
         kinds = {each.reason: each.count for each in what_if.explain(range(len(model.servers)))}
         self.assertEqual(3, kinds[undone.GROUP])
 
+    def test_why_servers_that_only_placement_can_judge_stay(self):
+        """One of them may move to a host, so the host is no reason for the others."""
+        needs = Needs(unjudged=("hw:numa_nodes",))
+        servers = [server(name, "h1", needs=needs) for name in ("s1", "s2")]
+        what_if = WhatIf(ComputeModel.build([host("h1"), host("h2"), host("h3", 0)], servers))
+        self.assertEqual(undone.NO_GAIN, what_if.why_not(1, 1))
+        self.assertEqual(undone.ROOM, what_if.why_not(1, 2))
+        what_if.move(0, 1)
+        self.assertEqual(undone.ONE_AT_A_TIME, what_if.why_not(1))
+
     def test_something_measured_is_a_limit_as_well(self):
         use = np.array([[1.0], [2.0], [3.0]])
         room = np.array([[2.5], [0.0], [1.0]])
