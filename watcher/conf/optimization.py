@@ -52,6 +52,16 @@ OPTIONS = [
         "once it is exceeded, so that the next small change of loads does not exceed it again.",
     ),
     cfg.IntOpt(
+        "history_weeks",
+        default=3,
+        min=0,
+        max=52,
+        mutable=True,
+        help="Earlier weeks from which workload_balance, in audits that start plans on their own, "
+        "expects the loads of the next three hours: the usual load of a server is the median of "
+        "the same hour of these weeks. With 0 only measured loads count.",
+    ),
+    cfg.IntOpt(
         "respect_hours",
         default=6,
         min=0,

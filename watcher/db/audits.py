@@ -2,11 +2,11 @@
 """Audits, with the changes of their runs when an audit is created, changed or deleted."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from watcher.common import schedule
 from watcher.common.errors import Invalid
@@ -40,6 +40,21 @@ def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
     else:
         runs.enqueue(session, audit.id, now, _capped(audit, audit.next_run_time or now))
     return audit
+
+
+def automatic(session: Session) -> Sequence[Audit]:
+    """Those whose plans start on their own again and again, with goal and strategy."""
+    return session.scalars(
+        select(Audit)
+        .options(joinedload(Audit.goal), joinedload(Audit.strategy))
+        .where(
+            Audit.deleted == 0,
+            Audit.auto_trigger,
+            Audit.audit_type.in_((AuditType.EVENT, AuditType.CONTINUOUS)),
+            Audit.state.not_in((AuditState.CANCELLED, AuditState.SUSPENDED)),
+        )
+        .order_by(Audit.id)
+    ).all()
 
 
 def change(

@@ -16,6 +16,7 @@ from watcher.cloud import Cloud
 from watcher.cloud.metrics import Metrics
 from watcher.common import schemas
 from watcher.common.errors import Invalid, MetricsUnavailable, NotFound
+from watcher.common.states import AuditType
 from watcher.db.models import Audit, AuditRun
 from watcher.db.moves import EarlierMove
 from watcher.decision_engine import same_metrics
@@ -24,8 +25,10 @@ from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.decision_engine.datasources import names
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.datasources.plausible import plausible
+from watcher.decision_engine.feedback.promises import Reading
 from watcher.decision_engine.feedback.recent_moves import HostLoads
 from watcher.decision_engine.strategies.base import Inputs, Remarks, Strategy
+from watcher.decision_engine.usual_loads import UsualLoads
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.undone import Undone
@@ -47,11 +50,22 @@ class Sources:
     catalog: Catalog
     collectors: Collectors
     datasources: Datasources
+    usual_loads: UsualLoads
 
     @classmethod
     def of(cls, conf: cfg.ConfigOpts, cloud: Cloud) -> Sources:
         datasources = Datasources(conf, cloud.own_metrics)
-        return cls(conf, cloud, Catalog(conf), Collectors(conf, cloud), datasources)
+        collectors, usual_loads = Collectors(conf, cloud), UsualLoads(conf)
+        return cls(conf, cloud, Catalog(conf), collectors, datasources, usual_loads)
+
+    def look_ahead(self, audit: Audit, now: datetime.datetime) -> None:
+        """Read the usual loads for which the next runs of *audit* ask.  Errors of Watcher."""
+        name = audit.strategy.name if audit.strategy else None
+        strategy = self.catalog.strategy_for(audit.goal.name, name)
+        for reading in strategy.foresees(_parameters(strategy, audit.parameters)):
+            source = self.datasources.serving(strategy)
+            servers = self.collectors.recent_compute().servers
+            self.usual_loads.read(source, reading, servers, now)
 
 
 class Earlier(NamedTuple):
@@ -123,8 +137,7 @@ def make(
     cloud = functools.cache(collectors.compute)
     compute = functools.cache(lambda: restraints.compute_model(cloud()))
     metrics = _Metrics(strategy, now, sources, cloud)
-    parameters = _parameters(strategy, run)
-    granularity = parameters.get("granularity", 0) if strategy.metrics else 0
+    parameters = _parameters(strategy, audit.parameters, run.parameters)
 
     def remarks() -> Remarks:
         # What has not been read is not read for the sake of remarks.
@@ -146,16 +159,17 @@ def make(
         server_metric=metrics.of_servers,
         scoring_engine=sources.catalog.scoring_engine,
         options=conf[f"watcher_strategies.{strategy.name}"],
-        step=lambda: same_metrics.step_of(metrics.source, granularity) if granularity else 0,
+        expected=_expected(restraints, metrics.source, sources.usual_loads),
+        step=lambda: metrics.step(parameters.get("granularity", 0)),
         remarks=remarks,
     )
 
 
-def _parameters(strategy: type[Strategy], run: AuditRun) -> Mapping[str, Any]:
-    """Those of the run over those of its audit, and defaults.  Invalid if they do not fit the
+def _parameters(strategy: type[Strategy], *given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """All parameters, of which the last *given* ones count.  Invalid if they do not fit the
     strategy's schema, or for a time that would begin before the first moment of a clock."""
-    given = {**(run.audit.parameters or {}), **(run.parameters or {})}
-    parameters = schemas.parameters(strategy.schema, given)
+    merged = {name: value for each in given if each for name, value in each.items()}
+    parameters: Mapping[str, Any] = schemas.parameters(strategy.schema, merged)
     times = {name: parameters.get(name) for name in ("period", "granularity")}
     if isinstance(periods := parameters.get("periods"), Mapping):
         times |= {f"periods.{name}": periods[name] for name in periods}
@@ -219,6 +233,11 @@ class _Metrics:
     def of_servers(self, name: str, servers: Sequence[Any], **how: Any) -> Mapping[str, float]:
         return self._measured(self.source().server_metric, name, servers, how)
 
+    def step(self, granularity: float) -> int:
+        """See ``Inputs.step``."""
+        reads = granularity and self._strategy.metrics
+        return same_metrics.step_of(self.source, granularity) if reads else 0
+
     def undone(self) -> list[Undone]:
         """Impossible values, and names in the datasource that match no host of the cloud."""
         unmatched = self._loads.unmatched
@@ -247,6 +266,17 @@ class _Metrics:
         values, found = plausible(name, resources, values)
         self._impossible += [each for each in found if each not in self._impossible]
         return values
+
+
+def _expected(
+    restraints: _Restraints, source: Callable[[], Metrics], usual_loads: UsualLoads
+) -> Callable[[Reading, Sequence[str], Any], Any]:
+    """A plan that a person starts puts right what is measured, and no more."""
+    if not restraints.bound or restraints.audit.audit_type == AuditType.ONESHOT:
+        return lambda *_: ()
+    return lambda reading, servers, values: usual_loads.expected(
+        source(), reading, restraints.now, servers, values
+    )
 
 
 def _missing(source: Metrics, name: str) -> str:

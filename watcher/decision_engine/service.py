@@ -39,6 +39,9 @@ NAME = "watcher-decision-engine"
 _ROLL_PAUSE = 300.0
 """Seconds between two times at which the counts of older rows are stored."""
 
+_LOOK_PAUSE = 300.0
+"""Seconds between two looks for hours whose usual loads are not known."""
+
 
 class DecisionEngine:
     """Everything that one decision engine process does, between ``start`` and ``stop``."""
@@ -55,8 +58,7 @@ class DecisionEngine:
     ) -> None:
         """*restart* is called when too many runs do not end, because their threads cannot be
         killed."""
-        self._conf, self._database = conf, database
-        self._notifications = notifications
+        self._conf, self._database, self._notifications = conf, database, notifications
         self._stopping = threading.Event()
         self._holder = Holder.this_process(conf)
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
@@ -71,6 +73,7 @@ class DecisionEngine:
             Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3),
             Ticker("reviews", self._review, lambda: options.poll_interval),
             Ticker("expiry", self._expire, lambda: options.check_periodic_interval),
+            Ticker("usual loads", self._look_ahead, lambda: _LOOK_PAUSE),
             Ticker("counts", self._roll, lambda: _ROLL_PAUSE),
         )
         self._server = transport and RpcServer(
@@ -127,6 +130,17 @@ class DecisionEngine:
 
     def _review(self) -> None:
         self._reviewer.look(timeutils.utcnow())
+
+    def _look_ahead(self) -> None:
+        """Read the usual loads for which the runs of automatic audits ask."""
+        now, sources = timeutils.utcnow(), self._sources
+        with self._database.reader() as session:
+            found = audits.automatic(session)
+        for audit in found:
+            try:
+                sources.look_ahead(audit, now)
+            except WatcherError as error:
+                LOG.warning("Audit %s has no expected loads: %s", audit.uuid, error)
 
     def _expire(self) -> None:
         self._expire_plans()

@@ -17,7 +17,7 @@ from watcher.model.whatif import WhatIf
 EXACT = 1e-3
 """Deviations below this are not computed from sums of squares, as few digits would be left."""
 
-Values = Sequence[Sequence[float | None]]
+Values = Sequence[Sequence[float | None]] | Floats
 
 Sums = tuple[Floats, Floats]
 """[M] and [M]: of the loads, and of their squares."""
@@ -141,6 +141,12 @@ class Loads:
         hosts = self._count
         deviations: Floats = np.sqrt(np.maximum(squares / hosts - (total / hosts) ** 2, 0))
         return deviations
+
+    @property
+    def peak(self) -> Floats:
+        """float [H]: the largest load of each host, over the metrics."""
+        peak: Floats = self.load.max(axis=0)
+        return peak
 
     def undone(
         self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]

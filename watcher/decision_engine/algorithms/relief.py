@@ -30,8 +30,9 @@ PERCENT = 100.0
 
 
 class Relief:
-    """Brings the load of every host, one metric in per cent, below the limit.
+    """Brings the load of every host, in per cent, below the limit.
 
+    The loads may be of several times, one after the other: then the largest counts.
     The host with the most load is relieved first, with one server if one is enough: the one
     whose departure brings it nearest to the average of all hosts; otherwise with the
     largest that some host can take.  If the number of moves is limited, the move that
@@ -65,14 +66,14 @@ class Relief:
         return self._loads.servers_on(self._over())
 
     def _over(self) -> Bools:
-        over: Bools = self._loads.hosts & (self._loads.load[0] >= self._loads.limit)
+        over: Bools = self._loads.hosts & (self._loads.peak >= self._loads.limit)
         return over
 
     def _distance(self) -> Distance:
         """The excess of all hosts over the limit.  Load that moves took off a host below the limit
         counts against their cost, too.  Of equally good plans, the one with more even loads is
         better."""
-        load, moves = self._loads.load[0], self._loads.whatif.moves
+        load, moves = self._loads.peak, self._loads.whatif.moves
         below = np.where(self._hot, np.maximum(self._loads.limit - load, 0), 0)
         cost = np.zeros(len(load))
         for move in moves:
@@ -96,7 +97,7 @@ class Relief:
             if steps:
                 self._loads.move(*draw.choice(steps))
                 left = self._loads.whatif.leavers_on(hot)
-                self._largest[hot] = self._loads.share[0, left].max(initial=0.0)
+                self._largest[hot] = self._loads.share[:, left].max(initial=0.0)
             else:
                 stuck.add(hot)
 
@@ -106,7 +107,7 @@ class Relief:
         left = loads.whatif.actions_left()
         if left < 1:
             return None
-        load = np.where(loads.hosts, loads.load[0], -np.inf)
+        load = np.where(loads.hosts, loads.peak, -np.inf)
         load[list(stuck)] = -np.inf
         if not (load >= loads.limit).any():
             return None
@@ -124,28 +125,39 @@ class Relief:
         whatif = self._loads.whatif
         largest: Floats = np.zeros(len(whatif.takers))
         movable = np.flatnonzero(whatif.leavers)
-        np.maximum.at(largest, whatif.placement[movable], self._loads.share[0, movable])
+        shares = self._loads.share[:, movable].max(axis=0)
+        np.maximum.at(largest, whatif.placement[movable], shares)
         return largest
 
     def _steps(self, hot: int) -> Iterator[tuple[int, int]]:
         """(server, destination) of moves that relieve *hot*, the preferred one first."""
-        loads, whatif, load = self._loads, self._loads.whatif, self._loads.load[0]
-        share = loads.share[0]
+        loads, whatif = self._loads, self._loads.whatif
+        worst = int(loads.load[:, hot].argmax())
+        share = loads.share[worst]
         servers = whatif.leavers_on(hot)
         servers = servers[(share[servers] > 0) & (share[servers] >= self._prices[servers])]
-        after: Floats = load[hot] - share[servers]
-        off_average = np.abs(after - load[loads.hosts].mean())
+        after: Floats = (loads.load[:, hot, None] - loads.share[:, servers]).max(axis=0)
+        mean = loads.load[worst, loads.hosts].mean()
+        off_average = np.abs(loads.load[worst, hot] - share[servers] - mean)
         enough = after < loads.limit
         keys = (self._prices[servers], np.where(enough, off_average, after), ~enough)
         for number in np.lexsort(keys):
             server = int(servers[number])
             fits = loads.hosts_for(server)
             if fits.any():
-                yield server, int(np.where(fits, load, np.inf).argmin())
+                yield server, int(np.where(fits, self._later(server), np.inf).argmin())
+
+    def _later(self, server: int) -> Floats:
+        """float [H]: the loads by which a host is chosen for *server*; with several times, the
+        largest one after its move, because hosts have theirs at different times."""
+        load = self._loads.load
+        after = load + self._loads.use[:, server, None] / self._loads.size
+        peak: Floats = (after if len(load) > 1 else load).max(axis=0)
+        return peak
 
 
 def excess(loads: Loads) -> float:
     """The excess of all hosts over the limit."""
-    load = loads.load[0, loads.hosts]
+    load = loads.peak[loads.hosts]
     over = load[load >= loads.limit] - loads.limit
     return float((over + AT_THE_LIMIT).sum())

@@ -91,11 +91,16 @@ class _Wanted:
     period: int
     granularity: int
     now: datetime.datetime
-    """In naive UTC."""
+    """In naive UTC; the end of the period."""
+    past: bool = False
+    """Whether *now* is over, so that gnocchi's own clock does not count."""
 
     @property
     def query(self) -> dict[str, Any]:
         query: dict[str, Any] = {"start": f"-{self.period}s", "details": "true"}
+        if self.past:
+            begin = self.now - datetime.timedelta(seconds=self.period)
+            query |= {"start": begin.isoformat(), "stop": self.now.isoformat()}
         return query | ({"granularity": self.granularity} if self.granularity else {})
 
 
@@ -141,9 +146,32 @@ class Gnocchi:
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         """*granularity* is one of the archive policy's; 0 takes the finest that all have."""
+        return self._of_servers(name, servers, period, aggregate, granularity)
+
+    def past(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        end: datetime.datetime,
+        period: int,
+        granularity: int,
+    ) -> Mapping[str, float]:
+        return self._of_servers(name, servers, period, "mean", granularity, end)
+
+    def _of_servers(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        period: int,
+        aggregate: str,
+        granularity: int,
+        end: datetime.datetime | None = None,
+    ) -> Mapping[str, float]:
         over_time = aggregate_of(aggregate)
         is_cpu = name == "instance_cpu_usage"
         wanted = self._wanted(name, "rate:mean" if is_cpu else over_time, period, granularity)
+        if end is not None:
+            wanted = dataclasses.replace(wanted, now=end, past=True)
         vcpus = {server.uuid: server.vcpus or 1 for server in servers}
         return {
             uuid: _over_time(

@@ -116,6 +116,26 @@ class Prometheus:
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         """Prometheus' own step counts, not *granularity*."""
+        return self._of_servers(name, servers, period, aggregate)
+
+    def past(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        end: datetime.datetime,
+        period: int,
+        granularity: int,
+    ) -> Mapping[str, float]:
+        return self._of_servers(name, servers, period, "mean", end)
+
+    def _of_servers(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        period: int,
+        aggregate: str,
+        end: datetime.datetime | None = None,
+    ) -> Mapping[str, float]:
         backend = own_name(self, name)
         if backend == KNOWN_TO_WATCHER["instance_ram_allocated"]:
             return {server.uuid: float(server.memory_mb) for server in servers}
@@ -123,7 +143,7 @@ class Prometheus:
             return {server.uuid: float(server.disk_gb) for server in servers}
         label = self._options.instance_uuid_label
         named = [server.uuid for server in servers] if len(servers) <= FILTERED else []
-        values = self._ask(name, label, period, aggregate, named)
+        values = self._ask(name, label, period, aggregate, named, end)
         if name != "instance_cpu_usage":
             return {each.uuid: values[each.uuid] for each in servers if each.uuid in values}
         return {
@@ -137,9 +157,15 @@ class Prometheus:
         return last(now, period)
 
     def _ask(
-        self, name: str, label: str, period: int, aggregate: str, servers: Sequence[str] = ()
+        self,
+        name: str,
+        label: str,
+        period: int,
+        aggregate: str,
+        servers: Sequence[str] = (),
+        end: datetime.datetime | None = None,
     ) -> Values:
-        """Value of each value of *label*."""
+        """Value of each value of *label*, over the time before *end* in naive UTC, or now."""
         if period < 1:
             raise Invalid(f"period: {period} is not allowed, {self.name} needs at least 1 second.")
         aggregate = aggregate_of(aggregate)
@@ -151,10 +177,18 @@ class Prometheus:
             unused=_UNUSED[aggregate],
             servers=f'{{{label}=~"{"|".join(servers)}"}}' if servers else "",
         )
-        return self._query(name, query, functools.partial(_by_label, label=label))
+        return self._query(name, query, functools.partial(_by_label, label=label), end)
 
-    def _query(self, about: str, query: str, read: Callable[[Any], T], **how: Any) -> T:
-        return self._queries.ask(about, read, "POST", "query", data={"query": query}, **how)
+    def _query(
+        self,
+        about: str,
+        query: str,
+        read: Callable[[Any], T],
+        end: datetime.datetime | None = None,
+        **how: Any,
+    ) -> T:
+        data = {"query": query} | ({"time": f"{end.isoformat()}Z"} if end else {})
+        return self._queries.ask(about, read, "POST", "query", data=data, **how)
 
 
 def _by_label(answer: Any, label: str) -> Values:

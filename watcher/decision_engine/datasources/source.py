@@ -34,7 +34,9 @@ class Datasource(Metrics, Protocol):
 
     Without ``window``, its values are taken to cover the last *period* seconds.  If it has
     ``step``, a function of the granularity, each resource gets one new value in so many seconds;
-    without it, values are taken to change at any moment.
+    without it, values are taken to change at any moment.  With ``past(name, servers, end, period,
+    granularity)``, the means of servers over the *period* seconds before *end* (naive UTC) by
+    uuid, loads of coming hours can be expected; servers that were not measured then are left out.
     ``available`` is one request and is not repeated; it raises MetricsUnavailable.
     """
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from oslo_config import cfg
 
+from watcher.decision_engine.feedback.promises import Reading
 from watcher.decision_engine.scoring import ScoringEngine
 from watcher.decision_engine.solution import Solution
 from watcher.model.bounds import Bounds
@@ -69,6 +70,10 @@ class Inputs:
     """The scoring engine of a name.  NotFound."""
     options: Any
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
+    expected: Callable[[Reading, Sequence[str], Any], Any] = lambda *_: ()
+    """``(reading, uuids of servers, measured values)`` to float [hours, servers]: the values that
+    are expected in each hour of the clock after the present one; hours that are not known are left
+    out, and all of them in a plan that a person starts."""
     step: Callable[[], int] = lambda: 0
     """Seconds in which each resource gets one new value of its metrics; 0 if values change at any
     moment."""
@@ -106,6 +111,11 @@ class Strategy(ABC):
     """Whether an audit that names its goal and no strategy may get it."""
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
     """Its own options, for the group ``[watcher_strategies.<name>]``."""
+
+    @classmethod
+    def foresees(cls, parameters: Mapping[str, Any]) -> Sequence[Reading]:
+        """The metrics of servers of which it asks for expected values."""
+        return ()
 
     @abstractmethod
     def execute(self, inputs: Inputs) -> Solution:

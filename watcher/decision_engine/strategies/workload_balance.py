@@ -2,10 +2,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watcher.cloud.compute import Host, Server
 from watcher.common.errors import MetricsUnavailable
@@ -13,15 +12,19 @@ from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.usual_loads import HOUR, hour_of
 from watcher.model import undone
 
 if TYPE_CHECKING:
     from watcher.decision_engine.algorithms.loads import Loads
     from watcher.decision_engine.algorithms.relief import Relief
     from watcher.model.compute import ComputeModel
+    from watcher.model.types import Floats
     from watcher.model.whatif import Move
 
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
+
+HIGHEST = "highest load, %"
 
 _IDLE = ("stopped", "suspended", "shelved", "error")
 """In these states a server uses nothing, and is not measured."""
@@ -55,6 +58,10 @@ class WorkloadBalance(Strategy):
         }
     }
 
+    @classmethod
+    def foresees(cls, parameters: Mapping[str, Any]) -> Sequence[promises.Reading]:
+        return (_reading(parameters),)
+
     def execute(self, inputs: Inputs) -> Solution:
         from watcher.decision_engine.algorithms.relief import Relief, excess
 
@@ -69,7 +76,9 @@ class WorkloadBalance(Strategy):
             solution.figure(name, before[name], after[name])
         solution.improve(over, excess(loads))
         _leave(inputs, loads, relief, solution)
-        solution.promise(*_promise(inputs, loads))
+        figure, window, promised = _promise(inputs, loads)
+        if promised or before[HIGHEST] >= loads.limit:  # what is expected cannot be looked up later
+            solution.promise(figure, window, promised)
         return solution.build(
             instance_migrations_count=len(moves),
             instances_count=len(model.servers),
@@ -79,44 +88,47 @@ class WorkloadBalance(Strategy):
 
 
 def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
-    """Loads in per cent of the hosts."""
+    """Loads in per cent of the hosts: now, and as expected in each of the coming hours."""
+    import numpy as np
+
     from watcher.decision_engine.algorithms.loads import Loads
 
-    servers = list(compress(model.servers, model.available[model.placement]))
-    used = _used(inputs, servers)
-    if servers and not used:
+    available, use = model.available[model.placement], _used(inputs, model)
+    known = np.isfinite(use[0])
+    if available.any() and not known.any():
         metric = inputs.parameters["metrics"]
         raise MetricsUnavailable(f"There are no values of {metric} of any server.")
-    total = dict.fromkeys((host.hostname for host in model.hosts), 0.0)
-    unknown = dict(total)
-    for server in servers:
-        if server.uuid in used:
-            total[server.host] += used[server.uuid]
-        elif server.state not in _IDLE:
-            unknown[server.host] += _whole(inputs, server)
+    idle = np.array([server.state in _IDLE for server in model.servers], dtype=np.bool_)
+    unknown = np.where(known | idle | ~available, 0.0, _whole(inputs, model.servers))
+
+    def of_hosts(values: Floats) -> list[float]:
+        total: list[float] = np.bincount(model.placement, values, len(model.hosts)).tolist()
+        return total
+
+    size = [_size(inputs, host) / 100 for host in model.hosts]
     loads = Loads(
         model,
-        use=[[total[host.hostname] for host in model.hosts]],
-        size=[[_size(inputs, host) / 100 for host in model.hosts]],
+        use=[of_hosts(np.where(known, each, 0.0)) for each in use],
+        size=[size] * len(use),
         limit=inputs.parameters["threshold"],
         bounds=inputs.bounds(),
-        unknown=[[unknown[host.hostname] for host in model.hosts]],
+        unknown=[of_hosts(unknown)] * len(use),
     )
-    idle = [number for number, server in enumerate(model.servers) if not server.migratable]
-    loads.whatif.keep(idle, undone.INACTIVE)
-    loads.measure([[used.get(server.uuid) for server in model.servers]])
+    fixed = [number for number, server in enumerate(model.servers) if not server.migratable]
+    loads.whatif.keep(fixed, undone.INACTIVE)
+    loads.measure(use)
     return loads
 
 
 def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedLoads | None]:
     """The figure that the plan improves, seconds until it can be read again, and the loads of
     the hosts if they are measured themselves."""
-    figure, memory = "highest load, %", inputs.parameters["metrics"] == MEMORY
-    hosts, of_servers = loads.whatif.model.hosts, _reading(inputs)
+    memory = inputs.parameters["metrics"] == MEMORY
+    hosts, of_servers = loads.whatif.model.hosts, _reading(inputs.parameters)
     name = "host_ram_usage" if memory else "host_cpu_usage"
     of_hosts = dataclasses.replace(of_servers, name=name)
     if not loads.whatif.moves:
-        return figure, of_hosts.window, None
+        return HIGHEST, of_hosts.window, None
     try:
         measured = of_hosts.ask(inputs.host_metric, hosts)
     except MetricsUnavailable:  # only the review of the plan needs them
@@ -124,54 +136,66 @@ def _promise(inputs: Inputs, loads: Loads) -> tuple[str, int, promises.PromisedL
     promised = promises.of_loads(loads, 0, 100.0, of_hosts, of_servers, memory)
     found = promises.percents(hosts, measured, memory)
     known = {host: found[host] for host in promised.hosts if host in found}
-    return (figure, of_hosts.window, dataclasses.replace(promised, hosts=known) if known else None)
+    return (HIGHEST, of_hosts.window, dataclasses.replace(promised, hosts=known) if known else None)
 
 
-def _reading(inputs: Inputs) -> promises.Reading:
-    parameters = inputs.parameters
+def _reading(parameters: Mapping[str, Any]) -> promises.Reading:
     return promises.Reading(
         parameters["metrics"], int(parameters["period"]), int(parameters["granularity"])
     )
 
 
-def _used(inputs: Inputs, servers: list[Server]) -> Mapping[str, float]:
-    """Busy vCPUs, or MiB in use, by uuid; servers without measured values are left out."""
-    reading = _reading(inputs)
-    measured = reading.ask(inputs.server_metric, servers)
-    # Per cent of the vCPUs, or MiB, are measured.
-    return {
-        server.uuid: measured[server.uuid] * (server.vcpus / 100 if reading.name == CPU else 1)
-        for server in servers
-        if math.isfinite(measured.get(server.uuid, math.nan))
-    }
+def _used(inputs: Inputs, model: ComputeModel) -> Floats:
+    """float [1 + hours, V]: busy vCPUs, or MiB in use, now and as expected; NaN: not measured."""
+    import numpy as np
+
+    reading = _reading(inputs.parameters)
+    available = model.available[model.placement]
+    measured = reading.ask(inputs.server_metric, list(compress(model.servers, available)))
+    uuids = [server.uuid for server in model.servers]
+    now = np.array([measured.get(uuid, np.nan) for uuid in uuids], dtype=np.float64)
+    now[~available | ~np.isfinite(now)] = np.nan
+    values = np.vstack([now, *inputs.expected(reading, uuids, now)])
+    whole = _whole(inputs, model.servers)
+    used: Floats = values * (whole / 100) if reading.name == CPU else values
+    used[1:] = np.minimum(used[1:], whole)
+    return used
 
 
 def _size(inputs: Inputs, host: Host) -> int:
     return host.cpus if inputs.parameters["metrics"] == CPU else host.memory_mb
 
 
-def _whole(inputs: Inputs, server: Server) -> int:
-    """The most that a server can use."""
-    return server.vcpus if inputs.parameters["metrics"] == CPU else server.memory_mb
+def _whole(inputs: Inputs, servers: Sequence[Server]) -> Floats:
+    """float [V]: the most that each server can use."""
+    import numpy as np
+
+    cpu = inputs.parameters["metrics"] == CPU
+    return np.array([each.vcpus if cpu else each.memory_mb for each in servers], dtype=np.float64)
 
 
 def _figures(loads: Loads) -> dict[str, float]:
-    load = loads.load[0, loads.hosts]
-    return {
+    load, *expected = loads.load[:, loads.hosts]
+    figures = {
         "hosts at the threshold or above": int((load >= loads.limit).sum()),
-        "highest load, %": float(load.max(initial=0)),
+        HIGHEST: float(load.max(initial=0)),
         "standard deviation": float(load.std() / 100) if len(load) else 0.0,
     }
+    if expected:
+        highest = float(max(each.max(initial=0) for each in expected))
+        figures["highest load expected in the coming hours, %"] = highest
+    return figures
 
 
 def _leave(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuilder) -> None:
     """Report which hosts are still above the threshold, and why."""
-    load = loads.load[0, loads.hosts]
+    load = loads.peak[loads.hosts]
     over, unmet = int((load >= loads.limit).sum()), ""
     left: list[undone.Undone] = []
     if over:
         what = "CPU" if inputs.parameters["metrics"] == CPU else "memory"
-        unmet = f"{undone.hosts_stay(over, len(load))} at {loads.limit:g} % {what} or above"
+        when = ", now or in the coming hours" if len(loads.load) > 1 else ""
+        unmet = f"{undone.hosts_stay(over, len(load))} at {loads.limit:g} % {what} or above{when}"
         left = loads.undone(relief.go_on, relief.stuck)
     solution.leave(unmet, left)
 
@@ -186,13 +210,18 @@ def _solution(
     for move in moves:
         source, destination = model.hosts[move.source], model.hosts[move.destination]
         pair = [move.source, move.destination]
-        high, low = loads.load[0, pair]
+        hour = int(loads.load[:, move.source].argmax())  # 0 is now
+        now, (high, low) = loads.load[0, move.source], loads.load[hour, pair]
         loads.move(move.server, move.destination)
-        then_high, then_low = loads.load[0, pair]
+        then_high, then_low = loads.load[hour, pair]
+        found = f"{source.hostname} at {now:.1f}% {what}"
+        if hour:
+            begin = hour_of(inputs.now) + hour * HOUR
+            found += f", {high:.1f}% expected in the hour from {begin:%H:%M} UTC on"
         solution.migrate(
             model.servers[move.server],
             destination,
-            f"{source.hostname} at {high:.1f}% {what}, threshold {loads.limit:g}%: goes to "
+            f"{found}, threshold {loads.limit:g}%: goes to "
             f"{then_high:.1f}%, {destination.hostname} from {low:.1f}% to {then_low:.1f}%",
         )
     return solution

@@ -54,7 +54,7 @@ class Gnocchi:
         ((attribute, wanted),) = body["search"]["in"].items()
         names = set(wanted)
         granularity = request.args.get("granularity", type=int)
-        period = int(re.fullmatch(r"-(\d+)s", request.args["start"])[1])  # type: ignore[index]
+        ages = self._ages(request.args["start"], request.args.get("stop"))
         found = [
             each
             for each in self.resources
@@ -76,7 +76,8 @@ class Gnocchi:
             points = [
                 [self._granule(age, size), size, value]
                 for age, size, value in each.metrics[name].points
-                if self._granule(age, size) >= self._granule(period, size)
+                if self._granule(ages[0], size) <= self._granule(age, size)
+                and self._granule(age, size) < self._granule(ages[1], 1)
                 and granularity in (None, size)
             ]
             found_points["measures"][each.id] = {name: {method: points}}
@@ -85,6 +86,14 @@ class Gnocchi:
                 {"id": each.id, "original_resource_id": each.original_resource_id} for each in found
             ]
         return answer(found_points)
+
+    def _ages(self, start: str, stop: str | None) -> tuple[float, float]:
+        """How long ago a time began and ended; without an end it goes on."""
+        if relative := re.fullmatch(r"-(\d+)s", start):
+            return float(relative[1]), -1e6
+        begin, end = (datetime.datetime.fromisoformat(each) for each in (start, stop or ""))
+        now = self.now()
+        return (now - begin).total_seconds(), (now - end).total_seconds()
 
     def _granule(self, age: float, size: float) -> str:
         """When the granule began that has a measure of this age."""

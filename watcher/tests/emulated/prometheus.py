@@ -20,12 +20,15 @@ class Prometheus:
     def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         self.values = values
         self.queries: list[str] = []
+        self.times: list[str | None] = []
+        """For which time each query was made; None: now."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         if request.path != "/api/v1/query" or request.method != "POST":
             response: Any = Response(status=404)
         else:
+            self.times.append(request.form.get("time"))
             response = self._query(request.form["query"])
         return response(environ, start_response)
 

@@ -197,3 +197,23 @@ class TestDelete(AuditsTestCase):
         self.assertEqual([(RunState.CANCELLED, NOW)], self.runs())
         with self.database.reader() as session:
             self.assertRaises(NotFound, audits.get, session, "a")
+
+
+class TestAutomatic(AuditsTestCase):
+    def create(self, **values):
+        return super().create(**({"audit_type": AuditType.EVENT, "auto_trigger": True} | values))
+
+    def test_those_that_start_plans_again_and_again(self):
+        self.create(name="e")
+        self.create(name="c", audit_type=AuditType.CONTINUOUS, interval="60")
+        self.create(name="once", audit_type=AuditType.ONESHOT)
+        self.create(name="asks", auto_trigger=False)
+        self.create(name="a")
+        self.put(AuditState.CANCELLED)
+        self.delete()
+        self.create(name="a")
+        self.put(AuditState.SUSPENDED)
+        with self.database.reader() as session:
+            found = audits.automatic(session)
+        self.assertEqual(["e", "c"], [audit.name for audit in found])
+        self.assertEqual([(self.goal_id, None)] * 2, [(a.goal.id, a.strategy) for a in found])

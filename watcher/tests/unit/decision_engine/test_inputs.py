@@ -3,6 +3,8 @@ import datetime
 import functools
 import math
 
+import numpy as np
+
 from watcher.cloud import Cloud
 from watcher.common.errors import (
     Invalid,
@@ -213,3 +215,35 @@ class InputsTest(TestCase):
         self.assertEqual("dummy_scorer", made.scoring_engine("dummy_scorer").name)
         self.assertRaises(NotFound, made.scoring_engine, "dance")
         self.assertFalse(made.options.check_optimize_metadata)
+
+    def expected(self, **audit):
+        """What is expected of s1 and s2, which now have 10 and 50."""
+        given = {"audit_type": "EVENT", "auto_trigger": True, "goal": models.Goal(name="g")}
+        given |= {"strategy": models.Strategy(name="workload_balance")}
+        row = models.Audit(parameters={}, scope=[], **(given | audit))
+        now = datetime.datetime(2026, 1, 1)
+        sources = Sources.of(self.conf, Cloud(self.compute, own_metrics=self.compute))
+        sources.look_ahead(row, now)
+        run = models.AuditRun(uuid=RUN, audit=row)
+        made = inputs.make(WorkloadBalance, run, now, sources, frozenset)
+        (reading,) = WorkloadBalance.foresees(made.parameters)
+        uuids = [uid("s1"), uid("s2")]
+        return [list(row) for row in made.expected(reading, uuids, np.array([10.0, 50.0]))]
+
+    def test_automatic_plans_know_what_is_usual(self):
+        self.compute.past = lambda name, servers, *when: {uid("s1"): 30.0}
+        self.assertEqual([[20, 50]] * 3, self.expected())
+        self.assertEqual([[20, 50]] * 3, self.expected(audit_type="CONTINUOUS"))
+
+    def test_others_do_not(self):
+        self.compute.past = lambda name, servers, *when: {uid("s1"): 30.0}
+        self.assertEqual([], self.expected(audit_type="ONESHOT"))
+        self.assertEqual([], self.expected(auto_trigger=False))
+
+    def test_a_datasource_without_a_past(self):
+        self.assertEqual([], self.expected())
+
+    def test_most_strategies_do_not_ask(self):
+        self.compute.past = None
+        self.expected(strategy=models.Strategy(name="workload_stabilization"))
+        self.assertEqual(0, self.compute.looks)

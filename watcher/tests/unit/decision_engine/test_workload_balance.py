@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import math
+from unittest import mock
 
 import fixtures
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import relief, search
 from watcher.decision_engine.goals import WorkloadBalancing
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
+from watcher.decision_engine.usual_loads import UsualLoads
 from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine import checker, clusters, oracle
@@ -171,6 +174,127 @@ class WorkloadBalanceTest(TestCase):
             Invalid, schemas.parameters, WorkloadBalance.schema, {"metrics": "host_power"}
         )
         self.assertIn("parameters.metrics", str(error))
+
+
+class ExpectedLoadsTest(TestCase):
+    """h1 has s1 (4 of 10 vCPUs) and s2 (2), h2 has s3 (3), h3 has s4 (1)."""
+
+    def setUp(self):
+        super().setUp()
+        self.hosts = [host(f"h{number}") for number in (1, 2, 3)]
+        self.servers = [
+            server("s1", "h1", 4),
+            server("s2", "h1", 2),
+            server("s3", "h2", 3),
+            server("s4", "h3", 1),
+        ]
+        self.now = dict.fromkeys(("s1", "s2", "s3", "s4"), 50.0)
+
+    def solve(self, *hours, threshold=50.0, measured=None, servers=None):
+        """*hours* are the expected values, as far as they are not those of now."""
+        model = ComputeModel.build(self.hosts, servers or self.servers)
+        measured = measured or Metrics(instance_cpu_usage=self.now)
+        given = clusters.inputs(WorkloadBalance, model, measured, threshold=threshold)
+        by_uuid = [{clusters.uid(name): hour[name] for name in hour} for hour in hours]
+
+        def expected(reading, uuids, values):
+            self.assertEqual("instance_cpu_usage", reading.name)
+            there = dict(zip(uuids, values.tolist(), strict=True))
+            return np.array([[*(there | hour).values()] for hour in by_uuid]).reshape(
+                -1, len(there)
+            )
+
+        return WorkloadBalance().execute(dataclasses.replace(given, expected=expected))
+
+    def test_a_host_is_relieved_before_it_is_hot(self):
+        self.assertEqual([], clusters.moves(self.solve()))
+        solution = self.solve({}, {"s1": 100.0})
+        self.assertEqual([("s2", "h1", "h3")], clusters.moves(solution))
+        self.assertEqual(
+            "h1 at 30.0% CPU, 50.0% expected in the hour from 02:00 UTC on, threshold 50%: goes to "
+            "40.0%, h3 from 5.0% to 15.0%",
+            solution.actions[0].reason,
+        )
+        self.assertEqual({"before": 0, "after": 0}, solution.summary[OVER])
+        self.assertEqual(
+            {"before": 50, "after": 40},
+            solution.summary["highest load expected in the coming hours, %"],
+        )
+
+    def test_no_server_goes_where_it_will_be_too_much(self):
+        # h3 has least to do now, but will be at 50.
+        solution = self.solve({"s1": 100.0, "s4": 100.0}, threshold=49.0)
+        self.assertEqual([("s2", "h1", "h3")], clusters.moves(solution))
+        solution = self.solve({"s1": 100.0}, {"s4": 100.0}, threshold=44.0)
+        self.assertEqual({"s2"}, {name for name, *_ in clusters.moves(solution)})
+
+    def test_a_host_that_is_hot_now_is_relieved_whatever_comes(self):
+        solution = self.solve(dict.fromkeys(self.now, 0.0), threshold=30.0)
+        self.assertEqual(1, len(clusters.moves(solution)))
+        self.assertIn("h1 at 30.0% CPU, threshold 30%", solution.actions[0].reason)
+
+    def test_a_server_uses_no_more_than_its_vcpus(self):
+        self.assertEqual([], clusters.moves(self.solve({"s1": 300.0}, threshold=50.1)))
+
+    def test_what_stays_too_hot_is_said(self):
+        hour = dict.fromkeys(self.now, 100.0)
+        self.hosts = self.hosts[:1]
+        solution = self.solve(hour, servers=self.servers[:2])
+        self.assertIn("at 50 % CPU or above, now or in the coming hours", solution.unmet)
+
+    def test_what_is_only_expected_is_no_promise(self):
+        self.assertIsNone(self.solve({"s1": 100.0}).promise)
+        busy = {"h1": 30.0, "h2": 15.0, "h3": 5.0}
+        measured = Metrics(instance_cpu_usage=self.now, host_cpu_usage=busy)
+        promise = self.solve({"s1": 100.0}, measured=measured).promise
+        self.assertEqual([(10, 10)], [(each.given, each.taken) for each in promise.loads.moves])
+        self.assertIsNotNone(self.solve({"s1": 100.0}, threshold=30.0).promise)
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.data())
+    def test_without_history_it_is_as_if_nobody_asked(self, data):
+        loads = st.lists(st.floats(0, 100), min_size=4, max_size=4)
+        cpu = self.now = dict(zip(self.now, data.draw(loads), strict=True))
+        threshold = data.draw(st.floats(5, 60))
+        usual, source = UsualLoads(self.conf), mock.Mock(past=lambda *_: {})
+        alone = solve(self.hosts, self.servers, cpu, threshold=threshold)
+        given = clusters.inputs(
+            WorkloadBalance,
+            ComputeModel.build(self.hosts, self.servers),
+            Metrics(instance_cpu_usage=cpu),
+            threshold=threshold,
+        )
+        usual.read(source, *WorkloadBalance.foresees(given.parameters), self.servers, given.now)
+        asked = dataclasses.replace(
+            given, expected=lambda reading, *of: usual.expected(source, reading, given.now, *of)
+        )
+        self.assertEqual(alone, WorkloadBalance().execute(asked))
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.data())
+    def test_hours_like_the_present_one_change_nothing(self, data):
+        loads = st.lists(st.floats(0, 100), min_size=4, max_size=4)
+        self.now = dict(zip(self.now, data.draw(loads), strict=True))
+        threshold, count = data.draw(st.floats(5, 60)), data.draw(st.integers(1, 3))
+        alone = self.solve(threshold=threshold)
+        others = self.solve(*[{}] * count, threshold=threshold)
+        self.assertEqual(len(alone.actions), len(others.actions))
+        self.assertEqual(alone.summary[OVER], others.summary[OVER])
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.data())
+    def test_no_host_is_brought_to_the_threshold_at_any_time(self, data):
+        loads = st.lists(st.floats(0, 100), min_size=4, max_size=4)
+        now, *hours = (dict(zip(self.now, data.draw(loads), strict=True)) for _ in range(3))
+        self.now, threshold = now, data.draw(st.floats(5, 60))
+        moves = clusters.moves(self.solve(*hours, threshold=threshold))
+        placed = {each.name: each.host for each in self.servers}
+        placed |= {name: destination for name, _, destination in moves}
+        for _, _, destination in moves:
+            for hour in (now, *hours):
+                there = [each for each in self.servers if placed[each.name] == destination]
+                load = sum(hour[each.name] * each.vcpus / 10 for each in there)
+                self.assertLess(load, threshold + 1e-6)
 
 
 class BigClusterTest(WorkloadBalanceTest):

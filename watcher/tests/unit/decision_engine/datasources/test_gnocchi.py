@@ -90,6 +90,19 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
         self.assertEqual(100, self.ask(aggregate="max")[uid("s1")])
         self.assertEqual(0, self.ask(aggregate="min")[uid("s1")])
 
+    def test_an_hour_of_the_past(self):
+        """Points each five minutes, of which only those of the hour count."""
+        end = BEGIN - datetime.timedelta(hours=2)
+        ages = [100 + 300 * number for number in range(60)]
+        inside = [7200 <= age < 10800 for age in ages]
+        points = [
+            (age, 300, BUSY / 2 if each else 0) for age, each in zip(ages, inside, strict=True)
+        ]
+        self.service.resources = [Resource(uid("s1"), {"cpu": Metric(points)})]
+        self.assertEqual({uid("s1"): 50.0}, self.source.past(self.metric, SERVERS, end, 3600, 300))
+        before = end - datetime.timedelta(days=7)
+        self.assertEqual({}, self.source.past(self.metric, SERVERS, before, 3600, 300))
+
     def test_a_measure_that_is_not_there_yet_counts_for_nothing(self):
         self.at(100)
         points = Metric([(350, 300, BUSY / 2), (650, 300, 0)])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
+import datetime
 
 import fixtures
 
@@ -91,6 +92,13 @@ class TestPrometheus(stories.DatasourceTest, stories.Stories):
             "[600s])) / 1e7",
             self.query,
         )
+
+    def test_an_hour_of_the_past(self):
+        end = datetime.datetime(2026, 11, 22, 15)
+        found = self.source.past("instance_cpu_usage", SERVERS, end, 3600, 300)
+        self.assertEqual(self.source.server_metric("instance_cpu_usage", SERVERS, **HOW), found)
+        self.assertEqual(["2026-11-22T15:00:00Z", None], self.service.times[-2:])
+        self.assertIn("[3600s]", self.service.queries[-2])
 
     def test_a_big_scope_is_not_listed(self):
         self.patch(prometheus, "FILTERED", 2)
