@@ -46,6 +46,8 @@ class PoolBalance:
         self.total = array([pool.total_capacity_gb or None for pool in pools])
         self.free = array([pool.free_capacity_gb for pool in pools])
         """float [P], GB; NaN where it is not known"""
+        self._free_for_retypes = np.where(np.isnan(self.free), np.inf, self.free)
+        """The same without the moves that are migrations; infinite where it is not known."""
         self._promised = np.fmax(
             array([pool.allocated_capacity_gb or 0.0 for pool in pools]),
             array([pool.provisioned_capacity_gb or 0.0 for pool in pools]),
@@ -121,6 +123,7 @@ class PoolBalance:
             for pool, size in ((source, -volume.size_gb), (move.destination, volume.size_gb)):
                 self.free[pool] -= size
                 self._promised[pool] += size
+                self._free_for_retypes[pool] -= size if move.volume_type else 0
         return move
 
     def _migration(self, index: int, volume: Volume, source: int) -> VolumeMove | None:
@@ -135,12 +138,12 @@ class PoolBalance:
         """The best move to another type that differs in its backend only.
 
         The scheduler picks the pool. By default it takes the one with most free capacity of
-        all that have the type, in the scope or not.
+        all that have the type, in the scope or not.  Plans make retypes before migrations.
         """
         fit = self._fit(volume)
         if not fit.any():
             return None
-        free = np.where(np.isnan(self.free), np.inf, self.free)
+        free = self._free_for_retypes
         landings = []
         for name in self._alternatives(volume.volume_type):
             accepting = self._accepting(name)

@@ -248,6 +248,13 @@ class StorageCapacityBalanceTest(TestCase):
         volumes = [volume("v1", 8), volume("v2", 7, volume_type="here")]
         self.assertEqual([("v2", "there"), ("v1", EMPTY)], self.solved(*volumes, types=types))
 
+    def test_a_retype_does_not_count_on_a_migration_that_comes_after_it(self):
+        """Before the migration n4 has most room, and then not enough for both."""
+        pools = [pool("n0@b0#p", 46, 48), pool("n1@b1#p", 2, 66), pool("n4@b1#p", 0, 68)]
+        volumes = [volume("v1", 22, "n0@b0#p"), volume("v2", 21, "n0@b0#p", volume_type="t0")]
+        (action,) = solve(pools, volumes, TYPES, volume_threshold=50).actions
+        self.assertEqual("n4@b1#p", action.input_parameters["destination_node"])
+
     def test_the_threshold_is_a_percentage(self):
         for value in (-1, 101, "x"):
             self.assertRaises(
