@@ -43,9 +43,9 @@ class Ratio:
     whole: str
 
     def of(self, values: Mapping[str, float]) -> float:
-        """Percent; 0 where there is no part, or nothing that it could be a part of."""
+        """Percent, with two decimals; 0 without a part, or without a whole."""
         part, whole = values.get(self.part, 0), values.get(self.whole, 0)
-        return 100 * part / whole if part and whole else 0
+        return round(100 * part / whole, 2) if part and whole else 0
 
 
 @dataclasses.dataclass(frozen=True)
