@@ -139,7 +139,9 @@ class World:
         task, (statement, parameters) = self.schedule.task(), self.store.statement
         assert task is not None
         at, *before = task.labels.get("waited", (-1.0,))
-        if self.schedule.now < at + _AT_ONCE and before == [statement, parameters]:
+        again = self.schedule.now < at + _AT_ONCE and before == [statement, parameters]
+        # A dispatcher may just be woken, and look again.
+        if again and task.labels.get("thread") != "dispatcher":
             self.see("waits again", statement)
         if self._chance.random() < self.trouble.lock_wait:
             task.labels["waited"] = self.schedule.now, statement, parameters

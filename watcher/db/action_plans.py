@@ -212,7 +212,7 @@ def cancel_overdue(
 def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> Sequence[int]:
     recommended = (ActionPlan.state == PlanState.RECOMMENDED) & (ActionPlan.deleted == 0)
     plan_ids = session.scalars(select(ActionPlan.id).where(recommended, condition)).all()
-    return [
+    retired = [
         plan_id
         for plan_id in plan_ids
         if move(
@@ -225,6 +225,9 @@ def _retire(session: Session, state: str, now: datetime.datetime, condition: Any
             updated_at=now,
         )
     ]
+    if state == PlanState.CANCELLED:
+        cancel_actions(session, Action.action_plan_id.in_(retired))
+    return retired
 
 
 def lock_plan_starts(session: Session) -> None:

@@ -125,6 +125,14 @@ class TestCreate(base.DatabaseTestCase):
             self.states(),
         )
 
+    def test_the_actions_of_a_cancelled_plan_are_cancelled(self):
+        plan = self.create(actions=[PlannedAction("u1", "nop", {}, [])])
+        with self.database.writer() as session:
+            action_plans.replace_recommended(session, self.audit_id, PlanState.CANCELLED, NOW)
+        with self.database.reader() as session:
+            states = session.scalars(select(Action.state).where(Action.action_plan_id == plan))
+            self.assertEqual({ActionState.CANCELLED}, set(states))
+
     def test_a_recommended_plan_is_replaced_by_no_other_state(self):
         plan = self.create()
         with self.database.writer() as session:
