@@ -115,7 +115,7 @@ class Applier:
             self._notifications.send("action_plan.cancel.start", plan.id)
         try:
             self._check_deaths(plan)
-            self._run(self._rechecked(plan), interrupts)
+            ended = self._run(self._rechecked(plan), interrupts)
         except LostClaim as lost:
             LOG.warning("%s", lost)
         except (db_exception.DBConnectionError, db_exception.DBDeadlock):
@@ -123,6 +123,9 @@ class Applier:
             raise
         except Exception as error:
             self._fail(plan, error)
+        else:
+            if not ended:
+                self._release(plan)
 
     def _check_deaths(self, plan: HeldPlan) -> None:
         """Conflict for a plan that was taken over too often: it is likely to be the cause of the
@@ -139,14 +142,14 @@ class Applier:
             return plan
         return recheck(plan, compute, self._database, self._notifications)
 
-    def _run(self, plan: HeldPlan, interrupts: Interrupts) -> None:
+    def _run(self, plan: HeldPlan, interrupts: Interrupts) -> bool:
+        """Whether the plan has ended; if not, this process is to stop."""
         options = self._conf["watcher_workflow_engines.taskflow"]
         rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
         Workflow(plan, self._executor, interrupts, options.max_workers, rule).run()
         remarks = roll_back(plan, self._executor, interrupts)
         if interrupts.stopped:
-            self._release(plan)
-            return
+            return False
         # Before the end is written, so that clients that see it see hosts enabled.
         remarks = [*remarks, *self.enabling.after(plan)]
         now = timeutils.utcnow()
@@ -154,6 +157,7 @@ class Applier:
             lambda session: plan_execution.finish(session, plan, now, *remarks)
         )
         self._notify_of_end(plan, end)
+        return True
 
     def _fail(self, plan: HeldPlan, error: Exception) -> None:
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=traceback_of(error))

@@ -18,6 +18,7 @@ from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_claims, plan_execution, reviews
 from watcher.db.disabled_hosts import BY_HAND
 from watcher.db.leases import Holder
+from watcher.db.timeouts import LockWait
 from watcher.tests.base import TIMEOUT
 from watcher.tests.unit.applier.stories import DURATION, NOW, SimulatedInterrupts, Story, lease
 
@@ -233,6 +234,15 @@ class ApplierStories(Story):
 
         self.assertEqual(PlanState.FAILED, self.carry_out(row).state)
         self.check_rolled_back(row)
+
+    def test_a_release_that_waits_for_a_lock_in_vain_is_not_tried_again(self) -> None:
+        row = self.add_plan(self.migration(0))
+        interrupts = SimulatedInterrupts(self)
+        interrupts.stop()
+        release = mock.patch.object(plan_claims, "release", side_effect=LockWait())
+        with release as released, self.assertRaises(LockWait):
+            self.carry_out(row, interrupts)
+        released.assert_called_once()
 
     def test_a_cancel_ends_a_rollback(self) -> None:
         row = self.rolled_back()
