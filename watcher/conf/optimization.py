@@ -58,7 +58,7 @@ OPTIONS = [
         max=52,
         mutable=True,
         help="Earlier weeks from which workload_balance, in audits that start plans on their own, "
-        "expects the loads of the next three hours: the usual load of a server is the median of "
+        "expects the loads of the next five hours: the usual load of a server is the median of "
         "the same hour of these weeks. With 0 only measured loads count.",
     ),
     cfg.IntOpt(

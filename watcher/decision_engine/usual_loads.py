@@ -29,9 +29,9 @@ if TYPE_CHECKING:  # it imports NumPy
 HOUR: Final = datetime.timedelta(hours=1)
 WEEK: Final = datetime.timedelta(weeks=1)
 
-HOURS: Final = 3
+HOURS: Final = 5
 """A run looks so many hours of the clock ahead, after the present one."""
-LASTING: Final = 0.5
+LASTING: Final = 0.3
 """The part of a deviation from the usual load that is expected to last."""
 
 _Key = tuple[str, Reading, datetime.datetime]

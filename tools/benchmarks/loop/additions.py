@@ -38,7 +38,8 @@ def earlier_moves(world: World, since: float) -> list[EarlierMove]:
 
 def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
     """*inputs* with the restraints by earlier moves, the remaining bounds of the plan, loads of
-    hosts that are corrected for the last moves, and how long metrics stay the same."""
+    hosts that are corrected for the last moves, expected loads of servers, and how long metrics
+    stay the same."""
     horizon = restraints.horizon(engine.conf).total_seconds() / 60
     moves = earlier_moves(world, world.now - horizon)
     failed = restraints.failures(moves, engine.conf, inputs.now)
@@ -53,5 +54,8 @@ def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
         compute_model=lambda: model,
         bounds=lambda: bounds,
         host_metric=loads.metric,
+        expected=lambda reading, *of: engine.usual_loads.expected(
+            readings, reading, inputs.now, *of
+        ),
         step=lambda: same_metrics.step_of(lambda: readings, inputs.parameters["granularity"]),
     )

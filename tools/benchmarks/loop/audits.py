@@ -17,11 +17,13 @@ from oslo_config import cfg
 
 from watcher import conf as watcher_conf
 from watcher.cloud.compute import Host, Server
+from watcher.common import schemas
 from watcher.decision_engine import same_metrics
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.base import Inputs
+from watcher.decision_engine.usual_loads import UsualLoads
 from watcher.model.compute import ComputeModel
 
 from .carrying import Carrying
@@ -63,6 +65,7 @@ class Engine:
     catalog: Catalog
     strategy: str
     parameters: Mapping[str, Any]
+    usual_loads: UsualLoads
 
     @classmethod
     def of(cls, strategy: str, **bounds: Any) -> Engine:
@@ -70,7 +73,13 @@ class Engine:
         conf = watcher_conf.load([], [])
         for option, value in bounds.items():
             conf.set_override(option, value, group="optimization")
-        return cls(conf, Catalog(conf), strategy, PARAMETERS[strategy])
+        return cls(conf, Catalog(conf), strategy, PARAMETERS[strategy], UsualLoads(conf))
+
+    def look_ahead(self, readings: Readings, model: ComputeModel, now: int) -> None:
+        """See ``Sources.look_ahead``."""
+        kind = self.catalog.strategies[self.strategy]
+        for reading in kind.foresees(schemas.parameters(kind.schema, self.parameters)):
+            self.usual_loads.read(readings, reading, model.servers, moment(now))
 
     def inputs(self, model: ComputeModel, now: int, **changes: Any) -> Inputs:
         kind = self.catalog.strategies[self.strategy]
@@ -149,6 +158,8 @@ class Audit:
     def _run(self, now: int) -> None:
         self._waits = self._interval is not None
         self._not_before = now + (self._interval or 0)
+        if self._added:
+            self._engine.look_ahead(self._readings, self._snapshots.model(), now)
         began = time.process_time()
         inputs = self._inputs(now)
         if inputs is None or self._is_put_off(inputs, now):

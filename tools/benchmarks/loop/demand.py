@@ -7,6 +7,7 @@ jobs of its own, noise that lasts for minutes and noise that does not.  The same
 gives the same week, whatever is done with it.
 """
 
+import copy
 import dataclasses
 import itertools
 from typing import NamedTuple, Protocol
@@ -61,6 +62,9 @@ class Demand(Protocol):
     def ahead(self, minute: int, minutes: int) -> Floats:
         """float [V], the mean over *minutes* from *minute* on; the end of time repeats itself."""
 
+    def earlier(self, number: int) -> "Demand":
+        """The demand *number* weeks before; 0 is this week."""
+
 
 class Event(NamedTuple):
     """Some servers have more to do for a while."""
@@ -80,10 +84,27 @@ class Week:
     def __init__(self, servers: int, days: int, draw: np.random.Generator) -> None:
         self.minutes = days * DAY
         self._seed = int(draw.integers(2**32))
-        bounds = _applications(servers, draw)
-        self._curves = _curves(servers, days, bounds, draw)
-        self._events = _surges(days, bounds, draw) + _jobs(servers, days, draw)
+        self._bounds = _applications(servers, draw)
+        self._usual = _curves(servers, days, self._bounds, draw)
+        self._earlier: dict[int, Week] = {0: self}
+        self._happen(draw)
+
+    def _happen(self, draw: np.random.Generator) -> None:
+        """Draw all that is not the same in each week."""
+        knots, servers = self._usual.shape
+        days = self.minutes // DAY
+        self._curves = self._usual + _lasting(knots, servers, draw)
+        self._events = _surges(days, self._bounds, draw) + _jobs(servers, days, draw)
         self._hours: dict[int, Shares] = {}
+
+    def earlier(self, number: int) -> "Week":
+        """It has the same daily curves, and its own surges, jobs and noise."""
+        if number not in self._earlier:
+            week = self._earlier[number] = copy.copy(self)
+            draw = np.random.default_rng((self._seed, number))
+            week._seed = int(draw.integers(2**32))
+            week._happen(draw)
+        return self._earlier[number]
 
     def at(self, minute: int) -> Shares:
         hour, rest = divmod(minute, HOUR)
@@ -132,7 +153,7 @@ def _applications(servers: int, draw: np.random.Generator) -> NDArray[np.int64]:
 def _curves(
     servers: int, days: int, bounds: NDArray[np.int64], draw: np.random.Generator
 ) -> Shares:
-    """float32 [K, V]: daily curves and lasting noise, at each knot and one beyond the end."""
+    """float32 [K, V]: daily curves, at each knot and one beyond the end."""
     hours = np.arange(days * DAY // KNOT + 1) * KNOT / 60
     base = draw.uniform(0.03, 0.15, servers)
     curves = np.zeros((len(hours), servers), dtype=np.float32)
@@ -145,7 +166,6 @@ def _curves(
             shape = _daily(hours, PEAKS[kind] + draw.normal(0, 1.0), draw.uniform(1, 3))
         shape = shape * np.where(hours // 24 % 7 >= 5, WEEKEND[kind], 1.0)
         curves[:, first:last] = base[first:last] + shape[:, None] * height
-    curves += _lasting(len(hours), servers, draw)
     return curves
 
 
@@ -202,6 +222,10 @@ class Given:
     @property
     def minutes(self) -> int:
         return len(self.shares)
+
+    def earlier(self, number: int) -> "Given":
+        """Each week is the same."""
+        return self
 
     def at(self, minute: int) -> Shares:
         row: Shares = self.shares[minute]

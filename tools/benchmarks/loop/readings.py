@@ -10,6 +10,7 @@ from watcher.cloud.metrics import Window
 from watcher.decision_engine import same_metrics
 from watcher.decision_engine.datasources import gnocchi, prometheus
 
+from .demand import DAY
 from .inventory import Floats
 from .world import World
 
@@ -57,6 +58,21 @@ class Readings:
         """CPU use in per cent of the vCPUs."""
         values = _known(self._world.server_use.over(self._world.now, period // 60))
         per_cent = (100 * values).tolist()
+        return {server.uuid: per_cent[self._servers[server.uuid]] for server in servers}
+
+    def past(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        end: datetime.datetime,
+        period: int,
+        granularity: int,
+    ) -> Mapping[str, float]:
+        """CPU use in per cent of the vCPUs, of an earlier week."""
+        begin = int((end - BEGIN).total_seconds() - period) // 60
+        week, minute = divmod(begin, 7 * DAY)
+        demand = self._world.demand.earlier(-week)
+        per_cent = (100 * demand.ahead(minute % demand.minutes, period // 60)).tolist()
         return {server.uuid: per_cent[self._servers[server.uuid]] for server in servers}
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:

@@ -119,7 +119,7 @@ class EngineTest(base.DatabaseTestCase):
         hours_of_weeks = (usual_loads.HOURS + 2) * 3
         base.wait_for(lambda: self.cloud.asked == hours_of_weeks, "the hours of three weeks")
         (reason,) = self.reasons()
-        self.assertIn("h1 at 40.0% CPU, 50.0% expected in the hour from ", reason)
+        self.assertIn("h1 at 40.0% CPU, 54.0% expected in the hour from ", reason)
         self.assertEqual(hours_of_weeks, self.cloud.asked, "a run reads nothing")
 
     def test_without_an_answer_present_loads_count(self) -> None:

@@ -163,6 +163,22 @@ class TestWeek(base.TestCase):
         coming = np.mean([made.at(minute) for minute in range(90, 150)], axis=0)
         np.testing.assert_allclose(coming, made.ahead(90, 60), rtol=1e-5)
 
+    def test_earlier_weeks_have_the_same_curves_and_other_noise(self):
+        made = Week(500, 1, np.random.default_rng(3))
+        hours = [week.ahead(14 * 60, 60) for week in map(made.earlier, range(3))]
+        np.testing.assert_array_equal(hours[0], made.ahead(14 * 60, 60))
+        for one, other in ((0, 1), (0, 2), (1, 2)):
+            self.assertLess(0.5, np.corrcoef(hours[one], hours[other])[0, 1])
+            self.assertLess(0.01, np.abs(hours[one] - hours[other]).mean())
+
+    def test_the_past_is_that_of_earlier_weeks(self):
+        made = world()
+        made.demand = Week(SERVERS, 7, np.random.default_rng(3))
+        servers, end = made.inventory.servers, moment(9 * 60 - 2 * 7 * 1440)
+        found = Readings(made).past("instance_cpu_usage", servers, end, 3600, 300)
+        usual = 100 * made.demand.earlier(2).ahead(8 * 60, 60)
+        np.testing.assert_allclose(usual, [found[server.uuid] for server in servers])
+
     def test_days_have_a_curve(self):
         made = Week(500, 1, np.random.default_rng(3))
         self.assertLess(1.3 * made.at(5 * 60).mean(), made.at(15 * 60).mean())

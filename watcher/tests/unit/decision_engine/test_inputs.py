@@ -21,6 +21,7 @@ from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
+from watcher.decision_engine.usual_loads import HOURS
 from watcher.model import undone
 from watcher.simulation.block_storage import SimulatedStorage
 from watcher.tests.base import TestCase
@@ -232,8 +233,8 @@ class InputsTest(TestCase):
 
     def test_automatic_plans_know_what_is_usual(self):
         self.compute.past = lambda name, servers, *when: {uid("s1"): 30.0}
-        self.assertEqual([[20, 50]] * 3, self.expected())
-        self.assertEqual([[20, 50]] * 3, self.expected(audit_type="CONTINUOUS"))
+        self.assertEqual([[24, 50]] * HOURS, self.expected())
+        self.assertEqual([[24, 50]] * HOURS, self.expected(audit_type="CONTINUOUS"))
 
     def test_others_do_not(self):
         self.compute.past = lambda name, servers, *when: {uid("s1"): 30.0}

@@ -6,7 +6,7 @@ import numpy as np
 
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine.feedback.promises import Reading
-from watcher.decision_engine.usual_loads import HOUR, WEEK, UsualLoads
+from watcher.decision_engine.usual_loads import HOUR, HOURS, WEEK, UsualLoads
 from watcher.tests import base
 from watcher.tests.unit.decision_engine.clusters import server, uid
 
@@ -55,16 +55,16 @@ class TestUsualLoads(base.TestCase):
                 self.source.hours[TEN + hour * HOUR - number * WEEK] = {"a": value}
 
     def put_all(self, value):
-        for hour in range(5):
+        for hour in range(1 + HOURS):
             self.put(hour, value)
 
-    def test_half_of_what_deviates_is_added_to_the_median(self):
+    def test_a_part_of_what_deviates_is_added_to_the_median(self):
         for hour, weeks in enumerate([(20, 10, 90), (30, 30, 30), (80, 0, 70), (9, 40, 80)]):
             self.put(hour, *weeks)
         self.read()
-        self.assertEqual([[35], [75], [45]], self.expected(a=30.0))
+        self.assertEqual([[33], [73], [43]], self.expected(a=30.0))
         self.assertEqual([[30], [70], [40]], self.expected(a=20.0))
-        self.assertEqual([[20], [60], [30]], self.expected(a=0.0))
+        self.assertEqual([[24], [64], [34]], self.expected(a=0.0))
 
     def test_no_load_is_below_zero(self):
         self.put(0, 80)
@@ -95,7 +95,7 @@ class TestUsualLoads(base.TestCase):
         self.put(0, 20, None)
         self.put(1, 60, None)
         self.read()
-        self.assertEqual([[70]], self.expected(a=40.0))
+        self.assertEqual([[66]], self.expected(a=40.0))
 
     def test_a_server_without_history_keeps_its_load(self):
         self.put(0, 20)
@@ -122,20 +122,21 @@ class TestUsualLoads(base.TestCase):
     def test_each_hour_is_read_once_and_before_it_is_needed(self):
         self.set_weeks(2)
         self.read()
-        hours = [TEN + hour * HOUR - week * WEEK for hour in range(5) for week in (1, 2)]
+        hours = [TEN + hour * HOUR - week * WEEK for hour in range(2 + HOURS) for week in (1, 2)]
         self.assertEqual([(CPU.name, each, 60) for each in hours], self.source.asked)
         self.read(NOW + datetime.timedelta(minutes=19))
-        self.assertEqual(10, len(self.source.asked))
+        count = len(self.source.asked)
+        self.assertEqual(len(hours), count)
         self.read(NOW + datetime.timedelta(minutes=20))
         self.assertEqual(
-            [TEN + 5 * HOUR - WEEK, TEN + 5 * HOUR - 2 * WEEK],
-            [begin for _, begin, _ in self.source.asked[10:]],
+            [each + HOUR for each in hours[-2:]],
+            [begin for _, begin, _ in self.source.asked[count:]],
         )
 
     def test_hours_that_are_over_are_forgotten(self):
         self.put_all(20)
         self.read()
-        self.assertEqual([[20]] * 3, self.expected(a=20.0))
+        self.assertEqual([[20]] * HOURS, self.expected(a=20.0))
         self.read(NOW + HOUR)
         self.assertEqual([], self.expected(a=20.0))
 
@@ -146,12 +147,12 @@ class TestUsualLoads(base.TestCase):
         self.assertEqual([], self.expected(a=20.0))
         self.source.error = None
         self.read()
-        self.assertEqual([[20]] * 3, self.expected(a=20.0))
+        self.assertEqual([[20]] * HOURS, self.expected(a=20.0))
 
     def test_each_metric_has_its_own(self):
         self.put_all(20)
         self.read()
-        self.assertEqual([[20]] * 3, self.expected(a=20.0))
+        self.assertEqual([[20]] * HOURS, self.expected(a=20.0))
         memory = dataclasses.replace(CPU, name="instance_ram_usage")
         self.assertEqual([], self.expected(a=20.0, reading=memory))
 
