@@ -83,7 +83,7 @@ class UsualLoads:
         loads = [*itertools.takewhile(bool, known)] if self._conf.optimization.history_weeks else []
         if not loads:
             return np.empty((0, len(servers)))
-        usual = np.array([[each.get(uuid, np.nan) for uuid in servers] for each in loads])
+        usual = np.array([[*map(each.get, servers)] for each in loads], dtype=np.float64)
         expected = np.maximum(usual[1:] + LASTING * (values - usual[0]), 0)
         found: Floats = np.where(np.isnan(expected), values, expected)
         return found
