@@ -26,6 +26,10 @@ LOG = log.getLogger(__name__)
 _MAX_QUEUED: Final = 512
 """Complete requests that wait for a worker; the next one is answered with 503."""
 
+_MAX_KEPT: Final = 128
+"""Connections that stay open between two requests; cheroot's default of 10 is too few for a proxy
+that keeps its connections."""
+
 _CHECK_INTERVAL: Final = 0.5
 """Seconds between two checks for requests that take too long."""
 
@@ -46,6 +50,7 @@ class ApiServer(wsgi.Server):
             **options,
         )
         self.ConnectionClass = _Connection
+        self.keep_alive_conn_limit = _MAX_KEPT
         self.max_request_header_size = receiving.MAX_HEAD
         self.max_request_body_size = bodies.MAX_READ
         self.error_log = _log  # type: ignore[method-assign]

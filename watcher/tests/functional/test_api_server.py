@@ -2,6 +2,7 @@
 """The API on a server of its own, over sockets."""
 
 import datetime
+import http.client
 import ipaddress
 import json
 import socket
@@ -20,7 +21,7 @@ from watcher import rpc
 from watcher.cmd.api import ApiProcess
 from watcher.common.states import AuditType
 from watcher.tests import factories
-from watcher.tests.base import DatabaseTestCase, wait_for
+from watcher.tests.base import TIMEOUT, DatabaseTestCase, wait_for
 
 
 def write_certificate(cert: str, key: str) -> None:
@@ -72,6 +73,16 @@ class ServerTestCase(DatabaseTestCase):
     def test_http(self) -> None:
         with urllib.request.urlopen(f"http://{self.serve()}/v1/goals") as response:
             self.assertEqual({"goals": []}, json.load(response))
+
+    def test_a_proxy_keeps_its_connections(self) -> None:
+        address = self.serve()
+        connections = [http.client.HTTPConnection(address, timeout=TIMEOUT) for _ in range(20)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+            connection.request("GET", "/v1/goals")
+            answer = connection.getresponse()
+            self.assertEqual((200, False), (answer.status, answer.will_close))
+            answer.read()
 
     def test_a_large_body_is_refused_with_a_sentence(self) -> None:
         with self.database.writer() as session:
