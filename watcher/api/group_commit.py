@@ -4,7 +4,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Final, Generic, TypeVar
 
 from oslo_db.exception import DBConnectionError
@@ -60,13 +59,18 @@ class GroupCommit(Generic[Q, A]):
         if leads:
             turn = self._begin()
             try:
-                batch.answers.set_result(self._work(batch.items))
+                batch.answers = self._work(batch.items)
             except BaseException as error:
                 batch.fail(error)
             finally:
                 turn.release()
-        answers = batch.answers.result()
-        return self._work([item])[0] if answers is None else answers[place]
+                batch.under_way.release()
+        else:
+            with batch.under_way:
+                pass
+        if batch.error is not None:
+            raise batch.error
+        return self._work([item])[0] if batch.answers is None else batch.answers[place]
 
     def _begin(self) -> threading.Lock:
         """Wait for the previous batch, then let this one take no more items.
@@ -91,12 +95,15 @@ class GroupCommit(Generic[Q, A]):
 class _Batch(Generic[Q, A]):
     def __init__(self) -> None:
         self.items: list[Q] = []
-        self.answers: Future[Sequence[A] | None] = Future()
+        self.answers: Sequence[A] | None = None
         """None if each item has to be tried alone."""
+        self.error: BaseException | None = None
+        self.under_way = threading.Lock()
+        """Released when the batch has ended.  Its threads then go on one after the other, which
+        takes less of the processor than to wake all of them at once."""
+        self.under_way.acquire()
 
     def fail(self, error: BaseException) -> None:
         unreachable = isinstance(error, DBConnectionError) and not isinstance(error, LockWait)
         if len(self.items) == 1 or unreachable or not isinstance(error, Exception):
-            self.answers.set_exception(error)
-        else:
-            self.answers.set_result(None)
+            self.error = error
