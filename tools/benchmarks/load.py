@@ -118,13 +118,13 @@ def _posting(address: tuple[str, int], requests: Sequence[bytes], clients: int) 
                 for key, _ in ready:
                     connection: Any = key.fileobj
                     selector.unregister(connection)
-                    _accepted(connection)
+                    kept = _accepted(connection)
                     now = time.perf_counter()
                     if key.data >= begin:
                         times.append(now - key.data)
                     # An idle worker accepts a connection.  If clients kept their first connection,
                     # most would stay with the worker that woke first, and the other would be idle.
-                    if now >= end or random.random() < _LEAVES:
+                    if now >= end or not kept or random.random() < _LEAVES:
                         connection.close()
                         connection = _connect(address) if now < end else None
                     if connection:
@@ -139,11 +139,15 @@ def _post(selector: Any, connection: socket.socket, requests: Sequence[bytes]) -
     connection.sendall(random.choice(requests))
 
 
-def _accepted(connection: socket.socket) -> None:
-    """Read an answer, which has to be 202.  It has no body, so it arrives in one piece."""
+def _accepted(connection: socket.socket) -> bool:
+    """Read an answer, which has to be 202.  It has no body, so it arrives in one piece.
+
+    Returns whether the server keeps the connection.
+    """
     answer = connection.recv(4096)
     if not (answer.startswith(b"HTTP/1.1 202") and answer.endswith(b"\r\n\r\n")):
         raise RuntimeError(answer.decode("latin-1") or "the server hung up")
+    return b"Connection: close" not in answer
 
 
 def _executing(connection: dict[str, Any], choices: Sequence[Statements], clients: int) -> Loop:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rate of alarms that the API accepts, compared with the database alone.
 
-The API runs under gunicorn, 2 workers of 8 threads, on MariaDB; 16 clients post as fast
-as they are answered.  The raw rate is that of 16 plain connections that execute the
+The API has 2 workers of 8 threads, and MariaDB; 16 clients post as fast as they are
+answered.  The raw rate is that of 16 plain connections that execute the
 statements of the intake, which are recorded from the intake itself, in the same run.
 """
 
@@ -33,6 +33,8 @@ from watcher.db.session import Database
 DATABASE = os.environ.get("WATCHER_TEST_MYSQL_URL") or "mysql+pymysql://root@127.0.0.1:3306/mysql"
 BROKER = os.environ.get("WATCHER_TEST_RABBIT_URL") or "rabbit://guest:guest@127.0.0.1:5672/"
 CLIENTS = 16
+_SERVERS = ("watcher-api", "gunicorn")
+_WORKERS, _THREADS = 2, 8
 _TURNS = 3
 BODY = json.dumps(stack.ALARM).encode()
 _TODAY_RATE, _TODAY_P99 = 200, 99
@@ -51,6 +53,12 @@ def main(argv: list[str]) -> int:
         default=BROKER,
         help="a RabbitMQ broker",
     )
+    parser.add_argument(
+        "--server",
+        choices=_SERVERS,
+        default="watcher-api",
+        help="which runs the API",
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--only", help="run the parts whose names contain this")
     arguments = parser.parse_args(argv)
@@ -66,14 +74,14 @@ def main(argv: list[str]) -> int:
 
 
 def intake(directory: Path, url: str, arguments: argparse.Namespace) -> Iterator[Figure]:
-    return _intake(directory, url, arguments.broker, arguments.seconds, "")
+    return _intake(directory, url, arguments.broker, arguments, "")
 
 
 def intake_without_broker(
     directory: Path, url: str, arguments: argparse.Namespace
 ) -> Iterator[Figure]:
     nobody = f"rabbit://guest:guest@127.0.0.1:{stack.free_port()}/"
-    return _intake(directory, url, nobody, arguments.seconds, ", broker down")
+    return _intake(directory, url, nobody, arguments, ", broker down")
 
 
 def reaction(directory: Path, url: str, arguments: argparse.Namespace) -> Iterator[Figure]:
@@ -84,19 +92,22 @@ def reaction(directory: Path, url: str, arguments: argparse.Namespace) -> Iterat
         yield from part(place, argparse.Namespace(database=url, cluster=None))
 
 
-def _intake(directory: Path, url: str, broker: str, seconds: float, when: str) -> Iterator[Figure]:
-    configuration = directory / "watcher.conf"
+def _intake(
+    directory: Path, url: str, broker: str, arguments: argparse.Namespace, when: str
+) -> Iterator[Figure]:
+    configuration, port = directory / "watcher.conf", stack.free_port()
     settings = (
         f"[DEFAULT]\ntransport_url = {broker}\nenable_authentication = false\n"
         f"state_path = {directory}\n"
         f"[watcher_decision_engine]\nconductor_topic = bench.{secrets.token_hex(4)}\n"
+        f"[api]\nport = {port}\nworkers = {_WORKERS}\nthreads = {_THREADS}\n"
         f"[database]\nconnection = {url}\n[webhooks]\nmax_recorded_per_minute = "
     )
     configuration.write_text(f"{settings}60")
     database = Database(watcher_conf.load([], [str(configuration)]))
     migration.upgrade(database)
     audits = _create_audits(database, 200)
-    how: dict[str, Any] = {"clients": CLIENTS, "seconds": seconds / _TURNS}
+    how: dict[str, Any] = {"clients": CLIENTS, "seconds": arguments.seconds / _TURNS}
     connection = _plain(url)
     # For 200 audits each alarm is recorded; for one audit, most alarms exceed the rate limit.
     for number, limit, what in ((200, 1_000_000, "200 audits"), (1, 60, "1 audit")):
@@ -105,12 +116,12 @@ def _intake(directory: Path, url: str, broker: str, seconds: float, when: str) -
         paths = [f"/v1/webhooks/{uuid}" for uuid in audits[:number]]
         recorded = _record(conf, database, paths)
         raws, accepted, cpu = [], [], 0.0
-        with _gunicorn(configuration, directory) as (address, server):
+        with _served(arguments.server, configuration, port) as server:
             # In turns, because the speed of a machine changes.
             for _ in range(_TURNS):
                 raws.append(load.sql(connection, recorded, **how))
                 before = worked(server)
-                accepted.append(load.http(address, paths, BODY, **how))
+                accepted.append(load.http(("127.0.0.1", port), paths, BODY, **how))
                 cpu += worked(server) - before
         _empty(database)
         # The clients warm up first, which costs the server as well: about as much a second.
@@ -201,15 +212,19 @@ def _empty(database: Database) -> None:
 
 
 @contextlib.contextmanager
-def _gunicorn(configuration: Path, directory: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    port = stack.free_port()
-    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8"]
-    # Clients may wait for the processor longer than the default, and are not idle then.
-    command += ["--keep-alive", "60", "--bind", f"127.0.0.1:{port}", "--env"]
-    command += [f"OS_WATCHER_CONFIG_FILES={configuration}", "watcher.wsgi.api:application"]
-    with stack.child(command, directory / "gunicorn.log") as (process, _log):
+def _served(server: str, configuration: Path, port: int) -> Iterator[int]:
+    """The process that runs the API."""
+    if server == "gunicorn":
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]
+        command += ["--workers", str(_WORKERS), "--threads", str(_THREADS)]
+        # Clients may wait for the processor longer than the default, and are not idle then.
+        command += ["--keep-alive", "60", "--env", f"OS_WATCHER_CONFIG_FILES={configuration}"]
+        command += ["watcher.wsgi.api:application"]
+    else:
+        command = [stack.script(server), "--config-file", str(configuration)]
+    with stack.child(command, configuration.with_name(f"{server}.log")) as (process, _log):
         stack.wait(lambda: _answers(port), process)
-        yield ("127.0.0.1", port), process.pid
+        yield process.pid
 
 
 def worked(server: int) -> float:
