@@ -321,7 +321,7 @@ class Judge:
             self._claim(seen, key)
         elif old["engine"] != new["engine"]:
             self._take_over(seen, key)
-        else:
+        elif old["lease_expires_at"] != new["lease_expires_at"]:  # not only the number of deaths
             self._extend(seen, key)
 
     def _see_actions(self, seen: Seen, action: int, old: Row, new: Row) -> None:
