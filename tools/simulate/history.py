@@ -19,6 +19,22 @@ class Seen:
         return f"{self.at:9.3f}  {self.who:12} {self.what:18} {facts}"
 
 
+class Observer:
+    """Checks events one after the other: those named "goes on", say, by ``_see_goes_on``."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        """Sentences that say what was violated."""
+
+    def hear(self, seen: Seen) -> None:
+        rule = getattr(self, "_see_" + seen.what.replace(" ", "_"), None)
+        if rule is not None:
+            rule(seen, *seen.facts)
+
+    def _say(self, seen: Seen, sentence: str) -> None:
+        self.found.append(f"At {seen.at:.3f}: {sentence}")
+
+
 class History:
     def __init__(self) -> None:
         self.all: list[Seen] = []

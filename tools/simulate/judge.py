@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools.simulate.history import Seen
+from tools.simulate.history import Observer, Seen
 
 OVER = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED", "SKIPPED"})
 UNDER_WAY = frozenset({"PENDING", "ONGOING", "CANCELLING"})
@@ -67,10 +67,10 @@ class _Hand:
     claim: int | None
 
 
-class Judge:
+class Judge(Observer):
     def __init__(self, rules: Rules) -> None:
+        super().__init__()
         self._rules = rules
-        self.found: list[str] = []
         self.looked: dict[int, float] = {}
         """The time at which a successful run read the cloud, by its id."""
         self._claims: dict[Key, _Claim] = {}
@@ -99,14 +99,6 @@ class Judge:
         """By process, how many of it stand still: itself, or threads."""
         self._cancelled: dict[int, float] = {}
         """When users cancelled plans under way."""
-
-    def hear(self, seen: Seen) -> None:
-        rule = getattr(self, "_see_" + seen.what.replace(" ", "_"), None)
-        if rule is not None:
-            rule(seen, *seen.facts)
-
-    def _say(self, seen: Seen, sentence: str) -> None:
-        self.found.append(f"At {seen.at:.3f}: {sentence}")
 
     # Processes
 

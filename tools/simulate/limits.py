@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tools.simulate.history import Seen
+from tools.simulate.history import Observer, Seen
 from tools.simulate.judge import OVER, Key, Row, Rules, seconds
 
 _AT_ONCE = 20.0
@@ -31,10 +31,10 @@ class _Pending(NamedTuple):
     since: float
 
 
-class Limits:
+class Limits(Observer):
     def __init__(self, rules: Rules) -> None:
+        super().__init__()
         self._rules = rules
-        self.found: list[str] = []
         self._deaths: collections.Counter[Key] = collections.Counter()
         """How often in a row the holders of a run or plan have died."""
         self._died: collections.Counter[Key] = collections.Counter()
@@ -50,14 +50,6 @@ class Limits:
         self._recorded: collections.defaultdict[int, list[_Event]] = collections.defaultdict(list)
         """Events by audit."""
         self._pending: dict[tuple[str, int], _Pending] = {}
-
-    def hear(self, seen: Seen) -> None:
-        rule = getattr(self, "_see_" + seen.what.replace(" ", "_"), None)
-        if rule is not None:
-            rule(seen, *seen.facts)
-
-    def _say(self, seen: Seen, sentence: str) -> None:
-        self.found.append(f"At {seen.at:.3f}: {sentence}")
 
     # Locks
 
