@@ -13,7 +13,7 @@ import datetime
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from oslo_config import cfg
@@ -47,9 +47,16 @@ class UsualLoads:
         """By uuid of the server."""
 
     def read(
-        self, source: Metrics, reading: Reading, servers: Sequence[Server], now: datetime.datetime
+        self,
+        source: Metrics,
+        reading: Reading,
+        servers: Callable[[], Sequence[Server]],
+        now: datetime.datetime,
     ) -> None:
-        """Read what is not known yet, for one hour more than a run needs.  MetricsUnavailable."""
+        """Read what is not known yet, for one hour more than a run needs.  MetricsUnavailable.
+
+        *servers* is called only if there is something to read.
+        """
         weeks, past = self._conf.optimization.history_weeks, getattr(source, "past", None)
         begin = hour_of(now)
         self._known = {key: loads for key, loads in self._known.items() if key[-1] >= begin}
@@ -59,8 +66,9 @@ class UsualLoads:
             if (source.name, reading, hour) not in self._known:
                 ends = (hour + HOUR - week * WEEK for week in range(1, weeks + 1))
                 seconds, granularity = int(HOUR.total_seconds()), reading.granularity
-                found = [past(reading.name, servers, end, seconds, granularity) for end in ends]
-                known = [plausible(reading.name, servers, values)[0] for values in found]
+                those = servers()
+                found = [past(reading.name, those, end, seconds, granularity) for end in ends]
+                known = [plausible(reading.name, those, values)[0] for values in found]
                 self._known[source.name, reading, hour] = medians(known)
 
     def expected(

@@ -79,7 +79,7 @@ class Engine:
         """See ``Sources.look_ahead``."""
         kind = self.catalog.strategies[self.strategy]
         for reading in kind.foresees(schemas.parameters(kind.schema, self.parameters)):
-            self.usual_loads.read(readings, reading, model.servers, moment(now))
+            self.usual_loads.read(readings, reading, lambda: model.servers, moment(now))
 
     def inputs(self, model: ComputeModel, now: int, **changes: Any) -> Inputs:
         kind = self.catalog.strategies[self.strategy]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import datetime
+from unittest import mock
 
 import numpy as np
 
@@ -35,12 +36,13 @@ class TestUsualLoads(base.TestCase):
     def setUp(self):
         super().setUp()
         self.source, self.loads = Past(), UsualLoads(self.conf)
+        self.servers = mock.Mock(return_value=[server("a", "h1"), server("b", "h1")])
 
     def set_weeks(self, weeks):
         self.conf.set_override("history_weeks", weeks, group="optimization")
 
     def read(self, now=NOW, source=None):
-        self.loads.read(source or self.source, CPU, [server("a", "h1"), server("b", "h1")], now)
+        self.loads.read(source or self.source, CPU, self.servers, now)
 
     def expected(self, now=NOW, reading=CPU, **values):
         uuids, present = [uid(name) for name in values], np.array([*values.values()])
@@ -132,6 +134,15 @@ class TestUsualLoads(base.TestCase):
             [each + HOUR for each in hours[-2:]],
             [begin for _, begin, _ in self.source.asked[count:]],
         )
+
+    def test_the_cloud_is_asked_only_if_there_is_something_to_read(self):
+        self.read()
+        self.servers.reset_mock()
+        self.read(NOW + datetime.timedelta(minutes=19))
+        self.read(source=object())
+        self.set_weeks(0)
+        self.read(NOW + HOUR)
+        self.servers.assert_not_called()
 
     def test_hours_that_are_over_are_forgotten(self):
         self.put_all(20)

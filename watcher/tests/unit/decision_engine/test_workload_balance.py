@@ -264,7 +264,9 @@ class ExpectedLoadsTest(TestCase):
             Metrics(instance_cpu_usage=cpu),
             threshold=threshold,
         )
-        usual.read(source, *WorkloadBalance.foresees(given.parameters), self.servers, given.now)
+        usual.read(
+            source, *WorkloadBalance.foresees(given.parameters), lambda: self.servers, given.now
+        )
         asked = dataclasses.replace(
             given, expected=lambda reading, *of: usual.expected(source, reading, given.now, *of)
         )
