@@ -8,6 +8,7 @@ that wait for each other would take as much of the machine as the service does.
 
 import dataclasses
 import multiprocessing
+import multiprocessing.connection
 import random
 import selectors
 import socket
@@ -57,50 +58,66 @@ def http(address: tuple[str, int], paths: Sequence[str], body: bytes, **how: Any
         + body
         for path in paths
     ]
-    return _measure(_posting, (address, requests), **how)
+    return measure(_posting, (address, requests), **how)
 
 
 def sql(connection: dict[str, Any], choices: Sequence[Statements], **how: Any) -> Measured:
     """Execute one list of statements after the other, in any order."""
-    return _measure(_executing, (connection, choices), **how)
+    return measure(_executing, (connection, choices), **how)
 
 
-def _measure(
-    make: Callable[..., Loop], arguments: Any, *, clients: int, seconds: float
-) -> Measured:
+def measure(make: Callable[..., Loop], arguments: Any, *, clients: int, seconds: float) -> Measured:
+    """Let the loops of *make* work in processes.  RuntimeError if one of these fails or dies."""
     context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
     barrier = context.Barrier(PROCESSES)
+    pipes = [context.Pipe(duplex=False) for _ in range(PROCESSES)]
     processes = [
         context.Process(
             target=_work,
-            args=(make, (*arguments, clients // PROCESSES), seconds, barrier, answers),
+            args=(make, (*arguments, clients // PROCESSES), seconds, barrier, answer),
             daemon=True,
         )
-        for _ in range(PROCESSES)
+        for _, answer in pipes
     ]
-    for process in processes:
+    for process, (_, answer) in zip(processes, pipes, strict=True):
         process.start()
-    found = [answers.get() for _ in processes]
-    for process in processes:
-        process.join()
-    errors = [each for each in found if isinstance(each, str)]
-    if errors:
-        raise RuntimeError(errors[0])
-    times = [each for part in found for each in part]
+        answer.close()  # so that the pipe ends with the process
+    try:
+        working = dict(zip((answers for answers, _ in pipes), processes, strict=True))
+        times = []
+        while working:
+            for ready in multiprocessing.connection.wait([*working]):
+                times += _answer(ready, working.pop(ready))
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
     return Measured(len(times) / seconds, times)
 
 
+def _answer(answers: Any, process: Any) -> list[float]:
+    try:
+        answer: list[float] | str = answers.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(
+            f"A process with clients died with status {process.exitcode} before it had measured."
+        ) from None
+    if isinstance(answer, str):
+        raise RuntimeError(answer)
+    return answer
+
+
 def _work(
-    make: Callable[..., Loop], arguments: Any, seconds: float, barrier: Any, answers: Any
+    make: Callable[..., Loop], arguments: Any, seconds: float, barrier: Any, answer: Any
 ) -> None:
     try:
         loop = make(*arguments)
         barrier.wait(60)
         begin = time.perf_counter() + WARM_UP
-        answers.put(loop(begin, begin + seconds))
+        answer.send(loop(begin, begin + seconds))
     except Exception as error:
-        answers.put(f"{type(error).__name__}: {error}")
+        answer.send(f"{type(error).__name__}: {error}")
 
 
 def _posting(address: tuple[str, int], requests: Sequence[bytes], clients: int) -> Loop:
