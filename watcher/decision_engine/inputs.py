@@ -62,7 +62,7 @@ class Sources:
         """Read the usual loads for which the next runs of *audit* ask.  Errors of Watcher."""
         name = audit.strategy.name if audit.strategy else None
         strategy = self.catalog.strategy_for(audit.goal.name, name)
-        servers = functools.cache(lambda: self.collectors.recent_compute().servers)
+        servers = functools.cache(lambda: self.collectors.compute().servers)
         for reading in strategy.foresees(_parameters(strategy, audit.parameters)):
             self.usual_loads.read(self.datasources.serving(strategy), reading, servers, now)
 

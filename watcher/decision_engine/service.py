@@ -218,7 +218,7 @@ class _Endpoint:
             raise NotFound(f"data_model_type: there is no '{data_model_type}'.")
         from watcher.decision_engine import data_model  # imports NumPy
 
-        model = self._sources.collectors.recent_compute()
+        model = self._sources.collectors.compute()
         if audit is not None:
             with self._database.reader() as session:
                 model = inputs.in_scope(model, audits.get(session, audit))

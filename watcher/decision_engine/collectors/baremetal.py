@@ -3,7 +3,6 @@
 
 from watcher.decision_engine.collectors.reading import ReadingCollector
 from watcher.model.baremetal import BaremetalModel
-from watcher.rpc.listener import CloudNotification
 
 
 class BaremetalCollector(ReadingCollector[BaremetalModel]):
@@ -13,9 +12,6 @@ class BaremetalCollector(ReadingCollector[BaremetalModel]):
 
     def snapshot(self) -> BaremetalModel:
         return self._result()
-
-    def notify(self, notification: CloudNotification) -> None:
-        """Does nothing, because each snapshot reads everything."""
 
     def _read(self) -> BaremetalModel:
         baremetal = self._cloud.baremetal

@@ -85,12 +85,6 @@ class Collectors:
         model: ComputeModel = self._collector("compute").snapshot()
         return model
 
-    def recent_compute(self) -> ComputeModel:
-        """The compute model that the API shows; it may be a little older than ``compute``."""
-        collector = self._collector("compute")
-        model: ComputeModel = getattr(collector, "recent", collector.snapshot)()
-        return model
-
     def storage(self) -> StorageModel:
         model: StorageModel = self._collector("storage").snapshot()
         return model

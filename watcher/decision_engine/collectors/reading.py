@@ -5,7 +5,7 @@ import datetime
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from oslo_config import cfg
 from oslo_utils import timeutils
@@ -13,6 +13,7 @@ from oslo_utils import timeutils
 from watcher.cloud import Cloud
 from watcher.common.errors import ModelUnavailable
 from watcher.conf.collectors import group
+from watcher.rpc.listener import CloudNotification
 
 T = TypeVar("T")
 
@@ -75,15 +76,22 @@ class ReadingCollector(Generic[T]):
 
     Each snapshot includes a reading that began after the snapshot was requested.  If the
     reading fails there is no snapshot, and the next request reads again.
+
+    Lists of what has changed lack what was deleted.  Notifications report that, and nothing else
+    is taken from them.
     """
 
     NAME: ClassVar[str]
+    DELETION: ClassVar[str] = ""
+    """The type of the notifications that report a deletion."""
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         self._conf, self._cloud = conf, cloud
         self._lock = threading.Lock()
         self._all_read: datetime.datetime | None = None
         """When everything was last read; None: it has to be read now."""
+        self._deleted: dict[str, datetime.datetime] = {}
+        """When a notification reported each uuid as deleted; no uuid is ever used again."""
         self._readings = SingleFlight(self.NAME, self._read)
 
     @property
@@ -93,6 +101,15 @@ class ReadingCollector(Generic[T]):
     def sync(self) -> Future[T]:
         self._all_read = None
         return self._readings.submit()
+
+    def notify(self, notification: CloudNotification) -> None:
+        if notification.event_type == self.DELETION:
+            with self._lock:
+                self._deleted[self._deleted_in(notification.payload)] = timeutils.utcnow()
+
+    def _deleted_in(self, payload: Any) -> str:
+        """The uuid in the payload of a deletion."""
+        raise NotImplementedError
 
     def _read(self) -> T:
         raise NotImplementedError
@@ -109,3 +126,9 @@ class ReadingCollector(Generic[T]):
         if self._all_read is None or last is None or not last <= began < self._all_read + period:
             return None
         return last - OVERLAP
+
+    def _set_all_read(self, began: datetime.datetime) -> None:
+        """Note that everything has been read, by requests that were sent after *began*."""
+        self._all_read = began
+        with self._lock:
+            self._deleted = {uuid: at for uuid, at in self._deleted.items() if at >= began}

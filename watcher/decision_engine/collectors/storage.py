@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 from oslo_log import log
@@ -14,7 +14,6 @@ from oslo_utils import timeutils
 from watcher.cloud import Cloud
 from watcher.cloud.block_storage import BlockStorage, Pool, StorageNode, Volume, VolumeType
 from watcher.decision_engine.collectors.reading import ReadingCollector
-from watcher.rpc.listener import CloudNotification
 
 if TYPE_CHECKING:
     from watcher.model.storage import StorageModel
@@ -38,12 +37,11 @@ class StorageCollector(ReadingCollector[_Read]):
     """
 
     NAME = "storage"
+    DELETION = "volume.delete.end"
 
     def __init__(self, conf: cfg.ConfigOpts, cloud: Cloud) -> None:
         super().__init__(conf, cloud)
         self._volumes: dict[str, Volume] = {}
-        self._gone = set[str]()
-        """Volumes that notifications report as deleted; no uuid is ever used again."""
 
     def snapshot(self) -> StorageModel:
         read = self._result()
@@ -52,10 +50,9 @@ class StorageCollector(ReadingCollector[_Read]):
 
         return StorageModel.build(*read)
 
-    def notify(self, notification: CloudNotification) -> None:
-        if notification.event_type == "volume.delete.end":
-            with self._lock:
-                self._gone.add(notification.payload["volume_id"])
+    def _deleted_in(self, payload: Any) -> str:
+        uuid: str = payload["volume_id"]
+        return uuid
 
     def _read(self) -> _Read:
         began, storage = timeutils.utcnow(), self._cloud.block_storage
@@ -74,17 +71,10 @@ class StorageCollector(ReadingCollector[_Read]):
                     self._volumes = volumes
                     return
                 LOG.info("There are %s volumes, not %s; listing all", changes.total, len(volumes))
-        with self._lock:
-            deleted = set(self._gone)
         self._volumes = self._present(storage.volumes())
-        self._all_read = began
-        with self._lock:
-            self._gone -= deleted
+        self._set_all_read(began)
 
     def _present(self, volumes: Iterable[Volume]) -> dict[str, Volume]:
-        """*volumes* by uuid, the last of each, without those that are gone."""
-        found = {volume.uuid: volume for volume in volumes}
+        """*volumes* by uuid, the last of each, without those that were deleted."""
         with self._lock:
-            for uuid in self._gone:
-                found.pop(uuid, None)
-        return found
+            return {each.uuid: each for each in volumes if each.uuid not in self._deleted}

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute model of a real cloud, which its notifications keep as a reading would show it."""
+"""The compute model of a real cloud, and a notification of it."""
 
 import os
 import threading
 
 import kombu
 import oslo_messaging
-from oslo_utils import timeutils
 
-from watcher.cloud.compute import Server
 from watcher.cmd import cloud
-from watcher.decision_engine.collectors import nova_notifications
-from watcher.decision_engine.collectors.compute_readings import ComputeReadings
-from watcher.model.compute import ComputeModel
+from watcher.decision_engine.collectors.compute import ComputeCollector
 from watcher.rpc.listener import CloudNotification, NotificationListener
 from watcher.tests.base import wait_for
 from watcher.tests.lab.real_cloud import RealCloudTestCase
@@ -27,8 +23,8 @@ class ModelTest(RealCloudTestCase):
         url = os.environ.get("LAB_TRANSPORT_URL")
         if not url:
             self.skipTest("Set LAB_TRANSPORT_URL to where nova sends its notifications.")
-        self.compute = cloud.connect(self.conf).compute
-        self.known, self.lock = self.reading(), threading.Lock()
+        self.cloud = cloud.connect(self.conf)
+        self.deleted, self.lock = list[str](), threading.Lock()
         transport = oslo_messaging.get_notification_transport(self.conf, url=url)
         self.conf.set_override("host", QUEUE)
         listener = NotificationListener(self.conf, transport, self.notify)
@@ -36,55 +32,32 @@ class ModelTest(RealCloudTestCase):
         self.addCleanup(self.delete_queue, url)
         self.addCleanup(listener.stop)
 
-    def reading(self) -> ComputeReadings:
-        known, compute = ComputeReadings(), self.compute
-        began = timeutils.utcnow()
-        known.read_all(began, compute.hosts(), compute.servers(), compute.server_groups())
-        return known
-
     def notify(self, notification: CloudNotification) -> None:
-        with self.lock:
-            nova_notifications.apply(self.known, notification)
-
-    def model(self) -> ComputeModel:
-        """The model of the first reading and of all notifications since."""
-        with self.lock:
-            return self.known.model()
+        if notification.event_type == ComputeCollector.DELETION:
+            with self.lock:
+                self.deleted.append(notification.payload["nova_object.data"]["uuid"])
 
     def delete_queue(self, url: str) -> None:
         """Else nova's notifications would pile up."""
         with kombu.Connection(url.replace("rabbit://", "amqp://")) as connection:
             connection.channel().queue_delete(QUEUE)
 
-    def wait_for(self, uuid: str, host: str, state: str) -> None:
-        def notified() -> bool:
-            found = _of(self.model(), uuid)
-            return found is not None and (found[0].host, found[0].state) == (host, state)
-
-        wait_for(notified, f"the server on {host}, {state}", SECONDS)
-
-    def test_notifications_lead_to_the_model_of_a_reading(self) -> None:
-        compute = self.compute
+    def test_what_has_changed_is_read_as_everything_is(self) -> None:
+        compute = self.cloud.compute
+        kept = ComputeCollector(self.conf, self.cloud)
+        kept.snapshot()
         uuid = self.boot(compute, "watcher-lab", "lab.small")
         host = compute.server(uuid).host
-        self.wait_for(uuid, host, "active")
         other = next(
             each.hostname for each in compute.hosts() if each.available and each.hostname != host
         )
         compute.live_migrate(uuid, other)
-        self.wait_for(uuid, other, "active")
         self.at_rest(compute, uuid)
         compute.stop(uuid)
-        self.wait_for(uuid, other, "stopped")
         self.at_rest(compute, uuid, "stopped")
-        self.assertEqual(_of(self.reading().model(), uuid), _of(self.model(), uuid))
+        model, anew = kept.snapshot(), ComputeCollector(self.conf, self.cloud).snapshot()
+        self.assertEqual(other, model.server_of[uuid].host)
+        self.assertEqual(anew.server_of[uuid], model.server_of[uuid])
         self.admin().compute.delete_server(uuid)
-        wait_for(lambda: _of(self.model(), uuid) is None, "the end", SECONDS)
-
-
-def _of(model: ComputeModel, uuid: str) -> tuple[Server, str] | None:
-    """A server of a model, and the name of its host."""
-    position = model.server_index.get(uuid)
-    if position is None:
-        return None
-    return model.servers[position], model.hosts[model.placement[position]].hostname
+        wait_for(lambda: uuid in self.deleted, "the notification of its deletion", SECONDS)
+        self.assertNotIn(uuid, kept.snapshot().server_of)
