@@ -154,7 +154,7 @@ class Resource:
     def _route(self, remainder: list[str], request: Request) -> tuple[Any, list[str]]:
         segments = [segment for segment in remainder if segment]
         if segments and segments[0] in self.children:
-            return self.children[segments[0]]._route(segments[1:], request)
+            return self.children[segments[0]]._route(segments[1:], request)  # noqa: SLF001
         request.pecan.update(
             route=self._find(request, segments), segments=segments, content_type=_JSON
         )

@@ -25,7 +25,7 @@ LOG = log.getLogger(__name__)
 
 RULE: Final = "webhook:trigger"
 
-_SECRETS: Final = "watcher.webhook_secrets"
+SECRETS: Final = "watcher.webhook_secrets"
 _TOKENS: Final = "watcher.webhook_tokens"
 _TOKEN_HEADERS: Final = ("HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN")
 _TOKEN: Final = re.compile("[!-~]+")
@@ -47,7 +47,7 @@ def redact_secrets(environ: dict[str, Any]) -> None:
         if name in environ:
             path = environ[name].partition("?")[0]
             environ[name] = f"{path}?{query}" if query else path
-    environ[_SECRETS] = secrets
+    environ[SECRETS] = secrets
 
 
 def redact_tokens(environ: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ class WebhookAuth:
         auth = self._auth(settings)
         return auth == credentials.NONE or (
             auth == credentials.SECRET
-            and credentials.matches(request.environ.get(_SECRETS, ()), settings)
+            and credentials.matches(request.environ.get(SECRETS, ()), settings)
         )
 
     def _auth(self, settings: AuthSettings | None) -> str:

@@ -48,7 +48,7 @@ class ActionExecutor:
         """*types* by name; by default what entry points name."""
         self._conf, self.database, self._cloud = conf, database, cloud
         self.notifications = notifications
-        self._types = _installed() if types is None else types
+        self._types = installed() if types is None else types
         options = conf.watcher_applier
         self.limits = ConcurrencyLimits(
             options.max_concurrent_actions, options.max_concurrent_by_type
@@ -253,12 +253,12 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options of all actions; an entry point of oslo.config's sample generator."""
     return [
         (f"watcher_actions.{name}", list(action_type.options))
-        for name, action_type in _installed().items()
+        for name, action_type in installed().items()
         if action_type.options
     ]
 
 
-def _installed() -> Mapping[str, type[Action]]:
+def installed() -> Mapping[str, type[Action]]:
     return plugins.load("watcher_actions", Action)
 
 

@@ -24,26 +24,26 @@ class Checks(upgradecheck.UpgradeCommands):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._upgrade_checks = (
-            ("Minimum Nova API Version", Checks._nova_version),
+            ("Minimum Nova API Version", Checks.check_nova_version),
             (
                 "Policy File JSON to YAML Migration",
                 (common_checks.check_policy_json, {"conf": conf}),
             ),
-            ("Database Schema", Checks._schema),
-            ("Open Webhooks", Checks._open_webhooks),
-            ("Plug-ins", Checks._plug_ins),
-            ("Configuration Options", Checks._options),
-            ("Policies", Checks._policies),
+            ("Database Schema", Checks.check_schema),
+            ("Open Webhooks", Checks.check_open_webhooks),
+            ("Plug-ins", Checks.check_plug_ins),
+            ("Configuration Options", Checks.check_options),
+            ("Policies", Checks.check_policies),
         )
 
-    def _nova_version(self) -> Result:
+    def check_nova_version(self) -> Result:
         try:
             nova_version(self._conf)
         except Invalid as error:
             return Result(Code.FAILURE, str(error))
         return Result(Code.SUCCESS)
 
-    def _schema(self) -> Result:
+    def check_schema(self) -> Result:
         database = Database(self._conf)
         try:
             present, wanted = migration.version(database), migration.head()
@@ -57,11 +57,11 @@ class Checks(upgradecheck.UpgradeCommands):
             "run watcher-db-manage upgrade.",
         )
 
-    def _open_webhooks(self) -> Result:
+    def check_open_webhooks(self) -> Result:
         sentence = open_webhooks.warning(self._conf)
         return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
 
-    def _plug_ins(self) -> Result:
+    def check_plug_ins(self) -> Result:
         found = {name: survey(name, kind) for name, kind in plugins.KINDS.items()}
         goals, planners = found["watcher_goals"].fit, found["watcher_planners"].fit
         unfit = [
@@ -76,7 +76,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ]
         return _warning(unfit)
 
-    def _options(self) -> Result:
+    def check_options(self) -> Result:
         names = configuration.unknown(self._conf)
         if not names:
             return Result(Code.SUCCESS)
@@ -85,7 +85,7 @@ class Checks(upgradecheck.UpgradeCommands):
         unread = f"Nothing reads these {len(names)} options: {found}."
         return _warning([unread, *configuration.changed(self._conf)])
 
-    def _policies(self) -> Result:
+    def check_policies(self) -> Result:
         return _warning(configuration.policies_that_fail(self._conf))
 
 

@@ -25,7 +25,7 @@ from watcher.decision_engine.feedback.reviewer import Reviewer
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.decision_engine.runner import Runner
-from watcher.metrics import Endpoint
+from watcher.metrics import MetricsServer
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.listener import NotificationListener
@@ -62,7 +62,7 @@ class DecisionEngine:
         self._stopping = threading.Event()
         self._holder = Holder.this_process(conf)
         self._monitor = ServiceMonitor(conf, database, NAME, notifications)
-        self.metrics = Endpoint(conf, database)
+        self.metrics = MetricsServer(conf, database)
         self._sources = Sources.of(conf, cloud)
         runner = Runner(self._sources, database, applier, notifications)
         run, time_out = runner.run, runner.time_out

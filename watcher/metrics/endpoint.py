@@ -23,7 +23,7 @@ _REQUEST_TIMEOUT = 10
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Endpoint:
+class MetricsServer:
     """A server in a thread of its own, if it is enabled.
 
     It answers one request after the other, so at most one of them reads the database.
@@ -92,13 +92,13 @@ def _application(conf: cfg.ConfigOpts, database: Database) -> Application:
 def _listen(host: str, port: int) -> WSGIServer:
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
 
-    class Server(WSGIServer):
+    class FamilyServer(WSGIServer):
         address_family = family
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             LOG.debug("A request for metrics was cut short", exc_info=True)
 
-    return Server((str(address[0]), port), _Handler)
+    return FamilyServer((str(address[0]), port), RequestHandler)
 
 
 def _shut(connection: socket.socket) -> None:
@@ -106,7 +106,7 @@ def _shut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Handler(WSGIRequestHandler):
+class RequestHandler(WSGIRequestHandler):
     timeout = _REQUEST_TIMEOUT
 
     def setup(self) -> None:

@@ -102,8 +102,8 @@ class World:
         self._under_way: list[Migration] = []
         self._attempts = np.zeros(servers, dtype=np.int64)
         draw = np.random.default_rng((seed, 1))
-        self._stubborn = draw.random(servers) < STUBBORN
-        self._outages = _outages(hosts, demand.minutes, draw)
+        self.stubborn = draw.random(servers) < STUBBORN
+        self.outages = _outages(hosts, demand.minutes, draw)
 
     @property
     def vcpus(self) -> Floats:
@@ -204,14 +204,14 @@ class World:
         self._attempts[migration.server] += 1
         attempt = int(self._attempts[migration.server])
         chance = np.random.default_rng((self._seed, 2, migration.server, attempt)).random()
-        return bool(chance >= FAILING and not self._stubborn[migration.server])
+        return bool(chance >= FAILING and not self.stubborn[migration.server])
 
     def _remember(self, move: Move) -> None:
         self.history.append(move)
         self.tally.moved(move)
 
     def _fail_and_return(self) -> None:
-        for begin, end, host in self._outages:
+        for begin, end, host in self.outages:
             if self.now == begin:
                 self.up[host] = False
             elif self.now == min(begin + EVACUATED_AFTER, end - 1):

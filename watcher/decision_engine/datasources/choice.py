@@ -142,12 +142,12 @@ class Datasources:
         """NotConfigured if its options do not fit."""
         with self._lock:
             if name not in self._made:
-                if name not in self._installed:
-                    raise NotConfigured(f"Installed are only {', '.join(self._installed)}.")
+                if name not in self.installed:
+                    raise NotConfigured(f"Installed are only {', '.join(self.installed)}.")
                 mapped = self._metric_map.get(name, {})
                 tools = DatasourceTools(self._conf, mapped, self._stopping.wait)
                 try:
-                    self._made[name] = self._installed[name](tools)
+                    self._made[name] = self.installed[name](tools)
                 except WatcherError:
                     raise
                 except Exception as error:  # a plug-in of another package
@@ -155,7 +155,7 @@ class Datasources:
             return self._made[name]
 
     @functools.cached_property
-    def _installed(self) -> Mapping[str, Callable[[DatasourceTools], Datasource]]:
+    def installed(self) -> Mapping[str, Callable[[DatasourceTools], Datasource]]:
         return plugins.load("watcher_datasources", Datasource)
 
     @functools.cached_property

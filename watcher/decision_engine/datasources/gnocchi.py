@@ -110,17 +110,17 @@ class Gnocchi:
     name = "gnocchi"
 
     def __init__(self, tools: DatasourceTools) -> None:
-        self._queries = Queries(self.name, _connect(tools), tools.conf, tools.wait)
+        self.queries = Queries(self.name, _connect(tools), tools.conf, tools.wait)
         self.metrics = mapped(METRICS, tools.metric_map)
 
     def check(self) -> None:
-        self._queries.ask("answer", list, "GET", "metric", params={"limit": 1}, **QUICK)
+        self.queries.ask("answer", list, "GET", "metric", params={"limit": 1}, **QUICK)
 
     def available(self, metric: str) -> bool:
         if metric not in self.metrics:
             return False
         query = {"name": self.metrics[metric], "limit": 1}
-        return bool(self._queries.ask(metric, list, "GET", "metric", params=query, **QUICK))
+        return bool(self.queries.ask(metric, list, "GET", "metric", params=query, **QUICK))
 
     def host_metric(
         self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
@@ -227,7 +227,7 @@ class Gnocchi:
             for start in range(0, len(values), CHUNK)
         ]
         found: dict[str, Points] = {}
-        for points in self._queries.together(functools.partial(self._aggregates, wanted), searches):
+        for points in self.queries.together(functools.partial(self._aggregates, wanted), searches):
             found |= points
         return found
 
@@ -241,7 +241,7 @@ class Gnocchi:
         }
         read = functools.partial(_read, wanted=wanted)
         try:
-            return self._queries.ask(
+            return self.queries.ask(
                 wanted.about, read, "POST", "aggregates", params=wanted.query, json=body
             )
         except Refused as refused:
@@ -254,12 +254,12 @@ class Gnocchi:
         MetricsUnavailable."""
         query: dict[str, Any] = {"name": wanted.metric, "limit": _PAGE}
         fit: set[str] = set()
-        while page := self._queries.ask(wanted.about, list, "GET", "metric", params=query):
+        while page := self.queries.ask(wanted.about, list, "GET", "metric", params=query):
             fit |= {str(each["resource_id"]) for each in page if _is_fit(each, wanted)}
             query["marker"] = page[-1]["id"]
         what = f"{wanted.metric} with {wanted.method} of {wanted.granularity or 'any'} seconds"
         if not fit:
-            raise self._queries.unavailable(wanted.about, f"no archive policy has {what}")
+            raise self.queries.unavailable(wanted.about, f"no archive policy has {what}")
         LOG.warning("gnocchi: only %d resources have %s", len(fit), what)
         return fit
 
@@ -332,13 +332,13 @@ def _percent(point: Point, vcpus: int) -> float:
 
 def _is_fit(metric: Mapping[str, Any], wanted: _Wanted) -> bool:
     policy = metric["archive_policy"]
-    granularities = [_seconds(each["granularity"]) for each in policy["definition"]]
+    granularities = [seconds_of(each["granularity"]) for each in policy["definition"]]
     return wanted.method in policy["aggregation_methods"] and (
         not wanted.granularity or wanted.granularity in granularities
     )
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """The seconds of ``0:05:00`` or ``1 day, 0:00:00``. ValueError."""
     match = _LENGTH_OF_TIME.fullmatch(text)
     if not match:

@@ -78,7 +78,7 @@ class Grafana:
     def __init__(self, tools: DatasourceTools) -> None:
         self._conf = tools.conf
         timeout = tools.conf.grafana_client.http_timeout or None
-        self._queries = Queries(self.name, self._connect(), tools.conf, tools.wait, timeout)
+        self.queries = Queries(self.name, self._connect(), tools.conf, tools.wait, timeout)
         self._sources = _sources(tools)
         self.metrics: Mapping[str, str] = {name: name for name in self._sources}
         self._periods = _lengths(tools.conf.grafana_translators.retention_periods)
@@ -145,7 +145,7 @@ class Grafana:
 
         return {
             resources[start + position].uuid: value
-            for (start, _), values in zip(chunks, self._queries.together(ask, chunks), strict=True)
+            for (start, _), values in zip(chunks, self.queries.together(ask, chunks), strict=True)
             for position, value in values.items()
         }
 
@@ -161,7 +161,7 @@ class Grafana:
         short = len(query) <= _SHORT
         how["params" if short else "data"] = asked
         method, path = "GET" if short else "POST", f"{source.project}/query"
-        return self._queries.ask(about, read, method, path, **how)
+        return self.queries.ask(about, read, method, path, **how)
 
 
 def _sources(tools: DatasourceTools) -> Mapping[str, MetricQuery]:

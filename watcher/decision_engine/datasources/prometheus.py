@@ -70,7 +70,7 @@ class Prometheus:
 
     def __init__(self, tools: DatasourceTools) -> None:
         self._options = tools.conf[self.group]
-        self._queries = Queries(self.name, self._connect(tools), tools.conf, tools.wait)
+        self.queries = Queries(self.name, self._connect(tools), tools.conf, tools.wait)
         self.metrics = mapped({**METRICS, **KNOWN_TO_WATCHER}, tools.metric_map)
 
     def _connect(self, tools: DatasourceTools) -> Send:
@@ -188,7 +188,7 @@ class Prometheus:
         **how: Any,
     ) -> T:
         data = {"query": query} | ({"time": f"{end.isoformat()}Z"} if end else {})
-        return self._queries.ask(about, read, "POST", "query", data=data, **how)
+        return self.queries.ask(about, read, "POST", "query", data=data, **how)
 
 
 def _by_label(answer: Any, label: str) -> Values:

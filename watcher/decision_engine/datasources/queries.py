@@ -66,7 +66,7 @@ class Queries:
         """*timeout* is as ``requests`` takes it."""
         self._datasource, self._send = datasource, send
         self._options, self._wait = conf.watcher_datasources, wait
-        self._timeout = timeout
+        self.timeout = timeout
         self._at_once: int = conf.watcher_decision_engine.max_general_workers
 
     def ask(
@@ -124,7 +124,7 @@ class Queries:
 
     def _answer(self, about: str, method: str, path: str, request: Mapping[str, Any]) -> Any:
         try:
-            response = self._send(method, path, **{"timeout": self._timeout, **request})
+            response = self._send(method, path, **{"timeout": self.timeout, **request})
         except (requests.ReadTimeout, keystone.ConnectTimeout) as error:
             raise Failed("it did not answer in time", again=False) from error
         except (requests.ConnectionError, keystone.ConnectFailure) as error:

@@ -41,14 +41,14 @@ class Gnocchi:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         routes = {
-            ("POST", "/v1/aggregates"): self._aggregates,
+            ("POST", "/v1/aggregates"): self.aggregates,
             ("GET", "/v1/metric"): self._metrics,
         }
         route = routes.get((request.method, request.path))
         response: Any = route(request) if route else Response(status=404)
         return response(environ, start_response)
 
-    def _aggregates(self, request: Request) -> Response:
+    def aggregates(self, request: Request) -> Response:
         body = request.get_json()
         _, name, method = body["operations"]
         ((attribute, wanted),) = body["search"]["in"].items()

@@ -16,7 +16,7 @@ from oslo_db.exception import DBConnectionError
 
 from watcher.common.states import RunState
 from watcher.db import models
-from watcher.metrics import Endpoint, endpoint
+from watcher.metrics import MetricsServer, endpoint
 from watcher.tests.base import TIMEOUT, DatabaseTestCase, wait_for
 from watcher.tests.functional.all_in_one import ALARM, AllInOneTestCase
 
@@ -41,8 +41,8 @@ class EndpointTest(DatabaseTestCase):
         self.conf.set_override("enabled", True, group="metrics")
         self.conf.set_override("port", 0, group="metrics")
 
-    def serve(self) -> Endpoint:
-        endpoint = Endpoint(self.conf, self.database)
+    def serve(self) -> MetricsServer:
+        endpoint = MetricsServer(self.conf, self.database)
         endpoint.start()
         self.addCleanup(endpoint.stop)
         return endpoint
@@ -66,7 +66,7 @@ class EndpointTest(DatabaseTestCase):
             self.assertTrue(client.recv(16).startswith(b"HTTP/1.0 200"))
 
     def test_a_client_that_takes_its_time_has_a_limit(self) -> None:
-        self.patch(endpoint._Handler, "timeout", TIMEOUT)
+        self.patch(endpoint.RequestHandler, "timeout", TIMEOUT)
         self.patch(endpoint, "_REQUEST_TIMEOUT", 0.1)
         port = self.serve().port
         with socket.create_connection(("127.0.0.1", port)) as client:

@@ -39,8 +39,16 @@ class ListenerOverRabbitMQ(base.TestCase):
         )
         listener.start()
         self.addCleanup(listener.stop)
-        base.wait_for(lambda: listener._starting._server, "the listener")
+        base.wait_for(lambda: self.has_consumer(f"{self.name}-{number}"), "the listener")
         return heard
+
+    def has_consumer(self, queue: str) -> bool:
+        with kombu.Connection(self.url.replace("rabbit://", "amqp://")) as connection:
+            try:
+                declared = connection.default_channel.queue_declare(queue, passive=True)
+            except connection.channel_errors:  # it is not there yet
+                return False
+            return bool(declared.consumer_count)
 
     def notifier(self) -> Notifier:
         self.conf.set_override("control_exchange", self.name)

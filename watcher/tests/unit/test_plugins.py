@@ -10,7 +10,7 @@ import sys
 from oslo_upgradecheck.upgradecheck import Code
 
 from watcher import plugins
-from watcher.applier.executor import _installed as actions
+from watcher.applier.executor import installed as actions
 from watcher.cloud import Cloud
 from watcher.cmd.status import Checks
 from watcher.decision_engine.catalog import Catalog
@@ -101,7 +101,7 @@ class BrokenPluginsTest(TestCase):
         self.assertNotIn("dance", actions())
 
     def test_the_upgrade_check_names_each(self):
-        result = Checks(self.conf)._plug_ins()
+        result = Checks(self.conf).check_plug_ins()
         self.assertEqual(Code.WARNING, result.code)
         for words in (
             "Plug-in aimless of watcher_goals is left out: It has no display_name.",
@@ -118,7 +118,7 @@ class BrokenPluginsTest(TestCase):
 
 class PublicModuleTest(TestCase):
     def test_the_upgrade_check_is_content_with_what_comes_with_watcher(self):
-        self.assertEqual(Code.SUCCESS, Checks(self.conf)._plug_ins().code)
+        self.assertEqual(Code.SUCCESS, Checks(self.conf).check_plug_ins().code)
 
     def test_all_that_it_names_is_there(self):
         page = (SETUP.parent / "doc/source/contributor/plug-ins.rst").read_text()

@@ -65,7 +65,7 @@ def parse(body: Any, headers: Mapping[str, str]) -> AlarmMessage:
 
 
 def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    for source, read in _installed().items():
+    for source, read in installed().items():
         try:
             if (fields := read(body, headers)) is not None:
                 json.dumps(fields)
@@ -80,7 +80,7 @@ def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
 
 
 @functools.cache
-def _installed() -> Mapping[str, Parser]:
+def installed() -> Mapping[str, Parser]:
     return plugins.load(NAMESPACE, Callable)
 
 

@@ -47,7 +47,7 @@ class HideTestCase(TestCase):
                 REQUEST_URI=f"{path}?a=1&token={SECRET}",
                 RAW_URI=f"{path}?a=1&token={SECRET}",
             )
-            self.assertEqual([SECRET, SECRET], seen.pop(webhook_auth._SECRETS))
+            self.assertEqual([SECRET, SECRET], seen.pop(webhook_auth.SECRETS))
             self.assertNotIn(SECRET, str(seen))
             self.assertNotIn(BASIC, str(seen))
             self.assertEqual("a=1", seen["QUERY_STRING"])
@@ -264,10 +264,8 @@ class KeystoneAwayTestCase(SeenByNobody, ApiTestCase):
         for group, options in auth_token.list_opts():
             self.conf.register_opts(options, group=group)
         loading.register_auth_conf_options(self.conf, "keystone_authtoken")
-        plugin = loading.get_plugin_options("v3token")
-        self.conf.register_opts(
-            [option._to_oslo_opt() for option in plugin], group="keystone_authtoken"
-        )
+        options = loading.get_auth_plugin_conf_options("v3token")
+        self.conf.register_opts(options, group="keystone_authtoken")
         for name, value in (
             ("auth_type", "v3token"),
             ("auth_url", "http://127.0.0.1:1/v3"),

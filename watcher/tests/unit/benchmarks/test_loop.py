@@ -21,7 +21,7 @@ def world(minutes=60, share=0.5, source="prometheus", **how):
     shares = np.full((minutes, SERVERS), share, dtype=np.float32)
     there = inventory.make(HOSTS, SERVERS, np.random.default_rng(1))
     made = World(there, Given(shares), source, seed=1, **how)
-    made._outages, made._stubborn[:] = [], False
+    made.outages, made.stubborn[:] = [], False
     return made
 
 
@@ -75,7 +75,7 @@ class TestWorld(base.TestCase):
 
     def test_a_migration_that_fails_changes_nothing(self):
         made = world()
-        made._stubborn[0] = True
+        made.stubborn[0] = True
         self.step(made)
         place, free = made.placement.copy(), made.free.copy()
         made.migrate(0, other_host(made, 0), begin=1)
@@ -96,7 +96,7 @@ class TestWorld(base.TestCase):
 
     def test_the_servers_of_a_host_that_fails_go_elsewhere(self):
         made = world()
-        made._outages = [(2, 30, 1)]
+        made.outages = [(2, 30, 1)]
         self.step(made, 20)
         self.assertFalse((made.placement == 1).any())
         self.assertFalse(made.up[1])

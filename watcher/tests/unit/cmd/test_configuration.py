@@ -66,13 +66,13 @@ class TestOptions(base.TestCase):
         )
 
     def test_the_check_names_them_and_defaults_that_differ(self) -> None:
-        result = self.load(FORMER)._options()
+        result = self.load(FORMER).check_options()
         self.assertEqual(Code.WARNING, result.code)
         self.assertIn("these 3 options: [DEFAULT] periodic_interval, [", result.details)
         self.assertIn("[api] enable_webhooks_auth is false and was true", result.details)
         own = "[api]\nenable_webhooks_auth = false\n[DEFAULT]\nstate_path = /tmp\n"
-        self.assertNotIn("default", self.load(FORMER + own)._options().details)
-        self.assertEqual(Code.SUCCESS, self.load("")._options().code)
+        self.assertNotIn("default", self.load(FORMER + own).check_options().details)
+        self.assertEqual(Code.SUCCESS, self.load("").check_options().code)
 
     def test_many_are_cut(self) -> None:
         names = [("DEFAULT", f"option_{number}") for number in range(25)]
@@ -85,14 +85,14 @@ class TestOptions(base.TestCase):
         )
 
     def test_policies(self) -> None:
-        self.assertEqual(Code.SUCCESS, self.load("")._policies().code)
+        self.assertEqual(Code.SUCCESS, self.load("").check_policies().code)
         result = self.load(
             "",
             '"audit:get": "project_id:%(project_id)s or rule:admin_api"\n'
             '"audit:delete": "project_id:%(owner)s"\n'
             '"audit:create": "rule:nobody_knows"\n'
             '"audit:explode": "rule:admin_api"\n',
-        )._policies()
+        ).check_policies()
         self.assertEqual(Code.WARNING, result.code)
         self.assertIn("audit:delete compares with owner; there are project_id", result.details)
         self.assertIn("The rule audit:explode guards nothing", result.details)

@@ -9,7 +9,6 @@ from watcher.tests.base import DatabaseTestCase
 
 class TestNovaVersion(DatabaseTestCase):
     def test_the_minimum(self) -> None:
-        self.assertIn("Minimum Nova API Version", dict(Checks(self.conf)._upgrade_checks))
         for version, code in (
             ("2.55", Code.FAILURE),
             ("2.9", Code.FAILURE),
@@ -18,7 +17,7 @@ class TestNovaVersion(DatabaseTestCase):
         ):
             with self.subTest(version):
                 self.conf.set_override("api_version", version, group="nova")
-                result = Checks(self.conf)._nova_version()
+                result = Checks(self.conf).check_nova_version()
                 self.assertEqual(code, result.code)
         self.conf.set_override("api_version", "2.55", group="nova")
-        self.assertIn("at least 2.56", Checks(self.conf)._nova_version().details)
+        self.assertIn("at least 2.56", Checks(self.conf).check_nova_version().details)

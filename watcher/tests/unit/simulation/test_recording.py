@@ -120,9 +120,7 @@ class RecordTest(TestCase):
 
     def test_servers_on_hosts_that_are_not_shown_are_left_out(self):
         simulation = SimulatedCloud(Scenario.from_dict(SCENARIO), lambda: 0.0)
-        simulation._servers["s2"] = simulation._servers["s2"].__class__(
-            "s2", "db", "elsewhere", 1, 1, 0
-        )
+        simulation.change("s2", host="elsewhere")
         recorded = recording.record(simulation.cloud, [], 300, self.fail)
         self.assertEqual(["s1"], [server["uuid"] for server in recorded["servers"]])
 

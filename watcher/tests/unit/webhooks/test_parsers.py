@@ -299,8 +299,8 @@ class InstalledFormatsTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        parsers._installed.cache_clear()
-        self.addCleanup(parsers._installed.cache_clear)
+        parsers.installed.cache_clear()
+        self.addCleanup(parsers.installed.cache_clear)
 
     def read(self, body, **formats):
         self.useFixture(Installed({"watcher_alarm_formats": formats}))
@@ -325,7 +325,7 @@ class InstalledFormatsTest(base.TestCase):
 
     def test_one_that_fails_or_answers_nonsense_is_left_out(self):
         for answer in (RuntimeError("no"), 7, ["alarm_name"], {"payload": {1}}, None):
-            parsers._installed.cache_clear()
+            parsers.installed.cache_clear()
             read = mock.Mock(side_effect=[answer])
             self.assertEqual("aodh", self.read(messages.AODH, broken=read).source)
             read.assert_called_once()

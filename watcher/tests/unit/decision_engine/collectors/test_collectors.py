@@ -36,7 +36,7 @@ class Nova(TinyNova):
         self.create("s1", "h1")
         self.create("s2", "h2")
 
-    def _asked(self, *call):
+    def request(self, *call):
         self.calls.append(call)
         if self.error:
             raise self.error
@@ -53,18 +53,18 @@ class Compute:
         self._nova = nova
 
     def hosts(self):
-        self._nova._asked("hosts")
+        self._nova.request("hosts")
         return list(self._nova.hosts.values())
 
     def server_groups(self):
         return ()
 
     def servers(self):
-        self._nova._asked("servers")
+        self._nova.request("servers")
         return self._nova.live_servers()
 
     def changed_servers(self, since):
-        self._nova._asked("changed", since)
+        self._nova.request("changed", since)
         return self._nova.changed_servers(since)
 
 

@@ -93,7 +93,7 @@ class Stories:
         self.assertEqual([], self.waits)
 
     def test_who_is_slow_is_not_asked_again(self):
-        self.source._queries._timeout = 0.05  # options are in seconds
+        self.source.queries.timeout = 0.05  # options are in seconds
         self.server.fault = Fault.SLOW
         self.assert_unavailable("in time")
         self.assertEqual([], self.waits)

@@ -53,7 +53,7 @@ class TestChoice(TestCase):
         names = order or list(installed)
         self.conf.set_override("datasources", names, group="watcher_datasources")
         datasources = Datasources(self.conf)
-        datasources._installed = installed  # in place of what the entry points name
+        datasources.installed = installed  # in place of what the entry points name
         return datasources
 
     def chosen(self, *sources, **how):
@@ -163,7 +163,7 @@ class TestMetricMap(TestCase):
         self.conf.set_override("metric_map_path", path, group="watcher_decision_engine")
         self.conf.register_opts([cfg.ListOpt("datasources")], group="watcher_strategies.cooling")
         datasources = Datasources(self.conf)
-        datasources._installed = {"plain": source("plain")}
+        datasources.installed = {"plain": source("plain")}
         self.conf.set_override("datasources", ["plain"], group="watcher_datasources")
         return datasources.serving(Cooling).metrics
 

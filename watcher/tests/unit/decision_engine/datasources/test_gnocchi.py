@@ -176,25 +176,25 @@ class TestGnocchi(stories.DatasourceTest, stories.Stories):
 
     def test_pieces_are_asked_for_at_the_same_time(self):
         self.patch(gnocchi, "CHUNK", 2)
-        arrived, real = threading.Barrier(2), self.service._aggregates
+        arrived, real = threading.Barrier(2), self.service.aggregates
 
         def aggregates(request):
             arrived.wait(10)  # breaks, and so answers 500, if no other request comes
             return real(request)
 
-        self.service._aggregates = aggregates
+        self.service.aggregates = aggregates
         self.conf.set_override("query_max_retries", 1, group="watcher_datasources")
         self.assertEqual({uid("s1"): 75.0, uid("s2"): 0.0}, self.ask())
 
     def test_a_piece_without_an_answer_is_none_of_the_whole(self):
         self.patch(gnocchi, "CHUNK", 1)
-        real = self.service._aggregates
+        real = self.service.aggregates
 
         def aggregates(request):
             wanted = request.get_json()["search"]["in"]["id"]
             return Response(status=403) if uid("s2") in wanted else real(request)
 
-        self.service._aggregates = aggregates
+        self.service.aggregates = aggregates
         self.assert_unavailable("403")
 
     def test_without_a_granularity_it_is_the_finest(self):
@@ -256,7 +256,7 @@ class TestLengthOfTime(stories.TestCase):
     @given(st.timedeltas(min_value=datetime.timedelta(0)))
     @settings(max_examples=50)
     def test_any_that_gnocchi_writes(self, length):
-        self.assertAlmostEqual(length.total_seconds(), gnocchi._seconds(str(length)), places=5)
+        self.assertAlmostEqual(length.total_seconds(), gnocchi.seconds_of(str(length)), places=5)
 
     def test_none(self):
-        self.assertRaises(ValueError, gnocchi._seconds, "soon")
+        self.assertRaises(ValueError, gnocchi.seconds_of, "soon")
