@@ -113,7 +113,9 @@ def counts(session: Session, audit_id: int) -> dict[str, int]:
         number[decision], in_runs[decision] = count, with_run
     # ``coalesced_count`` of a run is the number of its COALESCED events, recorded or not.
     joined = session.scalar(
-        select(func.sum(AuditRun.coalesced_count)).where(AuditRun.audit_id == audit_id)
+        select(func.sum(AuditRun.coalesced_count)).where(
+            AuditRun.audit_id == audit_id, AuditRun.coalesced_count > 0
+        )
     )
     unrecorded = int(joined or 0) - in_runs.get(Decision.COALESCED, 0)
     number[Decision.COALESCED] += max(0, unrecorded)

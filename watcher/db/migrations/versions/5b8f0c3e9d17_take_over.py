@@ -163,7 +163,8 @@ def _create_audit_runs() -> None:
         sa.Index("idx_audit_runs_slot_not_before", "slot", "not_before", "id"),
         sa.Index("idx_audit_runs_slot_lease", "slot", "lease_expires_at"),
         sa.Index("idx_audit_runs_finished_at", "finished_at"),
-        sa.Index("idx_audit_runs_audit_id_id", "audit_id", "id", "coalesced_count"),
+        sa.Index("idx_audit_runs_audit_id_id", "audit_id", "id"),
+        sa.Index("idx_audit_runs_audit_id_coalesced_count", "audit_id", "coalesced_count"),
         **MYSQL,
     )
 
