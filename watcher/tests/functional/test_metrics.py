@@ -16,7 +16,7 @@ from oslo_db.exception import DBConnectionError
 
 from watcher.common.states import RunState
 from watcher.db import models
-from watcher.metrics import MetricsServer, endpoint
+from watcher.metrics import MetricsServer
 from watcher.tests.base import TIMEOUT, DatabaseTestCase, wait_for
 from watcher.tests.functional.all_in_one import ALARM, AllInOneTestCase
 
@@ -65,14 +65,11 @@ class EndpointTest(DatabaseTestCase):
             client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             self.assertTrue(client.recv(16).startswith(b"HTTP/1.0 200"))
 
-    def test_a_client_that_takes_its_time_has_a_limit(self) -> None:
-        self.patch(endpoint.RequestHandler, "timeout", TIMEOUT)
-        self.patch(endpoint, "_REQUEST_TIMEOUT", 0.1)
+    def test_a_client_that_takes_its_time_delays_no_other(self) -> None:
         port = self.serve().port
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET /me")
-            client.settimeout(TIMEOUT)
-            self.assertEqual(b"", client.recv(16))
+            self.assertEqual(200, ask(port)[0])
 
     def test_without_a_database_it_says_so_and_goes_on(self) -> None:
         port = self.serve().port
