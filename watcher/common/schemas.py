@@ -20,6 +20,8 @@ MAX_DEPTH = 32
 """Levels of nesting; far more than any schema of Watcher has."""
 LARGEST = 1e18
 """The largest number in parameters; strategies compute with floats."""
+_LONGEST = 200
+"""Characters of the message of jsonschema, which may quote a whole value."""
 
 
 def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[str, Any]:
@@ -55,6 +57,7 @@ def scope(value: Any) -> list[Any]:
         raise Invalid("scope: must be a list.")
     bound(value, "scope")
     parts: list[Any] = [{"compute": value}] if _is_old_style(value) else value
+    parts = _completed(_SCOPE, parts, "scope")
     _validate(_SCOPE, parts, "scope")
     _check_wildcards(parts)
     _check_aggregates(parts)
@@ -117,7 +120,7 @@ def _validate(schema: Schema, value: Any, field: str) -> None:
     if error is not None:
         for step in error.absolute_path:
             field += f"[{step}]" if isinstance(step, int) else f".{shortened(step)}"
-        raise Invalid(f"{field}: {_sentence(error)}")
+        raise Invalid(f"{field}: {shortened(error.message, _LONGEST)}.")
 
 
 @functools.cache
@@ -137,45 +140,6 @@ def _unique(validator: Any, unique: bool, value: Any, schema: Schema) -> Iterato
         different = {json.dumps(item, sort_keys=True) for item in value}
         if len(different) < len(value):
             yield ValidationError("has equal items")
-
-
-def _sentence(error: Any) -> str:
-    keyword, limit, value = error.validator, error.validator_value, error.instance
-    if keyword == "required":
-        return f"misses {next(name for name in limit if name not in value)}, which is required."
-    if keyword == "additionalProperties":
-        unknown = next(key for key in value if key not in error.schema["properties"])
-        allowed = ", ".join(sorted(error.schema["properties"]))
-        return f"there is no field {shortened(unknown)}; allowed are {allowed}."
-    shown = _show(value)
-    if keyword == "type":
-        types = [limit] if isinstance(limit, str) else limit
-        return f"{shown} is not of the type {' or '.join(types)}."
-    if keyword == "enum":
-        return f"{shown} is not one of {', '.join(map(str, limit))}."
-    if keyword == "minimum":
-        return f"{shown} is less than the minimum of {limit}{_exclusive(error)}."
-    if keyword == "maximum":
-        return f"{shown} is more than the maximum of {limit}{_exclusive(error)}."
-    if keyword == "uniqueItems":
-        return "names the same item twice."
-    if keyword == "oneOf" and all(each.keys() == {"required"} for each in limit):
-        names = " or ".join(" and ".join(each["required"]) for each in limit)
-        return f"must have {names}, and one of these only."
-    return f"{shown} does not meet {keyword} {_show(limit)}."
-
-
-def _exclusive(error: Any) -> str:
-    exclusive = error.schema.get(f"exclusive{error.validator.capitalize()}")
-    return ", which is not allowed itself" if exclusive else ""
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"an object of {len(value)}"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return shortened(json.dumps(value) if not isinstance(value, str) else f"'{value}'")
 
 
 def _is_old_style(value: list[Any]) -> bool:
@@ -216,7 +180,7 @@ def _values(entries: list[dict[str, Any]]) -> set[Any]:
 
 
 def _object(**properties: Schema) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"type": "object", "properties": properties}
 
 
 def _list(items: Schema) -> dict[str, Any]:
