@@ -15,7 +15,7 @@ from watcher.applier.actions.base import Action as Action
 from watcher.applier.actions.base import ActionFailed as ActionFailed
 from watcher.applier.actions.base import ActionTools as ActionTools
 from watcher.applier.actions.base import Skip as Skip
-from watcher.applier.actions.server import ServerAction as ServerAction
+from watcher.applier.actions.server_action import ServerAction as ServerAction
 from watcher.cloud import Cloud as Cloud
 from watcher.cloud.compute import Host as Host
 from watcher.cloud.compute import Server as Server

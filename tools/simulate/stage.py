@@ -15,7 +15,7 @@ from tools.simulate.schedule import Schedule
 from tools.simulate.store import Store, pooled
 from watcher import conf as watcher_conf
 from watcher.applier import service as _applier  # noqa: F401  all that is to be replaced
-from watcher.common import plugins as installed
+from watcher.common import entry_points as installed
 from watcher.db import models
 from watcher.db.session import Database
 from watcher.decision_engine import service as _decision_engine  # noqa: F401

@@ -18,7 +18,7 @@ from watcher.applier.actions.base import Action, ActionFailed, ActionTools, Skip
 from watcher.applier.concurrency import ConcurrencyLimits
 from watcher.applier.interrupts import Interrupted, Interrupts, Stopped
 from watcher.cloud import Cloud
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.errors import sentence_of, traceback_of
 from watcher.common.states import ActionState
 from watcher.db import plan_execution
@@ -259,7 +259,7 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
 
 def installed() -> Mapping[str, type[Action]]:
-    return plugins.load("watcher_actions", Action)
+    return entry_points.load("watcher_actions", Action)
 
 
 def _name(plan: HeldPlan, action: HeldAction) -> str:

@@ -29,7 +29,7 @@ from watcher.db.plan_execution import HeldPlan, PlanEnd
 from watcher.db.session import Database
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell
-from watcher.rpc.server import RpcServer
+from watcher.rpc.message_server import RpcServer
 
 LOG = log.getLogger(__name__)
 

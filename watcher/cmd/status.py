@@ -13,8 +13,8 @@ from watcher import conf as watcher_conf
 from watcher import plugins
 from watcher.cloud.openstack.versions import nova_version
 from watcher.cmd import configuration, model_dump, open_webhooks, overview
+from watcher.common.entry_points import survey
 from watcher.common.errors import Invalid
-from watcher.common.plugins import survey
 from watcher.db import migration
 from watcher.db.session import Database
 from watcher.decision_engine.catalog import STRATEGIES, why_unusable

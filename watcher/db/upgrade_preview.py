@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from watcher.common.states import AuditState, AuditType, PlanState
 from watcher.db import action_plans, claims, plan_claims, runs
 from watcher.db.leases import Holder
-from watcher.db.migrations import names
+from watcher.db.migrations import unique_names
 from watcher.db.models import ActionPlan, Audit, AuditRun, AuditTemplate, Base, Strategy
 from watcher.db.models.base import JsonDict, JsonList
 
@@ -83,7 +83,7 @@ def preview(connection: Connection, start: Start) -> Preview:
     if not inspector.has_table(Audit.__tablename__):
         return Preview([], [], [])
     named = "name" in {column["name"] for column in inspector.get_columns(Audit.__tablename__)}
-    renamed = {each.id: each for each in (names.doubled(connection) if named else ())}
+    renamed = {each.id: each for each in (unique_names.doubled(connection) if named else ())}
     with _copy(connection, renamed) as session:
         states = {row: row.state or "" for row in _rows(session)}
         strategies = session.execute(
@@ -114,7 +114,7 @@ def preview(connection: Connection, start: Start) -> Preview:
 
 
 @contextmanager
-def _copy(connection: Connection, renamed: Mapping[int, names.Renamed]) -> Iterator[Session]:
+def _copy(connection: Connection, renamed: Mapping[int, unique_names.Renamed]) -> Iterator[Session]:
     """A session of a database in memory that has the rows in question, with their new names."""
     not_over = (Audit.deleted == 0) & or_(
         *(

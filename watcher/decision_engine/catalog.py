@@ -12,7 +12,7 @@ from typing import TypeVar
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.errors import NotFound
 from watcher.conf.datasources import DATASOURCES_OF_STRATEGY
 from watcher.db import installed, models
@@ -31,8 +31,8 @@ class Catalog:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
-        self.goals: Mapping[str, type[Goal]] = plugins.load("watcher_goals", Goal)
-        self.planners: Mapping[str, type[Planner]] = plugins.load("watcher_planners", Planner)
+        self.goals: Mapping[str, type[Goal]] = entry_points.load("watcher_goals", Goal)
+        self.planners: Mapping[str, type[Planner]] = entry_points.load("watcher_planners", Planner)
         self.strategies = _strategies(self.goals, self.planners)
         self.scoring_engines = _scoring_engines()
         for group, options in _options(self.goals, self.strategies, self.planners).items():
@@ -86,9 +86,9 @@ class Catalog:
             for name, engine in self.scoring_engines.items()
         }
         engines = installed.write(session, models.ScoringEngine, engine_values)
-        gone = _others(goals, plugins.names("watcher_goals"))
+        gone = _others(goals, entry_points.names("watcher_goals"))
         removed = {goal.id for goal in gone}
-        kept = plugins.names(STRATEGIES)
+        kept = entry_points.names(STRATEGIES)
         kept -= {name for name, row in strategies.items() if row.goal_id in removed}
         installed.remove(session, _others(strategies, kept), now)
         installed.remove(session, gone, now)
@@ -102,7 +102,10 @@ def _others(rows: Mapping[str, P], names: Collection[str]) -> list[P]:
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options of all plug-ins; an entry point of oslo.config's sample generator."""
-    goals, planners = plugins.load("watcher_goals", Goal), plugins.load("watcher_planners", Planner)
+    goals, planners = (
+        entry_points.load("watcher_goals", Goal),
+        entry_points.load("watcher_planners", Planner),
+    )
     options = _options(goals, _strategies(goals, planners), planners)
     return sorted((group, opts) for group, opts in options.items() if opts)
 
@@ -128,10 +131,10 @@ def _strategies(
     goals: Mapping[str, type[Goal]], planners: Mapping[str, type[Planner]]
 ) -> Mapping[str, type[Strategy]]:
     strategies: dict[str, type[Strategy]] = {}
-    for name, strategy in plugins.load(STRATEGIES, Strategy).items():
+    for name, strategy in entry_points.load(STRATEGIES, Strategy).items():
         why = why_unusable(strategy, goals, planners)
         if why:
-            plugins.report(STRATEGIES, name, why)
+            entry_points.report(STRATEGIES, name, why)
         else:
             strategies[name] = strategy
     return strategies
@@ -154,13 +157,13 @@ def _scoring_engines() -> Mapping[str, ScoringEngine]:
         ("watcher_scoring_engines", ScoringEngine),
         ("watcher_scoring_engine_containers", ScoringContainer),
     ):
-        for name, plugin in plugins.load(namespace, kind).items():
+        for name, plugin in entry_points.load(namespace, kind).items():
             try:
                 made = plugin()
                 more = [made] if kind is ScoringEngine else made.engines()
                 engines.update((engine.name, engine) for engine in more)
             except Exception as error:  # a plug-in of another package
-                plugins.report(namespace, name, f"It cannot be made: {error!r}.")
+                entry_points.report(namespace, name, f"It cannot be made: {error!r}.")
     return dict(sorted(engines.items()))
 
 

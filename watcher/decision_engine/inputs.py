@@ -22,7 +22,7 @@ from watcher.db.moves import EarlierMove
 from watcher.decision_engine import same_metrics
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
-from watcher.decision_engine.datasources import names
+from watcher.decision_engine.datasources import host_names
 from watcher.decision_engine.datasources.choice import Datasources
 from watcher.decision_engine.datasources.plausible import plausible
 from watcher.decision_engine.feedback.promises import Reading
@@ -240,7 +240,7 @@ class _Metrics:
     def undone(self) -> list[Undone]:
         """Impossible values, and names in the datasource that match no host of the cloud."""
         unmatched = self._loads.unmatched
-        unknown = names.unknown(unmatched, self._cloud().hosts) if unmatched else ()
+        unknown = host_names.unknown(unmatched, self._cloud().hosts) if unmatched else ()
         return [
             *self._impossible,
             *undone.unknown(unknown, "of hosts in the datasource, unknown to the cloud"),

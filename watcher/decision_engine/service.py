@@ -29,8 +29,8 @@ from watcher.metrics import MetricsServer
 from watcher.notifications import Notifications, ServiceMonitor
 from watcher.rpc.doorbell import Doorbell
 from watcher.rpc.listener import NotificationListener
+from watcher.rpc.message_server import RpcServer
 from watcher.rpc.pieces import Pieces
-from watcher.rpc.server import RpcServer
 
 LOG = log.getLogger(__name__)
 

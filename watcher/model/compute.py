@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from watcher.cloud.compute import DISABLED, RESOURCES, Host, Server, ServerGroup
-from watcher.model.placement import PlacementRules
+from watcher.model.placement_rules import PlacementRules
 from watcher.model.types import Bools, Floats, Ints
 
 VCPU, MEMORY, DISK, PCPU = 0, 1, 2, 3

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.common.periodic import LateThread
-from watcher.rpc.server import VERSION, pause
+from watcher.rpc.message_server import VERSION, pause
 
 LOG = log.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 from watcher.common.errors import Unanswered, Unavailable, WatcherError
-from watcher.rpc.server import VERSION
+from watcher.rpc.message_server import VERSION
 
 
 class EngineClient:

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_utils import timeutils
 
-from watcher.rpc.server import BackgroundStart
+from watcher.rpc.message_server import BackgroundStart
 
 LOG = log.getLogger(__name__)
 

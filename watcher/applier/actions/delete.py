@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from watcher.applier.actions.base import ActionFailed, Skip
-from watcher.applier.actions.server import ONE_SERVER, ServerAction, idle
+from watcher.applier.actions.server_action import ONE_SERVER, ServerAction, idle
 from watcher.common.errors import NotFound
 
 _DELETED: Final = ("soft-delete", "deleted")

@@ -5,7 +5,7 @@ from typing import Any
 from oslo_log import log
 
 from watcher.applier.actions.base import NAME, UUID, ActionFailed, Skip, object_schema
-from watcher.applier.actions.server import ServerAction, idle
+from watcher.applier.actions.server_action import ServerAction, idle
 from watcher.cloud.compute import Server
 from watcher.common.errors import CloudRefused, NotFound
 

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watcher.applier.actions.base import NAME, UUID, ActionFailed, Skip, object_schema
-from watcher.applier.actions.server import ServerAction, idle
+from watcher.applier.actions.server_action import ServerAction, idle
 from watcher.cloud.compute import Flavor, Server
 from watcher.common.errors import NotFound
 

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from watcher.applier.actions.base import Skip
-from watcher.applier.actions.server import ONE_SERVER, ServerAction
+from watcher.applier.actions.server_action import ONE_SERVER, ServerAction
 
 _SHELVED: Final = ("shelved", "shelved_offloaded")
 

@@ -7,7 +7,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.applier.actions.base import Skip
-from watcher.applier.actions.server import ONE_SERVER, ServerAction
+from watcher.applier.actions.server_action import ONE_SERVER, ServerAction
 from watcher.common.errors import NotFound
 
 LOG = log.getLogger(__name__)

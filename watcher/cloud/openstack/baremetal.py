@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from watcher.cloud.baremetal import BaremetalNode
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.service import Json, ServiceClient
+from watcher.cloud.openstack.service_client import Json, ServiceClient
 
 VERSION = "1.8"
 """The first microversion in which fields can be chosen; every ironic since 2015 has it."""

@@ -17,7 +17,7 @@ from watcher.cloud.block_storage import (
     VolumeType,
 )
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.service import Json, ServiceClient
+from watcher.cloud.openstack.service_client import Json, ServiceClient
 
 PAGE = 1000
 """Volumes or snapshots in one request: the default maximum of cinder."""

@@ -15,7 +15,7 @@ from watcher.cloud.compute import Aggregate, Flavor, Host, HostState, Migration,
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
-from watcher.cloud.openstack.service import Json, ServiceClient
+from watcher.cloud.openstack.service_client import Json, ServiceClient
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
 
 LOG = log.getLogger(__name__)

@@ -19,7 +19,7 @@ from watcher.cloud.compute import (
 from watcher.cloud.needs import Needs
 from watcher.cloud.openstack.errors import one_line, understood
 from watcher.cloud.openstack.placement import Provider
-from watcher.cloud.openstack.service import Json
+from watcher.cloud.openstack.service_client import Json
 
 T = TypeVar("T")
 

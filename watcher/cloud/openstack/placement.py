@@ -10,7 +10,7 @@ from oslo_log import log
 
 from watcher.cloud.compute import Server
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.service import Json, ServiceClient
+from watcher.cloud.openstack.service_client import Json, ServiceClient
 from watcher.common.errors import NotFound, WatcherError
 
 LOG = log.getLogger(__name__)

@@ -16,15 +16,10 @@ from watcher.db.models.action_plans import (
 )
 from watcher.db.models.audits import Audit, AuditTemplate, Webhook
 from watcher.db.models.base import Base, SoftDeleted, new_uuid
-from watcher.db.models.catalog import (
-    ActionDescription,
-    Goal,
-    ScoringEngine,
-    Service,
-    Strategy,
-    Tally,
-)
+from watcher.db.models.installed import ActionDescription, Goal, ScoringEngine, Strategy
 from watcher.db.models.runs import AuditEvent, AuditRun
+from watcher.db.models.services import Service
+from watcher.db.models.tallies import Tally
 
 __all__ = (
     "Action",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from watcher.common import states
 from watcher.db.models.audits import Audit
 from watcher.db.models.base import Base, Precise, SoftDeleted, new_uuid
-from watcher.db.models.catalog import Strategy
+from watcher.db.models.installed import Strategy
 
 
 class ActionPlan(SoftDeleted, Base):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from watcher.common import states
 from watcher.db.models.base import Base, Precise, SoftDeleted, new_uuid
-from watcher.db.models.catalog import Goal, Strategy
+from watcher.db.models.installed import Goal, Strategy
 
 
 class AuditTemplate(SoftDeleted, Base):

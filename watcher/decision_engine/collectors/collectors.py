@@ -13,7 +13,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud import Cloud
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.errors import NotConfigured, WatcherError
 from watcher.common.periodic import Ticker
 from watcher.conf.collectors import PERIOD, group
@@ -130,7 +130,7 @@ class Collectors:
 
 def _load(conf: cfg.ConfigOpts, cloud: Cloud) -> dict[str, Collector]:
     """The collectors that the configuration names; their options are registered on it."""
-    installed = plugins.load(NAMESPACE, Collector)
+    installed = entry_points.load(NAMESPACE, Collector)
     collectors: dict[str, Collector] = {}
     for name in dict.fromkeys(conf.collector.collector_plugins):
         if name not in installed:
@@ -140,7 +140,7 @@ def _load(conf: cfg.ConfigOpts, cloud: Cloud) -> dict[str, Collector]:
         try:
             collectors[name] = installed[name](conf, cloud)
         except Exception as error:  # a plug-in of another package
-            plugins.report(NAMESPACE, name, f"It cannot be made: {error!r}.")
+            entry_points.report(NAMESPACE, name, f"It cannot be made: {error!r}.")
     return collectors
 
 

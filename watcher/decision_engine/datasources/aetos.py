@@ -5,7 +5,7 @@ from typing import Any
 
 from keystoneauth1.adapter import Adapter
 
-from watcher.cloud.openstack.session import session
+from watcher.cloud.openstack.proxies import session
 from watcher.decision_engine.datasources.prometheus import Prometheus
 from watcher.decision_engine.datasources.queries import Send
 from watcher.decision_engine.datasources.source import DatasourceTools

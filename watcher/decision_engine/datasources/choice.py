@@ -10,7 +10,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud.metrics import Metrics
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.errors import Invalid, MetricsUnavailable, NotConfigured, WatcherError
 from watcher.decision_engine.datasources import metric_map
 from watcher.decision_engine.datasources.source import Datasource, DatasourceTools
@@ -156,7 +156,7 @@ class Datasources:
 
     @functools.cached_property
     def installed(self) -> Mapping[str, Callable[[DatasourceTools], Datasource]]:
-        return plugins.load("watcher_datasources", Datasource)
+        return entry_points.load("watcher_datasources", Datasource)
 
     @functools.cached_property
     def _metric_map(self) -> metric_map.MetricMap:

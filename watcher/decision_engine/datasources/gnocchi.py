@@ -16,8 +16,8 @@ from oslo_utils import timeutils
 
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
-from watcher.cloud.openstack.session import session
-from watcher.decision_engine.datasources import names
+from watcher.cloud.openstack.proxies import session
+from watcher.decision_engine.datasources import host_names
 from watcher.decision_engine.datasources.queries import (
     QUICK,
     Queries,
@@ -133,13 +133,13 @@ class Gnocchi:
         over_time = aggregate_of(aggregate)
         wanted = self._wanted(name, over_time, period, granularity)
         wanted = dataclasses.replace(wanted, resource_type="generic", key="original_resource_id")
-        uuids = names.pairs(hosts)
+        uuids = host_names.pairs(hosts)
         factor = _TENTHS.get(name, 1)
         found = {
             uuids[key]: factor * _over_time(over_time, points, [each.value for each in points])
             for key, points in self._points(wanted, list(uuids)).items()
         }
-        names.report(self.name, [host for host in hosts if host.uuid not in found])
+        host_names.report(self.name, [host for host in hosts if host.uuid not in found])
         return found
 
     def server_metric(

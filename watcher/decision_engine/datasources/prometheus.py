@@ -12,7 +12,7 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
 from watcher.common.errors import Invalid, NotConfigured
-from watcher.decision_engine.datasources import names
+from watcher.decision_engine.datasources import host_names
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
 from watcher.decision_engine.datasources.source import (
     DatasourceTools,
@@ -110,7 +110,7 @@ class Prometheus:
         domain.
         """
         values = self._ask(name, self._options.fqdn_label, period, aggregate)
-        return names.matched(self.name, hosts, values)
+        return host_names.matched(self.name, hosts, values)
 
     def server_metric(
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int

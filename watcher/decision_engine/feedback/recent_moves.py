@@ -20,7 +20,7 @@ from oslo_log import log
 from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Metrics, Window
 from watcher.common.errors import NotFound
-from watcher.decision_engine.datasources.names import HostValues
+from watcher.decision_engine.datasources.host_names import HostValues
 
 LOG = log.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from watcher.cloud.openstack import session
-from watcher.cloud.openstack.service import ServiceClient
+from watcher.cloud.openstack import proxies
+from watcher.cloud.openstack.service_client import ServiceClient
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotConfigured, NotFound
 from watcher.conf import clients
 from watcher.tests import base
@@ -212,15 +212,15 @@ class TestSession(ServiceTestCase):
         self.assertNotEqual([], own.requests)
 
     def test_unset_options_of_a_session_are_the_common_ones(self) -> None:
-        self.assertEqual(clients.TIMEOUT, session.session(self.conf, "cinder").timeout)
+        self.assertEqual(clients.TIMEOUT, proxies.session(self.conf, "cinder").timeout)
         self.conf.set_override("timeout", 7, group="cinder")
         self.conf.set_override("cafile", "/etc/ca.pem", group=clients.AUTH)
-        loaded = session.session(self.conf, "cinder")
+        loaded = proxies.session(self.conf, "cinder")
         self.assertEqual((7.0, "/etc/ca.pem"), (loaded.timeout, loaded.verify))
 
     def test_interface(self) -> None:
-        self.assertEqual("public", session.proxy(self.conf, "cinder").interface)
+        self.assertEqual("public", proxies.proxy(self.conf, "cinder").interface)
         self.conf.set_override("endpoint_type", "internalURL", group="cinder_client")
-        self.assertEqual("internal", session.proxy(self.conf, "cinder").interface)
+        self.assertEqual("internal", proxies.proxy(self.conf, "cinder").interface)
         self.conf.set_override("valid_interfaces", ["public", "internal"], group="cinder")
-        self.assertEqual(["public", "internal"], session.proxy(self.conf, "cinder").interface)
+        self.assertEqual(["public", "internal"], proxies.proxy(self.conf, "cinder").interface)

@@ -8,7 +8,7 @@ from watcher import rpc
 from watcher.common.errors import Unavailable
 from watcher.rpc import doorbell
 from watcher.rpc.engine_client import EngineClient
-from watcher.rpc.server import RpcServer
+from watcher.rpc.message_server import RpcServer
 from watcher.tests import base
 from watcher.tests.integration.servers import broker
 

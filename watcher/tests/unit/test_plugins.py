@@ -16,7 +16,7 @@ from watcher.cmd.status import Checks
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.collectors.collectors import Collectors
 from watcher.tests.base import TestCase
-from watcher.tests.unit.common.test_plugins import Installed
+from watcher.tests.unit.common.test_entry_points import Installed
 
 SETUP = pathlib.Path(__file__).parents[3] / "setup.cfg"
 

@@ -16,7 +16,7 @@ from oslo_policy.policy import DocumentedRuleDefault
 import watcher
 from watcher import conf as watcher_conf
 from watcher import policies
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.tests import base
 
@@ -133,7 +133,7 @@ class TestDocumentation(base.TestCase):
 
     def test_every_strategy_has_its_page_with_all_parameters(self) -> None:
         missing = []
-        for name, strategy in plugins.load("watcher_strategies", Strategy).items():
+        for name, strategy in entry_points.load("watcher_strategies", Strategy).items():
             page = ROOT / f"doc/source/user/strategies/{name}.rst"
             text = page.read_text() if page.exists() else ""
             wanted = [name, *strategy.schema.get("properties", {})]
@@ -143,7 +143,7 @@ class TestDocumentation(base.TestCase):
     def test_the_choice_of_strategies_has_each_with_its_goal(self) -> None:
         table = (ROOT / "doc/source/user/strategies/index.rst").read_text()
         rows = re.findall(r"- :doc:`(\w+)`\n +- ``(\w+)``", table)
-        loaded = plugins.load("watcher_strategies", Strategy)
+        loaded = entry_points.load("watcher_strategies", Strategy)
         self.assertEqual({name: loaded[name].goal for name, _ in rows}, dict(rows))
         self.assertEqual(set(), {name for name in loaded if f":doc:`{name}`" not in table})
 

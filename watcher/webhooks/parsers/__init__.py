@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from oslo_log import log
 
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.alarms import AlarmMessage
 from watcher.webhooks.parsers import alertmanager, aodh, cloudevents, grafana
 
@@ -81,7 +81,7 @@ def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
 
 @functools.cache
 def installed() -> Mapping[str, Parser]:
-    return plugins.load(NAMESPACE, Callable)
+    return entry_points.load(NAMESPACE, Callable)
 
 
 def _text(value: Any, length: int) -> str | None:

@@ -7,8 +7,8 @@ from watcher.api.controllers.v1.action_plans import ActionPlans
 from watcher.api.controllers.v1.actions import Actions
 from watcher.api.controllers.v1.audit_templates import AuditTemplates
 from watcher.api.controllers.v1.audits import Audits
-from watcher.api.controllers.v1.catalog import Goals, ScoringEngines, Strategies
 from watcher.api.controllers.v1.data_model import DataModel
+from watcher.api.controllers.v1.installed import Goals, ScoringEngines, Strategies
 from watcher.api.controllers.v1.services import Services
 from watcher.api.controllers.v1.webhooks import Webhooks
 from watcher.api.resource import Collaborators, Request, Resource, get

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from watcher.db.migrations import names, repeatable
+from watcher.db.migrations import repeatable, unique_names
 
 revision = "5b8f0c3e9d17"
 down_revision = "f56ba02662b4"
@@ -343,7 +343,7 @@ def _names_are_unique(connection: sa.Connection) -> bool:
 
 
 def _rename_duplicates(connection: sa.Connection) -> None:
-    for audit in names.doubled(connection):
+    for audit in unique_names.doubled(connection):
         connection.execute(sa.update(audits).where(audits.c.id == audit.id).values(name=audit.new))
         LOG.warning(
             "Audit %s shares its name '%s' with another one, and is now '%s'",

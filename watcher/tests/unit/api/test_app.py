@@ -8,7 +8,7 @@ from oslo_db import exception as db_errors
 from webob import exc
 
 from watcher.api import errors
-from watcher.api.controllers.v1.catalog import Goals
+from watcher.api.controllers.v1.installed import Goals
 from watcher.common.errors import CloudRefused, CloudUnavailable, Unauthorized
 from watcher.common.states import AuditType
 from watcher.db import events

@@ -8,7 +8,7 @@ from unittest import mock
 from sqlalchemy import select
 
 from watcher.cmd import sync
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.errors import NotFound
 from watcher.common.states import ActionState, AuditState, AuditType, PlanState, RunState
 from watcher.db import models, runs
@@ -52,7 +52,7 @@ class CatalogTest(TestCase):
     def catalog(self, **plugs):
         self.loaded = Loaded(**plugs)
         for function in ("load", "names"):
-            patch = mock.patch.object(plugins, function, getattr(self.loaded, function))
+            patch = mock.patch.object(entry_points, function, getattr(self.loaded, function))
             patch.start()
             self.addCleanup(patch.stop)
         return Catalog(self.conf)

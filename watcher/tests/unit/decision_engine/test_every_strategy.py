@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.common.errors import MetricsUnavailable
 from watcher.decision_engine import efficacy, proof
 from watcher.decision_engine.catalog import Catalog
@@ -137,7 +137,7 @@ class EveryStrategyTest(TestCase):
 
     def test_recipes_give_reasons_too(self):
         what = {"actuator": {"actions": [{"action_type": "nop", "input_parameters": {}}]}}
-        strategies = plugins.load("watcher_strategies", Strategy)
+        strategies = entry_points.load("watcher_strategies", Strategy)
         for name in RECIPES:
             strategy = strategies[name]
             solution = strategy().execute(clusters.inputs(strategy, **what.get(name, {})))

@@ -15,7 +15,7 @@ from watcher.common.errors import (
 )
 from watcher.db import models
 from watcher.decision_engine import inputs
-from watcher.decision_engine.datasources import names
+from watcher.decision_engine.datasources import host_names
 from watcher.decision_engine.inputs import Sources
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.dummy import Dummy
@@ -109,7 +109,7 @@ class InputsTest(TestCase):
         self.assertEqual(0, self.compute.looks)
 
     def test_names_of_hosts_that_match_nothing_are_reported_once(self):
-        found = names.HostValues({uid("h1"): 1.0})
+        found = host_names.HostValues({uid("h1"): 1.0})
         found.unmatched = {"x.org", "h2", "y"}
         self.compute.host_metric = lambda *_: found
         made = self.make(scope=[{"availability_zones": [{"name": "az1"}]}])

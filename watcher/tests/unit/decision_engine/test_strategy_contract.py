@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What audits, templates and clients have stored of the strategies: it must not change."""
 
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.decision_engine.goals import Goal
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.tests.base import TestCase
@@ -280,7 +280,7 @@ class ContractTest(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.strategies = plugins.load("watcher_strategies", Strategy)
+        self.strategies = entry_points.load("watcher_strategies", Strategy)
 
     def test_facts(self):
         found = {
@@ -307,7 +307,7 @@ class ContractTest(TestCase):
 
     def test_goals(self):
         found = {}
-        for name, goal in plugins.load("watcher_goals", Goal).items():
+        for name, goal in entry_points.load("watcher_goals", Goal).items():
             indicators, ratios = goal.efficacy.indicators, goal.efficacy.ratios
             found[name] = (
                 goal.display_name,

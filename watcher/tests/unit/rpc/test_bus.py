@@ -11,7 +11,7 @@ from watcher import rpc
 from watcher.common.errors import ModelUnavailable, Unanswered, Unavailable
 from watcher.rpc import doorbell, pieces
 from watcher.rpc.engine_client import EngineClient
-from watcher.rpc.server import THREADS, RpcServer
+from watcher.rpc.message_server import THREADS, RpcServer
 from watcher.tests.base import TIMEOUT, TestCase, wait_for
 
 NEEDS = [{"type": "CDM", "state": [], "mandatory": True, "comment": ""}]

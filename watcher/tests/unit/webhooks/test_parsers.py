@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from watcher.common.alarms import AlarmMessage
 from watcher.tests import base
-from watcher.tests.unit.common.test_plugins import Installed
+from watcher.tests.unit.common.test_entry_points import Installed
 from watcher.tests.unit.webhooks import messages
 from watcher.webhooks import parsers
 

@@ -14,7 +14,7 @@ from openstack.exceptions import raise_from_response
 from openstack.proxy import Proxy
 from oslo_config import cfg
 
-from watcher.cloud.openstack import session
+from watcher.cloud.openstack import proxies
 from watcher.cloud.openstack.errors import translated, understood
 from watcher.common.errors import CloudUnavailable
 
@@ -116,5 +116,5 @@ class ServiceClient:
     def _connected(self) -> Proxy:
         with self._lock:
             if self._proxy is None:
-                self._proxy = session.proxy(self._conf, self._group)
+                self._proxy = proxies.proxy(self._conf, self._group)
             return self._proxy

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The installed plug-ins, the services, and the counts."""
+"""The installed plug-ins."""
 
-import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from watcher.db.models.base import Base, Long, SoftDeleted, new_uuid
@@ -58,28 +57,3 @@ class ActionDescription(SoftDeleted, Base):
 
     action_type: Mapped[str] = mapped_column(String(255))
     description: Mapped[str] = mapped_column(String(255))
-
-
-class Service(SoftDeleted, Base):
-    __tablename__ = "services"
-    __table_args__ = (
-        UniqueConstraint("host", "name", "deleted", name="uniq_services0host0name0deleted"),
-    )
-
-    name: Mapped[str] = mapped_column(String(255))
-    host: Mapped[str] = mapped_column(String(255))
-    last_seen_up: Mapped[datetime.datetime | None]
-    models_read_at: Mapped[dict[str, Any] | None]
-    """When a decision engine last read each model of the cloud, in ISO format, by their names."""
-
-
-class Tally(Base):
-    """A count of things that are not in rows any more, or never were; see ``db.counters``."""
-
-    __tablename__ = "tallies"
-    __table_args__ = (UniqueConstraint("name", name="uniq_tallies0name"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(400))
-    """The kind of the count and its labels, a JSON list."""
-    value: Mapped[int] = mapped_column(BigInteger)

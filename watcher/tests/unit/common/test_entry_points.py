@@ -10,7 +10,7 @@ from unittest import mock
 import fixtures
 from oslo_config import cfg
 
-from watcher.common import plugins
+from watcher.common import entry_points
 from watcher.tests.base import TestCase
 
 
@@ -43,7 +43,7 @@ class Installed(fixtures.Fixture):
         self._installed, self._beside = installed, beside
 
     def _setUp(self) -> None:
-        real, installed, beside = plugins.ExtensionManager, self._installed, self._beside
+        real, installed, beside = entry_points.ExtensionManager, self._installed, self._beside
 
         def manager(namespace: str, on_load_failure_callback: Callable[..., None]) -> list[Any]:
             found = []
@@ -57,12 +57,12 @@ class Installed(fixtures.Fixture):
                     found.append(entry)
             return found
 
-        self.useFixture(fixtures.MockPatchObject(plugins, "ExtensionManager", manager))
+        self.useFixture(fixtures.MockPatchObject(entry_points, "ExtensionManager", manager))
 
 
 class PluginsTest(TestCase):
     def test_one_that_fits(self) -> None:
-        self.assertIsNone(plugins.misfit("one", fitting(), Base))
+        self.assertIsNone(entry_points.misfit("one", fitting(), Base))
 
     def test_what_does_not_fit(self) -> None:
         for plugin, why in (
@@ -78,25 +78,25 @@ class PluginsTest(TestCase):
             (fitting, "It is no subclass of"),
         ):
             with self.subTest(why):
-                self.assertIn(why, plugins.misfit("one", plugin, Base) or "")
+                self.assertIn(why, entry_points.misfit("one", plugin, Base) or "")
 
     def test_methods_of_a_protocol(self) -> None:
         reader = type("Reader", (), {"read": lambda self: None})
-        self.assertIsNone(plugins.misfit("one", reader, Shape))
-        self.assertEqual("It has no read.", plugins.misfit("one", fitting(), Shape))
+        self.assertIsNone(entry_points.misfit("one", reader, Shape))
+        self.assertEqual("It has no read.", entry_points.misfit("one", fitting(), Shape))
 
     def test_a_function(self) -> None:
-        self.assertIsNone(plugins.misfit("one", fitting, Callable))
-        self.assertEqual("It cannot be called.", plugins.misfit("one", 7, Callable))
+        self.assertIsNone(entry_points.misfit("one", fitting, Callable))
+        self.assertEqual("It cannot be called.", entry_points.misfit("one", 7, Callable))
 
     def test_each_that_is_left_out_is_named_and_the_others_work(self) -> None:
         installed = {"n": {"two": 7, "one": fitting(), "three": ImportError("no such module")}}
         self.useFixture(Installed(installed))
-        fit, unfit = plugins.survey("n", Base)
+        fit, unfit = entry_points.survey("n", Base)
         self.assertEqual(["one"], list(fit))
         self.assertEqual(["three", "two"], list(unfit))
-        with mock.patch.object(plugins.LOG, "error") as error:
-            self.assertEqual(fit, plugins.load("n", Base))
+        with mock.patch.object(entry_points.LOG, "error") as error:
+            self.assertEqual(fit, entry_points.load("n", Base))
         said = [call.args[0] % call.args[1:] for call in error.call_args_list]
         self.assertIn(
             "Plug-in three of n is left out: It does not load: ImportError('no such module').", said
