@@ -110,7 +110,7 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
         # is an argument of bodies.read, because an alarm may be larger than other requests.
         bodies.DiscardUnreadBody,
         # Outside of everything that may fail or log a secret.
-        lambda application: _identified(application, conf),
+        lambda application: _with_request_id(application, conf),
         # Outside of everything that uses the host, for the links in answers.  Left out without
         # a proxy, because it costs time in each alarm.
         *([lambda application: HTTPProxyToWSGI(application, conf)] if proxied else []),
@@ -126,7 +126,7 @@ def _middleware(conf: cfg.ConfigOpts) -> list[Callable[[Application], Applicatio
     ]
 
 
-def _identified(application: Application, conf: cfg.ConfigOpts) -> Application:
+def _with_request_id(application: Application, conf: cfg.ConfigOpts) -> Application:
     """Remove secrets, set the request id, and answer CORS requests.
 
     Outside of authentication: preflight requests have no token, and browsers need the CORS
@@ -134,14 +134,14 @@ def _identified(application: Application, conf: cfg.ConfigOpts) -> Application:
     """
     request_ids, cross_origin = RequestId(application, conf), CORS(application, conf)
 
-    def identify(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def handle(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         webhook_auth.redact_secrets(environ)
         if "HTTP_X_OPENSTACK_REQUEST_ID" in environ:
             request_ids.set_global_req_id(webob.Request(environ))
-        environ[request_id.ENV_REQUEST_ID] = given = generate_request_id()
-        header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, given)
+        environ[request_id.ENV_REQUEST_ID] = new_id = generate_request_id()
+        header = (request_id.HTTP_RESP_HEADER_REQUEST_ID, new_id)
         is_cors = "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS"
-        chosen = cross_origin if is_cors else application
-        return chosen(environ, wsgi.adding(start_response, [header]))
+        inner = cross_origin if is_cors else application
+        return inner(environ, wsgi.adding(start_response, [header]))
 
-    return identify
+    return handle

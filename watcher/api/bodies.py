@@ -43,14 +43,14 @@ class LargeBodyLimit:
         self._application = application
         few = max(1, threads // 4)
         self._slots = threading.BoundedSemaphore(few)
-        self.waiting = threading.BoundedSemaphore(2 * few)
+        self.admitted = threading.BoundedSemaphore(2 * few)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH") or ""
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if not chunked and not (length.isdigit() and int(length[:12]) > LARGE):
             return self._application(environ, start_response)
-        with _taken(self.waiting, 0.0), _taken(self._slots, _MAX_WAIT):
+        with _taken(self.admitted, 0.0), _taken(self._slots, _MAX_WAIT):
             return self._application(environ, start_response)
 
 

@@ -38,7 +38,8 @@ class GroupCommit(Generic[Q, A]):
     ) -> None:
         self._work, self._max_wait = work, max_wait
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._busy = threading.Lock()
+        """Held while a batch runs."""
         self._next: _Batch[Q, A] | None = None
         self._several = False
         """Whether the last batch had several items."""
@@ -51,22 +52,22 @@ class GroupCommit(Generic[Q, A]):
 
     def submit(self, item: Q) -> A:
         with self._lock:
-            batch, leads = self._next, self._next is None
+            batch, is_first = self._next, self._next is None
             if batch is None:
                 batch = self._next = _Batch()
             place = len(batch.items)
             batch.items.append(item)
-        if leads:
-            turn = self._begin()
+        if is_first:
+            busy = self._begin()
             try:
                 batch.answers = self._work(batch.items)
             except BaseException as error:
                 batch.fail(error)
             finally:
-                turn.release()
-                batch.under_way.release()
+                busy.release()
+                batch.running.release()
         else:
-            with batch.under_way:
+            with batch.running:
                 pass
         if batch.error is not None:
             raise batch.error
@@ -77,19 +78,19 @@ class GroupCommit(Generic[Q, A]):
 
         Returns the lock to release when this batch has ended.
         """
-        turn = self._turn
-        in_turn = turn.acquire(timeout=self._max_wait)
-        if in_turn and self._several:
+        busy = self._busy
+        in_order = busy.acquire(timeout=self._max_wait)
+        if in_order and self._several:
             # The threads that have just been answered are about to submit again.
             time.sleep(_GATHER_SECONDS)
         with self._lock:
-            if not in_turn:
+            if not in_order:
                 # Later batches wait for this one, and not for the one that hangs.
-                turn = self._turn = threading.Lock()
-                turn.acquire()
+                busy = self._busy = threading.Lock()
+                busy.acquire()
             batch, self._next = self._next, None
             self._several = batch is not None and len(batch.items) > 1
-        return turn
+        return busy
 
 
 class _Batch(Generic[Q, A]):
@@ -98,10 +99,10 @@ class _Batch(Generic[Q, A]):
         self.answers: Sequence[A] | None = None
         """None if each item has to be tried alone."""
         self.error: BaseException | None = None
-        self.under_way = threading.Lock()
-        """Released when the batch has ended.  Its threads then go on one after the other, which
+        self.running = threading.Lock()
+        """Held until the batch has ended.  Its threads then continue one after the other, which
         takes less of the processor than to wake all of them at once."""
-        self.under_way.acquire()
+        self.running.acquire()
 
     def fail(self, error: BaseException) -> None:
         unreachable = isinstance(error, DBConnectionError) and not isinstance(error, LockWait)

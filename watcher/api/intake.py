@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The intake of events: read, decide, append, for alarms and for replays.
 
-The read is one statement without locks, and no other transaction locks the row that is appended,
-so none can delay an alarm.  All of it is one transaction, which concurrent requests share, unless
-the decision needs an expression or keystone: then it is made in the thread of the request, between
-two transactions.  The decision engine does the rest.
+The reads take no locks, and no other transaction locks the row that is appended, so none can delay
+an alarm.  Concurrent requests share one transaction for all three steps.  A decision that needs an
+expression or keystone, and a wrong secret, are dealt with in the thread of the request, between two
+transactions.  The decision engine does the rest.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class Delivery:
     audit_ident: str
     message: AlarmMessage
     received_at: datetime.datetime
-    permits: Callable[[WebhookFacts], bool]
+    permits_at_once: Callable[[WebhookFacts], bool]
     """True if the sender may post here; False if not, or if keystone has to be asked.  It neither
     waits nor raises."""
 
@@ -56,11 +56,11 @@ class IntakeResult:
     reason: str | None = None
     sentence: str = ""
     event_uuid: str | None = None
-    """None if the event has no row, because the rate limit was reached."""
+    """None if the event has no row, because the rate limit was reached: see ``_decide``."""
     repeated: bool = False
     """Whether the sender had delivered it before."""
     row: Mapping[str, Any] | None = None
-    """The row to append; None for a repetition and for an event beyond the rate limit."""
+    """The row to append; None for a repetition, and if the rate limit was reached."""
     run: PendingRun | None = None
     """The pending run that covers an event without a row."""
 
@@ -73,8 +73,8 @@ class IntakeResult:
 
 
 @dataclasses.dataclass
-class Lookup:
-    """What the database has on a delivery."""
+class BatchAnswer:
+    """What a batch found on a delivery, and decided about it."""
 
     facts: WebhookFacts | None
     """None if there is no such audit."""
@@ -93,8 +93,8 @@ class Intake:
         max_wait: float = MAX_WAIT,
     ) -> None:
         self._conf, self._database, self._unrecorded = conf, database, unrecorded
-        self._arrivals = GroupCommit(self._receive_batch, max_wait)
-        self._decided = GroupCommit(self._append, max_wait)
+        self._receive_batches = GroupCommit(self._receive_batch, max_wait)
+        self._append_batches = GroupCommit(self._append, max_wait)
 
     def receive(self, delivery: Delivery, check: Callable[[WebhookFacts], None]) -> IntakeResult:
         """Decide about a delivery, and commit its event.
@@ -105,17 +105,17 @@ class Intake:
         checked = False
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                lookup = self._arrivals.submit(delivery)
-                if lookup.facts is None:
+                answer = self._receive_batches.submit(delivery)
+                if answer.facts is None:
                     raise NotFound(f"There is no audit {delivery.audit_ident}.")
-                result = lookup.result
+                result = answer.result
                 if result is None:
                     if not checked:
-                        check(lookup.facts)
+                        check(answer.facts)
                         checked = True
-                    result = _decide(lookup.facts, lookup.first_delivery, delivery)
+                    result = _decide(answer.facts, answer.first_delivery, delivery)
                     if result.row is not None:
-                        self._decided.submit(result)
+                        self._append_batches.submit(result)
             except (DBDuplicateEntry, DBDeadlock):
                 if not attempts_left:
                     raise
@@ -124,27 +124,29 @@ class Intake:
                 return result
         raise AssertionError("unreachable")
 
-    def _receive_batch(self, deliveries: Sequence[Delivery]) -> Sequence[Lookup]:
+    def _receive_batch(self, deliveries: Sequence[Delivery]) -> Sequence[BatchAnswer]:
         """Look deliveries up, and append the events of those that are decided about at once.
 
         Those that would make the others wait are only looked up.
         """
         decided = []
         with self._database.connection() as connection:
-            lookups = self._look_up(connection, deliveries)
-            for lookup, delivery in zip(lookups, deliveries, strict=True):
-                if lookup.facts is not None and _is_quick(lookup.facts, delivery):
-                    lookup.result = _decide(lookup.facts, lookup.first_delivery, delivery)
-                    if lookup.result.row is not None:
-                        decided.append(lookup.result)
+            answers = self._look_up(connection, deliveries)
+            for answer, delivery in zip(answers, deliveries, strict=True):
+                if answer.facts is not None and _is_quick(answer.facts, delivery):
+                    answer.result = _decide(answer.facts, answer.first_delivery, delivery)
+                    if answer.result.row is not None:
+                        decided.append(answer.result)
             if decided:
                 begin_to_write(connection)
                 events.append(connection, _rows(decided))
         if decided:
             _log(decided)
-        return lookups
+        return answers
 
-    def _look_up(self, connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[Lookup]:
+    def _look_up(
+        self, connection: Connection, deliveries: Sequence[Delivery]
+    ) -> Sequence[BatchAnswer]:
         idents = sorted({delivery.audit_ident for delivery in deliveries})
         latest = max(delivery.received_at for delivery in deliveries)
         auth, limit = effective_auth(None, self._conf), self._conf.webhooks.max_recorded_per_minute
@@ -157,7 +159,7 @@ class Intake:
         ]
         first = events.known(connection, set(filter(None, keys)))
         return [
-            Lookup(facts, key and first.get(key))
+            BatchAnswer(facts, key and first.get(key))
             for (facts, _), key in zip(pairs, keys, strict=True)
         ]
 
@@ -208,11 +210,14 @@ def _line(result: IntakeResult) -> str:
 
 def _is_quick(facts: WebhookFacts, delivery: Delivery) -> bool:
     """Whether a decision takes no time: no expression, and no other service to ask."""
-    return not (facts.filter or facts.mapping) and delivery.permits(facts)
+    return not (facts.filter or facts.mapping) and delivery.permits_at_once(facts)
 
 
 def _decide(facts: WebhookFacts, first: Any, delivery: Delivery) -> IntakeResult:
-    """The decision about a delivery; *first* is the event that it repeats, if any."""
+    """The decision about a delivery; *first* is the event that it repeats, if any.
+
+    When the rate limit is reached, only an ACCEPTED event that no pending run covers gets a row.
+    """
     message = delivery.message
     if first is not None:
         return IntakeResult(
@@ -220,7 +225,7 @@ def _decide(facts: WebhookFacts, first: Any, delivery: Delivery) -> IntakeResult
         )
     verdict = admission.decide(facts, message, delivery.received_at)
     decision, reason, parameters = verdict.decision, verdict.reason, verdict.parameters
-    if facts.full_until is not None:
+    if facts.limited_until is not None:
         if decision != Decision.ACCEPTED:
             return IntakeResult(facts, message, decision, reason, verdict.sentence)
         run = _covering(facts, parameters)

@@ -27,7 +27,7 @@ MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 
 _PIECE: Final = 64 * 1024
-_PIECES_IN_A_ROW: Final = 4
+_READS_IN_TURN: Final = 4
 """Pieces that are read from one connection before other connections are read."""
 
 _HEADERS: Final = re.compile(
@@ -122,14 +122,14 @@ class Chunks:
 class Incoming:
     """A connection and what has arrived of its request."""
 
-    def __init__(self, connection: Any, data: bytes, most: int, deadline: float) -> None:
-        """At most *most* bytes are kept; all has to arrive until *deadline*, a monotonic time."""
+    def __init__(self, connection: Any, data: bytes, max_kept: int, deadline: float) -> None:
+        """Keep at most *max_kept* bytes; all has to arrive until *deadline*, a monotonic time."""
         self.connection, self.deadline = connection, deadline
-        self.writes = False
+        self.waits_to_write = False
         """Whether TLS waits to write rather than to read."""
         self.gone = False
         """Whether the client has closed the connection."""
-        self._most = most
+        self._max_kept = max_kept
         self._kept = bytearray()
         self._size = 0
         self._end: int | None = None
@@ -152,7 +152,7 @@ class Incoming:
         return self._size > 0
 
     @property
-    def cut(self) -> bool:
+    def truncated(self) -> bool:
         """Whether a part of the request was discarded."""
         return self._size > len(self._kept)
 
@@ -167,13 +167,14 @@ class Incoming:
         return bytes(self._kept)
 
     def advance(self) -> bool:
-        """Read what has arrived, without waiting.  Whether the request is complete."""
-        self.writes = False
+        """Read what has arrived, without waiting.  True if there is nothing more to read: the
+        request is complete, not valid or too long, or the client has closed the connection."""
+        self.waits_to_write = False
         try:
             if self._in_handshake:
                 self.connection.socket.do_handshake()
                 self._in_handshake = False
-            for _ in range(_PIECES_IN_A_ROW):
+            for _ in range(_READS_IN_TURN):
                 if self._complete:
                     return True
                 data = self.connection.socket.recv(_PIECE)
@@ -184,7 +185,7 @@ class Incoming:
         except (BlockingIOError, ssl.SSLWantReadError):
             return self._complete
         except ssl.SSLWantWriteError:
-            self.writes = True
+            self.waits_to_write = True
             return self._complete
         except OSError:
             self.gone = True
@@ -224,7 +225,7 @@ class Incoming:
         self._end = self._head + (0 if self._problem else int(length))
 
     def _add_body(self, data: bytes) -> None:
-        room = self._most - len(self._kept)
+        room = self._max_kept - len(self._kept)
         if room > 0:
             self._kept += data[:room]
         if self._chunks is not None:

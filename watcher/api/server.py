@@ -82,11 +82,11 @@ class NonBlockingTLS(BuiltinSSLAdapter):
 
 
 class _Connection(cheroot_server.HTTPConnection):
-    cut = False
+    truncated = False
     """Whether a part of the request was discarded, so that no other request can follow it."""
 
     def communicate(self) -> bool:
-        return bool(super().communicate()) and not self.cut
+        return bool(super().communicate()) and not self.truncated
 
 
 class Receiver:
@@ -94,18 +94,18 @@ class Receiver:
 
     *deliver* is called with a connection when its whole request has arrived; a request that takes
     longer than *seconds* is refused.  The ``rfile`` of the connection then has the request, with
-    its head and at least *most* bytes of its body; the rest of a longer body is discarded.
+    its head and at least *max_kept* bytes of its body; the rest of a longer body is discarded.
     """
 
     def __init__(
         self,
         deliver: Callable[[Any], None],
         seconds: float,
-        most: int,
+        max_kept: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliver, self._seconds, self._clock = deliver, seconds, clock
-        self._most = most + 2 * receiving.MAX_HEAD
+        self._max_kept = max_kept + 2 * receiving.MAX_HEAD
         self._new: collections.deque[Incoming] = collections.deque()
         self._waiting: dict[Incoming, None] = {}
         self._selector = selectors.DefaultSelector()
@@ -132,7 +132,7 @@ class Receiver:
         """Receive the next request of a connection, and deliver it, at once if it has arrived."""
         rest = connection.rfile.rest() if isinstance(connection.rfile, BufferedRequest) else b""
         connection.socket.settimeout(0)
-        incoming = Incoming(connection, rest, self._most, self._clock() + self._seconds)
+        incoming = Incoming(connection, rest, self._max_kept, self._clock() + self._seconds)
         if incoming.advance():
             self._end(incoming)
         else:
@@ -216,7 +216,7 @@ class Receiver:
             self._refuse(incoming, "400 Bad Request", incoming.problem)
             return
         connection.rfile = BufferedRequest(incoming.data())
-        connection.cut = incoming.cut
+        connection.truncated = incoming.truncated
         server = connection.server
         connection.socket.settimeout(server.timeout)
         if isinstance(connection.socket, ssl.SSLSocket) and not connection.ssl_env:
@@ -225,7 +225,7 @@ class Receiver:
 
 
 def _events(incoming: Incoming) -> int:
-    return selectors.EVENT_WRITE if incoming.writes else selectors.EVENT_READ
+    return selectors.EVENT_WRITE if incoming.waits_to_write else selectors.EVENT_READ
 
 
 def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:

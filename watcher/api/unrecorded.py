@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts of unrecorded events: those beyond the rate limit that a pending run covers.
+"""Counts of events without a row: all beyond the rate limit, except an ACCEPTED one that no pending
+run covers; and messages that cannot be read.
 
-No row is written for such an event.  It is counted in memory, and the counts are written once a
-second.  If the process dies, a count is too small, and no alarm is lost.
+They are counted in memory, and the counts are written once a second.  If the process dies, a count
+is too small, and no alarm is lost.
 """
 
 import collections
@@ -33,7 +34,7 @@ class _Kind(NamedTuple):
     reason: str
 
 
-class _Cover(NamedTuple):
+class _PendingRunKey(NamedTuple):
     """The run that covers an event, or the event in the inbox that will get that run."""
 
     run_id: int | None
@@ -46,7 +47,7 @@ class UnrecordedEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: collections.Counter[_Kind] = collections.Counter()
-        self._covered: collections.Counter[_Cover] = collections.Counter()
+        self._covered: collections.Counter[_PendingRunKey] = collections.Counter()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread = LateThread("unrecorded", self._loop)
@@ -63,7 +64,7 @@ class UnrecordedEvents:
         with self._changed:
             self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
             if pending_run is not None:
-                self._covered[_Cover(pending_run.run_id, pending_run.event_id)] += 1
+                self._covered[_PendingRunKey(pending_run.run_id, pending_run.event_id)] += 1
             if not self._stopped.is_set():
                 self._thread.ensure()
             self._changed.notify()
@@ -87,7 +88,7 @@ class UnrecordedEvents:
         for kind, number in seen.items():
             totals[counters.EVENTS, kind.source, kind.decision, kind.reason] += number
 
-        def work(session: Session) -> collections.Counter[_Cover]:
+        def work(session: Session) -> collections.Counter[_PendingRunKey]:
             of_runs, waiting = _by_run(session, covered)
             # In the order of the ids, so that no two processes deadlock.
             for run_id, number in sorted(of_runs.items()):
@@ -129,11 +130,11 @@ class UnrecordedEvents:
 
 
 def _by_run(
-    session: Session, covered: collections.Counter[_Cover]
-) -> tuple[collections.Counter[int], collections.Counter[_Cover]]:
+    session: Session, covered: collections.Counter[_PendingRunKey]
+) -> tuple[collections.Counter[int], collections.Counter[_PendingRunKey]]:
     """The counts by run, and those whose event has no run yet."""
     of_runs: collections.Counter[int] = collections.Counter()
-    waiting: collections.Counter[_Cover] = collections.Counter()
+    waiting: collections.Counter[_PendingRunKey] = collections.Counter()
     for cover, number in covered.items():
         run_id = cover.run_id
         if run_id is None:

@@ -72,7 +72,7 @@ class WebhookAuth:
         *settings* is the row of the webhook; an audit without one has the defaults.
         """
         if self._auth(settings) != credentials.KEYSTONE:
-            if not self.permits(request, settings):
+            if not self.permits_at_once(request, settings):
                 self._refuse(request, 'Bearer realm="watcher", Basic realm="watcher"')
         else:
             identity = self._identity(request)
@@ -82,7 +82,7 @@ class WebhookAuth:
                 LOG.warning("%s: refused, the policy %s forbids it", request.path_info, RULE)
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
-    def permits(self, request: webob.Request, settings: AuthSettings | None) -> bool:
+    def permits_at_once(self, request: webob.Request, settings: AuthSettings | None) -> bool:
         """Whether the request is accepted without asking keystone."""
         auth = self._auth(settings)
         return auth == credentials.NONE or (
@@ -103,14 +103,14 @@ class WebhookAuth:
             return None
         environ = {**request.environ, **tokens}
         if self._conf.enable_authentication:
-            return self._validated(environ)
+            return self._ask_keystone(environ)
         # Identity headers count, but a caller without roles is not an operator here, so that a
         # webhook with auth keystone is not open to everyone.
         if not environ.get("HTTP_X_ROLES"):
             return None
         return RequestContext.from_environ(environ)
 
-    def _validated(self, environ: dict[str, Any]) -> RequestContext | None:
+    def _ask_keystone(self, environ: dict[str, Any]) -> RequestContext | None:
         """The caller, if keystone knows the token.  Touches *environ*."""
         response = webob.Request(environ).get_response(self._protocol())
         if response.status_int >= 500:
@@ -128,7 +128,7 @@ class WebhookAuth:
                 # With a delayed decision a keystone that does not answer would look like a token
                 # that is not valid.
                 self._keystone = AuthProtocol(
-                    _validated, {"oslo_config_config": self._conf, "delay_auth_decision": False}
+                    _accept, {"oslo_config_config": self._conf, "delay_auth_decision": False}
                 )
             return self._keystone
 
@@ -138,5 +138,5 @@ class WebhookAuth:
 
 
 @dec.wsgify
-def _validated(request: webob.Request) -> webob.Response:
+def _accept(request: webob.Request) -> webob.Response:
     return webob.Response(status=204)

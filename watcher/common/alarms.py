@@ -18,7 +18,7 @@ class AlarmMessage:
     payload: Any = None
     """The whole message: any JSON value, None for an empty body."""
     stored: str | None = None
-    """The JSON that is stored of the payload; None if all of it is."""
+    """The JSON to store, complete or truncated; None to encode the payload."""
     alarm_name: str | None = None
     """This and the texts below are as the sender wrote them, cut to the length of their column."""
     alarm_id: str | None = None
@@ -74,14 +74,14 @@ class WebhookFacts:
     pending_runs: Sequence[PendingRun] = ()
     """The QUEUED run, and the youngest event in the inbox; all events in the inbox if the rate
     limit is reached and events give parameters."""
-    full_until: datetime.datetime | None = None
+    limited_until: datetime.datetime | None = None
     """When the rate limit allows one more recorded event; None if it allows one now."""
 
 
 def earliest_start(
-    received: datetime.datetime, debounce: int, full_until: datetime.datetime | None
+    received: datetime.datetime, debounce: int, limited_until: datetime.datetime | None
 ) -> datetime.datetime:
     """The earliest start of the run that an event queues: after the debounce, and not before
     the rate limit allows another recorded event."""
     quiet = received + datetime.timedelta(seconds=debounce)
-    return max(quiet, full_until) if full_until else quiet
+    return max(quiet, limited_until) if limited_until else quiet

@@ -22,8 +22,9 @@ OPTIONS = [
         "max_recorded_per_minute",
         default=60,
         min=1,
-        help="Events of one audit that are recorded in a minute. Further events are only "
-        "counted on their run, and that run waits until the minute is over.",
+        help="Events of one audit that are recorded in a minute. Further events are only counted, "
+        "except an accepted one that no waiting run covers: its run waits until the minute is "
+        "over.",
     ),
     cfg.IntOpt(
         "keep_events_days",

@@ -95,8 +95,8 @@ def queue_run(session: Session, audit_id: int, max_recorded: int, now: datetime.
     first = arrived[0]
     chosen = _with_parameters(arrived, first.parameters)
     received = min(first.received_at, now)  # the clock of the API may be ahead, or was set back
-    full_until = webhook_facts.full_until(session, audit_id, received, max_recorded, first.id)
-    not_before = earliest_start(received, audit.debounce or 0, full_until)
+    limited_until = webhook_facts.limited_until(session, audit_id, received, max_recorded, first.id)
+    not_before = earliest_start(received, audit.debounce or 0, limited_until)
     run = runs.enqueue(session, audit_id, received, not_before, first.parameters)
     if first.decision == Decision.ACCEPTED:
         _assign(session, run.id, [first.id], Decision.QUEUED)

@@ -37,25 +37,28 @@ def read_all(
     default_auth: str,
     max_recorded: int,
 ) -> list[WebhookFacts | None]:
-    """The facts of each audit; None if there is none.  All UUIDs are read in one statement."""
-    when = {"since": now - MINUTE, "last": max_recorded - 1}
+    """The facts of each audit; None if there is none.
+
+    One statement reads all UUIDs, one more each name, and more are needed for a mapping.
+    """
+    rate = {"since": now - MINUTE, "offset": max_recorded - 1}
     uuids = [canonical_uuid(ident) for ident in idents]
     by_uuid = {}
     if wanted := sorted({uuid for uuid in uuids if uuid is not None}):
-        rows = connection.execute(_BY_UUID, {"idents": wanted, **when})
+        rows = connection.execute(_BY_UUID, {"idents": wanted, **rate})
         by_uuid = {row.audit_uuid: row for row in rows}
     found: list[WebhookFacts | None] = []
     for ident, uuid in zip(idents, uuids, strict=True):
         if uuid is None:
             # One statement for each name, because the database decides which names are equal.
-            row = connection.execute(_BY_NAME, {"ident": ident, **when}).first()
+            row = connection.execute(_BY_NAME, {"ident": ident, **rate}).first()
         else:
             row = by_uuid.get(uuid)
         found.append(None if row is None else _of_row(connection, row, default_auth, now))
     return found
 
 
-def full_until(
+def limited_until(
     session: Session, audit_id: int, at: datetime.datetime, max_recorded: int, before: int
 ) -> datetime.datetime | None:
     """When the rate limit, reached *at* a time, allows another recorded event; None if not reached.
@@ -82,14 +85,14 @@ def _of_row(
 ) -> WebhookFacts:
     values: dict[str, Any] = dict(row._mapping)
     oldest = values.pop("oldest")
-    run_id, of_run = values.pop("waiting_id"), values.pop("waiting_parameters")
+    run_id, of_run = values.pop("run_id"), values.pop("run_parameters")
     event_id, of_event = values.pop("event_id"), values.pop("event_parameters")
     values.update(
         auth=values["auth"] or default_auth,
         debounce=values["debounce"] or 0,
         mapping=values["mapping"] or {},
         paused=bool(values["paused"]),
-        full_until=oldest and min(oldest, now) + MINUTE,  # the clock may have been set back
+        limited_until=oldest and min(oldest, now) + MINUTE,  # the clock may have been set back
     )
     if values["mapping"]:
         own, schema = connection.execute(_PARAMETERS, {"audit_id": row.audit_id}).one()
@@ -115,7 +118,7 @@ def _statement(condition: Any) -> Executable:
         .where(AuditEvent.audit_id == Audit.id, AuditEvent.received_at > bindparam("since"))
         .order_by(AuditEvent.received_at.desc())
         .limit(1)
-        .offset(bindparam("last"))
+        .offset(bindparam("offset"))
         .scalar_subquery()
     )
     youngest = select(func.max(AuditEvent.id)).where(AuditEvent.inbox == Audit.id).scalar_subquery()
@@ -135,8 +138,8 @@ def _statement(condition: Any) -> Executable:
             Webhook.filter,
             Webhook.parameters.label("mapping"),
             Webhook.paused,
-            AuditRun.id.label("waiting_id"),
-            AuditRun.parameters.label("waiting_parameters"),
+            AuditRun.id.label("run_id"),
+            AuditRun.parameters.label("run_parameters"),
             in_inbox.id.label("event_id"),
             in_inbox.parameters.label("event_parameters"),
             oldest.label("oldest"),

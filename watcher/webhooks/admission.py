@@ -21,7 +21,7 @@ OUTSIDE_WINDOW: Final = "outside_window"
 RESOLVED: Final = "resolved"
 FILTERED: Final = "filtered"
 
-REASONS: Final = {
+REASONS_AGAINST: Final = {
     Decision.REJECTED: (WRONG_TYPE, AUDIT_CANCELLED, AUDIT_SUSPENDED, BAD_PARAMETERS),
     Decision.IGNORED: (PAUSED, OUTSIDE_WINDOW, RESOLVED, FILTERED),
 }
@@ -47,7 +47,7 @@ def decide(facts: WebhookFacts, message: AlarmMessage, now: datetime.datetime) -
         reason, sentence = next(_objections(facts, message, now), ("", ""))
         if not reason:
             return Verdict(Decision.ACCEPTED, parameters=_parameters(facts, message))
-        ignored = reason in REASONS[Decision.IGNORED]
+        ignored = reason in REASONS_AGAINST[Decision.IGNORED]
         return Verdict(Decision.IGNORED if ignored else Decision.REJECTED, reason, sentence)
     except Invalid as error:
         return Verdict(Decision.REJECTED, BAD_PARAMETERS, str(error))

@@ -42,7 +42,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
     # aodh puts parameters for itself into the URL, such as aodh-alarm-ssl-verify, and sends them.
     @post("{audit_ident}", status=202, any_query=True)
     def trigger(self, request: Request, audit_ident: str) -> Response:
-        """Answers when the event is committed; the doorbell comes after that."""
+        """Commit the event, ring the doorbell, and answer."""
         if not (self.conf.webhooks.allow_names or is_uuid(audit_ident)):
             raise NotFound(f"There is no audit {audit_ident}.")
         now = timeutils.utcnow()
@@ -56,11 +56,10 @@ class Webhooks(WebhookSettings, WebhookHistory):
                 facts.audit_uuid, parsers.GENERIC, Decision.REJECTED, "unreadable_body"
             )
             raise
+        auth = self._webhook_auth
         result = self._intake.receive(
-            Delivery(
-                audit_ident, message, now, lambda facts: self._webhook_auth.permits(request, facts)
-            ),
-            lambda facts: self._webhook_auth.check(request, facts),
+            Delivery(audit_ident, message, now, lambda facts: auth.permits_at_once(request, facts)),
+            lambda facts: auth.check(request, facts),
         )
         return self._respond(request, result)
 
@@ -114,7 +113,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
             audit, webhook = webhook_settings.get(session, facts.audit_uuid)
             not_before, _reason = history.next_run(session, audit, webhook, now)
         if not facts.pending_runs and not_before is not None:
-            return max(not_before, earliest_start(now, facts.debounce, facts.full_until))
+            return max(not_before, earliest_start(now, facts.debounce, facts.limited_until))
         return not_before
 
     def _facts(self, ident: str, now: datetime.datetime) -> WebhookFacts:
@@ -129,10 +128,10 @@ class Webhooks(WebhookSettings, WebhookHistory):
         except BodyTooLarge as error:
             raise Invalid(str(error)) from None
         message = parsers.parse(_decoded(body), _headers(request.environ))
-        most = self.conf.webhooks.max_stored_payload
-        if len(body) * _GROWTH <= most:
+        limit = self.conf.webhooks.max_stored_payload
+        if len(body) * _GROWTH <= limit:
             return message
-        return dataclasses.replace(message, stored=truncation.truncated(message.payload, most))
+        return dataclasses.replace(message, stored=truncation.truncated(message.payload, limit))
 
     def _was_delivered(self, facts: WebhookFacts, message: AlarmMessage) -> bool:
         key = events.delivery_key(facts, message)

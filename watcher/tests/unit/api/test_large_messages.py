@@ -100,8 +100,8 @@ class LargeBodyLimitTest(TestCase):
         for thread in threads:
             thread.start()
         working.acquire(timeout=TIMEOUT)
-        while few.waiting.acquire(blocking=False):  # until the second one waits
-            few.waiting.release()
+        while few.admitted.acquire(blocking=False):  # until the second one waits
+            few.admitted.release()
         self.assertRaises(Unavailable, few, large, None)
         self.assertRaises(Unavailable, few, {"HTTP_TRANSFER_ENCODING": "chunked"}, None)
         go_on.set()

@@ -261,7 +261,7 @@ class Queue(RuleBasedStateMachine):
                 return
             uuid = None
             pending_runs = [pending_run.parameters for pending_run in facts.pending_runs]
-            if facts.full_until is None or parameters not in pending_runs:
+            if facts.limited_until is None or parameters not in pending_runs:
                 row = events.row(facts, event, began, Decision.ACCEPTED, None, parameters)
                 events.append(connection, [row])
                 uuid = row["uuid"]

@@ -33,7 +33,7 @@ class FactsTest(base.DatabaseTestCase):
             facts = self.facts(ident=ident)
             self.assertEqual((self.audit_id, self.uuid), (facts.audit_id, facts.audit_uuid))
             self.assertEqual(("none", 0, False), (facts.auth, facts.debounce, facts.paused))
-            self.assertEqual(([], None), (facts.pending_runs, facts.full_until))
+            self.assertEqual(([], None), (facts.pending_runs, facts.limited_until))
 
     def test_there_is_no_such_audit(self) -> None:
         for ident in (str(self.audit_id), "b", models.new_uuid()):
@@ -61,10 +61,10 @@ class FactsTest(base.DatabaseTestCase):
 
     def test_the_minute_is_full_until_its_oldest_event_is_a_minute_old(self) -> None:
         for seconds in (0, 10, 20):
-            self.assertIsNone(self.facts(NOW + seconds * SECOND).full_until)
+            self.assertIsNone(self.facts(NOW + seconds * SECOND).limited_until)
             self.post(NOW + seconds * SECOND)
-        self.assertEqual(NOW + 60 * SECOND, self.facts(NOW + 59 * SECOND).full_until)
-        self.assertIsNone(self.facts(NOW + 60 * SECOND).full_until)
+        self.assertEqual(NOW + 60 * SECOND, self.facts(NOW + 59 * SECOND).limited_until)
+        self.assertIsNone(self.facts(NOW + 60 * SECOND).limited_until)
 
     def test_the_event_that_waits_and_then_its_run(self) -> None:
         event_id = self.post()

@@ -149,7 +149,7 @@ class TestAllThereIs(base.TestCase):
             schema={"properties": {"node": {}}},
             mapping={"node": mapped} if mapped else {},
         )
-        self.assertIn(verdict.decision, (Decision.ACCEPTED, *admission.REASONS))
-        self.assertIn(verdict.reason, admission.REASONS.get(verdict.decision, (None,)))
+        self.assertIn(verdict.decision, (Decision.ACCEPTED, *admission.REASONS_AGAINST))
+        self.assertIn(verdict.reason, admission.REASONS_AGAINST.get(verdict.decision, (None,)))
         self.assertEqual(verdict.decision == Decision.ACCEPTED, not verdict.sentence)
         json.dumps(verdict.parameters)
