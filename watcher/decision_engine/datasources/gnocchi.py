@@ -143,22 +143,6 @@ class Gnocchi:
         return found
 
     def server_metric(
-        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        """*granularity* is one of the archive policy's; 0 takes the finest that all have."""
-        return self._of_servers(name, servers, period, aggregate, granularity)
-
-    def past(
-        self,
-        name: str,
-        servers: Sequence[Server],
-        end: datetime.datetime,
-        period: int,
-        granularity: int,
-    ) -> Mapping[str, float]:
-        return self._of_servers(name, servers, period, "mean", granularity, end)
-
-    def _of_servers(
         self,
         name: str,
         servers: Sequence[Server],
@@ -167,6 +151,8 @@ class Gnocchi:
         granularity: int,
         end: datetime.datetime | None = None,
     ) -> Mapping[str, float]:
+        """Over the time before *end* in naive UTC, or now.  *granularity* is one of the archive
+        policy's; 0 takes the finest that all have."""
         over_time = aggregate_of(aggregate)
         is_cpu = name == "instance_cpu_usage"
         wanted = self._wanted(name, "rate:mean" if is_cpu else over_time, period, granularity)
@@ -181,6 +167,16 @@ class Gnocchi:
             )
             for uuid, points in self._points(wanted, list(vcpus)).items()
         }
+
+    def past(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        end: datetime.datetime,
+        period: int,
+        granularity: int,
+    ) -> Mapping[str, float]:
+        return self.server_metric(name, servers, period, "mean", granularity, end)
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
         """Half a granule before the period.

@@ -113,29 +113,16 @@ class Prometheus:
         return host_names.matched(self.name, hosts, values)
 
     def server_metric(
-        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        """Prometheus' own step counts, not *granularity*."""
-        return self._of_servers(name, servers, period, aggregate)
-
-    def past(
-        self,
-        name: str,
-        servers: Sequence[Server],
-        end: datetime.datetime,
-        period: int,
-        granularity: int,
-    ) -> Mapping[str, float]:
-        return self._of_servers(name, servers, period, "mean", end)
-
-    def _of_servers(
         self,
         name: str,
         servers: Sequence[Server],
         period: int,
         aggregate: str,
+        granularity: int,
         end: datetime.datetime | None = None,
     ) -> Mapping[str, float]:
+        """Over the time before *end* in naive UTC, or now.  Prometheus' own step counts, not
+        *granularity*."""
         backend = own_name(self, name)
         if backend == KNOWN_TO_WATCHER["instance_ram_allocated"]:
             return {server.uuid: float(server.memory_mb) for server in servers}
@@ -151,6 +138,16 @@ class Prometheus:
             for each in servers
             if each.uuid in values
         }
+
+    def past(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        end: datetime.datetime,
+        period: int,
+        granularity: int,
+    ) -> Mapping[str, float]:
+        return self.server_metric(name, servers, period, "mean", granularity, end)
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
         """The window of its queries; the last scrape is seldom older than a minute."""
