@@ -93,8 +93,7 @@ class UsualLoads:
             return np.empty((0, len(servers)))
         usual = np.array([[*map(each.get, servers)] for each in loads], dtype=np.float64)
         expected = np.maximum(usual[1:] + LASTING * (values - usual[0]), 0)
-        found: Floats = np.where(np.isnan(expected), values, expected)
-        return found
+        return np.where(np.isnan(expected), values, expected)
 
 
 def hour_of(moment: datetime.datetime) -> datetime.datetime:

@@ -40,8 +40,7 @@ class Bounds:
         from watcher.model.compute import MEMORY
 
         seconds = model.demand[:, MEMORY] * MBIT_PER_MIB / self.bandwidth
-        prices: Floats = self.margin * 2 * seconds / max(self.lasting, 1.0)
-        return prices
+        return self.margin * 2 * seconds / max(self.lasting, 1.0)
 
 
 UNBOUND = Bounds()

@@ -110,8 +110,7 @@ class WhatIf:
             least = 0
         elif self._rules.wish[self._rules.group[server]] > 0:
             least = max(least, 0)
-        preferred: Bools = fit & (cost <= least)
-        return preferred
+        return fit & (cost <= least)
 
     def possible_hosts(self, server: int, among: Ints | slice = slice(None)) -> Bools:
         """bool [H], or of hosts *among*: those that could take *server* now, without its own."""
@@ -243,8 +242,7 @@ class WhatIf:
 
     def staying(self) -> Bools:
         """bool [V]: the servers that stay for a reason other than a lack of hosts."""
-        staying: Bools = self._stays > 0
-        return staying
+        return self._stays > 0
 
     def why_not(self, server: int, host: int | None = None) -> str:
         """Why *server* stays on its host, or does not go to *host*, a key of ``undone.REASONS``:
@@ -308,8 +306,7 @@ class WhatIf:
         """int [H]: how many more pairs of the group break its wish with *server* on each host."""
         group = self._rules.group[server]
         there = self._members[group].astype(np.int64)
-        cost: Ints = self._rules.wish[group] * (there - there[self.placement[server]] + 1)
-        return cost
+        return self._rules.wish[group] * (there - there[self.placement[server]] + 1)
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]

@@ -239,12 +239,10 @@ class Balance:
 
 def _above(values: Floats, limits: Floats) -> Floats:
     """[M, ...] and [M]: by how much values are above their limits."""
-    above: Floats = np.maximum(values - limits.reshape(-1, *(1,) * (values.ndim - 1)), 0)
-    return above
+    return np.maximum(values - limits.reshape(-1, *(1,) * (values.ndim - 1)), 0)
 
 
 def _sum(weights: Floats, values: Floats) -> Floats:
     """[M] and [M, ...] to [...]."""
     # Metric by metric, as there are few. The threads of a BLAS would cost more.
-    total: Floats = sum(map(operator.mul, weights.tolist(), values))
-    return total
+    return sum(map(operator.mul, weights.tolist(), values))

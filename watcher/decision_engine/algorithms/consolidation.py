@@ -130,14 +130,12 @@ def _candidates(what_if: WhatIf, loads: Floats, *, with_empty: bool = False) -> 
 def in_service(what_if: WhatIf) -> Bools:
     """bool [H]: the hosts that the scheduler uses, or will use: a host that Watcher disabled
     is enabled again if it keeps servers."""
-    service: Bools = what_if.model.available | (what_if.model.standby & in_use(what_if))
-    return service
+    return what_if.model.available | (what_if.model.standby & in_use(what_if))
 
 
 def in_use(what_if: WhatIf) -> Bools:
     """bool [H]: the hosts that have servers after the moves made."""
-    used: Bools = np.bincount(what_if.placement, minlength=len(what_if.takers)) > 0
-    return used
+    return np.bincount(what_if.placement, minlength=len(what_if.takers)) > 0
 
 
 def release(

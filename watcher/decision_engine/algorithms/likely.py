@@ -51,8 +51,7 @@ class LikelyMoves:
             return self._all
 
         def worth(hosts: Ints) -> Floats:
-            gains: Floats = (slope[hosts] - slope[taker]) * self._largest[:, hosts].sum(axis=0)
-            return gains
+            return (slope[hosts] - slope[taker]) * self._largest[:, hosts].sum(axis=0)
 
         kinds = self._loads.whatif.allowed[:, taker]
         hosts = self._likely(
@@ -100,5 +99,4 @@ def _best(hosts: Ints, worth: Callable[[Ints], Floats], count: int) -> Ints:
     """So many of *hosts*, those with most worth, in order."""
     if len(hosts) <= count:
         return hosts
-    chosen: Ints = np.sort(hosts[np.argpartition(-worth(hosts), count)[:count]])
-    return chosen
+    return np.sort(hosts[np.argpartition(-worth(hosts), count)[:count]])

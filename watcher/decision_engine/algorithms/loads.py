@@ -139,14 +139,12 @@ class Loads:
     def deviations_of(self, total: Floats, squares: Floats) -> Floats:
         """The same, computed from the sums of the loads and of their squares."""
         hosts = self._count
-        deviations: Floats = np.sqrt(np.maximum(squares / hosts - (total / hosts) ** 2, 0))
-        return deviations
+        return np.sqrt(np.maximum(squares / hosts - (total / hosts) ** 2, 0))
 
     @property
     def peak(self) -> Floats:
         """float [H]: the largest load of each host, over the metrics."""
-        peak: Floats = self.load.max(axis=0)
-        return peak
+        return self.load.max(axis=0)
 
     def undone(
         self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
@@ -169,8 +167,7 @@ class Loads:
 
     def servers_on(self, hosts: Bools) -> list[int]:
         """The servers that are on *hosts*, a mask, with the moves made."""
-        on: list[int] = np.flatnonzero(hosts[self.whatif.placement]).tolist()
-        return on
+        return np.flatnonzero(hosts[self.whatif.placement]).tolist()
 
     def replay(self, moves: Sequence[tuple[int, int]]) -> None:
         """Make the moves made equal to *moves* (server, destination): undo others, make what

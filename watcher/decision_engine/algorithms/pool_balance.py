@@ -182,13 +182,12 @@ class PoolBalance:
     def _fit(self, volume: Volume) -> Bools:
         """bool [P]: the pools that may take a volume."""
         size = volume.size_gb
-        fit: Bools = (
+        return (
             self._takers
             & (self.used + size < self._limit)
             & (self.free - size >= self._reserved)
             & (self._promised + size <= self._promisable)
         )
-        return fit
 
     @property
     def _emptiness(self) -> Floats:
@@ -224,5 +223,4 @@ def _reserved(pool: Pool) -> float:
 
 
 def _own_name(pool: Pool) -> str:
-    name: str = pool.capabilities.get("pool_name") or pool.name.partition("#")[2]
-    return name
+    return pool.capabilities.get("pool_name") or pool.name.partition("#")[2]

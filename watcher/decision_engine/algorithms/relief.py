@@ -66,8 +66,7 @@ class Relief:
         return self._loads.servers_on(self._over())
 
     def _over(self) -> Bools:
-        over: Bools = self._loads.hosts & (self._loads.peak >= self._loads.limit)
-        return over
+        return self._loads.hosts & (self._loads.peak >= self._loads.limit)
 
     def _distance(self) -> Distance:
         """The excess of all hosts over the limit.  Load that moves took off a host below the limit
@@ -152,8 +151,7 @@ class Relief:
         largest one after its move, because hosts have theirs at different times."""
         load = self._loads.load
         after = load + self._loads.use[:, server, None] / self._loads.size
-        peak: Floats = (after if len(load) > 1 else load).max(axis=0)
-        return peak
+        return (after if len(load) > 1 else load).max(axis=0)
 
 
 def excess(loads: Loads) -> float:

@@ -82,16 +82,13 @@ class Collectors:
             ticker.stop()
 
     def compute(self) -> ComputeModel:
-        model: ComputeModel = self._collector("compute").snapshot()
-        return model
+        return self._collector("compute").snapshot()
 
     def storage(self) -> StorageModel:
-        model: StorageModel = self._collector("storage").snapshot()
-        return model
+        return self._collector("storage").snapshot()
 
     def baremetal(self) -> BaremetalModel:
-        model: BaremetalModel = self._collector("baremetal").snapshot()
-        return model
+        return self._collector("baremetal").snapshot()
 
     def read_at(self) -> dict[str, datetime.datetime]:
         """When each model was last read, in UTC, by the names of the collectors; those that were
@@ -124,8 +121,7 @@ class Collectors:
         return self._collectors[name]
 
     def _period(self, name: str) -> int:
-        period: int = self._conf[group(name)].period
-        return period
+        return self._conf[group(name)].period
 
 
 def _load(conf: cfg.ConfigOpts, cloud: Cloud) -> dict[str, Collector]:

@@ -37,8 +37,7 @@ class ComputeCollector(ReadingCollector[None]):
             return self._known.model()
 
     def _deleted_in(self, payload: Any) -> str:
-        uuid: str = payload["nova_object.data"]["uuid"]
-        return uuid
+        return payload["nova_object.data"]["uuid"]
 
     def _read(self) -> None:
         began, compute = timeutils.utcnow(), self._cloud.compute

@@ -51,8 +51,7 @@ class StorageCollector(ReadingCollector[_Read]):
         return StorageModel.build(*read)
 
     def _deleted_in(self, payload: Any) -> str:
-        uuid: str = payload["volume_id"]
-        return uuid
+        return payload["volume_id"]
 
     def _read(self) -> _Read:
         began, storage = timeutils.utcnow(), self._cloud.block_storage

@@ -108,7 +108,4 @@ def _empty_at_end(plan: Consolidation) -> list[int]:
     from watcher.decision_engine.algorithms import consolidation
 
     what_if = plan.what_if
-    empty: list[int] = (
-        (what_if.model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()
-    )
-    return empty
+    return (what_if.model.available & ~consolidation.in_use(what_if)).nonzero()[0].tolist()

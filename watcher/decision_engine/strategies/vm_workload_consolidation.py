@@ -80,8 +80,7 @@ def _kept_free(inputs: Inputs, model: ComputeModel) -> Floats:
     import numpy as np
 
     vcpus = np.array([host.cpus for host in model.hosts], dtype=np.float64)
-    kept_free: Floats = (1 - inputs.parameters["target_utilization"]) * vcpus
-    return kept_free
+    return (1 - inputs.parameters["target_utilization"]) * vcpus
 
 
 def _relieve(what_if: WhatIf, kept_free: Floats) -> Sequence[int]:

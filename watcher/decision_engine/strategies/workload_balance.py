@@ -102,8 +102,7 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
     unknown = np.where(known | idle | ~available, 0.0, _whole(inputs, model.servers))
 
     def of_hosts(values: Floats) -> list[float]:
-        total: list[float] = np.bincount(model.placement, values, len(model.hosts)).tolist()
-        return total
+        return np.bincount(model.placement, values, len(model.hosts)).tolist()
 
     size = [_size(inputs, host) / 100 for host in model.hosts]
     loads = Loads(
