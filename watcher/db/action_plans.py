@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session, contains_eager, defer, selectinload
 
 from watcher.common.errors import Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db import counters, lookup, models, paging, runs
-from watcher.db.lookup import identified
+from watcher.db import counters, models, paging, runs
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -23,26 +22,27 @@ from watcher.db.models import (
     Review,
     Strategy,
 )
-from watcher.db.paging import Page
+from watcher.db.rows import OF_STRATEGY, Rows
 from watcher.db.transitions import move, soft_delete
 
-_WITH_RELATED = (
-    select(ActionPlan)
-    .outerjoin(ActionPlan.audit)
-    .outerjoin(ActionPlan.strategy)
-    .where(ActionPlan.deleted == 0)
-)
-_RELATED = (
-    contains_eager(ActionPlan.audit).load_only(Audit.uuid, Audit.deleted, raiseload=True),
-    contains_eager(ActionPlan.strategy).load_only(
-        Strategy.uuid, Strategy.name, Strategy.deleted, raiseload=True
+_ROWS = Rows[ActionPlan](
+    ActionPlan,
+    "action plan",
+    joined=(ActionPlan.audit, ActionPlan.strategy),
+    keys=paging.sort_keys(
+        ActionPlan, audit_uuid=Audit.uuid, strategy_uuid=Strategy.uuid, strategy_name=Strategy.name
     ),
-    selectinload(ActionPlan.indicators),
+    # The audit of a plan may be deleted.
+    filters={"audit_uuid": lambda uuid: Audit.uuid == uuid, "strategy": OF_STRATEGY},
+    shown=(
+        contains_eager(ActionPlan.audit).load_only(Audit.uuid, Audit.deleted, raiseload=True),
+        contains_eager(ActionPlan.strategy).load_only(
+            Strategy.uuid, Strategy.name, Strategy.deleted, raiseload=True
+        ),
+        selectinload(ActionPlan.indicators),
+    ),
 )
-_KEYS = paging.sort_keys(
-    ActionPlan, audit_uuid=Audit.uuid, strategy_uuid=Strategy.uuid, strategy_name=Strategy.name
-)
-
+get, list_page = _ROWS.get, _ROWS.list_page
 
 _ENDS: Final = ("plan_ends",)
 """A count of the plans that appliers have ended."""
@@ -62,26 +62,6 @@ class PlannedAction:
     reason: str = ""
     owned: bool = False
     """Whether its ``disabled_reason`` names the plan, too: see ``solution.with_owner``."""
-
-
-def get(session: Session, uuid: str) -> ActionPlan:
-    """The live plan with that uuid, with its audit, strategy and indicators.  NotFound."""
-    wanted = _WITH_RELATED.where(ActionPlan.uuid == uuid).options(*_RELATED)
-    return lookup.first(
-        session, wanted.execution_options(populate_existing=True), f"action plan {uuid}"
-    )
-
-
-def list_page(
-    session: Session, page: Page, audit_uuid: str | None = None, strategy: str | None = None
-) -> list[ActionPlan]:
-    """Plans, all or those of an audit, which may be deleted, or of a strategy."""
-    wanted = _WITH_RELATED
-    if audit_uuid is not None:
-        wanted = wanted.where(Audit.uuid == audit_uuid)
-    if strategy is not None:
-        wanted = wanted.where(identified(Strategy, strategy))
-    return paging.fetch(session, wanted, page, _KEYS, *_RELATED)
 
 
 def create(

@@ -8,39 +8,34 @@ from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.errors import Conflict, Invalid
 from watcher.common.states import ActionState, PlanState
-from watcher.db import lookup, paging
+from watcher.db import paging
 from watcher.db.models import Action, ActionDescription, ActionPlan, Audit, PlanReasons
 from watcher.db.models.base import MESSAGE_LENGTH
-from watcher.db.paging import Page
+from watcher.db.rows import Rows
 from watcher.db.transitions import move, update_rows
 
-_WITH_PLAN = select(Action).outerjoin(Action.action_plan).where(Action.deleted == 0)
-_PLAN = contains_eager(Action.action_plan).load_only(
-    ActionPlan.uuid, ActionPlan.state, ActionPlan.deleted, raiseload=True
+_ROWS = Rows[Action](
+    Action,
+    "action",
+    joined=(Action.action_plan,),
+    keys=paging.sort_keys(Action, action_plan_uuid=ActionPlan.uuid),
+    # The plan and the audit of an action may be deleted.
+    filters={
+        "action_plan_uuid": lambda uuid: ActionPlan.uuid == uuid,
+        "audit_uuid": lambda uuid: ActionPlan.audit_id.in_(
+            select(Audit.id).where(Audit.uuid == uuid)
+        ),
+    },
+    shown=(
+        contains_eager(Action.action_plan).load_only(
+            ActionPlan.uuid, ActionPlan.state, ActionPlan.deleted, raiseload=True
+        ),
+    ),
 )
-_KEYS = paging.sort_keys(Action, action_plan_uuid=ActionPlan.uuid)
+get, list_page = _ROWS.get, _ROWS.list_page
 
 SKIPPED_BY_USER = "Action skipped by user."
 _SKIPPABLE_IN = (PlanState.RECOMMENDED, PlanState.PENDING)
-
-
-def get(session: Session, uuid: str) -> Action:
-    """The live action with that uuid, with its plan.  NotFound."""
-    wanted = _WITH_PLAN.where(Action.uuid == uuid).options(_PLAN)
-    return lookup.first(session, wanted.execution_options(populate_existing=True), f"action {uuid}")
-
-
-def list_page(
-    session: Session, page: Page, action_plan_uuid: str | None = None, audit_uuid: str | None = None
-) -> list[Action]:
-    """Actions, all or those of a plan or of an audit, which may be deleted."""
-    wanted = _WITH_PLAN
-    if action_plan_uuid is not None:
-        wanted = wanted.where(ActionPlan.uuid == action_plan_uuid)
-    if audit_uuid is not None:
-        audits = select(Audit.id).where(Audit.uuid == audit_uuid)
-        wanted = wanted.where(ActionPlan.audit_id.in_(audits))
-    return paging.fetch(session, wanted, page, _KEYS, _PLAN)
 
 
 def descriptions(session: Session) -> Mapping[str, str]:

@@ -5,10 +5,12 @@ import datetime
 
 from sqlalchemy.orm import Session
 
-from watcher.db.lookup import RowsWithGoal, require_free_name
+from watcher.db import rows
+from watcher.db.lookup import require_free_name
 from watcher.db.models import AuditTemplate
+from watcher.db.rows import Rows
 
-_ROWS = RowsWithGoal[AuditTemplate](AuditTemplate, "audit template")
+_ROWS: Rows[AuditTemplate] = rows.with_goal(AuditTemplate, "audit template")
 get, list_page = _ROWS.get, _ROWS.list_page
 
 

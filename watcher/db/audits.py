@@ -11,15 +11,16 @@ from sqlalchemy.orm import Session, joinedload
 from watcher.common import schedule
 from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType
-from watcher.db import reviews, runs
-from watcher.db.lookup import RowsWithGoal, require_free_name
+from watcher.db import reviews, rows, runs
+from watcher.db.lookup import require_free_name
 from watcher.db.models import Audit, AuditRun, Webhook
+from watcher.db.rows import Rows
 from watcher.db.transitions import move, soft_delete
 
 _TIMING = frozenset({"interval", "start_time", "end_time"})
 
 
-_ROWS = RowsWithGoal[Audit](Audit, "audit")
+_ROWS: Rows[Audit] = rows.with_goal(Audit, "audit")
 get, list_page = _ROWS.get, _ROWS.list_page
 
 

@@ -8,61 +8,46 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager, defer, joinedload
 
 from watcher.common.states import AuditState, Decision, RunState
-from watcher.db import lookup, paging, runs
-from watcher.db.lookup import canonical_uuid
+from watcher.db import runs
 from watcher.db.models import ActionPlan, Audit, AuditEvent, AuditRun, Webhook
-from watcher.db.paging import Page
+from watcher.db.rows import Rows
 
-_EVENT_KEYS: Final[paging.Keys] = {
-    "id": AuditEvent.id,
-    "uuid": AuditEvent.uuid,
-    "received_at": AuditEvent.received_at,
-}
-_RUN_KEYS: Final[paging.Keys] = {
-    "id": AuditRun.id,
-    "uuid": AuditRun.uuid,
-    "created_at": AuditRun.created_at,
-    "finished_at": AuditRun.finished_at,
-}
+_WITH_PLAN: Final = contains_eager(AuditRun.action_plan).load_only(
+    ActionPlan.uuid, ActionPlan.deleted, raiseload=True
+)
+_WITH_RUN: Final = contains_eager(AuditEvent.run).options(_WITH_PLAN)
 
-
-def events_page(
-    session: Session,
-    audit_id: int,
-    page: Page,
-    decision: str | None = None,
-    source: str | None = None,
-    since: datetime.datetime | None = None,
-) -> list[AuditEvent]:
-    """Events of an audit with their runs and plans, and without their payloads."""
-    wanted = _EVENTS.where(AuditEvent.audit_id == audit_id)
-    if decision is not None:
-        wanted = wanted.where(AuditEvent.decision == decision)
-    if source is not None:
-        wanted = wanted.where(AuditEvent.source == source)
-    if since is not None:
-        wanted = wanted.where(AuditEvent.received_at >= since)
-    return paging.fetch(
-        session, wanted, page, _EVENT_KEYS, _WITH_RUN, defer(AuditEvent.payload, raiseload=True)
-    )
-
-
-def event(session: Session, audit_id: int, uuid: str) -> AuditEvent:
-    """One event of an audit with its run and plan.  NotFound."""
-    one = _EVENTS.where(AuditEvent.audit_id == audit_id, AuditEvent.uuid == canonical_uuid(uuid))
-    return lookup.first(session, one.options(_WITH_RUN), f"event {uuid[:63]} of this audit")
-
-
-def runs_page(session: Session, audit_id: int, page: Page) -> list[AuditRun]:
-    """Runs of an audit, with their plans."""
-    wanted = _RUNS.where(AuditRun.audit_id == audit_id)
-    return paging.fetch(session, wanted, page, _RUN_KEYS, _WITH_PLAN)
-
-
-def run(session: Session, audit_id: int, uuid: str) -> AuditRun:
-    """One run of an audit with its plan.  NotFound."""
-    one = _RUNS.where(AuditRun.audit_id == audit_id, AuditRun.uuid == canonical_uuid(uuid))
-    return lookup.first(session, one.options(_WITH_PLAN), f"run {uuid[:63]} of this audit")
+EVENTS: Final = Rows[AuditEvent](
+    AuditEvent,
+    "event of this audit",
+    joined=(AuditEvent.run, AuditRun.action_plan),
+    keys={
+        "id": AuditEvent.id,
+        "uuid": AuditEvent.uuid,
+        "received_at": AuditEvent.received_at,
+    },
+    filters={
+        "audit_id": lambda audit_id: AuditEvent.audit_id == audit_id,
+        "decision": lambda decision: AuditEvent.decision == decision,
+        "source": lambda source: AuditEvent.source == source,
+        "since": lambda time: AuditEvent.received_at >= time,
+    },
+    shown=(_WITH_RUN, defer(AuditEvent.payload, raiseload=True)),
+    whole=(_WITH_RUN,),
+)
+RUNS: Final = Rows[AuditRun](
+    AuditRun,
+    "run of this audit",
+    joined=(AuditRun.action_plan,),
+    keys={
+        "id": AuditRun.id,
+        "uuid": AuditRun.uuid,
+        "created_at": AuditRun.created_at,
+        "finished_at": AuditRun.finished_at,
+    },
+    filters={"audit_id": lambda audit_id: AuditRun.audit_id == audit_id},
+    shown=(_WITH_PLAN,),
+)
 
 
 def next_run(
@@ -120,11 +105,3 @@ def counts(session: Session, audit_id: int) -> dict[str, int]:
     unrecorded = int(joined or 0) - in_runs.get(Decision.COALESCED, 0)
     number[Decision.COALESCED] += max(0, unrecorded)
     return number
-
-
-_RUNS = select(AuditRun).outerjoin(AuditRun.action_plan)
-_WITH_PLAN = contains_eager(AuditRun.action_plan).load_only(
-    ActionPlan.uuid, ActionPlan.deleted, raiseload=True
-)
-_EVENTS = select(AuditEvent).outerjoin(AuditEvent.run).outerjoin(AuditRun.action_plan)
-_WITH_RUN = contains_eager(AuditEvent.run).options(_WITH_PLAN)

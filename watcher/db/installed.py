@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from watcher.common.states import AuditState, AuditType, PlanState
 from watcher.db import action_plans, lookup, models, paging, runs
-from watcher.db.lookup import identified, is_uuid
+from watcher.db.lookup import is_uuid
 from watcher.db.models import (
     Action,
     ActionPlan,
@@ -26,7 +26,7 @@ from watcher.db.models import (
     ScoringEngine,
     Strategy,
 )
-from watcher.db.paging import Page
+from watcher.db.rows import OF_GOAL, Rows
 from watcher.db.transitions import move, update_rows
 
 Wanted = Mapping[str, Mapping[str, Any]]
@@ -35,49 +35,30 @@ Wanted = Mapping[str, Mapping[str, Any]]
 Named = TypeVar("Named", Goal, Strategy, ScoringEngine)
 
 
-_GOALS = select(Goal).where(Goal.deleted == 0)
-_STRATEGIES = select(Strategy).outerjoin(Strategy.goal).where(Strategy.deleted == 0)
-_ENGINES = select(ScoringEngine).where(ScoringEngine.deleted == 0)
 _GOAL = contains_eager(Strategy.goal).load_only(Goal.uuid, Goal.name, Goal.deleted)
-_GOAL_KEYS = paging.sort_keys(Goal)
-_STRATEGY_KEYS = paging.sort_keys(Strategy, goal_uuid=Goal.uuid, goal_name=Goal.name)
-_ENGINE_KEYS = paging.sort_keys(ScoringEngine)
+_GOALS = Rows[Goal](Goal, "goal")
+_STRATEGIES = Rows[Strategy](
+    Strategy,
+    "strategy",
+    joined=(Strategy.goal,),
+    keys=paging.sort_keys(Strategy, goal_uuid=Goal.uuid, goal_name=Goal.name),
+    filters={"goal": OF_GOAL},
+    shown=(_GOAL,),
+)
+_ENGINES = Rows[ScoringEngine](ScoringEngine, "scoring engine")
+
+goals = _GOALS.list_page
+strategy, strategies = _STRATEGIES.get, _STRATEGIES.list_page
+scoring_engine, scoring_engines = _ENGINES.get, _ENGINES.list_page
 
 
 def goal(session: Session, ident: str) -> Goal:
     """The goal with a UUID, or with a name, whose case is ignored.  NotFound."""
     if is_uuid(ident):
-        wanted = _GOALS.where(identified(Goal, ident))
-    else:
-        alike = func.lower(Goal.name) == ident.lower()
-        wanted = _GOALS.where(alike).order_by(Goal.name != ident).limit(1)
+        return _GOALS.get(session, ident)
+    alike = func.lower(Goal.name) == ident.lower()
+    wanted = select(Goal).where(Goal.deleted == 0, alike).order_by(Goal.name != ident).limit(1)
     return lookup.first(session, wanted, f"goal {ident}")
-
-
-def goals(session: Session, page: Page) -> list[Goal]:
-    return paging.fetch(session, _GOALS, page, _GOAL_KEYS)
-
-
-def strategy(session: Session, ident: str) -> Strategy:
-    """The strategy with a UUID or name, and its goal.  NotFound."""
-    wanted = _STRATEGIES.where(identified(Strategy, ident)).options(_GOAL)
-    return lookup.first(session, wanted, f"strategy {ident}")
-
-
-def strategies(session: Session, page: Page, goal: str | None = None) -> list[Strategy]:
-    """A page of all strategies, or of those of the goal with a UUID or name."""
-    listed = _STRATEGIES if goal is None else _STRATEGIES.where(identified(Goal, goal))
-    return paging.fetch(session, listed, page, _STRATEGY_KEYS, _GOAL)
-
-
-def scoring_engine(session: Session, ident: str) -> ScoringEngine:
-    """The scoring engine with a UUID or name.  NotFound."""
-    wanted = _ENGINES.where(identified(ScoringEngine, ident))
-    return lookup.first(session, wanted, f"scoring engine {ident}")
-
-
-def scoring_engines(session: Session, page: Page) -> list[ScoringEngine]:
-    return paging.fetch(session, _ENGINES, page, _ENGINE_KEYS)
 
 
 def write(session: Session, table: type[Named], wanted: Wanted) -> dict[str, Named]:

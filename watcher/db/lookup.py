@@ -2,18 +2,16 @@
 """How rows are identified from outside: by UUID, or by name."""
 
 import uuid as uuidlib
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from oslo_utils import uuidutils
 from sqlalchemy import Boolean, ColumnElement, Select, String, and_, literal, select
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from watcher.common.errors import Conflict, NotFound
-from watcher.db import paging
-from watcher.db.models import Goal, Strategy
-from watcher.db.paging import Page
+from watcher.db.models import Strategy
 
 R = TypeVar("R")
 
@@ -89,13 +87,21 @@ def canonical_uuid(ident: str) -> str | None:
     return str(uuidlib.UUID(ident)) if is_uuid(ident) else None
 
 
-def identified(row: Any, ident: str) -> ColumnElement[bool]:
-    """Whether a live row has the UUID or name *ident*; a text like a UUID is never a name."""
+def called(row: Any, ident: str) -> ColumnElement[bool]:
+    """Whether a row has the UUID *ident*, or that name if it has one.
+
+    A text like a UUID is never a name.
+    """
     canonical = canonical_uuid(ident)
-    condition: ColumnElement[bool] = (
-        exactly(row.name, ident) if canonical is None else row.uuid == canonical
-    )
-    return and_(row.deleted == 0, condition)
+    if canonical is None and hasattr(row, "name"):
+        return exactly(row.name, ident)
+    same: ColumnElement[bool] = row.uuid == (canonical or ident)
+    return same
+
+
+def identified(row: Any, ident: str) -> ColumnElement[bool]:
+    """Whether a live row is ``called`` *ident*."""
+    return and_(row.deleted == 0, called(row, ident))
 
 
 def first(session: Session, wanted: Select[R], what: str) -> R:
@@ -104,46 +110,6 @@ def first(session: Session, wanted: Select[R], what: str) -> R:
     if row is None:
         raise NotFound(f"There is no {what}.")
     return row
-
-
-class RowsWithGoal(Generic[R]):
-    """Reads rows that have a goal, and perhaps a strategy: audits and their templates."""
-
-    def __init__(self, row: Any, what: str) -> None:
-        """*what* is what users call a row."""
-        self._row, self._what = row, what
-        joined = select(row).outerjoin(row.goal).outerjoin(row.strategy)
-        self._live = joined.where(row.deleted == 0)
-        self._related = goal, strategy = contains_eager(row.goal), contains_eager(row.strategy)
-        self._named = (
-            goal.load_only(Goal.uuid, Goal.name, Goal.deleted, raiseload=True),
-            strategy.load_only(Strategy.uuid, Strategy.name, Strategy.deleted, raiseload=True),
-        )
-        self._keys = paging.sort_keys(
-            row,
-            goal_uuid=Goal.uuid,
-            goal_name=Goal.name,
-            strategy_uuid=Strategy.uuid,
-            strategy_name=Strategy.name,
-        )
-
-    def get(self, session: Session, ident: str) -> R:
-        """The live row with that UUID or name, with its goal and strategy.  NotFound."""
-        wanted = self._live.where(identified(self._row, ident)).options(*self._related)
-        fresh = wanted.execution_options(populate_existing=True)
-        row: R = first(session, fresh, f"{self._what} {ident}")
-        return row
-
-    def list_page(
-        self, session: Session, page: Page, goal: str | None = None, strategy: str | None = None
-    ) -> list[R]:
-        """A page of all rows, or of those of a goal and of a strategy (UUIDs or names)."""
-        wanted = self._live
-        if goal is not None:
-            wanted = wanted.where(identified(Goal, goal))
-        if strategy is not None:
-            wanted = wanted.where(identified(Strategy, strategy))
-        return paging.fetch(session, wanted, page, self._keys, *self._named)
 
 
 def lock(session: Session, row: Any, ident: str) -> None:

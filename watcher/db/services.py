@@ -10,14 +10,15 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import ServiceState
-from watcher.db import lookup, paging
+from watcher.db import lookup
 from watcher.db.lookup import exactly
 from watcher.db.models import Service
 from watcher.db.paging import Page
+from watcher.db.rows import Rows
 from watcher.db.transitions import update_rows
 
 _LISTED = select(Service).where(Service.deleted == 0)
-_KEYS = paging.sort_keys(Service)
+_ROWS = Rows[Service](Service, "service")
 _GREATEST_ID: Final = 2**31 - 1
 
 
@@ -50,7 +51,7 @@ def list_page(session: Session, page: Page) -> list[Service]:
     """A page of services, whose marker is an id."""
     if page.marker is not None:
         page = dataclasses.replace(page, marker=_id(str(page.marker)))
-    return paging.fetch(session, _LISTED, page, _KEYS, marker="id")
+    return _ROWS.list_page(session, page, marker="id")
 
 
 def live(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Service]:

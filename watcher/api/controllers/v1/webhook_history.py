@@ -50,7 +50,7 @@ class WebhookHistory(Resource):
         self.authorize(request, "webhook:get")
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
-            rows = history.events_page(session, audit.id, page, **filters)
+            rows = history.EVENTS.list_page(session, page, audit_id=audit.id, **filters)
             below = f"webhooks/{audit.uuid}/"
             items = (_event(request, below, row) for row in rows)
             return paging.collection(request, "events", items, page, below=below)
@@ -60,7 +60,7 @@ class WebhookHistory(Resource):
         self.authorize(request, "webhook:get")
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
-            row = history.event(session, audit.id, event_uuid)
+            row = history.EVENTS.get(session, event_uuid, audit_id=audit.id)
             return {
                 **_event(request, f"webhooks/{audit.uuid}/", row),
                 "payload": None if row.payload is None else json.loads(row.payload),
@@ -71,7 +71,7 @@ class WebhookHistory(Resource):
         self.authorize(request, "webhook:get")
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
-            rows = history.runs_page(session, audit.id, page)
+            rows = history.RUNS.list_page(session, page, audit_id=audit.id)
             items = map(_run, rows)
             return paging.collection(request, "runs", items, page, below=f"webhooks/{audit.uuid}/")
 
@@ -80,7 +80,7 @@ class WebhookHistory(Resource):
         self.authorize(request, "webhook:get")
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
-            return _run(history.run(session, audit.id, run_uuid))
+            return _run(history.RUNS.get(session, run_uuid, audit_id=audit.id))
 
 
 def _event(request: Request, below: str, event: AuditEvent) -> dict[str, Any]:

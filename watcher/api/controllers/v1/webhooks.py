@@ -73,7 +73,7 @@ class Webhooks(WebhookSettings, WebhookHistory):
         now = timeutils.utcnow()
         with self.database.reader() as session:
             audit, _webhook = webhook_settings.get(session, audit_ident)
-            message = _replay(history.event(session, audit.id, event_uuid), request)
+            message = _replay(history.EVENTS.get(session, event_uuid, audit_id=audit.id), request)
         delivery = Delivery(audit.uuid or "", message, now, lambda facts: True)
         return self._respond(request, self._intake.receive(delivery, lambda facts: None))
 

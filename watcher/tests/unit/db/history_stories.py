@@ -180,7 +180,7 @@ class HistoryStories:
         for descending in (True, False):
             page, names = Page(2, None, "received_at", descending), []
             with self.database.reader() as session:
-                while rows := history.events_page(session, self.audit_id, page):
+                while rows := history.EVENTS.list_page(session, page, audit_id=self.audit_id):
                     names += [row.alarm_name for row in rows]
                     page = dataclasses.replace(page, marker=rows[-1].uuid)
             order = sorted("012345", reverse=descending)
@@ -200,9 +200,11 @@ class HistoryStories:
                 (1, {"since": later}),
                 (0, {"since": later, "decision": Decision.QUEUED}),
             ):
-                rows = history.events_page(session, self.audit_id, page, **filters)
+                rows = history.EVENTS.list_page(session, page, audit_id=self.audit_id, **filters)
                 self.assertEqual(number, len(rows), filters)
-            self.assertEqual([], history.events_page(session, self.audit_id + 1, page))
+            self.assertEqual(
+                [], history.EVENTS.list_page(session, page, audit_id=self.audit_id + 1)
+            )
 
     def test_runs_and_their_plans(self) -> None:
         with self.database.writer() as session:
@@ -217,11 +219,13 @@ class HistoryStories:
             run = self.claimed(session, run_id)
             run_ends.finish(session, run, RunState.SUCCEEDED, NOW, action_plan_id=plan.id)
         with self.database.reader() as session:
-            newest, oldest = history.runs_page(session, self.audit_id, Page(5, descending=True))
+            newest, oldest = history.RUNS.list_page(
+                session, Page(5, descending=True), audit_id=self.audit_id
+            )
             self.assertEqual((RunState.QUEUED, None), (newest.state, newest.action_plan))
             self.assertEqual((run_id, plan.uuid), (oldest.id, oldest.action_plan.uuid))
             last = history.last_run(session, self.audit_id)
             self.assertEqual((run_id, plan.uuid), (last.id, last.action_plan.uuid))
-            first, _second = history.events_page(session, self.audit_id, Page(5))
-            event = history.event(session, self.audit_id, first.uuid.upper())
+            first, _second = history.EVENTS.list_page(session, Page(5), audit_id=self.audit_id)
+            event = history.EVENTS.get(session, first.uuid.upper(), audit_id=self.audit_id)
             self.assertEqual((plan.uuid, "null"), (event.run.action_plan.uuid, event.payload))
