@@ -172,8 +172,7 @@ class Intake:
     def _count(self, result: IntakeResult) -> None:
         """Count what has no row of its own: a repetition in the row of the first delivery."""
         if result.repeated:
-            with self._database.connection(writes=True) as connection:
-                events.repeat(connection, result.event_uuid or "")
+            self._unrecorded.repeat(result.event_uuid or "")
             LOG.info("%s", _line(result))
         elif result.row is None:
             # They are logged with their number, once a second (UnrecordedEvents).

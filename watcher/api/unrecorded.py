@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts of events without a row: all beyond the rate limit, except an ACCEPTED one that no pending
-run covers; and messages that cannot be read.
+run covers; and messages that cannot be read.  Also counts of repeated deliveries, because another
+transaction may have locked the row on which they count.
 
 They are counted in memory, and the counts are written once a second.  If the process dies, a count
 is too small, and no alarm is lost.
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from watcher.common.alarms import PendingRun
 from watcher.common.periodic import LateThread
-from watcher.db import counters, runs
+from watcher.db import counters, events, runs
 from watcher.db.models import AuditEvent
 from watcher.db.session import Database
 
@@ -42,12 +43,14 @@ class _PendingRunKey(NamedTuple):
 
 
 class UnrecordedEvents:
-    """Counts of events without a row, written once a second by a thread of its own."""
+    """Counts of unrecorded events and of repetitions, written once a second by a thread."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: collections.Counter[_Kind] = collections.Counter()
         self._covered: collections.Counter[_PendingRunKey] = collections.Counter()
+        self._repeated: collections.Counter[str] = collections.Counter()
+        """By the UUID of the event."""
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread = LateThread("unrecorded", self._loop)
@@ -65,9 +68,18 @@ class UnrecordedEvents:
             self._seen[_Kind(audit_uuid, source, decision, reason or "")] += 1
             if pending_run is not None:
                 self._covered[_PendingRunKey(pending_run.run_id, pending_run.event_id)] += 1
-            if not self._stopped.is_set():
-                self._thread.ensure()
-            self._changed.notify()
+            self._notify()
+
+    def repeat(self, event_uuid: str) -> None:
+        """Count a repeated delivery of an event."""
+        with self._changed:
+            self._repeated[event_uuid] += 1
+            self._notify()
+
+    def _notify(self) -> None:
+        if not self._stopped.is_set():
+            self._thread.ensure()
+        self._changed.notify()
 
     def stop(self) -> None:
         """Stop the thread, and write the remaining counts."""
@@ -79,6 +91,24 @@ class UnrecordedEvents:
 
     def flush(self) -> bool:
         """Write the counts now.  False if that fails; they are kept for the next time."""
+        repeated = self._flush_repeated()
+        return self._flush_unrecorded() and repeated
+
+    def _flush_repeated(self) -> bool:
+        with self._changed:
+            repeated, self._repeated = self._repeated, collections.Counter()
+        if not repeated:
+            return True
+        try:
+            self._database.write(lambda session: events.repeat(session, repeated))
+        except DBError as error:
+            with self._changed:
+                self._repeated.update(repeated)
+            LOG.debug("Repeated deliveries cannot be counted yet: %s", error)
+            return False
+        return True
+
+    def _flush_unrecorded(self) -> bool:
         with self._changed:
             seen, self._seen = self._seen, collections.Counter()
             covered, self._covered = self._covered, collections.Counter()
@@ -121,12 +151,13 @@ class UnrecordedEvents:
         written = True
         while not self._stopped.is_set():
             with self._changed:
-                while not (self._seen or self._covered) and not self._stopped.is_set():
-                    self._changed.wait()
+                self._changed.wait_for(
+                    lambda: self._seen or self._covered or self._repeated or self._stopped.is_set()
+                )
             self._stopped.wait(_PAUSE)
             before, written = written, self.flush()
             if before and not written:
-                LOG.warning("The database does not answer; counts of unrecorded events wait")
+                LOG.warning("Counts of unrecorded events and repetitions cannot be written yet")
 
 
 def _by_run(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy.orm import Session
 
 from watcher.common.alarms import AlarmMessage, WebhookFacts
 from watcher.common.states import Decision
@@ -44,9 +45,13 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(_INSERT, rows)
 
 
-def repeat(connection: Connection, uuid: str) -> None:
-    """Count one more delivery of a message."""
-    connection.execute(_REPEAT, {"of": uuid})
+def repeat(session: Session, numbers: Mapping[str, int]) -> None:
+    """Count repeated deliveries, by the UUID of their event.
+
+    LockWait, at once, while another transaction has locked one of these events.
+    """
+    session.execute(_LOCK, {"uuids": sorted(numbers)})
+    session.execute(_REPEAT, [{"of": uuid, "more": more} for uuid, more in numbers.items()])
 
 
 def row(
@@ -98,8 +103,13 @@ _KNOWN: Final = select(
     _EVENTS.c.decision,
     _EVENTS.c.decision_reason,
 ).where(tuple_(_EVENTS.c.audit_id, _EVENTS.c.delivery_key).in_(bindparam("keys", expanding=True)))
+_LOCK: Final = (
+    select(_EVENTS.c.id)
+    .where(_EVENTS.c.uuid.in_(bindparam("uuids", expanding=True)))
+    .with_for_update(nowait=True)
+)
 _REPEAT: Final = (
     update(_EVENTS)  # type: ignore[arg-type]
     .where(_EVENTS.c.uuid == bindparam("of"))
-    .values(deliveries=_EVENTS.c.deliveries + 1)
+    .values(deliveries=_EVENTS.c.deliveries + bindparam("more"))
 )

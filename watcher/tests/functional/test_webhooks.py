@@ -261,6 +261,7 @@ class TestStorm(WebhookTestCase):
             response = self.post(ident="b", headers={"Idempotency-Key": key} if key else {})
             first = first or response.location
         self.assertEqual(first, response.location)
+        self.assertTrue(self.api.unrecorded.flush())
         with self.api.database.reader() as session:
             row = session.scalars(select(AuditEvent).where(AuditEvent.deliveries == 2)).one()
         self.assertIn(row.uuid, first)

@@ -126,6 +126,7 @@ class IntakeStories:
         with ThreadPoolExecutor(8) as pool:
             locations = set(pool.map(send, range(8)))
         self.assertEqual(1, len(locations))
+        self.unrecorded.stop()
         with self.database.reader() as session:
             self.assertEqual(8, session.scalars(select(AuditEvent.deliveries)).one())
             self.assertEqual(Decision.ACCEPTED, session.scalars(select(AuditEvent.decision)).one())

@@ -18,7 +18,7 @@ from watcher.common.states import AuditType, PlanState
 from watcher.db import action_plans, migration, runs
 from watcher.db.action_plans import PlannedAction
 from watcher.db.leases import Holder
-from watcher.db.models import Audit
+from watcher.db.models import Audit, AuditEvent
 from watcher.db.session import Database
 from watcher.decision_engine.run_dispatcher import RunDispatcher
 from watcher.tests import factories
@@ -47,20 +47,20 @@ class IsolationStories:
         self.api = self.built(self.impatient)
 
     def built(self, database: Database) -> app.Application:
-        unrecorded = UnrecordedEvents(database)
-        self.addCleanup(unrecorded.stop)
-        return build_api(self.conf, database, unrecorded=unrecorded)
+        self.unrecorded = UnrecordedEvents(database)
+        self.addCleanup(self.unrecorded.stop)
+        return build_api(self.conf, database, unrecorded=self.unrecorded)
 
-    def request(self, path: str, method: str = "GET") -> int:
-        request = webob.Request.blank(path, method=method)
+    def request(self, path: str, method: str = "GET", **headers: str) -> int:
+        request = webob.Request.blank(path, method=method, headers=headers)
         return int(request.get_response(self.api).status_int)
 
-    def post(self, name: str) -> int:
-        return self.request(f"/v1/webhooks/{name}", "POST")
+    def post(self, name: str, **headers: str) -> int:
+        return self.request(f"/v1/webhooks/{name}", "POST", **headers)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """The row of audit a, and the run that waits for it if there is one, held by somebody."""
+        """The rows of audit a, its events and its run that waits, if any, held by somebody."""
         held, ended = threading.Event(), threading.Event()
 
         def hold(session: Session) -> None:
@@ -70,6 +70,8 @@ class IsolationStories:
             waiting = runs.waiting(session, audit.id)
             if waiting is not None:
                 session.refresh(waiting, with_for_update=True)
+            of_audit = AuditEvent.audit_id == audit.id
+            session.execute(sa.select(AuditEvent.id).where(of_audit).with_for_update())
             held.set()
             ended.wait(TIMEOUT)
 
@@ -87,6 +89,15 @@ class IsolationStories:
         factories.take(self.database)
         with self.held():
             self.assertEqual([202, 202], [self.post(name) for name in "ab"])
+
+    def test_a_row_that_is_held_delays_no_repetition(self) -> None:
+        again = {"Idempotency-Key": "1"}
+        self.post("a", **again)
+        with self.held():
+            self.assertEqual(202, self.post("a", **again))
+        self.unrecorded.stop()  # which writes the counts
+        with self.database.reader() as session:
+            self.assertEqual(2, session.scalars(sa.select(AuditEvent.deliveries)).one())
 
     def test_with_alarms_in_flight_others_are_answered(self) -> None:
         with self.held(), ThreadPoolExecutor(14) as pool:

@@ -6,9 +6,10 @@ import datetime
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import fixtures
-from oslo_db.exception import DBDataError, DBDuplicateEntry
+from oslo_db.exception import DBConnectionError, DBDataError, DBDuplicateEntry
 from sqlalchemy import func, select
 
 from watcher.api.intake import Delivery, Intake, IntakeResult
@@ -153,7 +154,17 @@ class RepetitionTest(IntakeTestCase):
     def test_counts_on_the_first_row(self) -> None:
         first, again = self.post(**REPEATED), self.post(**REPEATED)
         self.assertEqual((True, first.event_uuid), (again.repeated, again.event_uuid))
+        self.unrecorded.stop()
         self.assertEqual([2], [row.deliveries for row in self.rows()])
+
+    def test_is_counted_when_the_database_answers_again(self) -> None:
+        self.useFixture(fixtures.MonkeyPatch("watcher.api.unrecorded._PAUSE", 3600.0))
+        for _ in range(3):
+            self.post(**REPEATED)
+        with mock.patch.object(self.database, "write", side_effect=DBConnectionError("gone")):
+            self.assertFalse(self.unrecorded.flush())
+        self.unrecorded.stop()
+        self.assertEqual([3], [row.deliveries for row in self.rows()])
 
     def test_one_that_comes_at_the_same_time_does_too(self) -> None:
         append = events.append
@@ -172,6 +183,7 @@ class RepetitionTest(IntakeTestCase):
         for name, check in (("a", pass_all), ("b", lambda facts: checked.append("b"))):
             others.append(self.delivery(name, **REPEATED))
             self.assertTrue(self.post(name, check, **REPEATED).repeated)
+        self.unrecorded.stop()
         self.assertEqual([2, 2], [row.deliveries for row in self.rows()])
         self.assertEqual(["b"], checked)
 

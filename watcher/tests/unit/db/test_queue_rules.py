@@ -257,7 +257,6 @@ class Queue(RuleBasedStateMachine):
         with self.database.connection(writes=True) as connection:
             first = events.known(connection, {key} if key else ())
             if first:
-                events.repeat(connection, first[key].uuid)
                 return
             uuid = None
             pending_runs = [pending_run.parameters for pending_run in facts.pending_runs]
