@@ -20,8 +20,8 @@ MAX_DEPTH = 32
 """Levels of nesting; far more than any schema of Watcher has."""
 LARGEST = 1e18
 """The largest number in parameters; strategies compute with floats."""
-_LONGEST = 200
-"""Characters of the message of jsonschema, which may quote a whole value."""
+_LONGEST = 300
+"""Characters of a sentence about a value, which may quote a list of allowed values."""
 
 
 def parameters(schema: Schema, values: Any, field: str = "parameters") -> dict[str, Any]:
@@ -120,7 +120,11 @@ def _validate(schema: Schema, value: Any, field: str) -> None:
     if error is not None:
         for step in error.absolute_path:
             field += f"[{step}]" if isinstance(step, int) else f".{shortened(step)}"
-        raise Invalid(f"{field}: {shortened(error.message, _LONGEST)}.")
+        # If none of several schemas fits, the sentence says what each of them misses.
+        message = ", or ".join(each.message for each in error.context or [error])
+        quoted = repr(error.instance)
+        message = message.replace(quoted, shortened(quoted))
+        raise Invalid(f"{field}: {shortened(message, _LONGEST)}.")
 
 
 @functools.cache
