@@ -245,7 +245,6 @@ class SimulatedCloud:
                     for each in self._servers.values()
                 },
                 "migrations": [self._show(move, now) for move in self._migrations.values()],
-                "ended_migrations": self._ended.to_list(now),
                 "unconfirmed": [self._show(move, now) for move in self._unconfirmed.values()],
                 "baremetal": self.baremetal.to_dict(),
                 **({"storage": self.storage.to_dict()} if self.storage else {}),
@@ -289,8 +288,6 @@ class SimulatedCloud:
         self._migrations |= migrations.restored(SimulatedMigration, state["migrations"], *known)
         self._unconfirmed |= migrations.restored(SimulatedMigration, state["unconfirmed"], *known)
         self._switches |= migrations.restored(Switch, state["switches"], *known)
-        self._ended.restore(state.get("ended_migrations", ()), now)
-        self.loads.begin()
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[float]:
@@ -307,7 +304,6 @@ class SimulatedCloud:
     def _end(self, migration: SimulatedMigration) -> None:
         uuid = migration.server
         del self._migrations[uuid]
-        self.loads.keep(migration.due - self._began, self._servers.values())
         self._ended.add(migration, migration.due, not migration.fails)
         if migration.fails:
             self._failed.add(uuid)
@@ -339,7 +335,6 @@ class SimulatedCloud:
         del self._switches[uuid]
         self.change(uuid, task_state=None, state=switch.state)
         if switch.state in ("deleted", "shelved_offloaded"):
-            self.loads.keep(switch.due - self._began, self._servers.values())
             self.change(uuid, host="")
         if switch.state == "deleted":
             self._deleted[uuid] = self._servers.pop(uuid)

@@ -9,7 +9,6 @@ from watcher.cloud.compute import Host, Server
 from watcher.cloud.metrics import Window
 from watcher.common.errors import NotFound
 from watcher.conf.datasources import METRICS
-from watcher.simulation.averages import LoadHistory, mean
 from watcher.simulation.scenario import Scenario
 
 OWN_MEMORY_MB = 2048.0
@@ -30,11 +29,6 @@ class SimulatedLoads:
         self._shown = (
             {} if scenario.loads_follow else {each.uuid: each.host for each in scenario.servers}
         )
-        self._history = None
-        if scenario.metrics_average:
-            ends = [each.after_seconds + each.seconds for each in scenario.surges]
-            begins = [each.after_seconds for each in scenario.surges]
-            self._history = LoadHistory(scenario.metrics_average, [*begins, *ends])
         usual = scenario.server_metrics.get("instance_cpu_usage", {})
         needed, used = self._cpu_needed(usual, servers()), self._ram_used(servers())
         self._own_cpu = self._own("host_cpu_usage", needed, lambda host: host.cpus, 0.0)
@@ -48,74 +42,29 @@ class SimulatedLoads:
     def host_metric(
         self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
-        """The present values or those of ``metrics_average``, whatever *period* and *aggregate*."""
+        """The present values, whatever *period* and *aggregate*."""
         _check_known(name)
         if name in ("host_cpu_usage", "host_ram_usage"):
-            loads = self._average_of_hosts(name) or self._of_hosts(name, self._servers())
+            loads = self._of_hosts(name)
             return {host.uuid: loads[host.uuid] for host in hosts if host.uuid in loads}
         return _pick(self._scenario.host_metrics.get(name, {}), hosts, period)
 
     def server_metric(
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
-        """The present values or those of ``metrics_average``, whatever the *aggregate*."""
+        """The present values, whatever the *aggregate*."""
         _check_known(name)
         if name == "instance_cpu_usage":
-            return _pick(self._average_of_servers() or self.cpu_of_servers(), servers, period)
+            return _pick(self.cpu_of_servers(), servers, period)
         return _pick(self._scenario.server_metrics.get(name, {}), servers, period)
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        if self._history is None:
-            return now, now
-        elapsed = self._elapsed()
-        begin, end = self._history.window(elapsed)
-        return (
-            now - datetime.timedelta(seconds=elapsed - begin),
-            now - datetime.timedelta(seconds=elapsed - end),
-        )
+        return now, now
 
-    def begin(self) -> None:
-        """Start averages now, because earlier loads are not known."""
-        if self._history is not None:
-            self._history.begin(self._elapsed())
-
-    def keep(self, until: float, servers: Collection[Server]) -> None:
-        """Store where *servers* were up to so many seconds since the cloud began.
-
-        To be called before one of them changes its host or its size.
-        """
-        if self._history is not None:
-            present = list(servers)
-            self._history.add(until, lambda at: self._both_of_hosts(present, at))
-
-    def _average_of_hosts(self, name: str) -> dict[str, float]:
-        """Empty if there are no averages, or not enough time has passed for one."""
-        if self._history is None:
-            return {}
-        servers, elapsed = self._servers(), self._elapsed()
-        self.keep(elapsed, servers)
-        both = self._history.mean(*self._history.window(elapsed))
-        prefix = f"{name} "
-        return {key.removeprefix(prefix): both[key] for key in both if key.startswith(prefix)}
-
-    def _average_of_servers(self) -> dict[str, float]:
-        """The averages of servers, whose use of the CPU does not depend on the host."""
-        if self._history is None:
-            return {}
-        pieces = self._history.pieces(*self._history.window(self._elapsed()))
-        return mean((end - start, self.cpu_of_servers(start)) for start, end in pieces)
-
-    def _both_of_hosts(self, servers: Sequence[Server], at: float) -> dict[str, float]:
-        return {
-            f"{name} {uuid}": value
-            for name in ("host_cpu_usage", "host_ram_usage")
-            for uuid, value in self._of_hosts(name, servers, at).items()
-        }
-
-    def cpu_of_servers(self, at: float | None = None) -> Mapping[str, float]:
-        """Server uuid to percent of its vCPUs, now or *at* so many seconds."""
+    def cpu_of_servers(self) -> Mapping[str, float]:
+        """Server uuid to percent of its vCPUs."""
         usual = self._scenario.server_metrics.get("instance_cpu_usage", {})
-        elapsed = self._elapsed() if at is None else at
+        elapsed = self._elapsed()
         present = [
             surge
             for surge in self._scenario.surges
@@ -127,19 +76,18 @@ class SimulatedLoads:
 
     def cpu_of_hosts(self) -> dict[str, float]:
         """Host uuid to percent of its vCPUs that its servers and the host itself use now."""
-        return self._of_hosts("host_cpu_usage", self._servers())
+        return self._of_hosts("host_cpu_usage")
 
-    def _of_hosts(
-        self, name: str, servers: Collection[Server], at: float | None = None
-    ) -> dict[str, float]:
-        """Host uuid to percent or KiB, now or *at* so many seconds."""
+    def _of_hosts(self, name: str) -> dict[str, float]:
+        """Host uuid to percent or KiB."""
+        servers = self._servers()
         if name == "host_ram_usage":
             used = self._ram_used(servers)
             return {
                 host.uuid: (self._own_ram[host.hostname] + used[host.hostname]) * 1024
                 for host in self._scenario.hosts
             }
-        needed = self._cpu_needed(self.cpu_of_servers(at), servers)
+        needed = self._cpu_needed(self.cpu_of_servers(), servers)
         return {
             host.uuid: min(
                 100.0, (self._own_cpu[host.hostname] + needed[host.hostname]) / max(host.cpus, 1)

@@ -76,53 +76,26 @@ def restored(
             yield entry["server"], kind(begun=now - entry["elapsed"], **fields)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Ended:
-    server: str
-    source: str
-    destination: str
-    ended: float
-    """By the clock of the cloud."""
-    succeeded: bool
-
-
 class EndedMigrations:
-    """The migrations that ended within a day, the oldest first.  *now* is by the clock of the
-    cloud, in seconds."""
+    """The migrations that ended within a day, the oldest first.  *now* and *ended* are by the clock
+    of the cloud, in seconds."""
 
     def __init__(self) -> None:
-        self._all: collections.deque[_Ended] = collections.deque()
+        self._all: collections.deque[tuple[float, compute.Migration]] = collections.deque()
 
     def add(self, move: SimulatedMigration, ended: float, succeeded: bool) -> None:
         """Add a migration.  A resize that stays on its host is left out."""
         if move.source != move.destination:
-            self._all.append(_Ended(move.server, move.source, move.destination, ended, succeeded))
-        while self._all and self._all[0].ended < ended - KEPT_SECONDS:
+            pair = move.source, move.destination
+            self._all.append((ended, compute.Migration(move.server, *pair, None, succeeded)))
+        while self._all and self._all[0][0] < ended - KEPT_SECONDS:
             self._all.popleft()
 
     def since(self, when: datetime.datetime, now: float) -> list[compute.Migration]:
         """The migrations that ended after *when*, in naive UTC."""
         present = timeutils.utcnow()
-        found = [
-            compute.Migration(
-                each.server,
-                each.source,
-                each.destination,
-                present - datetime.timedelta(seconds=now - each.ended),
-                each.succeeded,
-            )
-            for each in self._all
-        ]
+        found = (
+            dataclasses.replace(move, ended=present - datetime.timedelta(seconds=now - ended))
+            for ended, move in self._all
+        )
         return [each for each in found if each.ended and each.ended > when]
-
-    def to_list(self, now: float) -> list[dict[str, Any]]:
-        """The JSON that ``restore`` reads; ``ago`` is seconds."""
-        return [
-            {**dataclasses.asdict(each), "ago": round(now - each.ended, 3)} for each in self._all
-        ]
-
-    def restore(self, shown: Iterable[Mapping[str, Any]], now: float) -> None:
-        for each in shown:
-            fields = {name: each[name] for name in ("server", "source", "destination")}
-            ended = now - each["ago"]
-            self._all.append(_Ended(**fields, ended=ended, succeeded=each["succeeded"]))

@@ -17,10 +17,9 @@ one with the fields of ``cloud.compute`` (what servers need beside amounts is in
 ``{uuid: {metric: value}}``. A server's ``host`` is a hostname or a uuid; ``cpu`` (percent) and
 ``ram`` (MB) in it are short for its metrics, ``migration_seconds`` and ``migration_fails`` say how
 its migrations and resizes go; ``switch_seconds`` is what every stop and start takes.  With
-``metrics_average: {seconds: 60, step: 10}`` the metrics of CPU and memory, and with them the
-alarms, are means over so many seconds, up to the last multiple of ``step``. With ``loads_follow:
-false`` hosts keep their loads as if no server had ever moved, as with real metrics that measure the
-wrong object.  ``storage`` is described in ``block_storage``, ``power`` of a host in ``baremetal``.
+``loads_follow: false`` hosts keep their loads as if no server had ever moved, as with real metrics
+that measure the wrong object.  ``storage`` is described in ``block_storage``, ``power`` of a host in
+``baremetal``.
 """
 
 import dataclasses
@@ -38,7 +37,6 @@ from watcher.cloud.compute import RESOURCES, Aggregate, Flavor, Host, Server, Se
 from watcher.cloud.needs import Needs
 from watcher.common.errors import Invalid, NotFound
 from watcher.simulation import generator
-from watcher.simulation.averages import Average
 from watcher.simulation.baremetal import KEYS, Machine
 from watcher.simulation.fields import fitting, made, measured, moment, refuse_unknown, uuid_of
 
@@ -48,7 +46,7 @@ Values = dict[str, dict[str, Any]]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ALIASES = {"vcpu_reserved": "vcpus_reserved"}
 _HARDWARE = {"generate", "hosts", "servers", "instances", "server_groups", "flavors", "storage"}
-_METRICS = {"metrics", "metrics_average", "loads_follow", "surges", "alarms"}
+_METRICS = {"metrics", "loads_follow", "surges", "alarms"}
 _TIMES = {"migration_seconds", "switch_seconds"}
 _IGNORED = {"meta", "inputs"}
 
@@ -117,8 +115,6 @@ class Scenario:
     storage: Mapping[str, Any] | None = None
     """The content for ``SimulatedStorage``; None: there is no block storage."""
     machines: list[Machine] = dataclasses.field(default_factory=list)
-    metrics_average: Average | None = None
-    """None: metrics are the present values."""
     switch_seconds: float = 3.0
     """How long a server takes to stop or to start."""
     loads_follow: bool = True
@@ -179,7 +175,6 @@ class Scenario:
             [made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
             content.get("storage"),
             [Machine.of_host(each) for each in content.get("hosts", ()) if "power" in each],
-            _average(content.get("metrics_average")),
             float(content.get("switch_seconds", cls.switch_seconds)),
             bool(content.get("loads_follow", True)),
         )
@@ -248,15 +243,6 @@ def _fixed(value: Any) -> Any:
         return value
     pairs = value and isinstance(value[0], list)
     return tuple(map(tuple, value)) if pairs else frozenset(value)
-
-
-def _average(entry: Any) -> Average | None:
-    if entry is None:
-        return None
-    average = made(Average, "metrics_average", entry)
-    if not (average.seconds > 0 and average.step >= 0):
-        raise Invalid("metrics_average: seconds must be above 0, and step not below.")
-    return average
 
 
 def _surge(entry: Mapping[str, Any], servers: Iterable[Server]) -> Surge:

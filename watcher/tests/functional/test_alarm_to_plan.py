@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heart: an alarm is posted, an audit runs, its plan is carried out."""
 
+import datetime
 import statistics
 from typing import Any
 
@@ -105,9 +106,23 @@ class UnbalancedCloudTest(AllInOneTestCase):
 
 
 class LateAverageTest(AllInOneTestCase):
-    """The same cloud, which measures itself by averages over five minutes, as real ones do."""
+    """The same cloud; its hosts are measured by averages over five minutes, as real ones are."""
 
-    CLOUD = {**UnbalancedCloudTest.CLOUD, "metrics_average": {"seconds": 300}, "alarms": []}
+    CLOUD = {**UnbalancedCloudTest.CLOUD, "alarms": []}
+
+    def setUp(self) -> None:
+        super().setUp()
+        loads, hosts = self.watcher.cloud.loads, self.watcher.cloud.hosts()
+        minutes = datetime.timedelta(minutes=5)
+        before = {
+            name: loads.host_metric(name, hosts, 300, "mean", 60)
+            for name in ("host_cpu_usage", "host_ram_usage")
+        }
+        for method, value in (
+            ("host_metric", lambda name, *_: before[name]),
+            ("window", lambda now, *_: (now - minutes, now)),
+        ):
+            self.useFixture(fixtures.MockPatchObject(loads, method, value))
 
     def test_an_alarm_right_after_the_plan_moves_nothing_more(self) -> None:
         audit = self.create(
