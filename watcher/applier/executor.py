@@ -100,7 +100,7 @@ class ActionExecutor:
             except Stopped:
                 LOG.info("%s is left to the applier that continues the plan", _name(plan, action))
                 return
-            except Exception as error:
+            except entry_points.FAILURES as error:
                 message = f"Not reverted: {sentence_of(error)}"
                 _log_failure(f"{_name(plan, action)} was not reverted", error)
         self.database.write(
@@ -178,7 +178,7 @@ class _Execution:
             raise Stopped from None  # even if Cancelled: still PENDING, nothing is to be undone
         except Skip as skip:
             return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
-        except Exception as error:
+        except entry_points.FAILURES as error:
             return self._fail(CHECK, error)
         self._move(ActionState.ONGOING, origin=origin if self._executor.keeps_origins else None)
         return self._execute(self._interrupts.wait, lambda plug_in: plug_in.execute())
@@ -195,7 +195,7 @@ class _Execution:
         except Interrupted:
             self._move(ActionState.CANCELLING)
             return self._abort()
-        except Exception as error:
+        except entry_points.FAILURES as error:
             return self._fail(phase, error)
         return self._move(ActionState.SUCCEEDED)
 
@@ -205,7 +205,7 @@ class _Execution:
             undone = self._make(wait).abort()
         except Stopped:
             raise
-        except Exception as error:
+        except entry_points.FAILURES as error:
             return self._fail(ABORT, error)
         if undone:
             return self._move(ActionState.CANCELLED, "Action undone: its plan was cancelled.")
@@ -214,7 +214,7 @@ class _Execution:
     def _make(self, wait: Wait) -> Action:
         return self._executor.make(self._action, wait)
 
-    def _fail(self, phase: str, error: Exception) -> str:
+    def _fail(self, phase: str, error: BaseException) -> str:
         _log_failure(f"{self} failed in {phase}", error)
         message = f"Action {self._action.uuid} failed in {phase}: {sentence_of(error)}"
         state = self._move(ActionState.FAILED, message)
@@ -269,7 +269,7 @@ def _name(plan: HeldPlan, action: HeldAction) -> str:
     return f"Action {action.uuid} ({what}) of plan {plan.uuid}, audit {plan.audit_uuid}"
 
 
-def _log_failure(what: str, error: Exception) -> None:
+def _log_failure(what: str, error: BaseException) -> None:
     LOG.error("%s: %s", what, error, exc_info=traceback_of(error))
 
 

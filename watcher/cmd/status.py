@@ -17,7 +17,7 @@ from watcher.common.entry_points import survey
 from watcher.common.errors import Invalid
 from watcher.db import migration
 from watcher.db.session import Database
-from watcher.decision_engine.catalog import STRATEGIES, why_unusable
+from watcher.decision_engine.catalog import STRATEGIES, scoring_engines, why_unusable
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -62,19 +62,21 @@ class Checks(upgradecheck.UpgradeCommands):
         return Result(Code.WARNING, sentence) if sentence else Result(Code.SUCCESS)
 
     def check_plug_ins(self) -> Result:
-        found = {name: survey(name, kind) for name, kind in plugins.KINDS.items()}
+        unfit: dict[tuple[str, str], str] = {}
+
+        def note(namespace: str, name: str, why: str) -> None:
+            unfit[namespace, name] = f"Plug-in {name} of {namespace} is left out: {why}"
+
+        found = {each: survey(each, kind) for each, kind in plugins.KINDS.items()}
+        for namespace, (_, problems) in found.items():
+            for name, why in problems.items():
+                note(namespace, name, why)
         goals, planners = found["watcher_goals"].fit, found["watcher_planners"].fit
-        unfit = [
-            f"Plug-in {name} of {namespace} is left out: {why}"
-            for namespace, (_, problems) in found.items()
-            for name, why in problems.items()
-        ]
-        unfit += [
-            f"Plug-in {name} of {STRATEGIES} is left out: {why}"
-            for name, strategy in found[STRATEGIES].fit.items()
-            if (why := why_unusable(strategy, goals, planners))
-        ]
-        return _warning(unfit)
+        for name, strategy in found[STRATEGIES].fit.items():
+            if fault := why_unusable(strategy, goals, planners):
+                note(STRATEGIES, name, fault)
+        scoring_engines(note)
+        return _warning([*unfit.values()])
 
     def check_options(self) -> Result:
         names = configuration.unknown(self._conf)

@@ -5,16 +5,20 @@ A plug-in is a plain class.  One that does not load or does not fit is logged by
 out, so that a broken third-party package does not stop a service.
 """
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final, NamedTuple
 
+from oslo_config import cfg
 from oslo_log import log
-from stevedore import ExtensionManager
 
 LOG = log.getLogger(__name__)
+
+FAILURES: Final = (Exception, SystemExit)
+"""What the code of another package may raise, and a service survives."""
 
 
 class Survey(NamedTuple):
@@ -39,18 +43,34 @@ def survey(namespace: str, kind: Any) -> Survey:
     *kind* is the base class of its plug-ins, or a protocol whose methods they have, or ``Callable``
     for functions.
     """
+    fit: dict[str, Any] = {}
     unfit: dict[str, str] = {}
+    for entry in installed(namespace):
+        try:
+            plugin = entry.load()
+            why = misfit(entry.name, plugin, kind)
+        except FAILURES as error:
+            why = f"It does not load: {error!r}."
+        if entry.name in fit:
+            why = f"{entry.value} has the name of another one, which is used."
+        if why:
+            unfit[entry.name] = why
+        else:
+            fit[entry.name] = plugin
+    return Survey(fit, unfit)
 
-    def note(manager: Any, entry_point: Any, error: BaseException) -> None:
-        unfit[entry_point.name] = f"It does not load: {error!r}."
 
-    manager: ExtensionManager[Any] = ExtensionManager(namespace, on_load_failure_callback=note)
-    installed = {extension.name: extension.plugin for extension in manager}
-    unfit |= {
-        name: why for name, plugin in installed.items() if (why := misfit(name, plugin, kind))
-    }
-    fit = {name: installed[name] for name in sorted(installed.keys() - unfit.keys())}
-    return Survey(fit, dict(sorted(unfit.items())))
+def installed(namespace: str) -> list[EntryPoint]:
+    """Entry points by name; of one name that of Watcher first."""
+    return sorted(
+        _entry_points(namespace),
+        key=lambda each: (each.name, not each.value.startswith("watcher."), each.value),
+    )
+
+
+@functools.cache
+def _entry_points(namespace: str) -> EntryPoints:
+    return entry_points(group=namespace)
 
 
 def report(namespace: str, name: str, why: str) -> None:
@@ -59,7 +79,7 @@ def report(namespace: str, name: str, why: str) -> None:
 
 def names(namespace: str) -> frozenset[str]:
     """The names of installed plug-ins, whether these load or not."""
-    return frozenset(entry_points(group=namespace).names)
+    return frozenset(each.name for each in installed(namespace))
 
 
 def _text(most: int) -> Callable[[Any], None]:
@@ -68,6 +88,15 @@ def _text(most: int) -> Callable[[Any], None]:
             raise ValueError(f"a text of at most {most} characters is needed")
 
     return check
+
+
+def _check_schema(value: Mapping[str, Any]) -> None:
+    from jsonschema import Draft4Validator, SchemaError  # which takes megabytes
+
+    try:
+        Draft4Validator.check_schema(dict(value))
+    except SchemaError as error:
+        raise ValueError(error.message) from None
 
 
 _OPTIONAL: Final = frozenset({"window"})
@@ -80,7 +109,7 @@ _FACTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "goal": _text(63),
     "schema": lambda value: json.dumps(dict(value)),
     "efficacy": lambda value: json.dumps(value.stored()),
-    "options": lambda value: [option.dest for option in value],
+    "options": lambda value: cfg.ConfigOpts().register_opts(list(value)),
 }
 """Attributes that a service reads when it starts; each function fails if the value is unusable."""
 
@@ -100,8 +129,11 @@ def misfit(name: str, plugin: Any, kind: Any) -> str | None:
         return f"It has no {', '.join(missing)}."
     for fact in sorted(wanted & _FACTS.keys()):
         try:
-            _FACTS[fact](getattr(plugin, fact))
-        except Exception as error:
+            value = getattr(plugin, fact)
+            _FACTS[fact](value)
+            if fact == "schema" and not plugin.__module__.startswith("watcher."):
+                _check_schema(value)
+        except FAILURES as error:
             return f"Its {fact} does not fit: {error!r}."
     if getattr(plugin, "name", name) != name:
         return "Its name is not the one of its entry point."

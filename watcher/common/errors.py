@@ -82,12 +82,12 @@ class LostClaim(WatcherError):
     """Another engine holds the claim now, so nothing may be written any more."""
 
 
-def sentence_of(error: Exception) -> str:
+def sentence_of(error: BaseException) -> str:
     """What to tell users of an error: its sentence, or its class and words if it is not ours."""
     return str(error) if isinstance(error, WatcherError) else f"{type(error).__name__}: {error}"
 
 
-def traceback_of(error: Exception) -> Exception | None:
+def traceback_of(error: BaseException) -> BaseException | None:
     """What to log as ``exc_info``: nothing of an error that was raised on purpose."""
     return None if isinstance(error, WatcherError) else error
 

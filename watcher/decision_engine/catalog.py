@@ -6,7 +6,7 @@ from where the API shows them.
 """
 
 import datetime
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from oslo_config import cfg
@@ -34,7 +34,7 @@ class Catalog:
         self.goals: Mapping[str, type[Goal]] = entry_points.load("watcher_goals", Goal)
         self.planners: Mapping[str, type[Planner]] = entry_points.load("watcher_planners", Planner)
         self.strategies = _strategies(self.goals, self.planners)
-        self.scoring_engines = _scoring_engines()
+        self.scoring_engines = scoring_engines(entry_points.report)
         for group, options in _options(self.goals, self.strategies, self.planners).items():
             conf.register_group(cfg.OptGroup(group))
             conf.register_opts(options, group=group)
@@ -151,19 +151,24 @@ def why_unusable(
     return None
 
 
-def _scoring_engines() -> Mapping[str, ScoringEngine]:
+def scoring_engines(report: Callable[[str, str, str], None]) -> Mapping[str, ScoringEngine]:
+    """The scoring engines by name; *report* gets namespace and name of each plug-in that is left
+    out, and why."""
     engines: dict[str, ScoringEngine] = {}
     for namespace, kind in (
         ("watcher_scoring_engines", ScoringEngine),
         ("watcher_scoring_engine_containers", ScoringContainer),
     ):
-        for name, plugin in entry_points.load(namespace, kind).items():
+        found = entry_points.survey(namespace, kind)
+        for name, why in found.unfit.items():
+            report(namespace, name, why)
+        for name, plugin in found.fit.items():
             try:
                 made = plugin()
                 more = [made] if kind is ScoringEngine else made.engines()
                 engines.update((engine.name, engine) for engine in more)
-            except Exception as error:  # a plug-in of another package
-                entry_points.report(namespace, name, f"It cannot be made: {error!r}.")
+            except entry_points.FAILURES as error:  # a plug-in of another package
+                report(namespace, name, f"It cannot be made: {error!r}.")
     return dict(sorted(engines.items()))
 
 

@@ -10,6 +10,7 @@ from oslo_db.exception import DBError
 from oslo_log import log
 from oslo_utils import timeutils
 
+from watcher.common import entry_points
 from watcher.common.errors import Conflict, LostClaim, WatcherError, sentence_of, traceback_of
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, moves, run_ends
@@ -68,7 +69,7 @@ class Runner:
                 self._succeed(run, result, context, time.monotonic() - began)
             except (LostClaim, DBError):
                 raise
-            except Exception as error:
+            except entry_points.FAILURES as error:
                 self._fail(run, error, context)
         except LostClaim as lost:
             LOG.warning("%s", lost)
@@ -176,7 +177,7 @@ class Runner:
             "audit.update", audit.id, old_state=None if goes_on else AuditState.ONGOING
         )
 
-    def _fail(self, run: AuditRun, error: Exception, context: str) -> None:
+    def _fail(self, run: AuditRun, error: BaseException, context: str) -> None:
         now = timeutils.utcnow()
         message = sentence_of(error)
         LOG.error("Failed %s: %s", context, error, exc_info=traceback_of(error))

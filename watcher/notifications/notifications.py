@@ -76,7 +76,7 @@ class Notifications:
         event_type: str,
         *ids: int,
         old_state: str | None = None,
-        error: Exception | None = None,
+        error: BaseException | None = None,
     ) -> None:
         """Send one notification for each of the audits, action plans or actions *ids*.
 
@@ -159,7 +159,7 @@ class Notifications:
             LOG.exception("Notification %s about %s is lost", event_type, about)
 
 
-def _renderer(event_type: str, old_state: str | None, error: Exception | None) -> Render:
+def _renderer(event_type: str, old_state: str | None, error: BaseException | None) -> Render:
     plans: dict[int, Payload] = {}
     """Objects of plans, so that all actions of a plan share one in the outbox."""
 

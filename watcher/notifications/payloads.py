@@ -68,7 +68,7 @@ def render(
 
 
 def extra(
-    session: Session, event_type: str, row: Any, old_state: str | None, error: Exception | None
+    session: Session, event_type: str, row: Any, old_state: str | None, error: BaseException | None
 ) -> dict[str, Any]:
     """The field that an object has in addition to those of its row."""
     payload, field, _priority = EVENT_TYPES[event_type]

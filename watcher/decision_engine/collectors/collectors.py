@@ -135,7 +135,7 @@ def _load(conf: cfg.ConfigOpts, cloud: Cloud) -> dict[str, Collector]:
         conf.register_opt(PERIOD, group=group(name))
         try:
             collectors[name] = installed[name](conf, cloud)
-        except Exception as error:  # a plug-in of another package
+        except entry_points.FAILURES as error:  # a plug-in of another package
             entry_points.report(NAMESPACE, name, f"It cannot be made: {error!r}.")
     return collectors
 

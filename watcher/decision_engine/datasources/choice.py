@@ -150,7 +150,7 @@ class Datasources:
                     self._made[name] = self.installed[name](tools)
                 except WatcherError:
                     raise
-                except Exception as error:  # a plug-in of another package
+                except entry_points.FAILURES as error:  # a plug-in of another package
                     raise NotConfigured(f"It cannot be used: {error!r}.") from error
             return self._made[name]
 

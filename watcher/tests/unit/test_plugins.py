@@ -53,7 +53,7 @@ class Unscored(plugins.ScoringEngine):
 
 class Uncollected:
     def __init__(self, conf, cloud):
-        raise RuntimeError("no such service")
+        raise SystemExit("no such service")
 
     def snapshot(self): ...
 
@@ -72,7 +72,7 @@ BROKEN = {
     },
     "watcher_planners": {"chance": 7},
     "watcher_actions": {"dance": object},
-    "watcher_scoring_engines": {"unscored": Unscored},
+    "watcher_scoring_engines": {"unscored": Unscored, "unasserted": AssertionError("no data")},
     "watcher_cluster_data_model_collectors": {"uncollected": Uncollected},
     "watcher_alarm_formats": {"silent": None},
 }
@@ -111,6 +111,7 @@ class BrokenPluginsTest(TestCase):
             "Plug-in unloaded of watcher_strategies is left out: It does not load: ImportError",
             "Plug-in chance of watcher_planners is left out: It is no subclass of",
             "Plug-in dance of watcher_actions is left out: It is no subclass of",
+            "Plug-in unscored of watcher_scoring_engines is left out: It cannot be made: RuntimeError",
             "Plug-in silent of watcher_alarm_formats is left out: It cannot be called.",
         ):
             self.assertIn(words, result.details)

@@ -70,7 +70,7 @@ def _read(body: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
             if (fields := read(body, headers)) is not None:
                 json.dumps(fields)
                 return source, {**fields, "resolved": bool(fields.get("resolved"))}
-        except Exception as error:  # of a parser of another package; the message must not be lost
+        except entry_points.FAILURES as error:  # of another package; the message must not be lost
             LOG.warning("The alarm format %s failed on a message: %r", source, error)
     for source, read in PARSERS.items():
         fields = read(body, headers)
@@ -89,11 +89,10 @@ def _text(value: Any, length: int) -> str | None:
 
     A value that is not a string becomes its JSON.
     """
-    if value is None:
-        return None
-    return _clean(value if isinstance(value, str) else json.dumps(value))[:length]
+    return None if value is None else _clean(value)[:length]
 
 
-def _clean(text: str) -> str:
-    """*text* without NUL and lone surrogates."""
+def _clean(value: Any) -> str:
+    """*value* as text without NUL and lone surrogates."""
+    text = value if isinstance(value, str) else json.dumps(value)
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

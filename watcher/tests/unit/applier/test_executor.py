@@ -34,6 +34,8 @@ class Odd(Action):
     def _misbehave(self, method: str) -> None:
         if self.parameters.get("in") == method:
             raise KeyError(self.tools.conf["watcher_actions.odd"].oddity)
+        if self.parameters.get("exits in") == method:
+            raise SystemExit(4)
 
     def check(self) -> None:
         self._misbehave("check")
@@ -130,6 +132,11 @@ class GateTest(Story, base.DatabaseTestCase):
         for method, phase in (("check", "pre_condition"), ("execute", "execute")):
             values = {"action_type": "odd", "input_parameters": {"in": method}}
             self.assertFailed(f"failed in {phase}: KeyError", values)
+
+    def test_one_that_tries_to_end_the_process_only_fails(self) -> None:
+        for method, phase in (("check", "pre_condition"), ("execute", "execute")):
+            values = {"action_type": "odd", "input_parameters": {"exits in": method}}
+            self.assertFailed(f"failed in {phase}: SystemExit: 4", values)
 
     def test_parameters_that_do_not_fit(self) -> None:
         self.assertFailed(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plug-ins of other packages that do not fit are named, and keep nothing from its start."""
 
+import functools
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -43,21 +44,22 @@ class Installed(fixtures.Fixture):
         self._installed, self._beside = installed, beside
 
     def _setUp(self) -> None:
-        real, installed, beside = entry_points.ExtensionManager, self._installed, self._beside
+        real = entry_points.installed
 
-        def manager(namespace: str, on_load_failure_callback: Callable[..., None]) -> list[Any]:
-            found = []
-            if beside:
-                found += real(namespace, on_load_failure_callback=on_load_failure_callback)
-            for name, plugin in installed.get(namespace, {}).items():
-                entry = types.SimpleNamespace(name=name, plugin=plugin)
-                if isinstance(plugin, Exception):
-                    on_load_failure_callback(None, entry, plugin)
-                else:
-                    found.append(entry)
+        def installed(namespace: str) -> list[Any]:
+            found: list[Any] = [*real(namespace)] if self._beside else []
+            for name, plugin in self._installed.get(namespace, {}).items():
+                load = functools.partial(_load, plugin)
+                found.append(types.SimpleNamespace(name=name, value=f"other:{name}", load=load))
             return found
 
-        self.useFixture(fixtures.MockPatchObject(entry_points, "ExtensionManager", manager))
+        self.useFixture(fixtures.MockPatchObject(entry_points, "installed", installed))
+
+
+def _load(plugin: Any) -> Any:
+    if isinstance(plugin, BaseException):
+        raise plugin
+    return plugin
 
 
 class PluginsTest(TestCase):
@@ -72,7 +74,12 @@ class PluginsTest(TestCase):
             (fitting(description="x" * 256), "at most 255 characters"),
             (fitting(schema={"a": {1}}), "Its schema does not fit"),
             (fitting(schema=7), "Its schema does not fit"),
+            (
+                fitting(schema={"type": "nonsense"}, __module__="other"),
+                "Its schema does not fit: ValueError(\"'nonsense' is not valid",
+            ),
             (fitting(options=("a",)), "Its options does not fit"),
+            (fitting(options=(cfg.IntOpt("a"), cfg.StrOpt("a"))), "Its options does not fit"),
             (fitting(name="other"), "Its name is not the one of its entry point"),
             (type("Other", (), {}), "It is no subclass of"),
             (fitting, "It is no subclass of"),
@@ -90,14 +97,26 @@ class PluginsTest(TestCase):
         self.assertEqual("It cannot be called.", entry_points.misfit("one", 7, Callable))
 
     def test_each_that_is_left_out_is_named_and_the_others_work(self) -> None:
-        installed = {"n": {"two": 7, "one": fitting(), "three": ImportError("no such module")}}
-        self.useFixture(Installed(installed))
+        errors = {
+            "three": ImportError("no such module"),
+            "four": SystemExit(3),
+            "five": AssertionError(),
+        }
+        self.useFixture(Installed({"n": {"two": 7, "one": fitting(), **errors}}))
         fit, unfit = entry_points.survey("n", Base)
         self.assertEqual(["one"], list(fit))
-        self.assertEqual(["three", "two"], list(unfit))
+        self.assertEqual({"two", "three", "four", "five"}, unfit.keys())
         with mock.patch.object(entry_points.LOG, "error") as error:
             self.assertEqual(fit, entry_points.load("n", Base))
         said = [call.args[0] % call.args[1:] for call in error.call_args_list]
         self.assertIn(
             "Plug-in three of n is left out: It does not load: ImportError('no such module').", said
         )
+
+    def test_of_two_with_one_name_the_first_is_used(self) -> None:
+        own = next(each for each in entry_points.installed("watcher_actions") if each.name == "nop")
+        other = fitting(name="nop", description="Another one.")
+        self.useFixture(Installed({"watcher_actions": {"nop": other}}, beside=True))
+        fit, unfit = entry_points.survey("watcher_actions", object)
+        self.assertIs(own.load(), fit["nop"])
+        self.assertEqual({"nop": "other:nop has the name of another one, which is used."}, unfit)

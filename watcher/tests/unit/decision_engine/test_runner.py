@@ -89,7 +89,7 @@ class RunnerTest(base.DatabaseTestCase):
         with self.database.reader() as session:
             return list(session.scalars(select(ActionPlan).order_by(ActionPlan.id)))
 
-    def fail_with(self, error: Exception) -> None:
+    def fail_with(self, error: BaseException) -> None:
         def execute(strategy: Dummy, inputs: Any) -> Any:
             raise error
 
@@ -360,6 +360,12 @@ class RunnerTest(base.DatabaseTestCase):
         self.assertEqual(
             (255, "RuntimeError: xx", "..."), (len(message), message[:16], message[-3:])
         )
+
+    def test_a_strategy_that_tries_to_end_the_process_only_fails(self) -> None:
+        self.fail_with(SystemExit(4))
+        audit = self.audit()
+        self.runner.run(self.claim(audit))
+        self.assertEqual("SystemExit: 4", self.reload(audit).status_message)
 
     def test_a_failed_attempt_joins_the_run_that_waits_already(self) -> None:
         self.fail_with(CloudUnavailable("nova does not answer."))
