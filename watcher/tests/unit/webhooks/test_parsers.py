@@ -323,8 +323,23 @@ class InstalledFormatsTest(base.TestCase):
             ),
         )
 
+    def test_what_is_no_text_becomes_its_json(self):
+        odd = mock.Mock(return_value={"alarm_name": 5, "severity": {"a": 1}, "delivery": ["x"]})
+        self.useFixture(Installed({"watcher_alarm_formats": {"odd": odd}}))
+        message = parsers.parse({}, {})
+        self.assertEqual(("5", '{"a": 1}', '["x"]'), (
+            message.alarm_name, message.severity, message.delivery
+        ))  # fmt: skip
+
     def test_one_that_fails_or_answers_nonsense_is_left_out(self):
-        for answer in (RuntimeError("no"), 7, ["alarm_name"], {"payload": {1}}, None):
+        for answer in (
+            RuntimeError("no"),
+            SystemExit(1),
+            7,
+            ["alarm_name"],
+            {"payload": {1}},
+            None,
+        ):
             parsers.installed.cache_clear()
             read = mock.Mock(side_effect=[answer])
             self.assertEqual("aodh", self.read(messages.AODH, broken=read).source)
