@@ -83,7 +83,9 @@ def measure(make: Callable[..., Loop], arguments: Any, *, clients: int, seconds:
         process.start()
         answer.close()  # so that the pipe ends with the process
     try:
-        working = dict(zip((answers for answers, _ in pipes), processes, strict=True))
+        working: dict[Any, Any] = dict(
+            zip((answers for answers, _ in pipes), processes, strict=True)
+        )
         times = []
         while working:
             for ready in multiprocessing.connection.wait([*working]):
