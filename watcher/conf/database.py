@@ -10,8 +10,9 @@ OPTIONS = [
         help="Seconds that one call to the database may take. A connection that does not answer "
         "within this time is closed, and what needed it fails; a request is answered with "
         "503. The server is configured to end a statement, and a wait for a lock, before "
-        "that. 0 is no limit; watcher-db-manage never has one. With SQLite it is the "
-        "longest wait for a lock.",
+        "that, and to end a transaction in which nothing arrives for that time (MySQL: for six "
+        "times as long). 0 is no limit; watcher-db-manage never has one. With SQLite it is "
+        "the longest wait for a lock.",
     )
 ]
 

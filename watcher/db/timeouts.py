@@ -6,6 +6,9 @@ connection: by the read and write timeouts of PyMySQL and mysqlclient, and for p
 has none, by a wait callback with a timeout (TCP's keepalives and tcp_user_timeout help only
 against a peer whose kernel does not answer either).  The server ends a statement a little earlier,
 and a wait for a lock after half of the time, so that the connection can be used again.
+
+The server also ends a transaction whose client is silent for that time.  It does not see that a
+client has dropped a connection on which nothing arrives, and would keep the locks for hours.
 """
 
 import re
@@ -19,6 +22,10 @@ from sqlalchemy import URL, Engine, event
 _OF_STATEMENTS: Final = 0.8
 _OF_LOCKS: Final = 0.5
 """Shares of ``call_timeout`` after which the server ends a statement, and a wait for a lock."""
+
+_OF_IDLE_CONNECTIONS: Final = 6
+"""How many times ``call_timeout`` MySQL waits for the next statement: it does not distinguish
+connections with a transaction from those that wait in the pool."""
 
 _READ_TIMEOUTS: Final = ("pymysql", "mysqldb")
 """Drivers with this option and ``write_timeout``."""
@@ -64,8 +71,11 @@ def limit(engine: Engine, seconds: int) -> None:
         event.listen(engine, "connect", lambda connection, _: _limit_mysql(connection, seconds))
     elif engine.dialect.name == "postgresql":
         statements, locks = (round(part * seconds * 1000) for part in (_OF_STATEMENTS, _OF_LOCKS))
-        both = f"SET statement_timeout = {statements}; SET lock_timeout = {locks}"
-        event.listen(engine, "connect", lambda connection, _: _execute(connection, both))
+        limits = (
+            f"SET statement_timeout = {statements}; SET lock_timeout = {locks}; "
+            f"SET idle_in_transaction_session_timeout = {seconds * 1000}"
+        )
+        event.listen(engine, "connect", lambda connection, _: _execute(connection, limits))
         if engine.dialect.driver == "psycopg2":
             _limit_psycopg2(engine, seconds)
 
@@ -75,9 +85,10 @@ def _limit_mysql(connection: Any, seconds: int) -> None:
     statements = _OF_STATEMENTS * seconds
     limit = f"SET SESSION innodb_lock_wait_timeout = {locks}, lock_wait_timeout = {locks}"
     if "MariaDB" in connection.get_server_info():
-        limit += f", max_statement_time = {statements}"
+        limit += f", max_statement_time = {statements}, idle_transaction_timeout = {seconds}"
     else:  # MySQL ends statements that read, and no others
         limit += f", max_execution_time = {round(statements * 1000)}"
+        limit += f", wait_timeout = {_OF_IDLE_CONNECTIONS * seconds}"
     _execute(connection, limit)
 
 

@@ -85,6 +85,13 @@ class LimitStories:
         self.assertRaises(LockWait, database.write, work)
         work.assert_called_once()
 
+    def test_a_transaction_whose_client_falls_silent_is_ended(self) -> None:
+        change = sa.update(Audit).values(updated_at=datetime.datetime(2026, 1, 1))
+        with self.opened().engine.connect() as silent:
+            silent.execute(change)
+            self.database.write(lambda session: session.execute(change))
+            self.assertRaises(db_exception.DBConnectionError, silent.execute, change)
+
     def test_who_works_on_whole_tables_has_no_limit(self) -> None:
         with self.opened(bounded=False).reader() as session:
             session.execute(sa.text(self.sleep))
