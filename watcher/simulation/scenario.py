@@ -18,8 +18,8 @@ one with the fields of ``cloud.compute`` (what servers need beside amounts is in
 ``ram`` (MB) in it are short for its metrics, ``migration_seconds`` and ``migration_fails`` say how
 its migrations and resizes go; ``switch_seconds`` is what every stop and start takes.  With
 ``loads_follow: false`` hosts keep their loads as if no server had ever moved, as with real metrics
-that measure the wrong object.  ``storage`` is described in ``block_storage``, ``power`` of a host in
-``baremetal``.
+that measure the wrong object.  ``storage`` is described in ``block_storage``, ``power`` of a host
+in ``baremetal``.
 """
 
 import dataclasses
