@@ -147,6 +147,11 @@ class SolutionBuilder:
         """Add a figure to the summary."""
         self.summary[name] = {"before": before, "after": after}
 
+    def figures(self, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+        """Add figures to the summary, by name."""
+        for name, value in before.items():
+            self.figure(name, value, after[name])
+
     def improve(self, before: float, after: float) -> None:
         """Set the goal's measure before and after the plan; less is better.  The gain is computed
         from it."""

@@ -16,11 +16,13 @@ from watcher.decision_engine.algorithms.headroom import Headroom, Switches
 from watcher.decision_engine.feedback import promises
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model import undone
-from watcher.model.compute import DISK, MEMORY, VCPU
+from watcher.model.compute import DISK, MEMORY, VCPU, ComputeModel
 from watcher.model.types import Bools, Floats, Ints
 from watcher.model.undone import Undone
 from watcher.model.whatif import WhatIf
 
+IN_USE: Final = "hosts in use"
+"""The figure by which a plan is reviewed."""
 EXAMINED: Final = 200
 """The most servers for which the reason is found why no other host takes them."""
 
@@ -167,7 +169,11 @@ class Consolidation:
 
     def conclude(self, solution: SolutionBuilder) -> None:
         """Add to the solution what the plan gains, and what it leaves undone."""
-        _summarize(solution, self.what_if)
+        model = self.what_if.model
+        before, after = _figures(model, model.placement), _figures(model, self.what_if.placement)
+        solution.figures(before, after)
+        solution.promise(IN_USE, promises.SETTLED)
+        solution.improve(before[IN_USE], after[IN_USE])
         unmet, left = _left(self.what_if, self._waiting, self._wait, self._costly)
         if self._switches.short:
             lack = f"{self._switches.short} of {self._reserve} hosts of the reserve are missing"
@@ -191,22 +197,16 @@ class _Placements:
         return placement
 
 
-def _summarize(solution: SolutionBuilder, what_if: WhatIf) -> None:
-    """How many hosts have servers, and how full those are, before the moves and after."""
-    model = what_if.model
-    for when, placement in (("before", model.placement), ("after", what_if.placement)):
-        used = model.used(placement)
-        occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
-        whole = model.capacity[occupied].sum(axis=0)
-        values: dict[str, float] = {"hosts in use": int(occupied.sum())}
-        for name, resource in (("vCPU", VCPU), ("memory", MEMORY), ("disk", DISK)):
-            share = used[:, resource].sum() / whole[resource] if whole[resource] else 0.0
-            values[f"{name} allotted on hosts in use, %"] = round(100 * float(share), 1)
-        for name, value in values.items():
-            solution.summary.setdefault(name, {})[when] = value
-    solution.promise("hosts in use", promises.SETTLED)
-    in_use_then = solution.summary["hosts in use"]
-    solution.improve(in_use_then["before"], in_use_then["after"])
+def _figures(model: ComputeModel, placement: Ints) -> dict[str, float]:
+    """How many hosts have servers, and how full those are."""
+    used = model.used(placement)
+    occupied = np.bincount(placement, minlength=len(model.hosts)) > 0
+    whole = model.capacity[occupied].sum(axis=0)
+    figures: dict[str, float] = {IN_USE: int(occupied.sum())}
+    for name, resource in (("vCPU", VCPU), ("memory", MEMORY), ("disk", DISK)):
+        share = used[:, resource].sum() / whole[resource] if whole[resource] else 0.0
+        figures[f"{name} allotted on hosts in use, %"] = round(100 * float(share), 1)
+    return figures
 
 
 def _waiting(

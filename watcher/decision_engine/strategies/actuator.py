@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.decision_engine.solution import Solution, SolutionBuilder
+from watcher.decision_engine.strategies import parameters
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
 
@@ -21,14 +22,10 @@ class Actuator(Strategy):
                 "items": {
                     "type": "object",
                     "properties": {
-                        "action_type": {
-                            "description": "Name of an action, such as nop or migrate.",
-                            "type": "string",
-                        },
-                        "resource_id": {
-                            "description": "What the action works on.",
-                            "type": "string",
-                        },
+                        "action_type": parameters.text(
+                            "Name of an action, such as nop or migrate."
+                        ),
+                        "resource_id": parameters.text("What the action works on."),
                         "input_parameters": {
                             "description": "What else the action takes.",
                             "type": "object",

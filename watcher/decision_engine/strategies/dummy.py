@@ -16,7 +16,7 @@ class Dummy(Strategy):
     schema = {
         "properties": {
             "para1": parameters.number("Seconds to sleep.", 3.2, minimum=1.0, maximum=10.2),
-            "para2": {"description": "What to say second.", "type": "string", "default": "hello"},
+            "para2": parameters.text("What to say second.", default="hello"),
         }
     }
 

@@ -23,11 +23,7 @@ class DummyWithScorer(Strategy):
             "param1": parameters.number(
                 "A number; it has no effect.", 3.2, minimum=1.0, maximum=10.2
             ),
-            "param2": {
-                "description": "A text; it has no effect.",
-                "type": "string",
-                "default": "hello",
-            },
+            "param2": parameters.text("A text; it has no effect.", default="hello"),
         }
     }
 

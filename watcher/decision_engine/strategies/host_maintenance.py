@@ -29,14 +29,8 @@ class HostMaintenance(Strategy):
     optimizes = False
     schema = {
         "properties": {
-            "maintenance_node": {
-                "description": "Hostname of the host that goes into maintenance.",
-                "type": "string",
-            },
-            "backup_node": {
-                "description": "Hostname of the host that takes its servers.",
-                "type": "string",
-            },
+            "maintenance_node": parameters.text("Hostname of the host that goes into maintenance."),
+            "backup_node": parameters.text("Hostname of the host that takes its servers."),
             "disable_live_migration": parameters.flag("Migrate no server live."),
             "disable_cold_migration": parameters.flag("Migrate no server cold."),
         },

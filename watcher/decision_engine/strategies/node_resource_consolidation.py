@@ -22,12 +22,11 @@ class NodeResourceConsolidation(Strategy):
     planner = "node_resource_consolidation"
     schema = {
         "properties": {
-            "host_choice": {
-                "description": "'auto': the scheduler picks the hosts that servers go to. "
-                "'specify': the strategy does.",
-                "type": "string",
-                "default": "auto",
-            },
+            "host_choice": parameters.text(
+                "'auto': the scheduler picks the hosts that servers go to. 'specify': the strategy "
+                "does.",
+                default="auto",
+            ),
             **parameters.CONSOLIDATION,
         }
     }

@@ -10,6 +10,11 @@ def number(description: str, default: float, **schema: Any) -> dict[str, Any]:
     return {"description": description, "type": "number", "default": default, **schema}
 
 
+def text(description: str, **schema: Any) -> dict[str, Any]:
+    """A text; *schema* has its default, if it has one, and its limits."""
+    return {"description": description, "type": "string", **schema}
+
+
 def flag(description: str) -> dict[str, Any]:
     return {"description": description, "type": "boolean", "default": False}
 

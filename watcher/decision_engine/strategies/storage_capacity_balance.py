@@ -49,8 +49,7 @@ class StorageCapacityBalance(Strategy):
 
         model, threshold = inputs.storage_model(), inputs.parameters["volume_threshold"]
         balance = PoolBalance(model, threshold, inputs.options.ex_pools)
-        solution = SolutionBuilder()
-        _summarize(solution, balance, "before")
+        solution, before = SolutionBuilder(), _figures(balance)
         explained = [
             (move, _reason(move, model, balance, threshold))
             for move in balance.run(_movable(inputs, model, balance))
@@ -58,7 +57,7 @@ class StorageCapacityBalance(Strategy):
         for move, reason in sorted(explained, key=lambda each: not each[0].volume_type):
             pool = model.pools[move.destination].name
             solution.migrate_volume(model.volumes[move.volume], pool, move.volume_type, reason)
-        _summarize(solution, balance, "after")
+        solution.figures(before, _figures(balance))
         _say_what_stays(solution, model, balance, {move.volume for move, _ in explained}, threshold)
         # The goal's specification counts servers, and no server moves.
         return solution.build(instance_migrations_count=0, instances_count=0)
@@ -107,10 +106,9 @@ def _reason(move: VolumeMove, model: StorageModel, balance: PoolBalance, thresho
     )
 
 
-def _summarize(solution: SolutionBuilder, balance: PoolBalance, when: str) -> None:
+def _figures(balance: PoolBalance) -> dict[str, float]:
     fullest, too_full = balance.fullest()
-    solution.summary.setdefault("pools that are too full", {})[when] = too_full
-    solution.summary.setdefault("fullest pool, %", {})[when] = round(100 * fullest, 1)
+    return {"pools that are too full": too_full, "fullest pool, %": round(100 * fullest, 1)}
 
 
 def _say_what_stays(

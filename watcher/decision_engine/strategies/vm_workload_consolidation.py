@@ -67,7 +67,7 @@ class VmWorkloadConsolidation(Strategy):
         plan.propose_moves(solution)
         disabled = plan.propose_disabling(solution)
         plan.conclude(solution)
-        _summarize(solution, model, before, what_if.free[:, CPU] + kept_free)
+        solution.figures(_figures(model, before), _figures(model, what_if.free[:, CPU] + kept_free))
         return solution.build(
             compute_nodes_count=int(model.up.sum()),
             released_compute_nodes_count=max(0, disabled - back),
@@ -111,18 +111,15 @@ def _propose_relief(
         )
 
 
-def _summarize(
-    solution: SolutionBuilder, model: ComputeModel, before: Floats, after: Floats
-) -> None:
+def _figures(model: ComputeModel, free: Floats) -> dict[str, float]:
+    """The figures of the summary, with so many vCPUs *free* [H]."""
     from watcher.decision_engine.algorithms.consolidation import ROUNDING
 
-    for when, free in (("before", before), ("after", after)):
-        loads = [_percent(host, left) for host, left in zip(model.hosts, free, strict=True)]
-        for name, value in (
-            ("CPU taken on the busiest host, %", round(max(loads, default=0.0), 1)),
-            ("hosts that use more CPU than they have", int((free < -ROUNDING).sum())),
-        ):
-            solution.summary.setdefault(name, {})[when] = value
+    loads = [_percent(host, left) for host, left in zip(model.hosts, free, strict=True)]
+    return {
+        "CPU taken on the busiest host, %": round(max(loads, default=0.0), 1),
+        "hosts that use more CPU than they have": int((free < -ROUNDING).sum()),
+    }
 
 
 def _percent(host: Host, free: float) -> float:

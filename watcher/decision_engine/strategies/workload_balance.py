@@ -42,12 +42,9 @@ class WorkloadBalance(Strategy):
     """With these, a review checks whether the loads of hosts follow the use of their servers."""
     schema = {
         "properties": {
-            "metrics": {
-                "description": "What the load of a host is measured by.",
-                "type": "string",
-                "enum": [CPU, MEMORY],
-                "default": CPU,
-            },
+            "metrics": parameters.text(
+                "What the load of a host is measured by.", default=CPU, enum=[CPU, MEMORY]
+            ),
             "threshold": parameters.number(
                 "Per cent of its vCPUs or memory at which a host has too much to do; no host is "
                 "brought there.",
@@ -72,8 +69,7 @@ class WorkloadBalance(Strategy):
         moves = relief.run()
         after = _figures(loads)
         solution = _solution(inputs, model, loads, moves)
-        for name in before:
-            solution.figure(name, before[name], after[name])
+        solution.figures(before, after)
         solution.improve(over, excess(loads))
         _leave(inputs, loads, relief, solution)
         figure, window, promised = _promise(inputs, loads)

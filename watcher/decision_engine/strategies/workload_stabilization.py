@@ -56,12 +56,11 @@ class WorkloadStabilization(Strategy):
                 {CPU: "host_cpu_usage", MEMORY: "host_ram_usage"},
                 type="string",
             ),
-            "host_choice": {
-                "description": "Has no effect any more: all hosts are looked at.",
-                "type": "string",
-                "enum": ["cycle", "retry", "fullsearch"],
-                "default": "retry",
-            },
+            "host_choice": parameters.text(
+                "Has no effect any more: all hosts are looked at.",
+                default="retry",
+                enum=["cycle", "retry", "fullsearch"],
+            ),
             "retry_count": parameters.number(
                 "Has no effect any more: all hosts are looked at.", 1, minimum=1
             ),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from watcher.model.whatif import WhatIf
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
-_NAME = {"type": "string"}
 
 _THERE = "on the host that was asked for already"
 _AT_DESTINATION = {
@@ -50,11 +49,8 @@ class ZoneMigration(Strategy):
                 "items": {
                     "type": "object",
                     "properties": {
-                        "src_node": {"description": "Hostname.", **_NAME},
-                        "dst_node": {
-                            "description": "Hostname; if absent, the scheduler picks.",
-                            **_NAME,
-                        },
+                        "src_node": parameters.text("Hostname."),
+                        "dst_node": parameters.text("Hostname; if absent, the scheduler picks."),
                     },
                     "required": ["src_node"],
                     "additionalProperties": False,
@@ -66,10 +62,10 @@ class ZoneMigration(Strategy):
                 "items": {
                     "type": "object",
                     "properties": {
-                        "src_pool": {"description": "host@backend#pool.", **_NAME},
-                        "dst_pool": {"description": "host@backend#pool.", **_NAME},
-                        "src_type": {"description": "Only volumes of this type.", **_NAME},
-                        "dst_type": {"description": "Type that volumes get.", **_NAME},
+                        "src_pool": parameters.text("host@backend#pool."),
+                        "dst_pool": parameters.text("host@backend#pool."),
+                        "src_type": parameters.text("Only volumes of this type."),
+                        "dst_type": parameters.text("Type that volumes get."),
                     },
                     "required": ["src_pool"],
                     "oneOf": [{"required": ["dst_pool"]}, {"required": ["dst_type"]}],
