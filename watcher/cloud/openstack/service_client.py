@@ -6,8 +6,9 @@ objects are left out: 20,000 servers take ten times as long with them.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from openstack import utils
 from openstack.exceptions import raise_from_response
@@ -20,6 +21,10 @@ from watcher.common.errors import CloudUnavailable
 
 Json = dict[str, Any]
 
+_ENDPOINT_SECONDS: Final = 60.0
+"""How long an endpoint is used until it is looked up again in the catalog, which may have changed:
+keystoneauth does so for each request, and that takes a quarter of the time of one."""
+
 
 class ServiceClient:
     """One service of the cloud, by the group of its options.  Any thread may use it.
@@ -29,11 +34,15 @@ class ServiceClient:
     reference, *version* is a microversion.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, group: str) -> None:
-        self._conf, self._group = conf, group
+    def __init__(
+        self, conf: cfg.ConfigOpts, group: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._conf, self._group, self._clock = conf, group, clock
         self._lock = threading.Lock()
         self._proxy: Proxy | None = None
         self._supported: set[str] = set()
+        self._endpoint: tuple[str | None, float] = None, 0.0
+        """Where the service is, and until when that counts."""
 
     def supports(self, version: str) -> bool:
         """Whether the service has this microversion; one that it had is not looked up again."""
@@ -101,6 +110,7 @@ class ServiceClient:
             proxy = self._connected()
             # Older releases, such as those for Python 3.10, would repeat only once.
             kwargs.setdefault("connect_retries", proxy.connect_retries)
+            kwargs["endpoint_override"] = proxy.endpoint_override or self._found(proxy)
             response = proxy.request(path, method, microversion=version, **kwargs)
             raise_from_response(response)
         if not response.content:
@@ -112,6 +122,15 @@ class ServiceClient:
         if not isinstance(answer, dict):
             raise CloudUnavailable(f"{self._group} answered JSON that is no object.")
         return answer
+
+    def _found(self, proxy: Proxy) -> str | None:
+        """The endpoint in the catalog, as keystoneauth takes it; None if there is none."""
+        endpoint, until = self._endpoint
+        if endpoint is None or self._clock() >= until:
+            found: str | None = proxy.get_endpoint()
+            endpoint = found and found.replace("%", "%%")  # names after % would be replaced
+            self._endpoint = endpoint, self._clock() + _ENDPOINT_SECONDS
+        return endpoint
 
     def _connected(self) -> Proxy:
         with self._lock:

@@ -75,6 +75,24 @@ class TestService(ServiceTestCase):
         self.things.links = "thing_links"  # as in cinder's volume_type_links
         self.assertEqual(6, len(list(self.service.rows("/things", "things"))))
 
+    def test_an_endpoint_is_looked_up_again_after_a_while(self) -> None:
+        now = [0.0]
+        service = ServiceClient(self.conf, "cinder", lambda: now[0])
+        other = self.useFixture(EmulatedServer(self.things))
+        service.get("/things")
+        self.keystone.catalog["block-storage"] = f"{other.url}/v3"
+        self.server.fail(Fault.REFUSED)  # so that there is another token, with another catalog
+        service.get("/things")
+        self.assertEqual([], other.requests)
+        now[0] += 60
+        service.get("/things")
+        self.assertEqual("/v3/things", other.requests[-1].path)
+
+    def test_an_endpoint_of_the_catalog_is_no_template(self) -> None:
+        self.keystone.catalog["block-storage"] = f"{self.server.url}/v3/%25(user_id)s"
+        self.assertRaises(CloudRefused, ServiceClient(self.conf, "cinder").get, "/403")
+        self.assertEqual("/v3/%(user_id)s/403", self.server.requests[-1].path)
+
     def test_a_repeated_page_is_no_answer(self) -> None:
         error = self.assertRaises(CloudUnavailable, list, self.service.rows("/echoes", "echoes"))
         self.assertIn("cinder repeats a page of /echoes", str(error))
