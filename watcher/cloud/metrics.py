@@ -16,6 +16,10 @@ class Metrics(Protocol):
 
     A resource without data is absent from the result, never zero.  MetricsUnavailable when the
     source does not answer; NotFound for a metric it does not know.
+
+    It may have ``window(now, period, granularity)``: the time that a mean over *period* covers if
+    it is read at *now*.  It has no width for present values.  If it ends before *now*, measures
+    arrive late, by up to twice that time.  Without ``window``, it is the *period* before *now*.
     """
 
     name: str
@@ -33,10 +37,3 @@ class Metrics(Protocol):
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         """Server uuid to value, in the metric's unit, over the last *period* seconds."""
-
-    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        """The time that a mean over *period* covers if it is read at *now*.
-
-        It has no width for present values.  If it ends before *now*, measures arrive late,
-        by up to twice that time.
-        """

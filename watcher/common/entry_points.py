@@ -99,9 +99,6 @@ def _check_schema(value: Mapping[str, Any]) -> None:
         raise ValueError(error.message) from None
 
 
-_OPTIONAL: Final = frozenset({"window"})
-"""Methods of protocols that a plug-in need not have."""
-
 _FACTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "name": _text(63),
     "display_name": _text(63),
@@ -142,7 +139,7 @@ def misfit(name: str, plugin: Any, kind: Any) -> str | None:
 
 def _misfit_by_methods(plugin: Any, kind: Any) -> str | None:
     methods = {each for each, _ in inspect.getmembers(kind, inspect.isfunction) if each[0] != "_"}
-    missing = [each for each in methods - _OPTIONAL if not callable(getattr(plugin, each, None))]
+    missing = [each for each in methods if not callable(getattr(plugin, each, None))]
     if not callable(plugin):
         return "It cannot be called."
     return f"It has no {', '.join(sorted(missing))}." if missing else None

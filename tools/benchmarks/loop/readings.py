@@ -9,6 +9,7 @@ from watcher.cloud.compute import Host, Migration, Server
 from watcher.cloud.metrics import Window
 from watcher.decision_engine import same_metrics
 from watcher.decision_engine.datasources import gnocchi, prometheus
+from watcher.decision_engine.feedback.recent_moves import window_of
 
 from .demand import DAY
 from .inventory import Floats
@@ -76,8 +77,7 @@ class Readings:
         return {server.uuid: per_cent[self._servers[server.uuid]] for server in servers}
 
     def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        window: Window = _SOURCES[self.name].window(now, period, granularity)
-        return window
+        return window_of(_SOURCES[self.name], now, period, granularity)
 
     def step(self, granularity: int) -> int:
         return same_metrics.step_of(lambda: _SOURCES[self.name], granularity)

@@ -28,7 +28,6 @@ from watcher.decision_engine.datasources.queries import (
 from watcher.decision_engine.datasources.source import (
     DatasourceTools,
     aggregate_of,
-    last,
     mapped,
     own_name,
 )
@@ -186,7 +185,7 @@ class Gnocchi:
         granule makes no difference.
         """
         end = now - datetime.timedelta(seconds=granularity / 2)
-        return last(end, max(int(period), int(granularity)))
+        return end - datetime.timedelta(seconds=max(int(period), int(granularity))), end
 
     def step(self, granularity: int) -> int:
         """A granule has one point; hosts decide when they send it."""

@@ -2,7 +2,6 @@
 """Metrics from InfluxDB, through Grafana's proxy for data sources."""
 
 import dataclasses
-import datetime
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,7 +11,6 @@ import requests
 from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
-from watcher.cloud.metrics import Window
 from watcher.common.errors import NotConfigured
 from watcher.conf.datasources import METRICS
 from watcher.decision_engine.datasources.queries import (
@@ -22,7 +20,7 @@ from watcher.decision_engine.datasources.queries import (
     Send,
     number,
 )
-from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, last, own_name
+from watcher.decision_engine.datasources.source import DatasourceTools, aggregate_of, own_name
 
 LOG = log.getLogger(__name__)
 
@@ -119,10 +117,6 @@ class Grafana:
         self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
         return self._values(name, servers, int(period), aggregate, int(granularity))
-
-    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        """The dialect of the queries in the options, as it should be."""
-        return last(now, period)
 
     def _values(
         self,

@@ -10,14 +10,12 @@ import requests
 from oslo_log import log
 
 from watcher.cloud.compute import Host, Server
-from watcher.cloud.metrics import Window
 from watcher.common.errors import Invalid, NotConfigured
 from watcher.decision_engine.datasources import host_names
 from watcher.decision_engine.datasources.queries import QUICK, Queries, Send, number
 from watcher.decision_engine.datasources.source import (
     DatasourceTools,
     aggregate_of,
-    last,
     mapped,
     own_name,
 )
@@ -148,10 +146,6 @@ class Prometheus:
         granularity: int,
     ) -> Mapping[str, float]:
         return self.server_metric(name, servers, period, "mean", granularity, end)
-
-    def window(self, now: datetime.datetime, period: int, granularity: int) -> Window:
-        """The window of its queries; the last scrape is seldom older than a minute."""
-        return last(now, period)
 
     def _ask(
         self,

@@ -6,13 +6,12 @@ A plug-in of ``watcher_datasources`` is a class that takes ``DatasourceTools`` a
 """
 
 import dataclasses
-import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from oslo_config import cfg
 
-from watcher.cloud.metrics import Metrics, Window
+from watcher.cloud.metrics import Metrics
 from watcher.common.errors import Invalid, NotFound
 
 AGGREGATES = ("mean", "min", "max", "count")
@@ -32,12 +31,11 @@ class DatasourceTools:
 class Datasource(Metrics, Protocol):
     """A source of metrics that can be asked which metrics it has.
 
-    Without ``window``, its values are taken to cover the last *period* seconds.  If it has
-    ``step``, a function of the granularity, each resource gets one new value in so many seconds;
-    without it, values are taken to change at any moment.  With ``past(name, servers, end, period,
-    granularity)``, the means of servers over the *period* seconds before *end* (naive UTC) by
-    uuid, loads of coming hours can be expected; servers that were not measured then are left out.
-    ``available`` is one request and is not repeated; it raises MetricsUnavailable.
+    If it has ``step``, a function of the granularity, each resource gets one new value in so many
+    seconds; without it, values are taken to change at any moment.  With ``past(name, servers, end,
+    period, granularity)``, the means of servers over the *period* seconds before *end* (naive UTC)
+    by uuid, loads of coming hours can be expected; servers that were not measured then are left
+    out.  ``available`` is one request and is not repeated; it raises MetricsUnavailable.
     """
 
     metrics: Mapping[str, str]
@@ -45,11 +43,6 @@ class Datasource(Metrics, Protocol):
 
     def check(self) -> None:
         """Ask once whether it answers.  MetricsUnavailable if it does not."""
-
-
-def last(now: datetime.datetime, period: int) -> Window:
-    """The window of a datasource that averages over exactly the last *period* seconds."""
-    return now - datetime.timedelta(seconds=period), now
 
 
 def mapped(usual: Mapping[str, str], metric_map: Mapping[str, Any]) -> Mapping[str, str]:

@@ -28,8 +28,6 @@ class Base(ABC):
 class Shape(Protocol):
     def read(self) -> None: ...
 
-    def window(self) -> None: ...
-
 
 def fitting(**facts: Any) -> type:
     values = {"name": "one", "description": "Acts.", "act": lambda self: None}
