@@ -152,13 +152,11 @@ class _Servers:
                 )
         self.targets = self._sorted(parameters.get("priority", {}))
         """Uuid to index in the model, in the order in which they are to move."""
-        self._planned: list[str | None] = []
-        """``live`` or ``cold``"""
-        self._waiting: set[int] = set()
-        """Servers that have to wait, because this plan is full."""
+        self._planned: dict[int, str | None] = {}
+        """Servers that this plan moves, and how: ``live`` or ``cold``."""
         self._refused: dict[int, str] = {}
-        """Servers that no host takes, or not the requested one, and why."""
-        self._moved: set[int] = set()
+        """Servers that it does not move: it is full, or no host, or not the requested one, takes
+        them."""
 
     def _sorted(self, priority: Mapping[str, Any]) -> dict[str, int]:
         model = self._what_if.model
@@ -184,7 +182,7 @@ class _Servers:
         server, where = what_if.model.servers[index], "the scheduler picks the host"
         wanted = self._destinations[server.host]
         if not self._quota.allows(server.host, self._per_node):
-            self._waiting.add(index)
+            self._refused[index] = FULL
             return
         if wanted is not None:
             destination = what_if.model.host_index[wanted]
@@ -198,9 +196,8 @@ class _Servers:
             self._refused[index] = why
             return
         what_if.leavers[index] = False
-        self._moved.add(index)
         self._quota.take(server.host)
-        self._planned.append(_way(server))
+        self._planned[index] = _way(server)
         self._solution.migrate(
             server,
             None if wanted is None else what_if.model.hosts[destination],
@@ -220,19 +217,12 @@ class _Servers:
         model = self._what_if.model
         unknown = sorted(self._destinations.keys() - model.host_index.keys())
         staying = (
-            (server.name, self._why(index))
+            (server.name, self._refused.get(index) or self._what_if.why_not(index))
             for index, server in enumerate(model.servers)
-            if server.host in self._destinations and index not in self._moved
+            if server.host in self._destinations and index not in self._planned
         )
         found = undone.grouped(staying)
         return found + undone.unknown(unknown, "in compute_nodes, not a host of the scope")
-
-    def _why(self, index: int) -> str:
-        if index in self._waiting:
-            return FULL
-        if index in self._refused:
-            return self._refused[index]
-        return self._what_if.why_not(index)
 
     def indicators(self) -> dict[str, int]:
         model = self._what_if.model
@@ -241,7 +231,7 @@ class _Servers:
         ways = [_way(model.servers[index]) for index in self.targets.values()]
         return {
             f"{prefix}{way}_migrate_instance_count": counted.count(way)
-            for prefix, counted in (("", ways), ("planned_", self._planned))
+            for prefix, counted in (("", ways), ("planned_", [*self._planned.values()]))
             for way in ("live", "cold")
         }
 
