@@ -307,7 +307,7 @@ class Bell:
 @contextlib.contextmanager
 def watched(world: World) -> Iterator[None]:
     """Let the world see runs and plans begin and end."""
-    run, carry_out = Runner.run, Applier.carry_out
+    run, execute_plan = Runner.run, Applier.execute_plan
 
     @contextlib.contextmanager
     def seen(what: str, *facts: Any) -> Iterator[Task]:
@@ -329,7 +329,7 @@ def watched(world: World) -> Iterator[None]:
         with seen("plan", plan_id) as task:
             task.labels["plan"] = plan_id
             try:
-                carry_out(self, plan_id, interrupts)
+                execute_plan(self, plan_id, interrupts)
             finally:
                 del task.labels["plan"]
 
@@ -342,7 +342,7 @@ def watched(world: World) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for owner, name, value in (
             (Runner, "run", seen_run),
-            (Applier, "carry_out", seen_plan),
+            (Applier, "execute_plan", seen_plan),
             (Shuffling, "seen", staticmethod(world.see)),
             (Shuffling, "think", staticmethod(think)),
         ):

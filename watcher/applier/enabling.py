@@ -84,8 +84,8 @@ class Enabling:
         self._calls = itertools.cycle(range(_CALLS))
         self._failed = False
 
-    def after(self, plan: HeldPlan) -> Sequence[str]:
-        """Enable the hosts of a plan that ends now.  Returns sentences about that for its users.
+    def enable_hosts_of(self, plan: HeldPlan) -> Sequence[str]:
+        """Enable the hosts that a plan has disabled, at its end.  Returns sentences for its users.
 
         Errors do not keep the plan from its end: a sweep tries again.
         """

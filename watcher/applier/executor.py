@@ -35,7 +35,7 @@ Wait = Callable[[float], None]
 
 
 class ActionExecutor:
-    """Carries out actions, for any number of threads at once."""
+    """Executes actions, for any number of threads at once."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class ActionExecutor:
         """A sentence for each action type there is."""
         return {name: action_type.description for name, action_type in self._types.items()}
 
-    def carry_out(self, plan: HeldPlan, action: HeldAction, interrupts: Interrupts) -> str | None:
-        """Bring an action to its end; the state it ends in, None if it was interrupted.
+    def execute(self, plan: HeldPlan, action: HeldAction, interrupts: Interrupts) -> str | None:
+        """Execute an action to its end; the state that it ends in, None if it was interrupted.
 
         LostClaim if the plan is no longer held.  Database errors are raised as well.
         """
@@ -89,9 +89,9 @@ class ActionExecutor:
     def revert(
         self, plan: HeldPlan, action: HeldAction, origin: Mapping[str, Any], interrupts: Interrupts
     ) -> None:
-        """Undo an action that succeeded, and write the result to its row.
+        """Revert an action that succeeded, and write the result to its row.
 
-        A stop leaves the row as it is.  Raises errors as ``carry_out`` does.
+        A stop leaves the row as it is.  Raises errors as ``execute`` does.
         """
         with self.limits.extra_place(action.action_type):
             try:
@@ -117,7 +117,7 @@ class ActionExecutor:
         return self.limits.extra_place(action.action_type)
 
     def make(self, action: HeldAction, wait: Wait) -> Action:
-        """What carries out an action.  ActionFailed if its type or its parameters do not fit."""
+        """The plug-in of an action.  ActionFailed if its type or its parameters do not fit."""
         action_type = self._types.get(action.action_type)
         if action_type is None:
             raise ActionFailed(
@@ -159,8 +159,7 @@ class _Execution:
         self._watch = timeutils.StopWatch().start()
 
     def run(self) -> str:
-        """Bring the action to its end, from the state in which it is.  Returns the state that it
-        ends in."""
+        """Execute the action from its present state on.  Returns the state that it ends in."""
         if self._action.state == ActionState.CANCELLING:
             return self._abort()
         if self._action.state == ActionState.PENDING:

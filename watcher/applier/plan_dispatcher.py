@@ -23,27 +23,27 @@ _CANCEL_INTERVAL: Final = 1.0
 class PlanDispatcher(Dispatcher[int, Interrupts]):
     """Keeps up to ``workers`` plans of this applier under way."""
 
-    WHAT = "action plan"
+    noun = "action plan"
 
     def __init__(
         self,
         conf: cfg.ConfigOpts,
         database: Database,
         holder: Holder,
-        carry_out: Callable[[int, Interrupts], None],
+        execute: Callable[[int, Interrupts], None],
         notifications: Notifications,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         options = conf.watcher_applier
-        super().__init__(plan_claims, database, holder, options, options.workers, carry_out, clock)
+        super().__init__(plan_claims, database, holder, options, options.workers, execute, clock)
         self._notifications = notifications
 
     def look(self, now: datetime.datetime) -> None:
         """Interrupt held plans if needed, and begin others as long as there are workers."""
-        self.attend()
+        self.interrupt_held()
         self.begin_due(now)
 
-    def attend(self) -> None:
+    def interrupt_held(self) -> None:
         """Interrupt the held plans that are being cancelled, or that were taken over."""
         held = self.held
         if not held:
@@ -62,7 +62,7 @@ class PlanDispatcher(Dispatcher[int, Interrupts]):
         poll = super().pause(now)
         return min(poll, _CANCEL_INTERVAL) if self._held else poll
 
-    def hold(self, plan_id: int) -> tuple[int, Interrupts]:
+    def to_held(self, plan_id: int) -> tuple[int, Interrupts]:
         return plan_id, Interrupts()
 
     def stop(self) -> None:

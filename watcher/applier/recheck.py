@@ -40,10 +40,10 @@ def recheck(
     database.
 
     A plan of which some action has begun is returned as it is.  Conflict if it is refused;
-    LostClaim if it is no longer held.  If the cloud does not answer, the plan stays as it is: each
+    LostClaim if it is no longer held.  If the cloud cannot be read, the plan stays as it is: each
     action looks at its own server and host before it begins.
     """
-    checked = [_checked(action) for action in plan.actions]
+    checked = [_planned(action) for action in plan.actions]
     untouched = {each.state for each in plan.actions} <= {ActionState.PENDING, ActionState.SKIPPED}
     if plan.strategy == BY_HAND or not untouched or not any(map(_moves, checked)):
         return plan
@@ -110,7 +110,7 @@ def stale_actions(actions: Sequence[PlannedAction], cluster: Cluster) -> Mapping
     breaks rules in any cloud."""
     stale: dict[str, str] = {}
     while True:
-        left = [_without(action) if action.uuid in stale else action for action in actions]
+        left = [_as_no_op(action) if action.uuid in stale else action for action in actions]
         faults = plan_checker.faults(left, cluster)
         refused = next((fault for fault in faults if fault.kind == GRAPH), None)
         if refused:
@@ -138,12 +138,12 @@ def _skip(
         plan_execution.move_action(session, plan, action, ActionState.SKIPPED, message)
 
 
-def _checked(action: HeldAction) -> PlannedAction:
+def _planned(action: HeldAction) -> PlannedAction:
     planned = PlannedAction(action.uuid, action.action_type, action.parameters, action.parents)
-    return planned if action.state == ActionState.PENDING else _without(planned)
+    return planned if action.state == ActionState.PENDING else _as_no_op(planned)
 
 
-def _without(action: PlannedAction) -> PlannedAction:
+def _as_no_op(action: PlannedAction) -> PlannedAction:
     """An action that does nothing, in place of one that is skipped, so that the order of the others
     stays."""
     return dataclasses.replace(action, action_type="")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The applier: heartbeat, dispatcher, doorbell server; and ``carry_out``, from the claim of a plan
-to its end."""
+"""The applier: heartbeat, dispatcher, doorbell server, and ``execute_plan``."""
 
 import datetime
 import time
@@ -9,7 +8,7 @@ from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
-from oslo_db import exception as db_exception
+from oslo_db.exception import DBConnectionError, DBDeadlock
 from oslo_log import log
 from oslo_utils import timeutils
 
@@ -24,6 +23,7 @@ from watcher.common.errors import Conflict, LostClaim, sentence_of, traceback_of
 from watcher.common.periodic import Ticker
 from watcher.common.states import ActionState, PlanState
 from watcher.db import action_plans, plan_claims, plan_execution, services
+from watcher.db.errors import Unwritable, WrongSchema
 from watcher.db.leases import Holder
 from watcher.db.plan_execution import HeldPlan, PlanEnd
 from watcher.db.session import Database
@@ -34,6 +34,9 @@ from watcher.rpc.message_server import RpcServer
 LOG = log.getLogger(__name__)
 
 NAME = "watcher-applier"
+
+_DATABASE_ERRORS = DBConnectionError, DBDeadlock, Unwritable, WrongSchema
+"""Errors of the database itself: another attempt at the plan may succeed."""
 
 
 class Applier:
@@ -55,7 +58,7 @@ class Applier:
         self.enabling = Enabling(database, cloud)
         self._sweep = Ticker("sweep", self._clean_up, lambda: PERIOD)
         self.dispatcher = PlanDispatcher(
-            conf, database, self._holder, self.carry_out, notifications, clock
+            conf, database, self._holder, self.execute_plan, notifications, clock
         )
         self._heartbeat = Ticker("heartbeat", self._beat, lambda: conf.lease_duration / 3)
         self._server = transport and RpcServer(
@@ -98,14 +101,15 @@ class Applier:
         cancelled = self._database.write(
             lambda session: action_plans.cancel_overdue(session, before, now)
         )
-        for plan_id in cancelled:
-            LOG.warning("Action plan %d is CANCELLED: it was PENDING for too long", plan_id)
+        for plan_id, uuid in cancelled.items():
+            LOG.warning("Action plan %s is CANCELLED: it was PENDING for too long", uuid)
             self._notifications.send("action_plan.update", plan_id, old_state=PlanState.PENDING)
 
-    def carry_out(self, plan_id: int, interrupts: Interrupts) -> None:
-        """Carry out a claimed plan, to its end or to an interrupt.
+    def execute_plan(self, plan_id: int, interrupts: Interrupts) -> None:
+        """Execute a claimed plan, to its end or to an interrupt.
 
-        Raises errors of a database that does not answer; the plan is released then.
+        Errors of the database itself are raised.  The plan is then released; if the database does
+        not answer that either, the lease lapses.
         """
         with self._database.reader() as session:
             plan = plan_execution.load(session, plan_id, self._holder.engine)
@@ -118,7 +122,7 @@ class Applier:
             ended = self._run(self._rechecked(plan), interrupts)
         except LostClaim as lost:
             LOG.warning("%s", lost)
-        except (db_exception.DBConnectionError, db_exception.DBDeadlock):
+        except _DATABASE_ERRORS:
             self._release(plan)
             raise
         except Exception as error:
@@ -143,18 +147,18 @@ class Applier:
         return recheck(plan, compute, self._database, self._notifications)
 
     def _run(self, plan: HeldPlan, interrupts: Interrupts) -> bool:
-        """Whether the plan has ended; if not, this process is to stop."""
+        """Whether the plan has ended; if not, this process stops or has lost the claim."""
         options = self._conf["watcher_workflow_engines.taskflow"]
         rule = options.action_execution_rule.get(plan.strategy, ALWAYS)
         Workflow(plan, self._executor, interrupts, options.max_workers, rule).run()
-        remarks = roll_back(plan, self._executor, interrupts)
+        reverted = roll_back(plan, self._executor, interrupts)
         if interrupts.stopped:
             return False
         # Before the end is written, so that clients that see it see hosts enabled.
-        remarks = [*remarks, *self.enabling.after(plan)]
+        remarks = self.enabling.enable_hosts_of(plan)
         now = timeutils.utcnow()
         end = self._database.write(
-            lambda session: plan_execution.finish(session, plan, now, *remarks)
+            lambda session: plan_execution.finish(session, plan, now, reverted, *remarks)
         )
         self._notify_of_end(plan, end)
         return True
@@ -163,7 +167,7 @@ class Applier:
         LOG.error("Action plan %s failed: %s", plan.uuid, error, exc_info=traceback_of(error))
         why = sentence_of(error)
         try:
-            remarks, now = self.enabling.after(plan), timeutils.utcnow()
+            remarks, now = self.enabling.enable_hosts_of(plan), timeutils.utcnow()
             end = self._database.write(
                 lambda session: plan_execution.fail(session, plan, now, why, *remarks)
             )

@@ -4,7 +4,6 @@
 import graphlib
 import queue
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from oslo_log import log
@@ -20,16 +19,16 @@ LOG = log.getLogger(__name__)
 
 ALWAYS, ANY = "ALWAYS", "ANY"
 """Execution rules.  ALWAYS: an action starts when its parents have ended, in whatever state.  ANY:
-it is left out if its first parent has succeeded or was left out."""
+an action is left out if its first parent has succeeded or was left out."""
 
-ROLLED_BACK = "The effects of its actions were reverted; the actions say whether that succeeded."
+ROLLED_BACK = "Its actions were reverted as far as possible; the message of each says the result."
 
 _NOT_NEEDED = "not needed"
 """In place of an end, for an action that the rule ANY leaves out; it stays PENDING."""
 
 
 class Workflow:
-    """Carries out the actions of a plan that have not ended yet."""
+    """Executes the actions of a plan that have not ended yet."""
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class Workflow:
     def _work(self, action: HeldAction) -> None:
         try:
             self._reports.put(
-                (action, self._executor.carry_out(self._plan, action, self._interrupts), None)
+                (action, self._executor.execute(self._plan, action, self._interrupts), None)
             )
         except Exception as error:  # for the thread that waits for the report
             self._reports.put((action, None, error))
@@ -103,14 +102,14 @@ def graph(plan: HeldPlan) -> "graphlib.TopologicalSorter[str]":
     )
 
 
-def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> Sequence[str]:
+def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) -> str:
     """Revert the actions of a plan that failed, children before their parents, until an interrupt.
 
-    What is left to revert is in the database, so that an applier that takes the plan over goes on
-    with the rest.  The result is a sentence for the plan's users if there was anything to revert.
+    What is left to revert is in the database, so that an applier that takes the plan over reverts
+    the rest.  Returns a sentence for the plan's users, empty if there was nothing to revert.
     """
     if not executor.keeps_origins or interrupts.present:
-        return ()
+        return ""
     with executor.database.reader() as session:
         origins = plan_execution.origins(session, plan.id)
     actions = {action.uuid: action for action in plan.actions}
@@ -120,4 +119,4 @@ def roll_back(plan: HeldPlan, executor: ActionExecutor, interrupts: Interrupts) 
             break
         if action.id in origins:
             executor.revert(plan, action, origins[action.id], interrupts)
-    return (ROLLED_BACK,) if origins else ()
+    return ROLLED_BACK if origins else ""

@@ -9,9 +9,7 @@ OPTIONS = [
         default="watcher.applier.control",
         help="Topic on which the applier takes messages.",
     ),
-    cfg.IntOpt(
-        "workers", default=1, min=1, help="Action plans that one applier carries out at once."
-    ),
+    cfg.IntOpt("workers", default=1, min=1, help="Action plans that one applier executes at once."),
     cfg.IntOpt(
         "poll_interval",
         default=5,
@@ -51,9 +49,10 @@ OPTIONS = [
     cfg.BoolOpt(
         "rollback_when_actionplan_failed",
         default=False,
-        help="When a plan has FAILED, revert its actions that succeeded, the last first. "
-        "Actions that cannot be reverted stay as they are. The status_message of each "
-        "action has the result.",
+        help="When an action of a plan has FAILED and the others have ended, revert those that "
+        "succeeded, the last first, before the plan becomes FAILED. Actions that cannot be "
+        "reverted stay as they are. The status_message of each action has the result. Plans "
+        "that the applier refuses or cannot continue are not rolled back.",
     ),
 ]
 WORKFLOW_OPTIONS = [
@@ -62,12 +61,13 @@ WORKFLOW_OPTIONS = [
         default=os.cpu_count() or 1,
         sample_default="number of CPUs",
         min=1,
-        help="Actions of one plan that are carried out at once.",
+        help="Actions of one plan that are executed at once.",
     ),
     cfg.DictOpt(
         "action_execution_rule",
         default={},
         help="Strategy name to execution rule. ALWAYS, the default, starts an action when its "
-        "parents have ended; ANY skips an action whose first parent has succeeded.",
+        "parents have ended; ANY leaves out an action whose first parent has succeeded or was "
+        "left out: it stays PENDING, also when the plan has ended.",
     ),
 ]

@@ -152,27 +152,27 @@ def replace_recommended(
     session: Session, audit_id: int, state: str, now: datetime.datetime
 ) -> Sequence[int]:
     """Give all RECOMMENDED plans of an audit *state*, SUPERSEDED or CANCELLED; their ids."""
-    return _retire(session, state, now, ActionPlan.audit_id == audit_id)
+    return _end_recommended(session, state, now, ActionPlan.audit_id == audit_id)
 
 
 def expire(session: Session, before: datetime.datetime, now: datetime.datetime) -> Sequence[int]:
     """Make the RECOMMENDED plans from *before* a time SUPERSEDED; their ids."""
-    return _retire(session, PlanState.SUPERSEDED, now, ActionPlan.created_at < before)
+    return _end_recommended(session, PlanState.SUPERSEDED, now, ActionPlan.created_at < before)
 
 
 def cancel_overdue(
     session: Session, before: datetime.datetime, now: datetime.datetime
-) -> Sequence[int]:
-    """Cancel the plans that have waited for an applier since *before* a time; their ids.
+) -> Mapping[int, str]:
+    """Cancel the plans that have waited for an applier since *before* a time; their uuids by id.
 
     The cloud may have changed too much since they were made.
     """
     since = func.coalesce(ActionPlan.updated_at, ActionPlan.created_at)
     overdue = (ActionPlan.state == PlanState.PENDING) & (ActionPlan.deleted == 0) & (since < before)
-    plans = session.execute(select(ActionPlan.id, since.label("since")).where(overdue)).all()
-    cancelled = [
-        plan.id
-        for plan in plans
+    columns = ActionPlan.id, ActionPlan.uuid, since.label("since")
+    cancelled = {
+        plan.id: plan.uuid
+        for plan in session.execute(select(*columns).where(overdue)).all()
         if move(
             session,
             ActionPlan,
@@ -184,15 +184,17 @@ def cancel_overdue(
             status_message=f"No applier began it since {plan.since:%Y-%m-%d %H:%M} UTC; the cloud "
             "may have changed since then. Start the audit again for a plan of today.",
         )
-    ]
+    }
     cancel_actions(session, Action.action_plan_id.in_(cancelled))
     return cancelled
 
 
-def _retire(session: Session, state: str, now: datetime.datetime, condition: Any) -> Sequence[int]:
+def _end_recommended(
+    session: Session, state: str, now: datetime.datetime, condition: Any
+) -> Sequence[int]:
     recommended = (ActionPlan.state == PlanState.RECOMMENDED) & (ActionPlan.deleted == 0)
     plan_ids = session.scalars(select(ActionPlan.id).where(recommended, condition)).all()
-    retired = [
+    ended_ids = [
         plan_id
         for plan_id in plan_ids
         if move(
@@ -206,8 +208,8 @@ def _retire(session: Session, state: str, now: datetime.datetime, condition: Any
         )
     ]
     if state == PlanState.CANCELLED:
-        cancel_actions(session, Action.action_plan_id.in_(retired))
-    return retired
+        cancel_actions(session, Action.action_plan_id.in_(ended_ids))
+    return ended_ids
 
 
 def lock_plan_starts(session: Session) -> None:

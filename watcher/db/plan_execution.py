@@ -94,8 +94,8 @@ def load(session: Session, plan_id: int, engine: str) -> HeldPlan:
         .order_by(Action.id)
     )
     actions = [
-        HeldAction(id_, step_uuid, action_type, parameters or {}, parents or (), step_state or "")
-        for id_, step_uuid, action_type, parameters, parents, step_state in rows
+        HeldAction(id_, uuid, action_type, parameters or {}, parents or (), state or "")
+        for id_, uuid, action_type, parameters, parents, state in rows
     ]
     return HeldPlan(
         plan_id, uuid or "", audit_uuid or "", strategy, state or "", actions, engine, attempt or 1
@@ -152,27 +152,28 @@ def record_revert(session: Session, plan: HeldPlan, action: HeldAction, message:
     plan_claims.progress(session, plan.id, plan.engine)
 
 
-def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
-    """End a plan whose actions have ended, and release it.
+def finish(
+    session: Session, plan: HeldPlan, now: datetime.datetime, reverted: str, *remarks: str
+) -> PlanEnd:
+    """End a plan whose actions have ended, and release it.  LostClaim if it is no longer held.
 
-    The *remarks* are sentences for its users, on what was rolled back and which hosts were
-    enabled.  LostClaim if the plan is no longer held.
+    *reverted* says for users that the plan was rolled back, and is empty if it was not.  The
+    *remarks* tell them which hosts were enabled.
     """
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
     skipped = [SOME_SKIPPED] if counts[ActionState.SKIPPED] else []
     failed = _failed(session, plan, counts) if counts[ActionState.FAILED] else ""
-    message = with_remarks(session, plan, *skipped, *remarks, failed)
+    message = with_remarks(session, plan, *skipped, reverted, *remarks, failed)
     values = {"status_message": message} if message else {}
     end = PlanEnd(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
-        # A user has asked for its end.
+        # A user has cancelled the plan.
         ended = _end_actions(session, plan, {ActionState.PENDING: ActionState.CANCELLED})
         end = PlanEnd(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
-    # A FAILED plan with remarks was rolled back, or its hosts were enabled: no effect is left.
-    if not (remarks and outcome == PlanState.FAILED):
+    if not reverted:  # else no effect is left to review
         reviews.plan_ended(session, plan.id, end.state, now)
     _close(session, plan)
     return end

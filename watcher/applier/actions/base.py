@@ -42,7 +42,7 @@ class Skip(WatcherError):
 
 
 class ActionFailed(WatcherError):
-    """The action cannot be carried out; the sentence says why."""
+    """The action cannot be executed; the sentence says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ActionTools:
 
 
 class Action(ABC):
-    """Base of all actions.  One object carries out one action row.
+    """Base of all actions.  One object executes one action row.
 
     It must not keep anything between two calls: the next method may be called on another object,
     in another process.
@@ -126,11 +126,10 @@ class Action(ABC):
         except CloudUnavailable as error:
             LOG.warning("Action %s: no answer about %s: %s", self.name, self._uuid, error)
 
-    def _looks_by(self, look: Callable[[str], T], number: int, seconds: float) -> Iterator[T]:
-        """What *look* returns, again and again, with a pause of *seconds* before each look.
+    def _poll(self, look: Callable[[str], T], number: int, seconds: float) -> Iterator[T]:
+        """Call *look* at most *number* times, *seconds* before each, and yield what it returns.
 
-        It looks at most *number* times.  A look that the cloud does not answer is left out, and
-        fails nothing.
+        A call that the cloud does not answer yields nothing and fails nothing.
         """
         for _ in range(number):
             self.tools.wait(seconds)

@@ -110,7 +110,7 @@ class ChangeNodePowerState(Action):
     def _await(self, state: str) -> None:
         options = self.tools.conf.baremetal
         number = math.ceil(options.power_timeout / options.power_interval)
-        for node in self._looks_by(self._baremetal.node, number, options.power_interval):
+        for node in self._poll(self._baremetal.node, number, options.power_interval):
             if node.power_state == state:
                 return
         raise ActionFailed(

@@ -40,7 +40,7 @@ class Delete(ServerAction):
         A server in ERROR may be deleted as well, so that state alone does not end the wait.
         """
         begun = False
-        for server in self._looks():
+        for server in self._poll_server():
             if server.state in _DELETED:
                 return
             if not idle(server):

@@ -51,7 +51,7 @@ class Migrate(ServerAction):
 
     def resume(self) -> None:
         server = self._compute.server(self._uuid)
-        if self._is_back(server):
+        if self._is_idle_on_source(server):
             # Not begun, or rolled back by nova: nothing is left of it, so it may be repeated.
             self.check()
             self.execute()
@@ -62,11 +62,11 @@ class Migrate(ServerAction):
 
     def abort(self) -> bool:
         server = self._abort_live() if self._live else self._compute.server(self._uuid)
-        return self._is_back(server)
+        return self._is_idle_on_source(server)
 
     def revert(self, origin: Mapping[str, Any]) -> None:
         server = self._compute.server(self._uuid)
-        if not self._is_back(server):
+        if not self._is_idle_on_source(server):
             way_back = {
                 **self.parameters,
                 "source_node": self._destination or server.host,
@@ -86,7 +86,7 @@ class Migrate(ServerAction):
     def _destination(self) -> str | None:
         return self.parameters.get("destination_node") or None
 
-    def _is_back(self, server: Server) -> bool:
+    def _is_idle_on_source(self, server: Server) -> bool:
         """Whether it is idle on its source, as before the migration."""
         return idle(server) and server.host == self._source and server.state != "resized"
 
@@ -111,7 +111,7 @@ class Migrate(ServerAction):
     def _arrive(self, server: Server) -> None:
         """Complete a migration that has ended; ActionFailed if the server is not right."""
         self._refuse_error(server)
-        if self._is_back(server):
+        if self._is_idle_on_source(server):
             raise self._failed(f"stayed on host {self._source}: the migration failed.")
         if server.host == self._source or server.host != (self._destination or server.host):
             wanted = self._destination or "another host"
@@ -127,7 +127,7 @@ class Migrate(ServerAction):
         if not self._live:
             raise ActionFailed(f"{late}; a cold migration cannot be aborted and goes on.")
         server = self._abort_live()
-        if self._is_back(server):
+        if self._is_idle_on_source(server):
             raise ActionFailed(f"{late}; the migration was aborted.")
         self._arrive(server)
 
@@ -138,7 +138,7 @@ class Migrate(ServerAction):
         except CloudRefused as error:
             # It has ended before, or cannot be aborted now: the idle server shows which.
             LOG.info("Abort of the migration of server %s: %s", self._uuid, error)
-        server = self._await_rest()
+        server = self._await_idle()
         if server is None:
             raise ActionFailed(f"The migration of server {self._uuid} could not be aborted.")
         return server

@@ -30,7 +30,7 @@ class ServerAction(Action):
     them."""
 
     @property
-    def _most_looks(self) -> int:
+    def _max_looks(self) -> int:
         """The number of looks after which it takes too long."""
         return int(self.tools.conf.nova[f"{self.looks}_max_retries"])
 
@@ -41,7 +41,7 @@ class ServerAction(Action):
 
     @property
     def _time_limit(self) -> str:
-        return f"{self._most_looks * self._interval:g} seconds"
+        return f"{self._max_looks * self._interval:g} seconds"
 
     def _found(self) -> Server:
         """The server.  Skip if there is none (any more)."""
@@ -50,14 +50,14 @@ class ServerAction(Action):
         except NotFound:
             raise Skip(f"Server {self._uuid} was not found.") from None
 
-    def _looks(self) -> Iterator[Server]:
-        """The server, at most ``_most_looks`` times."""
-        return self._looks_by(self._compute.server, self._most_looks, self._interval)
+    def _poll_server(self) -> Iterator[Server]:
+        """The server, at most ``_max_looks`` times."""
+        return self._poll(self._compute.server, self._max_looks, self._interval)
 
     def _await(self, reached: Callable[[Server], bool]) -> Server | None:
         """The server when the request has ended, well or not; None if that takes too long."""
         begun, looks_idle = False, 0
-        for server in self._looks():
+        for server in self._poll_server():
             if server.state == "error":
                 return server
             if not idle(server):
@@ -68,7 +68,7 @@ class ServerAction(Action):
                 return server
         return None
 
-    def _reach(self, states: Sequence[str], ask: Callable[[str], None]) -> None:
+    def _bring_to(self, states: Sequence[str], ask: Callable[[str], None]) -> None:
         """Bring the server into one of *states*, unless it is in one already.  If it has a task,
         wait for its end."""
         server = self._compute.server(self._uuid)
@@ -85,9 +85,9 @@ class ServerAction(Action):
             was = f"{end.state.upper()} on host {end.host}"
             raise self._failed(f"should be {states[0]} but is {was}.")
 
-    def _await_rest(self) -> Server | None:
+    def _await_idle(self) -> Server | None:
         """The server when it has no task any more; None if that takes too long."""
-        return next((server for server in self._looks() if idle(server)), None)
+        return next((server for server in self._poll_server() if idle(server)), None)
 
     def _confirm(self) -> None:
         """Confirm a resize or a cold migration, which ended in the state ``resized``."""
@@ -101,7 +101,7 @@ class ServerAction(Action):
             if self._compute.server(self._uuid).state == "resized":
                 raise
             return
-        if not any(idle(server) and server.state != "resized" for server in self._looks()):
+        if not any(idle(server) and server.state != "resized" for server in self._poll_server()):
             raise ActionFailed(
                 f"The {self.request_noun} of server {self._uuid} was confirmed, without effect "
                 f"within {self._time_limit}."
@@ -116,7 +116,7 @@ class ServerAction(Action):
         try:
             reason = self._compute.failure(self._uuid)
         except WatcherError as error:
-            LOG.warning("Why the %s of server %s failed: %s", self.request_noun, self._uuid, error)
+            LOG.warning("No reason why server %s failed can be read: %s", self._uuid, error)
             reason = None
         return ActionFailed(" ".join(filter(None, (f"Server {self._uuid} {sentence}", reason))))
 

@@ -25,7 +25,7 @@ class Shelve(ServerAction):
         return None
 
     def execute(self) -> None:
-        self._reach(_SHELVED, self._compute.shelve)
+        self._bring_to(_SHELVED, self._compute.shelve)
 
     def resume(self) -> None:
         self.execute()

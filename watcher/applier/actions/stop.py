@@ -37,7 +37,7 @@ class Stop(ServerAction):
 
     def execute(self) -> None:
         try:
-            self._reach(["stopped"], self._compute.stop)
+            self._bring_to(["stopped"], self._compute.stop)
         except NotFound:
             # A server that is deleted does not run any more.
             LOG.info("Server %s was deleted while it was being stopped", self._uuid)
@@ -57,9 +57,9 @@ class Stop(ServerAction):
         return end.state != "stopped"
 
     def revert(self, origin: Mapping[str, Any]) -> None:
-        self._reach(["active"], self._compute.start)
+        self._bring_to(["active"], self._compute.start)
 
     @property
-    def _most_looks(self) -> int:
+    def _max_looks(self) -> int:
         timeout = float(self.tools.conf["watcher_actions.stop"].timeout)
         return math.ceil(timeout / self._interval)

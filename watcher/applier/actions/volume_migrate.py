@@ -54,12 +54,12 @@ class VolumeMigrate(Action):
             self._request(self._storage.retype, self._type)
         else:
             self._request(self._storage.migrate, self._pool)
-        self._arrive(self._await_rest(begun=False))
+        self._arrive(self._await_idle(begun=False))
 
     def resume(self) -> None:
         volume = self._storage.volume(self._uuid)
         if volume.moving:
-            self._arrive(self._await_rest(begun=True))
+            self._arrive(self._await_idle(begun=True))
         elif self._has_arrived(volume):
             self._arrive(volume)
         else:
@@ -71,7 +71,7 @@ class VolumeMigrate(Action):
         """cinder cannot abort a move, so this waits for its end."""
         volume = self._storage.volume(self._uuid)
         if not self._has_arrived(volume):
-            volume = self._await_rest(begun=volume.moving)
+            volume = self._await_idle(begun=volume.moving)
         return not self._has_arrived(volume)
 
     def revert(self, origin: Mapping[str, Any]) -> None:
@@ -151,14 +151,14 @@ class VolumeMigrate(Action):
     def _has_arrived(self, volume: Volume) -> bool:
         return volume.volume_type == self._type if self._retypes else volume.host == self._pool
 
-    def _await_rest(self, begun: bool) -> Volume:
+    def _await_idle(self, begun: bool) -> Volume:
         """The volume when its move has ended or failed; ActionFailed if that takes too long.
 
         *begun*: whether the move was seen in progress.
         """
         options, looks_at_rest = self.tools.conf.cinder, 0
         number = math.ceil(options.migration_timeout / options.migration_interval)
-        for volume in self._looks_by(self._storage.volume, number, options.migration_interval):
+        for volume in self._poll(self._storage.volume, number, options.migration_interval):
             if volume.moving:
                 begun = True
                 continue

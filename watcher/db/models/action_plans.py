@@ -86,7 +86,7 @@ class EfficacyIndicator(SoftDeleted, Base):
 
 
 class ActionPlanLease(Base):
-    """Which applier process carries a plan out, and when its lease ends."""
+    """Which applier process executes a plan, and when its lease ends."""
 
     __tablename__ = "action_plan_leases"
 
@@ -100,7 +100,7 @@ class ActionPlanLease(Base):
 class ActionOrigin(Base):
     """The data with which an action is reverted, from its begin until its plan ends.
 
-    Written if plans that fail are rolled back, removed when the action is reverted.
+    Written only with ``rollback_when_actionplan_failed``, removed when the action is reverted.
     """
 
     __tablename__ = "action_origins"

@@ -17,6 +17,7 @@ from watcher.common.errors import CloudRefused
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_claims, plan_execution, reviews
 from watcher.db.disabled_hosts import BY_HAND
+from watcher.db.errors import Unwritable, WrongSchema
 from watcher.db.leases import Holder
 from watcher.db.timeouts import LockWait
 from watcher.tests.base import TIMEOUT
@@ -57,7 +58,7 @@ class ApplierStories(Story):
         applier = self.make()
         plan_id = applier.dispatcher.claim(NOW)
         self.assertEqual(row.id, plan_id)
-        applier.carry_out(row.id, interrupts or SimulatedInterrupts(self))
+        applier.execute_plan(row.id, interrupts or SimulatedInterrupts(self))
         return self.plan_of(row)
 
     def test_migrations_one_after_the_other(self) -> None:
@@ -149,7 +150,7 @@ class ApplierStories(Story):
         for _ in rows:
             applier.dispatcher.claim(NOW)
         threads = [
-            threading.Thread(target=applier.carry_out, args=(row.id, Watchful(self)))
+            threading.Thread(target=applier.execute_plan, args=(row.id, Watchful(self)))
             for row in rows
         ]
         for thread in threads:
@@ -293,10 +294,10 @@ class ApplierStories(Story):
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row))
 
     def after_cancel(self, row: models.ActionPlan, do: Callable[..., Any]) -> Callable[..., Any]:
-        def call(session: Any, plan: Any, now: Any) -> Any:
+        def call(session: Any, plan: Any, now: Any, reverted: str) -> Any:
             session.get_one(models.ActionPlan, row.id).state = PlanState.CANCELLING
             session.flush()
-            return do(session, plan, now)
+            return do(session, plan, now, reverted)
 
         return call
 
@@ -370,7 +371,7 @@ class ApplierStories(Story):
         self.assertIsNone(applier.dispatcher.claim(NOW))
         self.seconds += DURATION.total_seconds()
         self.assertEqual(row.id, applier.dispatcher.claim(NOW))
-        applier.carry_out(row.id, SimulatedInterrupts(self))
+        applier.execute_plan(row.id, SimulatedInterrupts(self))
         return self.plan_of(row)
 
     def test_a_plan_that_kills_its_appliers_is_given_up(self) -> None:
@@ -430,15 +431,12 @@ class ApplierStories(Story):
 
     def test_a_database_that_goes_away_lets_the_plan_go(self) -> None:
         row = self.add_plan({})
-        applier = self.make()
-        applier.dispatcher.claim(NOW)
-        with mock.patch(
-            "watcher.applier.workflow.Workflow.run", side_effect=db_exception.DBConnectionError
-        ):
-            self.assertRaises(
-                db_exception.DBConnectionError, applier.carry_out, row.id, Interrupts()
-            )
-        self.assertEqual((PlanState.ONGOING, []), (self.plan_of(row).state, self.leases()))
+        for error in (db_exception.DBConnectionError, WrongSchema, Unwritable):
+            applier = self.make()
+            applier.dispatcher.claim(NOW)
+            with mock.patch("watcher.applier.workflow.Workflow.run", side_effect=error):
+                self.assertRaises(error, applier.execute_plan, row.id, Interrupts())
+            self.assertEqual((PlanState.ONGOING, []), (self.plan_of(row).state, self.leases()))
 
     def test_the_service_from_start_to_stop(self) -> None:
         row = self.add_plan({"action_type": "nop"}, {"action_type": "nop"})

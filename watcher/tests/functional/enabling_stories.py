@@ -11,7 +11,7 @@ from watcher.applier.service import Applier
 from watcher.cloud.compute import DISABLED, FORMER_REASON, MAINTAINING
 from watcher.common.errors import CloudRefused, CloudUnavailable
 from watcher.common.states import ActionState, PlanState
-from watcher.db import action_plans, models, plan_claims
+from watcher.db import action_plans, models, plan_claims, reviews
 from watcher.tests import factories
 from watcher.tests.unit.applier.stories import NOW, SimulatedInterrupts, Story, lease
 
@@ -68,7 +68,7 @@ class EnablingStories(Story):
         """Its state and its message after an applier had it."""
         applier = self.make()
         self.assertEqual(row.id, applier.dispatcher.claim(now))
-        applier.carry_out(row.id, interrupts or SimulatedInterrupts(self))
+        applier.execute_plan(row.id, interrupts or SimulatedInterrupts(self))
         plan = self.plan_of(row)
         return plan.state, plan.status_message or ""
 
@@ -110,6 +110,16 @@ class EnablingStories(Story):
         self.assertEqual(PlanState.FAILED, end[0])
         self.assertTrue(end[1].startswith("Hosts enabled again: a. 1 of 5 actions failed"))
         self.check(a=None, b=None)
+
+    def test_a_plan_that_fails_is_reviewed_although_hosts_are_enabled(self) -> None:
+        failing = {"action_type": "nop", "input_parameters": {"message": "", "fail_execute": True}}
+        row = self.add(self.disabling("a"), self.migration(0), failing)
+        with self.database.writer() as session:
+            reviews.add(session, row.id, {"figure": "f"}, 60)
+        self.assertEqual(PlanState.FAILED, self.carry_out(row)[0])
+        self.check(a=None, b=None)
+        with self.database.reader() as session:
+            self.assertIsNotNone(session.get_one(models.Review, row.id).due_at)
 
     def test_a_plan_that_cannot_be_continued(self) -> None:
         row = self.for_a_while()
@@ -210,7 +220,7 @@ class EnablingStories(Story):
         enabling = applier.enabling
         with mock.patch.object(self.cloud, "servers_on", side_effect=CloudUnavailable("?")):
             enabling.sweep_if_due()
-            applier.carry_out(row.id, SimulatedInterrupts(self))
+            applier.execute_plan(row.id, SimulatedInterrupts(self))
             self.assertEqual(PlanState.SUCCEEDED, self.plan_of(row).state)
             self.assertIn("looked at later", self.plan_of(row).status_message or "")
             enabling.sweep_if_due()

@@ -36,7 +36,7 @@ class RecheckStories(Story):
     def carry_out(self, row: models.ActionPlan) -> models.ActionPlan:
         applier = Applier(self.conf, self.database, self.cloud.cloud, Bell(), self.notifications)
         self.assertEqual(row.id, applier.dispatcher.claim(NOW))
-        applier.carry_out(row.id, SimulatedInterrupts(self))
+        applier.execute_plan(row.id, SimulatedInterrupts(self))
         return self.plan_of(row)
 
     def change_host(self, name: str, **values: Any) -> None:

@@ -159,10 +159,10 @@ class DispatcherStories(Story):
         plan = self.add_plan()
         self.dispatcher.look(NOW)
         _, interrupts = self.begun.get(timeout=TIMEOUT)
-        self.dispatcher.attend()
+        self.dispatcher.interrupt_held()
         self.assertFalse(interrupts.present)
         self.set_state(plan, PlanState.CANCELLING)
-        self.dispatcher.attend()
+        self.dispatcher.interrupt_held()
         self.assertTrue(interrupts.present)
         self.assertFalse(interrupts.stopped)
 
@@ -171,7 +171,7 @@ class DispatcherStories(Story):
         self.dispatcher.look(NOW)
         _, interrupts = self.begun.get(timeout=TIMEOUT)
         self.hold(plan, lease("engine-2"))
-        self.dispatcher.attend()
+        self.dispatcher.interrupt_held()
         self.assertTrue(interrupts.stopped)
 
     def test_stop_interrupts_the_held_plans(self) -> None:

@@ -70,7 +70,7 @@ class GateTest(Story, base.DatabaseTestCase):
         """The action's row after it has passed the executor."""
         row = self.add_plan(dict(values))
         plan = self.hold(row)
-        end = self.executor.carry_out(plan, plan.actions[0], self.interrupts)
+        end = self.executor.execute(plan, plan.actions[0], self.interrupts)
         action = self.actions_of(row)[0]
         if end is not None:
             self.assertEqual(end, action.state)
@@ -109,13 +109,13 @@ class GateTest(Story, base.DatabaseTestCase):
         for interrupt in (Interrupts.cancel, Interrupts.stop):
             interrupts = Interrupts()
             with executor.limits.extra_place("nop"), ThreadPoolExecutor() as pool:
-                end = pool.submit(executor.carry_out, plan, plan.actions[0], interrupts)
+                end = pool.submit(executor.execute, plan, plan.actions[0], interrupts)
                 base.wait_for(lambda: executor.limits.waiting, "it waits")
                 self.assertEqual([ActionState.PENDING], self.states_of(row))
                 interrupt(interrupts)
                 self.assertIsNone(end.result(TIMEOUT))
         self.assertEqual([ActionState.PENDING], self.states_of(row))
-        end = executor.carry_out(plan, plan.actions[0], Interrupts())
+        end = executor.execute(plan, plan.actions[0], Interrupts())
         self.assertEqual(ActionState.SUCCEEDED, end)
 
     def test_a_skip_says_that_it_was_automatic_and_why(self) -> None:
@@ -198,7 +198,7 @@ class GateTest(Story, base.DatabaseTestCase):
         row = self.add_plan(nop())
         plan = self.hold(row)
         self.set_state(self.actions_of(row)[0], ActionState.SKIPPED)
-        end = self.executor.carry_out(plan, plan.actions[0], self.interrupts)
+        end = self.executor.execute(plan, plan.actions[0], self.interrupts)
         self.assertEqual(ActionState.SKIPPED, end)
 
     def test_a_row_that_was_begun_meanwhile_is_resumed(self) -> None:
@@ -206,16 +206,14 @@ class GateTest(Story, base.DatabaseTestCase):
         plan = self.hold(row)
         self.set_state(self.actions_of(row)[0], ActionState.ONGOING)
         self.cloud.live_migrate(self.uuids[0], "b")
-        end = self.executor.carry_out(plan, plan.actions[0], self.interrupts)
+        end = self.executor.execute(plan, plan.actions[0], self.interrupts)
         self.assertEqual(ActionState.SUCCEEDED, end)
 
     def test_nothing_is_written_without_the_lease(self) -> None:
         row = self.add_plan(nop())
         plan = self.hold(row)
         self.hold(row, lease("engine-2"))
-        self.assertRaises(
-            LostClaim, self.executor.carry_out, plan, plan.actions[0], self.interrupts
-        )
+        self.assertRaises(LostClaim, self.executor.execute, plan, plan.actions[0], self.interrupts)
         self.assertEqual([ActionState.PENDING], self.states_of(row))
 
     def test_interrupted_before_it_begins(self) -> None:
@@ -327,7 +325,7 @@ class CrashTest(Story, base.DatabaseTestCase):
         plan = self.hold(row)
         ended = False
         try:
-            executor.carry_out(plan, plan.actions[0], mortal)
+            executor.execute(plan, plan.actions[0], mortal)
             ended = True
         except Killed:
             self.pass_time(12)
@@ -335,7 +333,7 @@ class CrashTest(Story, base.DatabaseTestCase):
             executor = ActionExecutor(
                 self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
             )
-            executor.carry_out(plan, plan.actions[0], SimulatedInterrupts(self))
+            executor.execute(plan, plan.actions[0], SimulatedInterrupts(self))
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row), f"moment {moment}")
         return ended
 
@@ -352,7 +350,7 @@ class CrashTest(Story, base.DatabaseTestCase):
         executor = ActionExecutor(
             self.conf, self.database, self.cloud.cloud, self.notifications, TYPES
         )
-        end = executor.carry_out(plan, plan.actions[0], interrupts)
+        end = executor.execute(plan, plan.actions[0], interrupts)
 
         self.assertEqual(ActionState.CANCELLED, end)
         self.assertEqual("a", self.cloud.server(self.uuids[0]).host)

@@ -42,7 +42,7 @@ class ActionExecutor:
         self.notes: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
 
-    def carry_out(self, plan: HeldPlan, action: HeldAction, interrupts: Interrupts) -> str | None:
+    def execute(self, plan: HeldPlan, action: HeldAction, interrupts: Interrupts) -> str | None:
         with self._lock:
             self.notes.append(("begin", action.id))
             self.at_once += 1
@@ -104,7 +104,7 @@ class WorkflowTest(base.TestCase):
         meeting = threading.Barrier(2, timeout=TIMEOUT)
 
         class Meeting(ActionExecutor):
-            def carry_out(self, *args: Any) -> str | None:
+            def execute(self, *args: Any) -> str | None:
                 meeting.wait()
                 return ActionState.SUCCEEDED
 

@@ -90,8 +90,8 @@ class TestCreate(base.DatabaseTestCase):
             )
         with self.database.writer() as session:
             later = NOW + day + datetime.timedelta(minutes=1)
-            self.assertEqual([old], action_plans.cancel_overdue(session, later - day, later))
-            self.assertEqual([], action_plans.cancel_overdue(session, later - day, later))
+            self.assertIn(old, action_plans.cancel_overdue(session, later - day, later))
+            self.assertEqual({}, action_plans.cancel_overdue(session, later - day, later))
         self.assertEqual(
             {
                 old: PlanState.CANCELLED,
