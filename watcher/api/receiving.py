@@ -27,7 +27,7 @@ MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 
 _PIECE: Final = 64 * 1024
-_READS_IN_TURN: Final = 4
+_READS_IN_A_ROW: Final = 4
 """Pieces that are read from one connection before other connections are read."""
 
 _HEADERS: Final = re.compile(
@@ -174,7 +174,7 @@ class Incoming:
             if self._in_handshake:
                 self.connection.socket.do_handshake()
                 self._in_handshake = False
-            for _ in range(_READS_IN_TURN):
+            for _ in range(_READS_IN_A_ROW):
                 if self._complete:
                     return True
                 data = self.connection.socket.recv(_PIECE)

@@ -22,7 +22,7 @@ OPTIONS = [
         default=900,
         min=1,
         help="Seconds after which a run that has not ended is FAILED. Its later results are "
-        "dropped, and another thread replaces the one that executes it.",
+        "dropped, and another run may begin although its thread continues.",
     ),
     cfg.IntOpt(
         "max_lost_workers",

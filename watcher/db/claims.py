@@ -32,7 +32,7 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
       run is QUEUED until that has ended;
     * if a user has cancelled, suspended or deleted the audit: see ``run_ends.end_unwanted``.
 
-    A run that must not begin any more (``_ended_by_now``) is ended together with its audit, and
+    A run that must not begin any more (``_must_end``) is ended together with its audit, and
     returned as CANCELLED.  The ``audit`` of the run is as it was before the claim.
     DBDuplicateEntry (at flush) if another run of the audit became ONGOING meanwhile.
     """
@@ -121,9 +121,8 @@ def _start(
         Audit.deleted == 0,
         Audit.state.in_(AuditState.RUNNABLE.get(audit.audit_type or "", ())),
     )
-    ended = _ended_by_now(session, audit, now)
-    if ended:
-        state, why = ended
+    if refusal := _must_end(session, audit, now):
+        state, why = refusal
         move(session, Audit, AuditState.BY_ENGINE, state, *runnable, status_message=why)
         run_ends.finish(session, run, RunState.CANCELLED, now, why)
         session.refresh(run, ["state"])
@@ -144,8 +143,8 @@ def _start(
     return None
 
 
-def _ended_by_now(session: Session, audit: Audit, now: datetime.datetime) -> tuple[str, str] | None:
-    """The audit's new state and the reason, if this run must not happen."""
+def _must_end(session: Session, audit: Audit, now: datetime.datetime) -> tuple[str, str] | None:
+    """The audit's new state and the reason, if its run must not begin; None if it may."""
     if audit.audit_type == AuditType.CONTINUOUS and audit.end_time and audit.end_time <= now:
         return AuditState.SUCCEEDED, "The end time of the audit has passed."
     if audit.audit_type == AuditType.ONESHOT and not audit.force:

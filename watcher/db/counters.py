@@ -124,8 +124,8 @@ def preserved(session: Session, table: FromClause, rows: ColumnElement[bool]) ->
         yield
         return
     uncounted = marks.locked(session, counted.rolled).uncounted(counted.column)
-    # A count that is kept gets what is no longer in uncounted rows; one that follows loses what is
-    # no longer in counted rows.
+    # Add to a kept count what the block takes from uncounted rows.  Subtract from a count that
+    # follows the rows what the block takes from counted rows.
     which, sign = (uncounted, 1) if counted.kept else (~uncounted, -1)
     change = counted.of_rows(session, rows, which)
     yield

@@ -69,7 +69,7 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
     ``poll_interval`` seconds, or when ``pause`` says so.
     """
 
-    WHAT: str
+    noun: str
     """The rows, as log lines name them."""
 
     def __init__(
@@ -84,10 +84,10 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
     ) -> None:
         """*options* is the configuration group that has ``poll_interval``.
 
-        *work* is done with each claimed row; if it raises, the row is left to its lease.
+        *work* is done with each claimed row; if it raises, the row is taken over later.
         """
         self._claims, self._database, self._holder, self._clock = claims, database, holder, clock
-        self._options, self._workers, self._do = options, workers, work
+        self._options, self._workers, self._execute = options, workers, work
         self._wake = threading.Event()
         self._stopping = False
         self._changed = threading.Condition()
@@ -119,11 +119,9 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
                 self.look(timeutils.utcnow())
                 seconds = self.pause(timeutils.utcnow())
             except db_exception.DBError as error:
-                LOG.error(
-                    "The database does not answer, no %s can be claimed: %s", self.WHAT, error
-                )
+                LOG.error("The database fails, no %s can be claimed: %s", self.noun, error)
             except Exception:  # a process without this thread would do nothing
-                LOG.exception("No %s could be claimed; it will be tried again", self.WHAT)
+                LOG.exception("No %s could be claimed; it will be tried again", self.noun)
             self._wake.wait(seconds)
             self._wake.clear()
 
@@ -138,11 +136,11 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
     def begin_due(self, now: Time) -> None:
         """Claim rows and begin to work on them, as long as there are workers."""
         while self.has_room and (row := self.claim(now)) is not None:
-            row_id, held = self.hold(row)
+            row_id, held = self.to_held(row)
             with self._changed:
                 self._held[row_id] = held
             work = threading.Thread(
-                target=self._work, args=(row_id, held), name="worker", daemon=True
+                target=self._run_worker, args=(row_id, held), name="worker", daemon=True
             )
             work.start()
 
@@ -168,7 +166,7 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
             return {}
         leases, held = self._claims.of_all(session), self.held
         lapsed = {id: end for id, end in self._watch.lapsed(leases).items() if id not in held}
-        if len(lapsed) <= 1:
+        if len(lapsed) <= 1:  # if there are more, the next claim takes over the next one at once
             self._next_lapsed = self._clock() + _LAPSED_PAUSE
         return lapsed
 
@@ -183,17 +181,17 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
             return None  # another process was faster; if not, the next look finds the row again
 
     @abc.abstractmethod
-    def hold(self, row: Row) -> tuple[int, Held]:
+    def to_held(self, row: Row) -> tuple[int, Held]:
         """The id of a claimed row, and the object that is ``held`` while this process works on
         it."""
 
-    def _work(self, row_id: int, held: Held) -> None:
+    def _run_worker(self, row_id: int, held: Held) -> None:
         failed = True
         try:
-            self._do(row_id, held)
+            self._execute(row_id, held)
             failed = False
         except Exception:
-            LOG.exception("The %s %d is left to its lease, to be taken over", self.WHAT, row_id)
+            LOG.exception("The %s %d is left to be taken over", self.noun, row_id)
         self._release(row_id, held)
         if not failed:  # else not at once: the same row would fail again
             self.wake()

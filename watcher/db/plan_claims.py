@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims of action plans: which applier carries out which plan (see ``db.leases``).
 
-A plan under way has a lease row.  A process that stops normally removes it; then any applier may
-take the plan over at once.
+A plan that an applier works on has a lease row.  An applier that stops normally removes the row;
+then any applier may claim the plan at once.
 """
 
 import datetime
@@ -22,12 +22,12 @@ _CLAIMED = (PlanState.ONGOING, PlanState.CANCELLING)
 
 
 def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
-    """Ids of plans that no applier holds: those under way first, then those that are PENDING."""
+    """Ids of the plans to execute that no applier holds: CANCELLING, then ONGOING, then PENDING."""
     return session.scalars(_DUE, {"limit": limit}).all()
 
 
 def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
-    """Ids of plans under way that some applier holds, and when each lease ends."""
+    """Ids of ONGOING and CANCELLING plans that some applier holds, and when each lease ends."""
     return [(plan_id, end) for plan_id, end in session.execute(_LEASES)]
 
 
@@ -65,7 +65,8 @@ def left_undone(session: Session, plan_id: int) -> str | None:
 def take_over(
     session: Session, plan_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> int | None:
-    """Claim a plan whose lease still has this *end*; None if another applier was faster."""
+    """Claim a plan whose lease still has this *end*.  None if another applier was faster, or if the
+    plan has ended meanwhile."""
     lapsed = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.lease_expires_at == end)
     values = holder.lease(now) | {"attempt": ActionPlanLease.attempt + 1}
     if not update_rows(session, ActionPlanLease, *lapsed, **values):

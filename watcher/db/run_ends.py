@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a claimed run ends: with a result, with an error, or in the queue again.
 
-All of these raise LostClaim if the run is no longer this engine's.
+================  ======================================================  =======================
+``finish``        its result is written                                   as given
+``fail``          its cause is lasting, or it was tried often enough      FAILED
+``end_unwanted``  a user has cancelled, suspended or deleted its audit    CANCELLED, or QUEUED
+``retry``         its cause is passing, or a plan has changed the cloud   QUEUED, next attempt
+``postpone``      it was claimed too early                                QUEUED, same attempt
+``hand_back``     its engine stops                                        QUEUED, same attempt
+``put_back``      ``hand_back``; or its audit is suspended, or its        QUEUED, same attempt
+                  metrics are those of the last run
+================  ======================================================  =======================
+
+If a younger run of the audit is QUEUED already, all but ``postpone`` make the run CANCELLED in
+place of QUEUED, and the younger one takes over its events.  All raise LostClaim if the run is no
+longer this engine's.
 """
 
 import datetime
@@ -21,7 +34,7 @@ from watcher.db.transitions import move, update_rows
 def move_audit(
     session: Session, run: AuditRun, state: str, now: datetime.datetime, **values: Any
 ) -> bool:
-    """Move the audit of a claimed run to *state* when the run ends.
+    """Move the audit of a claimed run to *state* when the run ends or is queued again.
 
     False if somebody has changed the state of the audit meanwhile.  The run is then QUEUED again
     if the audit is SUSPENDED, otherwise CANCELLED, and the caller has to drop its result.
@@ -81,8 +94,8 @@ def fail(session: Session, run: AuditRun, now: datetime.datetime, error: str) ->
 
 
 def put_back(session: Session, run: AuditRun, now: datetime.datetime, **values: Any) -> None:
-    """Queue a claimed run again, due at once, with other *values* for its row.  It does not count
-    as an attempt."""
+    """Queue a claimed run again, with other *values* for its row.  It does not count as an attempt,
+    and is due at once unless there is a ``not_before``."""
     _queue_again(session, run, now, attempt=run.attempt - 1, **values)
 
 

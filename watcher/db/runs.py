@@ -21,7 +21,7 @@ from watcher.db.models.base import cut
 from watcher.db.transitions import move, update_rows
 
 PLAN_ONGOING: Final = "plan_ongoing"
-"""Why a due run waits: the cloud is being changed by an action plan."""
+"""Why a due run waits: an action plan is PENDING, ONGOING or CANCELLING."""
 
 COOLDOWN: Final = "cooldown"
 """Why a due run waits: the cooldown of its webhook after the last run is not over."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that the model cannot judge move only to hosts that placement offers for them."""
+"""Asks placement about moves of servers that the model cannot judge, and plans again without those
+that it refuses."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ class _Seen:
 
 
 class _Asking:
-    """Asks placement about each move once, and about at most ``MOST`` moves."""
+    """Asks placement about each move once, about ``MOST`` moves at most.  It refuses all others."""
 
     def __init__(self, has_candidate: HasCandidate) -> None:
         self._has_candidate, self._known = has_candidate, dict[tuple[str, str], bool]()

@@ -94,8 +94,9 @@ class _Restraints:
     earlier: Callable[[], Earlier]
 
     @property
-    def bound(self) -> bool:
-        """Whether the plan is limited.  One that a person starts is limited by the cloud only."""
+    def automatic(self) -> bool:
+        """Whether the plan starts on its own and is limited.  A plan that a person starts is
+        limited by the cloud only."""
         return bool(self.strategy.optimizes and self.audit.auto_trigger)
 
     def compute_model(self, cloud: ComputeModel) -> _ComputeModel:
@@ -108,13 +109,14 @@ class _Restraints:
 
         moves = self.earlier().moves
         failed = restraints.failures(moves, self.conf, self.now)
+        now, by = self.now, (audit.id, audit.goal_id)
         restrained = restraints.restrained(
-            model, failed, moves, audit.id, audit.goal_id, self.conf, self.now, bound=self.bound
+            model, failed, moves, *by, self.conf, now, automatic=self.automatic
         )
         return _ComputeModel(restrained, Remarks(unknown, restraints.failed_moves(model, failed)))
 
     def bounds(self, compute: Callable[[], _ComputeModel]) -> Bounds:
-        if not self.bound:
+        if not self.automatic:
             return UNBOUND
         from watcher.decision_engine.feedback import restraints
 
@@ -271,7 +273,7 @@ def _expected(
     restraints: _Restraints, source: Callable[[], Metrics], usual_loads: UsualLoads
 ) -> Callable[[Reading, Sequence[str], Any], Any]:
     """A plan that a person starts puts right what is measured, and no more."""
-    if not restraints.bound or restraints.audit.audit_type == AuditType.ONESHOT:
+    if not restraints.automatic or restraints.audit.audit_type == AuditType.ONESHOT:
         return lambda *_: ()
     return lambda reading, servers, values: usual_loads.expected(
         source(), reading, restraints.now, servers, values

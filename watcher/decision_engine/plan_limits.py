@@ -30,7 +30,7 @@ class PlanFacts:
     """Whether the webhook needs no credential although the configuration requires one."""
 
 
-def of_plan(
+def why_not(
     session: Session,
     audit_id: int,
     actions: int,
@@ -50,10 +50,10 @@ def of_plan(
         open_webhook=conf.webhooks.require_auth_for_auto_trigger
         and credentials.effective_auth(webhook.auth, conf) == credentials.NONE,
     )
-    return reached(webhook, facts)
+    return exceeded(webhook, facts)
 
 
-def reached(webhook: Webhook, facts: PlanFacts) -> str | None:
+def exceeded(webhook: Webhook, facts: PlanFacts) -> str | None:
     """A sentence on why a plan is not started on its own; None if it may be."""
     reasons = "; ".join(_reasons(webhook, facts))
     return f"Not started automatically: {reasons}." if reasons else None

@@ -22,12 +22,12 @@ from watcher.decision_engine.solution import ProposedAction, Solution
 
 
 class Planner:
-    """Base of all planners: stages of a solution's actions, one after the other.
+    """Base of all planners.  It divides the actions of a solution into stages and lanes.
 
-    An action waits for the one before it in its lane, or for the stage before. It also
-    waits for earlier actions of the same resource, of the same host (several may run at
-    once), for those that leave its destination, and for those of its server's group, whose
-    members never move at the same time.
+    An action waits for the one before it in its lane; the first of a lane waits for the lanes of
+    the stage before.  An action also waits for earlier actions of the same resource, of the same
+    host (several may run at once), for those that leave its destination, and for those of its
+    server's group, whose members never move at the same time.
     """
 
     name: ClassVar[str]
@@ -40,31 +40,31 @@ class Planner:
         self.settings = settings
 
     def stages(self, solution: Solution) -> Sequence[Sequence[ProposedAction]]:
-        """The actions in the order in which they are listed: those of greater weight first, with
-        equal weight as in the solution.
+        """The stages of a plan, each with its actions in order.
 
-        Actions that disable a host only if it is empty come next to the migrations; the hosts
-        that the solution empties come first.  Invalid for a type of action that the planner does
-        not know.
+        Actions of greater weight come first; those of equal weight keep the order of the solution.
+        A stage after the migrations disables hosts ``only_if_empty``: first those that the solution
+        empties.  Invalid for a type of action that the planner does not know.
         """
         parameters = [action.input_parameters for action in solution.actions]
-        left = {host for each in parameters for host in _text(each, "source_node")}
+        sources = {host for each in parameters for host in _text(each, "source_node")}
 
-        def turn(action: ProposedAction) -> int:
+        def phase(action: ProposedAction) -> int:
             if not _if_empty(action):
                 return 0
-            return 2 if left.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
+            return 2 if sources.isdisjoint(_text(action.input_parameters, "resource_name")) else 1
 
         stages: dict[tuple[int, bool, int], list[ProposedAction]] = defaultdict(list)
-        named, part = False, 0
-        for action in sorted(solution.actions, key=turn):
-            late = turn(action) > 0
+        after_named, part = False, 0
+        for action in sorted(solution.actions, key=phase):
+            late = phase(action) > 0
             weight = self._weight("migrate" if late else action.action_type)
-            # The scheduler may pick a host with the room that earlier moves are to have.
+            # A move whose host the scheduler picks gets a later stage than earlier moves to named
+            # hosts, because the scheduler may pick the room that these need.
             if any(_text(action.input_parameters, "source_node")):
                 picked = not any(_text(action.input_parameters, "destination_node"))
-                part -= named and picked
-                named = not picked
+                part -= after_named and picked
+                after_named = not picked
             stages[weight, not late, part].append(action)
         return [stages[key] for key in sorted(stages, reverse=True)]
 
@@ -79,27 +79,30 @@ class Planner:
         return weight
 
     def lane(self, action: ProposedAction) -> tuple[str, int] | None:
-        """The lanes that an action shares with others of its stage, by a name, and how many there
-        are.  None: it waits for no lane, and no later stage waits for it."""
+        """The name of the lanes that an action shares with others of its stage, and how many lanes
+        there are.  None: it waits for no lane, and no later stage waits for it."""
         return None
 
     def plan(
         self, solution: Solution, groups: Sequence[ServerGroup] = ()
     ) -> Sequence[PlannedAction]:
-        """The solution's actions with what they wait for; *groups* are those of the cloud."""
+        """The solution's actions, each with its parents; *groups* are those of the cloud."""
         order = _Order(self.settings.migrations_per_host, groups)
         planned: list[PlannedAction] = []
+        # The last actions of the lanes of the stage before.
         barrier: list[str] = []
         for stage in self.stages(solution):
             lanes: dict[str, _Lanes] = {}
             for action in stage:
                 key, lane = str(uuid.uuid4()), self.lane(action)
                 ahead = lane and lanes.setdefault(lane[0], _Lanes(lane[1])).join(key)
-                left = order.departures(action)
-                first = [ahead] if ahead else left or barrier
-                planned.append(_planned(key, action, [*first, *left, *order.join(key, action)]))
+                departures = order.departures(action)
+                first = [ahead] if ahead else departures or barrier
+                parents = [*first, *departures, *order.join(key, action)]
+                planned.append(_planned(key, action, parents))
             ends = [end for each in lanes.values() for end in each.ends]
-            # An action that waits only for the departures from its host is no barrier for others.
+            # Actions that disable hosts wait for departures, not for the barrier, so the next stage
+            # has to wait for both.
             barrier = [*barrier, *ends] if any(map(_if_empty, stage)) else ends or barrier
         return planned
 

@@ -45,13 +45,13 @@ def repeat(
 ) -> bool:
     """Let a run begin again, because *other_plan* keeps its own plan from starting.
 
-    False if the run has to write its plan nevertheless, for a person to start: it does not wait for
-    plans, or was repeated too often.
+    False if the run has to write its plan nevertheless, for a person to start: *other_plan* has not
+    ended and the run does not wait for plans, or it was repeated too often.
     """
-    under_way = action_plans.is_under_way(session, other_plan)
-    waits = runs.waits_for_plans(run.audit) or not under_way
+    waits = runs.waits_for_plans(run.audit)
+    ready = waits or not action_plans.is_under_way(session, other_plan)
     lost = sum(each["error"].startswith(_CHANGED) for each in run.errors or ())
-    if not waits or lost + 1 >= conf.watcher_decision_engine.max_attempts:
+    if not ready or lost + 1 >= conf.watcher_decision_engine.max_attempts:
         return False
     why = f"{_CHANGED} {other_plan}; the run is repeated."
     run_ends.retry(session, run, now, now, why)

@@ -49,12 +49,13 @@ def _nothing(*_: object) -> None:
 class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
     """Keeps up to ``max_audit_workers`` runs of this engine under way.
 
-    *time_out* ends a run that took longer than ``max_run_seconds``. Its thread cannot be
-    killed, so another thread replaces it.  After ``max_lost_workers`` of these the other
-    runs are handed back and *exhausted* is called, which should restart the process.
+    *time_out* ends a run that took longer than ``max_run_seconds``.  Its thread, which cannot be
+    killed, continues, and another run may begin.  If there are ``max_lost_workers`` such
+    threads, the other runs are handed back, and *exhausted* is called, which should restart the
+    process.
     """
 
-    WHAT = "run"
+    noun = "run"
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
             return poll
         return min(poll, max(0.0, (next_due_at - timeutils.utcnow()).total_seconds()))
 
-    def hold(self, run: AuditRun) -> tuple[int, HeldRun]:
+    def to_held(self, run: AuditRun) -> tuple[int, HeldRun]:
         return run.id, HeldRun(run, self._clock())
 
     def _release(self, row_id: int, held: HeldRun) -> None:
@@ -142,10 +143,10 @@ class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
         late = [each for each in self.held.values() if each.since <= oldest]
         self._extend(self.held.keys() - {each.run.id for each in late}, now)
         for each in late:
-            self._replace_worker(each, now)
+            self._abandon(each, now)
 
-    def _replace_worker(self, held: HeldRun, now: datetime.datetime) -> None:
-        """End a run that takes too long, and start another worker in place of its own."""
+    def _abandon(self, held: HeldRun, now: datetime.datetime) -> None:
+        """End a run that takes too long, and let another one begin in its place."""
         try:
             self._time_out(held.run)
         except LostClaim as lost:
@@ -157,7 +158,7 @@ class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
             self._lost.add(held)
             lost_workers = len(self._lost)
         LOG.error(
-            "Run %s does not end; its worker is replaced. Such workers: %d",
+            "Run %s does not end; its thread is abandoned. Such threads: %d",
             held.run.uuid,
             lost_workers,
         )

@@ -41,7 +41,7 @@ class RunResult:
     gain: float | None = None
     left_undone: str = ""
     """A sentence on what was left undone; empty if nothing was."""
-    beyond: str = ""
+    exceeded: str = ""
     """How the plan exceeds the bounds of the run; empty if it does not."""
     promise: Promise | None = None
     plans_ended: int = 0
@@ -126,17 +126,17 @@ def _add_plan(
 def _why_not_started(
     session: Session, audit: Audit, result: RunResult, conf: cfg.ConfigOpts, now: datetime.datetime
 ) -> str | None:
-    """Why a plan is left to a person although its audit has auto_trigger, or had it until reviews
-    switched it off (then the audit gets the message of that again); None otherwise."""
+    """Why a plan is left to a person although its audit has auto_trigger; None if it is not.  If
+    reviews have switched auto_trigger off, it also writes their message to the audit again."""
     if reviews.repeat_distrust(session, audit.id):
         return _DISTRUSTED if result.actions else None
     if not (result.actions and audit.auto_trigger):
         return None
-    if result.beyond:
-        return f"Not started automatically: {result.beyond}."
+    if result.exceeded:
+        return f"Not started automatically: {result.exceeded}."
     if audit.audit_type != AuditType.EVENT:
         return None
-    return plan_limits.of_plan(session, audit.id, len(result.actions), result.gain, conf, now)
+    return plan_limits.why_not(session, audit.id, len(result.actions), result.gain, conf, now)
 
 
 def _first_state(audit: Audit, result: RunResult, why_not_started: str | None) -> str:
@@ -148,11 +148,12 @@ def _first_state(audit: Audit, result: RunResult, why_not_started: str | None) -
 
 
 def _schedule_next(session: Session, run: AuditRun, now: datetime.datetime) -> bool:
-    """Queue the next run of a CONTINUOUS audit, by its present interval; False if it has ended."""
+    """Queue the next run of a CONTINUOUS audit, or end the audit if its cron expression has no
+    further time.  False if the audit is not active any more."""
     audit = session.get_one(Audit, run.audit_id, populate_existing=True)
     try:
         next_run_time = schedule.next_run(audit.interval or "", now)
-    except Invalid:  # its cron expression has no further time
+    except Invalid:  # no further time
         return run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
     if not run_ends.move_audit(session, run, AuditState.ONGOING, now, next_run_time=next_run_time):
         return False

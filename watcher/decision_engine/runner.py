@@ -19,14 +19,13 @@ from watcher.db.session import Database
 from watcher.decision_engine import (
     candidates,
     efficacy,
-    inputs,
     plan_limits,
-    proof,
+    planning,
     retries,
     run_results,
     same_metrics,
 )
-from watcher.decision_engine.inputs import Sources
+from watcher.decision_engine.inputs import Earlier, Sources, make
 from watcher.decision_engine.run_results import RunResult, Written
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Inputs, Strategy
@@ -61,11 +60,11 @@ class Runner:
                 self._check_deaths(run)
                 with self._database.reader() as session:
                     plans_ended = action_plans.ended(session)
-                given = self._inputs(run)
-                if same_metrics.postpone(self._database, run, given):
+                inputs = self._inputs(run)
+                if same_metrics.postpone(self._database, run, inputs):
                     LOG.info("Postponed %s until there are new metrics", context)
                     return
-                result = self._compute(run, given, plans_ended)
+                result = self._compute(run, inputs, plans_ended)
                 self._succeed(run, result, context, time.monotonic() - began)
             except (LostClaim, DBError):
                 raise
@@ -88,7 +87,7 @@ class Runner:
         if run.deaths >= self._conf.watcher_decision_engine.max_attempts:
             raise Conflict(f"The engine that ran the audit died, {run.deaths} times in a row.")
 
-    def _compute(self, run: AuditRun, given: Inputs, plans_ended: int) -> RunResult:
+    def _compute(self, run: AuditRun, inputs: Inputs, plans_ended: int) -> RunResult:
         audit, catalog = run.audit, self._sources.catalog
         by_event = audit.audit_type == AuditType.EVENT
         if audit.state != AuditState.ONGOING:  # its state before the claim
@@ -96,17 +95,19 @@ class Runner:
         strategy = self._strategy(audit)
         with self._notifications.phase("audit.strategy", audit.id):
             solution = candidates.solve(
-                strategy, given, lambda *move: self._sources.cloud.compute.has_candidate(*move)
+                strategy, inputs, lambda *move: self._sources.cloud.compute.has_candidate(*move)
             )
             global_efficacy, indicators = efficacy.compute(
                 catalog.goals[audit.goal.name], solution.indicators, solution.gain
             )
         with self._notifications.phase("audit.planner", audit.id):
-            actions = proof.plan(strategy, solution, given, catalog.planner(strategy.planner))
-        unproven = proof.unproven(strategy, actions)
-        remarks = given.remarks()
-        kinds = [*remarks.undone, *solution.undone, *proof.broken_wishes(strategy, solution, given)]
+            actions = planning.plan(strategy, solution, inputs, catalog.planner(strategy.planner))
+        unproven = planning.unproven(strategy, actions)
+        remarks = inputs.remarks()
+        broken_wishes = planning.broken_wishes(strategy, solution, inputs)
+        kinds = [*remarks.undone, *solution.undone, *broken_wishes]
         left_undone = undone.sentence(solution.unmet, kinds)
+        exceeded = _exceeded(inputs, solution) if strategy.optimizes and audit.auto_trigger else ""
         return RunResult(
             strategy_name=strategy.name,
             actions=actions,
@@ -115,10 +116,10 @@ class Runner:
             summary=_summary(solution, unproven, left_undone, kinds, remarks.failed_moves),
             gain=solution.gain,
             left_undone=left_undone,
-            beyond=_beyond(given, solution) if strategy.optimizes and audit.auto_trigger else "",
+            exceeded=exceeded,
             promise=solution.promise,
             plans_ended=plans_ended,
-            cloud_digest=same_metrics.digest(given) if by_event and not actions else None,
+            cloud_digest=same_metrics.digest(inputs) if by_event and not actions else None,
         )
 
     def _strategy(self, audit: Audit) -> type[Strategy]:
@@ -127,7 +128,7 @@ class Runner:
 
     def _inputs(self, run: AuditRun) -> Inputs:
         audit = run.audit
-        return inputs.make(
+        return make(
             self._strategy(audit),
             run,
             timeutils.utcnow(),
@@ -135,14 +136,12 @@ class Runner:
             lambda: self._earlier(audit),
         )
 
-    def _earlier(self, audit: Audit) -> inputs.Earlier:
+    def _earlier(self, audit: Audit) -> Earlier:
         from watcher.decision_engine.feedback import restraints
 
         oldest = timeutils.utcnow() - restraints.horizon(self._conf)
         with self._database.reader() as session:
-            return inputs.Earlier(
-                moves.since(session, oldest), plan_limits.max_actions(session, audit.id)
-            )
+            return Earlier(moves.since(session, oldest), plan_limits.max_actions(session, audit.id))
 
     def _succeed(self, run: AuditRun, result: RunResult, context: str, seconds: float) -> None:
         now = timeutils.utcnow()
@@ -151,7 +150,7 @@ class Runner:
             lambda session: run_results.write(session, run, result, conf, now)
         )
         if written is None:
-            LOG.info("Nothing of %s was kept", context)
+            LOG.info("No plan of %s: it is repeated, or its audit is not active any more", context)
             return
         plan = written.plan
         LOG.info(
@@ -172,9 +171,9 @@ class Runner:
         notifications = self._notifications
         notifications.send("action_plan.update", *written.replaced, old_state=PlanState.RECOMMENDED)
         notifications.plan_created(written.plan.id)
-        goes_on = audit.audit_type == AuditType.CONTINUOUS
+        is_continuous = audit.audit_type == AuditType.CONTINUOUS
         notifications.send(
-            "audit.update", audit.id, old_state=None if goes_on else AuditState.ONGOING
+            "audit.update", audit.id, old_state=None if is_continuous else AuditState.ONGOING
         )
 
     def _fail(self, run: AuditRun, error: BaseException, context: str) -> None:
@@ -197,12 +196,12 @@ class Runner:
             self._notifications.send("audit.update", run.audit_id, old_state=AuditState.ONGOING)
 
 
-def _beyond(given: Inputs, solution: Solution) -> str:
+def _exceeded(inputs: Inputs, solution: Solution) -> str:
     if not any(action.action_type == "migrate" for action in solution.actions):
         return ""
     from watcher.decision_engine.feedback import restraints
 
-    return restraints.beyond(given.bounds(), given.compute_model(), solution.actions)
+    return restraints.exceeded(inputs.bounds(), inputs.compute_model(), solution.actions)
 
 
 def _summary(

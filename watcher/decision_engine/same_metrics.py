@@ -32,15 +32,15 @@ def step_of(source: Callable[[], Metrics], granularity: float) -> int:
     return int(step(granularity)) if step else 0
 
 
-def digest(given: Inputs) -> str | None:
+def digest(inputs: Inputs) -> str | None:
     """A digest of the cloud and the parameters that a run is given; None if metrics change at
     any moment."""
-    if not given.step():
+    if not inputs.step():
         return None
-    model = given.compute_model()
+    model = inputs.compute_model()
     hashed = hashlib.sha256()
     for part in (
-        sorted(given.parameters.items()),
+        sorted(inputs.parameters.items()),
         [(host.hostname, host.state, host.status) for host in model.hosts],
         [(server.uuid, server.host, server.state, server.vcpus) for server in model.servers],
         model.movable.tolist(),
@@ -49,7 +49,7 @@ def digest(given: Inputs) -> str | None:
     return hashed.hexdigest()
 
 
-def postpone(database: Database, run: AuditRun, given: Inputs) -> bool:
+def postpone(database: Database, run: AuditRun, inputs: Inputs) -> bool:
     """Let the run of an alarm wait if the last run of its audit found nothing to do, and read
     the same.  Returns whether it waits."""
     if run.audit.audit_type != AuditType.EVENT:
@@ -59,8 +59,8 @@ def postpone(database: Database, run: AuditRun, given: Inputs) -> bool:
     if last is None or last.cloud_digest is None or last.started_at is None:
         return False
     now = timeutils.utcnow()
-    until = min(last.started_at, now) + datetime.timedelta(seconds=given.step())
-    if until <= now or digest(given) != last.cloud_digest:
+    until = min(last.started_at, now) + datetime.timedelta(seconds=inputs.step())
+    if until <= now or digest(inputs) != last.cloud_digest:
         return False
     database.write(lambda session: _wait(session, run, now, until))
     return True

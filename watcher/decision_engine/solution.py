@@ -139,7 +139,7 @@ class SolutionBuilder:
         self._switch(host, {"state": "enabled"}, reason)
 
     def leave(self, unmet: str, undone: Iterable[Undone] = ()) -> None:
-        """Set which part of the goal is not reached, what was left as it is, and why."""
+        """Set which part of the goal is not reached (*unmet*), what was left undone, and why."""
         self.unmet = unmet
         self.undone += undone
 

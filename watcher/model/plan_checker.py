@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a plan breaks a rule of the cloud in any order of actions that its graph allows.
 
-It uses no code that makes plans, and assumes that all actions succeed.  An action begins when its
-parents have ended; the graph has no other constraint.  Of all orders the worst is computed.  The
-events (begin or end of an action) that have happened at one moment are a set that contains all
-predecessors of its members.  The most that a host may hold is the maximum weight of such a set, in
-which the begin of a move to the host adds what the server takes, and the end of a move from it
-subtracts that: the project selection problem, a maximum flow.  The most moves under way at once are
-the width of their order, by Dilworth a maximum matching; those that must not overlap are a chain.
+It shares no code with what makes plans, and assumes that all actions succeed.  An action begins
+when its parents have ended; nothing else limits the order.  The worst of all orders is computed.
+
+Example: A moves 4 GiB from host 1 to host 2; B, a child of A, moves 2 GiB from host 2 to host 3; C
+moves 3 GiB to host 2.  The events (begin or end of an action) that have happened at some moment are
+a set that contains all predecessors of its members.  For host 2 the begins of A and C weigh 4 and
+3, and the end of B weighs -2.  The sets without the end of B weigh most: host 2 needs 7 GiB.
+
+To find the set of the greatest weight is the project selection problem, a maximum flow.  The most
+moves that are under way at once are the width of their order, by Dilworth's theorem a maximum
+matching.  Moves that must not overlap have to be a chain.
 """
 
 import dataclasses
@@ -79,7 +83,7 @@ def faults(
     check.groups()
     check.room()
     if per_host is not None:
-        check.crowds(per_host)
+        check.concurrency(per_host)
     return [fault for _, fault in sorted(check.found)]
 
 
@@ -112,7 +116,7 @@ class _Check:
                     self._report(move, CLOUD, f"Host {name} {'is down' if host else 'is unknown'}.")
                 elif not self._is_enabled(host, move.number, switches[name]):
                     self._report(move, CLOUD, f"Host {name} is or may be disabled then.")
-                elif why := _misplaced(move.server, host, keys):
+                elif why := _why_not_placed(move.server, host, keys):
                     self._report(move, CLOUD, f"Host {name} {why}.")
 
     def groups(self) -> None:
@@ -134,8 +138,8 @@ class _Check:
                 # Placement also counts allocations that belong to none of the servers.
                 self._check_room(name, unit, max(amounts[unit], has.used), has.capacity)
 
-    def crowds(self, most: int) -> None:
-        """Check that at most so many moves are under way from and to one host."""
+    def concurrency(self, most: int) -> None:
+        """Check that at most *most* moves from and to one host run at once."""
         for name in {**self._from, **self._to}:
             moves = [*self._from.get(name, ()), *self._to.get(name, ())]
             ones = [1] * len(moves)
@@ -178,13 +182,13 @@ class _Check:
                 self._report(move, CLOUD, f"The server is on host {move.source} already.")
             elif source is not None and source.state != "up":
                 self._report(move, CLOUD, f"Host {move.source}, which it leaves, is down.")
-            elif why := self._hindrance(move):
+            elif why := self._obstacle(move):
                 self._report(move, SERVER, why)
             else:
                 where = move.destination
                 yield move
 
-    def _hindrance(self, move: _Move) -> str | None:
+    def _obstacle(self, move: _Move) -> str | None:
         server = move.server
         if server.uuid in self._cluster.excluded:
             return "The audit's scope excludes the server."
@@ -271,7 +275,7 @@ class _Check:
         self.found.append((move.number, Fault(move.uuid, kind, sentence)))
 
 
-def _misplaced(server: Server, host: Host, keys: Collection[str]) -> str | None:
+def _why_not_placed(server: Server, host: Host, keys: Collection[str]) -> str | None:
     """Why a server may not be on a host, apart from room; *keys* are those of aggregates."""
     if server.pinned_az and server.pinned_az != host.zone:
         return f"is not in zone {server.pinned_az}"

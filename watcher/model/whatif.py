@@ -325,7 +325,7 @@ _CODES = {reason: code for code, reason in enumerate(_REASONS)}
 
 def _stays(model: ComputeModel) -> Ints:
     """int [V]: why a server must stay, as an index of ``_REASONS``; 0 if it may leave."""
-    hindered = np.array([_CODES[_hindrance(server)] for server in model.servers], dtype=np.int64)
+    hindered = np.array([_CODES[_obstacle(server)] for server in model.servers], dtype=np.int64)
     stays = np.zeros(len(model.servers), dtype=np.int64)
     for uuid, reason in model.staying.items():
         if uuid in model.server_index:
@@ -338,7 +338,7 @@ def _stays(model: ComputeModel) -> Ints:
     return stays
 
 
-def _hindrance(server: Server) -> str:
+def _obstacle(server: Server) -> str:
     """Why nova does not migrate a server as it is; empty if it does."""
     if server.migration is not None:
         return ""

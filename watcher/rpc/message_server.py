@@ -63,7 +63,7 @@ class BackgroundStart:
                 self._stopped.wait(pause(failures))
             else:
                 if failures:
-                    LOG.info("%s: resolved", self._trouble)
+                    LOG.info("Resolved: %s", self._trouble)
                 self._server = server
                 return
 

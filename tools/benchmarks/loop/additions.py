@@ -44,7 +44,7 @@ def remembering(engine: Engine, inputs: Inputs, world: World) -> Inputs:
     moves = earlier_moves(world, world.now - horizon)
     failed = restraints.failures(moves, engine.conf, inputs.now)
     model = restraints.restrained(
-        inputs.compute_model(), failed, moves, AUDIT, GOAL, engine.conf, inputs.now, bound=True
+        inputs.compute_model(), failed, moves, AUDIT, GOAL, engine.conf, inputs.now, automatic=True
     )
     bounds = restraints.bounds(model, moves, engine.conf, inputs.now)
     readings = Readings(world)

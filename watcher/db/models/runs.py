@@ -14,7 +14,7 @@ from watcher.db.models.base import Base, Long, Precise, new_uuid
 
 
 class AuditRun(Base):
-    """One execution of one audit, from the moment it is queued until its end.
+    """One run of one audit, from the moment it is queued until its end, in one or more attempts.
 
     With ``slot`` the database guarantees that an audit has at most one QUEUED and one
     ONGOING run: it is null in all other states, and nulls are never equal.

@@ -103,7 +103,7 @@ class Volumes:
         """Plan to move a volume, if possible.  Returns whether it was planned."""
         entry = self._entry(volume)
         pool, volume_type = entry.get("dst_pool"), entry.get("dst_type", "")
-        why = self._hindrance(volume, pool, volume_type)
+        why = self._obstacle(volume, pool, volume_type)
         if why:
             self._reasons[volume.name or volume.uuid] = why
             return False
@@ -117,7 +117,7 @@ class Volumes:
         )
         return True
 
-    def _hindrance(self, volume: Volume, pool: str | None, volume_type: str) -> str:
+    def _obstacle(self, volume: Volume, pool: str | None, volume_type: str) -> str:
         """Why a volume is not planned to move now; if it is planned, its room is taken."""
         if volume.status not in ("available", "in-use") or volume.moving:
             return undone.BUSY

@@ -147,7 +147,7 @@ def _sync(name: str, collector: Collector) -> None:
 def _report(name: str, sync: Future[Any]) -> None:
     error = sync.exception()
     if error is None:
-        _exempt_from_collection()
+        _freeze_objects()
     elif isinstance(error, NotConfigured):
         LOG.info("No %s model is kept: %s", name, error)
     elif isinstance(error, WatcherError):
@@ -156,8 +156,8 @@ def _report(name: str, sync: Future[Any]) -> None:
         LOG.error("Reading the %s model failed", name, exc_info=error)
 
 
-def _exempt_from_collection() -> None:
-    """Let Python's garbage collector leave out all objects there are now.
+def _freeze_objects() -> None:
+    """Exempt all present objects from Python's garbage collection.
 
     Otherwise it examines each known server in almost every run, since a run reads that many
     metrics.  Garbage among them is collected here the next time.

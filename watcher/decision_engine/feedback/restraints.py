@@ -103,16 +103,16 @@ def restrained(
     options: cfg.ConfigOpts,
     now: datetime.datetime,
     *,
-    bound: bool,
+    automatic: bool,
 ) -> ComputeModel:
     """*model* with the servers that stay and the hosts that take none, and why.
 
-    *failed* (``failures``) restrains every run.  Only a *bound* run, whose plan starts on its own,
-    keeps servers where they were moved lately and respects the moves of audits with other goals.
+    *failed* (``failures``) restrains every run.  Only if the plan starts on its own (*automatic*),
+    servers that were moved lately stay, and moves of audits with other goals are respected.
     """
     staying = dict.fromkeys(failed, undone.FAILED_BEFORE)
     not_taking = dict.fromkeys(_refusing(failed.values()), undone.FAILED_BEFORE)
-    if bound:
+    if automatic:
         others = [
             move
             for move in _since(moves, now - options.optimization.respect_hours * HOUR)
@@ -158,7 +158,7 @@ def bounds(
     )
 
 
-def beyond(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction]) -> str:
+def exceeded(bounds: Bounds, model: ComputeModel, actions: Iterable[ProposedAction]) -> str:
     """How a plan exceeds its bounds, so that a person has to decide; empty if it does not.
 
     Strategies that use a ``WhatIf`` with these bounds stay within them.

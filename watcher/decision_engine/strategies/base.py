@@ -72,8 +72,8 @@ class Inputs:
     """The ``[watcher_strategies.<name>]`` group of the configuration."""
     expected: Callable[[Reading, Sequence[str], Any], Any] = lambda *_: ()
     """``(reading, uuids of servers, measured values)`` to float [hours, servers]: the values that
-    are expected in each hour of the clock after the present one; hours that are not known are left
-    out, and all of them in a plan that a person starts."""
+    are expected in each hour of the clock after the present one.  Hours without known values are
+    left out; there are none in a run whose plan a person starts."""
     step: Callable[[], int] = lambda: 0
     """Seconds in which each resource gets one new value of its metrics; 0 if values change at any
     moment."""
@@ -102,11 +102,11 @@ class Strategy(ABC):
     """Metrics that it uses if the datasource has them."""
     planner: ClassVar[str] = "weight"
     optimizes: ClassVar[bool] = True
-    """Whether it optimizes, so that limits apply to its plans; False if a person asks for its
-    actions whatever they cost."""
+    """Whether restraints by earlier moves, and the limits of automatic plans, apply to its plans.
+    False if a person asks for its actions whatever they cost."""
     checked: ClassVar[bool] = True
-    """Whether a plan that breaks a rule of the cloud fails the run; False if the parameters
-    or the strategy define the actions exactly."""
+    """Whether ``model/plan_checker.py`` checks its plans: a plan that breaks a rule of the cloud
+    fails the run.  False if the parameters or the strategy define the actions exactly."""
     chosen_by_goal: ClassVar[bool] = True
     """Whether an audit that names its goal and no strategy may get it."""
     options: ClassVar[tuple[cfg.Opt, ...]] = ()
@@ -114,7 +114,8 @@ class Strategy(ABC):
 
     @classmethod
     def foresees(cls, parameters: Mapping[str, Any]) -> Sequence[Reading]:
-        """The metrics of servers of which it asks for expected values."""
+        """The metrics of servers for which it calls ``Inputs.expected``.  The engine reads their
+        usual values ahead."""
         return ()
 
     @abstractmethod

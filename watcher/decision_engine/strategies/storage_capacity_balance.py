@@ -125,7 +125,7 @@ def _say_what_stays(
             f"{_pools(too_full)} {threshold:g} % full or more",
             undone.grouped(
                 (
-                    (volume.name or volume.uuid, _hindrance(model, volume))
+                    (volume.name or volume.uuid, _obstacle(model, volume))
                     for index, volume in enumerate(model.volumes)
                     if over[index] and index not in moved
                 ),
@@ -138,7 +138,7 @@ def _pools(count: int) -> str:
     return "1 pool stays" if count == 1 else f"{count} pools stay"
 
 
-def _hindrance(model: StorageModel, volume: Volume) -> str:
+def _obstacle(model: StorageModel, volume: Volume) -> str:
     if volume.uuid in model.with_snapshots:
         return "with snapshots"
     if volume.status not in ("available", "in-use") or volume.moving:

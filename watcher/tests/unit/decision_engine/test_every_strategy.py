@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from watcher.common import entry_points
 from watcher.common.errors import MetricsUnavailable
-from watcher.decision_engine import efficacy, proof
+from watcher.decision_engine import efficacy, planning
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.model.baremetal import BaremetalModel
@@ -109,7 +109,7 @@ class EveryStrategyTest(TestCase):
             if name in CONSOLIDATION:
                 self.assertEqual([], checker.half_emptied(solution, cluster.model))
             efficacy.compute(catalog.goals[strategy.goal], solution.indicators)
-            proof.plan(
+            planning.plan(
                 strategy, solution, inputs(strategy, cluster), catalog.planner(strategy.planner)
             )
             self.check_explained(solution)

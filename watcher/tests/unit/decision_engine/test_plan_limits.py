@@ -15,7 +15,7 @@ PERCENT = st.floats(0, 100, allow_nan=False)
 
 class LimitsTest(TestCase):
     def reached(self, webhook: Webhook, **facts: object) -> str | None:
-        return plan_limits.reached(webhook, dataclasses.replace(FACTS, **facts))
+        return plan_limits.exceeded(webhook, dataclasses.replace(FACTS, **facts))
 
     def test_without_limits_everything_goes(self) -> None:
         self.assertIsNone(self.reached(Webhook(), actions=10**6, gain=None, started=10**6))
@@ -70,5 +70,5 @@ class LimitsTest(TestCase):
         self, webhook: Webhook, facts: plan_limits.PlanFacts
     ) -> None:
         calmer = dataclasses.replace(facts, actions=0, gain=100.0, started=0, open_webhook=False)
-        if plan_limits.reached(webhook, facts) is None:
-            self.assertIsNone(plan_limits.reached(webhook, calmer))
+        if plan_limits.exceeded(webhook, facts) is None:
+            self.assertIsNone(plan_limits.exceeded(webhook, calmer))

@@ -46,12 +46,13 @@ class RestraintsTest(TestCase):
             [clusters.server("s1", "h1"), clusters.server("s2", "h2"), clusters.server("s3", "h2")],
         )
 
-    def restrained(self, moves: Sequence[EarlierMove], bound: bool = True) -> ComputeModel:
+    def restrained(self, moves: Sequence[EarlierMove], automatic: bool = True) -> ComputeModel:
         failed = restraints.failures(moves, CONF, NOW)
-        return restraints.restrained(self.model, failed, moves, AUDIT, GOAL, CONF, NOW, bound=bound)
+        by = AUDIT, GOAL, CONF, NOW
+        return restraints.restrained(self.model, failed, moves, *by, automatic=automatic)
 
-    def staying(self, *moves: EarlierMove, bound: bool = True) -> dict[str, str]:
-        model = self.restrained(moves, bound)
+    def staying(self, *moves: EarlierMove, automatic: bool = True) -> dict[str, str]:
+        model = self.restrained(moves, automatic)
         names = {clusters.uid(name): name for name in ("s1", "s2", "s3")}
         self.not_taking = dict(model.not_taking)
         return {names[uuid]: reason for uuid, reason in model.staying.items()}
@@ -62,14 +63,14 @@ class RestraintsTest(TestCase):
     def test_a_server_rests_after_a_move_of_a_plan_that_starts_on_its_own(self) -> None:
         self.assertEqual({"s1": undone.RESTING}, self.staying(move("s1", 59)))
         self.assertEqual({}, self.staying(move("s1", 61)))
-        self.assertEqual({}, self.staying(move("s1", 1), bound=False))
+        self.assertEqual({}, self.staying(move("s1", 1), automatic=False))
 
     def test_a_failed_server_waits_longer_after_each_failure(self) -> None:
         failed = [move("s1", minutes, succeeded=False) for minutes in (100, 50, 16)]
         self.assertEqual({}, self.staying(failed[-1]))
         self.assertEqual({"s1": undone.FAILED_BEFORE}, self.staying(*failed[1:]))
-        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.staying(*failed, bound=False))
-        self.assertEqual({}, self.staying(*failed, move("s1", 10), bound=False))
+        self.assertEqual({"s1": undone.FAILED_BEFORE}, self.staying(*failed, automatic=False))
+        self.assertEqual({}, self.staying(*failed, move("s1", 10), automatic=False))
 
     def test_a_failure_is_forgotten(self) -> None:
         self.assertEqual(
@@ -106,10 +107,10 @@ class RestraintsTest(TestCase):
             builder.migrate(server, model.hosts[2])
         actions = builder.build().actions
         size = self.model.servers[0].memory_mb
-        sentence = restraints.beyond(Bounds(memory_mb=2.5 * size), model, actions)
+        sentence = restraints.exceeded(Bounds(memory_mb=2.5 * size), model, actions)
         self.assertIn("1 servers that are to stay, such as s1", sentence)
         self.assertIn("max_gib_per_hour", sentence)
-        self.assertEqual("", restraints.beyond(Bounds(memory_mb=3 * size), self.model, actions))
+        self.assertEqual("", restraints.exceeded(Bounds(memory_mb=3 * size), self.model, actions))
 
     @given(st.lists(st.tuples(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 120)), max_size=9))
     def test_no_server_that_rests_may_leave(self, moved: list[tuple[str, float]]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
 from watcher.db.action_plans import PlannedAction
-from watcher.decision_engine import proof
+from watcher.decision_engine import planning
 from watcher.decision_engine.planners import Planner, Weight
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.decision_engine.strategies import trial
@@ -50,7 +50,7 @@ class ProofTest(TestCase):
         scoped = dataclasses.replace(model, movable=movable)
         inputs = dataclasses.replace(trial.inputs(Careless, scoped), cloud=lambda: model)
         solution = Careless(*moves).execute(inputs)
-        return proof.plan(Careless, solution, inputs, planner or self.planner)
+        return planning.plan(Careless, solution, inputs, planner or self.planner)
 
     def test_a_move_that_is_illegal_names_its_action(self):
         error = self.assertRaises(Invalid, self.plan, ("s3", "h1"), ("s1", "h2"), ("s2", "h2"))
@@ -92,13 +92,13 @@ class ProofTest(TestCase):
     def test_what_a_person_wrote_is_not_judged(self):
         solution = SolutionBuilder()
         solution.migrate(server("s9", "h7", 2), None)
-        actions = proof.plan(Actuator, solution.build(), trial.inputs(Careless), self.planner)
+        actions = planning.plan(Actuator, solution.build(), trial.inputs(Careless), self.planner)
         self.assertEqual(1, len(actions))
-        self.assertEqual(0, proof.unproven(Actuator, actions))
-        self.assertEqual(1, proof.unproven(Careless, actions))
+        self.assertEqual(0, planning.unproven(Actuator, actions))
+        self.assertEqual(1, planning.unproven(Careless, actions))
 
     def test_without_a_move_no_model_is_needed(self):
         solution = SolutionBuilder()
         solution.add("nop", None, message="hello")
-        actions = proof.plan(Careless, solution.build(), trial.inputs(Careless), self.planner)
+        actions = planning.plan(Careless, solution.build(), trial.inputs(Careless), self.planner)
         self.assertEqual(1, len(actions))

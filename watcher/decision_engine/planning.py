@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 def plan(
     strategy: type[Strategy], solution: Solution, inputs: Inputs, planner: Planner
 ) -> Sequence[PlannedAction]:
-    """The plan for a solution.
+    """The plan for a solution.  Invalid, with the action that breaks a rule.
 
-    Invalid, with the action that breaks a rule: this is a fault of the strategy or the
-    planner, which another attempt would repeat.
+    Such a fault of the strategy or the planner is lasting: another attempt would repeat it.
     """
     if not (strategy.checked and _moves(solution.actions)):
         return planner.plan(solution)
@@ -60,7 +59,7 @@ def _movable(model: ComputeModel, uuid: str) -> bool:
 
 
 def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:
-    """The number of moves that are not proven, because the scheduler chooses the destination."""
+    """The number of moves that cannot be checked, because the scheduler chooses the destination."""
     if not strategy.checked:
         return 0
     return sum(not move.get("destination_node") for move in _moves(actions))
