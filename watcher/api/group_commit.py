@@ -24,13 +24,13 @@ class GroupCommit(Generic[Q, A]):
     """Does the work of several threads with one call of *work*, which is a transaction.
 
     A batch begins when the previous one has ended, with all items that were submitted meanwhile.
-    *work* is called in the thread of its first item and returns one answer for each item, so an
+    *work* is called in the thread of its first item and returns one answer for each item.  So an
     answer is always computed after its item was submitted.  A single thread does not wait; after a
     batch of several items, the next one waits a moment for more.
 
-    A batch that has waited *max_wait* seconds for the previous one begins all the same, so that a
-    call that hangs does not delay others.  When a batch fails, perhaps because of one item, each
-    item is tried alone, in its own thread, unless the database cannot be reached.
+    A batch waits for the previous one for *max_wait* seconds at most, so that a call that hangs
+    does not delay others.  When a batch fails, perhaps because of one item, each item is tried
+    alone, in its own thread, unless the database cannot be reached.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may post to a webhook: redaction and check of credentials.
 
-Credentials are taken out of the request before anything can log them, and kept in its
-environment under names that only this module reads.
+Credentials are removed from a request before anything can log them.  The environment of the
+request keeps them under names that only this module reads.
 """
 
 import re

@@ -20,8 +20,8 @@ class _Waiter:
 class ConcurrencyLimits:
     """Limits actions: at most *in_all* at once (0: no limit), and *by_type* of a type.
 
-    Actions begin in the order of their arrival, except that an action that waits because of its
-    type does not delay actions of other types.
+    Actions begin in the order of their arrival.  But an action that waits because of its type does
+    not delay actions of other types.
     """
 
     def __init__(self, in_all: int, by_type: Mapping[str, int]) -> None:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Enables hosts that a plan has disabled, when the plan is over.
 
-The ``disabled_reason`` of a host names the plan that has disabled it.  The applier that ends a
-plan enables its hosts before it writes the end.  If the cloud does not answer then, or the applier
-dies, a periodic sweep of any applier enables them.
+The ``disabled_reason`` of a host names the plan that has disabled the host.  The applier that ends
+the plan enables its hosts before it writes the end.  If the cloud does not answer then, or the
+applier dies, a periodic sweep of any applier enables the hosts.
 
-An applier that loses the plan meanwhile does no harm: the one that takes it over finds the same
-actions ended, so it enables the same hosts, and a host that another plan has disabled since then
-names that one.
+An applier that loses the plan meanwhile does no harm.  The next holder finds the same actions ended
+and enables the same hosts.  A host that another plan has disabled since then names that plan.
 """
 
 import contextlib

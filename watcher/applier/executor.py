@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Executes one action of any type.
 
-It checks the parameters, writes the state before and after each phase, and turns what an action
-raises into the state and the sentence that users read.
+It checks the parameters and writes the state before and after each phase.  From an error of an
+action it makes the state and the sentence that users read.
 """
 
 import dataclasses
@@ -201,12 +201,12 @@ class _Execution:
     def _abort(self) -> str:
         wait = self._interrupts.wait_despite_cancel
         try:
-            undone = self._make(wait).abort()
+            reverted = self._make(wait).abort()
         except Stopped:
             raise
         except entry_points.FAILURES as error:
             return self._fail(ABORT, error)
-        if undone:
+        if reverted:
             return self._move(ActionState.CANCELLED, "Action undone: its plan was cancelled.")
         return self._execute(wait, lambda plug_in: plug_in.resume())
 

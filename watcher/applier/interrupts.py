@@ -14,7 +14,7 @@ class Cancelled(Interrupted):
 
 
 class Stopped(Interrupted):
-    """This applier no longer carries the plan out; another one, or its next start, will."""
+    """This applier stops executing the plan; another one, or its next start, continues."""
 
 
 class Interrupts:

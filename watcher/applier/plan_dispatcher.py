@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims plans that are due, executes them, and takes over those of appliers that died."""
+"""Claims and executes due plans, and takes over the plans of appliers that died."""
 
 import datetime
 import time

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the moves of a plan against the present cloud before the plan begins.
 
-An action that cannot be done any more is SKIPPED, with the reason, and so is an action that needs
+An action that the cloud no longer allows is SKIPPED, with the reason.  So is an action that needs
 the room that a skipped move would have freed.  A plan whose actions conflict with each other,
 whatever the state of the cloud, is refused.
 """
@@ -45,7 +45,7 @@ def recheck(
     """
     checked = [_planned(action) for action in plan.actions]
     untouched = {each.state for each in plan.actions} <= {ActionState.PENDING, ActionState.SKIPPED}
-    if plan.strategy == BY_HAND or not untouched or not any(map(_moves, checked)):
+    if plan.strategy == BY_HAND or not untouched or not any(map(_is_migration, checked)):
         return plan
     try:
         stale = stale_actions(checked, read(checked, compute))
@@ -78,7 +78,7 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
     Servers that leave the same host are read in one list.  The servers on a destination are read
     only if its usage in placement is not known.
     """
-    moves = [action.input_parameters for action in actions if _moves(action)]
+    moves = [action.input_parameters for action in actions if _is_migration(action)]
     uuids, destinations = (
         {str(move.get(name) or "") for move in moves} - {""}
         for name in ("resource_id", "destination_node")
@@ -144,10 +144,9 @@ def _planned(action: HeldAction) -> PlannedAction:
 
 
 def _as_no_op(action: PlannedAction) -> PlannedAction:
-    """An action that does nothing, in place of one that is skipped, so that the order of the others
-    stays."""
+    """An action that does nothing in place of a skipped one: the others keep their order."""
     return dataclasses.replace(action, action_type="")
 
 
-def _moves(action: PlannedAction) -> bool:
+def _is_migration(action: PlannedAction) -> bool:
     return action.action_type == "migrate"

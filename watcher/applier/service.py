@@ -92,7 +92,7 @@ class Applier:
         self.enabling.sweep_if_due()
 
     def _cancel_overdue(self) -> None:
-        """Cancel the plans that have waited so long that they are out of date."""
+        """Cancel the plans that were PENDING for longer than ``max_pending_hours``."""
         hours = self._conf.watcher_applier.max_pending_hours
         if not hours:
             return
@@ -136,7 +136,7 @@ class Applier:
         deaths."""
         if plan.attempt > self._conf.watcher_applier.max_attempts:
             raise Conflict(
-                "The applier that carried the plan out died, "
+                "The applier that executed the plan died, "
                 f"{plan.attempt - 1} times in a row without the end of an action."
             )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Executes the actions of a plan in the order of its graph; reverts those of one that failed."""
+"""Executes the actions of a plan in the order of its graph, and reverts them if the plan failed."""
 
 import graphlib
 import queue

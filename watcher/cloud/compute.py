@@ -272,7 +272,7 @@ class Compute(Protocol):
     def hosts(self) -> Sequence[Host]: ...
 
     def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
-        """Those of *hostnames* that exist, with fewer requests than one by one."""
+        """The hosts of *hostnames* that exist, with fewer requests than one for each."""
 
     def servers(self) -> Sequence[Server]: ...
 

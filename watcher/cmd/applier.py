@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watcher-applier: carries action plans out."""
+"""watcher-applier: executes action plans."""
 
 from watcher.cmd import process
 

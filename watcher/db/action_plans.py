@@ -238,10 +238,10 @@ def ended(session: Session) -> int:
 def conflicting_plan(session: Session, ended_before: int) -> str | None:
     """Lock the starts of plans, then look for a plan that prevents a new one from starting.
 
-    That is a plan that is under way, or one that ended since ``ended`` was *ended_before*: it has
-    changed the cloud that the new plan was computed for.  Times are not compared: if the clock of
-    an applier were ahead, no plan could start for as long.  If several runs end together, one
-    finds no other plan, and the others wait here until its plan is written.
+    A plan under way prevents it.  So does a plan that ended since ``ended`` was *ended_before*,
+    because it has changed the cloud for which the new plan was computed.  Times are not compared:
+    if the clock of an applier were ahead, no plan could start for as long.  If several runs end
+    together, one finds no other plan, and the others wait here until its plan is written.
     """
     lock_plan_starts(session)
     under_way = session.scalar(

@@ -27,8 +27,8 @@ get, list_page = _ROWS.get, _ROWS.list_page
 def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
     """Write a new audit with its run or its webhook.  Conflict if its name is taken.
 
-    A ONESHOT audit has its run queued for now, a CONTINUOUS one for its first time;
-    an EVENT audit gets a webhook.  Call it through ``Database.write``.
+    The run of a ONESHOT audit is due now, that of a CONTINUOUS audit at its first time; an EVENT
+    audit gets a webhook.  Call this through ``Database.write``.
     """
     require_free_name(session, audit, "an audit")
     if audit.audit_type == AuditType.CONTINUOUS:

@@ -2,9 +2,9 @@
 """Counts of all events, runs and actions so far, from the rows.
 
 A count never falls.  It is the number of the rows plus a value in the table ``tallies``.  Before
-counted rows are removed or changed, ``preserved`` adds their number to ``tallies``.  ``roll`` does
-that with all older rows as well, so that only younger ones have to be counted, however many rows
-there are (``db.marks``).  ``_COUNTED`` and ``_ROLLED`` say what is counted in which table.
+counted rows are removed or changed, ``preserved`` adds their number to ``tallies``.  ``roll`` adds
+older rows as well, so that only younger rows have to be counted (``db.marks``).  ``_COUNTED`` and
+``_ROLLED`` say what is counted in which table.
 """
 
 import collections

@@ -160,8 +160,8 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
             # them: look for the rows after them.
 
     def _lapsed(self, session: Session) -> Mapping[int, Time]:
-        """The rows to take over, with the end of each lease: not those that this process works on,
-        even if its heartbeat was late."""
+        """The rows to take over, with the end of each lease.  Rows that this process executes are
+        left out, even if its heartbeat was late."""
         if self._clock() < self._next_lapsed:
             return {}
         leases, held = self._claims.of_all(session), self.held

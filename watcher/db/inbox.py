@@ -7,9 +7,9 @@
         ▲                      │
         └────── give back ─────┘   the run ended without doing anything for them
 
-The API only appends to it (``db.events``), so that no run, plan or user can delay an alarm.
-Decision engines take events out: the events of an audit queue a run at once, or join the run that
-waits within a second or so, and the claim of a run adds all events that have arrived until then.
+The API only appends to it (``db.events``), so that no run, plan or user can delay an
+alarm.  Decision engines take events out.  The events of an audit queue a run at once, or join its
+QUEUED run within a second or so.  The claim of a run adds all events that have arrived until then.
 
 An audit has at most one waiting run, and a run has one set of parameters.  Events with other
 parameters stay in the inbox until the waiting run is claimed; then the oldest of them queues the
@@ -136,8 +136,8 @@ def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[An
 
 
 def _coalesce(session: Session, run_id: int, events: Sequence[Row[Any]]) -> None:
-    """Let events join a run.  Those that are QUEUED already, with a run that has given them back,
-    do not count again."""
+    """Let events join a run.  Events that an earlier run has given back are not counted again if
+    they are QUEUED."""
     _assign(session, run_id, [each.id for each in events], Decision.COALESCED)
     joined = sum(each.decision != Decision.QUEUED for each in events)
     runs.count_coalesced(session, run_id, joined)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims of action plans: which applier carries out which plan (see ``db.leases``).
+"""Claims of action plans: which applier executes which plan (see ``db.leases``).
 
 A plan that an applier works on has a lease row.  An applier that stops normally removes the row;
 then any applier may claim the plan at once.

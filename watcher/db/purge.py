@@ -100,7 +100,7 @@ def within(session: Session, selection: Selection, most: int) -> Selection:
 
 
 def remove(database: Database, found: RowIds) -> None:
-    """Delete rows, and what belongs to them, a transaction for each ``BATCH`` of them."""
+    """Delete rows and their dependants, each ``BATCH`` of rows in one transaction."""
     for table in reversed(models.Base.metadata.sorted_tables):
         if table in found:
             for ids in _batches(found[table]):

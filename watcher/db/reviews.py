@@ -26,7 +26,7 @@ DISTRUSTED: Final = (
 
 
 def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_seconds: int) -> None:
-    """Store what a plan promises, to be reviewed after the plan has been carried out."""
+    """Store what a plan promises, to be reviewed after the plan has ended."""
     session.add(
         Review(
             action_plan_id=plan_id,
@@ -38,9 +38,9 @@ def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_secon
 
 
 def plan_ended(session: Session, plan_id: int, state: str, now: datetime.datetime) -> None:
-    """Set when the review of a plan is due, if it has one and has changed something.
+    """Set when the review of a plan is due, if the plan has a promise and has changed something.
 
-    That is: the plan SUCCEEDED and so did one of its actions, or it FAILED and one of its
+    It has if the plan and one of its actions SUCCEEDED, or if the plan FAILED and one of its
     migrations SUCCEEDED.
     """
     window_seconds = session.scalar(
@@ -126,8 +126,9 @@ def conclude(session: Session, review: Review, now: datetime.datetime, **values:
 
 
 def distrust(session: Session, review: Review, number: int) -> bool:
-    """Switch auto_trigger off for the audit of a review that was just concluded, with a sentence,
-    if each of the last *number* reviews of its plans that count found a broken promise.
+    """Switch auto_trigger off for the audit of a review that was just concluded, with a sentence.
+
+    This needs *number* reviews in succession, of those that count, that found a broken promise.
 
     Returns whether it did; with a *number* of 0 it never does.
     """

@@ -107,9 +107,9 @@ def cancel_waiting(
 def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
     """Ids of runs that may be claimed now, longest due first.
 
-    Left out are runs of suspended audits, of audits that have a run ONGOING, and,
-    while a plan is under way, of all audits but those with ``force`` and ONESHOT
-    ones (the claim decides about these).
+    Left out are runs of SUSPENDED audits and of audits with an ONGOING run.  While a plan is under
+    way, only runs of ONESHOT audits, about which the claim decides, and of audits with ``force``
+    are included.
     """
     return session.scalars(_CLAIMABLE, {"now": now, "ahead": now + _AHEAD, "limit": limit}).all()
 
@@ -195,9 +195,9 @@ def waits_for_plans(audit: Audit) -> bool:
 def adopt(session: Session, now: datetime.datetime) -> int:
     """Queue runs for audits that should have one and do not; the number of these runs.
 
-    Such audits come from the service that used this database before: CONTINUOUS ones that a
-    scheduler kept in its own table, ONESHOT ones whose message is lost, and EVENT ones that were
-    left ONGOING.  CONTINUOUS ones whose interval cannot be read are CANCELLED, with a sentence.
+    Such audits come from the service that used this database before.  It kept CONTINUOUS audits in
+    a table of its scheduler, lost the messages of ONESHOT audits, and left EVENT audits ONGOING.
+    CONTINUOUS audits whose interval cannot be read become CANCELLED, with a sentence.
     """
     without_run = session.scalars(
         select(Audit).where(

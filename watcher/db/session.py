@@ -191,7 +191,7 @@ plugins.register(WithoutReset.name, __name__, WithoutReset.__name__)
 
 
 class StaleRead(Exception):
-    """Another transaction has changed a row that this one has read, so this one starts again."""
+    """A row has changed since this transaction read it, so the transaction starts again."""
 
 
 _ENGINE_OPTIONS = {

@@ -223,7 +223,7 @@ _PLAN_SENTENCES: Final = {
     (PlanState.RECOMMENDED, PlanState.SUPERSEDED): (
         "It is older than [watcher_decision_engine] action_plan_expiry."
     ),
-    (PlanState.PENDING, PlanState.ONGOING): "An applier carries it out.",
+    (PlanState.PENDING, PlanState.ONGOING): "An applier executes it.",
     (PlanState.ONGOING, PlanState.ONGOING): "Goes on with the actions that have not ended.",
     (PlanState.CANCELLING, PlanState.CANCELLING): "Its cancellation goes on.",
 }

@@ -28,8 +28,8 @@ HasCandidate = Callable[[Server, str], bool]
 
 
 def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate) -> Solution:
-    """The solution of a strategy.  In it, a server that the model cannot judge moves to a named
-    host only if placement offers that host for it.
+    """The solution of a strategy.  A server that the model cannot judge moves to a named host in it
+    only if placement offers that host for the server.
 
     If placement refuses, the server stays and the strategy makes another plan, because other moves
     may need the room that the server would have left.

@@ -27,7 +27,7 @@ def plan(
 
     Such a fault of the strategy or the planner is lasting: another attempt would repeat it.
     """
-    if not (strategy.checked and _moves(solution.actions)):
+    if not (strategy.checked and _migrations(solution.actions)):
         return planner.plan(solution)
     cloud, scoped = inputs.cloud(), inputs.compute_model()
     actions = planner.plan(solution, cloud.groups)
@@ -37,7 +37,7 @@ def plan(
         cloud.groups,
         {
             move["resource_id"]
-            for move in _moves(actions)
+            for move in _migrations(actions)
             if not _movable(scoped, move["resource_id"])
         },
     )
@@ -48,7 +48,7 @@ def plan(
     return actions
 
 
-def _moves(actions: Iterable[ProposedAction | PlannedAction]) -> list[Mapping[str, Any]]:
+def _migrations(actions: Iterable[ProposedAction | PlannedAction]) -> list[Mapping[str, Any]]:
     """The parameters of the migrations among *actions*."""
     return [each.input_parameters for each in actions if each.action_type == "migrate"]
 
@@ -62,14 +62,14 @@ def unproven(strategy: type[Strategy], actions: Sequence[PlannedAction]) -> int:
     """The number of moves that cannot be checked, because the scheduler chooses the destination."""
     if not strategy.checked:
         return 0
-    return sum(not move.get("destination_node") for move in _moves(actions))
+    return sum(not move.get("destination_node") for move in _migrations(actions))
 
 
 def broken_wishes(strategy: type[Strategy], solution: Solution, inputs: Inputs) -> list[Undone]:
     """The wishes of soft groups that the moves break; those without a destination are left out."""
     ends = {
         move["resource_id"]: move["destination_node"]
-        for move in _moves(solution.actions)
+        for move in _migrations(solution.actions)
         if move.get("destination_node")
     }
     if not (strategy.checked and ends):

@@ -50,8 +50,8 @@ class Solution:
 
 
 def with_owner(actions: Sequence[PlannedAction], plan_uuid: str) -> Sequence[PlannedAction]:
-    """The actions for the plan of that uuid.  It is added to the ``disabled_reason`` of those that
-    are owned, so that a host shows which plan disabled it."""
+    """The actions of a plan.  *plan_uuid* is added to the ``disabled_reason`` of owned actions, so
+    that a host shows which plan disabled it."""
     return [
         dataclasses.replace(
             action,

@@ -182,8 +182,8 @@ class ComputeModel:
 
     @cached_property
     def others(self) -> Floats:
-        """float [H, R]: what placement has allocated on each host to others than its servers,
-        such as a server that is migrating to it, or one whose move is not confirmed yet."""
+        """float [H, R]: the allocations on each host that do not belong to its servers, for example
+        of a server that is migrating to the host, or whose resize is not confirmed yet."""
         used = np.array(
             [[host.used.get(name, 0) for name in RESOURCES] for host in self.hosts], np.float64
         )

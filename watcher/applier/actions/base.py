@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base class of actions: class attributes describe an action, methods carry it out."""
+"""The base class of actions: class attributes describe an action, methods execute it."""
 
 import dataclasses
 from abc import ABC, abstractmethod

@@ -53,9 +53,9 @@ UNKNOWN = Provider({}, {}, frozenset())
 class Placement:
     """Requests the data of a provider again only if it may have changed.
 
-    Placement has no request for many providers, but the one that lists all of them shows
-    their generations, and each change of an inventory, of traits and of an allocation makes
-    a new one.
+    Placement has no request for the data of many providers.  But the list of all providers shows
+    their generations, and each change of an inventory, of traits or of an allocation makes a new
+    generation.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

@@ -273,7 +273,7 @@ class _FirstFit:
         self._any = [False] * len(servers)
 
     def first(self, number: int) -> int | None:
-        """The host that takes the server of that number now, after those before it."""
+        """The host that takes server *number* now, after the servers before it."""
         what_if, server = self._what_if, int(self._servers[number])
         if what_if.has_wish(server):
             return self._first_wished(server)
@@ -289,8 +289,8 @@ class _FirstFit:
             self._examine(number)
 
     def _examine(self, number: int) -> None:
-        """Examine the next part of the hosts for that server, and for those after it that
-        need it, too."""
+        """Examine the next part of the hosts, for server *number* and for later servers that
+        need the same part."""
         begin = self._parts[number][1]
         end = min(4 * begin or AT_FIRST, len(self._preference))
         numbers = [
@@ -305,7 +305,7 @@ class _FirstFit:
             self._fits[each], self._parts[each], self._any[each] = fits, (begin, end), some
 
     def _first_wished(self, server: int) -> int | None:
-        """For a server of a soft group all hosts are compared, to find one that satisfies it."""
+        """The first host that satisfies the soft group of a server.  All hosts are compared."""
         what_if, hosts = self._what_if, self._preference
         fit = np.zeros(len(what_if.takers), dtype=np.bool_)
         fit[hosts] = what_if.possible_hosts(server)[hosts]

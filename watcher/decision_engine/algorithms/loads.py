@@ -149,8 +149,8 @@ class Loads:
     def undone(
         self, go_on: Callable[[], object], stuck: Callable[[], Iterable[int]]
     ) -> list[Undone]:
-        """The things that are left undone: the servers that *go_on* moves without bounds have to
-        wait, and those that are *stuck* after that stay."""
+        """The servers that are left undone.  Servers that *go_on* moves without bounds have to
+        wait; servers that are *stuck* after that stay."""
         count, bounds = len(self.whatif.moves), self.whatif.bounds
         if self.whatif.is_bound():
             self.whatif.bounds = UNBOUND
@@ -176,8 +176,8 @@ class Loads:
             self.move(server, destination)
 
     def attempt(self, moves: Sequence[tuple[int, int]]) -> bool:
-        """As ``replay``, with *moves* that may break rules. False at the first one that does;
-        neither it nor those after it are made."""
+        """As ``replay``, with *moves* that may break rules.  False at the first move that breaks
+        one; that move and later ones are not made."""
         for server, destination in moves[self._keep_first(moves) :]:
             if not self.hosts_for(server)[destination]:
                 return False

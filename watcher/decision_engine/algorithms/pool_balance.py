@@ -20,7 +20,7 @@ from watcher.model.types import Bools, Floats
 class VolumeMove(NamedTuple):
     """A volume to move and its new pool, by their indices.
 
-    With a ``volume_type`` it moves by a change of its type, without one it keeps its type.
+    With a ``volume_type`` the volume moves by a change of its type; otherwise it keeps its type.
     """
 
     volume: int
@@ -82,10 +82,10 @@ class PoolBalance:
     def run(self, movable: Sequence[bool]) -> Iterator[VolumeMove]:
         """Moves that bring the pools of ``over`` below the threshold, as far as they can.
 
-        *movable* [V]. Volumes that are not attached leave a pool first, then attached ones,
-        bootable ones last; among these the smallest that is enough, or else the largest, so
-        that little is moved.  No pool that takes a volume is filled to the threshold, into
-        its reserve, or beyond its over-subscription.
+        *movable* [V].  Volumes that are not attached leave a pool first, then attached volumes,
+        and bootable volumes last.  Of these the smallest that is enough leaves, or else the
+        largest, so that little is moved.  No pool that takes a volume is filled to the threshold,
+        into its reserve, or beyond its over-subscription.
         """
         if not self.over.any() or not self._takers.any():
             return

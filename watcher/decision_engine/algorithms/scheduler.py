@@ -16,8 +16,8 @@ EXAMINED = 200
 class Scheduler:
     """The hosts of the whole cloud, also those outside of an audit's scope.
 
-    Which hosts nova picks is not known.  A server is without a host if the servers before it can
-    be distributed in no way that is tried so that it finds one.
+    Which hosts nova picks is not known, so several distributions of the servers before it are
+    tried.  A server is without a host if none of them leaves a host for it.
     """
 
     def __init__(self, cloud: ComputeModel) -> None:

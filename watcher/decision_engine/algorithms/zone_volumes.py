@@ -43,7 +43,7 @@ class Quota:
 
 
 class Volumes:
-    """The volumes that are to move, and those of them that this plan moves."""
+    """The volumes that the parameters name, and those of them that this plan moves."""
 
     def __init__(
         self,

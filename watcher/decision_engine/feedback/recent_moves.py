@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Present loads of hosts, from averages over a time in which servers moved.
 
-A datasource gives the load of a host over the last minutes.  A server that left or came
-during that time is included only in part, or not at all.  A strategy that took this for the
-present load would move servers again for a load that is corrected already.  The compute
-service lists all moves, by Watcher or others, and the load of a server is measured.  So
-each host gets the load that it would show if the moves had been made before.
+A datasource gives the average load of a host over the last minutes.  It includes a server that left
+or came during that time only in part.  A strategy that took this average for the present load would
+move servers again for an overload that is corrected already.  But nova lists all moves, by Watcher
+or others, and the load of a server is measured.  So each host gets the load that it would show if
+the moves had been made before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from watcher.decision_engine.datasources.host_names import HostValues
 LOG = log.getLogger(__name__)
 
 Change = tuple[float, float]
-"""A move: the share of the window that was before it, and the change of the load by it."""
+"""A move: the share of the window before the move, and the change of load by the move."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,8 +229,8 @@ def _corrected(
 ) -> dict[str, float]:
     """*values* with their differences, for each end that the window may have.
 
-    The load is between the values of these *ends*. It is the sum of what the servers of the
-    host use (*likely*) if that is between them.  If it is not, the host has a load of its
+    The load is between the values of these *ends*.  If the sum of what the servers of the host use
+    (*likely*) is between them as well, the load is that sum.  Otherwise the host has a load of its
     own, and the first end is as good as any.
     """
     found = dict(values)

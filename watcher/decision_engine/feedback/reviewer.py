@@ -73,7 +73,7 @@ class _Changes:
 
 
 class Reviewer:
-    """Carries out the reviews that are due, one at a time."""
+    """Makes the reviews that are due, one at a time."""
 
     def __init__(self, sources: Sources, database: Database, notifications: Notifications) -> None:
         self._sources, self._database = sources, database
@@ -85,7 +85,7 @@ class Reviewer:
         self._stopping = True
 
     def look(self, now: datetime.datetime) -> None:
-        """Carry out all reviews that are due.  Database errors are raised."""
+        """Make all reviews that are due.  Database errors are raised."""
         while not self._stopping:
             review = self._claim(now)
             if review is None:

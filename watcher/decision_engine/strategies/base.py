@@ -61,8 +61,8 @@ class Inputs:
     host_metric: Callable[..., Mapping[str, float]]
     """``(name, hosts, period=, aggregate=, granularity=)`` to {host uuid: value}.
 
-    The values as if the servers that moved within the period had moved before it. A host
-    for which this cannot be computed is left out, as one that was not measured.
+    The values are as if the servers that moved within the period had moved before it.  Hosts for
+    which this cannot be computed are left out, as are hosts that were not measured.
     """
     server_metric: Callable[..., Mapping[str, float]]
     """``(name, servers, period=, aggregate=, granularity=)`` to {server uuid: value}."""
@@ -86,8 +86,8 @@ class Strategy(ABC):
 
     What each of them moves, and in which order, is said in ``doc/source/user/strategies``.
 
-    A method imports the modules with NumPy (models, algorithms) itself, so that only engines that
-    run its audits load that.
+    The methods import the modules with NumPy (models, algorithms), so that only engines that run
+    such audits load NumPy.
     """
 
     name: ClassVar[str]

@@ -103,7 +103,7 @@ def _pairs(inputs: Inputs, model: ComputeModel) -> Iterator[tuple[int, Pair]]:
 
 
 def _pair(servers: Sequence[int], occupancies: Mapping[int, Occupancy], share: float) -> Pair:
-    """The first of *servers* that suffers, and those after it that are noisy, the last first."""
+    """The first of *servers* that suffers, and the noisy servers after it, the last one first."""
     for place, sufferer in enumerate(servers):
         if occupancies[sufferer].fell(share):
             after = reversed(servers[place + 1 :])
