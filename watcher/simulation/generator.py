@@ -17,19 +17,11 @@ _TRIES = 200
 
 @dataclasses.dataclass(frozen=True)
 class CloudSize:
-    """The sizes of the cloud to generate.
-
-    A share of the hosts is ``hot``, with more and busier servers than the rest, and a share
-    is ``idle``, with fewer and less busy ones.
-    """
+    """The size of the cloud to generate."""
 
     hosts: int
     servers: int
     seed: int = 0
-    host: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Fields of every host, instead of the usual ones."""
-    hot: float = 0.2
-    idle: float = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +32,8 @@ class _Kind:
     """Percent, from and to."""
 
 
-_HOT, _USUAL, _IDLE = _Kind(1.1, (40, 65)), _Kind(1.0, (25, 55)), _Kind(0.9, (10, 30))
+_KINDS = {_Kind(1.1, (40, 65)): 0.2, _Kind(0.9, (10, 30)): 0.2, _Kind(1.0, (25, 55)): 0.6}
+"""Hot, idle and usual hosts, and how many of all are of each kind."""
 
 
 def generate(size: CloudSize) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -49,10 +42,8 @@ def generate(size: CloudSize) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     Invalid if the servers do not fit.
     """
     draw = random.Random(size.seed)
-    hosts = [_host(number, size, draw) for number in range(size.hosts)]
-    kinds = draw.choices(
-        (_HOT, _IDLE, _USUAL), (size.hot, size.idle, 1 - size.hot - size.idle), k=len(hosts)
-    )
+    hosts = [_host(number, draw) for number in range(size.hosts)]
+    kinds = draw.choices([*_KINDS], [*_KINDS.values()], k=len(hosts))
     free = [[2.0 * host["vcpus"], host["memory_mb"] - 4096, host["disk_gb"]] for host in hosts]
     shares = [kind.share for kind in kinds]
     servers = []
@@ -65,7 +56,7 @@ def generate(size: CloudSize) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     return hosts, servers
 
 
-def _host(number: int, size: CloudSize, draw: random.Random) -> dict[str, Any]:
+def _host(number: int, draw: random.Random) -> dict[str, Any]:
     return {
         "uuid": _uuid(draw),
         "hostname": f"compute-{number:04}",
@@ -75,7 +66,6 @@ def _host(number: int, size: CloudSize, draw: random.Random) -> dict[str, Any]:
         "memory_mb_reserved": 4096,
         "vcpu_ratio": 2.0,
         "zone": "nova",
-        **size.host,
     }
 
 
