@@ -202,7 +202,7 @@ def _forget(side: Side, keep_events: float, keep_runs: float) -> int:
     write = side.database.write
     return (
         write(lambda session: retention.remove_events(session, events))
-        + write(lambda session: retention.remove_plans(session, runs, replaced))
+        + retention.remove_plans(side.database, runs, replaced)
         + write(lambda session: retention.remove_runs(session, runs))
     )
 

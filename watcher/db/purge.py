@@ -34,7 +34,7 @@ from watcher.db.session import Database
 BATCH = 1000
 
 RowIds = Mapping[Table, Sequence[int]]
-"""Ids of the rows that go, by their table, parents first."""
+"""Ids of the rows that go, by their table."""
 
 _TABLES = models.Base.metadata.tables
 _PURGED = [
@@ -107,6 +107,8 @@ def remove(database: Database, found: RowIds) -> None:
                 _change(database, table, table.c.id.in_(ids), delete(table))
             continue
         for column, owner in _references(table):
+            if owner not in found:
+                continue
             change: Any = update(table).values({column: None}) if column.nullable else delete(table)
             for ids in _batches(found[owner]):
                 _change(database, table, column.in_(ids), change)

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removal of old events, runs and plans, which would otherwise grow without bound.
 
-Each function removes a limited number of rows in a short transaction, and is called until
-it returns 0.
+Each function removes a limited number of rows in short transactions, and is called until it
+returns 0.
 """
 
 import datetime
 import itertools
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, exists, func, or_, select, update
+from sqlalchemy import Select, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import AuditType, PlanState
-from watcher.db import counters, models
-from watcher.db.models import Action, ActionOrigin, ActionPlan, Audit, AuditEvent, AuditRun
+from watcher.db import counters, models, purge
+from watcher.db.models import Action, ActionPlan, Audit, AuditEvent, AuditRun
+from watcher.db.session import Database
 from watcher.db.transitions import update_rows
 
 BATCH = 1000
@@ -22,7 +23,9 @@ BATCH = 1000
 REPLACED_DAYS: Final = 7
 """Days after which a plan is removed that a younger plan of the same CONTINUOUS audit replaced."""
 
-_PLANS: Final = 50
+PLANS: Final = 200
+"""Plans that one call removes."""
+
 _ENDED: Final = (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED, PlanState.SUPERSEDED)
 
 
@@ -52,26 +55,29 @@ def remove_events(session: Session, before: datetime.datetime) -> int:
 
 
 def remove_plans(
-    session: Session, before: datetime.datetime, replaced_before: datetime.datetime
+    database: Database, before: datetime.datetime, replaced_before: datetime.datetime
 ) -> int:
     """Remove some plans that no applier has claimed and that ended *before* a time.
 
     Plans of CONTINUOUS audits that a younger plan replaced before *replaced_before* are removed as
-    well.  Plans of the former service stay.  Returns the number of rows.
+    well.  Plans of the former service stay.  Returns the number of plans.
     """
-    ids = (
-        session.scalars(_unstarted(before).limit(_PLANS)).all()
-        or session.scalars(
-            _unstarted(replaced_before)
-            .where(
-                ActionPlan.state == PlanState.CANCELLED, Audit.audit_type == AuditType.CONTINUOUS
-            )
-            .limit(_PLANS)
-        ).all()
-    )
-    if not ids:
-        return 0
-    return _remove_actions(session, ids) or _remove_emptied(session, ids)
+    with database.reader() as session:
+        plans = (
+            session.scalars(_unstarted(before).limit(PLANS)).all()
+            or session.scalars(
+                _unstarted(replaced_before)
+                .where(
+                    ActionPlan.state == PlanState.CANCELLED,
+                    Audit.audit_type == AuditType.CONTINUOUS,
+                )
+                .limit(PLANS)
+            ).all()
+        )
+        actions = session.scalars(select(Action.id).where(Action.action_plan_id.in_(plans))).all()
+    tables = models.Base.metadata.tables
+    purge.remove(database, {tables["action_plans"]: plans, tables["actions"]: actions})
+    return len(plans)
 
 
 def _unstarted(before: datetime.datetime) -> Select[int]:
@@ -93,35 +99,6 @@ def _unstarted(before: datetime.datetime) -> Select[int]:
             ours,
         )
     )
-
-
-def _remove_actions(session: Session, plan_ids: Any) -> int:
-    """Remove up to ``BATCH`` actions of plans.  Returns their number."""
-    ids = session.scalars(
-        select(Action.id).where(Action.action_plan_id.in_(plan_ids)).limit(BATCH)
-    ).all()
-    if ids:
-        session.execute(delete(ActionOrigin).where(ActionOrigin.action_id.in_(ids)))
-        _delete(session, Action, ids)
-    return len(ids)
-
-
-def _remove_emptied(session: Session, plan_ids: Any) -> int:
-    """Remove plans that have no actions any more, and what refers to them; returns their number."""
-    for table in models.Base.metadata.sorted_tables:
-        for key in table.foreign_keys:
-            if key.column.table is not ActionPlan.__table__ or table is Action.__table__:
-                continue
-            (own,) = table.primary_key.columns
-            # By their own keys, because the change removes the plan id from some of them.
-            rows = own.in_(session.scalars(select(own).where(key.parent.in_(plan_ids))).all())
-            change: Any = delete(table)
-            if key.parent.nullable:
-                change = update(table).values({key.parent: None})
-            with counters.preserved(session, table, rows):
-                session.execute(change.where(rows))
-    _delete(session, ActionPlan, plan_ids)
-    return len(plan_ids)
 
 
 def remove_runs(session: Session, before: datetime.datetime) -> int:

@@ -10,7 +10,6 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 from oslo_utils import timeutils
-from sqlalchemy.orm import Session
 
 from watcher import rpc
 from watcher.cloud import Cloud
@@ -148,18 +147,18 @@ class DecisionEngine:
 
     def _remove_old_rows(self) -> None:
         """Remove old rows, in short transactions one after the other."""
-        now = timeutils.utcnow()
+        now, write = timeutils.utcnow(), self._database.write
 
         def ago(days: int) -> datetime.datetime:
             return now - datetime.timedelta(days=days)
 
         if days := self._conf.webhooks.keep_events_days:
             before = ago(days)
-            self._repeat("events", lambda session: retention.remove_events(session, before))
+            self._repeat("events", lambda: write(lambda s: retention.remove_events(s, before)))
         if days := self._conf.watcher_decision_engine.keep_runs_days:
             before, replaced = ago(days), ago(min(days, retention.REPLACED_DAYS))
-            self._repeat("plans", lambda session: retention.remove_plans(session, before, replaced))
-            self._repeat("runs", lambda session: retention.remove_runs(session, before))
+            self._repeat("plans", lambda: retention.remove_plans(self._database, before, replaced))
+            self._repeat("runs", lambda: write(lambda s: retention.remove_runs(s, before)))
 
     def _roll(self) -> None:
         """Store the counts of older rows, so that metrics count the younger rows only."""
@@ -168,9 +167,9 @@ class DecisionEngine:
             if not self._database.write(lambda session: counters.roll(session, now)):
                 return
 
-    def _repeat(self, what: str, remove: Callable[[Session], int]) -> None:
+    def _repeat(self, what: str, remove: Callable[[], int]) -> None:
         number = 0
-        while not self._stopping.is_set() and (found := self._database.write(remove)):
+        while not self._stopping.is_set() and (found := remove()):
             number += found
         if number:
             LOG.info("Removed %d rows of old %s", number, what)

@@ -152,12 +152,10 @@ class ForgetRunsTest(base.DatabaseTestCase):
         before, replaced = NOW - 90 * DAY, NOW - 7 * DAY
         with self.database.reader() as session:
             counts = +counters.totals(session)
-        for forget in (
-            lambda session: retention.remove_plans(session, before, replaced),
-            lambda session: retention.remove_runs(session, before),
-        ):
-            while self.database.write(forget):
-                pass
+        while retention.remove_plans(self.database, before, replaced):
+            pass
+        while self.database.write(lambda session: retention.remove_runs(session, before)):
+            pass
         with self.database.reader() as session:
             self.assertEqual(counts, +counters.totals(session))
 
@@ -215,10 +213,8 @@ class ForgetRunsTest(base.DatabaseTestCase):
             self.assertIsNone(session.scalars(select(AuditEvent.run_id)).one())
 
     def test_a_batch_at_a_time(self) -> None:
-        self.patch(retention, "BATCH", 1)
-        self.plan(PlanState.SUPERSEDED, 91)
-        found = [
-            self.database.write(lambda session: retention.remove_plans(session, NOW, NOW))
-            for _ in range(4)
-        ]
-        self.assertEqual([1, 1, 1, 0], found)
+        self.patch(retention, "PLANS", 2)
+        for _ in range(3):
+            self.plan(PlanState.SUPERSEDED, 91)
+        found = [retention.remove_plans(self.database, NOW, NOW) for _ in range(3)]
+        self.assertEqual([2, 1, 0], found)
