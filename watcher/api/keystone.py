@@ -60,7 +60,10 @@ def checked(
 
     Unavailable if keystone does not answer; keystonemiddleware would say so in HTML.
     """
-    protocol: Any = AuthProtocol(application, {"oslo_config_config": conf})
+    # With a delayed decision a keystone that does not answer would look like a token that is not
+    # valid.
+    options = {"oslo_config_config": conf, "delay_auth_decision": False}
+    protocol: Any = AuthProtocol(application, options)
 
     def check(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         def started(status: str, headers: wsgi.Headers, *error: Any) -> Any:

@@ -14,9 +14,8 @@ from oslo_config import cfg
 from oslo_context.context import RequestContext
 from oslo_log import log
 from oslo_policy.policy import Enforcer
-from webob import dec
 
-from watcher.common.errors import Forbidden, Unauthorized, Unavailable
+from watcher.common.errors import Forbidden, Unauthorized
 from watcher.policies import target
 from watcher.webhooks import credentials
 from watcher.webhooks.credentials import AuthSettings
@@ -112,31 +111,19 @@ class WebhookAuth:
 
     def _ask_keystone(self, environ: dict[str, Any]) -> RequestContext | None:
         """The caller, if keystone knows the token.  Touches *environ*."""
-        response = webob.Request(environ).get_response(self._protocol())
-        if response.status_int >= 500:
-            raise Unavailable("Keystone does not answer now; try again later.")
-        if response.status_int != 204:
-            return None
-        return RequestContext.from_environ(environ)
-
-    def _protocol(self) -> Any:
         with self._building:
             if self._keystone is None:
                 # Imported here, because it is large and open webhooks do not need it.
-                from keystonemiddleware.auth_token import AuthProtocol
+                from watcher.api import keystone
 
-                # With a delayed decision a keystone that does not answer would look like a token
-                # that is not valid.
-                self._keystone = AuthProtocol(
-                    _accept, {"oslo_config_config": self._conf, "delay_auth_decision": False}
-                )
-            return self._keystone
+                self._keystone = keystone.checked(_ACCEPTED, self._conf, lambda environ: False)
+        response = webob.Request(environ).get_response(self._keystone)
+        return RequestContext.from_environ(environ) if response.status_int == 204 else None
 
     def _keystone_challenge(self) -> str:
         uri = self._keystone and self._conf.keystone_authtoken.www_authenticate_uri
         return f'Keystone uri="{uri}"' if uri else "Keystone"
 
 
-@dec.wsgify
-def _accept(request: webob.Request) -> webob.Response:
-    return webob.Response(status=204)
+_ACCEPTED: Final = webob.Response(status=204)
+"""The answer to a request whose token keystone knows."""
