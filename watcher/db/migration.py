@@ -13,6 +13,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, inspect
 
 from watcher.common.errors import Conflict, Invalid
+from watcher.db.migrations import FORMER
 from watcher.db.session import Database
 
 _HERE = os.path.join(os.path.dirname(__file__), "migrations")
@@ -34,10 +35,11 @@ def version(database: Database) -> str | None:
 def steps(database: Database) -> list[str]:
     """The revisions that an upgrade goes through, first to last.  Invalid for an unknown one."""
     present = version(database)
+    begin = "base" if present is None or present in FORMER else present
     try:
         script = ScriptDirectory.from_config(_config())
-        script.get_revision(present or "base")
-        found = [each.revision for each in script.iterate_revisions("head", present or "base")]
+        script.get_revision(begin)
+        found = [each.revision for each in script.iterate_revisions("head", begin)]
     except CommandError as error:
         raise Invalid(f"revision: {error}") from error
     return found[::-1]
@@ -45,6 +47,9 @@ def steps(database: Database) -> list[str]:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     with _alembic(database) as config:
+        if version(database) in FORMER:
+            # All that they lack is added by the first revision, which knows what is there.
+            command.stamp(config, "base", purge=True)
         command.upgrade(config, revision)
 
 

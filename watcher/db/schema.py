@@ -10,6 +10,7 @@ from sqlalchemy import inspect, select, text
 
 from watcher.db import models
 from watcher.db.errors import WrongSchema
+from watcher.db.migrations import FORMER
 from watcher.db.session import Database
 
 SENTENCE: Final = (
@@ -39,4 +40,4 @@ def require(database: Database) -> None:
 def _older() -> set[str]:
     """The revisions before the newest one."""
     found = (_REVISION.findall(path.read_text()) for path in _VERSIONS.glob("*.py"))
-    return {revision for pairs in found for down, revision in pairs if down}
+    return {*FORMER, *(revision for pairs in found for down, revision in pairs if down)}

@@ -12,8 +12,14 @@ from alembic import op
 
 
 def create_table(name: str, *parts: Any, **options: Any) -> None:
+    """Create a table, or add the columns that it lacks."""
     if not _inspector().has_table(name):
         op.create_table(name, *parts, **options)
+        return
+    present = _columns(name)
+    for part in parts:
+        if isinstance(part, sa.Column) and part.name not in present:
+            op.add_column(name, part)
 
 
 def drop_table(name: str) -> None:

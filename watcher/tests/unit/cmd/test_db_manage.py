@@ -14,6 +14,7 @@ from watcher.common.states import AuditType
 from watcher.db import migration
 from watcher.db.session import Database
 from watcher.tests import base, factories
+from watcher.tests.unit.db.migration_stories import FORMER_HEAD, FormerRows
 
 HEAD = migration.head()
 AUDIT = "0ca2845e-c142-4d4b-a346-e495553628ce"
@@ -43,7 +44,7 @@ class CommandTestCase(base.TestCase):
             return module.main(), out.getvalue(), err.getvalue()
 
 
-class DatabaseManageTest(CommandTestCase):
+class DatabaseManageTest(FormerRows, CommandTestCase):
     def manage(self, *arguments: str, answer: str = "") -> tuple[int, str, str]:
         return self.call(db_manage, *arguments, answer=answer)
 
@@ -63,16 +64,16 @@ class DatabaseManageTest(CommandTestCase):
         self.assertEqual(HEAD, migration.version(self.database))
 
     def test_up_and_down(self) -> None:
-        self.manage("upgrade", "--revision", "001")
-        self.assertEqual("001", migration.version(self.database))
+        self.manage("upgrade", "--revision", FORMER_HEAD)
+        self.assertEqual(FORMER_HEAD, migration.version(self.database))
         self.manage("upgrade")
         self.manage("downgrade")
         self.assertNotEqual(HEAD, migration.version(self.database))
-        self.manage("downgrade", "--revision", "001")
-        self.assertEqual((0, "001\n", ""), self.manage("version"))
+        self.manage("downgrade", "--revision", FORMER_HEAD)
+        self.assertEqual((0, f"{FORMER_HEAD}\n", ""), self.manage("version"))
 
     def test_a_dry_run_of_an_upgrade(self) -> None:
-        self.manage("upgrade", "--revision", "001")
+        self.make_former("001")
         with self.database.engine.begin() as connection:
             tables = MetaData()
             tables.reflect(connection)
@@ -88,7 +89,7 @@ class DatabaseManageTest(CommandTestCase):
         sentence = "interval: -1 seconds; allowed are 1 to 316224000. Create the audit anew."
         columns = f"{AUDIT}  CONTINUOUS  ONGOING  CANCELLED  {sentence}"
         head, *lines = text.splitlines()
-        self.assertEqual(f"Revision 001 -> {HEAD}, 12 steps", head)
+        self.assertEqual(f"Revision 001 -> {HEAD}, 2 steps", head)
         self.assertIn(columns, lines)
         self.assertIn("Action plans: none", lines)
         self.assertIn("Audit templates: none", lines)
@@ -101,7 +102,7 @@ class DatabaseManageTest(CommandTestCase):
         self.assertEqual((0, found, ""), self.manage("upgrade", "--check"))
 
     def test_a_dry_run_of_an_unknown_revision(self) -> None:
-        self.manage("stamp", "001")
+        self.manage("stamp", FORMER_HEAD)
         with self.database.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'other'")
         code, _, error = self.manage("upgrade", "--check")
@@ -109,8 +110,8 @@ class DatabaseManageTest(CommandTestCase):
         self.assertIn("other", error)
 
     def test_stamp(self) -> None:
-        self.manage("stamp", "001")
-        self.assertEqual("001", migration.version(self.database))
+        self.manage("stamp", FORMER_HEAD)
+        self.assertEqual(FORMER_HEAD, migration.version(self.database))
 
     def test_create_schema_only_once(self) -> None:
         self.assertEqual(0, self.manage("create_schema")[0])
@@ -203,9 +204,9 @@ class DatabaseManageTest(CommandTestCase):
         self.assertIn("'nonsense' is not the uuid or name of a deleted goal", error)
 
 
-class StatusTest(CommandTestCase):
+class StatusTest(FormerRows, CommandTestCase):
     def test_an_old_schema_fails_the_check(self) -> None:
-        migration.upgrade(self.database, "001")
+        self.make_former("001")
         code, out, _ = self.call(status, "upgrade", "check")
         self.assertEqual(2, code)
         self.assertIn("watcher-db-manage upgrade", " ".join(out.split()).replace("| | ", ""))
@@ -228,7 +229,7 @@ class StatusTest(CommandTestCase):
         self.assertEqual(0, self.call(status, "upgrade", "check")[0])
 
     def test_before_the_upgrade_there_are_no_settings_yet(self) -> None:
-        migration.upgrade(self.database, "001")
+        self.make_former("001")
         with self.database.engine.begin() as connection:
             for table, row in (
                 (

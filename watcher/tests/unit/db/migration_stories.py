@@ -19,26 +19,49 @@ from watcher.tests import factories
 
 NOW = datetime.datetime(2026, 5, 4, 3, 2, 1)
 FORMER_HEAD = "f56ba02662b4"
-LEGACY = (
-    "001",
-    "0f6042416884",
-    "d098df6021e2",
-    "d09a5945e4a0",
-    "3cfc94cecf4e",
-    "a86240e89a29",
-    "52804f2498c4",
-    "4b16194c56bc",
-    "609bec748f2a",
-    "15f7375ca737",
-    "7150a7d8f228",
-    FORMER_HEAD,
-)
+ADDED: dict[str, tuple[str, ...]] = {
+    "001": (),
+    "0f6042416884": ("apscheduler_jobs",),
+    "d098df6021e2": ("audits.next_run_time",),
+    "d09a5945e4a0": ("action_descriptions",),
+    "3cfc94cecf4e": ("audits.name",),
+    "a86240e89a29": (),
+    "52804f2498c4": ("audits.hostname", "action_plans.hostname"),
+    "4b16194c56bc": ("audits.start_time", "audits.end_time"),
+    "609bec748f2a": ("audits.force",),
+    "15f7375ca737": ("efficacy_indicators.data",),
+    "7150a7d8f228": (
+        "audits.status_message",
+        "action_plans.status_message",
+        "actions.status_message",
+    ),
+    FORMER_HEAD: ("audit_templates.default_parameters",),
+}
+"""The revisions of the former service, with the tables and columns that each added."""
+LEGACY = tuple(ADDED)
 
 
 class FormerRows:
     """Needs ``self.database``, an empty one."""
 
     database: Database
+
+    def make_former(self, revision: str) -> None:
+        """Give the database the schema of a revision of the former service."""
+        migration.upgrade(self.database, FORMER_HEAD)
+        with self.database.engine.begin() as connection:
+            operations = Operations(MigrationContext.configure(connection))
+            for later in LEGACY[LEGACY.index(revision) + 1 :]:
+                for name in ADDED[later]:
+                    table, _, column = name.partition(".")
+                    if column:
+                        operations.drop_column(table, column)
+                    else:
+                        operations.drop_table(table)
+            connection.execute(
+                sa.text("UPDATE alembic_version SET version_num = :revision"),
+                {"revision": revision},
+            )
 
     def insert(self, table: str, **values: Any) -> int:
         """A row as the former service writes it; columns that are not there yet are left out."""
@@ -144,8 +167,7 @@ class MigrationStories(FormerRows):
 
     def test_a_database_of_any_age_can_be_taken_over(self) -> None:
         for revision in LEGACY:
-            migration.upgrade(self.database, revision)
-            self.assertEqual(revision, migration.version(self.database))
+            self.make_former(revision)
             self.insert_one_of_each()
             migration.upgrade(self.database)
             self.assertEqual([], self.differences(), revision)
@@ -269,6 +291,16 @@ class MigrationStories(FormerRows):
         migration.upgrade(self.database)
         self.assertEqual([], self.differences())
 
+    def test_of_any_age_as_well(self) -> None:
+        for number in (1, 2, 5, 30):
+            self.make_former("001")
+            self.insert_one_of_each()
+            self.assertTrue(self.kill_at(number, migration.upgrade))
+            migration.upgrade(self.database)
+            self.assertEqual([], self.differences(), number)
+            self._check_one_of_each()
+            migration.downgrade(self.database, "base")
+
     def test_text_of_any_alphabet_is_kept(self) -> None:
         migration.create_schema(self.database)
         text = "\u6e29\u5ea6 \U0001f525"
@@ -280,7 +312,7 @@ class MigrationStories(FormerRows):
             self.assertEqual(json.dumps(text * 30000), json.dumps(audit.scope[0]["text"]))
 
     def test_a_schema_is_not_created_over_another(self) -> None:
-        migration.upgrade(self.database, "001")
+        self.make_former("001")
         error = self.assertRaises(errors.Conflict, migration.create_schema, self.database)
         self.assertIn("001", str(error))
         with self.database.engine.begin() as connection:

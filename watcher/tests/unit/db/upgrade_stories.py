@@ -147,7 +147,7 @@ class UpgradeStories(FormerRows):
     def test_what_was_said_is_what_happens(self) -> None:
         for revision in SOME:
             for ongoing in (False, True) if revision == FORMER_HEAD else (True,):
-                migration.upgrade(self.database, revision)
+                self.make_former(revision)
                 self.insert_all_kinds(revision, ongoing)
                 present = self.contents()
                 said = self.preview()
@@ -158,11 +158,11 @@ class UpgradeStories(FormerRows):
                 migration.downgrade(self.database, "base")
 
     def test_every_former_schema_can_be_read(self) -> None:
-        migration.upgrade(self.database, LEGACY[0])
+        self.make_former(LEGACY[0])
         self.insert_all_kinds(LEGACY[0], ongoing=True)
         first = self.preview()
         for revision in LEGACY[1:]:
-            migration.upgrade(self.database, revision)
+            self.make_former(revision)
             self.assertEqual(first, self.preview(), revision)
         self.assertIn("CANCELLED", {change.after for change in first.audits})
 
