@@ -9,7 +9,6 @@ from oslo_config import cfg
 from watcher.db import migration, upgrade_preview
 from watcher.db.session import Database
 from watcher.decision_engine.catalog import Catalog
-from watcher.webhooks import credentials
 
 _HEADER = ("UUID", "Name", "Type", "State", "Becomes", "What happens")
 
@@ -43,8 +42,6 @@ def _start(conf: cfg.ConfigOpts, now: datetime.datetime) -> upgrade_preview.Star
         sync=lambda session: catalog.sync(session, now),
         max_pending=_hours(conf.watcher_applier.max_pending_hours),
         plan_expiry=_hours(conf.watcher_decision_engine.action_plan_expiry),
-        default_auth=credentials.effective_auth(None, conf),
-        open_may_act=not conf.webhooks.require_auth_for_auto_trigger,
     )
 
 

@@ -36,7 +36,6 @@ from watcher.db.models.base import JsonDict, JsonList
 _JSON: Final = (JsonDict, JsonList)
 _HOLDER: Final = Holder("preview", "preview", datetime.timedelta(minutes=1))
 _PLANS: Final = (PlanState.RECOMMENDED, *sorted(PlanState.UNDER_WAY))
-_ASKS: Final = {"none": "no credential", "secret": "its secret", "keystone": "a keystone token"}
 
 
 class Start(NamedTuple):
@@ -49,10 +48,6 @@ class Start(NamedTuple):
     """PENDING plans that are older are cancelled; None for none."""
     plan_expiry: datetime.timedelta | None
     """RECOMMENDED plans that are older are superseded; None for none."""
-    default_auth: str
-    """The credential that webhooks require: ``none``, ``secret`` or ``keystone``."""
-    open_may_act: bool
-    """Whether plans start automatically although their webhook asks for no credential."""
 
 
 class Change(NamedTuple):
@@ -99,7 +94,7 @@ def preview(connection: Connection, start: Start) -> Preview:
             if isinstance(row, ActionPlan):
                 plans.append(_change(row, "", "", before, _of_plan(row, before)))
                 continue
-            sentence = _of_audit(row, before, waiting.get(row.id), start)
+            sentence = _of_audit(row, before, waiting.get(row.id), start.now)
             name = row.name or ""
             if row.id in renamed:
                 name = renamed[row.id].old
@@ -181,12 +176,12 @@ def _change(row: Audit | ActionPlan, name: str, kind: str, before: str, sentence
     return Change(row.uuid or "", name, kind, before, row.state or "", sentence)
 
 
-def _of_audit(audit: Audit, before: str, run: AuditRun | None, start: Start) -> str:
+def _of_audit(audit: Audit, before: str, run: AuditRun | None, now: datetime.datetime) -> str:
     if audit.state in AuditState.OVER.get(audit.audit_type or "", ()):
         return "Nothing else changes." if audit.state == before else audit.status_message or ""
-    sentences = [_of_run(audit, run, start.now)] if run else []
+    sentences = [_of_run(audit, run, now)] if run else []
     if audit.audit_type == AuditType.EVENT:
-        sentences.append(_of_webhook(audit, start))
+        sentences.append("Waits for alarms at its webhook.")
     return " ".join(sentences) or f"Stays {audit.state} until somebody changes that."
 
 
@@ -198,16 +193,6 @@ def _of_run(audit: Audit, run: AuditRun, now: datetime.datetime) -> str:
     if audit.audit_type == AuditType.ONESHOT and not audit.force:
         return f"{sentence}; it is CANCELLED if an action plan is ONGOING then."
     return f"{sentence}."
-
-
-def _of_webhook(audit: Audit, start: Start) -> str:
-    asked = _ASKS[start.default_auth]
-    sentence = f"Waits for alarms at its webhook, which asks for {asked}"
-    if not audit.auto_trigger:
-        return f"{sentence}."
-    if start.default_auth == "none" and not start.open_may_act:
-        return f"{sentence}, so that its plans wait for somebody to start them."
-    return f"{sentence}; its plans start automatically."
 
 
 def _of_plan(plan: ActionPlan, before: str) -> str:

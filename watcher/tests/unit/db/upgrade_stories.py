@@ -25,8 +25,6 @@ class UpgradeStories(FormerRows):
             "sync": lambda session: catalog.sync(session, NOW),
             "max_pending": DAY,
             "plan_expiry": DAY,
-            "default_auth": "none",
-            "open_may_act": True,
         }
         return upgrade_preview.Start(**given | values)
 
@@ -256,29 +254,11 @@ class UpgradeStories(FormerRows):
         self.assertEqual(("ONGOING", "An applier carries it out."), said["plan-6"])
         self.assertEqual("RECOMMENDED", said["plan-2"][0])
 
-    def test_webhooks_that_act_on_their_own(self) -> None:
+    def test_webhooks_wait(self) -> None:
         migration.upgrade(self.database, FORMER_HEAD)
-        goal = self.insert_goal()
-        for uuid, auto_trigger in (("acts", True), ("waits", False)):
-            self.insert_audit(uuid, goal, audit_type="EVENT", auto_trigger=auto_trigger)
-        self.assertEqual(
-            {
-                "acts": (
-                    "PENDING",
-                    "Waits for alarms at its webhook, which asks for no credential; "
-                    "its plans start automatically.",
-                ),
-                "waits": (
-                    "PENDING",
-                    "Waits for alarms at its webhook, which asks for no credential.",
-                ),
-            },
-            self.sentences(),
-        )
-        held_back = self.sentences(open_may_act=False)["acts"][1]
-        self.assertIn("its plans wait for somebody to start them", held_back)
-        secret = self.sentences(open_may_act=False, default_auth="secret")["acts"][1]
-        self.assertIn("asks for its secret; its plans start automatically.", secret)
+        self.insert_audit("a", self.insert_goal(), audit_type="EVENT")
+        waits = ("PENDING", "Waits for alarms at its webhook.")
+        self.assertEqual({"a": waits}, self.sentences())
 
     def test_an_empty_database_has_nothing_to_say(self) -> None:
         self.assertEqual(([], [], []), self.preview())
