@@ -58,8 +58,8 @@ class StormTest(ApiTestCase):
         self.assertLessEqual(len(event.payload), 65536)
         path = f"/v1/webhooks/hot/events/{event.uuid}"
         shown = self.request(path).json["payload"]
-        self.assertEqual(GROUP["alerts"][0], shown["alerts"][0])
-        self.assertIn("are kept", shown["watcher_cut"])
+        self.assertTrue(json.dumps(GROUP).startswith(shown["payload"]))
+        self.assertIn("is kept", shown["watcher_cut"])
         refused = self.request(f"{path}/replay", "POST")
         self.assertEqual(400, refused.status_int)
         self.assertIn("max_stored_payload", refused.text)

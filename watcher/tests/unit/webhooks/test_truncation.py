@@ -27,14 +27,7 @@ class KeptTest(TestCase):
         self.assertGreater(len(text), 60000)
         cut = json.loads(text)
         self.assertIn("had 2", cut["watcher_cut"])
-        self.assertEqual(("4", alert), (cut["version"], cut["alerts"][0]))
-        self.assertEqual(f"... and {601 - len(cut['alerts'])} more", cut["alerts"][-1])
-
-    def test_what_is_no_object(self) -> None:
-        cut = json.loads(truncation.truncated("x" * 5000, 1024))
-        self.assertTrue(cut["payload"].endswith("x..."))
-        cut = json.loads(truncation.truncated(list(range(5000)), 1024))
-        self.assertEqual([0, 1, 2], cut["payload"][:3])
+        self.assertTrue(json.dumps(group).startswith(cut["payload"]))
 
     @given(JSON, st.integers(1024, 2048), st.text(min_size=2000))
     def test_it_is_json_and_fits(self, payload: Any, most: int, text: str) -> None:
