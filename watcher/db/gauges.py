@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Present values: the queue, the inbox, the plans, the services."""
+"""Present values: the queue, the inbox, the plans."""
 
 import dataclasses
 import datetime
@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session, aliased
 from watcher.common.states import AuditState, PlanState, RunState
 from watcher.db import counters, runs
 from watcher.db.models import Audit, AuditEvent, AuditRun
-from watcher.db.services import is_active, live, model_ages
 
 DUE: Final = "due"
 """The run could begin, but no engine has claimed it yet."""
@@ -95,22 +94,3 @@ def plans(session: Session) -> dict[str, int]:
     """The number of plans that are not deleted, by state."""
     states = [state for state in PlanState.ALL if state != PlanState.DELETED]
     return dict.fromkeys(states, 0) | counters.plans(session)
-
-
-def services(
-    session: Session, down_time: datetime.timedelta, now: datetime.datetime
-) -> dict[tuple[str, str], bool]:
-    """Name and host of each service, and whether its heartbeat is recent."""
-    return {(row.name, row.host): is_active(row, down_time, now) for row in live(session)}
-
-
-def models(
-    session: Session, down_time: datetime.timedelta, now: datetime.datetime
-) -> dict[tuple[str, str], float]:
-    """Model and host, and how many seconds ago the engine there, which is alive, last read it."""
-    return {
-        (model, row.host): age
-        for row in live(session)
-        if is_active(row, down_time, now)
-        for model, age in model_ages(row, now).items()
-    }

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from watcher.db import counters, gauges
 from watcher.db.counters import Counts
+from watcher.db.services import is_active, live, model_ages
 from watcher.db.session import Database
 
 _COUNTERS = (
@@ -129,18 +130,24 @@ def _of_work(session: Session, now: datetime.datetime) -> Iterator[Metric]:
 def _of_services(
     session: Session, down_time: datetime.timedelta, now: datetime.datetime
 ) -> Iterator[Metric]:
-    """The state of the services, and the ages of their models."""
+    """The state of the services, and the ages of the models of those that are up."""
+    up = {row: is_active(row, down_time, now) for row in live(session)}
     yield _gauge(
         "watcher_service_up",
         "Whether a service was heard of within service_down_time.",
         ("service", "host"),
-        gauges.services(session, down_time, now),
+        {(row.name, row.host): is_up for row, is_up in up.items()},
     )
     yield _gauge(
         "watcher_model_age_seconds",
         "How long ago a decision engine that is up last read a model of the cloud.",
         ("model", "host"),
-        gauges.models(session, down_time, now),
+        {
+            (model, row.host): age
+            for row, is_up in up.items()
+            if is_up
+            for model, age in model_ages(row, now).items()
+        },
     )
 
 
