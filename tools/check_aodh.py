@@ -31,7 +31,7 @@ _TIMEOUT = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
+class AodhAuth:
     """How aodh authenticates, and the number of events that are recorded of two messages."""
 
     auth: str
@@ -45,14 +45,14 @@ def _with_password(url: str, secret: str) -> str:
     return parts._replace(netloc=f"aodh:{secret}@{parts.netloc}").geturl()
 
 
-WAYS: Mapping[str, Way] = {
-    "http": Way("none", lambda url, secret: url),
-    "password": Way("secret", _with_password),
-    "token": Way("secret", lambda url, secret: f"{url}?token={secret}"),
-    "wrong-token": Way("secret", lambda url, secret: f"{url}?token=x{secret}", events=0),
-    "no-token": Way("secret", lambda url, secret: url, events=0),
-    "trust": Way("keystone", lambda url, secret: f"trust+{url}"),
-    "no-trust": Way("keystone", lambda url, secret: url, events=0),
+AUTHS: Mapping[str, AodhAuth] = {
+    "http": AodhAuth("none", lambda url, secret: url),
+    "password": AodhAuth("secret", _with_password),
+    "token": AodhAuth("secret", lambda url, secret: f"{url}?token={secret}"),
+    "wrong-token": AodhAuth("secret", lambda url, secret: f"{url}?token=x{secret}", events=0),
+    "no-token": AodhAuth("secret", lambda url, secret: url, events=0),
+    "trust": AodhAuth("keystone", lambda url, secret: f"trust+{url}"),
+    "no-trust": AodhAuth("keystone", lambda url, secret: url, events=0),
 }
 
 
@@ -65,18 +65,18 @@ class Cloud:
         self._aodh = session.get_endpoint(service_type="alarming").rstrip("/")
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer of Watcher."""
+        """The answer of Watcher to a request."""
         answer = self._session.request(f"{self.watcher}/v1/{path}", method, json=body)
         return answer.json() if answer.content else None
 
     @contextlib.contextmanager
-    def audit(self, name: str, way: Way) -> Iterator[tuple[str, str]]:
+    def audit(self, name: str, auth: AodhAuth) -> Iterator[tuple[str, str]]:
         """An EVENT audit whose webhook requires a secret: its UUID and the secret."""
         values = {"name": name, "audit_type": "EVENT", "goal": "dummy", "strategy": "dummy"}
         uuid = self.ask("POST", "audits", values)["uuid"]
         try:
             secret = self.ask("POST", f"webhooks/{uuid}/secret")["secret"]
-            change = [{"op": "replace", "path": "/auth", "value": way.auth}]
+            change = [{"op": "replace", "path": "/auth", "value": auth.auth}]
             self.ask("PATCH", f"webhooks/{uuid}", change)
             yield uuid, secret
         finally:
@@ -106,15 +106,15 @@ class Cloud:
 
 
 def check(cloud: Cloud, emit: str) -> bool:
-    """Whether each way gave the expected result."""
+    """Whether each kind of auth gave the expected result."""
     number = secrets.token_hex(4)
     event_type = f"watcher.check.{number}"
     with contextlib.ExitStack() as made:
         uuids = {}
-        for name, way in WAYS.items():
+        for name, auth in AUTHS.items():
             called = f"check-{name}-{number}"
-            uuid, secret = made.enter_context(cloud.audit(called, way))
-            action = way.action(f"{cloud.watcher}/v1/webhooks/{uuid}", secret)
+            uuid, secret = made.enter_context(cloud.audit(called, auth))
+            action = auth.action(f"{cloud.watcher}/v1/webhooks/{uuid}", secret)
             made.enter_context(cloud.alarm(called, event_type, action))
             uuids[name] = uuid
         for messages in (1, 2):
@@ -122,19 +122,19 @@ def check(cloud: Cloud, emit: str) -> bool:
             _wait_for_events(cloud, uuids, messages)
         # Messages that must not arrive would have arrived by now, because aodh posts one after the
         # other.
-        return all([_judge(cloud, name, uuids[name]) for name in WAYS])
+        return all([_judge(cloud, name, uuids[name]) for name in AUTHS])
 
 
 def _wait_for_events(cloud: Cloud, uuids: Mapping[str, str], messages: int) -> None:
     end = time.monotonic() + _TIMEOUT
     while time.monotonic() < end and any(
-        len(cloud.events(uuids[name])) < min(messages, way.events) for name, way in WAYS.items()
+        len(cloud.events(uuids[name])) < min(messages, auth.events) for name, auth in AUTHS.items()
     ):
         time.sleep(0.5)
 
 
 def _judge(cloud: Cloud, name: str, uuid: str) -> bool:
-    way, events = WAYS[name], cloud.events(uuid)
+    way, events = AUTHS[name], cloud.events(uuid)
     right = len(events) == way.events and all(
         event["source"] == "aodh"
         and event["current_state"] == "alarm"

@@ -54,7 +54,7 @@ _SECONDS = 120.0
 
 
 class Failed(Exception):
-    """The guide does not lead to services that run; the sentence says at what."""
+    """The guide does not lead to running services; the sentence says at which step it fails."""
 
 
 def section(title: str) -> str:
@@ -74,7 +74,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands() -> Iterator[str]:
-    """The commands of root, in their order."""
+    """The commands that root executes, in their order."""
     for block in blocks(section("On Debian or Ubuntu, step by step"), "console"):
         for line in block.splitlines():
             if not line.startswith("# "):
@@ -83,7 +83,7 @@ def commands() -> Iterator[str]:
 
 
 class Machine:
-    """A bare Debian or Ubuntu in a directory, for as long as the ``with`` lasts."""
+    """A bare Debian or Ubuntu in a directory, which runs as long as the ``with`` block."""
 
     def __init__(self, directory: Path, suite: str, mirror: str | None) -> None:
         self._bare, self._root = directory / suite, directory / "root"
@@ -96,7 +96,7 @@ class Machine:
         if self._root.exists():
             shutil.rmtree(self._root)
         subprocess.run(["cp", "-a", str(self._bare), str(self._root)], check=True)
-        self._settle()
+        self._install_base()
         # With its first process the namespaces end, and all that runs in them.
         program = (
             f"ip link set lo up && mount --bind /dev {self._root}/dev && "
@@ -128,7 +128,7 @@ class Machine:
         mirror = [self._mirror, str(script)] if self._mirror else []
         return [*options, self._suite, str(self._bare), *mirror]
 
-    def _settle(self) -> None:
+    def _install_base(self) -> None:
         for pattern in (*_SETTINGS, *(() if self._mirror else _SOURCES)):
             for source in glob.glob(pattern):
                 target = self._root / source.lstrip("/")
@@ -154,7 +154,7 @@ class Machine:
         ]
 
     def run(self, command: str, network: bool = False) -> str:
-        """Carry out a command in the clone; what it printed.  Failed unless its status is 0."""
+        """Carry out a command in the clone.  Returns its output.  Failed unless its status is 0."""
         done = subprocess.run(
             self._inside(["sh", "-c", f"cd {CLONE} && {command}"], network),
             stdout=subprocess.PIPE,
@@ -186,7 +186,7 @@ class Machine:
         )
 
     def stop(self, name: str) -> None:
-        """Failed unless the service ends well when it is asked to."""
+        """Stop the service.  Failed unless it ends without an error."""
         process = self._services[name]
         os.kill(_child(process.pid), signal.SIGTERM)
         try:
@@ -237,7 +237,7 @@ def install(machine: Machine) -> None:
 
 
 def verify(machine: Machine) -> None:
-    """Failed unless the three services do what they are there for."""
+    """Failed unless the three services work."""
     python = "/opt/watcher/bin/python -c"
     request = "import urllib.request as r; print(r.urlopen('http://controller:9322/').read())"
     machine.until("the API answers", lambda: machine.run(f'{python} "{request}"'))

@@ -11,7 +11,7 @@ from osc_watcher import commands
 from osc_watcher.commands import Field
 
 _TO = ("destination_node", "destination_type", "flavor", "state")
-"""Parameters of actions that say what is to become of their resource."""
+"""Parameters of actions that name the new host, type, flavor or state of their resource."""
 _APART = ("gain", "failed_moves", "undone", "review")
 """Members of a summary that are no figures."""
 
@@ -94,7 +94,7 @@ class ExplainActionPlan(commands.ShowOne):
         Field("Left Undone", "undone", _undone),
         Field("Not Tried Again Yet", "failed_moves", _failed),
         Field("Review", "review", _review),
-        # Last, as they may be many.
+        # Last, because they may be many.
         Field("Actions", "actions", _moves),
     )
 

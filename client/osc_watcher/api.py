@@ -59,7 +59,7 @@ class Api:
             found += page[key]
             if limit is None or 0 < limit <= len(found):
                 break
-            # Without the host, before which stands what the endpoint is.
+            # Only path and query: the session puts the endpoint before them.
             url = urlunsplit(("", "", *urlsplit(page.get("next") or "")[2:]))
         return found[: limit or None]
 

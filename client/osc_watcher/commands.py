@@ -23,7 +23,7 @@ class Field(NamedTuple):
 
 
 class Cell(FormattableColumn):
-    """A value that is one text for people, and as it is for machines."""
+    """A value that is shown as one text to people, and unchanged to programs."""
 
     def __init__(self, value: Any, human: Callable[[Any], str]) -> None:
         super().__init__(value)
@@ -34,18 +34,18 @@ class Cell(FormattableColumn):
 
 
 def structure(value: Any) -> str:
-    """JSON that people can read; nothing for what is empty."""
+    """JSON that people can read; an empty text for an empty value."""
     return json.dumps(value, indent=2, ensure_ascii=False) if value else ""
 
 
 def pairs(value: Mapping[str, Any] | None) -> str:
-    """One line a member; those that are null are left out."""
+    """One line for each member; null members are left out."""
     given = {name: each for name, each in (value or {}).items() if each is not None}
     return "\n".join(f"{name}: {each}" for name, each in given.items())
 
 
 def row(fields: Iterable[Field], resource: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The cells of a resource; None for what the service does not tell."""
+    """The cells of a resource; None for fields that the service did not send."""
     return tuple(
         Cell(resource.get(field.name), field.human) if field.human else resource.get(field.name)
         for field in fields
@@ -53,7 +53,7 @@ def row(fields: Iterable[Field], resource: Mapping[str, Any]) -> tuple[Any, ...]
 
 
 class Watcher:
-    """What a command is given."""
+    """The API and the options that a command gets."""
 
     app: Any
 
@@ -114,7 +114,7 @@ class Lister(Table):
     def listed(
         self, parsed_args: argparse.Namespace, *path: str, **filters: Any
     ) -> tuple[Sequence[str], Iterable[Any]]:
-        """The items at *path*, as the options want them."""
+        """The items at *path*, sorted and limited by the options."""
         fields = self.FULL if parsed_args.detail else self.SHORT
         names = {field.label: field.name for field in self.FULL}
         items = self.api.items(

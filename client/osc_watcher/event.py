@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""openstack optimize webhook event list, show, replay: what came to a webhook."""
+"""openstack optimize webhook event list, show, replay: the events of a webhook."""
 
 import argparse
 import uuid
@@ -107,7 +107,7 @@ class ReplayEvent(ShowEvent):
             "events",
             parsed_args.event,
             "replay",
-            # The client sends it again if there was no answer; that is no second event.
+            # The client repeats a request without an answer; that must not make a second event.
             headers={"Idempotency-Key": str(uuid.uuid4())},
         )
         return self.shown(made(self.api, answer))
@@ -124,5 +124,5 @@ def made(api: Api, answer: Any) -> Any:
     audit, _, event = map(unquote, urlsplit(location).path.split("/")[-3:])
     try:
         return api.get("webhooks", audit, "events", event)
-    except Forbidden:  # who may trigger need not be allowed to look
+    except Forbidden:  # the right to trigger does not include the right to read events
         return {"uuid": event}

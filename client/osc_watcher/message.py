@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""openstack optimize webhook preview, trigger: messages by hand."""
+"""openstack optimize webhook preview, trigger: messages that a person sends."""
 
 import argparse
 import os
@@ -44,7 +44,7 @@ def _body(parsed_args: argparse.Namespace) -> bytes:
 
 
 def _headers(parsed_args: argparse.Namespace) -> dict[str, str]:
-    """By names in one spelling, so that each stands for the client's own."""
+    """Headers by names in one spelling, so that each replaces the header of the client."""
     given = (commands.pair(text, "<name: value>", ":") for text in parsed_args.headers)
     return {name.title(): value for name, value in given}
 

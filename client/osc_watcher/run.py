@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""openstack optimize webhook run list, show: what came of events."""
+"""openstack optimize webhook run list, show: the runs that events caused."""
 
 import argparse
 from collections.abc import Sequence

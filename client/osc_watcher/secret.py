@@ -9,10 +9,10 @@ from osc_watcher.commands import Field
 
 
 class CreateSecret(commands.ShowOne):
-    """Make a secret for a webhook, and show it: this is the only time.
+    """Make a secret for a webhook, and show it this once only.
 
-    The secret before stays valid beside it until "webhook secret delete". What the webhook asks
-    for does not change: "webhook set --auth secret" does that.
+    The previous secret stays valid until "webhook secret delete". The webhook requires a secret
+    only after "webhook set --auth secret".
     """
 
     FIELDS = (Field("Secret", "secret"),)
@@ -27,7 +27,7 @@ class CreateSecret(commands.ShowOne):
 
 
 class DeleteSecret(commands.Command):
-    """End the rotation of a webhook's secret: delete the one before the newest."""
+    """End the rotation of a webhook's secret: delete the previous one."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = super().get_parser(prog_name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""openstack optimize service status: how Watcher stands, on one screen."""
+"""openstack optimize service status: the state of Watcher on one screen."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from osc_watcher.commands import Field
 
 _ENGINE, _APPLIER = "watcher-decision-engine", "watcher-applier"
 _AT_MOST = 10
-"""Plans that people are shown, so that it stays a screen."""
+"""The most plans that are shown, so that all fits on one screen."""
 
 
 def _nodes(nodes: Sequence[Mapping[str, Any]]) -> str:
@@ -59,7 +59,7 @@ def _plans(plans: Sequence[Mapping[str, Any]]) -> str:
 
 
 class ServiceStatus(commands.ShowOne):
-    """Show whether API, decision engines and appliers live, what waits, and what is under way."""
+    """Show which services are alive, what waits, and what is under way."""
 
     FIELDS = (
         Field("API", "api"),

@@ -41,7 +41,7 @@ class _Change(commands.ShowOne):
 class SetWebhook(_Change):
     """Change settings of a webhook.
 
-    Runs that wait already wait on as they are.
+    Runs that are waiting already do not change.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -122,7 +122,7 @@ class SetWebhook(_Change):
 
 
 class UnsetWebhook(_Change):
-    """Give settings of a webhook their defaults again."""
+    """Reset settings of a webhook to their defaults."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

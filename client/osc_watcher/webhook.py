@@ -59,7 +59,7 @@ class ListWebhook(commands.Lister):
 
 
 class ShowWebhook(commands.ShowOne):
-    """Show the settings of a webhook, what came to it, and its next and last run."""
+    """Show the settings of a webhook, the number of its events, and its next and last run."""
 
     FIELDS = FULL
 

@@ -30,7 +30,8 @@ _HOSTS_SHARE = (30, 50, 20)
 _FLAVORS = ((1, 2048, 20), (2, 4096, 40), (4, 8192, 80), (8, 16384, 160), (8, 32768, 80))
 _FLAVORS_SHARE = (35, 30, 22, 10, 3)
 _KINDS = {"hot": (0.2, 1.6, (55, 98)), "idle": (0.2, 0.45, (1, 12)), "warm": (0.6, 1.0, (15, 55))}
-"""Kind of host: its share, its attraction for servers, their cpu in percent."""
+"""Kind of host: its share of the hosts, its number of servers as a multiple of the usual one, the
+least and greatest CPU use of these in percent."""
 
 
 def write(path: Path, hosts: int, servers: int) -> Path:

@@ -95,16 +95,16 @@ class Side:
         self.conf = watcher_conf.load([], [str(configuration)])
         self.database, self.unbounded = Database(self.conf), Database(self.conf, bounded=False)
         migration.upgrade(self.unbounded)
-        self.application, self._settle = api.wired(self.conf)
+        self.application, self._stop = api.wired(self.conf)
         holder = Holder("growth", "growth", datetime.timedelta(minutes=1))
         self.dispatcher = RunDispatcher(self.conf, self.database, holder, lambda run: None)
         self.metrics = DatabaseCollector(self.conf, self.database)
         self.now = timeutils.utcnow()
         self.middle = _uuid("event", 13 + rows // 200 * 100)
-        """Of the events of the audit 7."""
+        """UUID of an event of audit 7, halfway through its events."""
 
     def close(self) -> None:
-        self._settle()
+        self._stop()
         for database in (self.database, self.unbounded):
             database.dispose()
 
@@ -236,7 +236,7 @@ def _uuid_of(kind: str, number: str) -> str:
 
 
 def _ended(days: int) -> str:
-    """When the row *n* came to its end, of those that are kept for *days*."""
+    """SQL: when row *n* ended, of the rows that are kept for *days*."""
     seconds = f"3600 + ({{old}} - n) / {{old}} * {(days - 1) * 86400}"
     return f"TIMESTAMP('{{now}}') - INTERVAL ROUND(IF(n > {{old}}, 1, {seconds})) SECOND"
 
@@ -249,7 +249,7 @@ _AUDIT = (
 _PLAN = "n DIV 10"
 _NUMBERS = "FROM (SELECT seq AS n FROM seq_{first}_to_{last}) AS numbers"
 _PLANS = f"{_NUMBERS} WHERE MOD(n, 10) = 0"
-_FATE = "MOD(n DIV 10, 10)"
+_PLAN_END = "MOD(n DIV 10, 10)"
 """Of ten plans five succeed, one fails and four are superseded."""
 _MOVE = """{{"resource_id": "server", "source_node": "a", "destination_node": "b"}}"""
 
@@ -259,9 +259,9 @@ _FILLED = (
         created_at, updated_at, global_efficacy)
     SELECT {_PLAN}, {_uuid_of("plan", _PLAN)}, {_AUDIT}, {{strategy}},
         IF(n > {{old}}, 'RECOMMENDED',
-            CASE WHEN {_FATE} < 5 THEN 'SUCCEEDED' WHEN {_FATE} = 5 THEN 'FAILED'
+            CASE WHEN {_PLAN_END} < 5 THEN 'SUCCEEDED' WHEN {_PLAN_END} = 5 THEN 'FAILED'
                 ELSE 'SUPERSEDED' END),
-        IF(n <= {{old}} AND {_FATE} < 6, 'applier', NULL), 0, {_ended(90)}, {_ended(90)}, '[]'
+        IF(n <= {{old}} AND {_PLAN_END} < 6, 'applier', NULL), 0, {_ended(90)}, {_ended(90)}, '[]'
     {_PLANS}""",
     *(
         f"""
@@ -269,7 +269,7 @@ _FILLED = (
         updated_at, input_parameters, parents)
     SELECT 3 * {_PLAN} + {index}, {_uuid_of(f"action-{index}-", _PLAN)}, {_PLAN}, 'migrate',
         IF(n > {{old}}, 'PENDING',
-            CASE WHEN {_FATE} < 5 THEN 'SUCCEEDED' WHEN {_FATE} = 5 THEN 'FAILED'
+            CASE WHEN {_PLAN_END} < 5 THEN 'SUCCEEDED' WHEN {_PLAN_END} = 5 THEN 'FAILED'
                 ELSE 'CANCELLED' END),
         0, {_ended(90)}, {_ended(90)}, '{_MOVE}', '[]'
     {_PLANS}"""
@@ -283,7 +283,7 @@ _FILLED = (
     INSERT INTO action_plan_reviews (action_plan_id, promise, window_seconds, ended_at, attempt,
         reviewed_at, realised, kept, counts, distrusts)
     SELECT {_PLAN}, '{{{{}}}}', 600, {_ended(90)}, 1, {_ended(90)}, '{{{{}}}}', 0.9, 1, 0
-    {_PLANS} AND {_FATE} < 5 AND n <= {{old}}""",
+    {_PLANS} AND {_PLAN_END} < 5 AND n <= {{old}}""",
     f"""
     INSERT INTO audit_runs (id, uuid, audit_id, state, not_before, queued_at, created_at,
         started_at, finished_at, coalesced_count, attempt, engine, action_plan_id, parameters,
@@ -346,7 +346,7 @@ def _fill(side: Side) -> None:
 
 
 def _add_audits(side: Side) -> int:
-    """The id of their strategy."""
+    """Make the audits.  Returns the id of their strategy."""
     with side.database.writer() as session:
         goal = Goal(name="growth", display_name="growth", efficacy_specification=[])
         session.add(goal)

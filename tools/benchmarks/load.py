@@ -26,7 +26,7 @@ _LEAVES = 1 / 50
 """The share of requests after which a client connects anew."""
 
 Loop = Callable[[float, float], list[float]]
-"""Works from now until the second time, and returns the seconds of each answer since the first."""
+"""``(begin, end)``: works until *end*; returns the seconds that each answer since *begin* took."""
 
 Statements = Sequence[tuple[str, dict[str, Any]]]
 """SQL with its parameters, and ``COMMIT`` and ``ROLLBACK`` as they come."""

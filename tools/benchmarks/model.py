@@ -52,7 +52,8 @@ def main(argv: list[str]) -> int:
 
 
 def _measured(part: str, size: str) -> list[Figure]:
-    """A part for one size, in a process of its own, so that its memory is."""
+    """The figures of a part for one size.  It has a process of its own, so that its memory can be
+    measured."""
     command = [sys.executable, sys.argv[0], "model", "--child", part, "--size", size]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return [Figure(**figure) for figure in json.loads(answer)]
@@ -71,9 +72,9 @@ def _part(part: str, size: str) -> Iterator[Figure]:
 
 
 def _sync(size: str) -> Iterator[Figure]:
-    """Reading it all, reading what has changed, and reading it all with known inventories.
+    """Read the whole cloud, then the changes, then the whole cloud with known inventories.
 
-    The service of today needs three requests a host each time.
+    The former service needs three requests for each host every time.
     """
     hosts, _ = clusters.SIZES[size]
     with _cloud_of(size) as url:
@@ -97,7 +98,8 @@ def _sync(size: str) -> Iterator[Figure]:
 
 
 def _figures(what: str, work: Callable[[], Any], today: int | None = None) -> Iterator[Figure]:
-    """Seconds, those of them that this process computes, and requests beside *today*'s."""
+    """Seconds, seconds of the processor by this process, and requests beside those of the former
+    service (*today*)."""
     with _counted() as count:
         began, worked = time.perf_counter(), time.process_time()
         work()
@@ -109,7 +111,7 @@ def _figures(what: str, work: Callable[[], Any], today: int | None = None) -> It
 
 @contextlib.contextmanager
 def _counted() -> Iterator[list[str]]:
-    """The requests that any session makes meanwhile."""
+    """The requests that sessions make during the ``with`` block."""
     asked: list[str] = []
     request = Session.request
 
@@ -125,7 +127,7 @@ def _counted() -> Iterator[list[str]]:
 
 
 def _resident() -> float:
-    """The most memory that this process has had, MiB."""
+    """The largest memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -143,7 +145,7 @@ def _cloud_of(size: str) -> Iterator[str]:
 
 
 def _serve(size: str) -> int:
-    """Until the end of the standard input."""
+    """Serve an emulated cloud until the end of the standard input."""
     with EmulatedCloud() as emulated:
         emulated.fill(*clusters.SIZES[size])
         print(emulated.server.url, flush=True)

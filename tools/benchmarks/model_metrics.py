@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fetch of a metric of all hosts and of all servers.
+"""How long it takes to read a metric of all hosts and of all servers.
 
 The datasource is emulated in a process of its own.  The time that it needs for its answer counts,
 too; a real one reads from its disks in that time.
@@ -32,7 +32,7 @@ PERIOD, GRANULARITY = 7200, 300
 HOW = (PERIOD, "mean", GRANULARITY)
 
 TODAY_REQUESTS = {"gnocchi": (2, 1), "prometheus": (1, 1)}
-"""Requests that the service of today makes for one host, and for one server."""
+"""Requests that the former service makes for one host, and for one server."""
 
 
 def metrics(size: str) -> Iterator[Figure]:
@@ -78,7 +78,7 @@ def _fetches(
 
 
 def _seconds(fetch: Callable[[], Mapping[str, float]], count: int) -> float:
-    """Median of the times of a fetch, which has to bring *count* values."""
+    """The median time of *fetch*, which has to return *count* values."""
     times = []
     for _ in range(TIMES):
         began = time.perf_counter()
@@ -90,7 +90,7 @@ def _seconds(fetch: Callable[[], Mapping[str, float]], count: int) -> float:
 
 @contextlib.contextmanager
 def _counted() -> Iterator[list[str]]:
-    """The requests that are sent meanwhile."""
+    """The requests that are sent during the ``with`` block."""
     asked: list[str] = []
     request = requests.Session.request
 
@@ -109,7 +109,7 @@ def _counted() -> Iterator[list[str]]:
 def _served(app: Any) -> Iterator[str]:
     """The URL of *app* in another process."""
     ours, theirs = multiprocessing.Pipe()
-    context = multiprocessing.get_context("fork")  # it takes the measures with it
+    context = multiprocessing.get_context("fork")  # the child gets a copy of the measures
     process = context.Process(target=_serve, args=(app, theirs))
     process.start()
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Snapshots of what is known of a cloud, and the scopes of audits."""
+"""Snapshots of a known cloud, and the scopes of audits."""
 
 import dataclasses
 import gc
@@ -46,7 +46,7 @@ def snapshot(size: str) -> Iterator[Figure]:
 
 
 def _scopes(size: str, readings: ComputeReadings, servers: list[Server]) -> Iterator[Figure]:
-    """Each on a model that nobody has looked at before, and then once more."""
+    """Apply each scope to a new model, and then to the same one once more."""
     excluded = [{"uuid": server.uuid} for server in servers[: len(servers) // 20]]
     rules: dict[str, list[dict[str, Any]]] = {
         "zones, projects": [

@@ -191,8 +191,8 @@ def _balancing(metrics: Sequence[str], threshold: float) -> Callable[[random.Ran
 
 
 def _consolidating(*, by_use: bool) -> Callable[[random.Random, Score], None]:
-    """By what flavors ask for, and by CPU use as well; without the headroom that strategies
-    leave for boots, which is a wish and no rule."""
+    """Compare consolidations by flavors, or also by CPU use; without the headroom for new servers,
+    which is a wish and no rule."""
 
     def measure(draw: random.Random, score: Score) -> None:
         cluster = _cluster(draw, draw.choice((6, 8)), 6, 50)

@@ -41,7 +41,7 @@ SECONDS = 1
 OTHERS, RATE = 20, 100
 """Audits whose runs wait, and alarms a second that join these."""
 THRESHOLD = 3.1
-"""Per cent of its vCPUs for each server of a host: a hot host is above it until one has left."""
+"""Percent of the vCPUs of a host: a hot host is above it until one server has left."""
 WARM_UP = 2
 """Rounds that are not counted."""
 DEADLINE = 60
@@ -185,7 +185,7 @@ class Services:
         return found
 
     def _marks(self, posted: float, clock: float) -> dict[str, float]:
-        """When lines of the logs were written, on the monotonic clock: the last of each."""
+        """When each log line was last written, by the monotonic clock."""
         marks = {}
         text = "".join(log.read_text() for log in self._logs.values())
         for pair in _STAGES.values():

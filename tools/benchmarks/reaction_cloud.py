@@ -57,7 +57,7 @@ class Cloud:
         self._say("change")
 
     def first_migration(self) -> list[Asked]:
-        """Wait for it; what was asked since servers changed."""
+        """Wait for the first migration.  Returns the requests since servers changed."""
         return [Asked(*each) for each in self._say("wait")]
 
     def _say(self, command: str) -> Any:
@@ -115,7 +115,7 @@ def _say(answer: Any) -> None:
 
 
 class _Log:
-    """What is asked of applications, and whether a migration was."""
+    """The requests to the applications, and whether one was a migration."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -136,7 +136,7 @@ class _Log:
 
 
 class _State:
-    """Where servers are, and how much they use."""
+    """The hosts of servers, and how much they use."""
 
     def __init__(self, nova: Nova, metrics: Prometheus) -> None:
         self._nova, self._metrics = nova, metrics

@@ -26,7 +26,7 @@ class Figure:
 
     @property
     def ratio(self) -> str:
-        """How many times better than today's."""
+        """How many times better than the figure of the former service."""
         if self.today is None or not self.value:
             return ""
         better = self.value / self.today if self.more_is_better else self.today / self.value

@@ -101,7 +101,7 @@ def _generated(directory: Path) -> Path:
 
 
 def _files(directory: Path) -> Sequence[Path]:
-    """The smallest first."""
+    """The files of clusters, the smallest first."""
     return sorted(directory.glob("*.json"), key=lambda path: path.stat().st_size)
 
 
@@ -115,7 +115,8 @@ def _rows(name: str, files: Sequence[Path], database: str | None) -> Iterator[di
 
 
 def _measure(name: str, file: str, database: str | None) -> dict[str, Any]:
-    """One strategy on one cluster; a process of its own, so that its memory is."""
+    """Measure one strategy on one cluster, in a process of its own, so that its memory can be
+    measured."""
     cloud = SimulatedCloud.from_file(file).cloud
     compute, metrics = cloud.compute, cloud.own_metrics
     conf = watcher_conf.load([], [])
@@ -154,7 +155,7 @@ def _measure(name: str, file: str, database: str | None) -> dict[str, Any]:
 
 
 def _timed(strategy: Strategy, inputs: Inputs) -> tuple[float, Solution]:
-    """From inputs to solution; each time the rules of placement are worked out anew."""
+    """Seconds from inputs to solution, and the solution; placement rules are computed anew."""
     model = dataclasses.replace(inputs.compute_model())
     began = time.process_time()
     solution = strategy.execute(dataclasses.replace(inputs, compute_model=lambda: model))

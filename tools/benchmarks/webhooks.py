@@ -38,7 +38,7 @@ _WORKERS, _THREADS = 2, 8
 _TURNS = 3
 BODY = json.dumps(stack.ALARM).encode()
 _TODAY_RATE, _TODAY_P99 = 200, 99
-"""The best figures that the former service was measured to reach; it stores nothing."""
+"""The best measured figures of the former service, which stores nothing."""
 
 
 def main(argv: list[str]) -> int:
@@ -166,7 +166,7 @@ def _create_audits(database: Database, number: int) -> list[str]:
 
 def _record(conf: Any, database: Database, paths: Sequence[str]) -> Sequence[load.Statements]:
     """The statements of the intake for an event, on each path."""
-    application, settle = api.wired(conf)
+    application, stop = api.wired(conf)
     listening: list[list[tuple[str, dict[str, Any]]]] = []
 
     def executed(_1: Any, _2: Any, statement: str, parameters: Any, *_3: Any) -> None:
@@ -193,7 +193,7 @@ def _record(conf: Any, database: Database, paths: Sequence[str]) -> Sequence[loa
     finally:
         for name, listener in listeners:
             sa.event.remove(sa.Engine, name, listener)
-        settle()
+        stop()
     return listening
 
 

@@ -107,7 +107,7 @@ def _charts(story: Story, width: int) -> RenderableType:
 
 
 def chart(loads: Loads, width: int) -> Text:
-    """A column a host, as wide as fits *width*; the hosts stay in their order."""
+    """One column for each host, as wide as *width* allows; the order of hosts stays the same."""
     column = max(1, width // max(1, len(loads)))
     text = Text(no_wrap=True)
     for row in range(_CHART_ROWS, 0, -1):
@@ -169,7 +169,7 @@ def _clock(step: Step) -> str:
 
 
 class Lines:
-    """Prints each thing once, in words and ASCII."""
+    """Prints each step once, in words and ASCII."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration as an SVG picture that moves, for pages that cannot run it.
+"""The demonstration as an animated SVG picture, for pages that cannot run it.
 
 A line of the screen that stays the same is in the file once, however many frames it is in.  Viewers
 without animation show the last frame.

@@ -36,7 +36,7 @@ def command(name: str) -> str:
 
 
 class Service:
-    """The service, for as long as the ``with`` lasts."""
+    """The service, which runs as long as the ``with`` block."""
 
     def __init__(self, directory: str, cloud: str | None = None) -> None:
         self._directory = Path(directory)

@@ -86,11 +86,11 @@ class Demonstration:
         self._service.check()
         saved = self._service.cloud()
         if saved is not None:
-            self._story.heed_cloud(saved[1])
+            self._story.take_cloud(saved[1])
         # The steps of the audit are added after its creation, which the client reports late.
         if self._story.audit is not None:
             for at, line in self._service.log():
-                self._story.heed_log(at, line)
+                self._story.take_log(at, line)
         self._shown.show(self._story)
 
     def _create_audit(self) -> None:
@@ -123,14 +123,14 @@ class Demonstration:
             out, error = process.communicate()
         if process.returncode:
             raise Failed(f"The audit could not be created: {error.strip()}")
-        self._story.heed_audit(json.loads(out))
+        self._story.take_audit(json.loads(out))
 
     def _plan_is_over(self) -> bool:
         """Ask the API for the plan and its actions."""
         story, client = self._story, self._client
         plan = client.action_plan.get(story.plan)
         actions = client.action.list(action_plan=story.plan, detail=True)
-        story.heed_actions(actions, self._service.migrations())
+        story.take_actions(actions, self._service.migrations())
         story.plan_state = plan.state
         return plan.state in OVER
 

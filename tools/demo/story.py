@@ -40,7 +40,7 @@ class Migration:
     source: str
     destination: str
     state: str
-    """Of the action."""
+    """The state of the action."""
     progress: float
     """0 to 1."""
 
@@ -53,15 +53,15 @@ class Story:
     """The threshold of the audit for the standard deviation of host loads."""
     steps: list[Step] = dataclasses.field(default_factory=list)
     waiting: str | None = None
-    """The next step, if it takes a while."""
+    """The next step, if it takes long."""
     before: Loads = dataclasses.field(default_factory=dict)
-    """When the alarm came; until then the present loads."""
+    """The loads when the alarm arrived; before that the present loads."""
     now: Loads = dataclasses.field(default_factory=dict)
     migrations: list[Migration] = dataclasses.field(default_factory=list)
     audit: str | None = None
     """Its uuid."""
     alarm: Step | None = None
-    """The one that was answered with 202."""
+    """The alarm that was answered with 202."""
     plan: str | None = None
     plan_state: str | None = None
     _places: Mapping[str, str] | None = None
@@ -71,7 +71,7 @@ class Story:
     def add(self, text: str, at: float | None = None, good: bool = True) -> None:
         self.steps.append(Step(time.time() if at is None else at, text, good))
 
-    def heed_cloud(self, cloud: Mapping[str, Any]) -> None:
+    def take_cloud(self, cloud: Mapping[str, Any]) -> None:
         """Take the loads from the cloud.  They are the loads before the plan until a server arrives
         on a host."""
         places = {uuid: server["host"] for uuid, server in cloud["servers"].items()}
@@ -80,14 +80,14 @@ class Story:
         if places == self._places:
             self.before = self.now
 
-    def heed_audit(self, audit: Mapping[str, Any]) -> None:
-        """The audit that was created, from the output of the client."""
+    def take_audit(self, audit: Mapping[str, Any]) -> None:
+        """Take the audit that was created, from the output of the client."""
         self.audit = audit["UUID"]
         created = datetime.datetime.fromisoformat(audit["Created At"]).timestamp()
         self.add(f"Audit {self.audit} is {audit['State']}", created)
 
-    def heed_log(self, at: float, line: str) -> None:
-        """A line of the service's log.  The first of a kind counts: there is one audit.
+    def take_log(self, at: float, line: str) -> None:
+        """Take a line of the service's log.  The first line of a kind counts.
 
         A run may begin, and end, before its alarm is answered.
         """
@@ -97,7 +97,7 @@ class Story:
             if self.alarm is None:
                 self._unanswered = [Step(at, f"Alarm {match[1]}: {match[2]}")]
         elif match := _ANSWER.fullmatch(line):
-            self._heed_answer(Step(at, f"POST {match[1]} is answered {match[2]}"), match[2])
+            self._take_answer(Step(at, f"POST {match[1]} is answered {match[2]}"), match[2])
         elif match := _RUN.fullmatch(line):
             self._add(Step(at, f"Run {match[1]} of the audit begins"))
         elif match := _FAILURE.fullmatch(line):
@@ -108,7 +108,7 @@ class Story:
             since = f"{(at - alarm.at) * 1000:.0f} ms after the alarm"
             self._add(Step(at, f"Action plan {self.plan}: {match[2]} migrations, {since}"))
 
-    def _heed_answer(self, answer: Step, status: str) -> None:
+    def _take_answer(self, answer: Step, status: str) -> None:
         """Take the answer to an alarm.  404: there was no audit yet."""
         if status == "202" and self.alarm is None:
             self.alarm = self._unanswered[0]
@@ -120,8 +120,8 @@ class Story:
     def _add(self, step: Step) -> None:
         (self._unanswered or self.steps).append(step)
 
-    def heed_actions(self, actions: Iterable[Any], under_way: Mapping[str, float]) -> None:
-        """The plan's actions, as the client has them, and migrations by server uuid."""
+    def take_actions(self, actions: Iterable[Any], under_way: Mapping[str, float]) -> None:
+        """Take the plan's actions from the client, and the progress of migrations, by server."""
         self.migrations = [
             Migration(
                 server=action.input_parameters["resource_name"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alarms arrive while everything that could handle them is killed: nothing gets lost.
+"""Kills the services while alarms arrive, and checks that nothing is lost.
 
 Starts the services as processes, on a MariaDB server and a RabbitMQ broker, and posts alarms to
 EVENT audits.  Meanwhile it kills engines, appliers, the API and the broker with SIGKILL, and lets
@@ -17,8 +17,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tools.drill import broker, findings, ledger, place, report
+from tools.drill.database_proxy import DatabaseProxy
 from tools.drill.processes import Process, Service, listens, wait_for
-from tools.drill.route import Route
 from tools.drill.sender import Senders, alarms
 from tools.drill.strikes import Carrier, plan
 from watcher.common.states import AuditType
@@ -39,11 +39,11 @@ class Fleet:
 
     def __init__(self, directory: Path, name: str, arguments: argparse.Namespace, url: str) -> None:
         self.broker = broker.make(directory, arguments.broker)
-        self.route = Route(directory, url)
+        self.database_proxy = DatabaseProxy(directory, url)
         values = {
             "prefix": name,
             "broker": self.broker.url,
-            "database": self.route.url,
+            "database": self.database_proxy.url,
             "recorded": arguments.recorded,
         }
         self.apis = [Service("watcher-api", f"api-{n}", directory, **values) for n in range(2)]
@@ -56,11 +56,11 @@ class Fleet:
 
     @property
     def all(self) -> list[Process]:
-        return [self.broker, *self.apis, *self.engines, *self.appliers, self.route]
+        return [self.broker, *self.apis, *self.engines, *self.appliers, self.database_proxy]
 
     def __enter__(self) -> "Fleet":
-        self.route.start()
-        wait_for(lambda: listens(self.route.port), "the route to the database listens", 60)
+        self.database_proxy.start()
+        wait_for(lambda: listens(self.database_proxy.port), "the proxy of the database listens", 60)
         for process in self.all:
             process.start()
         wait_for(lambda: listens(self.broker.port), "the broker listens", 60)
@@ -69,14 +69,14 @@ class Fleet:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in (*reversed(self.all[:-1]), self.route):
+        for process in (*reversed(self.all[:-1]), self.database_proxy):
             if error[0]:
-                process.kill()  # it need not end cleanly
+                process.kill()  # a clean end is not needed
             process.end()
 
 
 def drill(directory: Path, name: str, database: Database, arguments: argparse.Namespace) -> bool:
-    """Whether all went well."""
+    """Run the drill.  Returns whether it found no fault."""
     with database.engine.begin() as connection:
         ledger.open_ledger(connection)
     draw = random.Random(arguments.seed)
@@ -114,7 +114,7 @@ def _knows(database: Database) -> bool:
 
 
 def _create_audits(database: Database, number: int) -> list[str]:
-    """A tenth of them starts its plans, and a tenth waits for the end of other plans."""
+    """Create audits; a tenth of them starts its plans, a tenth waits for the end of other plans."""
     with database.writer() as session:
         strategies = {row.name: row for row in session.scalars(sa.select(Strategy))}
         audits = []

@@ -60,7 +60,7 @@ class Node(Process):
         self._names.end()
 
 
-class Way(Process):
+class BrokerProxy(Process):
     """A proxy in front of a broker that others use, too.  A kill cuts all connections."""
 
     what = "a proxy in front of a shared broker"
@@ -76,10 +76,10 @@ class Way(Process):
         super().__init__("broker", command, directory)
 
 
-def make(directory: Path, url: str | None) -> Node | Way:
+def make(directory: Path, url: str | None) -> Node | BrokerProxy:
     """The proxy if there is a *url*; else the node.  SystemExit if RabbitMQ is not installed."""
     if url:
-        return Way(directory, url)
+        return BrokerProxy(directory, url)
     if os.access(_SERVER, os.X_OK) and shutil.which("epmd"):
         return Node(directory)
     raise SystemExit(f"There is no {_SERVER}; name a broker that answers with --broker.")

@@ -81,7 +81,7 @@ def _lost(
     runs: dict[int, AuditRun],
     every_event: bool,
 ) -> Iterator[str]:
-    """Accepted alarms that no run acted upon."""
+    """Accepted alarms that no run has handled."""
     by_alarm = defaultdict(list)
     for event in events:
         by_alarm[event.alarm_id].append(event)

@@ -52,7 +52,7 @@ poll_interval = 2
 
 
 class Process:
-    """A command with its log.  All that it starts goes with it."""
+    """A command with its log.  Its children are killed with it."""
 
     def __init__(
         self,
@@ -82,14 +82,14 @@ class Process:
             )
 
     def kill(self) -> None:
-        """As when the machine fails: it and all its children at once."""
+        """Kill it and all its children at once, as a failure of the machine would."""
         if self._process is not None:
             if self.alive:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def strike(self) -> None:
-        """What the drill does to it, until it is started again."""
+        """Make it fail until it is started again."""
         self.kill()
 
     def kill_worker(self) -> bool:
@@ -103,7 +103,7 @@ class Process:
         return bool(children)
 
     def end(self) -> None:
-        """Ask it to end, and insist if it does not."""
+        """Ask it to end, and kill it if it does not."""
         if self._process is None or not self.alive:
             return
         self._process.terminate()
@@ -114,7 +114,7 @@ class Process:
 
     @property
     def pids(self) -> list[int]:
-        """Its own and its children's; none if it has ended."""
+        """Its process id and those of its children; empty if it has ended."""
         return [self._process.pid, *self._children()] if self._process and self.alive else []
 
     def _children(self) -> list[int]:
@@ -127,7 +127,7 @@ class Process:
 
 
 class Service(Process):
-    """A console script with a configuration, and a host name, of its own."""
+    """A console script with its own configuration and host name."""
 
     def __init__(self, script: str, name: str, directory: Path, **values: object) -> None:
         self.port = free_port()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passes connections on: ``python -m tools.drill.proxy PORT HOST:PORT``.
 
-At SIGUSR1 all connections that there are fall silent, without an end that anybody would notice,
-and new ones work.  At SIGUSR2 they go on, with what was sent meanwhile.
+At SIGUSR1 it passes nothing on over the present connections, without closing them; new connections
+work.  At SIGUSR2 it passes on what was sent meanwhile, and all connections work again.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 
 
 class Flow:
-    """Lets connections go on or not."""
+    """Passes data on, or holds it back."""
 
     def __init__(self) -> None:
         self._silent: list[asyncio.Event] = []
@@ -55,7 +55,7 @@ async def _copy(
     with contextlib.suppress(OSError), contextlib.closing(sink):
         while True:
             piece = await source.read(65536)
-            await moving.wait()  # at the end as well: that would be noticed
+            await moving.wait()  # before a close, too, because that would be noticed
             if not piece:
                 return
             sink.write(piece)

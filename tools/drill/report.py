@@ -7,11 +7,11 @@ from tools.drill.findings import Findings
 from tools.drill.sender import Senders
 
 _SHOWN = 10
-"""Of what is wrong, so many sentences of each kind."""
+"""The most sentences of each kind of fault."""
 
 
 def show(found: Findings, senders: Senders, killed: Counter[str]) -> bool:
-    """Print the table; whether all that must be nothing is nothing."""
+    """Print the table.  Returns whether all figures that must be 0 are 0."""
     outcomes = senders.outcomes
     accepted = sum(alarm.accepted for alarm in senders.alarms)
     slowest = max((alarm.seconds for alarm in senders.alarms), default=0.0)

@@ -21,7 +21,7 @@ _TIMEOUT = 20.0
 
 @dataclasses.dataclass
 class Alarm:
-    """One alarm, and what came of posting it."""
+    """One alarm, and the result of posting it."""
 
     at: float
     audit: str
@@ -34,7 +34,7 @@ class Alarm:
 
 
 def alarms(draw: random.Random, number: int, audits: Sequence[str], seconds: float) -> list[Alarm]:
-    """Half of them spread over the time, half in bursts; each with its own id."""
+    """Alarms, each with its own id: half of them spread over the time, half in bursts."""
     bursts = [draw.uniform(0, seconds) for _ in range(max(1, number // 100))]
     made = []
     for index in range(number):
@@ -83,7 +83,7 @@ class Senders:
                 self._stop.wait(0.2)
 
     def _post(self, alarm: Alarm, port: int) -> bool:
-        """Whether that was the end of it."""
+        """Post an alarm once.  Returns whether no further attempt is needed."""
         alarm.sent = timeutils.utcnow()
         began = time.monotonic()
         outcome, location = _answer(alarm, port)

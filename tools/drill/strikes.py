@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is killed, when and how, and when it is started again: all from a seed."""
+"""Which process is killed, when and how, and when it is started again: all from a seed."""
 
 import dataclasses
 import random
@@ -21,9 +21,9 @@ class Strike:
 
 
 def plan(draw: random.Random, targets: int, seconds: float) -> list[Strike]:
-    """A strike every two to five seconds, never at who is down already.
+    """A strike every two to five seconds, never at a process that is down already.
 
-    Each fourth is at the last of the *targets*, the route to the database.
+    Each fourth is at the last of the *targets*, the proxy of the database.
     """
     strikes: list[Strike] = []
     back = [0.0] * targets
@@ -61,7 +61,7 @@ class Carrier:
         self._thread.start()
 
     def stop(self) -> None:
-        """Strike no more, and let all live again."""
+        """End the strikes, and start all processes again."""
         self._stop.set()
         self._thread.join()
         for process in self._processes:

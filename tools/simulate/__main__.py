@@ -20,17 +20,17 @@ from tools.simulate.simulation import Found, simulate
 from tools.simulate.stage import Stage, stage
 
 _work: Callable[[int], Any]
-"""What the processes of ``_each`` do; they are forked, so they have it."""
+"""The work of the processes of ``_each``, which are forked and so have this variable."""
 
 _LAST = 40
 """Lines of the history that are shown of a seed with a violation."""
 
 
 class _Judged(NamedTuple):
-    """What is left of a seed when it is over."""
+    """The result of a seed."""
 
     seconds: float
-    """Virtual ones."""
+    """Seconds of virtual time."""
     cpu: float
     report: str
     """Its violations and the end of its history; empty: none."""
@@ -98,7 +98,7 @@ def _hunt(made: Stage, options: argparse.Namespace) -> int:
 
 
 def _each(work: Callable[[int], Any], numbers: Iterable[int], jobs: int) -> Iterator[Any]:
-    """What comes of each number, in their order; *jobs* processes share the work."""
+    """The result of *work* for each number, in their order; *jobs* processes share the work."""
     global _work
     _work = work
     with futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges a simulation by rules of its own: it knows nothing of the code that ran."""
+"""Checks a simulation by rules of its own, which use none of the code that ran."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ from tools.simulate.limits import Limits
 Row = Mapping[str, Any]
 
 _SLOW = 60.0
-"""Seconds that an alarm takes at most, in the slowest process."""
+"""The most seconds that an alarm takes, in the slowest process."""
 
 _LASTING = re.compile(r"max_run_seconds| died, \d+ times in a row")
 """Why a run that has looked at the cloud for an alarm may fail."""
@@ -118,15 +118,15 @@ def check(history: Sequence[Seen], rows: Rows, hosts: Sequence[Host], rules: Rul
         *_given_up(rows, limits),
         *waits(rows),
         *left_disabled(rows, hosts),
-        *_unheard(history, rows, judge.looked),
-        *_homeless(rows),
-        *_surprised(rows),
+        *_unhandled(history, rows, judge.looked),
+        *_without_run(rows),
+        *_unexpected_errors(rows),
         *_too_early(rows, rules.apart),
         *_held_up(history),
     ]
 
 
-def _unheard(history: Sequence[Seen], rows: Rows, looked: Mapping[int, float]) -> Sequence[str]:
+def _unhandled(history: Sequence[Seen], rows: Rows, looked: Mapping[int, float]) -> Sequence[str]:
     """Accepted alarms for which no run has read the cloud, and alarms without an answer."""
     posts: dict[str, Seen] = {}
     answered: dict[str, str] = {}
@@ -143,7 +143,7 @@ def _unheard(history: Sequence[Seen], rows: Rows, looked: Mapping[int, float]) -
         if key not in answered:
             found.append(f"The alarm {key} was never answered.")
         elif (answered[key], audit["state"]) == ("202", "CANCELLED"):
-            continue  # nothing more was to be done for it
+            continue  # nothing else had to be done for it
         elif answered[key] == "202" and not any(map(covers, rows.runs)):
             found.append(
                 f"No run of audit {audit['id']} with level {level} looked at the cloud after the "
@@ -167,7 +167,7 @@ def _covers(
     )
 
 
-def _homeless(rows: Rows) -> list[str]:
+def _without_run(rows: Rows) -> list[str]:
     """Plans that no run, or more than one, has written."""
     writers = collections.Counter(row["action_plan_id"] for row in rows.runs)
     return [
@@ -177,7 +177,7 @@ def _homeless(rows: Rows) -> list[str]:
     ]
 
 
-def _surprised(rows: Rows) -> list[str]:
+def _unexpected_errors(rows: Rows) -> list[str]:
     """Rows that ended with an unexpected error."""
     return [
         f"{what} {row['id']} is {row['state']}: {row['status_message']}"

@@ -43,7 +43,7 @@ def create_audits(world: World) -> list[str]:
 
 
 def _create(session: Session, uuid: str, audit_type: str, **values: Any) -> Audit:
-    """An audit whose plans start by themselves."""
+    """Create an audit whose plans start automatically."""
     audit = Audit(
         uuid=uuid,
         name=uuid,
@@ -57,7 +57,7 @@ def _create(session: Session, uuid: str, audit_type: str, **values: Any) -> Audi
 
 
 _AT_ONCE = 0.5
-"""Probability that users wait until what they stop has just begun."""
+"""Probability that users stop a run or plan right after it has begun."""
 
 
 class Sender:
@@ -130,7 +130,7 @@ class User:
             self._world.schedule.block(5.0)
 
     def resume(self, audit: str) -> None:
-        """Resume an audit that is suspended by a request that its user had given up."""
+        """Resume an audit that was suspended by a request whose answer came too late."""
         self._world.schedule.block(LONGEST_REQUEST)
         while self._state(audit) == AuditState.SUSPENDED:
             self._set(audit, AuditState.ONGOING)

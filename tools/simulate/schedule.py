@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 
 
 class Killed(BaseException):
-    """The process is dead: nothing of it may go on, and no ``except Exception`` catches this."""
+    """The process is dead: its tasks must end, and no ``except Exception`` catches this."""
 
 
 class Process:
@@ -27,11 +27,11 @@ class Process:
         self.alive = True
         self.tasks: set[Task] = set()
         self.frozen: list[tuple[Task, int, bool]] | None = None
-        """Its tasks that would go on, while it stands still; None: it does not."""
+        """While the process stands still, its tasks that are ready; None if it does not."""
         self.steps_left: int | None = None
-        """After so many steps (statements, commits, calls of the cloud) *fate* has it."""
-        self.fate: Callable[[str], None] = _nothing
-        """Called with the kind of the step."""
+        """After so many steps (statements, commits, calls of the cloud) ``fault`` is called."""
+        self.fault: Callable[[str], None] = _nothing
+        """Makes the process fail; called with the kind of the step."""
         self.in_hand = 0
         """Runs and plans that it carries out."""
         self.service: Any = None
@@ -133,7 +133,7 @@ class Schedule:
         self._ready.append((task, task.turn, True))
 
     def freeze(self, process: Process) -> None:
-        """Let no task of a process go on."""
+        """Let no task of a process continue."""
         process.frozen = process.frozen or []
 
     def thaw(self, process: Process) -> None:
@@ -148,7 +148,7 @@ class Schedule:
             raise Killed
 
     def run(self, until: float, over: Callable[[], bool] = lambda: False) -> None:
-        """Let tasks take turns until a time, or until *over*, which is asked now and then."""
+        """Let tasks take turns until a time, or until *over*, called now and then, returns true."""
         while not over():
             self._bury()
             if not self._ready and not self._advance(until):
@@ -169,7 +169,7 @@ class Schedule:
         self._bury()
 
     def end(self) -> None:
-        """Let nothing more happen."""
+        """End all tasks."""
         self._bury()
         self._end_all([entry[0] for entry in self._ready] + [entry[2] for entry in self._later])
         self._ready, self._later = [], []
@@ -202,7 +202,7 @@ class Schedule:
 
 
 def _nothing(*_: Any) -> None:
-    """What happens to a process that nothing happens to."""
+    """Does nothing: the default."""
 
 
 def _crash(task: Task, error: Exception) -> None:

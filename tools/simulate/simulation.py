@@ -22,13 +22,13 @@ _LOOK = 10.0
 """Seconds between two checks whether it has ended."""
 
 _MOST_STEPS = 60
-"""Steps of a process until it dies or stands still, at most, from when that is decided."""
+"""The most steps between the decision that a process dies or stands still, and that event."""
 
 _STANDSTILLS = ((1.0, 20.0), (LEASE, 1.5 * LEASE), (2.0 * LEASE, 3.0 * LEASE))
-"""How long one takes: less than a claim holds, about as long, or longer."""
+"""Seconds that a standstill takes: less than a lease, about as long, or longer."""
 
 _TO_BUSY = 0.8
-"""Probability that this happens to a process with something in hand, if there is one."""
+"""Probability that a fault is given to a process that works on a run or plan, if there is one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Found:
     seed: int
     trouble: Trouble
     seconds: float
-    """Virtual ones."""
+    """Seconds of virtual time."""
     history: History
     violations: list[str]
 
@@ -65,7 +65,7 @@ def simulate(stage: Stage, seed: int) -> Found:
             world.schedule.kill(process)
         world.schedule.end()
     rows, trouble = checker.Rows.read(world.store.rows), world.trouble
-    # A thread that stands still goes on with the time from before.
+    # A thread that stood still continues with the time that it had read before.
     unknown = trouble.set_back or trouble.freezes or trouble.hangs
     apart = math.inf if unknown else 2 * trouble.ahead
     rules = checker.Rules(
@@ -121,7 +121,7 @@ def _agenda(world: World, audits: list[str]) -> Iterator[tuple[float, Callable[[
 
 
 def _victim(world: World, slots: Sequence[str]) -> Process:
-    """A process, rather one with something in hand."""
+    """A process for a fault, preferably one that works on a run or plan."""
     processes = [world.processes[slot] for slot in slots]
     busy = [process for process in processes if process.alive and process.in_hand]
     return world.choice.choice(busy if busy and world.choice.random() < _TO_BUSY else processes)

@@ -55,7 +55,7 @@ class Store:
         self.serial = False
         self.holder: Connection | None = None
         self.statement: tuple[str, Any] = "", None
-        """What a transaction is about to begin with, and its parameters."""
+        """The first statement of the next transaction, and its parameters."""
         self.step: Step = _nothing
         self.report: Callable[..., None] = _nothing
         self._unreported: list[tuple[str, Sequence[Any]]] = []

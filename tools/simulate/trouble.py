@@ -38,16 +38,16 @@ class Trouble:
     freezes: int = _one_of(0, 1, 1, 3)
     """Processes that stand still for a while."""
     hangs: int = _one_of(0, 1, 3)
-    """Threads that do so alone."""
+    """Single threads that stand still for a while."""
     outages: int = _one_of(0, 0, 1)
-    """Of the database."""
+    """Outages of the database."""
     cloud_outages: int = _one_of(0, 0, 1)
     users: int = _one_of(0, 0, 2, 4)
     """The number of changes that users make to audits and plans."""
     change: float = _one_of(0.05, 0.3, 0.7)
-    """Probability that a step lets others go on."""
+    """Probability that other tasks run after a step."""
     longest_step: float = _one_of(3.0, 3.0, 10.0)
-    """Seconds for which it does so, at most."""
+    """The most seconds for which they do."""
     deadlock: float = _one_of(0.0, 0.0, 0.02)
     lock_wait: float = _one_of(0.0, 0.0, 0.02)
     """Probability that a transaction waits too long for a lock when it begins to write."""

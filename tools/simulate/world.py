@@ -27,16 +27,17 @@ _RESTART = (1.0, 20.0)
 """Seconds until a process that has ended is started again."""
 
 _BACK = 0.5
-"""Probability that a process that stands still goes on soon after another has what it held."""
+"""Probability that a process that stands still continues soon after another one has claimed its
+work."""
 
 _BEFORE_WRITES = 0.6
-"""Probability that one stands still just before it writes."""
+"""Probability that a process stands still just before it writes."""
 
 _HEARTBEAT = 0.5
 """Probability that the heartbeat is the thread that hangs."""
 
 LONGEST_REQUEST = 30.0
-"""Seconds after which a client gives a request up."""
+"""Seconds after which a client abandons a request."""
 
 _AT_ONCE = 0.1
 """Seconds within which a thread that has waited for a lock must not wait for it again."""
@@ -98,7 +99,7 @@ class World:
         """Let a task do *work* outside of the service processes."""
         return self.schedule.spawn(None, work)
 
-    # What goes wrong at a step
+    # Faults at a step
 
     def _step(self, where: str) -> None:
         process = self.schedule.process
@@ -109,7 +110,7 @@ class World:
         if process.steps_left is not None:
             process.steps_left -= 1
             if process.steps_left < 0:
-                process.fate(where)
+                process.fault(where)
         if where in ("statement", "begin", "commit") and self.schedule.now < self.away_until:
             raise store.away()
         if where == "call" and self.schedule.now < self.cloud_away_until:
@@ -135,7 +136,7 @@ class World:
             raise CloudUnavailable("The answer of the cloud is lost.")
 
     def _wait_for_lock(self) -> None:
-        """In vain, perhaps."""
+        """Wait for a lock, perhaps until the time limit."""
         task, (statement, parameters) = self.schedule.task(), self.store.statement
         assert task is not None
         at, *before = task.labels.get("waited", (-1.0,))
@@ -148,7 +149,7 @@ class World:
             raise store.lock_wait()
 
     def _delay(self, where: str) -> float:
-        """Rather long between a look and the transaction that writes what follows from it."""
+        """Seconds until the step; often long before a transaction that depends on what was read."""
         longest = self.trouble.longest_step
         few = (0.0, 0.0, 0.01, 0.01, 0.3) if where != "begin" else (0.0, 0.3)
         most = 0.01 if self.quiet else self._chance.choice((*few, longest))
@@ -156,7 +157,7 @@ class World:
 
     def doom(self, process: Process, steps: int) -> None:
         """Let a process die after a number of steps."""
-        process.steps_left, process.fate = steps, lambda where: self.die(process, where)
+        process.steps_left, process.fault = steps, lambda where: self.die(process, where)
 
     def stun(self, process: Process, steps: int, seconds: float, alone: bool) -> None:
         """Let a process stand still after a number of steps, or a thread of it *alone*, perhaps its
@@ -182,10 +183,10 @@ class World:
                 self.thaw(process, seconds)
                 self.schedule.block(0.0)
 
-        process.steps_left, process.fate = steps, freeze
+        process.steps_left, process.fault = steps, freeze
 
     def thaw(self, process: Process, seconds: float) -> None:
-        """Let a process go on after a time, if it still stands still then."""
+        """Let a process continue after a time, if it still stands still then."""
 
         def work() -> None:
             self.schedule.block(seconds)
@@ -231,11 +232,11 @@ class World:
         conf, database = self.stage.confs[slot], self.stage.databases[slot]
         if process.kind == "api":
             return Intake(conf, database, UnrecordedEvents(database))
-        told, cloud = Notifications(conf, database), self.network.cloud
+        notifications, cloud = Notifications(conf, database), self.network.cloud
         if process.kind == "applier":
-            return Applier(conf, database, cloud, self.bells["engine"], told)
+            return Applier(conf, database, cloud, self.bells["engine"], notifications)
         bell, restart = self.bells["applier"], lambda: self.die(process, "restart")
-        return DecisionEngine(conf, database, cloud, bell, told, restart=restart)
+        return DecisionEngine(conf, database, cloud, bell, notifications, restart=restart)
 
     def stop(self, process: Process) -> None:
         """Ask a process to end, as SIGTERM does."""
@@ -262,7 +263,7 @@ class World:
         ]
 
     def some(self, kind: str) -> Process | None:
-        """One of them."""
+        """One of the processes of a kind that are ready."""
         ready = self.ready(kind)
         return self.choice.choice(ready) if ready else None
 

@@ -57,8 +57,8 @@ datasources = prometheus
 
 _SERVICES = ("watcher-api", "watcher-decision-engine", "watcher-applier")
 _ARENAS = {"MALLOC_ARENA_MAX": "2"}
-"""As in the units: with more, threads keep free memory from each other, which takes longer to come
-to rest."""
+"""As in the systemd units.  With more arenas, threads do not share freed memory, so it takes longer
+until memory stops growing."""
 _PAUSE = 5.0
 """Seconds between two samples."""
 _ERROR = re.compile(r" (?:ERROR|CRITICAL) |^Traceback", re.MULTILINE)

@@ -17,7 +17,7 @@ _BUSY, _IDLE = 90.0, 30.0
 
 
 class Cloud:
-    """Some hosts are hot; which ones, ``turn`` changes."""
+    """A cloud with some hot hosts; ``turn`` makes others hot."""
 
     def __init__(self) -> None:
         self._cloud, self._metrics = EmulatedCloud(), Prometheus({})
@@ -37,11 +37,11 @@ class Cloud:
 
     @property
     def configuration(self) -> str:
-        """Those parts of a configuration file that lead to the cloud and its metrics."""
+        """The parts of a configuration file that name the cloud and its metrics."""
         return prometheus.section(self._prometheus.url) + keystone.section(self._cloud.server.url)
 
     def turn(self) -> None:
-        """Let other hosts be hot, and forget what was asked."""
+        """Make other hosts hot, and delete the recorded requests."""
         nova = self._cloud.nova
         hot = set(self._draw.sample(sorted(nova.uuids), 2))
         used = {host: _BUSY if host in hot else _IDLE for host in nova.uuids}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured during a soak, and by how much each of it may grow."""
+"""The series that are measured during a soak, and by how much each may grow."""
 
 import itertools
 import os
@@ -24,7 +24,7 @@ LIMITS: Mapping[str, float] = {"KiB": 100.0, "threads": 0.2, "files": 0.5, "rows
 
 
 class Samples:
-    """Series of numbers by what they are of and their unit."""
+    """Series of numbers, by their object and unit."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -73,7 +73,7 @@ def _of_process(pid: int) -> Iterable[tuple[str, float]]:
 
 
 def slope_of(points: Sequence[tuple[float, float]]) -> float:
-    """By how much a minute: the median of the slopes between all pairs of points (Theil and Sen).
+    """The growth in a minute: the median of the slopes between all pairs of points (Theil and Sen).
 
     A pool that grows once moves few of the pairs; a leak moves them all.  0 for fewer than three
     points.

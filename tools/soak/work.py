@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who works with the services during a soak, each in a thread: alarms, users, readers, operator."""
+"""The clients of the services during a soak, each a thread: alarms, users, readers, operator."""
 
 import datetime
 import itertools
@@ -52,7 +52,7 @@ _ALARM = {
     "reason": "Transition to alarm",
 }
 _KEPT = datetime.timedelta(seconds=45)
-"""For which plans, audits, events and runs that are over are kept."""
+"""How long ended plans, audits, events and runs are kept."""
 _AGE = """
 UPDATE audit_events SET received_at = received_at - INTERVAL 200 DAY
 WHERE received_at BETWEEN :old AND :over;
@@ -62,16 +62,16 @@ UPDATE audit_runs SET
     finished_at = finished_at - INTERVAL 200 DAY
 WHERE finished_at BETWEEN :old AND :over
 """
-"""Lets the retention of events and runs have something to do."""
+"""Makes events and runs old enough for their retention."""
 
 
 class Work:
-    """All of them, while the ``with`` block lasts."""
+    """All clients, which work as long as the ``with`` block."""
 
     def __init__(
         self, endpoint: str, metrics: int, cloud: Cloud, database: Database, purge: Sequence[str]
     ) -> None:
-        """*purge* is a command."""
+        """*purge* is the command that removes deleted rows."""
         self.errors: list[str] = []
         self.counts: Counter[str] = Counter()
         self._endpoint, self._metrics = endpoint, f"http://127.0.0.1:{metrics}/metrics"
@@ -138,7 +138,7 @@ class Work:
         self.counts["alarms"] += 1
 
     def _use(self, client: Any) -> None:
-        """Create an audit; carry its plan out, or do so and cancel it, or leave it."""
+        """Create an audit, and start its plan, start and cancel it, or leave it."""
         kind = self._draw.choice(_KINDS)
         audit = client.audit.create(
             audit_type="ONESHOT", name=f"oneshot-{time.time()}", force=True, **kind
@@ -166,7 +166,7 @@ class Work:
         self.counts["reads"] += 1
 
     def _operate(self, client: Any) -> None:
-        """Delete what is over, let events and runs be old, purge, and let other hosts be hot."""
+        """Delete what has ended, make events and runs old, purge, and make other hosts hot."""
         before = timeutils.utcnow() - _KEPT
         for resource, over in (
             (client.action_plan, {*PlanState.ALL} - PlanState.UNDER_WAY),

@@ -38,7 +38,7 @@ def main() -> int:
     for name in ("OS_AUTH_URL", "OS_PASSWORD"):
         if name not in os.environ:
             parser.error(f"{name} is not set: OS_* have to lead to a cloud, as its administrator")
-    # Services are ended, and their database goes, also when this is asked to end.
+    # SIGTERM, too, has to end the services and drop their database.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     cloud = Cloud()
     suites = arguments.suite or list(SUITES)
@@ -71,7 +71,7 @@ def _run(
 ) -> dict[str, int]:
     workspace = directory / suite
     tempest = str(Path(sys.executable).with_name("tempest"))
-    # tempest keeps a list of workspaces by name, for ever, unless it is given one of its own.
+    # Without a path of its own, tempest would add this workspace to the list of the user for ever.
     init = [tempest, "init", "--workspace-path", str(directory / "workspaces"), str(workspace)]
     begun = subprocess.run(init, capture_output=True, text=True)
     if begun.returncode:

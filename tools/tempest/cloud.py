@@ -17,7 +17,7 @@ _NO_NETWORK = str(uuid.UUID(int=0))
 
 
 class Cloud:
-    """A cloud that an administrator's ``OS_*`` lead to."""
+    """The cloud that the ``OS_*`` variables of an administrator name."""
 
     def __init__(self) -> None:
         self._connection: Any = openstack.connect(load_envvars=True)
@@ -42,7 +42,7 @@ class Cloud:
 
     @property
     def endpoint(self) -> tuple[str, int]:
-        """Host and port at which the catalog says that Watcher is."""
+        """Host and port of Watcher in the catalog."""
         url = self._connection.endpoint_for(SERVICE, interface="public")
         if not url:
             raise SystemExit(f"The catalog of the cloud has no public endpoint of {SERVICE}.")
@@ -101,7 +101,7 @@ class Cloud:
 
     @staticmethod
     def _safely(listing: Any) -> Any:
-        """Nothing from a service that the cloud does not have."""
+        """The items of *listing*; none if the cloud does not have the service."""
         try:
             yield from listing()
         except openstack.exceptions.SDKException:
@@ -109,7 +109,7 @@ class Cloud:
 
 
 def _login() -> dict[str, Any]:
-    """Who tempest is, and where it gets its tokens."""
+    """The user of tempest, and the URL of keystone."""
     read = os.environ.get
     return {
         "auth": {
@@ -129,7 +129,7 @@ def _login() -> dict[str, Any]:
 
 
 def _tested(datasource: str, scenario: bool) -> dict[str, Any]:
-    """What of Watcher the plug-in tests."""
+    """The parts of Watcher that the plug-in tests."""
     return {
         "datasource": datasource,
         "max_microversion": "1.7",

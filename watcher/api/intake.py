@@ -74,7 +74,7 @@ class IntakeResult:
 
 @dataclasses.dataclass
 class BatchAnswer:
-    """What a batch found on a delivery, and decided about it."""
+    """What a batch has read about a delivery, and its decision."""
 
     facts: WebhookFacts | None
     """None if there is no such audit."""

@@ -31,7 +31,7 @@ PERIOD = 60.0
 """Seconds between two calls of ``Enabling.sweep_if_due``."""
 
 _CALLS = 10
-"""Of so many calls of ``sweep_if_due`` one sweeps, and so does the first one after a failure."""
+"""One of so many calls of ``sweep_if_due`` sweeps, and the first one after a failure does."""
 
 _MAX_NAMED = 3
 """Hosts that a sentence names, at most."""

@@ -45,7 +45,7 @@ class ActionExecutor:
         notifications: Notifications,
         types: Mapping[str, type[Action]] | None = None,
     ) -> None:
-        """*types* by name; by default what entry points name."""
+        """*types* are the action types by name, by default those of the entry points."""
         self._conf, self.database, self._cloud = conf, database, cloud
         self.notifications = notifications
         self._types = installed() if types is None else types
@@ -174,7 +174,7 @@ class _Execution:
         try:
             origin = self._make(self._interrupts.wait).check()
         except Interrupted:
-            raise Stopped from None  # even if Cancelled: still PENDING, nothing is to be undone
+            raise Stopped from None  # also if Cancelled: a PENDING action has nothing to undo
         except Skip as skip:
             return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
         except entry_points.FAILURES as error:

@@ -62,7 +62,7 @@ def changed(conf: cfg.ConfigOpts) -> Sequence[str]:
 
 
 def sentence(names: Sequence[Name]) -> str:
-    """Name *names*, or the first of many."""
+    """A list of *names* for a sentence; of many, the first ones."""
     named = ", ".join(f"[{group}] {option}" for group, option in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{named}{more}"

@@ -57,7 +57,7 @@ def refuse(name: str | None, sentence: str) -> NoReturn:
 
 
 def supervise(process: type[cotyledon.Service], conf: cfg.ConfigOpts, workers: int = 1) -> NoReturn:
-    """Run processes until SIGTERM, and others when they die; end when one cannot start."""
+    """Run processes until SIGTERM, and replace those that die; end when one cannot start."""
     manager = cotyledon.ServiceManager()
     refused = threading.Event()
 

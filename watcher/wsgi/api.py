@@ -22,10 +22,10 @@ def _application() -> Any:
     conf = watcher_conf.load([], files.split(";") if files else None)
     logs.setup(conf)
     try:
-        wired, settle = api.wired(conf)
+        wired, stop = api.wired(conf)
     except WrongSchema:
         raise Conflict(schema.SENTENCE) from None
-    atexit.register(settle)
+    atexit.register(stop)
     open_webhooks.warn(conf)
     return wired
 

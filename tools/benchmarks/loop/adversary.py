@@ -26,7 +26,7 @@ GIB_PER_HOUR = 25
 """Less than a tenth of the memory of all servers, so that the adversary reaches the limit."""
 
 MOST_MOVES = 1
-"""Of a server within an hour: the default."""
+"""The most moves of a server within an hour: the default."""
 
 
 class Wave(NamedTuple):
@@ -34,12 +34,12 @@ class Wave(NamedTuple):
 
     shape: str
     period: int
-    """In minutes."""
+    """Minutes."""
     phase: float
     low: float
     high: float
     first: int
-    """Of each *step* servers, this one takes part."""
+    """The index of the one of each *step* servers that takes part."""
     step: int
 
 
@@ -50,7 +50,7 @@ class Attack(NamedTuple):
     source: str
     seed: int
     alarms: int
-    """Minutes from one to the next, whatever the load is."""
+    """Minutes from one alarm to the next, whatever the load is."""
     waves: Sequence[Wave]
 
 
@@ -78,7 +78,7 @@ attacks = st.builds(
 
 
 def withstand(days: int, number: int = 0, minutes: int = DAY) -> int:
-    """Live through *days* of *minutes* each; the moves that were made.
+    """Simulate *days* of *minutes* each.  Returns the number of moves that were made.
 
     Another *number* gives other days.
 
@@ -153,7 +153,7 @@ def _demand(attack: Attack, minutes: int) -> Shares:
             height = (1 + np.sin(2 * np.pi * part)) / 2
         elif wave.shape == "square":
             height = np.where(part < 0.5, 1.0, 0.0)
-        else:  # each period it comes or not, as it likes
+        else:  # at random in some periods
             draw = np.random.default_rng((attack.seed, number))
             height = draw.random(minutes // wave.period + 2)[
                 (moments / wave.period + wave.phase).astype(np.int64)

@@ -51,10 +51,10 @@ the alarm's, so that a host which was relieved does not raise it again at once.
 """
 
 Alarm = Callable[[World], bool]
-"""Whether there is one at the end of a minute."""
+"""Whether there is an alarm at the end of a minute."""
 
 Added = Callable[["Engine", Inputs, World], Inputs]
-"""Changes the inputs of a run for a policy."""
+"""Changes the inputs of a run, as a policy needs them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Audit:
         """When the last run began, and what it has seen if it found nothing to do."""
 
     def act(self) -> None:
-        """The work of the audit in the minute that is over."""
+        """Do the work of the audit at the end of a minute."""
         now = self._world.now
         if self._plan is not None:
             self._plan.go_on(now - 1, now)
@@ -184,7 +184,7 @@ class Audit:
         return True
 
     def _inputs(self, now: int) -> Inputs | None:
-        """None as long as nothing has been measured."""
+        """The inputs of a run; None as long as nothing has been measured."""
         if self._world.server_use.over(now, LONGEST_PERIOD) is None:
             return None
         model = self._snapshots.model()
@@ -198,6 +198,6 @@ class Audit:
 
 
 def host_is_hot(world: World) -> bool:
-    """Whether the rule holds of some host: it is evaluated each minute."""
+    """Whether some host is above the threshold of the alarm; evaluated each minute."""
     use = world.host_use.over(world.now, ALARM_PERIOD)
     return use is not None and bool((use[world.up] > THRESHOLD).any())

@@ -13,11 +13,11 @@ Floats = NDArray[np.float64]
 Values = NDArray[np.floating]
 
 KEPT = 60
-"""Minutes, and points, that are remembered."""
+"""How many minutes, and points, are kept."""
 
 
 class Averages(Protocol):
-    """Of something that is measured of each of *count* things."""
+    """The averages of a metric of *count* hosts or servers."""
 
     def __init__(self, count: int) -> None: ...
 
@@ -25,14 +25,15 @@ class Averages(Protocol):
         """Record the mean of *minute*, [count].  Minutes come in order."""
 
     def over(self, now: int, period: int) -> Floats | None:
-        """float [count], over the last *period* as known at *now*; None before that."""
+        """float [count]: the means over the last *period* that are known at *now*; None before
+        there are any."""
 
 
 class Prometheus:
     """The exact mean of the period, up to the last scrape."""
 
     SCRAPED: ClassVar[int] = 1
-    """The last scrape is so old, at most."""
+    """The greatest age of the last scrape."""
 
     def __init__(self, count: int) -> None:
         self._rows = np.zeros((KEPT, count), dtype=np.float32)
@@ -59,7 +60,7 @@ class Gnocchi:
 
     GRANULE: ClassVar[int] = 5
     LATE: ClassVar[int] = 1
-    """From the measure to the point."""
+    """Minutes from a measure to its point."""
 
     def __init__(self, count: int) -> None:
         self._rows = np.zeros((KEPT, count), dtype=np.float32)

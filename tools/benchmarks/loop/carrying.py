@@ -12,7 +12,7 @@ WORKERS = 8
 
 
 class Carrying:
-    """A plan under way.  A step starts when all its parents have ended, whatever their ends."""
+    """A plan under way.  An action starts when all its parents have ended, in whatever state."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Carrying:
         return not (self._waiting or self._running)
 
     def go_on(self, begin: float, until: float) -> None:
-        """What happens from *begin* to *until*, in minutes."""
+        """Carry the plan out from *begin* to *until*, in minutes."""
         self._start(begin)
         while (move := self._world.next_end(until)) is not None:
             self._running.discard(move.name)
@@ -40,7 +40,7 @@ class Carrying:
             self._start(move.ended)
 
     def _start(self, now: float) -> None:
-        """Start what waits for nothing any more, as far as there are workers."""
+        """Start the actions that wait for no other, as far as there are workers."""
         ready = [name for name, parents in self._waiting.items() if not parents]
         while ready and len(self._running) < WORKERS:
             name = ready.pop(0)
@@ -55,7 +55,7 @@ class Carrying:
                 ready += self._ended(name)
 
     def _ended(self, name: str) -> list[str]:
-        """Those that waited for *name* alone."""
+        """End the action *name*.  Returns the actions that waited for it alone."""
         ready = []
         for waiting, parents in self._waiting.items():
             if name in parents:

@@ -90,7 +90,7 @@ def _results(strategy: str, source: str, arguments: argparse.Namespace) -> Resul
 
 
 def _write_docs(directory: Path, found: Mapping[str, Results]) -> None:
-    """A table and pictures of each."""
+    """Write a table and pictures of each result."""
     for name, results in found.items():
         (directory / f"loop-{name}.txt").write_text(tables.rst(results))
         for what, picture in pictures.of(results).items():

@@ -28,19 +28,19 @@ APPLICATION = 10
 """Servers of an application, on average."""
 
 PEAKS = (14.0, 20.5, 2.0)
-"""Hours at which offices, households and nightly jobs have most to do."""
+"""The hours at which the loads of offices, households and nightly jobs are highest."""
 
 KINDS_SHARE = (0.45, 0.25, 0.10, 0.20)
-"""Of the applications of these kinds; the last has no daily curve."""
+"""The shares of these kinds among applications; the last kind has no daily curve."""
 
 WEEKEND = (0.45, 1.1, 1.0, 1.0)
-"""What is left of a curve on the sixth and seventh day."""
+"""The factor of each curve on the sixth and seventh day."""
 
 SURGES_PER_DAY = 0.5
-"""Of an application."""
+"""Surges of an application."""
 
 JOBS_PER_DAY = 1.0
-"""Of a server."""
+"""Jobs of a server."""
 
 LASTING_NOISE, MINUTE_NOISE = 0.05, 0.03
 """Standard deviations, as shares of a server's vCPUs."""
@@ -54,27 +54,27 @@ class Demand(Protocol):
 
     @property
     def minutes(self) -> int:
-        """For so many there is a demand."""
+        """The number of minutes for which there is a demand."""
 
     def at(self, minute: int) -> Shares:
         """float [V]"""
 
     def ahead(self, minute: int, minutes: int) -> Floats:
-        """float [V], the mean over *minutes* from *minute* on; the end of time repeats itself."""
+        """float [V]: the mean over *minutes* from *minute* on; the last minutes are repeated."""
 
     def earlier(self, number: int) -> "Demand":
         """The demand *number* weeks before; 0 is this week."""
 
 
-class Event(NamedTuple):
-    """Some servers have more to do for a while."""
+class Busy(NamedTuple):
+    """A time in which some servers have more load: a surge or a job."""
 
     begin: int
     end: int
-    """Minutes; the end excluded."""
+    """Minutes; the end is excluded."""
     first: int
     last: int
-    """Indices of servers; the last excluded.  An application's are beside each other."""
+    """Indices of servers; the last is excluded.  The servers of an application are consecutive."""
     height: float
 
 
@@ -90,7 +90,7 @@ class Week:
         self._happen(draw)
 
     def _happen(self, draw: np.random.Generator) -> None:
-        """Draw all that is not the same in each week."""
+        """Draw what differs from week to week."""
         knots, servers = self._usual.shape
         days = self.minutes // DAY
         self._curves = self._usual + _lasting(knots, servers, draw)
@@ -98,7 +98,7 @@ class Week:
         self._hours: dict[int, Shares] = {}
 
     def earlier(self, number: int) -> "Week":
-        """It has the same daily curves, and its own surges, jobs and noise."""
+        """An earlier week: with the same daily curves, and its own surges, jobs and noise."""
         if number not in self._earlier:
             week = self._earlier[number] = copy.copy(self)
             draw = np.random.default_rng((self._seed, number))
@@ -120,7 +120,7 @@ class Week:
         return total / minutes
 
     def _hour(self, hour: int) -> Shares:
-        """float [60, V]; the last few that were asked for are kept."""
+        """float [60, V]: the demand of an hour; the hours used last are kept."""
         if hour not in self._hours:
             for old in sorted(self._hours)[:-2]:
                 del self._hours[old]
@@ -144,7 +144,7 @@ class Week:
 
 
 def _applications(servers: int, draw: np.random.Generator) -> NDArray[np.int64]:
-    """Where each application begins among the servers; the last is where it all ends."""
+    """The first server of each application, and at the end the number of servers."""
     sizes = draw.geometric(1 / APPLICATION, servers)
     bounds = np.concatenate(([0], np.cumsum(sizes)))
     return np.append(bounds[bounds < servers], servers)
@@ -184,8 +184,8 @@ def _lasting(knots: int, servers: int, draw: np.random.Generator) -> Shares:
     return noise
 
 
-def _surges(days: int, bounds: NDArray[np.int64], draw: np.random.Generator) -> list[Event]:
-    """Of whole applications; half of them come within twenty minutes, the others at once."""
+def _surges(days: int, bounds: NDArray[np.int64], draw: np.random.Generator) -> list[Busy]:
+    """The surges of applications; half of them grow within twenty minutes, the others at once."""
     events = []
     for first, last in itertools.pairwise(bounds):
         for _ in range(draw.poisson(SURGES_PER_DAY * days)):
@@ -194,28 +194,28 @@ def _surges(days: int, bounds: NDArray[np.int64], draw: np.random.Generator) -> 
             height = float(draw.uniform(0.2, 0.6))
             steps = 4 if draw.random() < 0.5 else 1
             events += [
-                Event(begin + 5 * step, end, int(first), int(last), height / steps)
+                Busy(begin + 5 * step, end, int(first), int(last), height / steps)
                 for step in range(steps)
                 if begin + 5 * step < end
             ]
     return events
 
 
-def _jobs(servers: int, days: int, draw: np.random.Generator) -> list[Event]:
+def _jobs(servers: int, days: int, draw: np.random.Generator) -> list[Busy]:
     count = int(draw.poisson(JOBS_PER_DAY * days * servers))
     begins = draw.integers(days * DAY, size=count)
     lengths = draw.lognormal(np.log(30), 0.8, count).astype(np.int64) + 1
     which = draw.integers(servers, size=count)
     heights = draw.uniform(0.3, 0.8, count)
     return [
-        Event(int(begin), int(begin + length), int(server), int(server) + 1, float(height))
+        Busy(int(begin), int(begin + length), int(server), int(server) + 1, float(height))
         for begin, length, server, height in zip(begins, lengths, which, heights, strict=True)
     ]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given:
-    """A demand as an array, float [M, V]: for tests, and for loads that somebody thinks up."""
+    """A demand as an array, float [M, V]: for tests and for the adversary."""
 
     shares: Shares
 
@@ -224,7 +224,7 @@ class Given:
         return len(self.shares)
 
     def earlier(self, number: int) -> "Given":
-        """Each week is the same."""
+        """An earlier week, which is the same."""
         return self
 
     def at(self, minute: int) -> Shares:

@@ -31,7 +31,7 @@ CANDIDATES = 5
 requests make it."""
 
 _SERVERS = 2**32
-"""Uuids of servers begin here, those of hosts at 0."""
+"""The first uuid of servers, as a number; that of hosts is 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Inventory:
 
     hosts: Sequence[Host]
     servers: Sequence[Server]
-    """As they were placed at first."""
+    """The servers on their first hosts."""
     vcpus: Floats
-    """[H], of each host."""
+    """float [H]: the vCPUs of each host."""
     capacity: Floats
-    """[H, R] as in the model, with ratios and without what is reserved."""
+    """float [H, R] as in the model: with ratios and without reserves."""
     demand: Floats
     """[V, R], what the flavors ask for."""
     placement: Ints

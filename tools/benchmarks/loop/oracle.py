@@ -31,7 +31,7 @@ GIB_PER_HOUR = 1024
 
 
 class Oracle:
-    """Moves servers at once: no migration of it takes time or fails."""
+    """Moves servers at once: its migrations take no time and never fail."""
 
     def __init__(self, world: World, engine: Engine, at_alarms: bool) -> None:
         self._at_alarms = at_alarms
@@ -57,7 +57,7 @@ class Oracle:
         world.tally.plans += bool(made)
 
     def _move(self, coming: Any) -> int:
-        """Make the moves that the limits allow; how many."""
+        """Make the moves that the limits allow.  Returns their number."""
         world = self._world
         model = self._snapshots.model()
         held = dataclasses.replace(model, movable=self._rests_until <= world.now)
@@ -81,6 +81,6 @@ class Oracle:
         return made
 
     def _left(self) -> float:
-        """GiB that may be copied still."""
+        """GiB that may still be copied."""
         self._copied = [each for each in self._copied if each[0] > self._world.now - HOUR]
         return GIB_PER_HOUR - sum(gib for _, gib in self._copied)

@@ -54,7 +54,7 @@ def panels(series: Mapping[str, Sequence[float]], title: str, unit: str) -> str:
 
 
 def sums(series: Mapping[str, Sequence[float]], title: str) -> str:
-    """Lines that grow, with their names at the end."""
+    """The running sums of *series* as lines, with their names at the end."""
     height, top = 240, 48
     most = nice(max([sum(values) for values in series.values()] or [1]))
     parts = [_text(LEFT, 20, title, "t"), *_axes(top, height, most, "")]
@@ -75,7 +75,7 @@ def sums(series: Mapping[str, Sequence[float]], title: str) -> str:
 
 
 def nice(value: float) -> float:
-    """The next number that a scale may well end with."""
+    """The next round number, as the end of a scale."""
     scale = 1.0
     while scale * 10 < value:
         scale *= 10

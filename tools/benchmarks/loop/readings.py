@@ -26,7 +26,7 @@ _SOURCES: Mapping[str, Any] = {
 
 
 def moment(minute: float) -> datetime.datetime:
-    """Naive UTC."""
+    """The time of a minute, in naive UTC."""
     return BEGIN + datetime.timedelta(minutes=minute)
 
 
@@ -83,7 +83,7 @@ class Readings:
         return same_metrics.step_of(lambda: _SOURCES[self.name], granularity)
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
-        """Those that ended after *since*, whoever asked for them."""
+        """The migrations that ended after *since*, by Watcher or others."""
         hosts, servers = self._world.inventory.hosts, self._world.inventory.servers
         found = []
         for move in reversed(self._world.history):

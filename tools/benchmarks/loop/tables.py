@@ -22,7 +22,7 @@ ROWS: Sequence[tuple[str, Callable[[Result], float]]] = (
 
 
 def text(results: Mapping[str, Result]) -> str:
-    """For a terminal."""
+    """The table for a terminal."""
     rows = _cells(results)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
@@ -31,7 +31,7 @@ def text(results: Mapping[str, Result]) -> str:
 
 
 def rst(results: Mapping[str, Result]) -> str:
-    """For the documentation."""
+    """The table for the documentation."""
     rows = _cells(results)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = "  ".join("=" * width for width in widths)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .world import Move
 
 HOUR = 60
-"""Minutes: within so many a server that comes back has been moved for nothing."""
+"""Minutes: a server that comes back within this time was moved for nothing."""
 
 IDLE_WATTS, FULL_WATTS = 110.0, 420.0
-"""Of a host: assumed, idle at about a quarter of full power and linear in between.  How far
-real servers are from that: doi:10.1109/CLUSTERWorkshops61563.2024.00020, an analysis of 16 years
-of SPECpower_ssj2008."""
+"""The assumed power of a host: idle at about a quarter of full power, and linear in between.  How
+far real servers are from that: doi:10.1109/CLUSTERWorkshops61563.2024.00020, an analysis of 16
+years of SPECpower_ssj2008."""
 
 
 class Tally:
@@ -32,12 +32,12 @@ class Tally:
         self.moves = np.zeros(hours, dtype=np.int64)
         """Migrations of Watcher that succeeded."""
         self.gib = np.zeros(hours)
-        """Copied by migrations of Watcher, failed ones too."""
+        """GiB copied by migrations of Watcher, including failed ones."""
         self.failed = self.back = self.again = self.runs = self.plans = 0
         self.cpu_seconds = self.watt_hours = self.starved_minutes = 0.0
         self.starved: NDArray[np.bool_] = np.zeros(servers, dtype=np.bool_)
         self._left: dict[int, list[tuple[float, int]]] = {}
-        """Server to (when, which host) it has left."""
+        """Server to the hosts that it has left: (time, host)."""
 
     def minute(
         self, now: int, overloaded: int, starved: NDArray[np.bool_], use: NDArray[np.float64]
@@ -92,7 +92,7 @@ class Result:
     starved: float
     """Servers that were short of CPU at some time."""
     starved_hours: float
-    """How long, summed over servers."""
+    """Hours in which servers were short of CPU, summed over servers."""
     moves: float
     failed: float
     gib: float
@@ -102,7 +102,7 @@ class Result:
     """Moves of a server that had been moved within the hour before."""
     runs: float
     plans: float
-    """Those that moved something."""
+    """Plans that moved a server."""
     cpu_seconds: float
     watt_hours: float
     overload_by_hour: Sequence[float]

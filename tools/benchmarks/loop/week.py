@@ -19,7 +19,7 @@ from .world import World
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Of a virtual cloud, and the days that it runs."""
+    """The size of a virtual cloud, and the days that it runs."""
 
     hosts: int
     servers: int
@@ -43,17 +43,17 @@ class Case:
     seed: int
     size: Size
     source: str
-    """Of metrics: gnocchi or prometheus."""
+    """The source of metrics: gnocchi or prometheus."""
     strategy: str
 
 
 class Policy(Protocol):
     def act(self) -> None:
-        """At the end of each minute."""
+        """Do the work of the policy at the end of each minute."""
 
 
 def world(case: Case) -> World:
-    """The same for each policy."""
+    """The world, which is the same for each policy."""
     draw = np.random.default_rng(case.seed)
     size = case.size
     return World(
@@ -65,7 +65,7 @@ def world(case: Case) -> World:
 
 
 def policy(name: str, there: World, strategy: str) -> Policy | None:
-    """None does nothing."""
+    """The policy of that name; None for the one that does nothing."""
     if name == NOTHING:
         return None
     if name in (AT_ALARMS, ORACLE):
@@ -76,7 +76,7 @@ def policy(name: str, there: World, strategy: str) -> Policy | None:
 
 
 def live(case: Case) -> Result:
-    """Let all the minutes of a world pass."""
+    """Simulate all minutes of a world."""
     there = world(case)
     acts = policy(case.policy, there, case.strategy)
     while there.now < there.demand.minutes:
@@ -87,7 +87,7 @@ def live(case: Case) -> Result:
 
 
 def compare(cases: Sequence[Case], processes: int) -> list[Result]:
-    """The result of each case; the dearest ones should come first."""
+    """The result of each case; those that take longest should come first."""
     if processes == 1:
         return [live(case) for case in cases]
     with ProcessPoolExecutor(processes) as pool:
@@ -95,7 +95,7 @@ def compare(cases: Sequence[Case], processes: int) -> list[Result]:
 
 
 def mean(results: Sequence[Result]) -> Result:
-    """Of the same policy with several seeds."""
+    """The mean of the results of one policy with several seeds."""
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(Result):
         values = np.array([getattr(each, field.name) for each in results], dtype=np.float64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud in virtual time: servers use as much as they want, as far as their hosts have it.
+"""A cloud in virtual time: servers get the CPU that they demand, as far as their hosts have it.
 
 Time goes in minutes.  Migrations begin and end at any moment in between, and count from
 the next minute on.
@@ -23,29 +23,30 @@ THRESHOLD = 0.8
 """A host with more CPU use than this is overloaded."""
 
 GIB_PER_MINUTE = 60 * 10e9 / 8 / 2**30 / 2
-"""A host's link of 10 Gbit/s, which the two migrations that a host may have share."""
+"""Half of a host's link of 10 Gbit/s, because a host may have two migrations at once."""
 
 TOUCHED = 0.6
-"""Of a server's memory; only that is copied."""
+"""The share of a server's memory that is in use; only that is copied."""
 
 COPIED_AGAIN = 0.8
-"""Of that, by a server that uses all its vCPUs: pages change while they are copied."""
+"""The share of it that is copied again if the server uses all its vCPUs, because pages change while
+they are copied."""
 
 HANDLING = 0.2
 """Minutes that a migration takes beside copying."""
 
 FAILING, STUBBORN = 0.02, 0.005
-"""Of the migrations that fail by chance, and of the servers that can never be migrated."""
+"""The shares of migrations that fail by chance, and of servers that can never be migrated."""
 
 FAILURES_PER_DAY = 1 / 60
-"""Of a host."""
+"""Failures of a host."""
 
 EVACUATED_AFTER = 3
 """Minutes after which the servers of a failed host are started elsewhere."""
 
 
 class Migration(NamedTuple):
-    """A migration that is under way; the first to end is the least."""
+    """A migration that is under way; sorted by the time of its end."""
 
     end: float
     server: int
@@ -53,7 +54,7 @@ class Migration(NamedTuple):
     destination: int
     gib: float
     name: str
-    """Of who waits for it."""
+    """The name of the action that waits for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,10 +65,10 @@ class Move:
     source: int
     destination: int
     ended: float
-    """In minutes."""
+    """Minutes."""
     succeeded: bool
     gib: float
-    """What was copied."""
+    """GiB that were copied."""
     by_watcher: bool
     name: str = ""
 
@@ -112,7 +113,7 @@ class World:
         return vcpus
 
     def step(self) -> None:
-        """Let a minute pass."""
+        """Simulate a minute."""
         self._fail_and_return()
         wanted: Floats = np.asarray(self.demand.at(self.now), np.float64) * self.up[self.placement]
         host_share, server_share, wants = self._shared_out(wanted)
@@ -127,7 +128,7 @@ class World:
         self.now += 1
 
     def _shared_out(self, wanted: Floats) -> tuple[Floats, Floats, Floats]:
-        """What hosts [H] and servers [V] use, and what hosts are asked for [H], as shares."""
+        """What hosts [H] and servers [V] use, and what is demanded of hosts [H], as shares."""
         place = self.inventory.placement if self._lies else self.placement
         busy = np.bincount(place, wanted * self.vcpus, len(self.up)) * self.up
         asked = busy / self.inventory.vcpus
@@ -153,7 +154,7 @@ class World:
         return True
 
     def refused(self, server: int, destination: int, now: float) -> None:
-        """Remember a migration that nova did not even begin."""
+        """Record a migration that nova did not begin."""
         source = int(self.placement[server])
         self._remember(Move(server, source, destination, now, False, 0.0, by_watcher=True))
 
@@ -182,7 +183,7 @@ class World:
         return move
 
     def move_at_once(self, server: int, destination: int) -> float:
-        """A move that takes no time; the GiB that a migration would have copied."""
+        """Make a move that takes no time.  Returns the GiB that a migration would have copied."""
         source, claim = int(self.placement[server]), self.inventory.demand[server]
         self.free[source] += claim
         self.free[destination] -= claim

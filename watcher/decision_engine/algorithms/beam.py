@@ -25,8 +25,8 @@ REPEATED: Final = 3
 """How many times as many plans are examined as are kept: the same moves in another order are
 the same plan."""
 
-PATIENCE: Final = 3
-"""By so many moves plans are made longer although none of them is better than a shorter one."""
+WITHOUT_GAIN: Final = 3
+"""The most moves by which plans are made longer without becoming better."""
 
 LEAST_GAIN: Final = 1e-7
 """By how much a longer plan has to be better, at least."""
@@ -85,7 +85,7 @@ class Beam:
         plans = _Plans(np.zeros((1, 0), dtype=np.int64), load, self._free[:, None])
         best, least = plans.steps[0], float(self._away(self._loads.deviation))
         longest = self._loads.whatif.actions_left()
-        while least > ENOUGH and plans.steps.shape[1] < min(longest, len(best) + PATIENCE):
+        while least > ENOUGH and plans.steps.shape[1] < min(longest, len(best) + WITHOUT_GAIN):
             plans, away, score = self._longer(plans)
             if not len(score):
                 break

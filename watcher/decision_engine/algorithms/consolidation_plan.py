@@ -172,7 +172,7 @@ class Consolidation:
         model = self.what_if.model
         before, after = _figures(model, model.placement), _figures(model, self.what_if.placement)
         solution.figures(before, after)
-        solution.promise(IN_USE, promises.SETTLED)
+        solution.promise(IN_USE, promises.FIGURE_WINDOW)
         solution.improve(before[IN_USE], after[IN_USE])
         unmet, left = _left(self.what_if, self._waiting, self._wait, self._costly)
         if self._switches.short:

@@ -42,7 +42,7 @@ class Scheduler:
         """Let the scheduler pick a host for a server.  Returns why it finds none, a key of
         ``undone.REASONS``; empty if it finds one, or if only nova can judge that."""
         server = self._model.server_index[uuid]
-        if _settle(self._now, server):
+        if _place(self._now, server):
             self._picked.append(server)
             return ""
         why = self._at_first.why_not(server)
@@ -57,13 +57,13 @@ class Scheduler:
         what_if = self._at_first.copy()
         choices = {each: int(what_if.possible_hosts(each).sum()) for each in servers}
         servers = sorted(servers, key=lambda each: (choices[each], -what_if.demand[each].sum()))
-        if not all(_settle(what_if, each) for each in servers):
+        if not all(_place(what_if, each) for each in servers):
             return False
         self._now, self._picked = what_if, servers
         return True
 
 
-def _settle(what_if: WhatIf, server: int) -> bool:
+def _place(what_if: WhatIf, server: int) -> bool:
     """Move a server to the host with the least memory that takes it, if there is one."""
     fit = what_if.possible_hosts(server)
     if not fit.any():

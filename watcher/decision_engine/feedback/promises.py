@@ -25,8 +25,9 @@ SMALLEST: Final = 2.0
 """Percent of a host: smaller changes (root of the sum of squares) give no result."""
 LARGEST_ERROR: Final = 0.25
 """With a larger standard error of the kept share there is no result."""
-SETTLED: Final = 300
-"""Seconds after a plan in which others, the scheduler above all, may undo what it has done."""
+FIGURE_WINDOW: Final = 300
+"""The window of a figure that is no load, in seconds: in this time others, the scheduler above all,
+may undo the effect of the plan."""
 FULL: Final = 99.0
 """Percent: a host above this is so full that its load does not show that servers have left it."""
 

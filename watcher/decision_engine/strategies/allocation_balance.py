@@ -54,7 +54,7 @@ class AllocationBalance(Strategy):
         if report.exceeded.any():
             balance.run()
         solution, shown = report.solution(), report.shown
-        solution.promise(report.figure, promises.SETTLED)
+        solution.promise(report.figure, promises.FIGURE_WINDOW)
         return solution.build(
             instance_migrations_count=len(loads.whatif.moves),
             instances_count=len(loads.whatif.model.servers),

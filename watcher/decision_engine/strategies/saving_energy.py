@@ -48,7 +48,7 @@ class SavingEnergy(Strategy):
             _propose(solution, step, f"{before} free hosts are on, and {need} are to be")
             after += step.frees
         solution.figure("free hosts that are on", before, after)
-        solution.promise("free hosts that are on", promises.SETTLED)
+        solution.promise("free hosts that are on", promises.FIGURE_WINDOW)
         on = len(pools.free) + len(pools.disabled)
         switched = sum({"off": -1, "on": 1}.get(step.state, 0) for step in made)
         solution.improve(max(0, on - need), max(0, on + switched - need))

@@ -49,7 +49,7 @@ class Patient(Dummy):
     def execute(self, inputs):
         with open(os.environ["WATCHER_TEST_BEGUN"], "a") as begun:
             begun.write("once more\\n")
-        while not os.path.exists(os.environ["WATCHER_TEST_GATE"]):
+        while not os.path.exists(os.environ["WATCHER_TEST_RELEASE"]):
             time.sleep(0.01)
         return super().execute(inputs)
 """
@@ -76,11 +76,13 @@ class KilledStories(TestCase):
         (directory / "patient.py").write_text(STRATEGY)
         (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: patient\nVersion: 1.0\n")
         (facts / "entry_points.txt").write_text("[watcher_strategies]\npatient = patient:Patient\n")
-        self.begun, self.gate = (pathlib.Path(self.directory, name) for name in ("begun", "gate"))
+        self.begun, self.release = (
+            pathlib.Path(self.directory, name) for name in ("begun", "release")
+        )
         for variable, value in (
             ("PYTHONPATH", directory),
             ("WATCHER_TEST_BEGUN", self.begun),
-            ("WATCHER_TEST_GATE", self.gate),
+            ("WATCHER_TEST_RELEASE", self.release),
         ):
             self.useFixture(fixtures.EnvironmentVariable(variable, str(value)))
 
@@ -166,7 +168,7 @@ class KilledStories(TestCase):
         api = self.start_api()
         self.post(audit)
         api.kill()
-        self.gate.touch()
+        self.release.touch()
         self.start_engine("engine-1")
         self.wait_for_runs(1)
         self.check_written_once(events=1)
@@ -179,7 +181,7 @@ class KilledStories(TestCase):
         self.post(audit)
         engine.kill()
         self.post(audit)
-        self.gate.touch()
+        self.release.touch()
         self.start_engine("engine-2")
         first, second = self.wait_for_runs(2)
         self.assertEqual((2, 1), (first.attempt, second.attempt))
@@ -193,7 +195,7 @@ class KilledStories(TestCase):
         audit = self.create_audit()
         self.post(audit)
         engine.wait_until("restarted", lambda: "restarts: too many" in engine.log.read_text())
-        self.gate.touch()
+        self.release.touch()
         self.post(audit)
         never_ended, run = self.wait_for_runs(2)
         self.assertEqual((RunState.FAILED, 1), (never_ended.state, never_ended.attempt))
@@ -209,7 +211,7 @@ class KilledStories(TestCase):
         engine.wait_until("began the run", self.times_begun)
         self.post(audit)
         engine.ask_to_stop()
-        self.gate.touch()
+        self.release.touch()
         self.assertEqual(0, engine.wait())
         first, *others = self.runs()
         self.assertEqual((RunState.SUCCEEDED, 1), (first.state, first.attempt))

@@ -75,18 +75,18 @@ class TestBroker(base.DatabaseTestCase):
         self.hear()
 
     def test_a_broker_that_comes_later_gets_what_waited_for_it(self) -> None:
-        door = Door(self.url)
-        self.addCleanup(door.close)
-        notifications = Notifications(self.conf, self.database, self.transport(door.url))
+        relay = Relay(self.url)
+        self.addCleanup(relay.close)
+        notifications = Notifications(self.conf, self.database, self.transport(relay.url))
         self.addCleanup(notifications.stop)
         self.tell(notifications)
         self.assertTrue(self.consumer.heard.empty())
-        door.open()
+        relay.open()
         self.hear()
 
 
-class Door:
-    """An address that leads to the broker, once it is open."""
+class Relay:
+    """An address that passes connections on to the broker, once it is open."""
 
     def __init__(self, broker: str) -> None:
         url = sa.make_url(broker)

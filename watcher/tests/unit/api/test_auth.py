@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets in: with keystone, without it, and at the doors that ask nobody."""
+"""Who gets in: with keystone, without it, and on the public routes."""
 
 from keystonemiddleware import fixture, opts
 from oslo_context.context import RequestContext, get_current

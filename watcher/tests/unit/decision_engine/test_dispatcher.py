@@ -374,24 +374,24 @@ class DispatcherTest(base.DatabaseTestCase):
         last = self.queue(NOW + SECOND)
         self.assertEqual(last.uuid, self.dispatcher.claim(NOW + SECOND).uuid)
 
-    def test_one_flooded_audit_keeps_none_of_the_others_waiting(self) -> None:
-        """Each run of the flooded one comes after what was due before the event behind it."""
-        flooded = self.queue().audit_id
+    def test_one_busy_audit_keeps_none_of_the_others_waiting(self) -> None:
+        """Each run of the busy one comes after what was due before the event behind it."""
+        busy = self.queue().audit_id
         others = [self.queue(NOW + number * SECOND) for number in range(5)]
         order = []
         for second in range(20):
             now = NOW + second * SECOND
             run = self.dispatcher.claim(now)
             with self.database.writer() as session:
-                factories.accepted(session, flooded, now)
+                factories.accepted(session, busy, now)
                 if run is not None:
                     order.append(run.audit_id)
                     run_ends.move_audit(session, run, AuditState.SUCCEEDED, now)
                     run_ends.finish(session, run, RunState.SUCCEEDED, now)
-                factories.accepted(session, flooded, now)
+                factories.accepted(session, busy, now)
         for number, other in enumerate(others):
             self.assertLessEqual(order.index(other.audit_id), 2 * number + 2)
-        self.assertGreater(order.count(flooded), 10)
+        self.assertGreater(order.count(busy), 10)
 
     def test_nothing_ends_its_thread(self) -> None:
         self.conf.set_override("poll_interval", 1, group="watcher_decision_engine")

@@ -206,13 +206,13 @@ class WhatIfTest(TestCase):
             ("server", {"state": "error"}),
             ("excluded", {}),
         ):
-            told = change if where == "both" else {where: change}
+            changed = change if where == "both" else {where: change}
             hosts = [
-                dataclasses.replace(source, **told.get("source", {})),
-                dataclasses.replace(target, **told.get("target", {})),
+                dataclasses.replace(source, **changed.get("source", {})),
+                dataclasses.replace(target, **changed.get("target", {})),
             ]
-            servers = [dataclasses.replace(one, **told.get("server", {})), other]
-            policy = told.get("group", {}).get("policy", "soft-affinity")
+            servers = [dataclasses.replace(one, **changed.get("server", {})), other]
+            policy = changed.get("group", {}).get("policy", "soft-affinity")
             model = ComputeModel.build(hosts, servers, [ServerGroup(uid("g"), policy, pair)])
             movable = np.array([where != "excluded", True])
             model = dataclasses.replace(model, movable=movable)

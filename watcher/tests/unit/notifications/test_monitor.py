@@ -15,7 +15,7 @@ BEAT = datetime.timedelta(seconds=30)
 
 
 class Node:
-    """A node with a service that beats and looks when it is told to."""
+    """A node with a service that beats and looks when it is asked to."""
 
     def __init__(self, test: "TestServiceMonitor", host: str) -> None:
         self.test, self.host = test, host
@@ -33,13 +33,13 @@ class Node:
         self.monitor.look(now)
 
     def _note(self, service: Service, old_state: str, state: str) -> None:
-        self.test.told.append((self.host, service.host, old_state, state))
+        self.test.sent.append((self.host, service.host, old_state, state))
 
 
 class TestServiceMonitor(base.DatabaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.told: list[tuple[str, str, str, str]] = []
+        self.sent: list[tuple[str, str, str, str]] = []
         self.now = datetime.datetime(2026, 1, 1)
         self.nodes = {host: Node(self, host) for host in "abc"}
 
@@ -52,31 +52,31 @@ class TestServiceMonitor(base.DatabaseTestCase):
     def test_a_failure_is_notified_once(self) -> None:
         self.beats("abc", 3)
         self.beats("ab", 8)
-        self.assertEqual([("a", "c", ServiceState.ACTIVE, ServiceState.FAILED)], self.told)
+        self.assertEqual([("a", "c", ServiceState.ACTIVE, ServiceState.FAILED)], self.sent)
 
     def test_the_failure_of_the_first_host_is_notified_by_the_next(self) -> None:
         self.beats("abc", 3)
         self.beats("bc", 8)
-        self.assertEqual([("b", "a", ServiceState.ACTIVE, ServiceState.FAILED)], self.told)
+        self.assertEqual([("b", "a", ServiceState.ACTIVE, ServiceState.FAILED)], self.sent)
 
     def test_the_return_of_the_first_host_is_notified_by_another(self) -> None:
         self.beats("abc", 3)
         self.beats("bc", 8)
-        self.told.clear()
+        self.sent.clear()
         self.nodes["a"].restart()
         self.beats("abc", 3)
-        self.assertEqual([("b", "a", ServiceState.FAILED, ServiceState.ACTIVE)], self.told)
+        self.assertEqual([("b", "a", ServiceState.FAILED, ServiceState.ACTIVE)], self.sent)
 
     def test_a_service_seen_for_the_first_time_is_no_news(self) -> None:
         self.beats("a", 3)
         self.beats("abc", 3)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.sent)
 
     def test_services_of_another_name_are_not_its_concern(self) -> None:
         with self.database.writer() as session:
             services.beat(session, "watcher-decision-engine", "z", self.now)
         self.beats("a", 8)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.sent)
 
     def test_it_does_not_check_without_consumers(self) -> None:
         database = mock.Mock()

@@ -12,10 +12,10 @@ from watcher.tests import base
 
 
 class Broker:
-    """Takes messages while its gate is open, as oslo.messaging's Notifier would."""
+    """Takes messages while its accepting is open, as oslo.messaging's Notifier would."""
 
     def __init__(self) -> None:
-        self.gate = threading.Event()
+        self.accepting = threading.Event()
         self.waiting = threading.Event()
         self.taken: list[tuple[str, str]] = []
         self.broken: set[str] = set()
@@ -23,7 +23,7 @@ class Broker:
     def __getattr__(self, priority: str) -> Any:
         def take(context: dict[str, Any], event_type: str, payload: dict[str, Any]) -> None:
             self.waiting.set()
-            self.gate.wait(base.TIMEOUT)
+            self.accepting.wait(base.TIMEOUT)
             if event_type in self.broken:
                 raise OSError("connection reset")
             self.taken.append((priority, event_type))
@@ -35,7 +35,7 @@ class TestOutbox(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.broker = Broker()
-        self.addCleanup(self.broker.gate.set)
+        self.addCleanup(self.broker.accepting.set)
 
     def outbox(self, limit: int = 100) -> Outbox:
         outbox = Outbox(self.broker, limit)
@@ -47,7 +47,7 @@ class TestOutbox(base.TestCase):
             outbox.put(Notification("info", event_type, {}))
 
     def test_messages_go_out_in_their_order_and_with_their_priority(self) -> None:
-        self.broker.gate.set()
+        self.broker.accepting.set()
         outbox = self.outbox()
         self.put(outbox, "a", "b")
         outbox.put(Notification("error", "c", {}))
@@ -60,7 +60,7 @@ class TestOutbox(base.TestCase):
         self.assertTrue(self.broker.waiting.wait(base.TIMEOUT))
         self.put(outbox, "c")
         self.assertFalse(outbox.flush(0))
-        self.broker.gate.set()
+        self.broker.accepting.set()
         self.assertTrue(outbox.flush(base.TIMEOUT))
         self.assertEqual(["a", "b", "c"], [event_type for _, event_type in self.broker.taken])
 
@@ -71,14 +71,14 @@ class TestOutbox(base.TestCase):
         self.assertTrue(self.broker.waiting.wait(base.TIMEOUT))
         self.put(outbox, "a", "b", "c", "d")
         self.assertEqual(1, logger.warning.call_count)
-        self.broker.gate.set()
+        self.broker.accepting.set()
         self.assertTrue(outbox.flush(base.TIMEOUT))
         self.assertEqual(["c", "d"], [event_type for _, event_type in self.broker.taken[1:]])
         logger.warning.assert_called_with("%d notifications were dropped", 2)
 
     @mock.patch("watcher.notifications.outbox.LOG")
     def test_an_error_of_the_driver_costs_one_message(self, logger: mock.Mock) -> None:
-        self.broker.gate.set()
+        self.broker.accepting.set()
         self.broker.broken.add("a")
         outbox = self.outbox()
         self.put(outbox, "a", "b")

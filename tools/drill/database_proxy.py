@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of all services to the database, on which connections can fall silent."""
+"""A proxy between all services and the database, which can stop passing data on."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from tools.drill.processes import Process, free_port
 
 
-class Route(Process):
-    """A proxy whose connections fall silent when it is struck, and go on when it is back."""
+class DatabaseProxy(Process):
+    """A proxy that passes nothing on between ``strike`` and the next ``start``."""
 
     def __init__(self, directory: Path, address: str) -> None:
         server = sa.make_url(address)
