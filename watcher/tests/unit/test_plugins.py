@@ -111,7 +111,7 @@ class BrokenPluginsTest(TestCase):
             "Plug-in unloaded of watcher_strategies is left out: It does not load: ImportError",
             "Plug-in chance of watcher_planners is left out: It is no subclass of",
             "Plug-in dance of watcher_actions is left out: It is no subclass of",
-            "Plug-in unscored of watcher_scoring_engines is left out: It cannot be made: RuntimeError",
+            "Plug-in unscored of watcher_scoring_engines is left out: It cannot be made: ",
             "Plug-in silent of watcher_alarm_formats is left out: It cannot be called.",
         ):
             self.assertIn(words, result.details)
