@@ -41,7 +41,7 @@ def unknown(model: ComputeModel, scope: Sequence[Mapping[str, Any]]) -> list[str
     rules = all_of(scope, "compute")
     excluded = all_of(rules, "exclude")
     aggregates = [*all_of(rules, "host_aggregates"), *all_of(excluded, "host_aggregates")]
-    wanted = {value for entry in aggregates for value in entry.values()}
+    wanted = _values_of(aggregates)
     known = {value for host in model.hosts for each in host.aggregates for value in each[:2]}
     missing = wanted - known
     missing |= names_of(all_of(rules, "availability_zones")) - {host.zone for host in model.hosts}
@@ -73,17 +73,17 @@ def _allowed_hosts(hosts: Sequence[Host], rules: Entries) -> Bools:
     aggregates, zones = all_of(rules, "host_aggregates"), all_of(rules, "availability_zones")
     if not aggregates and not zones:
         return np.ones(len(hosts), dtype=np.bool_)
-    included, names = _Aggregates(aggregates), names_of(zones)
+    included, names = _values_of(aggregates), names_of(zones)
     return mask_of(
-        [host.zone in names or EVERYTHING in names or host in included for host in hosts]
+        [host.zone in names or EVERYTHING in names or _is_in_one(host, included) for host in hosts]
     )
 
 
 def _excluded_hosts(hosts: Sequence[Host], excluded: Entries) -> Bools:
     """bool [H]"""
     names = names_of(all_of(excluded, "compute_nodes"))
-    aggregates = _Aggregates(all_of(excluded, "host_aggregates"))
-    return mask_of([host.hostname in names or host in aggregates for host in hosts])
+    aggregates = _values_of(all_of(excluded, "host_aggregates"))
+    return mask_of([host.hostname in names or _is_in_one(host, aggregates) for host in hosts])
 
 
 def _excluded_servers(servers: Sequence[Server], excluded: Entries) -> Bools:
@@ -112,16 +112,13 @@ def _with_metadata(servers: Sequence[Server], wanted: Mapping[str, Any]) -> Bool
     return complete & equal
 
 
-class _Aggregates:
-    """Host aggregates by id or name; a host matches if it is in one of them."""
+def _values_of(aggregates: Entries) -> set[Any]:
+    """The ids and names of host aggregates."""
+    return {value for entry in aggregates for value in entry.values()}
 
-    def __init__(self, entries: Entries) -> None:
-        self._chosen = {value for entry in entries for value in entry.values()}
 
-    def __contains__(self, host: Host) -> bool:
-        return any(
-            aggregate.id in self._chosen
-            or aggregate.name in self._chosen
-            or EVERYTHING in self._chosen
-            for aggregate in host.aggregates
-        )
+def _is_in_one(host: Host, aggregates: set[Any]) -> bool:
+    """Whether a host is in one of the *aggregates*, ids and names."""
+    return any(
+        not aggregates.isdisjoint((each.id, each.name, EVERYTHING)) for each in host.aggregates
+    )

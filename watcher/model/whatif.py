@@ -179,16 +179,6 @@ class WhatIf:
         servers = self.model.servers_on(host)
         return servers[self.leavers[servers]]
 
-    @property
-    def allowed(self) -> Bools:
-        """bool [K, H]: which kinds of servers may be on a host, apart from room and groups."""
-        return self._rules.allowed
-
-    @property
-    def kind(self) -> Ints:
-        """int [V]: the kind of each server, by which it may be on some hosts."""
-        return self._rules.kind
-
     def copy(self) -> WhatIf:
         """A what-if with the same moves made; further moves in either do not affect the other."""
         other = copy.copy(self)

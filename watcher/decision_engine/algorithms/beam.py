@@ -63,7 +63,8 @@ class Beam:
         whatif = loads.whatif
         self._loads, self._away = loads, away
         (leavers,), (takers,) = np.nonzero(whatif.leavers), np.nonzero(whatif.takers)
-        pairs = np.argwhere(whatif.allowed[whatif.kind[leavers]][:, takers].T)
+        rules = whatif.model.rules
+        pairs = np.argwhere(rules.allowed[rules.kind[leavers]][:, takers].T)
         hosts, servers = takers[pairs[:, 0]], leavers[pairs[:, 1]]
         moves = whatif.placement[servers] != hosts
         self._servers, self._hosts = servers[moves], hosts[moves]

@@ -29,7 +29,7 @@ class LikelyMoves:
 
     def __init__(self, loads: Loads) -> None:
         whatif = loads.whatif
-        self._loads = loads
+        self._loads, self._rules = loads, whatif.model.rules
         self._all = np.flatnonzero(whatif.leavers)
         self._small = len(self._all) <= ALL
         if self._small:
@@ -37,8 +37,8 @@ class LikelyMoves:
         on = whatif.placement[self._all]
         self._largest: Floats = np.zeros(loads.load.shape)
         np.maximum.at(self._largest.T, on, loads.share[:, self._all].T)
-        self._kinds: Bools = np.zeros(whatif.allowed.shape, dtype=np.bool_)
-        self._kinds[whatif.kind[self._all], on] = True
+        self._kinds: Bools = np.zeros(self._rules.allowed.shape, dtype=np.bool_)
+        self._kinds[self._rules.kind[self._all], on] = True
         self._chosen: dict[Hashable, tuple[int, Ints]] = {}
         """For how many more steps, and which hosts."""
         self._left: dict[int, Ints] = {}
@@ -53,7 +53,7 @@ class LikelyMoves:
         def worth(hosts: Ints) -> Floats:
             return (slope[hosts] - slope[taker]) * self._largest[:, hosts].sum(axis=0)
 
-        kinds = self._loads.whatif.allowed[:, taker]
+        kinds = self._rules.allowed[:, taker]
         hosts = self._likely(
             kinds.tobytes(), lambda: self._kinds[kinds].max(axis=0, initial=False), worth
         )
@@ -66,9 +66,9 @@ class LikelyMoves:
         whatif = self._loads.whatif
         if self._small or whatif.has_wish(server):
             return np.arange(len(slope))
-        kind = int(whatif.kind[server])
+        kind = int(self._rules.kind[server])
         hosts = self._likely(
-            kind, lambda: whatif.takers & whatif.allowed[kind], lambda hosts: -slope[hosts]
+            kind, lambda: whatif.takers & self._rules.allowed[kind], lambda hosts: -slope[hosts]
         )
         return np.append(hosts, taker)
 
