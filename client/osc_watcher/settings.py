@@ -38,6 +38,31 @@ class _Change(commands.ShowOne):
         return self.shown(self.api.patch("webhooks", audit, body=patch))
 
 
+_NUMBERS = (
+    ("--debounce", "<seconds>", int, "Seconds from the first event to its run."),
+    (
+        "--cooldown",
+        "<seconds>",
+        int,
+        "Seconds from the end of a run and its action plan to the next run.",
+    ),
+    (
+        "--max-actions",
+        "<number>",
+        int,
+        "Actions that a plan has at most, the best ones, if it starts by itself.",
+    ),
+    ("--max-plans-per-hour", "<number>", int, "Plans that start by themselves within an hour."),
+    (
+        "--min-efficacy",
+        "<percent>",
+        float,
+        "Gain below which a plan does not start by itself.",
+    ),
+)
+"""Option, unit, type and help of the settings that are numbers."""
+
+
 class SetWebhook(_Change):
     """Change settings of a webhook.
 
@@ -51,36 +76,8 @@ class SetWebhook(_Change):
             choices=["none", "secret", "keystone"],
             help="What alarm services need to post. secret needs one, see webhook secret create.",
         )
-        parser.add_argument(
-            "--debounce",
-            metavar="<seconds>",
-            type=int,
-            help="Seconds from the first event to its run.",
-        )
-        parser.add_argument(
-            "--cooldown",
-            metavar="<seconds>",
-            type=int,
-            help="Seconds from the end of a run and its action plan to the next run.",
-        )
-        parser.add_argument(
-            "--max-actions",
-            metavar="<number>",
-            type=int,
-            help="Actions that a plan has at most, the best ones, if it starts by itself.",
-        )
-        parser.add_argument(
-            "--max-plans-per-hour",
-            metavar="<number>",
-            type=int,
-            help="Plans that start by themselves within an hour.",
-        )
-        parser.add_argument(
-            "--min-efficacy",
-            metavar="<percent>",
-            type=float,
-            help="Gain below which a plan does not start by itself.",
-        )
+        for name, unit, kind, sentence in _NUMBERS:
+            parser.add_argument(name, metavar=unit, type=kind, help=sentence)
         parser.add_argument(
             "--filter",
             metavar="<expression>",

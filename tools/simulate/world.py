@@ -2,6 +2,7 @@
 """The services of one seed, each in processes that may die, and their database and cloud."""
 
 import contextlib
+import functools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -334,18 +335,20 @@ def watched(world: World) -> Iterator[None]:
             finally:
                 del task.labels["plan"]
 
-    def think() -> None:
-        too_long = not world.quiet and world.choice.random() < world.trouble.long_run
-        slow = world.trouble.slow and not world.quiet and world.choice.random() < 0.5
-        most = 0.9 * MAX_RUN if slow else 10.0
-        threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * most)
-
     with contextlib.ExitStack() as stack:
         for owner, name, value in (
             (Runner, "run", seen_run),
             (Applier, "execute_plan", seen_plan),
             (Shuffling, "seen", staticmethod(world.see)),
-            (Shuffling, "think", staticmethod(think)),
+            (Shuffling, "think", staticmethod(functools.partial(_think, world))),
         ):
             stack.enter_context(mock.patch.object(owner, name, value, create=True))
         yield
+
+
+def _think(world: World) -> None:
+    """Let a strategy take some time, perhaps more than a run may."""
+    too_long = not world.quiet and world.choice.random() < world.trouble.long_run
+    slow = world.trouble.slow and not world.quiet and world.choice.random() < 0.5
+    most = 0.9 * MAX_RUN if slow else 10.0
+    threads.sleep(MAX_RUN * 1.5 if too_long else world.choice.random() * most)
