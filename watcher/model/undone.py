@@ -25,6 +25,7 @@ OPTED_OUT: Final = "opted_out"
 NO_HOST: Final = "no_host"
 PLACE: Final = "place"
 GROUP: Final = "group"
+WISH: Final = "wish"
 ROOM: Final = "room"
 UNJUDGED: Final = "unjudged"
 ONE_AT_A_TIME: Final = "one_at_a_time"
@@ -53,6 +54,7 @@ REASONS: Final[Mapping[str, str]] = {
     NO_HOST: "without another host that takes servers",
     PLACE: "bound to a zone, an aggregate or traits without another host that takes servers",
     GROUP: "kept apart from a member of their group on every other host",
+    WISH: "kept apart or together, as their soft server group wishes",
     ROOM: "too large for the room on any other host",
     UNJUDGED: "in need of what only nova and placement can judge, which have no host for them",
     ONE_AT_A_TIME: "in need of what only placement can judge, for one server a host and plan",

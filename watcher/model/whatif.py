@@ -112,6 +112,13 @@ class WhatIf:
             least = max(least, 0)
         return fit & (cost <= least)
 
+    def moves_against_wish_only(self, server: int) -> bool:
+        """Whether *server* could move now, but only to hosts where its group breaks more wishes."""
+        fit = self.possible_hosts(server)
+        return self.has_wish(server) and bool(
+            fit.any() and (self._wish_cost(server)[fit] > 0).all()
+        )
+
     def possible_hosts(self, server: int, among: Ints | slice = slice(None)) -> Bools:
         """bool [H], or of hosts *among*: those that could take *server* now, without its own."""
         return self._takes(server, among, self._rules.allowed[self._rules.kind[server], among])

@@ -249,7 +249,7 @@ def _left(
         return "", []
     unmoved = np.isin(what_if.placement, dear).nonzero()[0].tolist()
     return f"{number} of {int(used.sum())} hosts with servers are not emptied", [
-        *what_if.explain(servers),
+        *what_if.explain(servers, undone.WISH),
         *wait,
         *undone.grouped((what_if.name(server), undone.NO_GAIN) for server in unmoved),
     ]
@@ -263,7 +263,11 @@ def _hindered(what_if: WhatIf, candidates: Bools) -> list[int]:
     free = candidates.copy()
     free[what_if.placement[held]] = False
     others = free[what_if.placement].nonzero()[0][:EXAMINED].tolist()
-    return stuck + [each for each in others if what_if.why_not(each) in HINDRANCES]
+    return stuck + [
+        each
+        for each in others
+        if what_if.why_not(each) in HINDRANCES or what_if.moves_against_wish_only(each)
+    ]
 
 
 def _needed(what_if: WhatIf) -> int:

@@ -274,6 +274,20 @@ class WishesTest(Strategies):
             self.assertEqual(3, len({where[f"a{n}"] for n in range(3)}), strategy)
             self.assertEqual(3, len(moves), strategy)
 
+    def test_consolidations_say_which_wishes_keep_hosts_in_use(self):
+        hosts = [host(f"h{n}") for n in range(3)]
+        servers = [server(f"a{n}", f"h{n}", 5, 2) for n in range(3)] + [server("b", "h1", 5, 2)]
+        for strategy in CONSOLIDATIONS:
+            moves = self.solve(
+                strategy, hosts, servers, [group("soft-anti-affinity", "a0", "a1", "a2")],
+                **SPECIFY.get(strategy, {}),
+            )  # fmt: skip
+            self.assertEqual([], moves, strategy)
+            self.assertEqual([(undone.WISH, 3)], [
+                (each.reason, each.count) for each in self.solution.undone
+            ])  # fmt: skip
+            self.assertEqual("3 of 3 hosts with servers are not emptied", self.solution.unmet)
+
     def test_consolidations_take_a_pair_along(self):
         hosts = [host("h1"), host("h2"), host("h3")]
         servers = [server("a1", "h1", 5, 1), server("a2", "h1", 5, 1)]
