@@ -174,7 +174,7 @@ class _Execution:
         try:
             origin = self._make(self._interrupts.wait).check()
         except Interrupted:
-            raise Stopped from None  # also if Cancelled: a PENDING action has nothing to undo
+            raise Stopped from None  # also if Cancelled: a PENDING action has nothing to abort
         except Skip as skip:
             return self._move(ActionState.SKIPPED, f"Action skipped automatically: {skip}")
         except entry_points.FAILURES as error:
@@ -207,7 +207,7 @@ class _Execution:
         except entry_points.FAILURES as error:
             return self._fail(ABORT, error)
         if reverted:
-            return self._move(ActionState.CANCELLED, "Action undone: its plan was cancelled.")
+            return self._move(ActionState.CANCELLED, "Action aborted: its plan was cancelled.")
         return self._execute(wait, lambda plug_in: plug_in.resume())
 
     def _make(self, wait: Wait) -> Action:

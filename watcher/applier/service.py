@@ -232,6 +232,6 @@ class _Endpoint:
         self._dispatcher = dispatcher
 
     def launch_action_plan(self, context: Any, action_plan_uuid: str) -> str:
-        """A doorbell: the plan itself is in the database."""
+        """A doorbell, by the name that the former service gave it."""
         self._dispatcher.wake()
         return action_plan_uuid

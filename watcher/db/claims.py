@@ -27,7 +27,7 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
 
     The answer is None
 
-    * if another engine was faster, even if the run is QUEUED again for a later time;
+    * if another engine was faster, also if it has QUEUED the run again by now;
     * if a plan has become PENDING meanwhile, or the cooldown of the webhook is not over: the
       run is QUEUED until that has ended;
     * if a user has cancelled, suspended or deleted the audit: see ``run_ends.end_unwanted``.

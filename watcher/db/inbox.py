@@ -1,19 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The inbox: accepted events that no run covers yet.
 
-::
-
-    ACCEPTED ─ taken out ─▶ QUEUED, with a run of its own, or COALESCED, with the run that waits
-        ▲                      │
-        └────── give back ─────┘   the run ended without doing anything for them
-
-The API only appends to it (``db.events``), so that no run, plan or user can delay an
-alarm.  Decision engines take events out.  The events of an audit queue a run at once, or join its
-QUEUED run within a second or so.  The claim of a run adds all events that have arrived until then.
-
-An audit has at most one waiting run, and a run has one set of parameters.  Events with other
-parameters stay in the inbox until the waiting run is claimed; then the oldest of them queues the
-next run.
+The API only appends to it (``db.events``), so that no run, plan or user can delay an alarm.
+Decision engines take events out.  The events of an audit queue a run at once, or join its QUEUED
+run within a second.  The claim of a run adds all events that have arrived until then.  Events with
+other parameters than the QUEUED run stay in the inbox; after its claim the oldest of them queues
+the next run.
 
 Order of locks: a run always before its events.  Events that join a run do not lock the audit.
 """

@@ -79,7 +79,7 @@ class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
         """Whether events were left in the inbox."""
 
     def look(self, now: datetime.datetime) -> None:
-        """Begin due runs, let events join the runs that wait, and write why these wait."""
+        """Begin due runs, let events join QUEUED runs, and write which runs wait for a plan."""
         self.begin_due(now)
         self._join()
         if self.has_room:
@@ -106,13 +106,13 @@ class RunDispatcher(Dispatcher[AuditRun, HeldRun]):
             )
 
     def _join(self) -> None:
-        """Let events join the runs that wait, not more often than necessary."""
+        """Let events join QUEUED runs, at most once a second."""
         if self._clock() >= self._next_join:
             self._next_join = self._clock() + _LEFT_PAUSE
             self._write(inbox.join_waiting)
 
     def _write(self, change: Callable[[Session], None]) -> None:
-        """Change the inbox, unless another transaction does so or locks the audit."""
+        """Change the inbox, unless another transaction takes the same events or locks the audit."""
         try:
             self._database.write(change)
         except LockWait:

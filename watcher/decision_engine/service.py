@@ -197,7 +197,7 @@ class _Endpoint:
         self._sources, self._pieces = sources, pieces
 
     def trigger_audit(self, context: Any, audit_uuid: str) -> str:
-        """A doorbell: the run of the audit is in the database."""
+        """A doorbell, by the name that the former service gave it."""
         self._dispatcher.wake()
         return audit_uuid
 

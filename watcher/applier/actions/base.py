@@ -98,7 +98,8 @@ class Action(ABC):
     def abort(self) -> bool:
         """The plan is being cancelled while this runs.
 
-        True if it was undone; False if it goes on, and ``resume`` is to await its end.
+        True if it was aborted without effect; False if it continues, and ``resume`` is to await its
+        end.
         """
         return False
 
