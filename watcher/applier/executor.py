@@ -110,6 +110,7 @@ class ActionExecutor:
         self.notifications.send("action.update", action.id, old_state=ActionState.SUCCEEDED)
 
     def _place(self, action: HeldAction, interrupts: Interrupts) -> AbstractContextManager[Any]:
+        """The place of an action: none after its end, and one at once after its begin."""
         if action.state in ActionState.OVER:
             return nullcontext()
         if action.state == ActionState.PENDING:

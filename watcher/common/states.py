@@ -48,7 +48,7 @@ class AuditState:
         ONGOING=[CANCELLED, SUSPENDED],
         SUSPENDED=[ONGOING],
     )
-    """The changes that PATCH may make.  Only engines set ONGOING, SUCCEEDED and FAILED."""
+    """The changes that PATCH may make.  ONGOING resumes a SUSPENDED audit."""
 
     BY_ENGINE: Final = _table(
         PENDING=[ONGOING, SUCCEEDED, CANCELLED],
@@ -136,7 +136,7 @@ class PlanState:
     UNDER_WAY: Final = frozenset({PENDING, ONGOING, CANCELLING})
     """The cloud is being changed, or is about to be."""
 
-    CARRIED_OUT: Final = (SUCCEEDED, FAILED, CANCELLED)
+    EXECUTED: Final = (SUCCEEDED, FAILED, CANCELLED)
     """Ends of plans that may have changed the cloud."""
 
 

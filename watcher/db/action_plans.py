@@ -253,7 +253,7 @@ def conflicting_plan(session: Session, ended_before: int) -> str | None:
         return under_way
     return session.scalar(
         select(ActionPlan.uuid)
-        .where(ActionPlan.state.in_(PlanState.CARRIED_OUT), ActionPlan.hostname.is_not(None))
+        .where(ActionPlan.state.in_(PlanState.EXECUTED), ActionPlan.hostname.is_not(None))
         .order_by(ActionPlan.updated_at.desc())
         .limit(1)
     )

@@ -76,7 +76,7 @@ BUCKETS: Final = {
 
 _RUN_ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 _ACTION_ENDS = ActionState.OVER - {ActionState.DELETED}
-_PLAN_ENDS = (*PlanState.CARRIED_OUT, PlanState.SUPERSEDED, PlanState.DELETED)
+_PLAN_ENDS = (*PlanState.EXECUTED, PlanState.SUPERSEDED, PlanState.DELETED)
 _DECIDED = AuditEvent.decision != Decision.ACCEPTED
 """An ACCEPTED event is counted when a decision engine has decided about it."""
 

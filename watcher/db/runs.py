@@ -298,7 +298,7 @@ _LAST_RUN = (
     select(AuditRun.finished_at, ActionPlan.updated_at)
     .outerjoin(
         ActionPlan,
-        (ActionPlan.id == AuditRun.action_plan_id) & ActionPlan.state.in_(PlanState.CARRIED_OUT),
+        (ActionPlan.id == AuditRun.action_plan_id) & ActionPlan.state.in_(PlanState.EXECUTED),
     )
     .where(
         AuditRun.audit_id == bindparam("audit_id"),

@@ -15,10 +15,7 @@ Queryable = Session | Connection
 
 
 def update_rows(session: Queryable, row: Any, *conditions: Any, **values: Any) -> int:
-    """Write *values* to the rows of a model that meet all *conditions*; the number of these rows.
-
-    The state is changed by ``move`` only.
-    """
+    """Write *values* to the rows of a model that meet all *conditions*; how many these are."""
     if "state" in values:
         raise ValueError("A state changes only through move() and soft_delete().")
     return _update(session, row, *conditions, **values)
