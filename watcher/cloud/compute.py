@@ -220,8 +220,13 @@ class Server:
     @property
     def amounts(self) -> tuple[int, ...]:
         """The amounts that it takes of its host, in the order of ``RESOURCES``."""
-        pcpus = self.needs.pcpus
-        return self.vcpus - pcpus, self.memory_mb, self.disk_gb, pcpus
+        needs = self.needs
+        return (
+            self.vcpus - needs.pcpus if needs.vcpus is None else needs.vcpus,
+            self.memory_mb if needs.memory_mb is None else needs.memory_mb,
+            self.disk_gb if needs.disk_gb is None else needs.disk_gb,
+            needs.pcpus,
+        )
 
     @property
     def migration(self) -> str | None:

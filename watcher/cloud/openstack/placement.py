@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data of compute hosts in placement: inventories, usages, traits and candidates."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from oslo_log import log
 from watcher.cloud.compute import Server
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service_client import Json, ServiceClient
-from watcher.common.errors import NotFound, WatcherError
+from watcher.common.errors import CloudRefused, NotFound, WatcherError
 
 LOG = log.getLogger(__name__)
 
@@ -132,7 +133,13 @@ class Placement:
         placement is too old to say."""
         if not self._service.supports(_CANDIDATES):
             return False
-        answer = self._service.get("/allocation_candidates", _CANDIDATES, **_query(server, uuid))
+        try:
+            answer = self._service.get(
+                "/allocation_candidates", _CANDIDATES, **_query(server, uuid)
+            )
+        except CloudRefused as error:  # such as of a trait that it does not know, from nova as well
+            LOG.warning("Placement has no candidates for server %s: %s", server.uuid, error)
+            return False
         with understood("placement", "allocation candidates"):
             return bool(answer["allocation_requests"])
 
@@ -158,13 +165,20 @@ class Placement:
 def _query(server: Server, uuid: str) -> dict[str, str]:
     """The query with which nova places a server, restricted to the host of that uuid."""
     query = dict(server.needs.resources)
-    amounts = {name: str(n) for name, n in zip(_CLASSES, server.amounts, strict=True)}
-    # A flavor may ask for another amount of these, even for none.
-    amounts |= dict(each.split(":") for each in query.get("resources", "").split(",") if each)
-    query["resources"] = ",".join(f"{name}:{n}" for name, n in amounts.items() if n != "0")
+    amounts = Counter(dict(zip(_CLASSES, server.amounts, strict=True)))
+    # The amounts of a server have what groups of its flavor ask for themselves.
+    for name, values in query.items():
+        if name.startswith("resources"):
+            amounts.subtract(_amounts(values) if name != "resources" else {})
+    own = [f"{name}:{amounts[name]}" for name in _CLASSES if amounts[name] > 0]
+    query["resources"] = ",".join([*own, *filter(None, [query.get("resources")])])
     traits = [*server.needs.required, *(f"!{each}" for each in server.needs.forbidden)]
     if traits:
         query["required"] = ",".join(sorted(traits))
-    if any(name.startswith("resources") and name != "resources" for name in query):
-        query.setdefault("group_policy", "none")
     return query | {"in_tree": uuid, "limit": "1"}
+
+
+def _amounts(values: str) -> dict[str, int]:
+    """The amounts in a list such as ``VCPU:1,VGPU:2``."""
+    pairs = (each.split(":") for each in values.split(","))
+    return {name: int(amount) for name, amount in pairs}

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from watcher.cloud.compute import Server
 from watcher.cloud.needs import NOTHING, Needs
 from watcher.tests.base import TestCase
 
@@ -14,16 +15,58 @@ class NeedsTest(TestCase):
             ({"hw:cpu_policy": "mixed", "hw:cpu_dedicated_mask": "^0"}, {}, 3),
             ({"hw:cpu_policy": "mixed", "hw:cpu_realtime_mask": "1, 3"}, {}, 2),
             ({"resources:PCPU": "3"}, {}, 3),
+            ({"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "isolate"}, {}, 5),
+            (
+                {
+                    "hw:cpu_policy": "mixed",
+                    "hw:cpu_dedicated_mask": "1",
+                    "hw:emulator_threads_policy": "isolate",
+                },
+                {},
+                2,
+            ),
         ):
             self.assertEqual(pcpus, Needs.of(4, specs, properties).pcpus, specs)
 
+    def test_amounts_that_replace_those_of_the_flavor(self):
+        for specs, amounts in (
+            ({}, (4, 2048, 10, 0)),
+            ({"hw:cpu_policy": "mixed", "hw:cpu_dedicated_mask": "^0"}, (1, 2048, 10, 3)),
+            ({"hw:cpu_policy": "dedicated", "resources:VCPU": "0"}, (0, 2048, 10, 4)),
+            ({"resources:PCPU": "4"}, (0, 2048, 10, 4)),
+            ({"resources:VCPU": "6"}, (6, 2048, 10, 0)),
+            ({"resources1:VCPU": "1", "resources2:VCPU": "2"}, (3, 2048, 10, 0)),
+            ({"resources:MEMORY_MB": "0", "resources:DISK_GB": "99"}, (4, 0, 99, 0)),
+            ({"resources:MEMORY_MB": "much", "resources:CUSTOM_GOLD": "1"}, (4, 2048, 10, 0)),
+        ):
+            server = Server("s", "s", "h", 4, 2048, 10, needs=Needs.of(4, specs))
+            self.assertEqual(amounts, server.amounts, specs)
+
     def test_traits_of_flavor_and_image(self):
         needs = Needs.of(
-            1, {"trait:A": "required", "trait:B": "forbidden"}, {"trait:C": "required"}
+            1,
+            {"trait:A": "required", "trait:B": "forbidden", "trait:D": "wanted"},
+            {"trait:C": "required", "trait:E": "forbidden"},
         )
         self.assertEqual(({"A", "C"}, {"B"}, ()), (
             needs.required, needs.forbidden, needs.unjudged
         ))  # fmt: skip
+
+    def test_traits_that_nova_adds(self):
+        sev = {"hw:mem_encryption": "true"}
+        tpm = {"hw_tpm_version": "2.0", "hw_tpm_model": "tpm-crb"}
+        for specs, properties, required, forbidden in (
+            ({"hw:cpu_thread_policy": "require"}, {}, {"HW_CPU_HYPERTHREADING"}, set()),
+            ({}, {"hw_cpu_thread_policy": "isolate"}, set(), {"HW_CPU_HYPERTHREADING"}),
+            ({"os:secure_boot": "required"}, {}, {"COMPUTE_SECURITY_UEFI_SECURE_BOOT"}, set()),
+            ({"os:secure_boot": "optional"}, {}, set(), set()),
+            (sev, {}, {"HW_CPU_X86_AMD_SEV"}, set()),
+            (sev | {"hw:mem_encryption_model": "amd-sev-es"}, {}, {"HW_CPU_X86_AMD_SEV_ES"}, set()),
+            ({}, tpm, {"COMPUTE_SECURITY_TPM_CRB", "COMPUTE_SECURITY_TPM_2_0"}, set()),
+            ({}, {"hw_firmware_stateless": "True"}, {"COMPUTE_SECURITY_STATELESS_FIRMWARE"}, set()),
+        ):
+            needs = Needs.of(4, specs, properties)
+            self.assertEqual((required, forbidden), (needs.required, needs.forbidden))
 
     def test_what_only_nova_can_judge(self):
         for specs, unjudged in (
@@ -32,6 +75,9 @@ class NeedsTest(TestCase):
             ({"hw:numa_nodes": "2", "hw:numa_cpus.0": "0"}, ["hw:numa_cpus.0", "hw:numa_nodes"]),
             ({"pci_passthrough:alias": "gpu:1"}, ["pci_passthrough:alias"]),
             ({"resources:VGPU": "1"}, ["resources:VGPU"]),
+            ({"resources:PCPU": "4"}, ["resources:PCPU"]),
+            ({"resources:VCPU": "2", "resources:MEMORY_MB": "0"}, []),
+            ({"resources1:VCPU": "2"}, ["resources1:VCPU"]),
             ({"resources1:VGPU": "1", "trait1:X": "required"}, ["resources1:VGPU", "trait1:X"]),
             ({"hw_rng:allowed": "True", "quota:cpu_shares": "9", "hw:boot_menu": "true"}, []),
         ):
@@ -41,6 +87,15 @@ class NeedsTest(TestCase):
         specs = {"resources1:VGPU": "1", "trait1:X": "forbidden", "resources:CUSTOM_A": "2"}
         expected = {"required1": "!X", "resources": "CUSTOM_A:2", "resources1": "VGPU:1"}
         self.assertEqual(expected, dict(Needs.of(4, specs).resources))
+
+    def test_resources_that_nova_adds_to_the_query(self):
+        for specs, query in (
+            ({"hw:mem_encryption": "yes"}, {"resources": "MEM_ENCRYPTION_CONTEXT:1"}),
+            ({"hw:pmem": "6GB, 6gb"}, {"resources": "CUSTOM_PMEM_NAMESPACE_6GB:2"}),
+            ({"hw:pmem": "a-b"}, {"resources": "CUSTOM_PMEM_NAMESPACE_A_B:1"}),
+            ({"resources1:VGPU": "0", "group_policy": "both"}, {}),
+        ):
+            self.assertEqual(query, dict(Needs.of(4, specs).resources))
 
     def test_servers_of_a_flavor_share_them(self):
         specs = {"trait:A": "required"}
