@@ -20,7 +20,8 @@ off. Switching the machine on enables it again."""
 FORMER_REASON = "Watcher node resource consolidation strategy"
 """A former reason, for hosts that were disabled only while servers moved; read as DISABLED."""
 
-_LIVE_STATES = ("active", "paused")
+LIVE_STATES = ("active", "paused")
+"""The states in which nova migrates servers live."""
 
 
 class DisabledReason(NamedTuple):
@@ -145,6 +146,8 @@ class Host:
     hypervisor_hostname: str = ""
     """The hypervisor's name of the host, which may have a domain that *hostname* lacks;
     empty: equal."""
+    hypervisor_type: str = ""
+    hypervisor_version: int = 0
 
     @property
     def cpus(self) -> int:
@@ -164,6 +167,11 @@ class Host:
             Inventory(*each, self.units.get(name, _USUAL), self.used.get(name, 0))
             for name, each in zip(RESOURCES, amounts, strict=True)
         )
+
+    @property
+    def hypervisor(self) -> tuple[str, int]:
+        """Type and version.  Servers move live to the same type only, and to no older version."""
+        return self.hypervisor_type, self.hypervisor_version
 
     @property
     def available(self) -> bool:
@@ -216,6 +224,8 @@ class Server:
     """The availability zone in which it has to stay, because it is not known whether it was
     requested; empty: none."""
     needs: Needs = NOTHING
+    live: bool = True
+    """Whether nova migrates it live, if it is in a state for that."""
 
     @property
     def amounts(self) -> tuple[int, ...]:
@@ -231,16 +241,22 @@ class Server:
     @property
     def migration(self) -> str | None:
         """``live`` or ``cold``: how it can be moved in its state; None if it cannot be."""
-        if self.locked or self.task_state is not None:
+        if self.locked or self.task_state is not None or self.needs.is_fixed:
             return None
-        if self.state in _LIVE_STATES:
-            return "live"
+        if self.state in LIVE_STATES:
+            return "live" if self.live else None
         return "cold" if self.state == "stopped" else None
+
+    @property
+    def is_between_hosts(self) -> bool:
+        """Whether it may count on two hosts, because it moves, or can go back to where it was."""
+        task = self.task_state or ""
+        return self.state == "resized" or task == "migrating" or task.startswith("resize_")
 
     @property
     def migratable(self) -> bool:
         """Active, not locked and at rest: fit to be migrated live."""
-        return self.state == "active" and not self.locked and self.task_state is None
+        return self.state == "active" and self.migration == "live"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

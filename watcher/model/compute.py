@@ -48,6 +48,10 @@ class ComputeModel:
     not_taking: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Hostname to why the plan moves no servers to it, a key of ``undone.REASONS``."""
 
+    confined: bool = True
+    """Whether servers on hosts that are reserved for their project stay on such hosts, which nova
+    may be configured to demand."""
+
     @classmethod
     def build(
         cls, hosts: Sequence[Host], servers: Sequence[Server], groups: Sequence[ServerGroup] = ()
@@ -109,11 +113,11 @@ class ComputeModel:
 
     def free_to_leave_zones(self) -> "ComputeModel":
         """A snapshot in which servers may leave the zones in which they may have been
-        requested: for destinations that a person names."""
+        requested, and the hosts of their project: for destinations that a person names."""
         servers = [
             dataclasses.replace(each, zone="") if each.zone else each for each in self.servers
         ]
-        return dataclasses.replace(self, servers=tuple(servers))
+        return dataclasses.replace(self, servers=tuple(servers), confined=False)
 
     def position(self, uuid: str) -> int | None:
         """The index of a server. For a few servers this is faster than ``server_index``."""
@@ -139,7 +143,7 @@ class ComputeModel:
     @cached_property
     def rules(self) -> PlacementRules:
         """On which hosts servers may be, apart from room."""
-        return PlacementRules.of(self.hosts, self.servers, self.groups, self.demand)
+        return PlacementRules.of(self.hosts, self.servers, self.groups, self.demand, self.confined)
 
     @cached_property
     def available(self) -> Bools:

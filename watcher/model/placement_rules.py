@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from watcher.cloud.compute import Host, Inventory, Server, ServerGroup
+from watcher.cloud.compute import LIVE_STATES, Host, Inventory, Server, ServerGroup
 from watcher.cloud.needs import Needs
 from watcher.model.types import Bools, Floats, Ints
 
@@ -29,9 +29,11 @@ _TRAIT = "trait:"
 _EITHER = "<or>"
 
 _Pairs = frozenset[tuple[str, str]]
-_Kind = tuple[str, str, _Pairs, Needs, _Pairs]
-"""Zone, project, extra specs, needs and image properties of a server: with its size they decide
-where it may be."""
+_Hypervisor = tuple[str, int] | None
+_Kind = tuple[str, str, bool, _Hypervisor, _Pairs, Needs, _Pairs]
+"""Zone, project, whether it stays on hosts that are reserved for the project, hypervisor to be
+left live, extra specs, needs and image properties of a server: with its size they decide where it
+may be."""
 
 _WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
@@ -46,6 +48,8 @@ class PlacementRules:
     ``fits``      bool [S, H], whether a host gives so much to one server; part of ``allowed``
     ``unjudged``  bool [K], whether only nova can tell if a host takes such a server
     ``together``  bool [V], kept together with others: they cannot be moved one by one
+    ``unsettled`` bool [V], in an anti-affinity group of which another member moves or is resized:
+                  nova counts that one on both of its hosts
     ``several``   bool [V], in several groups that are rules; only one is examined
     ``group``     int [V], the group whose members are kept apart, or wish to be apart or
                   together, or G for none
@@ -59,6 +63,7 @@ class PlacementRules:
     fits: Bools
     unjudged: Bools
     together: Bools
+    unsettled: Bools
     several: Bools
     group: Ints
     limit: Ints
@@ -71,13 +76,16 @@ class PlacementRules:
         servers: Sequence[Server],
         groups: Sequence[ServerGroup],
         demand: Floats,
+        confined: bool = True,
     ) -> PlacementRules:
+        """If *confined*, servers on hosts that are reserved for their project stay on such."""
         at, places = _places(hosts, servers)
-        kind, kinds = _kinds(places, servers)
+        homes = {host.hostname: places[n] for host, n in zip(hosts, at, strict=True)}
+        kind, kinds = _kinds(places, servers, homes if confined else {}, _sources(hosts))
         size, fits = _fits(hosts, demand)
         both, number = np.unique(kind * len(fits) + size, return_inverse=True)
         one, other = np.divmod(both, max(len(fits), 1))
-        unjudged = np.array([bool(each[3].unjudged) for each in kinds], dtype=np.bool_)
+        unjudged = np.array([bool(each[5].unjudged) for each in kinds], dtype=np.bool_)
         index = {server.uuid: position for position, server in enumerate(servers)}
         # Of several groups of a server the last one counts, so wishes come first.
         policies = (*_WISHES, "anti-affinity")
@@ -89,6 +97,7 @@ class PlacementRules:
             fits=fits,
             unjudged=unjudged[one],
             together=_together(groups, index),
+            unsettled=_unsettled(groups, servers, index),
             several=_several(groups, index),
             group=_group(apart, index),
             limit=np.array([_limit(group) for group in apart], dtype=np.int64),
@@ -96,16 +105,30 @@ class PlacementRules:
         )
 
 
-def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, list[_Kind]]:
+def _sources(hosts: Sequence[Host]) -> Mapping[str, tuple[str, int]]:
+    """Hostname to hypervisor; empty if all are equal."""
+    sources = {host.hostname: host.hypervisor for host in hosts}
+    return sources if len({*sources.values()}) > 1 else {}
+
+
+def _kinds(
+    places: Sequence[_Place],
+    servers: Sequence[Server],
+    homes: Mapping[str, _Place],
+    sources: Mapping[str, tuple[str, int]],
+) -> tuple[Ints, list[_Kind]]:
     """int [V], the kind of each server, and the list of kinds."""
     projects = {project for place in places for project in place.projects}
     keys = {key for place in places for key in place.metadata}
+    homes = {name: place for name, place in homes.items() if place.owners}
     kinds: dict[_Kind, int] = {}
     # Servers of one flavor share the objects with its extra specs.
     known = [
         (
             each.pinned_az or each.zone,
             each.project_id if each.project_id in projects else "",
+            each.host in homes and each.project_id in homes[each.host].owners,
+            sources.get(each.host) if each.state in LIVE_STATES else None,
             id(each.extra_specs) if each.extra_specs else 0,
             id(each.needs),
         )
@@ -113,7 +136,7 @@ def _kinds(places: Sequence[_Place], servers: Sequence[Server]) -> tuple[Ints, l
     ]
     examples = dict(zip(known, servers, strict=True))
     number_of = {
-        key: kinds.setdefault((*key[:2], *_asked(each, keys)), len(kinds))
+        key: kinds.setdefault((*key[:4], *_asked(each, keys)), len(kinds))
         for key, each in examples.items()
     }
     numbers = [number_of[key] for key in known]
@@ -163,7 +186,10 @@ class _Place:
     """The metadata of its aggregates; a value may be a list with commas."""
     projects: frozenset[str]
     """The projects that its aggregates are reserved for; empty: it is not reserved."""
+    owners: frozenset[str]
+    """The projects of which one of its aggregates is for each alone."""
     traits: frozenset[str]
+    hypervisor: tuple[str, int]
     asked: frozenset[str]
     """The traits that its servers must require, because its aggregates are isolated by them."""
 
@@ -171,19 +197,33 @@ class _Place:
     def of(cls, host: Host) -> _Place:
         metadata: dict[str, set[str]] = defaultdict(set)
         projects: set[str] = set()
+        owners: set[str] = set()
         for aggregate in host.aggregates:
             for key, value in aggregate.metadata.items():
                 metadata[key] |= _split(value)
                 if key.startswith(_TENANTS):
                     projects |= _split(value)
+                    owners.add(value)
         asked = (key.removeprefix(_TRAIT) for key in metadata if key.startswith(_TRAIT))
-        return cls(host.zone, metadata, frozenset(projects), host.traits, frozenset(asked))
+        return cls(
+            host.zone,
+            metadata,
+            frozenset(projects),
+            frozenset(owners),
+            host.traits,
+            host.hypervisor,
+            frozenset(asked),
+        )
 
     def allows(self, kind: _Kind) -> bool:
-        zone, project, specs, needs, image = kind
+        zone, project, confined, source, specs, needs, image = kind
         if zone and zone != self.zone:
             return False
         if self.projects and project not in self.projects:
+            return False
+        if confined and project not in self.owners:
+            return False
+        if source and (source[0] != self.hypervisor[0] or source[1] > self.hypervisor[1]):
             return False
         if not self.asked <= needs.required <= self.traits or needs.forbidden & self.traits:
             return False
@@ -201,7 +241,7 @@ def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, lis
     at = []
     for host in hosts:
         aggregates = ((each.id, tuple(each.metadata.items())) for each in host.aggregates)
-        key = host.zone, tuple(aggregates), host.traits & traits
+        key = host.zone, tuple(aggregates), host.traits & traits, host.hypervisor
         if key not in known:
             known[key] = len(places)
             places.append(_Place.of(host))
@@ -236,12 +276,23 @@ def _split(value: str) -> set[str]:
 
 def _together(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
     """bool [V]: kept together with others, which may be outside the scope: these stay where they
-    are."""
+    are.  A single one stays as well: for nova, the only host of its group is its own."""
     together = np.zeros(len(index), dtype=np.bool_)
     for group in groups:
-        if group.policy == "affinity" and len(group.members) > 1:
+        if group.policy == "affinity":
             together[[index[uuid] for uuid in group.members if uuid in index]] = True
     return together
+
+
+def _unsettled(
+    groups: Sequence[ServerGroup], servers: Sequence[Server], index: Mapping[str, int]
+) -> Bools:
+    unsettled = np.zeros(len(index), dtype=np.bool_)
+    between = {each.uuid for each in servers if each.is_between_hosts}
+    for group in groups:
+        if group.policy == "anti-affinity" and not between.isdisjoint(group.members):
+            unsettled[[index[uuid] for uuid in group.members if uuid in index]] = True
+    return unsettled
 
 
 def _several(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:

@@ -13,10 +13,13 @@ EXCLUDED: Final = "excluded"
 LOCKED: Final = "locked"
 BUSY: Final = "busy"
 STATE: Final = "state"
+NOT_LIVE: Final = "not_live"
+FIXED: Final = "fixed"
 INACTIVE: Final = "inactive"
 HOST_DOWN: Final = "host_down"
 AFFINITY: Final = "affinity"
 SEVERAL_GROUPS: Final = "several_groups"
+UNSETTLED: Final = "unsettled"
 FAILED_BEFORE: Final = "failed_before"
 RESTING: Final = "resting"
 OTHER_AUDIT: Final = "other_audit"
@@ -42,10 +45,13 @@ REASONS: Final[Mapping[str, str]] = {
     LOCKED: "locked",
     BUSY: "busy with another task in nova",
     STATE: "in a state in which nova does not migrate servers",
+    NOT_LIVE: "running with what nova does not migrate live, or not running although active",
+    FIXED: "with an accelerator, with which nova does not migrate servers",
     INACTIVE: "not active",
     HOST_DOWN: "on a host that is down",
     AFFINITY: "kept together by an affinity group",
     SEVERAL_GROUPS: "in several server groups with strict policies",
+    UNSETTLED: "kept apart from a member of their group whose own move or resize is not over",
     FAILED_BEFORE: "not tried again yet after a failed migration",
     RESTING: "moved by Watcher a short time ago",
     OTHER_AUDIT: "put there by a plan of an audit with another goal",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from watcher.cloud.compute import Server
+from watcher.cloud.compute import LIVE_STATES, Server
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.compute import MEMORY, ComputeModel
@@ -225,6 +225,12 @@ class WhatIf:
         self._stays[chosen & self.leavers] = _CODES[reason]
         self.leavers[chosen] = False
 
+    def release(self, reason: str) -> None:
+        """Let the servers leave that stay for *reason*, a key of ``undone.REASONS``."""
+        chosen = self._stays == _CODES[reason]
+        self._stays[chosen] = 0
+        self.leavers[chosen] = True
+
     def actions_left(self) -> float:
         """How many more actions the plan may have."""
         if self.bounds.actions is None:
@@ -323,14 +329,17 @@ _CODES = {reason: code for code, reason in enumerate(_REASONS)}
 def _stays(model: ComputeModel) -> Ints:
     """int [V]: why a server must stay, as an index of ``_REASONS``; 0 if it may leave."""
     hindered = np.array([_CODES[_obstacle(server)] for server in model.servers], dtype=np.int64)
-    stays = np.zeros(len(model.servers), dtype=np.int64)
+    # Any other reason also keeps a server from moving cold.
+    stays = np.where(hindered == _CODES[undone.NOT_LIVE], hindered, 0)
     for uuid, reason in model.staying.items():
         if uuid in model.server_index:
             stays[model.server_index[uuid]] = _CODES[reason]
+    stays[model.rules.unsettled] = _CODES[undone.UNSETTLED]
     stays[model.rules.several] = _CODES[undone.SEVERAL_GROUPS]
     stays[model.rules.together] = _CODES[undone.AFFINITY]
     stays[~model.up[model.placement]] = _CODES[undone.HOST_DOWN]
-    stays = np.where(hindered > 0, hindered, stays)
+    hinders = (hindered > 0) & (hindered != _CODES[undone.NOT_LIVE])
+    stays = np.where(hinders, hindered, stays)
     stays[~model.movable] = _CODES[undone.EXCLUDED]
     return stays
 
@@ -341,4 +350,8 @@ def _obstacle(server: Server) -> str:
         return ""
     if server.locked:
         return undone.LOCKED
-    return undone.BUSY if server.task_state is not None else undone.STATE
+    if server.task_state is not None:
+        return undone.BUSY
+    if server.needs.is_fixed:
+        return undone.FIXED
+    return undone.NOT_LIVE if server.state in LIVE_STATES else undone.STATE

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud.compute import Aggregate, Flavor, Host, HostState, Migration, Server, ServerGroup
+from watcher.cloud.extra_specs import ALWAYS
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
@@ -30,6 +31,8 @@ _DETAILS = "2.84"
 _PINNED_ZONE = "2.96"
 _IMAGES = "2.98"
 """From this microversion on, servers show the properties of their images."""
+_LIVE = ("2.88", "2.100")
+"""From these microversions on, nova migrates more servers live: see ``Needs.live_since``."""
 # With later microversions nova asks each host for its uptime.
 _HYPERVISORS = "2.53"
 _SERVICES = {"binary": "nova-compute"}
@@ -234,8 +237,9 @@ class Nova:
     def _read_servers(self, rows: Iterable[Json]) -> list[Server]:
         """Read the rows page by page: the JSON of all servers takes many times the memory of their
         objects."""
+        live = {ALWAYS, *filter(self._nova.supports, _LIVE)}
         return nova_json.read(
-            map(_shown, rows), lambda row: nova_json.server(row, self._stay_in_zone)
+            map(_shown, rows), lambda row: nova_json.server(row, self._stay_in_zone, live)
         )
 
     def _migration(self, row: Json, since: datetime.datetime) -> Migration:

@@ -3,7 +3,7 @@
 
 import datetime
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sys import intern
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ _NO_SPECS: Mapping[str, str] = {}
 _SPECS: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
 _CLASSES = {"vcpus": "VCPU", "memory_mb": "MEMORY_MB", "disk_gb": "DISK_GB", "pcpus": "PCPU"}
 _NONE: Json = {"total": 0, "reserved": 0, "allocation_ratio": 1.0}
+_RUNNING = (1, 3)
+"""The power states, running and paused, in which nova migrates a server live."""
 
 _ARRIVED = {"completed", "done", "finished", "confirming", "confirmed"}
 """In these states of a migration the server has arrived; ``done`` is that of an evacuation,
@@ -43,13 +45,14 @@ def read(rows: Iterable[Json], make: Callable[[Json], T]) -> list[T]:
     return made
 
 
-def server(row: Json, stay_in_zone: bool) -> Server:
+def server(row: Json, stay_in_zone: bool, live: Collection[str]) -> Server:
     """A server.  With *stay_in_zone* it has to stay in its zone, unless nova shows whether it is
-    pinned."""
+    pinned.  *live* are the microversions of ``Needs.live_since`` that nova has."""
     flavor = row["flavor"]
     image = row["image"] or {}
     bound = stay_in_zone and "pinned_availability_zone" not in row
     specs = _shared(flavor.get("extra_specs") or {})
+    needs = Needs.of(flavor["vcpus"], specs, image.get("properties"))
     return Server(
         uuid=row["id"],
         name=row["name"],
@@ -67,7 +70,8 @@ def server(row: Json, stay_in_zone: bool) -> Server:
         extra_specs=specs,
         pinned_az=intern(row.get("pinned_availability_zone") or ""),
         zone=intern(row["OS-EXT-AZ:availability_zone"] or "") if bound else "",
-        needs=Needs.of(flavor["vcpus"], specs, image.get("properties")),
+        needs=needs,
+        live=needs.live_since in live and row["OS-EXT-STS:power_state"] in _RUNNING,
     )
 
 
@@ -184,6 +188,8 @@ def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[A
         used={name: provider.usages.get(each, 0) for name, each in _CLASSES.items()},
         traits=provider.traits,
         hypervisor_hostname=hypervisor["hypervisor_hostname"],
+        hypervisor_type=intern(hypervisor["hypervisor_type"] or ""),
+        hypervisor_version=hypervisor["hypervisor_version"] or 0,
     )
 
 

@@ -79,6 +79,8 @@ def _steps(
 ) -> list[_Step]:
     """The largest server first."""
     model, steps = what_if.model, []
+    if not parameters["disable_cold_migration"]:
+        what_if.release(undone.NOT_LIVE)
     what_if.takers[:] = False
     if backup is not None:
         what_if.takers[backup] = _usable(model.hosts[backup])

@@ -97,6 +97,7 @@ class Nova:
             "status": "enabled",
             "state": "up",
             "local_gb": 1000,
+            "hypervisor_version": 8002000,
             "service": service,
             **more,
         }

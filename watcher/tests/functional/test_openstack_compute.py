@@ -85,6 +85,8 @@ class TestHosts(ComputeTestCase):
             )},
             used=dict.fromkeys(RESOURCES, 0),
             hypervisor_hostname="one.example.org",
+            hypervisor_type="QEMU",
+            hypervisor_version=8002000,
         )  # fmt: skip
         self.assertEqual([expected], self.compute.hosts())
         self.assertEqual(expected, self.compute.host("one"))
@@ -332,6 +334,27 @@ class TestServers(ComputeTestCase):
         self.nova.page = 2
         uuids = [self.add() for _ in range(5)]
         self.compute.servers()
+    def test_what_nova_does_not_migrate_live(self) -> None:
+        for specs, newest, live in (
+            ({}, "2.56", True),
+            ({"hw:mem_encryption": "true"}, "2.103", False),
+            ({"hw:tpm_version": "2.0"}, "2.103", False),
+            ({"hw:tpm_version": "2.0", "hw:tpm_secret_security": "host"}, "2.103", True),
+            ({"accel:device_profile": "fpga"}, "2.103", False),
+            ({"pci_passthrough:alias": "gpu:1"}, "2.99", False),
+            ({"pci_passthrough:alias": "gpu:1"}, "2.100", True),
+            ({"hw:pmem": "6GB"}, "2.87", False),
+            ({"hw:pmem": "6GB"}, "2.88", True),
+        ):
+            self.flavor["extra_specs"], self.nova.newest = specs, newest
+            self.reconnect()
+            self.assertEqual(live, self.compute.server(self.add()).live, (specs, newest))
+
+    def test_a_server_that_is_active_but_does_not_run_is_not_migrated_live(self) -> None:
+        for state, live in ((0, False), (1, True), (3, True), (4, False)):
+            ident = self.add(**{"OS-EXT-STS:power_state": state})
+            self.assertEqual("live" if live else None, self.compute.server(ident).migration)
+
         asked = self.calls(
             lambda: self.assertEqual(uuids, [server.uuid for server in self.compute.servers()])
         )

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.cloud.compute import ServerGroup
+from watcher.cloud.needs import Needs
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
 from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
@@ -120,6 +121,14 @@ class HostMaintenanceTest(TestCase):
         )
         self.assertEqual({"before": 3, "after": 3}, solution.summary["servers on the host"])
         self.assertEqual({"before": 1, "after": 0}, solution.summary["active servers on the host"])
+
+    def test_a_server_that_does_not_migrate_live_migrates_cold(self):
+        """Such as one with encrypted memory; one with an accelerator does not migrate at all."""
+        fixed = Needs.of(1, {"accel:device_profile": "fpga"})
+        self.servers = [server("s1", "h1", live=False), server("s2", "h1", needs=fixed)]
+        self.assertIn(("s1", "cold", None), steps(self.solve()))
+        self.assertNotIn("s2", str(steps(self.solve())))
+        self.assertNotIn("s1", str(steps(self.solve(disable_cold_migration=True))))
 
     def test_servers_that_stay(self):
         for change in ({"locked": True}, {"task_state": "rebuilding"}, {"state": "error"}):

@@ -82,6 +82,8 @@ class WhatIfTest(TestCase):
         zones.append(host("h4", 4, zone="two", status="disabled"))
         self.servers += [
             server("busy", "h1", 0, task_state="migrating"),
+            server("encrypted", "h1", 0, live=False),
+            server("fixed", "h1", 0, needs=Needs.of(0, {"accel:device_profile": "fpga"})),
             server("gone", "h1", 0, state="error"),
             server("staying", "h1", 0),
             server("kept", "h1", 0),
@@ -100,6 +102,8 @@ class WhatIfTest(TestCase):
         what_if.keep([model.server_index[uid("kept")]], undone.NOT_MEASURED)
         expected = {
             "busy": undone.BUSY,
+            "encrypted": undone.NOT_LIVE,
+            "fixed": undone.FIXED,
             "gone": undone.STATE,
             "staying": undone.RESTING,
             "kept": undone.NOT_MEASURED,
@@ -144,6 +148,55 @@ class WhatIfTest(TestCase):
         group = ServerGroup(uid("g"), "affinity", [uid("s1"), uid("elsewhere")])
         what_if = WhatIf(ComputeModel.build(self.hosts, self.servers, [group]))
         self.assertEqual([False, True, True], what_if.leavers.tolist())
+
+    def test_the_only_member_of_an_affinity_group_stays(self):
+        """For nova the hosts of the group are those of its members: its own host alone."""
+        group = ServerGroup(uid("g"), "affinity", [uid("s1")])
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers, [group]))
+        self.assertEqual(undone.AFFINITY, what_if.why_not(0))
+
+    def test_members_wait_for_one_that_is_between_two_hosts(self):
+        """nova counts it on both, and does not show where it came from."""
+        for change in ({"state": "resized"}, {"task_state": "migrating"}):
+            for policy, reason in (
+                ("anti-affinity", undone.UNSETTLED),
+                ("soft-anti-affinity", undone.NO_GAIN),
+            ):
+                group = ServerGroup(uid("g"), policy, [uid("s1"), uid("s2")])
+                servers = [self.servers[0], dataclasses.replace(self.servers[1], **change)]
+                what_if = WhatIf(ComputeModel.build(self.hosts, servers, [group]))
+                self.assertEqual(reason, what_if.why_not(0))
+
+    def test_a_running_server_moves_to_no_other_and_no_older_hypervisor(self):
+        kinds = (("QEMU", 8), ("QEMU", 7), ("QEMU", 9), ("VMware", 9))
+        hosts = [
+            host(f"h{number}", hypervisor_type=kind, hypervisor_version=version)
+            for number, (kind, version) in enumerate(kinds)
+        ]
+        for state, expected in (
+            ("active", [False, False, True, False]),
+            ("paused", [False, False, True, False]),
+            ("stopped", [False, True, True, True]),
+        ):
+            what_if = WhatIf(ComputeModel.build(hosts, [server("s", "h0", state=state)]))
+            self.assertEqual(expected, what_if.hosts_for(0).tolist(), state)
+
+    def test_a_server_on_a_host_of_its_project_stays_on_such_hosts(self):
+        ours = [Aggregate(1, "a", {"filter_tenant_id": "ours"})]
+        both = [Aggregate(2, "b", {"filter_tenant_id": "ours,theirs"})]
+        hosts = [host("h0", aggregates=ours), host("h1"), host("h2", aggregates=both)]
+        hosts.append(host("h3", aggregates=[*ours, *both]))
+        for on, project, expected in (
+            ("h0", "ours", [False, False, False, True]),
+            ("h1", "ours", [True, False, True, True]),
+            ("h2", "ours", [True, True, False, True]),
+            ("h0", "theirs", [False, True, True, True]),
+        ):
+            model = ComputeModel.build(hosts, [server("s", on, project_id=project)])
+            self.assertEqual(expected, WhatIf(model).hosts_for(0).tolist(), (on, project))
+        model = ComputeModel.build(hosts, [server("s", "h0", project_id="ours")])
+        free = WhatIf(model.free_to_leave_zones())
+        self.assertEqual([False, True, True, True], free.hosts_for(0).tolist())
 
     def test_a_server_in_several_groups_that_are_rules_stays(self):
         """Only one group of a server is looked at, and nova has no more."""
@@ -221,6 +274,20 @@ class WhatIfTest(TestCase):
             self.assertEqual(fine, bool(what_if.servers_for(1)[0]), (where, change))
             found = checker.faults(solution(model, [Move(0, 0, 1)]), model)
             self.assertEqual(fine, not found, (where, change))
+
+    def test_a_server_that_is_not_moved_live_is_released_if_nothing_else_keeps_it(self):
+        servers = [
+            server("s1", "h1", live=False),
+            server("s2", "h1", live=False, locked=True),
+            server("s3", "h2", live=False),
+            server("s4", "h3", live=False),
+        ]
+        self.hosts[1] = host("h2", state="down")
+        group = ServerGroup(uid("g"), "affinity", [uid("s4")])
+        what_if = WhatIf(ComputeModel.build(self.hosts, servers, [group]))
+        self.assertFalse(what_if.leavers.any())
+        what_if.release(undone.NOT_LIVE)
+        self.assertEqual([True, False, False, False], what_if.leavers.tolist())
 
     def test_a_server_moves_once(self):
         what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
