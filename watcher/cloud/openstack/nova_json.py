@@ -155,7 +155,8 @@ def server_group(row: Json) -> ServerGroup:
 def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[Aggregate]) -> Host:
     """A host with its inventories in placement: at least MEMORY_MB, and VCPU or PCPU.
 
-    Without DISK_GB (for example, if the disk is shared) it is what the hypervisor shows.
+    Without DISK_GB the disk is what the hypervisor shows, and gives nothing to a server: nova asks
+    placement for what a named host has itself, and not for what other providers share with it.
     """
     inventories = provider.inventories
     vcpu, memory = inventories.get("VCPU", _NONE), inventories["MEMORY_MB"]
@@ -180,11 +181,7 @@ def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[A
         aggregates=aggregates,
         pcpus=pcpu["total"],
         pcpus_reserved=pcpu["reserved"],
-        units={
-            name: _units(inventories[each])
-            for name, each in _CLASSES.items()
-            if each in inventories
-        },
+        units=_units(inventories),
         used={name: provider.usages.get(each, 0) for name, each in _CLASSES.items()},
         traits=provider.traits,
         hypervisor_hostname=hypervisor["hypervisor_hostname"],
@@ -193,10 +190,14 @@ def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[A
     )
 
 
-def _units(inventory: Json) -> Units:
-    return Units(
-        inventory.get("min_unit", 1), inventory.get("max_unit"), inventory.get("step_size", 1)
-    )
+def _units(inventories: Mapping[str, Json]) -> dict[str, Units]:
+    """Of each resource that a host has, and of its disk."""
+    units = {
+        name: Units(has.get("min_unit", 1), has.get("max_unit"), has.get("step_size", 1))
+        for name, each in _CLASSES.items()
+        if (has := inventories.get(each)) is not None
+    }
+    return {"disk_gb": Units(1, 0)} | units
 
 
 def aggregates_of_hosts(rows: Iterable[Json]) -> dict[str, list[Aggregate]]:

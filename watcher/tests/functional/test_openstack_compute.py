@@ -124,6 +124,8 @@ class TestHosts(ComputeTestCase):
         self.placement.put(uuid, {"VCPU": inventory(8), "MEMORY_MB": inventory(1024)})
         (host,) = self.compute.hosts()
         self.assertEqual((321, 0, 1.0), (host.disk_gb, host.disk_gb_reserved, host.disk_ratio))
+        disk = host.inventories[2]
+        self.assertEqual([True, False], [disk.allows(0), disk.allows(1)], "it may be shared")
 
     def test_inventories_are_asked_for_when_they_have_changed(self) -> None:
         uuids = [self.emulated.add_host(name) for name in ("one", "two", "three")]
