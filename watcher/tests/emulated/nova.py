@@ -5,6 +5,7 @@ import datetime
 import json
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,10 +13,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
+from watcher.tests.emulated.nova_refusals import Cloud, refused_live
+from watcher.tests.emulated.nova_requests import asked_of_placement
 from watcher.tests.emulated.nova_rows import (
     BESIDES,
     Row,
-    asked_of_placement,
     embedded,
     migration,
     moment,
@@ -42,7 +44,7 @@ class Refusal(Exception):
         self.status, self.message = status, message
 
 
-class Nova:
+class Nova(Cloud):
     """A WSGI application with hosts, flavors and servers.
 
     What a server does (a migration, a resize, a stop) is shown as its task by the next
@@ -67,6 +69,7 @@ class Nova:
         self.flavors: dict[str, Row] = {}
         self.all: dict[str, Row] = {}
         """Server uuid to server; deleted ones stay."""
+        self._shares: dict[tuple[str, str], tuple[Any, Mapping[str, Mapping[str, int]]]] = {}
         self.hold: set[str] = set()
         self.tasks: dict[str, Row] = {}
         """Server uuid to what it will be once its task is over, with ``looks`` left."""
@@ -94,10 +97,10 @@ class Nova:
             "id": self.new_uuid(),
             "hypervisor_hostname": f"{name}.example.org",
             "hypervisor_type": type,
+            "hypervisor_version": 8002000,
             "status": "enabled",
             "state": "up",
             "local_gb": 1000,
-            "hypervisor_version": 8002000,
             "service": service,
             **more,
         }
@@ -168,8 +171,27 @@ class Nova:
         if row["OS-EXT-STS:vm_state"] == "deleted":
             names = set()
         uuids = {self.uuids[name] for name in names if name in self.uuids}
-        amounts, _, extra = asked_of_placement(row)
-        self.placement.allocate(ident, {uuid: amounts | extra for uuid in uuids})
+        for key in [key for key in self._shares if key[0] == ident and key[1] not in uuids]:
+            del self._shares[key]
+        held: dict[str, Counter[str]] = {}
+        for host in uuids:
+            for provider, amounts in self._share(ident, host).items():
+                held.setdefault(provider, Counter()).update(amounts)
+        self.placement.allocate(ident, held)
+
+    def _share(self, ident: str, uuid: str) -> Mapping[str, Mapping[str, int]]:
+        """What a server has of a host, by provider; all of the host itself if a user forced it
+        onto the host."""
+        asked = asked_of_placement(self.all[ident])
+        known = self._shares.get((ident, uuid))
+        if known is None or known[0] != asked:
+            found = self.placement.divided(uuid, *asked)
+            if isinstance(found, str):
+                found = {uuid: Counter[str]()}
+                for group in asked[0].values():
+                    found[uuid].update(group.resources)
+            known = self._shares[ident, uuid] = asked, found
+        return known[1]
 
     def delete(self, ident: str) -> None:
         self.touch(ident, **{"OS-EXT-STS:vm_state": "deleted"})
@@ -357,81 +379,50 @@ class Nova:
         return Response(status=204)
 
     def _move(self, ident: str, action: str, host: str | None) -> None:
-        here = self.all[ident]["OS-EXT-SRV-ATTR:host"]
+        row, live = self.all[ident], action == "os-migrateLive"
+        self._refuse_kind(row, live)
+        here = row["OS-EXT-SRV-ATTR:host"]
         if self.hypervisors[self.uuids[here]]["state"] != "up":
-            self.refused.append(f"{self.all[ident]['name']}: {here} is down")
+            self.refused.append(f"{row['name']}: {here} is down")
             raise Refusal(400, f"Compute service of {here} is unavailable at this time.")
-        names = [row["service"]["host"] for row in self.hypervisors.values()]
-        if host is None:
-            host = next((name for name in names if not self.refusal(ident, name)), None)
-        if host is None:
-            raise Refusal(400, "No valid host was found.")
-        if host not in names:
-            raise Refusal(400, f"Compute host {host} could not be found.")
-        if refusal := self.refusal(ident, host):
-            self.refused.append(f"{self.all[ident]['name']} to {host}: {refusal}")
-            raise Refusal(400, "No valid host was found.")
+        host = self._picked(ident, live) if host is None else self._checked(ident, host, live)
         after = {"OS-EXT-SRV-ATTR:host": host}
-        if action == "migrate":
+        if live:
+            self._begin(ident, "migrating", after, "completed", host)
+            self.running[ident] = self._migrates(ident, "live-migration", here, host)
+        else:
             after |= {"OS-EXT-STS:vm_state": "resized"}
             self._begin(ident, "resize_migrating", after, "finished", host)
             self._migrates(ident, "migration", here, host)
-        else:
-            self._begin(ident, "migrating", after, "completed", host)
-            self.running[ident] = self._migrates(ident, "live-migration", here, host)
 
-    def refusal(self, ident: str, host: str) -> str | None:
-        """Why the scheduler does not give a server a host."""
-        row, hypervisor = self.all[ident], self.hypervisors[self.uuids[host]]
-        if host == row["OS-EXT-SRV-ATTR:host"]:
-            return "it is there already"
-        if (hypervisor["state"], hypervisor["status"]) != ("up", "enabled"):
-            return "it takes no servers"
-        zones = {each["host"]: each["zone"] for each in self.compute_services.values()}
-        if row["pinned_availability_zone"] not in (None, zones[host]):
-            return "it is in another zone"
-        return (
-            self._left_out(row, host)
-            or self._parted(ident, host)
-            or self.placement.refusal(self.uuids[host], *asked_of_placement(row))
-        )
+    def _refuse_kind(self, row: Row, live: bool) -> None:
+        if "accel:device_profile" in row["flavor"]["extra_specs"]:
+            self.refused.append(f"{row['name']}: it has accelerators")
+            raise Refusal(403, "Feature not supported with instances that have accelerators.")
+        why = refused_live(row, _version(self.newest)) if live else None
+        if why:
+            self.refused.append(f"{row['name']}: not live with {why}")
+            raise Refusal(409, f"Operation 'live-migration' not supported: {why}.")
 
-    def _left_out(self, row: Row, host: str) -> str | None:
-        """Why its aggregates do not let a server onto a host: those of other projects or for
-        certain traits, or the lack of one that its flavor asks for."""
-        metadata = [each["metadata"] for each in self.aggregates if host in each["hosts"]]
-        projects = {each["filter_tenant_id"] for each in metadata if "filter_tenant_id" in each}
-        if projects and row["tenant_id"] not in projects:
-            return "it is isolated for other projects"
-        traits = set(asked_of_placement(row)[1])
-        for name in (name for each in metadata for name in each if name.startswith("trait:")):
-            if name.removeprefix("trait:") not in traits:
-                return f"it is isolated by {name}"
-        properties = (row["image"] or {}).get("properties", {})
-        for name in (name for each in metadata for name in each if name in properties):
-            values = ",".join(each[name] for each in metadata if name in each).split(",")
-            if properties[name] not in values:
-                return f"it is isolated for images by {name}"
-        for name, value in row["flavor"]["extra_specs"].items():
-            scope, _, key = name.partition(":")
-            there = {each.get(key) for each in metadata}
-            if scope == "aggregate_instance_extra_specs" and value not in there:
-                return f"it is in no aggregate with {key} {value}"
-        return None
+    def _picked(self, ident: str, live: bool) -> str:
+        """A host that the scheduler picks."""
+        names = {row["service"]["host"]: row["id"] for row in self.hypervisors.values()}
+        whys = {name: self.refusal(ident, name, live) for name in names}
+        if host := next((name for name, why in whys.items() if why is None), None):
+            return host
+        if all(self.refusal(ident, name, live, shown=True) for name in names):
+            self.refused.append(f"{self.all[ident]['name']} to any host: {whys}")
+        raise Refusal(400, "No valid host was found.")
 
-    def _parted(self, ident: str, host: str) -> str | None:
-        """Why a hard group does not let its member onto a host."""
-        for group in self.groups:
-            if ident not in group["members"]:
-                continue
-            others = [self.all[each] for each in group["members"] if each in self.all]
-            homes = [each["OS-EXT-SRV-ATTR:host"] for each in others if each["id"] != ident]
-            most = group.get("rules", {}).get("max_server_per_host", 1)
-            if group["policy"] == "anti-affinity" and homes.count(host) >= most:
-                return "it has other members of the group"
-            if group["policy"] == "affinity" and homes and host not in homes:
-                return "it has no member of the group"
-        return None
+    def _checked(self, ident: str, host: str, live: bool) -> str:
+        """A host that is named, if the scheduler allows it."""
+        if host not in (row["service"]["host"] for row in self.hypervisors.values()):
+            raise Refusal(400, f"Compute host {host} could not be found.")
+        if refusal := self.refusal(ident, host, live, named=True):
+            if self.refusal(ident, host, live, shown=True, named=True):
+                self.refused.append(f"{self.all[ident]['name']} to {host}: {refusal}")
+            raise Refusal(400, "No valid host was found.")
+        return host
 
     def _migrates(self, ident: str, kind: str, source: str, destination: str) -> Row:
         row = migration(len(self.migrations) + 1, ident, kind, source, destination)

@@ -75,40 +75,13 @@ def shown(row: Row, version: tuple[int, ...]) -> Row:
     """What a microversion shows of a server."""
     hidden = set() if version >= (2, 96) else {"pinned_availability_zone"}
     row = {key: value for key, value in row.items() if key not in hidden}
-    if version < (2, 98) and row["image"]:
-        row["image"] = {"id": row["image"]["id"]}
+    if row.get("image"):
+        # Properties such as ``trait:X`` are not among those that nova shows.
+        properties = row["image"].get("properties", {})
+        known = {key: value for key, value in properties.items() if ":" not in key}
+        image = {"id": row["image"]["id"], "properties": known}
+        row["image"] = image if version >= (2, 98) else {"id": row["image"]["id"]}
     return row
-
-
-def asked_of_placement(row: Row) -> tuple[dict[str, int], list[str], dict[str, int]]:
-    """Amounts of the host itself, traits, and amounts of it or of a provider below it."""
-    flavor, image = row["flavor"], row["image"] or {}
-    properties = image.get("properties", {})
-    specs = flavor["extra_specs"]
-    policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")
-    disk = (flavor["disk"] if image else 0) + flavor["ephemeral"] - (-flavor["swap"] // 1024)
-    masked = specs.get("hw:cpu_dedicated_mask", "")
-    mixed = flavor["vcpus"] - 1 if masked == "^0" else 1
-    dedicated = {"dedicated": flavor["vcpus"], "mixed": mixed}.get(policy, 0)
-    amounts = {
-        "PCPU": dedicated,
-        "VCPU": flavor["vcpus"] - dedicated,
-        "MEMORY_MB": flavor["ram"],
-        "DISK_GB": disk,
-    }
-    wanted = {**properties, **specs}
-    traits = [
-        ("!" if value == "forbidden" else "") + name.removeprefix("trait:")
-        for name, value in wanted.items()
-        if name.startswith("trait:")
-    ]
-    extra = {
-        name.partition(":")[2]: int(value)
-        for name, value in specs.items()
-        if name.startswith("resources")
-    }
-    amounts |= {name: extra.pop(name) for name in list(extra) if name in amounts}
-    return amounts, traits, extra
 
 
 def migration(number: int, server: str, kind: str, source: str, destination: str | None) -> Row:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated placement: providers with inventories, traits and allocations."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +9,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Request, Response
 
 from watcher.tests.emulated.keystone import answer
+from watcher.tests.emulated.provider_trees import Group, Tree
 
 Inventories = Mapping[str, Mapping[str, Any]]
 Amounts = Mapping[str, int]
@@ -29,6 +30,8 @@ class Placement:
         self.traits: dict[str, set[str]] = {}
         self.parents: dict[str, str] = {}
         """Provider to the one that it is below."""
+        self.sharing: dict[str, set[str]] = {}
+        """Provider to the hosts that it shares its inventories with."""
         self.usages: dict[str, Counter[str]] = {}
         self._allocations: dict[str, dict[str, Amounts]] = {}
         """Consumer to provider to amounts."""
@@ -45,8 +48,18 @@ class Placement:
         self.usages.setdefault(provider, Counter())
         self.generations[provider] = self.generations.get(provider, 0) + 1
 
+    def has(self, provider: str, resource: str) -> bool:
+        return resource in self._inventories[provider]
+
     def delete(self, provider: str) -> None:
         del self._inventories[provider], self.generations[provider]
+
+    def held_on(self, consumer: str, provider: str) -> dict[str, Amounts]:
+        """What a consumer has of a host, by provider."""
+        tree = {provider, *(each for each, root in self.parents.items() if root == provider)}
+        tree |= {each for each, roots in self.sharing.items() if provider in roots}
+        has = self._allocations.get(consumer, {})
+        return {each: has[each] for each in has.keys() & tree} if provider in has else {}
 
     def allocate(self, consumer: str, amounts: Mapping[str, Amounts]) -> None:
         """Give a consumer *amounts* by provider, and take away what it had.  Checks nothing."""
@@ -59,36 +72,19 @@ class Placement:
         if amounts:
             self._allocations[consumer] = dict(amounts)
 
-    def refusal(
-        self, provider: str, amounts: Amounts, traits: Iterable[str], extra: Amounts
-    ) -> str | None:
-        """Why a tree of providers does not give a new consumer *amounts* of its root, and
-        *extra* of any one of it.  ``!`` before a trait forbids it."""
+    def divided(
+        self, provider: str, groups: Mapping[str, Group], policy: str = "", in_tree: bool = False
+    ) -> dict[str, Counter[str]] | str:
+        """Provider to amounts for a new consumer on a host, or why it gets none there.  With
+        *in_tree*, nothing of what others share with the host."""
+        below = (each for each, root in self.parents.items() if root == provider)
+        shared = (each for each, roots in self.sharing.items() if provider in roots)
         if provider not in self._inventories:
-            return None
-        found = [self._lack(provider, name, amount) for name, amount in amounts.items() if amount]
-        tree = [provider, *(each for each, root in self.parents.items() if root == provider)]
-        for name, amount in extra.items():
-            lacks = [self._lack(each, name, amount) for each in tree]
-            found.append(next(filter(None, lacks), None) if all(lacks) else None)
-        for trait in traits:
-            forbidden, name = trait.startswith("!"), trait.lstrip("!")
-            if (name in self.traits[provider]) == forbidden:
-                found.append(f"trait {trait}")
-        return next(filter(None, found), None)
-
-    def _lack(self, provider: str, name: str, amount: int) -> str | None:
-        has = self._inventories[provider].get(name)
-        if has is None:
-            return f"no {name}"
-        if amount < has.get("min_unit", 1) or amount > has.get("max_unit", has["total"]):
-            return f"{amount} {name} is no amount for one consumer"
-        if amount % has.get("step_size", 1):
-            return f"{amount} {name} is no multiple"
-        capacity = (has["total"] - has["reserved"]) * has["allocation_ratio"]
-        if self.usages[provider][name] + amount > capacity:
-            return f"{name} has {capacity}, {self.usages[provider][name]} are used"
-        return None
+            return "no provider"
+        if len([suffix for suffix in groups if suffix]) > 1 and not policy:
+            return "no group_policy"
+        tree = [provider, *below, *([] if in_tree else shared)]
+        return Tree(tree, self._inventories, self.usages, self.traits).divided(groups, policy)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         return self._answer(Request(environ))(environ, start_response)
@@ -132,24 +128,36 @@ class Placement:
         """Of one host alone, what is asked for within ``in_tree``; else of all hosts."""
         if "in_tree" not in query:
             return self.summaries(query["resources"])
-        amounts: dict[str, int] = {}
-        traits: list[str] = []
+        groups = defaultdict[str, Group](Group)
         for name, value in query.items():
-            if name.startswith("resources"):
-                pairs = (each.split(":") for each in value.split(","))
-                amounts |= {resource: int(amount) for resource, amount in pairs}
-                if min(amounts.values()) < 1:
-                    raise BadRequest("Requested resource must be at least 1.")
-            elif name == "required":
-                traits = value.split(",")
-        provider = query["in_tree"]
-        own = {name: amounts.pop(name) for name in list(amounts) if name in OF_HOSTS}
-        refused = self.refusal(provider, own, traits, amounts)
-        found = [] if refused else [{"allocations": {provider: {"resources": own}}}]
-        return {"allocation_requests": found, "provider_summaries": {}}
+            kind, suffix = (name[:9], name[9:]) if "resour" in name else (name[:8], name[8:])
+            for each in value.split(",") if kind in ("resources", "required") else ():
+                if kind == "resources":
+                    resource, _, amount = each.partition(":")
+                    groups[suffix].resources[resource] = self._checked(resource, amount)
+                elif each.startswith("!"):
+                    groups[suffix].forbidden.add(each[1:])
+                else:
+                    groups[suffix].required.add(each)
+        if any(not group.resources for group in groups.values()):
+            raise BadRequest("All traits must be associated with resources.")
+        found = self.divided(query["in_tree"], groups, query.get("group_policy", ""), in_tree=True)
+        if found == "no group_policy":
+            raise BadRequest('The "group_policy" parameter is required.')
+        requests = [] if isinstance(found, str) else [{"allocations": found}]
+        return {"allocation_requests": requests, "provider_summaries": {}}
+
+    def _checked(self, resource: str, amount: str) -> int:
+        if int(amount) < 1:
+            raise BadRequest("Requested resource must be at least 1.")
+        known = {name for each in self._inventories.values() for name in each}
+        if resource not in known | {"VCPU", "PCPU", "VGPU", "MEM_ENCRYPTION_CONTEXT"}:
+            raise BadRequest(f"Invalid resource class in resources parameter: {resource}")
+        return int(amount)
 
     def summaries(self, resources: str) -> dict[str, Any]:
         name, _, amount = resources.partition(":")
+        tree = Tree([], self._inventories, self.usages, self.traits)
         found = {
             uuid: {
                 "resources": {
@@ -162,10 +170,7 @@ class Placement:
                 "traits": sorted(self.traits[uuid]),
             }
             for uuid, inventories in self._inventories.items()
-            if self._lack(uuid, name, int(amount)) is None
+            if tree.lack(uuid, name, int(amount)) is None
         }
         requests = [{"allocations": {uuid: {"resources": {name: int(amount)}}}} for uuid in found]
         return {"allocation_requests": requests, "provider_summaries": found}
-
-
-OF_HOSTS = ("VCPU", "PCPU", "MEMORY_MB", "DISK_GB")

@@ -323,19 +323,19 @@ class TestServers(ComputeTestCase):
 
     def test_what_flavors_and_images_need(self) -> None:
         self.flavor["extra_specs"] = {"hw:cpu_policy": "dedicated", "trait:FAST": "required"}
-        self.add(image={"id": "image", "properties": {"trait:OLD": "forbidden"}})
+        self.flavor["extra_specs"]["trait:OLD"] = "forbidden"
+        self.add(
+            image={"id": "image", "properties": {"os_distro": "debian", "trait:X": "required"}}
+        )
         server = self.compute.servers()[0]
-        self.assertEqual({"hw:cpu_policy": "dedicated", "trait:FAST": "required"}, (
-            server.extra_specs
-        ))  # fmt: skip
+        self.assertEqual(self.flavor["extra_specs"], server.extra_specs)
+        self.assertEqual(
+            (("os_distro", "debian"),), server.needs.properties, "nova hides the trait"
+        )
         self.assertEqual((0, 2048, 17, 2), server.amounts)
         self.assertEqual(({"FAST"}, {"OLD"}), (server.needs.required, server.needs.forbidden))
         self.assertEqual(("hw:cpu_policy",), server.needs.unjudged)
 
-    def test_pages(self) -> None:
-        self.nova.page = 2
-        uuids = [self.add() for _ in range(5)]
-        self.compute.servers()
     def test_what_nova_does_not_migrate_live(self) -> None:
         for specs, newest, live in (
             ({}, "2.56", True),
@@ -357,6 +357,10 @@ class TestServers(ComputeTestCase):
             ident = self.add(**{"OS-EXT-STS:power_state": state})
             self.assertEqual("live" if live else None, self.compute.server(ident).migration)
 
+    def test_pages(self) -> None:
+        self.nova.page = 2
+        uuids = [self.add() for _ in range(5)]
+        self.compute.servers()
         asked = self.calls(
             lambda: self.assertEqual(uuids, [server.uuid for server in self.compute.servers()])
         )
@@ -805,6 +809,28 @@ class TestCandidates(ComputeTestCase):
             ident = self.nova.add_server(amount, "two", flavor)
             found = self.compute.has_candidate(self.compute.server(ident), "one")
             self.assertEqual(possible, found)
+
+    def candidate(self, **specs: str) -> bool:
+        """Whether host one is a candidate for a server of 2 vCPUs with such extra specs."""
+        flavor = self.nova.add_flavor("other", 2, 2048, 10)
+        flavor["extra_specs"] = {name.replace("__", ":"): value for name, value in specs.items()}
+        ident = self.nova.add_server("other", "two", flavor)
+        return self.compute.has_candidate(self.compute.server(ident), "one")
+
+    def test_groups_of_resources(self) -> None:
+        has = {"VCPU": inventory(4), "MEMORY_MB": inventory(8192), "DISK_GB": inventory(100)}
+        self.placement.put(self.host, has)
+        self.placement.put("gpu2", {"VGPU": inventory(1)}, {"NVIDIA"}, below=self.host)
+        two = {"resources1__VGPU": "1", "resources2__VGPU": "1"}
+        self.assertTrue(self.candidate(**two, group_policy="isolate"))
+        self.assertFalse(self.candidate(**two), "nova sends no policy either")
+        self.assertTrue(self.candidate(resources1__VGPU="1", trait1__NVIDIA="required"))
+        self.assertFalse(self.candidate(resources1__VGPU="2"))
+        self.assertTrue(self.candidate(resources1__VCPU="4"), "they replace those of the flavor")
+        self.assertFalse(self.candidate(resources1__VCPU="5"))
+
+    def test_what_placement_does_not_know_has_no_candidate(self) -> None:
+        self.assertFalse(self.candidate(resources__CUSTOM_TYPO="1"))
 
     def test_traits(self) -> None:
         self.placement.traits[self.host] = {"FAST"}
