@@ -290,6 +290,9 @@ MUTANTS = (
     ),
     Mutant(
         "hosts stay disabled that plans disabled for a while",
-        lambda: [(Enabling, "enable_hosts_of", _none), (enabling, "is_temporary", lambda *_: False)],
+        lambda: [
+            (Enabling, "enable_hosts_of", _none),
+            (enabling, "is_temporary", lambda *_: False),
+        ],
     ),
 )

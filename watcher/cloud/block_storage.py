@@ -33,7 +33,7 @@ class StorageNode:
 
     @property
     def backend(self) -> str:
-        """Its name in ``volume_backend_name`` of volume types."""
+        """The ``volume_backend_name`` of volume types that choose the pool."""
         return self.host.partition("@")[2]
 
 

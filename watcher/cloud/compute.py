@@ -156,7 +156,7 @@ class Host:
 
     @property
     def inventories(self) -> tuple[Inventory, ...]:
-        """In the order of ``RESOURCES``."""
+        """The inventories, in the order of ``RESOURCES``."""
         amounts = (
             (self.vcpus, self.vcpus_reserved, self.vcpu_ratio),
             (self.memory_mb, self.memory_mb_reserved, self.memory_ratio),
@@ -217,7 +217,7 @@ class Server:
     flavor: str = ""
     """Name of its flavor."""
     extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Of its flavor."""
+    """The extra specs of its flavor."""
     pinned_az: str = ""
     """The availability zone that was requested for it; empty: any, or not known."""
     zone: str = ""

@@ -8,7 +8,7 @@ from typing import Protocol
 from watcher.cloud.compute import Host, Server
 
 Window = tuple[datetime.datetime, datetime.datetime]
-"""From when to when, in naive UTC."""
+"""The begin and the end of a time, in naive UTC."""
 
 
 class Metrics(Protocol):

@@ -35,13 +35,13 @@ class Needs:
     is_fixed: bool = False
     """Whether nova does not migrate it in any way."""
     properties: tuple[tuple[str, str], ...] = dataclasses.field(default=(), compare=False)
-    """Of the image: names and values, by which aggregates may exclude it."""
+    """Names and values of the image's properties, by which aggregates may exclude the image."""
 
     @classmethod
     def of(
         cls, vcpus: int, specs: Mapping[str, Any], properties: Mapping[str, Any] | None = None
     ) -> "Needs":
-        """From the extra specs of a flavor of so many *vcpus*, and the properties of an image."""
+        """The needs of a flavor with *vcpus* and extra *specs*, and of the *properties* of an image."""
         if not specs and not properties:
             return NOTHING
         return _needs(vcpus, _items(specs), _items(properties or {}))

@@ -21,7 +21,7 @@ _WORDS: Final = {
     if unicodedata.category(chr(number)) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 }
 _IN_LINES: Final = {number: word for number, word in _WORDS.items() if chr(number) not in "\n\t"}
-"""For texts of several lines: tracebacks."""
+"""The replacements in texts of several lines, which are tracebacks."""
 
 
 def clean(text: str) -> str:

@@ -44,7 +44,7 @@ def create(session: Session, audit: Audit, now: datetime.datetime) -> Audit:
 
 
 def automatic(session: Session) -> Sequence[Audit]:
-    """Those whose plans start on their own again and again, with goal and strategy."""
+    """The audits, with goal and strategy, whose plans start on their own again and again."""
     return session.scalars(
         select(Audit)
         .options(joinedload(Audit.goal), joinedload(Audit.strategy))

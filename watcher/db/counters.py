@@ -291,4 +291,4 @@ _ROLLED: Final[dict[str, tuple[Any, Any, ColumnElement[bool]]]] = {
     RUNS_TABLE: (AuditRun, AuditRun.created_at, AuditRun.state.in_(_RUN_ENDS)),
     PLANS: (ActionPlan, ActionPlan.created_at, ActionPlan.state.in_(_PLAN_ENDS)),
 }
-"""For each table its time, and when a row does not change any more, nor the actions of a plan."""
+"""For each table its time, and the condition that a row, and the actions of a plan, are final."""

@@ -15,7 +15,7 @@ from watcher.db.models import Audit, AuditEvent, AuditRun
 DUE: Final = "due"
 """The run could begin, but no engine has claimed it yet."""
 NOT_BEFORE: Final = "not_before"
-"""Its time has not come: a debounce, a retry, the schedule of a CONTINUOUS audit."""
+"""The run is due later: a debounce, a retry, the schedule of a CONTINUOUS audit."""
 AUDIT_SUSPENDED: Final = "audit_suspended"
 RUN_ONGOING: Final = "run_ongoing"
 

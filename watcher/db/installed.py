@@ -130,7 +130,7 @@ def _cancel_audits(
 
 
 def _cancel_plans(session: Session, strategy_id: int, why: str) -> None:
-    """Only RECOMMENDED ones: plans that were started need no strategy any more."""
+    """Cancel RECOMMENDED plans.  Plans that were started need no strategy any more."""
     recommended = (
         ActionPlan.strategy_id == strategy_id,
         ActionPlan.deleted == 0,

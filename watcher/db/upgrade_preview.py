@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
     uuid: str
     name: str
-    """Of the audit or the template; empty for a plan."""
+    """The name of the audit or template; empty for a plan."""
     kind: str
     """The type of the audit; empty for others."""
     before: str

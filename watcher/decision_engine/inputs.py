@@ -68,7 +68,7 @@ class Sources:
 
 
 class Earlier(NamedTuple):
-    """What the database has that restrains a run."""
+    """The facts from the database that restrain a run."""
 
     moves: Sequence[EarlierMove]
     """Recent moves of the plans of all audits, the oldest first."""

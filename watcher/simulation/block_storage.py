@@ -181,7 +181,7 @@ class SimulatedStorage:
         return volume
 
     def _pool_for(self, volume: Volume, wanted: VolumeType) -> str:
-        """Its own pool if that has the type, or the emptiest pool that has it; empty: none."""
+        """The pool of the volume if it accepts the type, or the emptiest that does; empty: none."""
         fit = [pool for pool in self.pools() if pool.accepts(wanted)]
         if any(pool.name == volume.host for pool in fit):
             return volume.host

@@ -116,7 +116,7 @@ class Action(ABC):
 
     @property
     def _uuid(self) -> str:
-        """What the action works on."""
+        """The uuid of the resource that the action changes."""
         return str(self.parameters["resource_id"])
 
     def _request(self, do: Callable[..., None], *args: Any) -> None:

@@ -20,12 +20,12 @@ _VERSION = "1.14"
 _CANDIDATES = "1.31"
 """From this microversion on, candidates can be requested within one host."""
 _SUMMARIES = "1.27"
-"""From here on candidates come with the usages of all resource classes, and with traits."""
+"""From this microversion on, candidates have the usages of all resource classes, and traits."""
 _SHARE = 10
 """If at least one host in so many has changed, one request for all hosts costs less than one for
 each."""
 _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU")
-"""In the order of ``compute.RESOURCES``."""
+"""The resource classes, in the order of ``compute.RESOURCES``."""
 
 
 class Provider(NamedTuple):

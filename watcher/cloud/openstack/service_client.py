@@ -56,7 +56,7 @@ class ServiceClient:
         return self._request("GET", path, version, params=params)
 
     def post(self, path: str, body: Mapping[str, Any], version: str | None = None) -> Json:
-        """It is not repeated, because the caller has to check whether the first one had an
+        """Send a request once: if it is not answered, the caller has to check whether it had an
         effect."""
         once = {"connect_retries": 0, "status_code_retries": 0}
         return self._request("POST", path, version, json=body, **once)

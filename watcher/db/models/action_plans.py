@@ -154,5 +154,5 @@ class Review(Base):
 
     @property
     def percent_kept(self) -> float | None:
-        """As the API shows it."""
+        """The kept share in percent, as the API shows it."""
         return None if self.kept is None else round(100 * self.kept, 1)

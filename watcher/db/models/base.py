@@ -17,7 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 MESSAGE_LENGTH: Final = 255
-"""Of the columns ``status_message``: sentences for users."""
+"""The length of the columns ``status_message``, which have sentences for users."""
 
 Precise = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 """A time with microseconds everywhere; MySQL's plain DATETIME stops at seconds."""

@@ -13,9 +13,9 @@ from watcher.model.types import Bools, Floats
 
 class Words(NamedTuple):
     figure: str
-    """In the summary: "instance_cpu_usage"."""
+    """The word in the summary: "instance_cpu_usage"."""
     load: str
-    """In sentences: "CPU"."""
+    """The word in sentences: "CPU"."""
 
 
 class BalanceReport:
@@ -30,7 +30,7 @@ class BalanceReport:
 
     @property
     def figure(self) -> str:
-        """Its name in the summary."""
+        """The name of the figure in the summary."""
         return _figure(self._words[self.shown])
 
     def solution(self) -> SolutionBuilder:

@@ -250,7 +250,7 @@ def _empty(what_if: WhatIf, servers: Ints, preference: Ints) -> bool:
 
 
 def _with_room(what_if: WhatIf, hosts: Ints, least: Floats) -> Ints:
-    """Those of *hosts* that take servers and have as much free as the smallest server needs."""
+    """The *hosts* that take servers and have as much free as the smallest server needs."""
     able = what_if.takers[hosts]
     for resource in np.flatnonzero(least > 0):
         able &= what_if.free[:, resource][hosts] >= least[resource]

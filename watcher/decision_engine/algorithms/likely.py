@@ -15,8 +15,8 @@ LOOKED_AT = 32
 """The number of hosts whose servers are examined otherwise."""
 
 HOSTS, STEPS = 256, 64
-"""These are taken from so many hosts, and so many may be destinations; after so many steps they
-are chosen again."""
+"""The number of source hosts, and of destinations; the number of steps until both are chosen
+again."""
 
 
 class LikelyMoves:
@@ -40,7 +40,7 @@ class LikelyMoves:
         self._kinds: Bools = np.zeros(self._rules.allowed.shape, dtype=np.bool_)
         self._kinds[self._rules.kind[self._all], on] = True
         self._chosen: dict[Hashable, tuple[int, Ints]] = {}
-        """For how many more steps, and which hosts."""
+        """The chosen hosts, and for how many more steps they are."""
         self._left: dict[int, Ints] = {}
         """The servers that may leave a host, of those that were looked at."""
 
@@ -96,7 +96,7 @@ class LikelyMoves:
 
 
 def _best(hosts: Ints, worth: Callable[[Ints], Floats], count: int) -> Ints:
-    """So many of *hosts*, those with most worth, in order."""
+    """The *count* hosts with most worth, in order."""
     if len(hosts) <= count:
         return hosts
     return np.sort(hosts[np.argpartition(-worth(hosts), count)[:count]])

@@ -57,7 +57,7 @@ class Volumes:
         self._per_pool = parameters["parallel_per_pool"]
         self._entries: Sequence[Mapping[str, str]] = parameters.get("storage_pools", ())
         self.targets: list[Volume] = []
-        """In the order in which they are to move."""
+        """The volumes to move, in order."""
         self._planned = 0
         self._reasons: dict[str, str] = {}
         """Of the volumes that stay, by name."""

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 LOG = log.getLogger(__name__)
 
 MANY = 3000
-"""With more volumes than this, reading the changes takes fewer requests than listing all
-volumes."""
+"""If there are more volumes, reading the changes takes fewer requests than listing all volumes."""
 
 _Read = tuple[
     Sequence[StorageNode], Sequence[Pool], Sequence[Volume], Sequence[VolumeType], frozenset[str]

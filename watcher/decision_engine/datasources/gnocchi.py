@@ -65,7 +65,7 @@ class Point(NamedTuple):
     """The aggregate of one granule."""
 
     granularity: float
-    """Its length in seconds."""
+    """The length of the granule in seconds."""
     value: float
     share: float
     """How much of it lies within the period, from 0 to 1."""
@@ -90,7 +90,7 @@ class _Wanted:
     period: int
     granularity: int
     now: datetime.datetime
-    """In naive UTC; the end of the period."""
+    """The end of the period, in naive UTC."""
     past: bool = False
     """Whether *now* is over, so that gnocchi's own clock does not count."""
 

@@ -56,7 +56,7 @@ def matched(source: str, hosts: Sequence[Host], values: Mapping[str, T]) -> Host
 
 
 def unknown(called: Collection[str], hosts: Sequence[Host]) -> list[str]:
-    """Those of the names *called* that none of *hosts* has, in order."""
+    """The names *called* that none of *hosts* has, in order."""
     known = {name for host in hosts for name in of_host(host)}
     return sorted(each for each in called if known.isdisjoint((each, _short(each))))
 

@@ -64,7 +64,7 @@ class Prometheus:
 
     name = "prometheus"
     group: ClassVar[str] = "prometheus_client"
-    """Of its options."""
+    """The group of its options."""
 
     def __init__(self, tools: DatasourceTools) -> None:
         self._options = tools.conf[self.group]

@@ -24,7 +24,7 @@ UNMOVED_HOSTS: Final = 20
 SMALLEST: Final = 2.0
 """Percent of a host: smaller changes (root of the sum of squares) give no result."""
 LARGEST_ERROR: Final = 0.25
-"""With a larger standard error of the kept share there is no result."""
+"""If the standard error of the kept share is larger, there is no result."""
 FIGURE_WINDOW: Final = 300
 """The window of a figure that is no load, in seconds: in this time others, the scheduler above all,
 may undo the effect of the plan."""

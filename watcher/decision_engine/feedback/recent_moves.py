@@ -33,7 +33,7 @@ class Part:
     """The part that a server has in a metric of its host."""
 
     metric: str
-    """Of the server."""
+    """The metric of the server."""
     of_host: Callable[[float, Server, Host], float]
     """Computes the change of the host's metric from the value of *metric*."""
 
@@ -77,7 +77,7 @@ class HostLoads:
     def metric(
         self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
     ) -> Mapping[str, float]:
-        """As of ``Metrics.host_metric``, as if all moves had been made before the window.
+        """The values of ``Metrics.host_metric``, as if all moves had been made before the window.
 
         Hosts for which this cannot be computed are left out, as if they had not been measured.
         """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from watcher.decision_engine.algorithms.loads import Loads
 
 RESOURCES = ("vcpus", "memory")
-"""In the order of the columns of a model's capacity."""
+"""The resources, in the order of the columns of a model's capacity."""
 
 
 class AllocationBalance(Strategy):

@@ -132,7 +132,7 @@ def _occupancies(inputs: Inputs, model: ComputeModel) -> Mapping[int, Occupancy]
 
 
 def priority(server: Server) -> float:
-    """Its place among the servers of a host: the lowest number comes first."""
+    """The priority of a server on its host: the lowest number comes first."""
     try:
         number = float(server.metadata["watcher-priority"])
     except (KeyError, TypeError, ValueError):

@@ -82,13 +82,13 @@ class _Pools(NamedTuple):
     """Machines by their present role."""
 
     used: list[_Machine]
-    """With servers, or with room that is allocated for some."""
+    """Machines with servers, or with room that is allocated for servers."""
     free: list[_Machine]
-    """On, for the scheduler to use."""
+    """Machines that are on, for the scheduler to use."""
     disabled: list[_Machine]
-    """On, with a host that is disabled."""
+    """Machines that are on, with a disabled host."""
     off: list[_Machine]
-    """Off; without those whose host the scheduler could not use if they were on."""
+    """Machines that are off, and whose host the scheduler could use if they were on."""
 
 
 class _Step(NamedTuple):

@@ -27,7 +27,7 @@ CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 HIGHEST = "highest load, %"
 
 _IDLE = ("stopped", "suspended", "shelved", "error")
-"""In these states a server uses nothing, and is not measured."""
+"""The states in which a server uses nothing, and is not measured."""
 
 
 class WorkloadBalance(Strategy):

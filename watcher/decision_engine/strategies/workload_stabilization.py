@@ -119,7 +119,7 @@ def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tup
 
 
 def _measure(inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads: Loads) -> None:
-    """Of the servers that may leave their hosts, those that migrate live."""
+    """Measure the loads, and let only servers that migrate live leave their hosts."""
     live = [server.migration == "live" for server in model.servers]
     loads.whatif.keep([number for number, each in enumerate(live) if not each], INACTIVE)
     leavers = list(compress(model.servers, loads.whatif.leavers))

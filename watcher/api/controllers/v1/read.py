@@ -21,7 +21,7 @@ class ReadResource(Resource):
     singular: ClassVar[str]
     """The first part of the names of its policy rules."""
     plural: ClassVar[str]
-    """Its name in the URL and in the body of a list."""
+    """The name of the resource in the URL and in the body of a list."""
     filters: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
     """Query parameters of both lists, and how each is read; they become arguments of ``page``."""
     key: ClassVar[str] = "uuid"
