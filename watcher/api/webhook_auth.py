@@ -15,10 +15,10 @@ from oslo_context.context import RequestContext
 from oslo_log import log
 from oslo_policy.policy import Enforcer
 
+from watcher.common.alarms import WebhookFacts
 from watcher.common.errors import Forbidden, Unauthorized
 from watcher.policies import target
 from watcher.webhooks import credentials
-from watcher.webhooks.credentials import AuthSettings
 
 LOG = log.getLogger(__name__)
 
@@ -62,16 +62,14 @@ class WebhookAuth:
         self._keystone: Any = None
         self._building = threading.Lock()
 
-    def check(self, request: webob.Request, settings: AuthSettings | None) -> None:
+    def check(self, request: webob.Request, facts: WebhookFacts) -> None:
         """Raise unless the sender may post.
 
         Unauthorized, always with the same sentence, for a missing or wrong credential; Unavailable
         if keystone does not answer; Forbidden if the policy denies it to the owner of the token.
-
-        *settings* is the row of the webhook; an audit without one has the defaults.
         """
-        if self._auth(settings) != credentials.KEYSTONE:
-            if not self.permits_at_once(request, settings):
+        if facts.auth != credentials.KEYSTONE:
+            if not self.permits_at_once(request, facts):
                 self._refuse(request, 'Bearer realm="watcher", Basic realm="watcher"')
         else:
             identity = self._identity(request)
@@ -81,16 +79,12 @@ class WebhookAuth:
                 LOG.warning("%s: refused, the policy %s forbids it", request.path_info, RULE)
                 raise Forbidden(f"The policy {RULE} does not allow this to the owner of the token.")
 
-    def permits_at_once(self, request: webob.Request, settings: AuthSettings | None) -> bool:
+    def permits_at_once(self, request: webob.Request, facts: WebhookFacts) -> bool:
         """Whether the request is accepted without asking keystone."""
-        auth = self._auth(settings)
-        return auth == credentials.NONE or (
-            auth == credentials.SECRET
-            and credentials.matches(request.environ.get(SECRETS, ()), settings)
-        )
-
-    def _auth(self, settings: AuthSettings | None) -> str:
-        return credentials.effective_auth(settings.auth if settings else None, self._conf)
+        if facts.auth == credentials.SECRET:
+            presented = request.environ.get(SECRETS, ())
+            return credentials.matches(presented, facts.secret_hash, facts.previous_secret_hash)
+        return facts.auth == credentials.NONE
 
     def _refuse(self, request: webob.Request, challenge: str) -> NoReturn:
         LOG.warning("%s: refused, the credential is missing or not valid", request.path_info)

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import unquote_plus
 
 from oslo_config import cfg
@@ -25,17 +25,6 @@ _NO_HASH: Final = "-" * 64
 """Compared in place of a missing hash, to take the same time; no hash equals it."""
 
 
-class AuthSettings(Protocol):
-    """The part of a webhook's settings that is used here; a row or ``WebhookFacts`` has it."""
-
-    @property
-    def auth(self) -> str | None: ...
-    @property
-    def secret_hash(self) -> str | None: ...
-    @property
-    def previous_secret_hash(self) -> str | None: ...
-
-
 def effective_auth(auth: str | None, conf: cfg.ConfigOpts) -> str:
     """``none``, ``secret`` or ``keystone``: the setting of the webhook, or else of the
     configuration."""
@@ -49,15 +38,12 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def matches(presented: Iterable[str], settings: AuthSettings | None) -> bool:
-    """Whether a presented secret is the webhook's, or the one before during a rotation.
+def matches(presented: Iterable[str], *hashes: str | None) -> bool:
+    """Whether a presented secret has one of these hashes.
 
-    The time does not depend on which of the two exist, nor on which one matches.
+    The time does not depend on which of them exist, nor on which one matches.
     """
-    known = (
-        (settings and settings.secret_hash) or _NO_HASH,
-        (settings and settings.previous_secret_hash) or _NO_HASH,
-    )
+    known = [each or _NO_HASH for each in hashes]
     digests = [digest(secret).encode() for secret in tuple(presented) or ("",)]
     matches = [
         hmac.compare_digest(presented_hash, known_hash.encode())

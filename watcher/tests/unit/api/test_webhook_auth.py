@@ -17,6 +17,7 @@ from oslo_context.context import RequestContext
 from sqlalchemy import select
 
 from watcher.api import webhook_auth
+from watcher.common.alarms import WebhookFacts
 from watcher.common.errors import Forbidden, Unauthorized
 from watcher.common.states import AuditType
 from watcher.db import models
@@ -67,16 +68,18 @@ class DoorkeeperTestCase(TestCase):
         self.policy = mock.Mock()
         self.webhook_auth = webhook_auth.WebhookAuth(self.conf, self.policy)
 
-    def check(self, webhook: Webhook | None, url: str = "/v1/webhooks/a", **environ: str) -> None:
+    def check(self, auth: str, url: str = "/v1/webhooks/a", **environ: str) -> None:
         request = webob.Request.blank(url, environ=environ)
         webhook_auth.redact_secrets(request.environ)
-        self.webhook_auth.check(request, webhook)
+        facts = WebhookFacts(
+            1, "a", AuditType.EVENT, "PENDING", auth=auth, secret_hash=digest(SECRET)
+        )
+        self.webhook_auth.check(request, facts)
 
     def test_an_open_webhook_needs_no_credential(self) -> None:
         with mock.patch("keystonemiddleware.auth_token.AuthProtocol") as keystone:
-            for webhook in (None, Webhook(), Webhook(auth="none", secret_hash=digest(SECRET))):
-                self.check(webhook)
-                self.check(webhook, "/v1/webhooks/a?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
+            self.check("none")
+            self.check("none", "/v1/webhooks/a?token=wrong", HTTP_AUTHORIZATION="Bearer wrong")
         keystone.assert_not_called()
 
     @given(HEADERS, HEADERS, HEADERS)
@@ -91,9 +94,8 @@ class DoorkeeperTestCase(TestCase):
             "HTTP_X_AUTH_TOKEN": authorization,
         }
         for auth in ("secret", "keystone"):
-            webhook = Webhook(auth=auth, secret_hash=digest(SECRET))
             refusals = (Unauthorized, Forbidden)
-            self.assertRaises(refusals, self.check, webhook, **environ)
+            self.assertRaises(refusals, self.check, auth, **environ)
 
 
 class SeenByNobody:
