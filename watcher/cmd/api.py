@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import cotyledon
 from cotyledon import types
 from oslo_config import cfg
 from oslo_log import log
@@ -22,22 +21,15 @@ from watcher.common.errors import Invalid
 LOG = log.getLogger(__name__)
 
 
-class ApiProcess(cotyledon.Service):
-    """One of the processes that share the port; their parent restarts one that dies.
-
-    What the work needs is imported here, so that the parent stays small.
-    """
+class ApiProcess(process.Process):
+    """One of the processes that share the port; their parent restarts one that dies."""
 
     name = "watcher-api"
 
     def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
-        super().__init__(worker_id)
+        super().__init__(worker_id, conf)
         from watcher.api.server import ApiServer, NonBlockingTLS
 
-        self._conf = conf
-        self._stopping = False
-        self._lock = threading.Lock()
-        """A stop happens before the start or after it, and not in between."""
         with process.starting(self.name):
             application, self._close = wired(conf)
             self.server = ApiServer(
@@ -53,22 +45,18 @@ class ApiProcess(cotyledon.Service):
     def run(self) -> None:
         from watcher.cmd import open_webhooks
 
-        with process.starting(self.name), self._lock:
-            if self._stopping:
+        with process.starting(self.name), self.lock:
+            if self.stopping.is_set():
                 return
             self.server.prepare()
         LOG.info("The API listens on %s port %d", *self.server.bind_addr[:2])
         if self.worker_id == 0:
-            threading.Thread(target=open_webhooks.warn, args=(self._conf,), daemon=True).start()
+            threading.Thread(target=open_webhooks.warn, args=(self.conf,), daemon=True).start()
         self.server.serve()
 
-    def reload(self) -> None:
-        """SIGHUP."""
-        process.mutate(self._conf)
-
     def terminate(self) -> None:
-        self._stopping = True
-        with self._lock:
+        self.stopping.set()
+        with self.lock:
             self.server.stop()
         self._close()
 

@@ -76,15 +76,28 @@ def supervise(process: type[cotyledon.Service], conf: cfg.ConfigOpts, workers: i
     sys.exit(0)
 
 
-def mutate(conf: cfg.ConfigOpts) -> None:
-    """Read the files again, for options that may change while a service runs.
+class Process(cotyledon.Service):
+    """A process that works.
 
-    Without it cotyledon would end the process and start another one.
+    What its work needs is imported where it is made, so that the parent stays small.
     """
-    try:
-        conf.mutate_config_files()
-    except cfg.Error as error:
-        LOG.error("The configuration stays as it is, its files cannot be read: %s", error)
+
+    def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
+        super().__init__(worker_id)
+        self.conf = conf
+        self.stopping = threading.Event()
+        self.lock = threading.Lock()
+        """A stop happens before the start or after it, and not in between."""
+
+    def reload(self) -> None:
+        """SIGHUP: read the files again, for options that may change while a service runs.
+
+        Without it cotyledon would end the process and start another one.
+        """
+        try:
+            self.conf.mutate_config_files()
+        except cfg.Error as error:
+            LOG.error("The configuration stays as it is, its files cannot be read: %s", error)
 
 
 class Parts(NamedTuple):
@@ -104,23 +117,16 @@ class Startable(Protocol):
     def stop(self) -> None: ...
 
 
-class ServiceProcess(cotyledon.Service):
-    """The process that works.
-
-    What the work needs is imported here and in ``build``, so that the parent stays small.
-    """
+class ServiceProcess(Process):
+    """The process of a decision engine or an applier."""
 
     def __init__(self, worker_id: types.WorkerId, conf: cfg.ConfigOpts) -> None:
-        super().__init__(worker_id)
+        super().__init__(worker_id, conf)
         from watcher import rpc
         from watcher.cmd import cloud
         from watcher.db.session import Database
         from watcher.notifications import Notifications
 
-        self.conf = conf
-        self.stopping = threading.Event()
-        self._lock = threading.Lock()
-        """A stop happens before the start or after it, and not in between."""
         with starting(self.name):
             database = Database(conf)
             notifications = Notifications(conf, database)
@@ -136,14 +142,10 @@ class ServiceProcess(cotyledon.Service):
 
         with starting(self.name):
             self._parts.database.wait(self.stopping)
-            with self._lock:
+            with self.lock:
                 if not self.stopping.is_set():
                     schema.require(self._parts.database)
                     self._service.start()
-
-    def reload(self) -> None:
-        """SIGHUP."""
-        mutate(self.conf)
 
     def restart(self) -> None:
         """End now, although some threads are still running; the parent starts another process."""
@@ -153,7 +155,7 @@ class ServiceProcess(cotyledon.Service):
 
     def terminate(self) -> None:
         self.stopping.set()
-        with self._lock:
+        with self.lock:
             self._service.stop()
         self._parts.notifications.stop()
 
