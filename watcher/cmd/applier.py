@@ -7,13 +7,13 @@ from watcher.cmd import process
 class ApplierProcess(process.ServiceProcess):
     name = "watcher-applier"
 
-    def build(self, parts: process.Parts) -> process.Startable:
+    def build(self) -> process.Startable:
         from watcher.applier.service import Applier
         from watcher.rpc import doorbell
 
-        engine = doorbell.decision_engine(self.conf, parts.transport)
+        engine = doorbell.decision_engine(self.conf, self.transport)
         return Applier(
-            self.conf, parts.database, parts.cloud, engine, parts.notifications, parts.transport
+            self.conf, self.database, self.cloud, engine, self.notifications, self.transport
         )
 
 

@@ -7,18 +7,18 @@ from watcher.cmd import process
 class EngineProcess(process.ServiceProcess):
     name = "watcher-decision-engine"
 
-    def build(self, parts: process.Parts) -> process.Startable:
+    def build(self) -> process.Startable:
         from watcher.decision_engine.service import DecisionEngine
         from watcher.rpc import doorbell
 
-        applier = doorbell.applier(self.conf, parts.transport)
+        applier = doorbell.applier(self.conf, self.transport)
         return DecisionEngine(
             self.conf,
-            parts.database,
-            parts.cloud,
+            self.database,
+            self.cloud,
             applier,
-            parts.notifications,
-            parts.transport,
+            self.notifications,
+            self.transport,
             self.restart,
         )
 

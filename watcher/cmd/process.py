@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A service in a process of its own, with a parent that restarts it if it dies."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 import cotyledon
 from cotyledon import oslo_config_glue, types
@@ -19,12 +17,6 @@ from watcher import conf as watcher_conf
 from watcher.cloud.openstack.versions import nova_version
 from watcher.common import logs
 from watcher.common.errors import Invalid, WatcherError
-
-if TYPE_CHECKING:
-    from watcher.cloud import Cloud
-    from watcher.db.session import Database
-    from watcher.notifications import Notifications
-
 
 LOG = log.getLogger(__name__)
 
@@ -100,15 +92,6 @@ class Process(cotyledon.Service):
             LOG.error("The configuration stays as it is, its files cannot be read: %s", error)
 
 
-class Parts(NamedTuple):
-    """The parts that every service is made of."""
-
-    database: Database
-    cloud: Cloud
-    notifications: Notifications
-    transport: Any
-
-
 class Startable(Protocol):
     """The service that a process runs."""
 
@@ -128,12 +111,12 @@ class ServiceProcess(Process):
         from watcher.notifications import Notifications
 
         with starting(self.name):
-            database = Database(conf)
-            notifications = Notifications(conf, database)
-            self._parts = Parts(database, cloud.connect(conf), notifications, rpc.transport(conf))
-            self._service = self.build(self._parts)
+            self.database = Database(conf)
+            self.notifications = Notifications(conf, self.database)
+            self.cloud, self.transport = cloud.connect(conf), rpc.transport(conf)
+            self._service = self.build()
 
-    def build(self, parts: Parts) -> Startable:
+    def build(self) -> Startable:
         """The service itself, not started yet."""
         raise NotImplementedError
 
@@ -141,23 +124,23 @@ class ServiceProcess(Process):
         from watcher.db import schema
 
         with starting(self.name):
-            self._parts.database.wait(self.stopping)
+            self.database.wait(self.stopping)
             with self.lock:
                 if not self.stopping.is_set():
-                    schema.require(self._parts.database)
+                    schema.require(self.database)
                     self._service.start()
 
     def restart(self) -> None:
         """End now, although some threads are still running; the parent starts another process."""
         LOG.critical("%s restarts: too many of its threads do not end", self.name)
-        self._parts.notifications.stop()
+        self.notifications.stop()
         os._exit(1)
 
     def terminate(self) -> None:
         self.stopping.set()
         with self.lock:
             self._service.stop()
-        self._parts.notifications.stop()
+        self.notifications.stop()
 
 
 def main(process: type[ServiceProcess]) -> None:
