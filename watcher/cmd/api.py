@@ -4,6 +4,7 @@
 import contextlib
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -13,9 +14,7 @@ from cotyledon import types
 from oslo_config import cfg
 from oslo_log import log
 
-from watcher import conf as watcher_conf
 from watcher.cmd import process
-from watcher.common import logs
 from watcher.common.errors import Invalid
 
 LOG = log.getLogger(__name__)
@@ -40,7 +39,13 @@ class ApiProcess(process.Process):
                 reuse_port=_processes(conf) > 1,
             )
             if conf.api.enable_ssl_api:
-                self.server.ssl_adapter = NonBlockingTLS(*_certificate(conf))
+                certificate = _certificate(conf)
+                try:
+                    self.server.ssl_adapter = NonBlockingTLS(*certificate)
+                except ssl.SSLError as error:
+                    raise Invalid(
+                        f"[ssl] cert_file, key_file: no certificate with its key, in PEM: {error}"
+                    ) from None
 
     def run(self) -> None:
         from watcher.cmd import open_webhooks
@@ -99,8 +104,7 @@ def wired(conf: cfg.ConfigOpts) -> tuple[Any, Callable[[], None]]:
 
 
 def main() -> None:
-    conf = watcher_conf.load(sys.argv[1:])
-    logs.setup(conf)
+    conf = process.configured(ApiProcess.name)
     with _reserved_port(conf):
         process.supervise(ApiProcess, conf, _processes(conf))
 

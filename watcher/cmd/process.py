@@ -28,6 +28,7 @@ CANNOT_START: Final = 78
 @contextlib.contextmanager
 def starting(name: str | None) -> Iterator[None]:
     """End the process with one sentence and a status when the start inside fails."""
+    from oslo_messaging import MessagingException
     from sqlalchemy.exc import SQLAlchemyError
 
     from watcher.db import schema
@@ -37,8 +38,29 @@ def starting(name: str | None) -> Iterator[None]:
         yield
     except WrongSchema:
         refuse(name, schema.SENTENCE)
-    except (WatcherError, OSError, SQLAlchemyError, Unwritable) as error:
-        refuse(name, str(error).splitlines()[0])
+    except (
+        WatcherError,
+        cfg.Error,
+        OSError,
+        SQLAlchemyError,
+        MessagingException,
+        Unwritable,
+    ) as error:
+        refuse(name, _sentence(error))
+
+
+def configured(name: str | None) -> cfg.ConfigOpts:
+    """The configuration of a service, and logging as it says; exit if it cannot be used."""
+    try:
+        conf = watcher_conf.load(sys.argv[1:])
+        logs.setup(conf)
+    except (cfg.Error, log.LogConfigError, OSError) as error:
+        sys.exit(f"{name}: {_sentence(error)}")
+    return conf
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def refuse(name: str | None, sentence: str) -> NoReturn:
@@ -60,7 +82,10 @@ def supervise(process: type[cotyledon.Service], conf: cfg.ConfigOpts, workers: i
 
     manager.register_hooks(on_dead_worker=died)
     manager.add(process, workers=workers, args=(conf,))
-    oslo_config_glue.setup(manager, conf, "mutate")
+    try:
+        oslo_config_glue.setup(manager, conf, "mutate")  # which reads all options
+    except cfg.Error as error:
+        sys.exit(f"{process.name}: {_sentence(error)}")
     try:
         manager.run()
     except SystemExit as end:
@@ -144,10 +169,9 @@ class ServiceProcess(Process):
 
 
 def main(process: type[ServiceProcess]) -> None:
-    conf = watcher_conf.load(sys.argv[1:])
+    conf = configured(process.name)
     try:
         nova_version(conf)  # here, because a child process that fails would be restarted forever
     except Invalid as error:
-        sys.exit(str(error))
-    logs.setup(conf)
+        sys.exit(f"{process.name}: {error}")
     supervise(process, conf)

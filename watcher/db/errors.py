@@ -15,7 +15,7 @@ from watcher.db.timeouts import LockWait, lock_wait
 
 
 class WrongSchema(db_exception.DBError):  # type: ignore[misc]
-    """The database lacks a table or a column: it is of another version."""
+    """The database is not there, or lacks a table or a column: it is of another version."""
 
 
 class Unwritable(db_exception.DBError):  # type: ignore[misc]
@@ -35,7 +35,7 @@ def kind(error: Exception) -> type[db_exception.DBError] | None:
     """The class with which an error is to be raised; None if its own class is right."""
     if lock_wait(error):  # which oslo.db takes for a deadlock
         return None if isinstance(error, LockWait) else LockWait
-    if isinstance(error, db_exception.DBNonExistentTable):
+    if isinstance(error, db_exception.DBNonExistentTable | db_exception.DBNonExistentDatabase):
         return WrongSchema
     known = isinstance(error, db_exception.DBError)
     if known and type(error) is not db_exception.DBError:

@@ -87,6 +87,9 @@ class TestServices(ScriptTestCase):
         with open(self.config, "a") as config:
             config.write(tls)
         self.refused("watcher-api", "[ssl] cert_file: the file /nowhere.pem")
+        path = pathlib.Path(self.config)
+        path.write_text(path.read_text().replace("/nowhere.pem", self.config))
+        self.refused("watcher-api", "[ssl] cert_file, key_file: no certificate")
 
     def test_a_second_api_is_refused_before_the_first_one_listens(self) -> None:
         """Processes that share a port could share it with those of another parent."""
@@ -108,6 +111,21 @@ class TestServices(ScriptTestCase):
         text = text.replace("enable_authentication = false", "")
         pathlib.Path(self.config).write_text(text)
         self.refused("watcher-api", "[keystone_authtoken] auth_type, auth_url, username, password")
+
+    def test_a_configuration_that_nobody_can_work_with(self) -> None:
+        text = pathlib.Path(self.config).read_text()
+        for wrong, words in (
+            ("no configuration at all", "no configuration at all"),
+            ("[DEFAULT]\nlease_duration = soon", "lease_duration"),
+            ("[DEFAULT]\ntransport_url = pigeon://", "pigeon"),
+            ("[DEFAULT]\nlog_dir = /nowhere", "/nowhere"),
+            ("[database]\nconnection = nosuch://", "nosuch"),
+        ):
+            pathlib.Path(self.config).write_text(f"{text}\n{wrong}\n")
+            for script in ("watcher-api", "watcher-applier"):
+                self.refused(script, words)
+        self.config += ".gone"
+        self.refused("watcher-decision-engine", "watcher.conf.gone")
 
     def refused(self, script: str, words: str) -> None:
         done = self.run_script(script)

@@ -24,3 +24,10 @@ class KindTest(base.TestCase):
             )
             for by_oslo in (db_exception.DBError, db_exception.DBDeadlock):
                 self.assertIs(kind, errors.kind(by_oslo(by_sqlalchemy)), error)
+
+    def test_a_table_or_a_database_that_is_not_there(self) -> None:
+        for error in (
+            db_exception.DBNonExistentTable("audits"),
+            db_exception.DBNonExistentDatabase("watcher"),
+        ):
+            self.assertIs(errors.WrongSchema, errors.kind(error))
