@@ -27,23 +27,11 @@ class MigrationsOnMariaDB(MigrationStories, MariaDBTestCase):
         self.assertEqual({"utf8mb4_general_ci"}, set(collations.values()))
 
     def test_names_that_differ_by_case_are_the_same_name(self) -> None:
-        migration.upgrade(self.database, FORMER_HEAD)
-        goal = self.insert_goal()
-        self.insert_audit("a", goal, name="Twin")
-        self.insert_audit("b", goal, name="twin")
-        migration.upgrade(self.database)
-        with self.database.engine.connect() as connection:
-            names = connection.scalars(sa.text("SELECT name FROM audits ORDER BY id")).all()
+        names = self.upgraded_names("Twin", "twin")
         self.assertEqual(["Twin", "twin-2"], names)
 
 
 class MigrationsOnPostgreSQL(MigrationStories, PostgreSQLTestCase):
     def test_names_that_differ_by_case_are_two_names(self) -> None:
-        migration.upgrade(self.database, FORMER_HEAD)
-        goal = self.insert_goal()
-        self.insert_audit("a", goal, name="Twin")
-        self.insert_audit("b", goal, name="twin")
-        migration.upgrade(self.database)
-        with self.database.engine.connect() as connection:
-            names = connection.scalars(sa.text("SELECT name FROM audits ORDER BY id")).all()
+        names = self.upgraded_names("Twin", "twin")
         self.assertEqual(["Twin", "twin"], names)

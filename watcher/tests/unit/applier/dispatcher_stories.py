@@ -13,6 +13,7 @@ from watcher.applier.plan_dispatcher import PlanDispatcher
 from watcher.common.states import PlanState
 from watcher.db import plan_claims
 from watcher.db.leases import Holder
+from watcher.db.models import ActionPlan
 from watcher.tests.base import TIMEOUT
 from watcher.tests.unit.applier.stories import DURATION, NOW, Story, lease
 
@@ -182,8 +183,8 @@ class DispatcherStories(Story):
         self.dispatcher.stop()
         self.assertTrue(self.go_on.is_set())
 
-    def test_a_doorbell_makes_it_look_at_once(self) -> None:
-        self.conf.set_override("poll_interval", 3600, group="watcher_applier")
+    def plan_after_the_first_look(self) -> ActionPlan:
+        """Start the dispatcher, and add a plan when it has looked for plans once."""
         looked = threading.Event()
         look = self.dispatcher.look
 
@@ -195,6 +196,11 @@ class DispatcherStories(Story):
         self.dispatcher.start()
         self.assertTrue(looked.wait(TIMEOUT))
         plan = self.add_plan()
+        return plan
+
+    def test_a_doorbell_makes_it_look_at_once(self) -> None:
+        self.conf.set_override("poll_interval", 3600, group="watcher_applier")
+        plan = self.plan_after_the_first_look()
         self.dispatcher.wake()
         self.assertEqual(plan.id, self.begun.get(timeout=TIMEOUT)[0])
         self.go_on.set()
@@ -203,17 +209,7 @@ class DispatcherStories(Story):
     def test_a_plan_whose_doorbell_was_lost_is_found(self) -> None:
         """The decision engine died after it had written the plan."""
         self.conf.set_override("poll_interval", 1, group="watcher_applier")
-        looked = threading.Event()
-        look = self.dispatcher.look
-
-        def spy(now: datetime.datetime) -> None:
-            look(now)
-            looked.set()
-
-        self.dispatcher.look = spy  # type: ignore[method-assign]
-        self.dispatcher.start()
-        self.assertTrue(looked.wait(TIMEOUT))
-        plan = self.add_plan()
+        plan = self.plan_after_the_first_look()
         self.assertEqual(plan.id, self.begun.get(timeout=TIMEOUT)[0])
         self.go_on.set()
         self.dispatcher.stop()

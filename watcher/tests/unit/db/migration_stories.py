@@ -83,6 +83,16 @@ class FormerRows:
         values = {"audit_type": "ONESHOT", "state": "PENDING", "auto_trigger": False} | values
         return self.insert("audits", uuid=uuid, goal_id=goal_id, **values)
 
+    def upgraded_names(self, *names: str) -> list[str]:
+        """The names of audits of the former service after an upgrade."""
+        migration.upgrade(self.database, FORMER_HEAD)
+        goal = self.insert_goal()
+        for number, name in enumerate(names):
+            self.insert_audit(f"audit-{number}", goal, name=name)
+        migration.upgrade(self.database)
+        with self.database.engine.connect() as connection:
+            return list(connection.scalars(sa.text("SELECT name FROM audits ORDER BY id")))
+
     def kill_at(self, number: int, work: Any) -> bool:
         """Whether *work* is killed at that statement, as it has so many."""
         count = 0
