@@ -109,16 +109,6 @@ class Grafana:
         return source.db in self._ask(metric, source, "SHOW DATABASES", _databases, **QUICK)
 
     def host_metric(
-        self, name: str, hosts: Sequence[Host], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        return self._values(name, hosts, int(period), aggregate, int(granularity))
-
-    def server_metric(
-        self, name: str, servers: Sequence[Server], period: int, aggregate: str, granularity: int
-    ) -> Mapping[str, float]:
-        return self._values(name, servers, int(period), aggregate, int(granularity))
-
-    def _values(
         self,
         name: str,
         resources: Sequence[Host] | Sequence[Server],
@@ -128,8 +118,7 @@ class Grafana:
     ) -> Mapping[str, float]:
         aggregate_of(aggregate)  # InfluxDB has all of them, count too
         source = self._sources[own_name(self, name)]
-        retention = _retention(self._periods, period)
-        how = (period, granularity or 1, retention)
+        how = (int(period), int(granularity) or 1, _retention(self._periods, period))
         statements = [source.statement(name, each, aggregate, how) for each in resources]
         read = functools.partial(_column, name=aggregate)
         chunks = list(_chunks(statements))
@@ -142,6 +131,9 @@ class Grafana:
             for (start, _), values in zip(chunks, self.queries.together(ask, chunks), strict=True)
             for position, value in values.items()
         }
+
+    server_metric = host_metric
+    """The queries in the options name what they are about."""
 
     def _ask(
         self,
