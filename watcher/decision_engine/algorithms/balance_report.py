@@ -12,10 +12,15 @@ from watcher.model.types import Bools, Floats
 
 
 class Words(NamedTuple):
-    figure: str
+    metric: str
     """The word in the summary: "instance_cpu_usage"."""
     load: str
     """The word in sentences: "CPU"."""
+
+    @property
+    def figure(self) -> str:
+        """The name of the deviation in the summary."""
+        return f"standard deviation of {self.metric}"
 
 
 class BalanceReport:
@@ -31,7 +36,7 @@ class BalanceReport:
     @property
     def figure(self) -> str:
         """The name of the figure in the summary."""
-        return _figure(self._words[self.shown])
+        return self._words[self.shown].figure
 
     def solution(self) -> SolutionBuilder:
         """A solution with the moves that the balance has made, without its indicators."""
@@ -39,7 +44,7 @@ class BalanceReport:
         self._migrate(solution)
         after = self._balance.deviations()
         for number, words in enumerate(self._words):
-            solution.figure(_figure(words), float(self.before[number]), float(after[number]))
+            solution.figure(words.figure, float(self.before[number]), float(after[number]))
         if self.exceeded.any():
             weighted = self._balance.weighted
             solution.improve(float(weighted(self.before)), float(weighted(after)))
@@ -50,6 +55,16 @@ class BalanceReport:
         elif self._loads.hosts.sum() < 2 and self._loads.whatif.model.servers:
             solution.leave("Less than two hosts can be compared, so no load can be evened out")
         return solution
+
+    def indicators(self) -> dict[str, float]:
+        """Those of the goal, by name."""
+        whatif, after = self._loads.whatif, self._balance.deviations()
+        return {
+            "instance_migrations_count": len(whatif.moves),
+            "instances_count": len(whatif.model.servers),
+            "standard_deviation_before_audit": float(self.before[self.shown]),
+            "standard_deviation_after_audit": float(after[self.shown]),
+        }
 
     def _migrate(self, solution: SolutionBuilder) -> None:
         """Repeat the moves one by one, to find what each of them gains."""
@@ -78,7 +93,3 @@ class BalanceReport:
                 f"{undone.more_than(float(after[number]), float(limit))}, above {limit:g}"
             )
         return f"The standard deviation of {', and that of '.join(found)}" if found else ""
-
-
-def _figure(words: Words) -> str:
-    return f"standard deviation of {words.figure}"

@@ -53,14 +53,9 @@ class AllocationBalance(Strategy):
         )
         if report.exceeded.any():
             balance.run()
-        solution, shown = report.solution(), report.shown
+        solution = report.solution()
         solution.promise(report.figure, promises.FIGURE_WINDOW)
-        return solution.build(
-            instance_migrations_count=len(loads.whatif.moves),
-            instances_count=len(loads.whatif.model.servers),
-            standard_deviation_before_audit=float(report.before[shown]),
-            standard_deviation_after_audit=float(balance.deviations()[shown]),
-        )
+        return solution.build(**report.indicators())
 
 
 def _loads(inputs: Inputs) -> Loads:

@@ -87,15 +87,15 @@ class WorkloadStabilization(Strategy):
         if report.exceeded.any():
             _measure(inputs, model, metrics, loads)
             balance.run()
-        solution, shown = report.solution(), report.shown
+        solution = report.solution()
         solution.undone += loads.unmeasured()
-        solution.promise(*_promise(inputs, loads, shown, metrics[shown]))
-        return solution.build(
-            instance_migrations_count=len(loads.whatif.moves),
-            instances_count=len(model.servers),
-            standard_deviation_before_audit=float(report.before[shown]),
-            standard_deviation_after_audit=float(balance.deviations()[shown]),
+        metric = metrics[report.shown]
+        of_hosts, of_servers = _readings(inputs, metric)
+        promised = promises.of_loads(
+            loads, report.shown, 1.0, of_hosts, of_servers, memory=metric == MEMORY
         )
+        solution.promise(report.figure, max(of_hosts.window, of_servers.window), promised)
+        return solution.build(**report.indicators())
 
 
 def _balance(inputs: Inputs, model: ComputeModel, metrics: Sequence[str]) -> tuple[Loads, Balance]:
@@ -125,18 +125,6 @@ def _measure(inputs: Inputs, model: ComputeModel, metrics: Sequence[str], loads:
     leavers = list(compress(model.servers, loads.whatif.leavers))
     measured = [_server_use(inputs, metric, leavers) for metric in metrics]
     loads.measure([[use.get(server.uuid) for server in model.servers] for use in measured])
-
-
-def _promise(
-    inputs: Inputs, loads: Loads, number: int, metric: str
-) -> tuple[str, int, promises.PromisedLoads]:
-    """The figure that the plan improves, seconds until it can be read again, and the loads."""
-    of_hosts, of_servers = _readings(inputs, metric)
-    return (
-        f"standard deviation of {metric}",
-        max(of_hosts.window, of_servers.window),
-        promises.of_loads(loads, number, 1.0, of_hosts, of_servers, memory=metric == MEMORY),
-    )
 
 
 def _readings(inputs: Inputs, metric: str) -> tuple[promises.Reading, promises.Reading]:
