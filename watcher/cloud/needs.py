@@ -41,7 +41,7 @@ class Needs:
     def of(
         cls, vcpus: int, specs: Mapping[str, Any], properties: Mapping[str, Any] | None = None
     ) -> "Needs":
-        """The needs of a flavor with *vcpus* and extra *specs*, and of the *properties* of an image."""
+        """The needs of a flavor with *vcpus* and *specs*, and of an image with *properties*."""
         if not specs and not properties:
             return NOTHING
         return _needs(vcpus, _items(specs), _items(properties or {}))

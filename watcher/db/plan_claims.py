@@ -15,7 +15,7 @@ from watcher.common.states import PlanState
 from watcher.db import counters, leases
 from watcher.db.leases import Holder
 from watcher.db.models import ActionPlan, ActionPlanLease, PlanReasons
-from watcher.db.models.base import cut
+from watcher.db.models.base import shortened
 from watcher.db.transitions import move, update_rows
 
 _CLAIMED = (PlanState.ONGOING, PlanState.CANCELLING)
@@ -59,7 +59,7 @@ def left_undone(session: Session, plan_id: int) -> str | None:
     """The sentence of the strategy on what a plan leaves undone."""
     explanation = session.get(PlanReasons, plan_id)
     sentence = explanation and explanation.summary.get("undone", {}).get("sentence")
-    return cut(sentence) if sentence else None
+    return shortened(sentence) if sentence else None
 
 
 def take_over(

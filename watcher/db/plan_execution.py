@@ -22,7 +22,7 @@ from watcher.db.models import (
     Audit,
     Strategy,
 )
-from watcher.db.models.base import cut
+from watcher.db.models.base import shortened
 from watcher.db.transitions import move, update_rows
 
 SOME_SKIPPED = "At least one action of the plan was skipped."
@@ -115,7 +115,7 @@ def move_action(
     If its state was changed meanwhile, nothing is written, and the result is that state.  LostClaim
     if the plan is no longer held.
     """
-    values = {} if message is None else {"status_message": cut(message)}
+    values = {} if message is None else {"status_message": shortened(message)}
     held = (Action.id == action.id, plan_claims.held(plan.id, plan.engine))
     if move(session, Action, ActionState.BY_ENGINE, target, *held, **values):
         if plan.attempt > 1 and target in ActionState.OVER:
@@ -146,7 +146,7 @@ def record_revert(session: Session, plan: HeldPlan, action: HeldAction, message:
     LostClaim if the plan is no longer held.
     """
     held = (Action.id == action.id, plan_claims.held(plan.id, plan.engine))
-    if not update_rows(session, Action, *held, status_message=cut(message)):
+    if not update_rows(session, Action, *held, status_message=shortened(message)):
         raise _lost(plan)
     session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == action.id))
     plan_claims.progress(session, plan.id, plan.engine)
@@ -184,7 +184,7 @@ def with_remarks(session: Session, plan: HeldPlan, *remarks: str) -> str | None:
     applier."""
     said = session.scalar(select(ActionPlan.status_message).where(ActionPlan.id == plan.id))
     new = [remark for remark in remarks if remark and remark not in (said or "")]
-    return cut(" ".join(filter(None, [said, *new]))) or None
+    return shortened(" ".join(filter(None, [said, *new]))) or None
 
 
 def _failed(session: Session, plan: HeldPlan, counts: collections.Counter[str]) -> str:
@@ -215,7 +215,7 @@ def fail(
         ActionState.ONGOING: ActionState.FAILED,
         ActionState.CANCELLING: ActionState.FAILED,
     }
-    ended = _end_actions(session, plan, ends, cut(why))
+    ended = _end_actions(session, plan, ends, shortened(why))
     reviews.plan_ended(session, plan.id, PlanState.FAILED, now)
     _close(session, plan)
     return PlanEnd(old_state, PlanState.FAILED, ended)

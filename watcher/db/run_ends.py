@@ -27,7 +27,7 @@ from watcher.common.errors import LostClaim
 from watcher.common.states import AuditState, RunState
 from watcher.db import inbox, leases, runs
 from watcher.db.models import Audit, AuditRun
-from watcher.db.models.base import cut
+from watcher.db.models.base import shortened
 from watcher.db.transitions import move, update_rows
 
 
@@ -74,7 +74,7 @@ def retry(
     Without a *status_message*, run and audit show the error.  False if the audit is not active any
     more, as in ``move_audit``.
     """
-    message, errors = cut(status_message or error), with_error(run, now, error)
+    message, errors = shortened(status_message or error), with_error(run, now, error)
     if not move_audit(session, run, AuditState.ONGOING, now, status_message=message):
         return False
     _queue_again(session, run, now, not_before, status_message=message, errors=errors, deaths=0)
@@ -86,7 +86,7 @@ def fail(session: Session, run: AuditRun, now: datetime.datetime, error: str) ->
 
     False if the audit is not active any more, as in ``move_audit``.
     """
-    message = cut(error)
+    message = shortened(error)
     if not move_audit(session, run, AuditState.FAILED, now, status_message=message):
         return False
     finish(session, run, RunState.FAILED, now, message, error)
@@ -134,7 +134,7 @@ def with_error(
     if error is None:
         return known
     at = now.isoformat(timespec="seconds")
-    return [*known, {"attempt": attempt or run.attempt, "at": at, "error": cut(error)}]
+    return [*known, {"attempt": attempt or run.attempt, "at": at, "error": shortened(error)}]
 
 
 def _queue_again(

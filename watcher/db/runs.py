@@ -17,7 +17,7 @@ from watcher.common.errors import Invalid
 from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import models
 from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
-from watcher.db.models.base import cut
+from watcher.db.models.base import shortened
 from watcher.db.transitions import move, update_rows
 
 PLAN_ONGOING: Final = "plan_ongoing"
@@ -244,7 +244,7 @@ def _refuse(session: Session, audit: Audit, now: datetime.datetime, sentence: st
         AuditState.BY_ENGINE,
         AuditState.CANCELLED,
         Audit.id == audit.id,
-        status_message=cut(sentence),
+        status_message=shortened(sentence),
         updated_at=now,
     )
 

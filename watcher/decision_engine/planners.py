@@ -197,13 +197,13 @@ class _Host:
         self._lanes = _Lanes(width)
         self._departures: dict[int, str] = {}
 
-    def leave(self, key: str) -> list[str]:
+    def add_departure(self, key: str) -> list[str]:
         ahead = self._lanes.join(key)
         self._departures[self._lanes.taken] = key
         return [ahead] if ahead else []
 
-    def enter(self, key: str) -> list[str]:
-        """Wait for earlier departures, too, because they may free the room."""
+    def add_arrival(self, key: str) -> list[str]:
+        """Wait for earlier departures as well, because they may free the room."""
         ahead = self._lanes.join(key)
         return [*([ahead] if ahead else []), *self.departures]
 
@@ -236,9 +236,9 @@ class _Order:
                 if each:
                     self._last[each] = key
         for host in _text(parameters, "source_node"):
-            parents.extend(self._hosts[host].leave(key))
+            parents.extend(self._hosts[host].add_departure(key))
         for host in _text(parameters, "destination_node"):
-            parents.extend(parent for parent in self._hosts[host].enter(key) if parent != key)
+            parents.extend(parent for parent in self._hosts[host].add_arrival(key) if parent != key)
         return parents
 
     def departures(self, action: ProposedAction) -> list[str]:

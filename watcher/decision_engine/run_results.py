@@ -15,7 +15,7 @@ from watcher.common.states import AuditState, AuditType, PlanState, RunState
 from watcher.db import action_plans, lookup, reviews, run_ends, runs
 from watcher.db.action_plans import PlannedAction
 from watcher.db.models import ActionPlan, Audit, AuditRun, new_uuid
-from watcher.db.models.base import cut
+from watcher.db.models.base import shortened
 from watcher.decision_engine import plan_limits, retries
 from watcher.decision_engine.feedback.promises import Promise
 from watcher.decision_engine.solution import with_owner
@@ -94,7 +94,7 @@ def _add_plan(
 ) -> ActionPlan:
     """Write the plan of a run, and end the run with it."""
     audit, plan_uuid = run.audit, new_uuid()
-    message = cut(" ".join(filter(None, (why_not_started, result.left_undone)))) or None
+    message = shortened(" ".join(filter(None, (why_not_started, result.left_undone)))) or None
     plan = action_plans.create(
         session,
         uuid=plan_uuid,

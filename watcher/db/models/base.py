@@ -54,8 +54,8 @@ class JsonList(_Json):
     python_type = list
 
 
-def cut(message: str) -> str:
-    """*message* cut to the length of its column, with a mark if something is missing."""
+def shortened(message: str) -> str:
+    """*message* in the length of its column; "..." marks that it is longer."""
     message = message.replace("\x00", "")
     if len(message) <= MESSAGE_LENGTH:
         return message

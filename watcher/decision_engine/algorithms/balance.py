@@ -124,7 +124,7 @@ class Balance:
                 continue
             source = int(loads.whatif.placement[server])
             loads.move(server, self._best_host(server, likely.hosts(server, coldest, slope)))
-            likely.left(source)
+            likely.server_left(source)
             takers[source] = loads.whatif.takers[source]  # it has more room after the exchange
 
     def _slope(self) -> Floats:

@@ -52,16 +52,16 @@ class _Plans(NamedTuple):
 class Beam:
     """Finds a plan by making the best plans of n moves longer by one move, all at once.
 
-    *away* computes how far deviations, [M, ...], are from the goal. *costs* [V] is what a
+    *distance* computes how far deviations, [M, ...], are from the goal.  *costs* [V] is what a
     move of each server costs, in the same unit.
 
-    Room, places and hard groups are respected. The other rules are not, so a step may turn
-    out to be forbidden.
+    Room, places and hard groups are respected, but not the other rules, so a step may turn out to
+    be forbidden.
     """
 
-    def __init__(self, loads: Loads, away: Callable[[Floats], Floats], costs: Floats) -> None:
+    def __init__(self, loads: Loads, distance: Callable[[Floats], Floats], costs: Floats) -> None:
         whatif = loads.whatif
-        self._loads, self._away = loads, away
+        self._loads, self._distance = loads, distance
         (leavers,), (takers,) = np.nonzero(whatif.leavers), np.nonzero(whatif.takers)
         rules = whatif.model.rules
         pairs = np.argwhere(rules.allowed[rules.kind[leavers]][:, takers].T)
@@ -84,13 +84,13 @@ class Beam:
             return ()
         load = self._loads.load[:, None]
         plans = _Plans(np.zeros((1, 0), dtype=np.int64), load, self._free[:, None])
-        best, least = plans.steps[0], float(self._away(self._loads.deviation))
+        best, least = plans.steps[0], float(self._distance(self._loads.deviation))
         longest = self._loads.whatif.actions_left()
         while least > ENOUGH and plans.steps.shape[1] < min(longest, len(best) + WITHOUT_GAIN):
-            plans, away, score = self._longer(plans)
+            plans, distance, score = self._longer(plans)
             if not len(score):
                 break
-            if (reached := away <= ENOUGH).any():
+            if (reached := distance <= ENOUGH).any():
                 memory = self._loads.whatif.demand[self._servers[plans.steps], MEMORY].sum(axis=1)
                 best = plans.steps[np.where(reached, memory, np.inf).argmin()]
                 break
@@ -100,9 +100,9 @@ class Beam:
 
     def _longer(self, plans: _Plans) -> tuple[_Plans, Floats, Floats]:
         """The best plans of one move more; how far each is from the goal, and with its costs."""
-        away = self._after(plans)
+        distance = self._distances_after(plans)
         costs = self._costs[plans.steps].sum(axis=1)[:, None] + self._costs
-        score = np.where(self._fits(plans), away + costs, np.inf).ravel()
+        score = np.where(self._fits(plans), distance + costs, np.inf).ravel()
         width = max(1, COMPARED // len(self._servers))
         most = min(REPEATED * width, len(score) - 1)
         chosen = np.argpartition(score, most)[: most + 1]
@@ -111,17 +111,17 @@ class Beam:
         olds, moves = np.divmod(chosen, len(self._servers))
         steps = np.column_stack((plans.steps[olds], moves))
         once = np.sort(np.unique(np.sort(steps, axis=1), axis=0, return_index=True)[1])[:width]
-        longer = self._made(plans, olds[once], moves[once])
-        return longer, away.ravel()[chosen[once]], score[chosen[once]]
+        longer = self._extended(plans, olds[once], moves[once])
+        return longer, distance.ravel()[chosen[once]], score[chosen[once]]
 
-    def _after(self, plans: _Plans) -> Floats:
+    def _distances_after(self, plans: _Plans) -> Floats:
         """float [P, N]: how far from the goal the loads are after one more move."""
         goes, comes = self._goes[:, None], self._comes[:, None]
         total = plans.load.sum(axis=2)[:, :, None] + comes - goes
         squares = (plans.load**2).sum(axis=2)[:, :, None]
         squares = squares + goes * (goes - 2 * plans.load[:, :, self._homes])
         squares += comes * (comes + 2 * plans.load[:, :, self._hosts])
-        return self._away(self._loads.deviations_of(total, squares))
+        return self._distance(self._loads.deviations_of(total, squares))
 
     def _fits(self, plans: _Plans) -> Bools:
         """bool [P, N]: whether a move is possible after the plan."""
@@ -132,7 +132,7 @@ class Beam:
             fits &= demand <= np.maximum(free, 0)[:, self._hosts]
         return fits
 
-    def _made(self, plans: _Plans, olds: Ints, moves: Ints) -> _Plans:
+    def _extended(self, plans: _Plans, olds: Ints, moves: Ints) -> _Plans:
         """The plans *olds*, each with one of *moves* added."""
         load, free, each = plans.load[:, olds], plans.free[:, olds], np.arange(len(olds))
         homes, hosts = self._homes[moves], self._hosts[moves]

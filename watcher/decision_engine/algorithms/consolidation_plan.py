@@ -102,7 +102,7 @@ class Consolidation:
         placements = _Placements(self.what_if, self._first, found)
 
         def at(count: int) -> Switches:
-            return self._at(found, count, placements.after(count), disables)
+            return self._at(found, count, placements.with_emptied(count), disables)
 
         count = len(found.hosts)
         now = at(count)
@@ -174,7 +174,7 @@ class Consolidation:
         solution.figures(before, after)
         solution.promise(IN_USE, promises.FIGURE_WINDOW)
         solution.improve(before[IN_USE], after[IN_USE])
-        unmet, left = _left(self.what_if, self._waiting, self._wait, self._costly)
+        unmet, left = _still_in_use(self.what_if, self._waiting, self._wait, self._costly)
         if self._switches.short:
             lack = f"{self._switches.short} of {self._reserve} hosts of the reserve are missing"
             unmet = "; ".join(filter(None, (lack, unmet)))
@@ -189,8 +189,8 @@ class _Placements:
         self._servers, self._sources, self._destinations = moves.T
         self._after, self._first, self._ends = what_if.placement, first, found.ends
 
-    def after(self, count: int) -> Ints:
-        """[V]: with the first *count* hosts emptied."""
+    def with_emptied(self, count: int) -> Ints:
+        """[V]: the placement with the first *count* hosts emptied."""
         undone_from = (self._ends[count - 1] if count else self._first) - self._first
         placement = self._after.copy()
         placement[self._servers[undone_from:]] = self._sources[undone_from:]
@@ -227,7 +227,7 @@ def _waiting(
     return found.hosts, waiting
 
 
-def _left(
+def _still_in_use(
     what_if: WhatIf, waiting: Sequence[int], wait: Sequence[Undone], costly: Sequence[int]
 ) -> tuple[str, list[Undone]]:
     """A sentence on hosts that stay in use although fewer could hold all servers, and the reasons.

@@ -109,7 +109,7 @@ class Headroom:
                 if host is None:
                     full.add(number)
                 else:
-                    chosen[host] = _why(demand)
+                    chosen[host] = _reason_of_boot(demand)
         for host in list(chosen):  # hosts that were chosen after it may be enough
             others = [each for each in chosen if each != host]
             if all(fit[others].any() or not fit[host] for fit in needs):
@@ -117,7 +117,7 @@ class Headroom:
         return chosen, frozenset(full)
 
 
-def _why(demand: Floats) -> str:
+def _reason_of_boot(demand: Floats) -> str:
     return (
         f"No enabled host has room for one more server of {demand[VCPU]:.0f} vCPUs and "
         f"{demand[MEMORY]:.0f} MiB, as there are"

@@ -72,7 +72,7 @@ class LikelyMoves:
         )
         return np.append(hosts, taker)
 
-    def left(self, host: int) -> None:
+    def server_left(self, host: int) -> None:
         """Update the shares after a server has left *host*."""
         if not self._small:
             self._left.pop(host, None)

@@ -91,7 +91,7 @@ class Relief:
     def _relieve_each(self, choices: int, draw: random.Random) -> None:
         stuck: set[int] = set()
         self._largest = self._largest_shares()
-        while (hot := self._next(stuck)) is not None:
+        while (hot := self._next_host(stuck)) is not None:
             steps = list(itertools.islice(self._steps(hot), choices))
             if steps:
                 self._loads.move(*draw.choice(steps))
@@ -100,7 +100,7 @@ class Relief:
             else:
                 stuck.add(hot)
 
-    def _next(self, stuck: set[int]) -> int | None:
+    def _next_host(self, stuck: set[int]) -> int | None:
         """The host to be relieved next."""
         loads = self._loads
         left = loads.whatif.actions_left()
@@ -144,9 +144,9 @@ class Relief:
             server = int(servers[number])
             fits = loads.hosts_for(server)
             if fits.any():
-                yield server, int(np.where(fits, self._later(server), np.inf).argmin())
+                yield server, int(np.where(fits, self._loads_after(server), np.inf).argmin())
 
-    def _later(self, server: int) -> Floats:
+    def _loads_after(self, server: int) -> Floats:
         """float [H]: the loads by which a host is chosen for *server*; with several times, the
         largest one after its move, because hosts have theirs at different times."""
         load = self._loads.load

@@ -27,13 +27,13 @@ class Scheduler:
         self._model = cloud
         self._picked: list[int] = []
 
-    def open(self, hostname: str) -> None:
-        """A host that the plan enables."""
+    def enable_host(self, hostname: str) -> None:
+        """Let a host take servers, because the plan enables it."""
         for what_if in (self._at_first, self._now):
             what_if.takers[self._model.host_index[hostname]] = True
 
-    def name(self, uuid: str, hostname: str) -> None:
-        """A server for which the plan names its destination; to be called before ``pick``."""
+    def place_server(self, uuid: str, hostname: str) -> None:
+        """Move a server to the destination that the plan names; to be called before ``pick``."""
         server, host = self._model.server_index[uuid], self._model.host_index[hostname]
         for what_if in (self._at_first, self._now):
             if what_if.possible_hosts(server)[host]:
@@ -52,7 +52,8 @@ class Scheduler:
         return "" if why == undone.ONE_AT_A_TIME else why
 
     def _distribute(self, servers: list[int]) -> bool:
-        """Place *servers* anew, those first that fit on few hosts, if that is possible."""
+        """Place all *servers* anew, those that fit on few hosts first.  False if that is
+        impossible."""
         if len(servers) > EXAMINED:
             return False
         what_if = self._at_first.copy()

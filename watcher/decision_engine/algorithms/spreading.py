@@ -95,7 +95,8 @@ class Spreading:
 
         Empty if there is no place for it.
         """
-        return self._all(source.candidates) if source.whole else self._one(source.candidates)
+        move = self._move_all if source.whole else self._move_one
+        return move(source.candidates)
 
     def undone(self, sources: Iterable[SourceHost]) -> list[Undone]:
         """Why servers stay on *sources*, which are all those that could not be relieved."""
@@ -125,7 +126,7 @@ class Spreading:
         what_if.bounds = bounds
         return found
 
-    def _one(self, servers: Iterable[int]) -> Sequence[Move]:
+    def _move_one(self, servers: Iterable[int]) -> Sequence[Move]:
         for server in servers:
             fits = np.flatnonzero(self.whatif.hosts_for(server))
             if len(fits):
@@ -133,12 +134,12 @@ class Spreading:
                 return self.whatif.moves[-1:]
         return []
 
-    def _all(self, servers: Sequence[int]) -> Sequence[Move]:
+    def _move_all(self, servers: Sequence[int]) -> Sequence[Move]:
         """Whether all servers fit is checked without bounds; how many move now is limited by
         the bounds."""
         count, taken, bounds = len(self.whatif.moves), self._taken.copy(), self.whatif.bounds
         self.whatif.bounds = UNBOUND
-        complete = all(self._one([server]) for server in servers)
+        complete = all(self._move_one([server]) for server in servers)
         self.whatif.bounds = bounds
         moves = self.whatif.moves[count:]
         if not complete or self.whatif.is_beyond():

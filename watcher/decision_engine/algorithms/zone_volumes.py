@@ -60,7 +60,7 @@ class Volumes:
         """The volumes to move, in order."""
         self._planned = 0
         self._reasons: dict[str, str] = {}
-        """Of the volumes that stay, by name."""
+        """Name to reason, of the volumes that stay."""
         self._unknown: list[str] = []
         if storage is None:
             return
@@ -71,7 +71,7 @@ class Volumes:
         pools = {entry["src_pool"] for entry in self._entries}
         self._unknown = sorted(pools - storage.pool_index.keys())
 
-    def left(self) -> list[Undone]:
+    def undone(self) -> list[Undone]:
         """The volumes of the source pools that this plan does not move, and mistyped pools."""
         found = undone.grouped(self._reasons.items(), "volumes")
         return found + undone.unknown(self._unknown, "in storage_pools, not a pool of the scope")

@@ -43,7 +43,7 @@ class ComputeReadings:
             if each.state not in GONE and each.uuid not in deleted
         }
         self._model = None
-        self._take(hosts, groups)
+        self._replace_hosts(hosts, groups)
         names = {host.hostname for host in self._hosts}
         self._elsewhere = {each.host for each in self._servers.values()} - names | {""}
 
@@ -70,7 +70,7 @@ class ComputeReadings:
         for uuid in gone & self._servers.keys():
             del self._servers[uuid]
             self._changed.add(uuid)
-        self._take(hosts, groups)
+        self._replace_hosts(hosts, groups)
         return True
 
     def model(self) -> ComputeModel:
@@ -85,7 +85,7 @@ class ComputeReadings:
         self._changed.clear()
         return self._model
 
-    def _take(self, hosts: Iterable[Host], groups: Iterable[ServerGroup]) -> None:
+    def _replace_hosts(self, hosts: Iterable[Host], groups: Iterable[ServerGroup]) -> None:
         self._hosts = sorted(hosts, key=lambda host: host.uuid)
         self._groups = tuple(groups)
 

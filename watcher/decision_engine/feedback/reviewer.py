@@ -20,7 +20,7 @@ from watcher.common.errors import NotFound, WatcherError, sentence_of, traceback
 from watcher.common.states import ActionState
 from watcher.db import reviews
 from watcher.db.models import ActionPlan, AuditRun, Review
-from watcher.db.models.base import cut
+from watcher.db.models.base import shortened
 from watcher.db.session import Database
 from watcher.decision_engine import inputs
 from watcher.decision_engine.feedback import promises
@@ -181,7 +181,7 @@ class Reviewer:
         plan, number = review.action_plan, self._sources.conf.optimization.broken_promises
         values = {
             "kept": found.kept,
-            "message": cut(found.message),
+            "message": shortened(found.message),
             "realised": dict(found.realised),
             # Not True: a person may have set auto_trigger in between.
             **({} if found.counts else {"counts": False}),

@@ -106,8 +106,8 @@ def _without_host(
     for server, _, destination in steps:
         if destination is not None:
             hostname = model.hosts[destination].hostname
-            scheduler.open(hostname)
-            scheduler.name(model.servers[server].uuid, hostname)
+            scheduler.enable_host(hostname)
+            scheduler.place_server(model.servers[server].uuid, hostname)
     for server, way, destination in steps:
         if way != "stop" and destination is None:
             found[server] = scheduler.pick(model.servers[server].uuid)

@@ -71,7 +71,7 @@ class WorkloadBalance(Strategy):
         solution = _solution(inputs, model, loads, moves)
         solution.figures(before, after)
         solution.improve(over, excess(loads))
-        _leave(inputs, loads, relief, solution)
+        _report_undone(inputs, loads, relief, solution)
         figure, window, promised = _promise(inputs, loads)
         if promised or before[HIGHEST] >= loads.limit:  # what is expected cannot be looked up later
             solution.promise(figure, window, promised)
@@ -95,7 +95,7 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
         metric = inputs.parameters["metrics"]
         raise MetricsUnavailable(f"There are no values of {metric} of any server.")
     idle = np.array([server.state in _IDLE for server in model.servers], dtype=np.bool_)
-    unknown = np.where(known | idle | ~available, 0.0, _whole(inputs, model.servers))
+    unknown = np.where(known | idle | ~available, 0.0, _largest_use(inputs, model.servers))
 
     def of_hosts(values: Floats) -> list[float]:
         return np.bincount(model.placement, values, len(model.hosts)).tolist()
@@ -151,7 +151,7 @@ def _used(inputs: Inputs, model: ComputeModel) -> Floats:
     now = np.array([measured.get(uuid, np.nan) for uuid in uuids], dtype=np.float64)
     now[~available | ~np.isfinite(now)] = np.nan
     values = np.vstack([now, *inputs.expected(reading, uuids, now)])
-    whole = _whole(inputs, model.servers)
+    whole = _largest_use(inputs, model.servers)
     used: Floats = values * (whole / 100) if reading.name == CPU else values
     used[1:] = np.minimum(used[1:], whole)
     return used
@@ -161,7 +161,7 @@ def _size(inputs: Inputs, host: Host) -> int:
     return host.cpus if inputs.parameters["metrics"] == CPU else host.memory_mb
 
 
-def _whole(inputs: Inputs, servers: Sequence[Server]) -> Floats:
+def _largest_use(inputs: Inputs, servers: Sequence[Server]) -> Floats:
     """float [V]: the most that each server can use."""
     import numpy as np
 
@@ -182,7 +182,7 @@ def _figures(loads: Loads) -> dict[str, float]:
     return figures
 
 
-def _leave(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuilder) -> None:
+def _report_undone(inputs: Inputs, loads: Loads, relief: Relief, solution: SolutionBuilder) -> None:
     """Report which hosts are still above the threshold, and why."""
     load = loads.peak[loads.hosts]
     over, unmet = int((load >= loads.limit).sum()), ""

@@ -124,7 +124,7 @@ class ZoneMigration(Strategy):
             servers.migrate(uuid)
         given = parameters.get("compute_nodes") or parameters.get("storage_pools")
         nothing = "" if given else "neither compute_nodes nor storage_pools names anything to empty"
-        solution.leave(nothing, [*servers.left(), *volumes.left()])
+        solution.leave(nothing, [*servers.undone(), *volumes.undone()])
         return solution.build(**servers.indicators(), **volumes.indicators())
 
 
@@ -190,7 +190,7 @@ class _Servers:
                 self._refused[index] = why
                 return
             what_if.move(index, destination)
-            self._scheduler.name(uuid, wanted)
+            self._scheduler.place_server(uuid, wanted)
             where = f"{wanted} was asked for and has room"
         elif why := self._scheduler.pick(uuid):
             self._refused[index] = why
@@ -212,7 +212,7 @@ class _Servers:
             return ""
         return _AT_DESTINATION[self._what_if.why_not(server, destination)]
 
-    def left(self) -> list[Undone]:
+    def undone(self) -> list[Undone]:
         """The servers of the source hosts that this plan does not move, and mistyped hosts."""
         model = self._what_if.model
         unknown = sorted(self._destinations.keys() - model.host_index.keys())
