@@ -57,7 +57,7 @@ def require_uuid(text: str, field: str) -> str:
 
 
 def of_audit(session: Session, filters: Mapping[str, str]) -> dict[str, str]:
-    """*filters* with the uuid of the audit that ``audit_uuid`` means, by its uuid or its name.
+    """*filters* whose ``audit_uuid``, the uuid or name of an audit, is replaced by the uuid.
 
     An audit with that uuid need not be there: plans outlive theirs.  Invalid for a name that no
     audit has.

@@ -192,7 +192,7 @@ def _rows(results: Sequence[IntakeResult]) -> list[Mapping[str, Any]]:
 def _log(results: Sequence[IntakeResult]) -> None:
     """One line for the events of a transaction: to write a line takes longer than to decide.
 
-    It has no context, because that is the request of one of them.
+    The line has no context, because a context belongs to one request.
     """
     LOG.info("%s", "; ".join(map(_line, results)), context={})
 

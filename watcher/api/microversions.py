@@ -41,7 +41,7 @@ def text(version: Version) -> str:
 def parse(header: str | None) -> Version:
     """The version that the value of the header asks for.
 
-    Without a value, or with none for this service, that is the first one: alarm
+    If the header is missing or names no version of this service, it is the first version: alarm
     services send no header.  NotAcceptable for a version that is not served.
     """
     if not header:

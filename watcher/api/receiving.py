@@ -41,7 +41,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def refusal(status: str, sentence: str = "") -> bytes:
-    """An answer that is the last one of its connection; it has no body without a *sentence*."""
+    """The last answer of a connection; it has no body without a *sentence*."""
     body = errors.respond(Invalid(sentence)).body if sentence else b""
     headers = "Content-Type: application/json" if sentence else "Retry-After: 5"
     return (

@@ -45,7 +45,7 @@ class Baremetal(Protocol):
 
 
 def hosts_of(nodes: Iterable[BaremetalNode], hosts: Sequence[Host]) -> Mapping[str, Host]:
-    """Node uuid to the compute host that runs on it, of those nodes that have a known one.
+    """Node uuid to the compute host that runs on the node, if it is known.
 
     A machine's full name also matches a host with only its first part as name.
     """

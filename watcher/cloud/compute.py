@@ -304,8 +304,8 @@ class Compute(Protocol):
         """The servers that changed after *since* (UTC); deleted ones in state ``deleted``."""
 
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
-        """The migrations between two hosts (live, cold, evacuations, and resizes that move) that
-        ended after *since* (naive UTC), and those under way that have changed since then."""
+        """Migrations between two hosts (live, cold, evacuations, resizes to another host): those
+        that ended after *since* (naive UTC), and those under way that changed after it."""
 
     def server_groups(self) -> Sequence[ServerGroup]: ...
 

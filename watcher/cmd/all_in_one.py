@@ -185,7 +185,7 @@ def saved_cloud(conf: cfg.ConfigOpts) -> str:
 
 
 def restart() -> None:
-    """Replace this process by a new one, because some of its threads do not end."""
+    """Replace this process by a new process, because some threads do not end."""
     LOG.critical("watcher-all-in-one restarts: too many of its threads do not end")
     os.execv(sys.executable, sys.orig_argv)
 

@@ -116,8 +116,8 @@ def _processes(conf: cfg.ConfigOpts) -> int:
 def _reserved_port(conf: cfg.ConfigOpts) -> socket.socket:
     """A socket that keeps other services from the port, without listening at it.
 
-    Processes that share a port would share it with those of another parent, too.  Exit if the port
-    is in use.
+    Processes that share a port would also share it with processes of another parent.  Exit if the
+    port is in use.
     """
     address = (conf.api.host, conf.api.port)
     family = socket.AF_INET6 if ":" in conf.api.host else socket.AF_INET

@@ -17,7 +17,7 @@ from watcher.db.overview import Facts
 from watcher.db.session import Database
 
 _AT_MOST = 10
-"""Plans that are shown, so that it stays a screen."""
+"""The number of plans that are shown, so that the overview fits a screen."""
 
 
 def run(conf: cfg.ConfigOpts) -> int:

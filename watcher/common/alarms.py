@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 AUDIT_CANCELLED: Final = "audit_cancelled"
-"""Why an event is refused; also one that was ACCEPTED, if its audit is cancelled before its run."""
+"""Why an event is REJECTED, at its arrival or, if it was ACCEPTED, before its run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +38,8 @@ class AlarmMessage:
 
 @dataclasses.dataclass(frozen=True)
 class PendingRun:
-    """A run that an event can join: one that is QUEUED, or the one that an event in the inbox
-    will get.  Either starts after this was read, and so after the arrival of the event."""
+    """A run that an event can join: a QUEUED run, or the run that an event in the inbox will get.
+    Either starts after this was read, and so after the arrival of the event."""
 
     parameters: Mapping[str, Any]
     run_id: int | None = None
@@ -48,7 +48,7 @@ class PendingRun:
 
 @dataclasses.dataclass(frozen=True)
 class WebhookFacts:
-    """One audit, the settings of its webhook and its queue, read in one transaction."""
+    """An audit, its webhook and its pending runs, read in one transaction."""
 
     audit_id: int
     audit_uuid: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading plug-ins from entry points.
 
-A plug-in is a plain class.  One that does not load or does not fit is logged by name and left
-out, so that a broken third-party package does not stop a service.
+A plug-in is a plain class.  A plug-in that does not load or does not fit is logged by name and left
+out, so that a broken package does not stop a service.
 """
 
 import functools

@@ -83,7 +83,8 @@ class LostClaim(WatcherError):
 
 
 def sentence_of(error: BaseException) -> str:
-    """What to tell users of an error: its sentence, or its class and words if it is not ours."""
+    """What to tell users of an error: the sentence of an error of Watcher, or class and text of
+    another error."""
     return str(error) if isinstance(error, WatcherError) else f"{type(error).__name__}: {error}"
 
 

@@ -80,8 +80,8 @@ def load(
 ) -> cfg.ConfigOpts:
     """A configuration from the command line *argv* and files (by default oslo.config's).
 
-    *cli* are the options that this command has beside the common ones, and
-    *description* is what its ``--help`` begins with.
+    *cli* are the options of this command beside the common ones; its ``--help`` begins with
+    *description*.
     """
     from importlib.metadata import version
 

@@ -14,7 +14,7 @@ class EventType(NamedTuple):
     payload: str
     """Name of the versioned object."""
     extra: str = ""
-    """The field that it has in addition to those of its row."""
+    """The field of the payload beside those of its row."""
     priority: str = "info"
 
 

@@ -38,9 +38,9 @@ Render = Callable[[Session, Any], Payload]
 class Notifications:
     """Sends the notifications of ``EVENT_TYPES``.
 
-    Rows are named by their id and read again, in one statement, so that a payload shows what
-    was committed.  Without a driver in ``[oslo_messaging_notifications]``, the default, nothing
-    is sent.
+    Callers name rows by id.  The rows are read again, in one statement, so that a payload shows
+    what was committed.  Without a driver in ``[oslo_messaging_notifications]``, the default,
+    nothing is sent.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def render(
 def extra(
     session: Session, event_type: str, row: Any, old_state: str | None, error: BaseException | None
 ) -> dict[str, Any]:
-    """The field that an object has in addition to those of its row."""
+    """The field of an object beside those of its row."""
     payload, field, _priority = EVENT_TYPES[event_type]
     if field == STATE_UPDATE:
         return {field: _state_update(payload.replace("Update", "StateUpdate"), old_state, row)}
@@ -167,7 +167,7 @@ def _action(row: Action) -> dict[str, Any]:
 
 
 def _fields(row: Any, names: str) -> dict[str, Any]:
-    """The columns *names* of a row as they are, its UUID, and when it was written."""
+    """The columns *names* of a row unchanged, its UUID, and when it was written."""
     return {
         **{name: getattr(row, name) for name in ("uuid", *names.split())},
         **{name: _time(getattr(row, name)) for name in ("created_at", "updated_at", "deleted_at")},

@@ -60,7 +60,7 @@ class _Move(Timed):
 class SimulatedStorage:
     """The ``BlockStorage`` of a simulated cloud.  Any thread may call it.
 
-    A move takes room on its new pool from its beginning on, and on the old one until its end.
+    During a move, a volume takes room on both pools.
     """
 
     def __init__(self, content: Mapping[str, Any], clock: Callable[[], float]) -> None:

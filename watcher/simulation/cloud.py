@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cloud in memory, from a file: for demonstrations, tests and benchmarks.
 
-Its migrations take time and can fail, and the load of its hosts is that of their servers.  Nothing
+Migrations take time and can fail.  The load of a host is that of its servers.  Nothing
 runs in the background: each call first brings the cloud up to the present time of its clock.
 """
 

@@ -75,7 +75,7 @@ class SimulatedLoads:
         return {**usual, **{uuid: surge.cpu for surge in present for uuid in surge.servers}}
 
     def cpu_of_hosts(self) -> dict[str, float]:
-        """Host uuid to percent of its vCPUs that its servers and the host itself use now."""
+        """Host uuid to the percentage of its vCPUs that servers and the host itself use now."""
         return self._of_hosts("host_cpu_usage")
 
     def _of_hosts(self, name: str) -> dict[str, float]:

@@ -30,7 +30,8 @@ _MISCONFIGURED = (
 
 @contextlib.contextmanager
 def translated(service: str) -> Iterator[None]:
-    """Translate errors of *service*, the group of its options, into those of this project.
+    """Translate errors of a service into those of this project.  *service* is the group of its
+    options.
 
     NotFound, CloudRefused, CloudUnavailable or NotConfigured, with the service's own
     message and, if there is one, the id of the request.

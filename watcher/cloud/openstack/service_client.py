@@ -30,8 +30,8 @@ class ServiceClient:
     """One service of the cloud, by the group of its options.  Any thread may use it.
 
     It is looked up in the catalog at the first request.  Requests raise the errors of
-    ``errors.translated``; a path and what it returns are those of the service's API
-    reference, *version* is a microversion.
+    ``errors.translated``; paths and answers are those of the service's API reference, *version* is
+    a microversion.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class ReadResource(Resource):
     key: ClassVar[str] = "uuid"
     """The field that links and the marker of a list name."""
     columns: ClassVar[str]
-    """The columns that lists show as they are, with spaces between them."""
+    """The names of the columns that lists show unchanged, with spaces between the names."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
