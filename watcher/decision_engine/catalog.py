@@ -49,6 +49,10 @@ class Catalog:
                 return candidate
         raise NotFound(f"goal: no strategy for the goal '{goal}' is installed.")
 
+    def strategy_of(self, audit: models.Audit) -> type[Strategy]:
+        """The strategy of an audit, or one of its goal.  NotFound."""
+        return self.strategy_for(audit.goal.name, audit.strategy.name if audit.strategy else None)
+
     def planner(self, name: str) -> Planner:
         """The planner of that name, made with its options.  NotFound."""
         planner = _named("planner", name, self.planners)

@@ -60,8 +60,7 @@ class Sources:
 
     def look_ahead(self, audit: Audit, now: datetime.datetime) -> None:
         """Read the usual loads for which the next runs of *audit* ask.  Errors of Watcher."""
-        name = audit.strategy.name if audit.strategy else None
-        strategy = self.catalog.strategy_for(audit.goal.name, name)
+        strategy = self.catalog.strategy_of(audit)
         servers = functools.cache(lambda: self.collectors.compute().servers)
         for reading in strategy.foresees(_parameters(strategy, audit.parameters)):
             self.usual_loads.read(self.datasources.serving(strategy), reading, servers, now)

@@ -28,7 +28,7 @@ from watcher.decision_engine import (
 from watcher.decision_engine.inputs import Earlier, Sources, make
 from watcher.decision_engine.run_results import RunResult, Written
 from watcher.decision_engine.solution import Solution
-from watcher.decision_engine.strategies.base import Inputs, Strategy
+from watcher.decision_engine.strategies.base import Inputs
 from watcher.model import undone
 from watcher.model.undone import Undone
 from watcher.notifications import Notifications
@@ -92,7 +92,7 @@ class Runner:
         by_event = audit.audit_type == AuditType.EVENT
         if audit.state != AuditState.ONGOING:  # its state before the claim
             self._notifications.send("audit.update", audit.id, old_state=audit.state)
-        strategy = self._strategy(audit)
+        strategy = catalog.strategy_of(audit)
         with self._notifications.phase("audit.strategy", audit.id):
             solution = candidates.solve(
                 strategy, inputs, lambda *move: self._sources.cloud.compute.has_candidate(*move)
@@ -122,14 +122,10 @@ class Runner:
             cloud_digest=same_metrics.digest(inputs) if by_event and not actions else None,
         )
 
-    def _strategy(self, audit: Audit) -> type[Strategy]:
-        name = audit.strategy.name if audit.strategy else None
-        return self._sources.catalog.strategy_for(audit.goal.name, name)
-
     def _inputs(self, run: AuditRun) -> Inputs:
         audit = run.audit
         return make(
-            self._strategy(audit),
+            self._sources.catalog.strategy_of(audit),
             run,
             timeutils.utcnow(),
             self._sources,
