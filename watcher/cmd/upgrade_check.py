@@ -21,8 +21,11 @@ def report(database: Database, conf: cfg.ConfigOpts, now: datetime.datetime) -> 
     present, steps = migration.version(database), migration.steps(database)
     if not steps:
         return f"Revision {present}: there is nothing to upgrade."
+    catalog = Catalog(conf)
     with database.connection() as connection:
-        found = upgrade_preview.preview(connection, _start(conf, now))
+        found = upgrade_preview.preview(
+            connection, conf, lambda session: catalog.sync(session, now), now
+        )
     return "\n".join(
         [
             f"Revision {present or 'none'} -> {steps[-1]}, {len(steps)} steps",
@@ -33,20 +36,6 @@ def report(database: Database, conf: cfg.ConfigOpts, now: datetime.datetime) -> 
             "Nothing was changed.",
         ]
     )
-
-
-def _start(conf: cfg.ConfigOpts, now: datetime.datetime) -> upgrade_preview.Start:
-    catalog = Catalog(conf)
-    return upgrade_preview.Start(
-        now=now,
-        sync=lambda session: catalog.sync(session, now),
-        max_pending=_hours(conf.watcher_applier.max_pending_hours),
-        plan_expiry=_hours(conf.watcher_decision_engine.action_plan_expiry),
-    )
-
-
-def _hours(number: int) -> datetime.timedelta | None:
-    return datetime.timedelta(hours=number) if number else None
 
 
 def _table(title: str, rows: Iterable[Sequence[str]], header: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from oslo_config import cfg
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -38,18 +39,6 @@ _HOLDER: Final = Holder("preview", "preview", datetime.timedelta(minutes=1))
 _PLANS: Final = (PlanState.RECOMMENDED, *sorted(PlanState.UNDER_WAY))
 
 
-class Start(NamedTuple):
-    """The first start of the services."""
-
-    now: datetime.datetime
-    sync: Callable[[Session], None]
-    """Makes the rows of goals and strategies those that are installed."""
-    max_pending: datetime.timedelta | None
-    """PENDING plans that are older are cancelled; None for none."""
-    plan_expiry: datetime.timedelta | None
-    """RECOMMENDED plans that are older are superseded; None for none."""
-
-
 class Change(NamedTuple):
     """The change of an audit, an action plan or an audit template."""
 
@@ -71,9 +60,17 @@ class Preview(NamedTuple):
     templates: list[Change]
 
 
-def preview(connection: Connection, start: Start) -> Preview:
+def preview(
+    connection: Connection,
+    conf: cfg.ConfigOpts,
+    sync: Callable[[Session], None],
+    now: datetime.datetime,
+) -> Preview:
     """Audits that are not over or change their names, plans that wait or are under way, and
-    templates that lose their strategy, oldest first.  Nothing is written."""
+    templates that lose their strategy, oldest first.  Nothing is written.
+
+    *sync* makes the rows of goals and strategies those that are installed.
+    """
     inspector = inspect(connection)
     if not inspector.has_table(Audit.__tablename__):
         return Preview([], [], [])
@@ -86,7 +83,8 @@ def preview(connection: Connection, start: Start) -> Preview:
             .join(AuditTemplate.strategy)
             .order_by(AuditTemplate.id)
         ).all()
-        _begin(session, start)
+        sync(session)
+        _begin(session, conf, now)
         session.expire_all()
         waiting = {run.audit_id: run for run in session.scalars(select(AuditRun))}
         audits, plans = [], []
@@ -94,7 +92,7 @@ def preview(connection: Connection, start: Start) -> Preview:
             if isinstance(row, ActionPlan):
                 plans.append(_change(row, "", "", before, _of_plan(row, before)))
                 continue
-            sentence = _of_audit(row, before, waiting.get(row.id), start.now)
+            sentence = _of_audit(row, before, waiting.get(row.id), now)
             name = row.name or ""
             if row.id in renamed:
                 name = renamed[row.id].old
@@ -155,15 +153,13 @@ def _rows(session: Session) -> list[Audit | ActionPlan]:
     ]
 
 
-def _begin(session: Session, start: Start) -> None:
+def _begin(session: Session, conf: cfg.ConfigOpts, now: datetime.datetime) -> None:
     """Make the changes of the services' start in the copy."""
-    now = start.now
-    start.sync(session)
     runs.adopt(session, now)
-    if start.max_pending:
-        action_plans.cancel_overdue(session, now - start.max_pending, now)
-    if start.plan_expiry:
-        action_plans.expire(session, now - start.plan_expiry, now)
+    if hours := conf.watcher_applier.max_pending_hours:
+        action_plans.cancel_overdue(session, now - datetime.timedelta(hours=hours), now)
+    if hours := conf.watcher_decision_engine.action_plan_expiry:
+        action_plans.expire(session, now - datetime.timedelta(hours=hours), now)
     first = select(AuditRun).join(AuditRun.audit).order_by(AuditRun.not_before, AuditRun.id)
     recurring = Audit.audit_type == AuditType.CONTINUOUS
     for run in session.scalars(first.where(recurring | (AuditRun.not_before <= now))).all():

@@ -5,6 +5,7 @@ import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from watcher.db import action_plans, claims, migration, plan_claims, runs, upgrade_preview
 from watcher.db.leases import Holder
@@ -18,34 +19,26 @@ HOLDER = Holder("engine-1", "host-1", datetime.timedelta(seconds=30))
 
 
 class UpgradeStories(FormerRows):
-    def start(self, **values: Any) -> upgrade_preview.Start:
-        catalog = Catalog(self.conf)
-        given: dict[str, Any] = {
-            "now": NOW,
-            "sync": lambda session: catalog.sync(session, NOW),
-            "max_pending": DAY,
-            "plan_expiry": DAY,
-        }
-        return upgrade_preview.Start(**given | values)
+    def sync(self, session: Session) -> None:
+        Catalog(self.conf).sync(session, NOW)
 
-    def preview(self, **values: Any) -> upgrade_preview.Preview:
+    def preview(self) -> upgrade_preview.Preview:
         with self.database.connection() as connection:
-            return upgrade_preview.preview(connection, self.start(**values))
+            return upgrade_preview.preview(connection, self.conf, self.sync, NOW)
 
-    def sentences(self, **values: Any) -> dict[str, tuple[str, str]]:
+    def sentences(self) -> dict[str, tuple[str, str]]:
         """UUID to the state and the sentence."""
         return {
             change.uuid: (change.after, change.sentence)
-            for changes in self.preview(**values)
+            for changes in self.preview()
             for change in changes
         }
 
     def begin(self) -> None:
         """What services do when they start."""
-        start = self.start()
         before = NOW - DAY
         for work in (
-            start.sync,
+            self.sync,
             lambda session: runs.adopt(session, NOW),
             lambda session: action_plans.cancel_overdue(session, before, NOW),
             lambda session: action_plans.expire(session, before, NOW),
@@ -239,7 +232,7 @@ class UpgradeStories(FormerRows):
         migration.upgrade(self.database, FORMER_HEAD)
         self.insert_all_kinds(FORMER_HEAD, ongoing=True)
         said = self.sentences()
-        self.assertEqual(("ONGOING", "An applier carries it out."), said["plan-4"])
+        self.assertEqual(("ONGOING", "An applier executes it."), said["plan-4"])
         self.assertEqual("CANCELLED", said["plan-6"][0])
         self.assertIn("No applier began it since 2026-05-02", said["plan-6"][1])
         self.assertIn("Goes on", said["plan-8"][1])
@@ -250,8 +243,10 @@ class UpgradeStories(FormerRows):
             "Runs at 2026-05-05 03:02:01 UTC, or when no action plan is under way any more.",
             said["planned"][1],
         )
-        said = self.sentences(max_pending=None, plan_expiry=None)
-        self.assertEqual(("ONGOING", "An applier carries it out."), said["plan-6"])
+        self.conf.set_override("max_pending_hours", 0, group="watcher_applier")
+        self.conf.set_override("action_plan_expiry", 0, group="watcher_decision_engine")
+        said = self.sentences()
+        self.assertEqual(("ONGOING", "An applier executes it."), said["plan-6"])
         self.assertEqual("RECOMMENDED", said["plan-2"][0])
 
     def test_webhooks_wait(self) -> None:
