@@ -18,7 +18,7 @@ from watcher.simulation.cloud import SimulatedCloud
 from watcher.simulation.scenario import Scenario
 from watcher.tests import factories
 from watcher.tests.base import DatabaseTestCase
-from watcher.tests.unit.decision_engine.test_runner import HOLDER, Ringing
+from watcher.tests.unit.decision_engine.runner_case import HOLDER, Ringing
 
 WINDOW = 720 + 300
 
