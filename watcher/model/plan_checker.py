@@ -32,9 +32,7 @@ REMOVALS: Final = ("delete", "shelve")
 _PARAMETERS: Final = ("resource_id", "source_node", "destination_node", "migration_type")
 _STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
 _UNITS: Final = ("vCPUs", "MiB", "GB", "dedicated CPUs")
-_SPEC: Final = "aggregate_instance_extra_specs:"
-_TENANTS: Final = "filter_tenant_id"
-_TRAIT: Final = "trait:"
+_SPEC, _TENANTS, _TRAIT = "aggregate_instance_extra_specs:", "filter_tenant_id", "trait:"
 
 
 class Fault(NamedTuple):
@@ -153,12 +151,11 @@ class _Check:
             if action.action_type == "migrate":
                 values = (str(action.input_parameters.get(name) or "") for name in _PARAMETERS)
                 ident, source, destination, kind = values
-                server = self._cluster.servers.get(ident)
-                if server is None:
-                    fault = Fault(action.uuid, CLOUD, f"Server {ident} was not found.")
-                    self.found.append((number, fault))
-                else:
+                if server := self._cluster.servers.get(ident):
                     yield _Move(number, action.uuid, kind, server, source, destination)
+                else:
+                    what = f"Server {ident} was not found."
+                    self.found.append((number, Fault(action.uuid, CLOUD, what)))
 
     def _all_removals(self) -> Iterator[_Move]:
         """Removals of servers, each from the host where the server is then in every order."""
@@ -166,7 +163,10 @@ class _Check:
             server = self._cluster.servers.get(str(action.input_parameters.get("resource_id")))
             if action.action_type in REMOVALS and server is not None:
                 moves = self._moves.get(server.uuid, ())
-                if all(self._before[number] >> move.number & 1 for move in moves):
+                early = [move for move in moves if not self._before[number] >> move.number & 1]
+                for move in early:
+                    self._report(move, GRAPH, "Its server may be removed before it has moved.")
+                if not early:
                     where = moves[-1].destination if moves else server.host
                     yield _Move(number, action.uuid, "", server, where, "")
 
@@ -205,9 +205,8 @@ class _Check:
         for number, action in enumerate(self._actions):
             if action.action_type == "change_nova_service_state":
                 what = action.input_parameters
-                ident = what.get("resource_name") or what.get("resource_id")
-                state = str(what.get("state"))
-                switches[names.get(str(ident), str(ident))].append((number, state))
+                ident = str(what.get("resource_name") or what.get("resource_id"))
+                switches[names.get(ident, ident)].append((number, str(what.get("state"))))
         return switches
 
     def _is_enabled(self, host: Host, at: int, switches: Sequence[tuple[int, str]]) -> bool:
@@ -257,9 +256,8 @@ class _Check:
 
     def _ended_before(self, ones: Sequence[_Move], others: Sequence[_Move]) -> list[set[int]]:
         """For each of *others*, which of *ones*, by index, end before it begins."""
-        numbers = [one.number for one in ones]
         masks = [self._before[other.number] for other in others]
-        return [{index for index, n in enumerate(numbers) if mask >> n & 1} for mask in masks]
+        return [{n for n, one in enumerate(ones) if mask >> one.number & 1} for mask in masks]
 
     def _chain(self, moves: Sequence[_Move], what: str) -> list[_Move]:
         """*moves* in their only order; those that may run together with another are reported."""
