@@ -43,7 +43,7 @@ PARTED: Final = "parted"
 REASONS: Final[Mapping[str, str]] = {
     EXCLUDED: "excluded by the scope",
     LOCKED: "locked",
-    BUSY: "busy with another task in nova",
+    BUSY: "busy with another task",
     STATE: "in a state in which nova does not migrate servers",
     NOT_LIVE: "running with what nova does not migrate live, or not running although active",
     FIXED: "with an accelerator, with which nova does not migrate servers",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Container
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -16,6 +17,8 @@ from watcher.model import undone
 if TYPE_CHECKING:
     from watcher.decision_engine.algorithms.pool_balance import PoolBalance, VolumeMove
     from watcher.model.storage import StorageModel
+
+NO_POOL = "for which no other pool has the room and the type"
 
 
 class StorageCapacityBalance(Strategy):
@@ -50,39 +53,48 @@ class StorageCapacityBalance(Strategy):
         model, threshold = inputs.storage_model(), inputs.parameters["volume_threshold"]
         balance = PoolBalance(model, threshold, inputs.options.ex_pools)
         solution, before = SolutionBuilder(), _figures(balance)
+        obstacles = _obstacles(inputs, model, balance)
+        movable = [obstacles.get(index) == "" for index in range(len(model.volumes))]
         explained = [
-            (move, _reason(move, model, balance, threshold))
-            for move in balance.run(_movable(inputs, model, balance))
+            (move, _reason(move, model, balance, threshold)) for move in balance.run(movable)
         ]
         for move, reason in sorted(explained, key=lambda each: not each[0].volume_type):
             pool = model.pools[move.destination].name
             solution.migrate_volume(model.volumes[move.volume], pool, move.volume_type, reason)
         solution.figures(before, _figures(balance))
-        _say_what_stays(solution, model, balance, {move.volume for move, _ in explained}, threshold)
+        moved, (_, too_full) = {move.volume for move, _ in explained}, balance.fullest()
+        if too_full:
+            staying = (
+                (model.volumes[index].name or model.volumes[index].uuid, why or NO_POOL)
+                for index, why in obstacles.items()
+                if index not in moved
+            )
+            unmet = f"{_pools(too_full)} {threshold:g} % full or more"
+            solution.leave(unmet, undone.grouped(staying, "volumes"))
         # The goal's specification counts servers, and no server moves.
         return solution.build(instance_migrations_count=0, instances_count=0)
 
 
-def _movable(inputs: Inputs, model: StorageModel, balance: PoolBalance) -> list[bool]:
-    """[V]: the volumes that are at rest, have no snapshots and are on a pool that is too full."""
-    over = balance.over[model.placement].tolist()
-    movable = [
-        full
-        and volume.uuid not in model.with_snapshots
-        and volume.status in ("available", "in-use")
-        and volume.migration_status in (None, "", "none", "success")
-        and not (volume.multiattach and volume.attachments)
-        for full, volume in zip(over, model.volumes, strict=True)
-    ]
-    if any(
-        each and volume.attachments for each, volume in zip(movable, model.volumes, strict=True)
-    ):
-        idle = _idle_servers(inputs)
-        movable = [
-            each and not (volume.attachments and volume.attachments[0].server_id in idle)
-            for each, volume in zip(movable, model.volumes, strict=True)
-        ]
-    return movable
+def _obstacles(inputs: Inputs, model: StorageModel, balance: PoolBalance) -> dict[int, str]:
+    """The volumes on pools that are too full, by index, and why each stays whatever room there is
+    elsewhere; empty: it may move."""
+    idle = functools.cache(lambda: _idle_servers(inputs))
+    full = balance.over[model.placement].nonzero()[0].tolist()
+    return {index: _obstacle(model, model.volumes[index], idle) for index in full}
+
+
+def _obstacle(model: StorageModel, volume: Volume, idle: Callable[[], set[str]]) -> str:
+    if volume.uuid in model.with_snapshots:
+        return "with snapshots"
+    if volume.status not in ("available", "in-use") or volume.moving:
+        return undone.BUSY
+    if volume.migration_status not in (None, "", "none", "success"):
+        return "whose last migration failed"
+    if volume.multiattach and volume.attachments:
+        return "attached to several servers"
+    if volume.attachments and volume.attachments[0].server_id in idle():
+        return "attached to a server that is neither active nor paused"
+    return ""
 
 
 def _idle_servers(inputs: Inputs) -> set[str]:
@@ -111,38 +123,5 @@ def _figures(balance: PoolBalance) -> dict[str, float]:
     return {"pools that are too full": too_full, "fullest pool, %": round(100 * fullest, 1)}
 
 
-def _say_what_stays(
-    solution: SolutionBuilder,
-    model: StorageModel,
-    balance: PoolBalance,
-    moved: Container[int],
-    threshold: float,
-) -> None:
-    too_full = balance.fullest()[1]
-    if too_full:
-        over = balance.over[model.placement].tolist()
-        solution.leave(
-            f"{_pools(too_full)} {threshold:g} % full or more",
-            undone.grouped(
-                (
-                    (volume.name or volume.uuid, _obstacle(model, volume))
-                    for index, volume in enumerate(model.volumes)
-                    if over[index] and index not in moved
-                ),
-                "volumes",
-            ),
-        )
-
-
 def _pools(count: int) -> str:
     return "1 pool stays" if count == 1 else f"{count} pools stay"
-
-
-def _obstacle(model: StorageModel, volume: Volume) -> str:
-    if volume.uuid in model.with_snapshots:
-        return "with snapshots"
-    if volume.status not in ("available", "in-use") or volume.moving:
-        return undone.BUSY
-    if volume.multiattach and volume.attachments:
-        return "attached to several servers"
-    return "for which no other pool has the room and the type"

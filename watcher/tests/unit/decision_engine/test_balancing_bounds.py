@@ -234,7 +234,7 @@ class UndoneTest(TestCase):
         solution = stabilize(self.hosts, self.servers, self.measured())
         self.assertEqual(
             "The standard deviation of CPU stays at 0.4, above 0.1: 4 servers stay: "
-            "1 busy with another task in nova (s1), 1 not active (s2), 1 locked (s0), "
+            "1 busy with another task (s1), 1 not active (s2), 1 locked (s0), "
             "1 too large for the room on any other host (s3).",
             self.said(solution),
         )

@@ -92,6 +92,28 @@ class StorageCapacityBalanceTest(TestCase):
             {each.words: list(each.examples) for each in solution.undone},
         )
 
+    def test_each_volume_that_stays_has_its_own_reason(self):
+        both = [Attachment(uid(each), "a") for each in ("s", "stopped")]
+        solution = solve(
+            self.pools,
+            [
+                volume("busy", 50, status="backing-up"),
+                volume("failed", 50, migration_status="error"),
+                volume("both", 50, multiattach=True, attachments=both),
+                attached("idle", 50, server="stopped"),
+            ],
+            servers=[server("s", "h"), server("stopped", "h", state="stopped")],
+        )
+        self.assertEqual(
+            {
+                "busy with another task": ["name-busy"],
+                "whose last migration failed": ["name-failed"],
+                "attached to several servers": ["name-both"],
+                "attached to a server that is neither active nor paused": ["name-idle"],
+            },
+            {each.words: list(each.examples) for each in solution.undone},
+        )
+
     def test_the_smallest_that_is_enough_goes_to_the_emptiest_pool(self):
         """90 of 100 GB are used, so more than 10 have to go."""
         solution = solve(self.pools, [volume("v1", 10), volume("v2", 12), volume("v3", 40)])

@@ -23,7 +23,7 @@ class SentenceTest(TestCase):
         ]
         self.assertEqual(
             "1 name matches nothing: 1 of the scope, unknown to the cloud (h9); "
-            "1 server stays: 1 busy with another task in nova (s1).",
+            "1 server stays: 1 busy with another task (s1).",
             undone.sentence("", kinds),
         )
 
