@@ -316,8 +316,8 @@ class Compute(Protocol):
 
     def server(self, uuid: str) -> Server: ...
 
-    def has_candidate(self, server: Server, hostname: str) -> bool:
-        """Whether placement has room on a host for all that a server needs."""
+    def has_candidate(self, server: Server, hostnames: Sequence[str]) -> bool:
+        """Whether placement has room on one of some hosts for all that a server needs."""
 
     def failure(self, uuid: str) -> str | None:
         """Why the last operation on a server failed, in the service's words and with the id

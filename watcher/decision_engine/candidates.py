@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Server
@@ -25,17 +25,19 @@ SECONDS = 10.0
 ROUNDS = 3
 """The most plans of one run.  In the last one, servers that the model cannot judge stay."""
 
-HasCandidate = Callable[[Server, str], bool]
+HasCandidate = Callable[[Server, Sequence[str]], bool]
+"""Whether placement offers one of some hosts for a server."""
 
 
 def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate) -> Solution:
     """The solution of a strategy.  In it, a server that the model cannot judge moves to a named
-    host only if placement offers that host for it.
+    host only if placement offers that host for it, and to one that nova picks only if placement
+    offers one on which the server may be.
 
     If placement refuses, the server stays and the strategy makes another plan, because other moves
     may need the room that the server would have left.
     """
-    asking, staying = _Asking(has_candidate), dict[str, str]()
+    asking, staying = _Asking(has_candidate, inputs), dict[str, str]()
     for left in reversed(range(ROUNDS)):
         model = functools.cache(functools.partial(_with_staying, inputs, dict(staying)))
         solution = strategy().execute(dataclasses.replace(inputs, compute_model=model))
@@ -58,8 +60,9 @@ def _with_staying(inputs: Inputs, staying: Mapping[str, str]) -> ComputeModel:
 class _Asking:
     """Asks placement about each move once, and about at most ``MOST`` moves."""
 
-    def __init__(self, has_candidate: HasCandidate) -> None:
-        self._has_candidate, self._known = has_candidate, dict[tuple[str, str], bool]()
+    def __init__(self, has_candidate: HasCandidate, inputs: Inputs) -> None:
+        self._has_candidate, self._inputs = has_candidate, inputs
+        self._known = dict[tuple[str, tuple[str, ...]], bool]()
         self._end = time.monotonic() + SECONDS
 
     def refused(self, solution: Solution, model: ComputeModel) -> list[str]:
@@ -67,19 +70,44 @@ class _Asking:
         placement does not offer."""
         refused = []
         for action in solution.actions:
-            host = action.input_parameters.get("destination_node")
-            if action.action_type != "migrate" or not host:
+            if action.action_type != "migrate":
                 continue
             position = model.position(action.input_parameters["resource_id"])
-            server = None if position is None else model.servers[position]
-            if server and server.needs.unjudged and not self._ask(server, host):
-                refused.append(server.uuid)
+            if position is None or not model.servers[position].needs.unjudged:
+                continue
+            host = action.input_parameters.get("destination_node")
+            uuid = model.servers[position].uuid
+            hosts = (host,) if host else self._possible_hosts(uuid, solution)
+            if not self._ask(model.servers[position], hosts):
+                refused.append(uuid)
         return refused
 
-    def _ask(self, server: Server, host: str) -> bool:
-        key = server.uuid, host
+    def _ask(self, server: Server, hosts: tuple[str, ...]) -> bool:
+        key = server.uuid, hosts
         if key not in self._known:
             if len(self._known) >= MOST or time.monotonic() > self._end:
                 return False
-            self._known[key] = self._has_candidate(server, host)
+            self._known[key] = self._has_candidate(server, hosts)
         return self._known[key]
+
+    def _possible_hosts(self, uuid: str, solution: Solution) -> tuple[str, ...]:
+        """The hosts of the whole cloud that nova may pick for a server, apart from their room."""
+        cloud = self._anywhere
+        server = cloud.server_index[uuid]
+        allowed = cloud.rules.allowed[cloud.rules.kind[server]].tolist()
+        opened = {
+            action.input_parameters.get("resource_name")
+            for action in solution.actions
+            if action.input_parameters.get("state") == "enabled"
+        }
+        return tuple(
+            host.hostname
+            for host, may_be in zip(cloud.hosts, allowed, strict=True)
+            if may_be
+            and (host.available or (host.state == "up" and host.hostname in opened))
+            and host.hostname != cloud.servers[server].host
+        )
+
+    @functools.cached_property
+    def _anywhere(self) -> ComputeModel:
+        return self._inputs.cloud().free_to_leave_zones()

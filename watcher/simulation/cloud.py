@@ -130,9 +130,10 @@ class SimulatedCloud:
             raise NotFound(f"Server {uuid} was not found.")
         return server
 
-    def has_candidate(self, server: Server, hostname: str) -> bool:
+    def has_candidate(self, server: Server, hostnames: Sequence[str]) -> bool:
         with self._present():
-            return not room.refusal(server, self.host(hostname), self._taken())
+            taken = self._taken()
+            return not all(room.refusal(server, self.host(each), taken) for each in hostnames)
 
     def failure(self, uuid: str) -> str | None:
         with self._present():

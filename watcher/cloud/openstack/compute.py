@@ -163,9 +163,10 @@ class Nova:
         return nova_json.read(rows, nova_json.flavor)[0]
 
     @_understood
-    def has_candidate(self, server: Server, hostname: str) -> bool:
-        uuid = self._hypervisors.get(hostname) or self._hypervisor(hostname)["id"]
-        return self._placement.has_candidate(server, uuid)
+    def has_candidate(self, server: Server, hostnames: Sequence[str]) -> bool:
+        known = self._hypervisors
+        uuids = [known.get(each) or self._hypervisor(each)["id"] for each in hostnames]
+        return self._placement.has_candidate(server, uuids)
 
     def failure(self, uuid: str) -> str | None:
         version = _DETAILS if self._nova.supports(_DETAILS) else _MINIMUM

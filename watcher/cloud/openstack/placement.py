@@ -128,20 +128,27 @@ class Placement:
         asked = self._ask(uuid)
         return asked[1] if asked else UNKNOWN
 
-    def has_candidate(self, server: Server, uuid: str) -> bool:
-        """Whether a host has room for all that a server needs, on it and below it; false where
-        placement is too old to say."""
-        if not self._service.supports(_CANDIDATES):
-            return False
+    def has_candidate(self, server: Server, uuids: Sequence[str]) -> bool:
+        """Whether one of some hosts has room for all that a server needs, on it and below it.
+
+        Where placement is too old to say, false for a single host, and true for several: then nova
+        picks one.
+        """
+        if not (uuids and self._service.supports(_CANDIDATES)):
+            return len(uuids) > 1
+        query = _query(server)
+        if len(uuids) == 1:
+            query |= {"in_tree": uuids[0], "limit": "1"}
         try:
-            answer = self._service.get(
-                "/allocation_candidates", _CANDIDATES, **_query(server, uuid)
-            )
+            answer = self._service.get("/allocation_candidates", _CANDIDATES, **query)
         except CloudRefused as error:  # such as of a trait that it does not know, from nova as well
             LOG.warning("Placement has no candidates for server %s: %s", server.uuid, error)
             return False
         with understood("placement", "allocation candidates"):
-            return bool(answer["allocation_requests"])
+            found = answer["allocation_requests"]
+            return bool(found) and (
+                len(uuids) == 1 or not answer["provider_summaries"].keys().isdisjoint(uuids)
+            )
 
     def _ask(self, uuid: str, summary: Json | None = None) -> tuple[int, Provider] | None:
         """Generation and provider; of its *summary* only inventories are asked for."""
@@ -162,8 +169,8 @@ class Placement:
             )
 
 
-def _query(server: Server, uuid: str) -> dict[str, str]:
-    """The query with which nova places a server, restricted to the host of that uuid."""
+def _query(server: Server) -> dict[str, str]:
+    """The query with which nova places a server."""
     query = dict(server.needs.resources)
     amounts = Counter(dict(zip(_CLASSES, server.amounts, strict=True)))
     # The amounts of a server have what groups of its flavor ask for themselves.
@@ -175,7 +182,7 @@ def _query(server: Server, uuid: str) -> dict[str, str]:
     traits = [*server.needs.required, *(f"!{each}" for each in server.needs.forbidden)]
     if traits:
         query["required"] = ",".join(sorted(traits))
-    return query | {"in_tree": uuid, "limit": "1"}
+    return query
 
 
 def _amounts(values: str) -> dict[str, int]:

@@ -126,7 +126,7 @@ class Placement:
 
     def _candidates(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Of one host alone, what is asked for within ``in_tree``; else of all hosts."""
-        if "in_tree" not in query:
+        if query.keys() == {"resources"} and "," not in query["resources"]:
             return self.summaries(query["resources"])
         groups = defaultdict[str, Group](Group)
         for name, value in query.items():
@@ -141,11 +141,14 @@ class Placement:
                     groups[suffix].required.add(each)
         if any(not group.resources for group in groups.values()):
             raise BadRequest("All traits must be associated with resources.")
-        found = self.divided(query["in_tree"], groups, query.get("group_policy", ""), in_tree=True)
-        if found == "no group_policy":
+        policy, named = query.get("group_policy", ""), query.get("in_tree")
+        if len([suffix for suffix in groups if suffix]) > 1 and not policy:
             raise BadRequest('The "group_policy" parameter is required.')
-        requests = [] if isinstance(found, str) else [{"allocations": found}]
-        return {"allocation_requests": requests, "provider_summaries": {}}
+        hosts = [named] if named else self._inventories.keys() - self.parents.keys()
+        divided = {each: self.divided(each, groups, policy, bool(named)) for each in hosts}
+        found = {each: of for each, of in divided.items() if not isinstance(of, str)}
+        requests = [{"allocations": each} for each in found.values()]
+        return {"allocation_requests": requests, "provider_summaries": {each: {} for each in found}}
 
     def _checked(self, resource: str, amount: str) -> int:
         if int(amount) < 1:

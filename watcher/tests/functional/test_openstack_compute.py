@@ -797,17 +797,17 @@ class TestCandidates(ComputeTestCase):
 
     def test_placement_is_asked_for_all_that_a_server_needs(self) -> None:
         self.assertEqual(("resources:VGPU",), self.server.needs.unjudged)
-        self.assertTrue(self.compute.has_candidate(self.server, "one"))
-        self.assertFalse(self.compute.has_candidate(self.server, "two"), "it has no VGPU")
+        self.assertTrue(self.compute.has_candidate(self.server, ["one"]))
+        self.assertFalse(self.compute.has_candidate(self.server, ["two"]), "it has no VGPU")
         self.placement.allocate("another", {"gpu": {"VGPU": 1}})
-        self.assertFalse(self.compute.has_candidate(self.server, "one"))
+        self.assertFalse(self.compute.has_candidate(self.server, ["one"]))
 
     def test_a_flavor_that_asks_for_another_amount_of_disk_or_none(self) -> None:
         for amount, possible in (("0", True), ("1280", True), ("1281", False)):
             flavor = self.nova.add_flavor(amount, 2, 2048, 10)
             flavor["extra_specs"] = {"resources:DISK_GB": amount}
             ident = self.nova.add_server(amount, "two", flavor)
-            found = self.compute.has_candidate(self.compute.server(ident), "one")
+            found = self.compute.has_candidate(self.compute.server(ident), ["one"])
             self.assertEqual(possible, found)
 
     def candidate(self, **specs: str) -> bool:
@@ -815,7 +815,7 @@ class TestCandidates(ComputeTestCase):
         flavor = self.nova.add_flavor("other", 2, 2048, 10)
         flavor["extra_specs"] = {name.replace("__", ":"): value for name, value in specs.items()}
         ident = self.nova.add_server("other", "two", flavor)
-        return self.compute.has_candidate(self.compute.server(ident), "one")
+        return self.compute.has_candidate(self.compute.server(ident), ["one"])
 
     def test_groups_of_resources(self) -> None:
         has = {"VCPU": inventory(4), "MEMORY_MB": inventory(8192), "DISK_GB": inventory(100)}
@@ -834,7 +834,17 @@ class TestCandidates(ComputeTestCase):
 
     def test_traits(self) -> None:
         self.placement.traits[self.host] = {"FAST"}
-        self.assertFalse(self.compute.has_candidate(self.server, "one"))
+        self.assertFalse(self.compute.has_candidate(self.server, ["one"]))
+
+    def test_one_of_several_hosts_is_enough(self) -> None:
+        self.assertTrue(self.compute.has_candidate(self.server, ["two", "one"]))
+        self.assertFalse(self.compute.has_candidate(self.server, []))
+        self.placement.allocate("another", {"gpu": {"VGPU": 1}})
+        self.assertFalse(self.compute.has_candidate(self.server, ["two", "one"]))
+        self.placement.newest = "1.30"
+        self.reconnect()
+        self.assertFalse(self.compute.has_candidate(self.server, ["one"]))
+        self.assertTrue(self.compute.has_candidate(self.server, ["two", "one"]), "nova picks one")
 
     def test_an_unknown_host(self) -> None:
-        self.assertRaises(NotFound, self.compute.has_candidate, self.server, "three")
+        self.assertRaises(NotFound, self.compute.has_candidate, self.server, ["three"])

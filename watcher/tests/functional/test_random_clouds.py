@@ -8,7 +8,8 @@ import random
 
 from watcher.cmd import cloud
 from watcher.common.errors import CloudRefused, CloudUnavailable
-from watcher.decision_engine import candidates
+from watcher.decision_engine import candidates, planning
+from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
@@ -64,7 +65,7 @@ class RandomCloudsTest(base.TestCase):
         super().setUp()
         self.emulated = self.useFixture(EmulatedCloud())
         self.emulated.configure(self.conf)
-        self.refused = []
+        self.catalog, self.refused = Catalog(self.conf), []
 
     def solve(self, compute, strategy, parameters, draw):
         try:
@@ -80,11 +81,14 @@ class RandomCloudsTest(base.TestCase):
             host_metric=lambda name, what, **how: {each.uuid: values[each.uuid] for each in what},
             server_metric=lambda name, what, **how: {each.uuid: values[each.uuid] for each in what},
         )
-        return candidates.solve(strategy, given, compute.has_candidate).actions
+        solution = candidates.solve(strategy, given, compute.has_candidate)
+        # Invalid if the checker finds a fault in the plan.
+        planning.plan(strategy, solution, given, self.catalog.planner(strategy.planner))
+        return solution.actions
 
     def carry_out(self, compute, actions, draw):
         """How many moves were asked of nova.  What needs the room of a failed one is left out."""
-        stuck, asked = set(), 0
+        stuck, asked, self.picked = set(), 0, False
         for action in actions:
             what = action.input_parameters
             if action.action_type == "change_nova_service_state":
@@ -109,9 +113,10 @@ class RandomCloudsTest(base.TestCase):
             (compute.live_migrate if is_live else compute.cold_migrate)(uuid, host)
         except CloudRefused:
             nova.fails.clear()
-            if not host and compute.server(uuid).needs.unjudged:
-                nova.refused.clear()  # that is nova's own check of what the model cannot judge
+            if not host and self.picked:
+                nova.refused.clear()  # nova might have picked another host for one before
             return None
+        self.picked |= not host
         nova.finish(uuid)
         nova.fails.clear()
         if not fails and not is_live:

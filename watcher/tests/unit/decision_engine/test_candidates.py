@@ -23,9 +23,9 @@ class CandidatesTest(TestCase):
         self.refused = set()
         self.needs = {"s1": PAGES, "s2": PAGES}
 
-    def has_candidate(self, server_, hostname):
-        self.asked.append((server_.name, hostname))
-        return (server_.name, hostname) not in self.refused
+    def has_candidate(self, server_, hostnames):
+        self.asked += [(server_.name, each) for each in hostnames]
+        return any((server_.name, each) not in self.refused for each in hostnames)
 
     def solve(self, strategy=WorkloadBalance, hosts=3, servers=6, **parameters):
         model = ComputeModel.build(
@@ -83,11 +83,19 @@ class CandidatesTest(TestCase):
         moves = self.solve(threshold=20)
         self.assertEqual(len(moves), len(set(moves.values())))
 
-    def test_where_the_scheduler_picks_the_host_nova_judges(self):
+    def test_where_the_scheduler_picks_the_host_placement_has_to_have_one(self):
         self.solve(HostMaintenance, maintenance_node="h0")
-        self.assertEqual([], self.asked)
+        self.assertEqual([*itertools.product(("s1", "s2"), ("h1", "h2"))], sorted(self.asked))
         reasons = [each.reason for each in self.solution.actions if "s1" in str(each)]
         self.assertIn("nova finds the host for its hw:mem_page_size", reasons[0])
+
+    def test_where_the_scheduler_would_find_no_host_the_server_stays(self):
+        self.refused = {("s1", "h1"), ("s1", "h2"), ("s2", "h1")}
+        moves = self.solve(HostMaintenance, maintenance_node="h0")
+        self.assertNotIn("s1", moves)
+        self.assertIn("s2", moves)
+        reasons = {each.reason: each.examples for each in self.solution.undone}
+        self.assertEqual(("s1",), reasons[undone.UNJUDGED])
 
     def test_orders_of_a_person_are_not_questioned(self):
         self.refused = {("s1", "h1")}
