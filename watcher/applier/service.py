@@ -155,10 +155,10 @@ class Applier:
         if interrupts.stopped:
             return False
         # Before the end is written, so that clients that see it see hosts enabled.
-        remarks = self.enabling.enable_hosts_of(plan)
+        remarks = [reverted, *self.enabling.enable_hosts_of(plan)]
         now = timeutils.utcnow()
         end = self._database.write(
-            lambda session: plan_execution.finish(session, plan, now, reverted, *remarks)
+            lambda session: plan_execution.finish(session, plan, now, *remarks)
         )
         self._notify_of_end(plan, end)
         return True

@@ -141,7 +141,7 @@ def origins(session: Session, plan_id: int) -> Mapping[int, Mapping[str, Any]]:
 
 
 def record_revert(session: Session, plan: HeldPlan, action: HeldAction, message: str) -> None:
-    """Write how the revert of an action ended, and remove its origin.
+    """Write how the revert of an action ended, and remove its origin and the review of its plan.
 
     LostClaim if the plan is no longer held.
     """
@@ -149,22 +149,20 @@ def record_revert(session: Session, plan: HeldPlan, action: HeldAction, message:
     if not update_rows(session, Action, *held, status_message=shortened(message)):
         raise _lost(plan)
     session.execute(delete(ActionOrigin).where(ActionOrigin.action_id == action.id))
+    reviews.remove(session, plan.id)
     plan_claims.progress(session, plan.id, plan.engine)
 
 
-def finish(
-    session: Session, plan: HeldPlan, now: datetime.datetime, reverted: str, *remarks: str
-) -> PlanEnd:
+def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
     """End a plan whose actions have ended, and release it.  LostClaim if it is no longer held.
 
-    *reverted* says for users that the plan was rolled back, and is empty if it was not.  The
-    *remarks* tell them which hosts were enabled.
+    The *remarks* are sentences for its users, on what was rolled back and which hosts were enabled.
     """
     counts = count(session, plan.id)
     outcome = PlanState.FAILED if counts[ActionState.FAILED] else PlanState.SUCCEEDED
     skipped = [SOME_SKIPPED] if counts[ActionState.SKIPPED] else []
     failed = _failed(session, plan, counts) if counts[ActionState.FAILED] else ""
-    message = with_remarks(session, plan, *skipped, reverted, *remarks, failed)
+    message = with_remarks(session, plan, *skipped, *remarks, failed)
     values = {"status_message": message} if message else {}
     end = PlanEnd(PlanState.ONGOING, outcome, {})
     if not _move_plan(session, plan, outcome, ActionPlan.state == PlanState.ONGOING, **values):
@@ -173,8 +171,7 @@ def finish(
         end = PlanEnd(PlanState.CANCELLING, PlanState.CANCELLED, ended)
         if not _move_plan(session, plan, end.state, **values):
             raise _lost(plan)
-    if not reverted:  # else no effect is left to review
-        reviews.plan_ended(session, plan.id, end.state, now)
+    reviews.plan_ended(session, plan.id, end.state, now)
     _close(session, plan)
     return end
 

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import exists, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session, joinedload
 
 from watcher.common.states import ActionState, PlanState
@@ -35,6 +35,11 @@ def add(session: Session, plan_id: int, promise: Mapping[str, Any], window_secon
             realised={},
         )
     )
+
+
+def remove(session: Session, plan_id: int) -> None:
+    """Let a plan have no review, because its actions are reverted."""
+    session.execute(delete(Review).where(Review.action_plan_id == plan_id))
 
 
 def plan_ended(session: Session, plan_id: int, state: str, now: datetime.datetime) -> None:

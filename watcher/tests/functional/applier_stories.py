@@ -236,6 +236,17 @@ class ApplierStories(Story):
         self.assertEqual(PlanState.FAILED, self.carry_out(row).state)
         self.check_rolled_back(row)
 
+    def test_a_plan_that_was_rolled_back_is_not_reviewed_even_if_its_applier_dies(self) -> None:
+        row = self.rolled_back()
+        with self.database.writer() as session:
+            reviews.add(session, row.id, {"figure": "f"}, 60)
+        gone = db_exception.DBConnectionError
+        with mock.patch.object(plan_execution, "finish", side_effect=gone):
+            self.assertRaises(gone, self.carry_out, row)
+        self.assertEqual(PlanState.FAILED, self.carry_out(row).state)
+        with self.database.reader() as session:
+            self.assertEqual([], reviews.due(session, NOW + datetime.timedelta(days=9999), 10))
+
     def test_a_release_that_waits_for_a_lock_in_vain_is_not_tried_again(self) -> None:
         row = self.add_plan(self.migration(0))
         interrupts = SimulatedInterrupts(self)
@@ -294,10 +305,10 @@ class ApplierStories(Story):
         self.assertEqual([ActionState.SUCCEEDED], self.states_of(row))
 
     def after_cancel(self, row: models.ActionPlan, do: Callable[..., Any]) -> Callable[..., Any]:
-        def call(session: Any, plan: Any, now: Any, reverted: str) -> Any:
+        def call(session: Any, plan: Any, now: Any, *remarks: str) -> Any:
             session.get_one(models.ActionPlan, row.id).state = PlanState.CANCELLING
             session.flush()
-            return do(session, plan, now, reverted)
+            return do(session, plan, now, *remarks)
 
         return call
 
