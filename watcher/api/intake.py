@@ -175,7 +175,7 @@ class Intake:
             self._unrecorded.repeat(result.event_uuid or "")
             LOG.info("%s", _line(result))
         elif result.row is None:
-            # They are logged with their number, once a second (UnrecordedEvents).
+            # Unrecorded events are logged by their number, once a second (UnrecordedEvents).
             self._unrecorded.count(
                 result.facts.audit_uuid,
                 result.message.source,

@@ -166,7 +166,7 @@ class _Execution:
         if self._action.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
-            # Its former applier may have sent no request to the cloud, and now none may be sent.
+            # The former applier may not have sent the request, and after a cancel nobody may.
             self._move(ActionState.CANCELLING)
             return self._abort()
         return self._execute(self._interrupts.wait, lambda plug_in: plug_in.resume())

@@ -105,7 +105,7 @@ def _too_early(
 ) -> tuple[datetime.datetime, str] | None:
     """How long a run that was due has to wait, and for what; None if it may begin."""
     if runs.waits_for_plans(run.audit) and session.scalar(select(runs.PLAN_UNDER_WAY)):
-        # It was due, so a later time is one from before the clock was set back.
+        # The run was due, so a later time was written before the clock was set back.
         return min(run.not_before, now), runs.PLAN_ONGOING
     ready_at = webhook and runs.cooled_down_at(session, run.audit, webhook, now)
     return (ready_at, runs.COOLDOWN) if ready_at and ready_at > now else None

@@ -193,7 +193,7 @@ class Dispatcher(abc.ABC, Generic[Row, Held]):
         except Exception:
             LOG.exception("The %s %d is left to be taken over", self.noun, row_id)
         self._release(row_id, held)
-        if not failed:  # else not at once: the same row would fail again
+        if not failed:  # after a failure not at once, because the same row would fail again
             self.wake()
 
     def _release(self, row_id: int, held: Held) -> None:

@@ -123,7 +123,7 @@ def _arrived(session: Session, audit_id: int) -> Sequence[Row[Any]]:
 
 
 def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[Any]]:
-    # Compared here, because collations of databases may differ.
+    # Compared in Python, because collations of databases may differ.
     return [each for each in events if same(each.parameters, parameters)]
 
 

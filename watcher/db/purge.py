@@ -112,7 +112,9 @@ def remove(database: Database, found: RowIds) -> None:
             change: Any = update(table).values({column: None}) if column.nullable else delete(table)
             for ids in _batches(found[owner]):
                 _change(database, table, column.in_(ids), change)
-            if "of" in column.info:  # inserted while or after their owner was removed
+            if (
+                "of" in column.info
+            ):  # rows that were inserted while their owner was removed, or after it
                 with database.reader() as session:
                     missing = _missing(session, column, owner)
                 for ids in _batches(missing):

@@ -140,7 +140,7 @@ def make(
     parameters = _parameters(strategy, audit.parameters, run.parameters)
 
     def remarks() -> Remarks:
-        # What has not been read is not read for the sake of remarks.
+        # Remarks alone are no reason to read the model.
         known = compute().remarks if compute.cache_info().currsize else Remarks()
         return known._replace(undone=[*known.undone, *metrics.undone()])
 

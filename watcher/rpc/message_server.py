@@ -51,7 +51,7 @@ class BackgroundStart:
     def _begin(self) -> None:
         failures = 0
         while not self._stopped.is_set():
-            # A new one each time: one whose start failed cannot be started again.
+            # A new server each time, because a server whose start failed cannot be started again.
             server = self._make()
             server.conf.set_default("executor_thread_pool_size", THREADS)
             try:

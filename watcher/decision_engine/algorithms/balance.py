@@ -91,7 +91,7 @@ class Balance:
         return self._loads.servers_on(self._loads.hosts & (load > mean).any(axis=0))
 
     def _search(self) -> None:
-        # It goes on from a step that a rule forbids of which the search does not know.
+        # This continues from a step that a rule forbids which the search does not know.
         self._loads.attempt(Beam(self._loads, self._over, self._costs).plan())
         self.go_on()
 
