@@ -9,7 +9,7 @@ from watcher.applier.actions.change_nova_service_state import ChangeNovaServiceS
 from watcher.applier.actions.migrate import Migrate
 from watcher.cloud.compute import DISABLED
 from watcher.decision_engine.goals import Goal
-from watcher.decision_engine.planners import NodeResourceConsolidation
+from watcher.decision_engine.planners import NodeResourceConsolidationPlanner
 from watcher.decision_engine.solution import Solution, SolutionBuilder
 from watcher.decision_engine.strategies.base import Inputs, Strategy
 
@@ -67,7 +67,7 @@ class Shuffling(Strategy):
 _PLUGINS: Mapping[str, Mapping[str, Any]] = {
     "watcher_goals": {Shuffle.name: Shuffle},
     "watcher_strategies": {Shuffling.name: Shuffling},
-    "watcher_planners": {Shuffling.planner: NodeResourceConsolidation},
+    "watcher_planners": {Shuffling.planner: NodeResourceConsolidationPlanner},
     "watcher_actions": {action.name: action for action in (ChangeNovaServiceState, Migrate)},
 }
 

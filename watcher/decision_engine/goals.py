@@ -21,21 +21,21 @@ class Goal:
     """Its own options, for the group ``[watcher_goals.<name>]``."""
 
 
-class Dummy(Goal):
+class DummyGoal(Goal):
     """For tests of Watcher itself."""
 
     name = "dummy"
     display_name = "Dummy goal"
 
 
-class Unclassified(Goal):
+class UnclassifiedGoal(Goal):
     """For strategies that serve no goal in particular."""
 
     name = "unclassified"
     display_name = "Unclassified"
 
 
-class ServerConsolidation(Goal):
+class ServerConsolidationGoal(Goal):
     """Do the same work on fewer hosts."""
 
     name = "server_consolidation"
@@ -59,14 +59,14 @@ class ServerConsolidation(Goal):
     )
 
 
-class ThermalOptimization(Goal):
+class ThermalOptimizationGoal(Goal):
     """Even out the temperature of hosts."""
 
     name = "thermal_optimization"
     display_name = "Thermal Optimization"
 
 
-class WorkloadBalancing(Goal):
+class WorkloadBalancingGoal(Goal):
     """Spread the load evenly over the hosts."""
 
     name = "workload_balancing"
@@ -99,21 +99,21 @@ class WorkloadBalancing(Goal):
     )
 
 
-class AirflowOptimization(Goal):
+class AirflowOptimizationGoal(Goal):
     """Even out the airflow of hosts."""
 
     name = "airflow_optimization"
     display_name = "Airflow Optimization"
 
 
-class NoisyNeighbor(Goal):
+class NoisyNeighborGoal(Goal):
     """Separate servers from others that take their share of the cache."""
 
     name = "noisy_neighbor"
     display_name = "Noisy Neighbor"
 
 
-class SavingEnergy(Goal):
+class SavingEnergyGoal(Goal):
     """Power off hosts that have nothing to do."""
 
     name = "saving_energy"
@@ -128,7 +128,7 @@ _MAINTENANCE = {
 }
 
 
-class HardwareMaintenance(Goal):
+class HardwareMaintenanceGoal(Goal):
     """Empty hosts and storage pools, so that people can work on them."""
 
     name = "hardware_maintenance"
@@ -154,7 +154,7 @@ class HardwareMaintenance(Goal):
     )
 
 
-class ClusterMaintaining(Goal):
+class ClusterMaintainingGoal(Goal):
     """Take one host out of service without harm to its servers."""
 
     name = "cluster_maintaining"

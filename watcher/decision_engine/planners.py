@@ -107,7 +107,7 @@ class Planner:
         return planned
 
 
-class Weight(Planner):
+class WeightPlanner(Planner):
     """Type after type, by weight; within a type as the solution says, some at once.
 
     Types of equal weight are one stage.  A host with ``only_if_empty`` is disabled when its
@@ -120,14 +120,14 @@ class Weight(Planner):
         return action.action_type, self.settings.parallelization.get(action.action_type, 1)
 
 
-class WorkloadStabilization(Planner):
+class WorkloadStabilizationPlanner(Planner):
     """Begins as many actions at once as possible: they wait only if they share a host or a
     resource."""
 
     name = "workload_stabilization"
 
 
-class NodeResourceConsolidation(Planner):
+class NodeResourceConsolidationPlanner(Planner):
     """Hosts are disabled, then emptied side by side, each by one migration after the other, and
     enabled again.  Those that are not disabled before are enabled at first if they may take
     servers."""

@@ -20,6 +20,9 @@ OUTSIDE = {
 }
 """Words that are not in the code of Watcher."""
 
+PLUG_INS = {"Action", "Goal", "ScoringEngine", "Strategy"}
+"""Plug-ins whose rows have the same name; the glossary says so."""
+
 MAX_FUNCTION, MAX_FILE = 40, 400
 """Lines."""
 
@@ -135,6 +138,19 @@ def _names(call: ast.Call) -> set[str]:
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     nodes = (node for argument in arguments for node in ast.walk(argument))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+class NameTest(base.TestCase):
+    """One name, one thing."""
+
+    def test_no_two_classes_share_a_name(self) -> None:
+        places: dict[str, list[str]] = {}
+        for path in _modules():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(str(path.relative_to(SOURCES)))
+        shared = {name: found for name, found in places.items() if len(found) > 1}
+        self.assertEqual([], [item for item in shared.items() if item[0] not in PLUG_INS])
 
 
 class LengthTest(base.TestCase):

@@ -10,7 +10,7 @@ from watcher.common import schemas
 from watcher.common.errors import Invalid
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import search
-from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.goals import WorkloadBalancingGoal
 from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
 from watcher.model import undone
 from watcher.model.bounds import Bounds
@@ -47,7 +47,7 @@ class AllocationBalanceTest(TestCase):
         self.assertIn("standard deviation of allocated memory", solution.summary)
         self.assertEqual(100, solution.gain)
         self.assertEqual("standard deviation of allocated vCPUs", solution.promise.figure)
-        ratios, rows = efficacy.compute(WorkloadBalancing, solution.indicators)
+        ratios, rows = efficacy.compute(WorkloadBalancingGoal, solution.indicators)
         self.assertEqual((50, 4), (ratios[0]["value"], len(rows)))
 
     def test_memory_counts_as_well(self):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from watcher.common import schemas
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.goals import ServerConsolidation
+from watcher.decision_engine.goals import ServerConsolidationGoal
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
@@ -76,7 +76,7 @@ class BasicTest(TestCase):
             },
             disable.input_parameters,
         )
-        ratios, _ = efficacy.compute(ServerConsolidation, solution.indicators)
+        ratios, _ = efficacy.compute(ServerConsolidationGoal, solution.indicators)
         self.assertEqual(50, ratios[0]["value"])
 
     def test_the_busiest_server_goes_first_to_the_busiest_host_with_room(self):
@@ -204,4 +204,4 @@ class BasicTest(TestCase):
         solution = Basic().execute(clusters.inputs(Basic, model, cluster.measured))
         self.assertEqual([], checker.faults(solution, model))
         self.assertEqual([], checker.half_emptied(solution, model))
-        efficacy.compute(ServerConsolidation, solution.indicators)
+        efficacy.compute(ServerConsolidationGoal, solution.indicators)

@@ -15,7 +15,7 @@ from watcher.db import models, runs
 from watcher.decision_engine import catalog
 from watcher.decision_engine.catalog import Catalog
 from watcher.decision_engine.goals import Goal
-from watcher.decision_engine.planners import Weight
+from watcher.decision_engine.planners import WeightPlanner
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.tests import factories
@@ -29,7 +29,7 @@ class Loaded:
     """Entry points by namespace, in place of what is installed."""
 
     def __init__(self, **plugs):
-        plugs.setdefault("planners", {"weight": Weight})
+        plugs.setdefault("planners", {"weight": WeightPlanner})
         self._plugs = {f"watcher_{kind}": entries for kind, entries in plugs.items()}
         self.broken = {}
 

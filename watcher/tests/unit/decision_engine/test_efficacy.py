@@ -22,14 +22,14 @@ def only(rows):
 
 class EfficacyTest(TestCase):
     def test_server_consolidation(self):
-        ratios, rows = efficacy.compute(goals.ServerConsolidation, CONSOLIDATION)
+        ratios, rows = efficacy.compute(goals.ServerConsolidationGoal, CONSOLIDATION)
         self.assertEqual(("released_nodes_ratio", "%", 25), only(ratios))
         self.assertEqual(CONSOLIDATION, {row["name"]: row["value"] for row in rows})
         self.assertEqual({"name", "description", "unit", "value"}, set(rows[0]))
 
     def test_workload_balancing(self):
         ratios, rows = efficacy.compute(
-            goals.WorkloadBalancing,
+            goals.WorkloadBalancingGoal,
             {
                 "instance_migrations_count": 3,
                 "instances_count": 40,
@@ -41,7 +41,9 @@ class EfficacyTest(TestCase):
         self.assertEqual(4, len(rows))
 
     def test_optional_indicators_may_be_missing(self):
-        ratios, rows = efficacy.compute(goals.WorkloadBalancing, {"instance_migrations_count": 3})
+        ratios, rows = efficacy.compute(
+            goals.WorkloadBalancingGoal, {"instance_migrations_count": 3}
+        )
         self.assertEqual(("live_migrations_count", "%", 0), only(ratios))
         self.assertEqual(1, len(rows))
 
@@ -50,7 +52,7 @@ class EfficacyTest(TestCase):
         for kind in ("live_migrate_instance", "cold_migrate_instance", "volume_migrate"):
             values |= {f"{kind}_count": 4, f"planned_{kind}_count": 3}
         values |= {"volume_update_count": 0, "planned_volume_update_count": 1}
-        ratios, rows = efficacy.compute(goals.HardwareMaintenance, values)
+        ratios, rows = efficacy.compute(goals.HardwareMaintenanceGoal, values)
         self.assertEqual(
             {
                 "live_instance_migrate_ratio": 75,
@@ -63,10 +65,10 @@ class EfficacyTest(TestCase):
         self.assertEqual(8, len(rows))
 
     def test_a_strategy_that_reports_nothing_is_not_checked(self):
-        ratios, rows = efficacy.compute(goals.ServerConsolidation, {})
+        ratios, rows = efficacy.compute(goals.ServerConsolidationGoal, {})
         self.assertEqual(("released_nodes_ratio", "%", 0), only(ratios))
         self.assertEqual([], rows)
-        self.assertEqual(([], []), efficacy.compute(goals.Dummy, {}))
+        self.assertEqual(([], []), efficacy.compute(goals.DummyGoal, {}))
 
     def test_what_does_not_fit_is_named(self):
         for name, changes in (
@@ -77,13 +79,13 @@ class EfficacyTest(TestCase):
             ("colour", {"colour": 1}),
         ):
             error = self.assertRaises(
-                Invalid, efficacy.compute, goals.ServerConsolidation, CONSOLIDATION | changes
+                Invalid, efficacy.compute, goals.ServerConsolidationGoal, CONSOLIDATION | changes
             )
             self.assertTrue(str(error).startswith(f"{name}: "), error)
 
     def test_missing_indicators_are_named(self):
         error = self.assertRaises(
-            Invalid, efficacy.compute, goals.ServerConsolidation, {"compute_nodes_count": 1}
+            Invalid, efficacy.compute, goals.ServerConsolidationGoal, {"compute_nodes_count": 1}
         )
         self.assertIn("released_compute_nodes_count", str(error))
 
@@ -92,7 +94,7 @@ class EfficacyTest(TestCase):
             self.assertRaises(
                 Invalid,
                 efficacy.compute,
-                goals.WorkloadBalancing,
+                goals.WorkloadBalancingGoal,
                 {"instance_migrations_count": 1, "standard_deviation_after_audit": value},
             )
 
@@ -102,7 +104,7 @@ class EfficacyTest(TestCase):
         self.assertEqual(round(100 * part / whole, 2) if whole else 0, ratio)
 
     def test_the_stored_form(self):
-        first, *_ = goals.ServerConsolidation.efficacy.stored()
+        first, *_ = goals.ServerConsolidationGoal.efficacy.stored()
         self.assertEqual({"name", "description", "unit", "schema"}, set(first))
         self.assertEqual({"type": "integer", "minimum": 0}, json.loads(first["schema"]))
-        self.assertEqual([], goals.Dummy.efficacy.stored())
+        self.assertEqual([], goals.DummyGoal.efficacy.stored())

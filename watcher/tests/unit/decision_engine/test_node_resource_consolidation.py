@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.goals import ServerConsolidation
-from watcher.decision_engine.planners import (
-    NodeResourceConsolidation as NodeResourceConsolidationPlanner,
-)
+from watcher.decision_engine.goals import ServerConsolidationGoal
+from watcher.decision_engine.planners import NodeResourceConsolidationPlanner
 from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
@@ -163,5 +161,5 @@ class NodeResourceConsolidationTest(TestCase):
         }
         self.assertFalse(sources & {one.host for one in cluster.servers if one.uuid in failed})
         self.assertEqual(len(sources), solution.indicators["released_compute_nodes_count"])
-        efficacy.compute(ServerConsolidation, solution.indicators)
+        efficacy.compute(ServerConsolidationGoal, solution.indicators)
         self.assertEqual(solution, solve(model, failed, host_choice=choice))

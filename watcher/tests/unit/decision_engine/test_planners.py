@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
 from watcher.decision_engine.planners import (
-    NodeResourceConsolidation,
-    Weight,
-    WorkloadStabilization,
+    NodeResourceConsolidationPlanner,
+    WeightPlanner,
+    WorkloadStabilizationPlanner,
 )
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.model import plan_checker
@@ -87,7 +87,7 @@ def drawn(pairs):
 
 class WeightTest(TestCase):
     def plan(self, *steps, **values):
-        return Weight(options(**values)).plan(solution(*steps))
+        return WeightPlanner(options(**values)).plan(solution(*steps))
 
     def test_types_come_by_weight_and_a_type_in_the_order_of_the_solution(self):
         planned = self.plan(
@@ -153,7 +153,7 @@ class WeightTest(TestCase):
 
     def test_the_scheduler_picks_hosts_when_those_that_are_named_have_their_servers(self):
         steps = [move(1, "a", "b"), move(2, "a", "c"), move(3, "a", ""), move(4, "a", "")]
-        planned = Weight(options(migrations_per_host=9)).plan(solution(*steps))
+        planned = WeightPlanner(options(migrations_per_host=9)).plan(solution(*steps))
         self.assertEqual([set(), set(), {0, 1}, {0, 1}], [set(each[1]) for each in shape(planned)])
 
     def test_no_parallelization_is_one_at_a_time(self):
@@ -200,7 +200,7 @@ class WeightTest(TestCase):
     def test_no_host_is_disabled_before_the_last_move_from_it(self, pairs, at_once, per_host):
         steps = [*map(switch_late, "abcd"), *(move(n, *pair) for n, pair in enumerate(pairs))]
         values = {"weights": SWITCHES, "migrations_per_host": per_host}
-        for planner in (Weight, WorkloadStabilization):
+        for planner in (WeightPlanner, WorkloadStabilizationPlanner):
             planned = planner(options(parallelization={"migrate": at_once}, **values)).plan(
                 solution(*steps)
             )
@@ -232,7 +232,7 @@ class WeightTest(TestCase):
 
     @given(moves, st.integers(1, 4), st.integers(1, 3))
     def test_limits_and_order_hold_whatever_moves(self, pairs, at_once, per_host):
-        planned = Weight(
+        planned = WeightPlanner(
             options(parallelization={"migrate": at_once}, migrations_per_host=per_host)
         ).plan(drawn(pairs))
         self.check(planned, pairs, per_host)
@@ -259,7 +259,7 @@ def some_at_once(planned, chosen, number):
 
 class WorkloadStabilizationTest(TestCase):
     def plan(self, *steps, **values):
-        return WorkloadStabilization(options(**values)).plan(solution(*steps))
+        return WorkloadStabilizationPlanner(options(**values)).plan(solution(*steps))
 
     def test_migrations_between_other_hosts_do_not_wait(self):
         planned = self.plan(*(move(number, f"a{number}", f"b{number}") for number in range(9)))
@@ -283,13 +283,15 @@ class WorkloadStabilizationTest(TestCase):
 
     @given(moves, st.integers(1, 3))
     def test_limits_and_order_hold_whatever_moves(self, pairs, per_host):
-        planned = WorkloadStabilization(options(migrations_per_host=per_host)).plan(drawn(pairs))
+        planned = WorkloadStabilizationPlanner(options(migrations_per_host=per_host)).plan(
+            drawn(pairs)
+        )
         WeightTest.check(self, planned, pairs, per_host)
 
 
 class NodeResourceConsolidationTest(TestCase):
     def plan(self, *steps, **values):
-        return NodeResourceConsolidation(options(**values)).plan(solution(*steps))
+        return NodeResourceConsolidationPlanner(options(**values)).plan(solution(*steps))
 
     def test_hosts_are_disabled_then_emptied_then_enabled(self):
         planned = self.plan(
@@ -322,7 +324,7 @@ class NodeResourceConsolidationTest(TestCase):
             builder.enable(clusters.host(name))
         for destination in (clusters.host("a"), None):
             builder.migrate(clusters.server("s", "c"), destination)
-            planned = NodeResourceConsolidation(options()).plan(builder.build())
+            planned = NodeResourceConsolidationPlanner(options()).plan(builder.build())
             names = [each.input_parameters["resource_name"] for each in planned]
             # Where the scheduler picks, it may pick each of them.
             self.assertEqual(["a", "s", "b"] if destination else ["a", "b", "s", "s"], names)
@@ -345,7 +347,7 @@ class NodeResourceConsolidationTest(TestCase):
 
     @given(moves, st.integers(1, 3))
     def test_limits_and_order_hold_whatever_moves(self, pairs, per_host):
-        planned = NodeResourceConsolidation(options(migrations_per_host=per_host)).plan(
+        planned = NodeResourceConsolidationPlanner(options(migrations_per_host=per_host)).plan(
             drawn(pairs)
         )
         WeightTest.check(self, planned, pairs, per_host)
@@ -358,7 +360,7 @@ class NodeResourceConsolidationTest(TestCase):
 class ProvenTest(TestCase):
     """What is right as a sequence is right in every order that the plan allows."""
 
-    PLANNERS = (Weight, WorkloadStabilization, NodeResourceConsolidation)
+    PLANNERS = (WeightPlanner, WorkloadStabilizationPlanner, NodeResourceConsolidationPlanner)
 
     @given(checker.drawn_clusters(hosts=4, servers=12), st.randoms(use_true_random=False))
     @settings(max_examples=60, deadline=None)
@@ -405,7 +407,7 @@ class OptionsTest(TestCase):
         self.conf.set_override(
             "weights", "nop:9,sleep:10,migrate:100", group="watcher_planners.weight"
         )
-        planned = Weight(self.conf["watcher_planners.weight"]).plan(
+        planned = WeightPlanner(self.conf["watcher_planners.weight"]).plan(
             solution(
                 ("nop", None, {"message": "a"}),
                 ("sleep", None, {"duration": 1}),

@@ -8,7 +8,7 @@ from watcher.cloud.compute import ServerGroup
 from watcher.common.errors import Invalid
 from watcher.db.action_plans import PlannedAction
 from watcher.decision_engine import planning
-from watcher.decision_engine.planners import Planner, Weight
+from watcher.decision_engine.planners import Planner, WeightPlanner
 from watcher.decision_engine.solution import SolutionBuilder
 from watcher.decision_engine.strategies import trial
 from watcher.decision_engine.strategies.actuator import Actuator
@@ -42,7 +42,7 @@ class ProofTest(TestCase):
         super().setUp()
         self.hosts = [host("h1", 4), host("h2", 4)]
         self.servers = [server("s1", "h1", 2), server("s2", "h1", 2), server("s3", "h2", 3)]
-        self.planner = Weight(self.conf["watcher_planners.weight"])
+        self.planner = WeightPlanner(self.conf["watcher_planners.weight"])
 
     def plan(self, *moves, groups=(), excluded=(), planner=None):
         model = ComputeModel.build(self.hosts, self.servers, groups)

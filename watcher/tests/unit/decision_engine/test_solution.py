@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.cloud.compute import DISABLED, MAINTAINING
-from watcher.decision_engine.planners import NodeResourceConsolidation, Weight
+from watcher.decision_engine.planners import NodeResourceConsolidationPlanner, WeightPlanner
 from watcher.decision_engine.solution import SolutionBuilder, with_owner
 from watcher.tests.base import TestCase
 from watcher.tests.unit.decision_engine.clusters import host
@@ -21,7 +21,7 @@ class SignedTest(TestCase):
         ]
 
     def test_reasons(self):
-        for planner in (Weight, NodeResourceConsolidation):
+        for planner in (WeightPlanner, NodeResourceConsolidationPlanner):
             self.assertEqual(
                 ["watcher_disabled the plan", "watcher_maintaining the plan", "new fans", None],
                 self.reasons(planner),

@@ -8,7 +8,7 @@ from watcher.cloud.block_storage import Attachment, Pool, StorageNode, Volume, V
 from watcher.common import schemas
 from watcher.common.errors import Invalid, NotConfigured
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.goals import WorkloadBalancingGoal
 from watcher.decision_engine.strategies.storage_capacity_balance import StorageCapacityBalance
 from watcher.model.compute import ComputeModel
 from watcher.model.storage import StorageModel
@@ -132,7 +132,7 @@ class StorageCapacityBalanceTest(TestCase):
             },
             dict(solution.summary),
         )
-        _, indicators = efficacy.compute(WorkloadBalancing, solution.indicators)
+        _, indicators = efficacy.compute(WorkloadBalancingGoal, solution.indicators)
         self.assertEqual([0, 0], [each["value"] for each in indicators[:2]])
 
     def test_if_none_is_enough_the_largest_goes_first(self):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from watcher.common import schemas
 from watcher.decision_engine import efficacy
-from watcher.decision_engine.goals import ServerConsolidation
+from watcher.decision_engine.goals import ServerConsolidationGoal
 from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkloadConsolidation
 from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
@@ -244,7 +244,7 @@ class RulesTest(TestCase):
         json.dumps(solution.summary)
         overload = solution.summary["hosts that use more CPU than they have"]
         self.assertLessEqual(overload["after"], overload["before"])
-        efficacy.compute(ServerConsolidation, solution.indicators)
+        efficacy.compute(ServerConsolidationGoal, solution.indicators)
         self.assertEqual(solution, VmWorkloadConsolidation().execute(inputs))
 
     def test_defaults_and_windows(self):

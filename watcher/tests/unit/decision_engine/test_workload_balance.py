@@ -12,7 +12,7 @@ from watcher.common import schemas
 from watcher.common.errors import Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import relief, search
-from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.goals import WorkloadBalancingGoal
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.decision_engine.usual_loads import UsualLoads
 from watcher.model.compute import ComputeModel
@@ -161,7 +161,7 @@ class WorkloadBalanceTest(TestCase):
 
     def test_indicators_fit_the_goal(self):
         solution = solve(self.hosts, self.servers, self.cpu, threshold=70)
-        ratios, rows = efficacy.compute(WorkloadBalancing, solution.indicators)
+        ratios, rows = efficacy.compute(WorkloadBalancingGoal, solution.indicators)
         self.assertEqual(25, ratios[0]["value"])
         self.assertEqual(4, len(rows))
 

@@ -11,7 +11,7 @@ from watcher.common.errors import CloudUnavailable, Invalid, MetricsUnavailable
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import balance, beam, likely, search
 from watcher.decision_engine.feedback import promises
-from watcher.decision_engine.goals import WorkloadBalancing
+from watcher.decision_engine.goals import WorkloadBalancingGoal
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
@@ -85,7 +85,7 @@ class WorkloadStabilizationTest(TestCase):
         self.assertEqual((40, 40, 50), (move.given, move.taken, move.use))
 
     def test_indicators_fit_the_goal(self):
-        ratios, rows = efficacy.compute(WorkloadBalancing, solve(*two_hosts()).indicators)
+        ratios, rows = efficacy.compute(WorkloadBalancingGoal, solve(*two_hosts()).indicators)
         self.assertEqual(33.33, ratios[0]["value"])
         self.assertEqual(4, len(rows))
 

@@ -12,7 +12,7 @@ from watcher.common import schemas
 from watcher.common.errors import Invalid, NotFound
 from watcher.decision_engine import efficacy
 from watcher.decision_engine.algorithms import zone_volumes
-from watcher.decision_engine.goals import HardwareMaintenance
+from watcher.decision_engine.goals import HardwareMaintenanceGoal
 from watcher.decision_engine.strategies.zone_migration import ZoneMigration
 from watcher.model import undone
 from watcher.model.compute import ComputeModel
@@ -234,7 +234,7 @@ class ServersTest(TestCase):
         self.assertLessEqual(len(sources), limits["parallel_total"])
         for source in sources:
             self.assertLessEqual(sources.count(source), limits["parallel_per_node"])
-        efficacy.compute(HardwareMaintenance, solution.indicators)
+        efficacy.compute(HardwareMaintenanceGoal, solution.indicators)
         self.assertEqual(solution, solve(model, compute_nodes=nodes, **limits))
 
 
