@@ -78,11 +78,7 @@ def preview(
     renamed = {each.id: each for each in (unique_names.doubled(connection) if named else ())}
     with _copy(connection, renamed) as session:
         states = {row: row.state or "" for row in _rows(session)}
-        strategies = session.execute(
-            select(AuditTemplate, Strategy.name)
-            .join(AuditTemplate.strategy)
-            .order_by(AuditTemplate.id)
-        ).all()
+        strategies = _strategies_of_templates(session)
         sync(session)
         _begin(session, conf, now)
         session.expire_all()
@@ -104,6 +100,12 @@ def preview(
             if row.strategy_id is None
         ]
         return Preview(audits, plans, templates)
+
+
+def _strategies_of_templates(session: Session) -> list[tuple[AuditTemplate, str]]:
+    wanted = select(AuditTemplate, Strategy.name).join(AuditTemplate.strategy)
+    found = session.execute(wanted.order_by(AuditTemplate.id))
+    return [(template, strategy) for template, strategy in found]
 
 
 @contextmanager
