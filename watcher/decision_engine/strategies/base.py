@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the model imports NumPy, which many strategies do not need
 
 
 class Remarks(NamedTuple):
-    """What users are told about the inputs of a run."""
+    """Remarks for users about the inputs of a run."""
 
     undone: Sequence[Undone] = ()
     """Reported with what the strategy leaves undone."""
