@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls to the decision engine whose answer the API waits for."""
 
-from typing import Any
+import functools
+import threading
+from concurrent import futures
+from typing import Any, Final
 
 import oslo_messaging
 from oslo_config import cfg
@@ -9,11 +12,18 @@ from oslo_config import cfg
 from watcher.common.errors import Unanswered, Unavailable, WatcherError
 from watcher.rpc.message_server import VERSION
 
+_CONNECT_SECONDS: Final = 5
+"""How much longer a call may take than the wait for its answer."""
+
 
 class EngineClient:
     """Calls over the message bus.
 
     Unanswered if no decision engine answers in time, Unavailable if none can be reached.
+
+    A call without a broker lasts until there is one, and no option of oslo.messaging limits that.
+    So it has a thread of its own, in which it is given up, and there are as many of these as a
+    quarter of the threads of the API: the others go on answering.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> None:
@@ -21,6 +31,8 @@ class EngineClient:
         self._client = oslo_messaging.get_rpc_client(
             transport, oslo_messaging.Target(topic=topic, version=VERSION), retry=0
         )
+        self._slots = threading.BoundedSemaphore(max(1, conf.api.threads // 4))
+        self._seconds = conf.rpc_response_timeout + _CONNECT_SECONDS
 
     def strategy_info(self, strategy_name: str) -> list[dict[str, Any]]:
         """The requirements of a strategy and whether each is met."""
@@ -43,8 +55,21 @@ class EngineClient:
 
     def _call(self, method: str, server: str | None = None, **arguments: Any) -> Any:
         client = self._client.prepare(server=server) if server else self._client
+        if not self._slots.acquire(blocking=False):
+            raise Unavailable("Too many requests wait for a decision engine; try again later.")
+        answer: futures.Future[Any] = futures.Future()
+
+        def call() -> None:
+            try:
+                end = functools.partial(answer.set_result, client.call({}, method, **arguments))
+            except Exception as error:
+                end = functools.partial(answer.set_exception, error)
+            self._slots.release()  # before the end, because the next call may follow at once
+            end()
+
+        threading.Thread(target=call, name="engine-call", daemon=True).start()
         try:
-            return client.call({}, method, **arguments)
+            return answer.result(self._seconds)
         except oslo_messaging.MessagingTimeout as error:
             raise Unanswered(
                 "The decision engine does not answer now; check that watcher-decision-engine runs."

@@ -78,6 +78,22 @@ class BusTest(TestCase):
         self.serve(self.conf.watcher_decision_engine.conductor_topic)
         self.assertEqual(NEEDS, EngineClient(self.conf, self.transport).strategy_info("dummy"))
 
+    def test_calls_that_wait_for_the_broker_occupy_few_threads(self) -> None:
+        """oslo.messaging connects for as long as it takes."""
+        connected = threading.Event()
+        self.addCleanup(connected.set)
+        self.useFixture(fixtures.MonkeyPatch("watcher.rpc.engine_client._CONNECT_SECONDS", 0))
+        EngineClient(self.conf, self.transport)  # which registers this option
+        self.conf.set_override("rpc_response_timeout", 0)
+        self.conf.set_override("threads", 8, group="api")
+        client = EngineClient(self.conf, self.transport)
+        calls = mock.Mock(side_effect=lambda *_, **__: connected.wait(TIMEOUT))
+        self.useFixture(fixtures.MockPatchObject(client, "_client", mock.Mock(call=calls)))
+        for words in ("cannot be reached", "cannot be reached", "Too many", "Too many"):
+            error = self.assertRaises(Unavailable, client.strategy_info, "dummy")
+            self.assertIn(words, str(error))
+        self.assertEqual(2, calls.call_count)
+
     def test_few_threads_answer(self) -> None:
         """Each of oslo.messaging's 64 would keep freed memory for itself."""
         self.endpoint.rung = queue.Queue(maxsize=1)
