@@ -40,6 +40,8 @@ class IntakeTestCase(DatabaseTestCase):
             strategy = factories.strategy(session, factories.goal(session), parameters_spec=spec)
             for name in "ab":
                 factories.audit(session, strategy=strategy, audit_type=AuditType.EVENT, name=name)
+        # A slow machine must not see the counts written by themselves.
+        self.useFixture(fixtures.MonkeyPatch("watcher.api.unrecorded._PAUSE", 3600.0))
         self.unrecorded = UnrecordedEvents(self.database)
         self.addCleanup(self.unrecorded.stop)
         self.intake = Intake(self.conf, self.database, self.unrecorded)
@@ -158,7 +160,6 @@ class RepetitionTest(IntakeTestCase):
         self.assertEqual([2], [row.deliveries for row in self.rows()])
 
     def test_is_counted_when_the_database_answers_again(self) -> None:
-        self.useFixture(fixtures.MonkeyPatch("watcher.api.unrecorded._PAUSE", 3600.0))
         for _ in range(3):
             self.post(**REPEATED)
         with mock.patch.object(self.database, "write", side_effect=DBConnectionError("gone")):
