@@ -182,20 +182,21 @@ class _Check:
                 self._report(move, CLOUD, f"The server is on host {move.source} already.")
             elif source is not None and source.state != "up":
                 self._report(move, CLOUD, f"Host {move.source}, which it leaves, is down.")
-            elif why := self._obstacle(move):
+            elif why := self._obstacle(move.server, move.kind):
                 self._report(move, SERVER, why)
             else:
                 where = move.destination
                 yield move
 
-    def _obstacle(self, move: _Move) -> str | None:
-        server = move.server
+    def _obstacle(self, server: Server, kind: str) -> str | None:
         if server.uuid in self._cluster.excluded:
             return "The audit's scope excludes the server."
         if server.locked or server.task_state is not None:
             return f"The server is {server.task_state or 'locked'}."
-        if server.state not in _STATES.get(move.kind, (server.state,)):
-            return f"The server is {server.state}, in which it does not migrate {move.kind}."
+        if server.state not in _STATES.get(kind, (server.state,)):
+            return f"The server is {server.state}, in which it does not migrate {kind}."
+        if server.needs.is_fixed or (kind == "live" and not server.live):
+            return f"Nova does not migrate the server {kind}."
         return None
 
     def _switches(self) -> Mapping[str, list[tuple[int, str]]]:

@@ -407,6 +407,8 @@ class FaultsTest(TestCase):
             (SERVER, {"locked": True}, "locked"),
             (SERVER, {"task_state": "migrating"}, "migrating"),
             (SERVER, {"state": "stopped"}, "is stopped"),
+            (SERVER, {"live": False}, "Nova does not migrate the server live"),
+            (SERVER, {"needs": Needs(is_fixed=True)}, "Nova does not migrate the server live"),
             (CLOUD, {"host": "z"}, "expected on host x but is on z"),
         ):
             with self.subTest(words):
@@ -419,7 +421,7 @@ class FaultsTest(TestCase):
         cold = dataclasses.replace(
             move, input_parameters={**move.input_parameters, "migration_type": "cold"}
         )
-        self.change("a", state="stopped")
+        self.change("a", state="stopped", live=False)
         self.assertEqual([], self.check(cold))
         self.cloud = dataclasses.replace(self.cloud, excluded={uid("a")})
         self.assertEqual(
