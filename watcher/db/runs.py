@@ -161,7 +161,7 @@ def cooled_down_at(
     since it began.
 
     The cooldown begins with the end of the last run, or of its plan when that is over later.  A
-    plan that was never started does not count, and neither does a plan under way, because
+    plan that never began does not count, and neither does a plan under way, because
     ``waits_for_plans`` decides whether runs wait for its end.
     """
     if not webhook.cooldown:
@@ -298,7 +298,9 @@ _LAST_RUN = (
     select(AuditRun.finished_at, ActionPlan.updated_at)
     .outerjoin(
         ActionPlan,
-        (ActionPlan.id == AuditRun.action_plan_id) & ActionPlan.state.in_(PlanState.EXECUTED),
+        (ActionPlan.id == AuditRun.action_plan_id)
+        & ActionPlan.state.in_(PlanState.EXECUTED)
+        & ActionPlan.hostname.is_not(None),  # not if it was cancelled before it began
     )
     .where(
         AuditRun.audit_id == bindparam("audit_id"),

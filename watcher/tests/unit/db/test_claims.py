@@ -51,6 +51,7 @@ class ClaimsTest(base.DatabaseTestCase):
         now: datetime.datetime = NOW,
         plan: str | None = None,
         over: datetime.datetime | None = None,
+        applier: str | None = None,
     ) -> None:
         assert run is not None
         with self.database.writer() as session:
@@ -62,6 +63,7 @@ class ClaimsTest(base.DatabaseTestCase):
                     strategy_id=run.audit.strategy_id,
                     state=plan,
                     updated_at=over,
+                    hostname=applier,
                 )
                 session.add(row)
                 session.flush()
@@ -281,13 +283,13 @@ class CooldownTest(ClaimsTest):
         return self.database.write(work)
 
     def test_it_is_over_when_the_clock_was_set_back_by_an_hour(self) -> None:
-        self.run_once(plan=PlanState.SUCCEEDED, over=NOW)
+        self.run_once(plan=PlanState.SUCCEEDED, over=NOW, applier="applier-1")
         self.post()
         run = self.claim(NOW - 60 * MINUTE)
         self.assertIsNotNone(run)
 
     def test_it_is_not_over_early_when_clocks_differ_a_little(self) -> None:
-        self.run_once(plan=PlanState.SUCCEEDED, over=NOW + 10 * SECOND)
+        self.run_once(plan=PlanState.SUCCEEDED, over=NOW + 10 * SECOND, applier="applier-1")
         self.post()
         self.assertIsNone(self.claim(NOW))
         self.assertEqual(NOW + 70 * SECOND, self.waiting().not_before)
@@ -322,11 +324,12 @@ class CooldownTest(ClaimsTest):
     def test_it_begins_with_the_end_of_the_plan(self) -> None:
         for state in (PlanState.SUCCEEDED, PlanState.FAILED, PlanState.CANCELLED):
             self.audit = self.add_audit(cooldown=60)
-            self.run_once(plan=state, over=NOW + 10 * SECOND)
+            self.run_once(plan=state, over=NOW + 10 * SECOND, applier="applier-1")
             self.assertEqual(NOW + 70 * SECOND, self.ready_at(), state)
 
     def test_a_plan_that_changed_nothing_does_not_prolong_it(self) -> None:
-        for state in (PlanState.RECOMMENDED, PlanState.SUPERSEDED, PlanState.DELETED):
+        never_begun = PlanState.RECOMMENDED, PlanState.SUPERSEDED, PlanState.CANCELLED
+        for state in (*never_begun, PlanState.DELETED):
             self.audit = self.add_audit(cooldown=60)
             self.run_once(plan=state, over=NOW + 10 * SECOND)
             self.assertEqual(NOW + MINUTE, self.ready_at(), state)
