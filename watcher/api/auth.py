@@ -31,7 +31,8 @@ class Authenticated:
     A webhook checks its own credential, if any, when its settings are known (WebhookAuth).
     Identity headers of requests to public routes are ignored.  Without
     ``enable_authentication`` the identity headers of the caller count, and a caller without
-    roles is an operator; so the service runs on one machine without keystone.
+    roles is an operator, except at webhooks with ``auth`` keystone; so the service runs on one
+    machine without keystone.
     """
 
     def __init__(self, application: Application, conf: cfg.ConfigOpts) -> None:

@@ -100,8 +100,8 @@ class _Batch(Generic[Q, A]):
         """None if each item has to be tried alone."""
         self.error: BaseException | None = None
         self.running = threading.Lock()
-        """Held until the batch has ended.  Its threads then continue one after the other, which
-        takes less of the processor than to wake all of them at once."""
+        """Held until the batch has ended.  Its threads then wake one by one, because all at once
+        would take more of the processor."""
         self.running.acquire()
 
     def fail(self, error: BaseException) -> None:

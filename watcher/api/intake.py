@@ -60,7 +60,7 @@ class IntakeResult:
     repeated: bool = False
     """Whether the sender had delivered it before."""
     row: Mapping[str, Any] | None = None
-    """The row to append; None for a repetition, and if the rate limit was reached."""
+    """The row to append; None for a repetition, and for most beyond the rate limit."""
     run: PendingRun | None = None
     """The pending run that covers an event without a row."""
 
@@ -127,7 +127,7 @@ class Intake:
     def _receive_batch(self, deliveries: Sequence[Delivery]) -> Sequence[BatchAnswer]:
         """Look deliveries up, and append the events of those that are decided about at once.
 
-        Those that would make the others wait are only looked up.
+        Slow ones are only looked up.
         """
         decided = []
         with self._database.connection() as connection:
@@ -212,16 +212,15 @@ def _is_quick(facts: WebhookFacts, delivery: Delivery) -> bool:
     return not (facts.filter or facts.mapping) and delivery.permits_at_once(facts)
 
 
-def _decide(facts: WebhookFacts, first: Any, delivery: Delivery) -> IntakeResult:
-    """The decision about a delivery; *first* is the event that it repeats, if any.
+def _decide(facts: WebhookFacts, repeats: Any, delivery: Delivery) -> IntakeResult:
+    """The decision about a delivery; *repeats* is the event that it repeats, if any.
 
     When the rate limit is reached, only an ACCEPTED event that no pending run covers gets a row.
     """
     message = delivery.message
-    if first is not None:
-        return IntakeResult(
-            facts, message, first.decision, first.decision_reason, "", first.uuid, repeated=True
-        )
+    if repeats is not None:
+        decision, reason = repeats.decision, repeats.decision_reason
+        return IntakeResult(facts, message, decision, reason, "", repeats.uuid, repeated=True)
     verdict = admission.decide(facts, message, delivery.received_at)
     decision, reason, parameters = verdict.decision, verdict.reason, verdict.parameters
     if facts.limited_until is not None:

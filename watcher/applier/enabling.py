@@ -5,8 +5,8 @@ The ``disabled_reason`` of a host names the plan that has disabled the host.  Th
 the plan enables its hosts before it writes the end.  If the cloud does not answer then, or the
 applier dies, a periodic sweep of any applier enables the hosts.
 
-An applier that loses the plan meanwhile does no harm.  The next holder finds the same actions ended
-and enables the same hosts.  A host that another plan has disabled since then names that plan.
+An applier that loses the plan meanwhile does no harm.  The next holder enables the same hosts.  A
+host that another plan has disabled since then names that plan.
 """
 
 import contextlib

@@ -78,9 +78,7 @@ class ActionExecutor:
                 try:
                     return _Execution(self, plan, action, interrupts).run()
                 except Stopped:
-                    LOG.info(
-                        "%s is left to the applier that continues the plan", _name(plan, action)
-                    )
+                    LOG.info("%s is interrupted", _name(plan, action))
                     return None
                 except _StateChanged as changed:
                     action = dataclasses.replace(action, state=changed.state)
@@ -166,7 +164,7 @@ class _Execution:
         if self._action.state == ActionState.PENDING:
             return self._begin()
         if self._interrupts.cancelled:
-            # The former applier may not have sent the request, and after a cancel nobody may.
+            # If the request was not sent yet, after a cancel it must not be sent.
             self._move(ActionState.CANCELLING)
             return self._abort()
         return self._execute(self._interrupts.wait, lambda plug_in: plug_in.resume())
@@ -202,12 +200,12 @@ class _Execution:
     def _abort(self) -> str:
         wait = self._interrupts.wait_despite_cancel
         try:
-            reverted = self._make(wait).abort()
+            aborted = self._make(wait).abort()
         except Stopped:
             raise
         except entry_points.FAILURES as error:
             return self._fail(ABORT, error)
-        if reverted:
+        if aborted:
             return self._move(ActionState.CANCELLED, "Action aborted: its plan was cancelled.")
         return self._execute(wait, lambda plug_in: plug_in.resume())
 

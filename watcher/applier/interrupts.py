@@ -50,7 +50,7 @@ class Interrupts:
             raise Cancelled
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until *condition* holds, evaluated at each ``reevaluate``, or an interrupt comes."""
+        """Wait for *condition*, tested at each ``reevaluate``, or an interrupt."""
         with self._changed:
             self._changed.wait_for(lambda: self.present or condition())
 

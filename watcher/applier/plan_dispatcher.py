@@ -63,6 +63,7 @@ class PlanDispatcher(Dispatcher[int, Interrupts]):
         return min(poll, _CANCEL_INTERVAL) if self._held else poll
 
     def to_held(self, plan_id: int) -> tuple[int, Interrupts]:
+        # The thread of the plan loads its HeldPlan.
         return plan_id, Interrupts()
 
     def stop(self) -> None:

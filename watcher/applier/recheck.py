@@ -29,8 +29,7 @@ from watcher.notifications import Notifications
 LOG = log.getLogger(__name__)
 
 _AT_ONCE = 7
-"""How many requests to nova run at once, besides three for the hosts: a session keeps ten
-connections."""
+"""Requests to nova at once; three more read hosts, and a session has ten connections."""
 
 
 def recheck(
@@ -39,9 +38,9 @@ def recheck(
     """The plan without the actions that cannot be done any more; these become SKIPPED in the
     database.
 
-    A plan of which some action has begun is returned as it is.  Conflict if it is refused;
-    LostClaim if it is no longer held.  If the cloud cannot be read, the plan stays as it is: each
-    action looks at its own server and host before it begins.
+    A plan that has begun, was made by hand or has no migrations is returned as it is.  Conflict if
+    it is refused; LostClaim if it is no longer held.  If the cloud cannot be read, the plan stays
+    as it is: each action looks at its own server and host before it begins.
     """
     checked = [_planned(action) for action in plan.actions]
     untouched = {each.state for each in plan.actions} <= {ActionState.PENDING, ActionState.SKIPPED}

@@ -79,7 +79,7 @@ class Applier:
         LOG.info("Applier %s is ready", self._holder.engine)
 
     def stop(self) -> None:
-        """Release the plans under way.  Appliers that take them over look at the cloud first."""
+        """Release the plans under way.  Appliers that claim them look at the cloud first."""
         if self._server:
             self._server.stop()
         self.dispatcher.stop()
@@ -108,8 +108,8 @@ class Applier:
     def execute_plan(self, plan_id: int, interrupts: Interrupts) -> None:
         """Execute a claimed plan, to its end or to an interrupt.
 
-        Errors of the database itself are raised.  The plan is then released; if the database does
-        not answer that either, the lease lapses.
+        Errors of the database itself are raised.  The plan is then released; after an error in
+        ``load``, or if the database does not answer that either, the lease lapses.
         """
         with self._database.reader() as session:
             plan = plan_execution.load(session, plan_id, self._holder.engine)
@@ -181,8 +181,7 @@ class Applier:
         LOG.info("Action plan %s is released", plan.uuid)
 
     def _notify_of_begin(self, plan: HeldPlan) -> None:
-        """Send the notifications of the begin, unless another applier has: then actions have
-        begun."""
+        """Send the notifications of the begin, unless actions have begun."""
         untouched = {ActionState.PENDING, ActionState.SKIPPED}
         if plan.state == PlanState.ONGOING and untouched.issuperset(
             action.state for action in plan.actions

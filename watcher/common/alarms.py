@@ -39,7 +39,7 @@ class AlarmMessage:
 @dataclasses.dataclass(frozen=True)
 class PendingRun:
     """A run that an event can join: a QUEUED run, or the run that an event in the inbox will get.
-    Either starts after this was read, and so after the arrival of the event."""
+    Neither has started yet."""
 
     parameters: Mapping[str, Any]
     run_id: int | None = None

@@ -76,7 +76,7 @@ class AuditState:
         AuditType.CONTINUOUS: frozenset({SUCCEEDED, FAILED, CANCELLED, DELETED}),
         AuditType.EVENT: frozenset({CANCELLED, DELETED}),
     }
-    """The states from which an audit never runs again, so that its QUEUED run is cancelled."""
+    """The final states; a QUEUED run is cancelled in them."""
 
 
 class RunState:

@@ -49,8 +49,9 @@ OPTIONS = [
         default=5,
         min=1,
         help="Attempts at a run of a ONESHOT or CONTINUOUS audit that fails for a passing "
-        "cause, such as a cloud or a datasource that does not answer; also the number of "
-        "engines that may die in a row while they execute the same run, of any audit.",
+        "cause, such as a cloud or a datasource that does not answer; also, of any audit, "
+        "the attempts at a run that another plan outdates, and the number of engines that "
+        "may die in a row while they execute the same run.",
     ),
     cfg.IntOpt(
         "retry_for",

@@ -48,7 +48,8 @@ _ENDS: Final = ("plan_ends",)
 """A count of the plans that appliers have ended."""
 
 _STARTS_LOCK: Final = ("plan_starts_lock",)
-"""A count that serves as a lock: each transaction that may make a plan PENDING writes it."""
+"""A count that serves as a lock: transactions that may make a plan PENDING write it, except
+runs with ``force``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +239,7 @@ def ended(session: Session) -> int:
 def conflicting_plan(session: Session, ended_before: int) -> str | None:
     """Lock the starts of plans, then look for a plan that prevents a new one from starting.
 
-    A plan under way prevents it.  So does a plan that ended since ``ended`` was *ended_before*,
+    A plan under way prevents it.  So does a plan that ended after *ended_before* was read,
     because it has changed the cloud for which the new plan was computed.  Times are not compared:
     if the clock of an applier were ahead, no plan could start for as long.  If several runs end
     together, one finds no other plan, and the others wait here until its plan is written.

@@ -17,7 +17,7 @@ from watcher.db.models import ActionPlan, Audit, AuditRun, Webhook
 from watcher.db.transitions import move, update_rows
 
 due = runs.due
-"""Which runs to claim, as ``db.dispatcher`` looks for it here."""
+"""For ``db.dispatcher.Claims``."""
 
 
 def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime) -> AuditRun | None:
@@ -27,14 +27,14 @@ def claim(session: Session, run_id: int, holder: Holder, now: datetime.datetime)
 
     The answer is None
 
-    * if another engine was faster, also if it has QUEUED the run again by now;
+    * if another engine was faster, even if the run waits again;
     * if a plan has become PENDING meanwhile, or the cooldown of the webhook is not over: the
       run is QUEUED until that has ended;
     * if a user has cancelled, suspended or deleted the audit: see ``run_ends.end_unwanted``.
 
     A run that must not begin any more (``_must_end``) is ended together with its audit, and
     returned as CANCELLED.  The ``audit`` of the run is as it was before the claim.
-    DBDuplicateEntry (at flush) if another run of the audit became ONGOING meanwhile.
+    DBDuplicateEntry if another run of the audit became ONGOING meanwhile.
     """
     if not move(
         session,
@@ -67,7 +67,8 @@ def take_over(
 ) -> AuditRun | None:
     """Claim a run of another engine, if its lease still has this *end*.
 
-    None if another engine was faster, or if the audit must not run any more.
+    None if another engine was faster, or a user has ended the audit.  ``_must_end`` counts as in
+    ``claim``.
     """
     if not update_rows(
         session,

@@ -2,10 +2,10 @@
 """The inbox: accepted events that no run covers yet.
 
 The API only appends to it (``db.events``), so that no run, plan or user can delay an alarm.
-Decision engines take events out.  The events of an audit queue a run at once, or join its QUEUED
-run within a second.  The claim of a run adds all events that have arrived until then.  Events with
-other parameters than the QUEUED run stay in the inbox; after its claim the oldest of them queues
-the next run.
+Engines with a free worker take events out.  The events of an audit queue a run at once, or join
+its QUEUED run within a second.  The claim of a run adds all events that have arrived until then.
+Events with other parameters than the QUEUED run stay in the inbox; after its claim the oldest of
+them queues the next run.
 
 Order of locks: a run always before its events.  Events that join a run do not lock the audit.
 """
@@ -128,8 +128,7 @@ def _with_parameters(events: Sequence[Row[Any]], parameters: Any) -> list[Row[An
 
 
 def _coalesce(session: Session, run_id: int, events: Sequence[Row[Any]]) -> None:
-    """Let events join a run.  Events that an earlier run has given back are not counted again if
-    they are QUEUED."""
+    """Let events join a run.  QUEUED ones (given back) are not counted."""
     _assign(session, run_id, [each.id for each in events], Decision.COALESCED)
     joined = sum(each.decision != Decision.QUEUED for each in events)
     runs.count_coalesced(session, run_id, joined)

@@ -77,7 +77,7 @@ class Watch:
     def lapsed(
         self, leases: Iterable[tuple[int, datetime.datetime]]
     ) -> Mapping[int, datetime.datetime]:
-        """Id to the end of each lease that has lapsed; *leases* are all that there are now."""
+        """Lapsed leases, id to end; *leases*: all present ones."""
         now = self._clock()
         seen = {}
         for row_id, end in leases:

@@ -93,7 +93,7 @@ def progress(session: Session, plan_id: int, engine: str) -> None:
 
 
 def release(session: Session, plan_id: int, engine: str) -> None:
-    """Remove the lease of a plan, so that any applier may take it over at once."""
+    """Remove the lease of a plan, so that any applier may claim it at once."""
     session.execute(
         delete(ActionPlanLease)
         .where(ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.engine == engine)

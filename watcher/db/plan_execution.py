@@ -154,7 +154,7 @@ def record_revert(session: Session, plan: HeldPlan, action: HeldAction, message:
 
 
 def finish(session: Session, plan: HeldPlan, now: datetime.datetime, *remarks: str) -> PlanEnd:
-    """End a plan whose actions have ended, and release it.  LostClaim if it is no longer held.
+    """End a plan without actions under way, and release it.  LostClaim if it is no longer held.
 
     The *remarks* are sentences for its users, on what was rolled back and which hosts were enabled.
     """
@@ -252,7 +252,7 @@ def _move_plan(
 def _end_actions(
     session: Session, plan: HeldPlan, ends: Mapping[str, str], why: str | None = None
 ) -> Mapping[str, Sequence[int]]:
-    """Move actions from states to states, FAILED ones with *why*; their ids by the old state."""
+    """Change actions' states by the map *ends*; ids by old state.  FAILED ones get *why*."""
     ended = {}
     for state, target in ends.items():
         present = (

@@ -3,9 +3,9 @@
 
 ================  ======================================================  =======================
 ``finish``        its result is written                                   as given
-``fail``          its cause is lasting, or it was tried often enough      FAILED
+``fail``          the error is lasting, or it was tried often enough      FAILED
 ``end_unwanted``  a user has cancelled, suspended or deleted its audit    CANCELLED, or QUEUED
-``retry``         its cause is passing, or a plan has changed the cloud   QUEUED, next attempt
+``retry``         the error is passing, or a plan has changed the cloud   QUEUED, next attempt
 ``postpone``      it was claimed too early                                QUEUED, same attempt
 ``hand_back``     its engine stops                                        QUEUED, same attempt
 ``put_back``      ``hand_back``; or its audit is suspended, or its        QUEUED, same attempt
@@ -13,8 +13,8 @@
 ================  ======================================================  =======================
 
 If a younger run of the audit is QUEUED already, all but ``postpone`` make the run CANCELLED in
-place of QUEUED, and the younger one takes over its events.  All raise LostClaim if the run is no
-longer this engine's.
+place of QUEUED, and its events go back to the inbox.  All raise LostClaim if the run is no longer
+this engine's.
 """
 
 import datetime
@@ -129,7 +129,7 @@ def postpone(
 def with_error(
     run: AuditRun, now: datetime.datetime, error: str | None, attempt: int | None = None
 ) -> list[Any]:
-    """The errors of all attempts, with *error*, if any, for this attempt or that number."""
+    """All errors, and *error* for *attempt* (None: this one)."""
     known = list(run.errors or ())
     if error is None:
         return known

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue: runs that wait until they are due.
 
-Runs are queued when an audit is created, for an event, and at the end of a run of a CONTINUOUS
-audit.  ``db.claims`` claims them.
+Runs are queued when an audit is created or resumed, for an event, at the end of a run of a
+CONTINUOUS audit, and by ``adopt``.  ``db.claims`` claims them.
 """
 
 import datetime
@@ -75,7 +75,7 @@ def count_coalesced(
 
 
 def backdate(session: Session, run_id: int, since: datetime.datetime) -> None:
-    """Let a run that got older events count as waiting *since* the first of these."""
+    """Count the wait of a run from *since*, if that is earlier."""
     younger = AuditRun.created_at > since
     update_rows(session, AuditRun, AuditRun.id == run_id, younger, created_at=since)
 
@@ -115,7 +115,7 @@ def due(session: Session, now: datetime.datetime, limit: int) -> Sequence[int]:
 
 
 def waiting_for_plan(session: Session, now: datetime.datetime) -> Sequence[int]:
-    """Ids of due runs that wait for the end of a plan, but have no ``wait_reason`` yet."""
+    """Ids of due runs that wait for the end of a plan, but whose ``wait_reason`` is another."""
     return session.scalars(_WAITING_FOR_PLAN, {"now": now, "ahead": now + _AHEAD}).all()
 
 
@@ -146,7 +146,7 @@ def look_again(session: Session) -> None:
 
 
 def next_due_at(session: Session, now: datetime.datetime) -> datetime.datetime | None:
-    """When the next run becomes due that is not due yet."""
+    """When the next run that is not due becomes due."""
     return session.scalar(
         select(func.min(AuditRun.not_before)).where(
             AuditRun.slot == RunState.QUEUED, AuditRun.not_before > now

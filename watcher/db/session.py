@@ -94,7 +94,7 @@ class Database:
 
     @contextmanager
     def connection(self, writes: bool = False) -> Iterator[Connection]:
-        """A transaction without the ORM and enginefacade, which are slow for plain rows.
+        """A transaction of plain SQL: faster.
 
         It is committed at the end.  With *writes* it may write from the beginning; without, call
         ``begin_to_write`` before the first write.

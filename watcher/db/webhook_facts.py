@@ -61,7 +61,7 @@ def read_all(
 def limited_until(
     session: Session, audit_id: int, at: datetime.datetime, max_recorded: int, before: int
 ) -> datetime.datetime | None:
-    """When the rate limit, reached *at* a time, allows another recorded event; None if not reached.
+    """The end of the rate limit, if it was reached at *at*; else None.
 
     Events with ids below *before* count.
     """

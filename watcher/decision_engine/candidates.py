@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST = 100
 """The most moves of one run that placement is asked about."""
 SECONDS = 10.0
-"""Seconds after which placement is not asked any more, from the first plan on."""
+"""Seconds after which placement is not asked any more, counted from before the first plan."""
 ROUNDS = 3
 """The most plans of one run.  In the last one, servers that the model cannot judge stay."""
 
@@ -42,7 +42,7 @@ def solve(strategy: type[Strategy], inputs: Inputs, has_candidate: HasCandidate)
         model = functools.cache(functools.partial(_with_staying, inputs, dict(staying)))
         solution = strategy().execute(dataclasses.replace(inputs, compute_model=model))
         if not model.cache_info().currsize:
-            return solution  # a person has ordered its moves
+            return solution  # it read no model
         refused = asking.refused(solution, model())
         if not refused:
             return solution

@@ -167,7 +167,7 @@ def make(
 
 def _parameters(strategy: type[Strategy], *given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """All parameters, of which the last *given* ones count.  Invalid if they do not fit the
-    strategy's schema, or for a time that would begin before the first moment of a clock."""
+    strategy's schema, or for a time of more than ten years."""
     merged = {name: value for each in given if each for name, value in each.items()}
     parameters: Mapping[str, Any] = schemas.parameters(strategy.schema, merged)
     times = {name: parameters.get(name) for name in ("period", "granularity")}
@@ -271,7 +271,7 @@ class _Metrics:
 def _expected(
     restraints: _Restraints, source: Callable[[], Metrics], usual_loads: UsualLoads
 ) -> Callable[[Reading, Sequence[str], Any], Any]:
-    """A plan that a person starts puts right what is measured, and no more."""
+    """A plan of a ONESHOT audit, or that a person starts, puts right only what is measured."""
     if not restraints.automatic or restraints.audit.audit_type == AuditType.ONESHOT:
         return lambda *_: ()
     return lambda reading, servers, values: usual_loads.expected(

@@ -38,8 +38,7 @@ def why_not(
     conf: cfg.ConfigOpts,
     now: datetime.datetime,
 ) -> str | None:
-    """A sentence on why a plan that a run of an EVENT audit is about to write is not started on its
-    own; None if it may be."""
+    """Why the plan of an EVENT audit does not start on its own; None if it does."""
     found = session.scalar(select(Webhook).where(Webhook.audit_id == audit_id))
     webhook = found or Webhook()  # an audit without a row has the configured defaults and no limits
     limited = webhook.max_plans_per_hour is not None

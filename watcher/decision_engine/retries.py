@@ -45,8 +45,7 @@ def repeat(
 ) -> bool:
     """Let a run begin again, because *other_plan* keeps its own plan from starting.
 
-    False if the run has to write its plan nevertheless, for a person to start: *other_plan* has not
-    ended and the run does not wait for plans, or it was repeated too often.
+    False if *other_plan* is under way and the run may not wait, or after too many repeats.
     """
     waits = runs.waits_for_plans(run.audit)
     ready = waits or not action_plans.is_under_way(session, other_plan)

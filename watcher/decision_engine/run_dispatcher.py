@@ -26,9 +26,7 @@ from watcher.db.timeouts import LockWait
 LOG = log.getLogger(__name__)
 
 _LEFT_PAUSE: Final = 1.0
-"""Seconds until the next look at events that were left in the inbox.  Some of them can join a
-QUEUED run, whose claim would add them, too; the audit of others was locked by another
-transaction."""
+"""Seconds between looks while events are left in the inbox."""
 
 _STOP_SECONDS: Final = 45.0
 """How long a stop waits for runs under way: less than the parent waits for the process."""

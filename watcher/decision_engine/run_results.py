@@ -47,7 +47,7 @@ class RunResult:
     plans_ended: int = 0
     """How many plans had ended before the run read the cloud."""
     cloud_digest: str | None = None
-    """See ``same_metrics``; None if there is something to do."""
+    """See ``same_metrics``; None if it does not apply, or there is something to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +126,8 @@ def _add_plan(
 def _why_not_started(
     session: Session, audit: Audit, result: RunResult, conf: cfg.ConfigOpts, now: datetime.datetime
 ) -> str | None:
-    """Why a plan is left to a person although its audit has auto_trigger; None if it is not.  If
-    reviews have switched auto_trigger off, it also writes their message to the audit again."""
+    """Why an automatic plan is left to a person; None if it starts.  If reviews have switched
+    auto_trigger off, their message is written to the audit again."""
     if reviews.repeat_distrust(session, audit.id):
         return _DISTRUSTED if result.actions else None
     if not (result.actions and audit.auto_trigger):

@@ -62,7 +62,7 @@ class Runner:
                     plans_ended = action_plans.ended(session)
                 inputs = self._inputs(run)
                 if same_metrics.postpone(self._database, run, inputs):
-                    LOG.info("Postponed %s until there are new metrics", context)
+                    LOG.info("Did not compute %s: same metrics, or audit not active", context)
                     return
                 result = self._compute(run, inputs, plans_ended)
                 self._succeed(run, result, context, time.monotonic() - began)
@@ -74,8 +74,10 @@ class Runner:
             LOG.warning("%s", lost)
 
     def time_out(self, run: AuditRun) -> None:
-        """End a run that takes too long, while its thread continues.  LostClaim, database
-        errors."""
+        """End a run that takes too long, while its thread continues.
+
+        Raises LostClaim and DBError.
+        """
         now = timeutils.utcnow()
         seconds = self._conf.watcher_decision_engine.max_run_seconds
         message = f"The run took longer than max_run_seconds, {seconds} s."

@@ -51,7 +51,7 @@ def digest(inputs: Inputs) -> str | None:
 
 def postpone(database: Database, run: AuditRun, inputs: Inputs) -> bool:
     """Let the run of an alarm wait if the last run of its audit found nothing to do, and read
-    the same.  Returns whether it waits."""
+    the same.  True if it waits, or has ended because its audit was cancelled."""
     if run.audit.audit_type != AuditType.EVENT:
         return False
     with database.reader() as session:

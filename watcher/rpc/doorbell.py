@@ -100,12 +100,13 @@ class RpcDoorbell:
 
 
 def decision_engine(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> RpcDoorbell:
-    """Rung with the UUID of an audit that has an event in the inbox or a run in the queue."""
+    """Rung with the UUID of an audit that has an event in the inbox or a run in the queue, or whose
+    plan has ended."""
     topic = conf.watcher_decision_engine.conductor_topic
     return RpcDoorbell(transport, topic, "trigger_audit", "audit_uuid")
 
 
 def applier(conf: cfg.ConfigOpts, transport: oslo_messaging.Transport) -> RpcDoorbell:
-    """Rung with the UUID of an action plan that is PENDING."""
+    """Rung with the UUID of an action plan that is PENDING or CANCELLING."""
     topic = conf.watcher_applier.conductor_topic
     return RpcDoorbell(transport, topic, "launch_action_plan", "action_plan_uuid")

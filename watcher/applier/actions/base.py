@@ -52,8 +52,9 @@ class ActionTools:
     cloud: Cloud
     conf: cfg.ConfigOpts
     wait: Callable[[float], None]
-    """Waits so many seconds; actions call it in place of every sleep.  It raises when the plan is
-    cancelled or the applier stops, and actions must not catch that."""
+    """Waits so many seconds; actions call it in place of every sleep.  It raises when the applier
+    stops, or the plan is cancelled (not in ``abort``, ``revert`` and a ``resume`` after a cancel),
+    and actions must not catch that."""
 
 
 class Action(ABC):
@@ -74,7 +75,7 @@ class Action(ABC):
         self.parameters, self.tools = parameters, tools
 
     def check(self) -> Mapping[str, Any] | None:
-        """Check conditions.  Skip if there is nothing to do; any other error fails the action.
+        """Check conditions.  Raises Skip if nothing is to do; any other error fails the action.
 
         Returns the origin, a description of the present state as JSON, which ``revert`` gets later;
         None if the action cannot be reverted.
@@ -91,8 +92,8 @@ class Action(ABC):
 
     @abstractmethod
     def resume(self) -> None:
-        """Continue an action whose applier has died: look at the cloud, then complete it, wait for
-        its end or repeat it.  An error fails the action."""
+        """Continue an action whose applier has died or stopped, or that ``abort`` left: look at the
+        cloud, then complete it, wait for its end or repeat it.  An error fails the action."""
         raise NotImplementedError
 
     def abort(self) -> bool:
@@ -104,7 +105,7 @@ class Action(ABC):
         return False
 
     def revert(self, origin: Mapping[str, Any]) -> None:
-        """Restore the state before it succeeded, and return when that is done.
+        """Restore the state before the action, and return when that is done.
 
         After a crash it is called again: look at the cloud, as ``resume`` does.
         """

@@ -72,7 +72,7 @@ class AuditRun(Base):
 
 
 class AuditEvent(Base):
-    """One message that reached the webhook of an EVENT audit, and what became of it."""
+    """One message that reached the webhook of an audit, and what became of it."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -89,7 +89,7 @@ class AuditEvent(Base):
     audit_id: Mapped[int] = mapped_column(info={"of": "audits"})
     """No foreign key: each INSERT would lock the audit, and wait for transactions that write it."""
     inbox: Mapped[int | None]
-    """The audit again, as long as the event waits for a run."""
+    """``audit_id``, as long as the event waits for a run."""
     run_id: Mapped[int | None] = mapped_column(ForeignKey("audit_runs.id"), index=True)
     received_at: Mapped[datetime.datetime] = mapped_column(Precise)
     source: Mapped[str] = mapped_column(String(36))
