@@ -75,7 +75,8 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
     deletes or shelves.
 
     Servers that leave the same host are read in one list.  The servers on a destination are read
-    only if its usage in placement is not known.
+    only if its usage in placement is not known, and traits of destinations only if a server
+    requires or forbids any.
     """
     moves = [action.input_parameters for action in actions if _is_migration(action)]
     uuids, destinations = (
@@ -92,8 +93,8 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         reading = pool.submit(compute.server_groups)
         on_sources = pool.map(compute.servers_on, sorted(shared_sources))
         singles = pool.map(lambda uuid: _server(compute, uuid), sorted(single))
-        hosts = {host.hostname: host for host in compute.some_hosts(destinations)}
-        unknown = {name for name, host in hosts.items() if not host.used}
+        hosts = compute.some_hosts(destinations, traits=False)
+        unknown = {host.hostname for host in hosts if not host.used}
         on_destinations = pool.map(compute.servers_on, sorted(unknown - shared_sources))
         servers = {
             server.uuid: server for each in (*on_sources, *on_destinations) for server in each
@@ -101,7 +102,11 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         groups = [group for group in reading.result() if not uuids.isdisjoint(group.members)]
         others = uuids.union(*(group.members for group in groups)) - servers.keys() - single
         found = *singles, *pool.map(lambda uuid: _server(compute, uuid), sorted(others))
-        return Cluster(hosts, servers | {each.uuid: each for each in found if each}, groups)
+        servers |= {each.uuid: each for each in found if each}
+    needs = (servers[uuid].needs for uuid in uuids & servers.keys())
+    if any(each.required or each.forbidden for each in needs):
+        hosts = compute.some_hosts(destinations, traits=True)
+    return Cluster({host.hostname: host for host in hosts}, servers, groups)
 
 
 def stale_actions(actions: Sequence[PlannedAction], cluster: Cluster) -> Mapping[str, str]:

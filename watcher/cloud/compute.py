@@ -292,8 +292,9 @@ class Compute(Protocol):
 
     def hosts(self) -> Sequence[Host]: ...
 
-    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
-        """The hosts of *hostnames* that exist, with fewer requests than one for each."""
+    def some_hosts(self, hostnames: Collection[str], traits: bool) -> Sequence[Host]:
+        """The hosts of *hostnames* that exist; they may be without their *traits*, for fewer
+        requests."""
 
     def servers(self) -> Sequence[Server]: ...
 

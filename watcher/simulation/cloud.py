@@ -85,7 +85,7 @@ class SimulatedCloud:
                 for name, host in self._hosts.items()
             ]
 
-    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+    def some_hosts(self, hostnames: Collection[str], traits: bool) -> Sequence[Host]:
         return [host for host in self.hosts() if host.hostname in hostnames]
 
     def servers(self) -> Sequence[Server]:

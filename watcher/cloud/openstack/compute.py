@@ -62,12 +62,12 @@ class Nova:
         return self._complete(self._list_hypervisors, self._placement.providers)
 
     @_understood
-    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+    def some_hosts(self, hostnames: Collection[str], traits: bool) -> Sequence[Host]:
         def chosen() -> Sequence[Json]:
             rows = self._list_hypervisors()
             return [row for row in rows if row["service"]["host"] in hostnames]
 
-        return self._complete(chosen, self._placement.some)
+        return self._complete(chosen, lambda uuids: self._placement.some(uuids, traits))
 
     def _complete(
         self,

@@ -4,7 +4,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from oslo_config import cfg
 from oslo_log import log
@@ -26,6 +26,9 @@ _SHARE = 10
 each."""
 _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU")
 """The resource classes, in the order of ``compute.RESOURCES``."""
+
+_NO_TRAITS: Final[Json] = {"traits": ()}
+"""The summary of a provider whose traits are not needed."""
 
 
 class Provider(NamedTuple):
@@ -88,9 +91,11 @@ class Placement:
         self._known = known
         return {uuid: provider for uuid, (_, provider) in known.items()}
 
-    def some(self, uuids: Sequence[str]) -> dict[str, Provider]:
-        """As ``providers``, with three requests for each, and none for the list of all."""
-        return {uuid: provider for uuid, (_, provider) in self._together(uuids).items()}
+    def some(self, uuids: Sequence[str], traits: bool) -> dict[str, Provider]:
+        """As ``providers``, with three requests for each, two without *traits*, and none for the
+        list of all."""
+        known = {} if traits else dict.fromkeys(uuids, _NO_TRAITS)
+        return {uuid: provider for uuid, (_, provider) in self._together(uuids, known).items()}
 
     def _together(
         self, uuids: Sequence[str], summaries: Mapping[str, Json] = {}
@@ -151,21 +156,19 @@ class Placement:
             )
 
     def _ask(self, uuid: str, summary: Json | None = None) -> tuple[int, Provider] | None:
-        """Generation and provider; of its *summary* only inventories are asked for."""
-        path = f"/resource_providers/{uuid}"
+        """Generation and provider; what its *summary* has is not asked for."""
+        path, row = f"/resource_providers/{uuid}", dict(summary or {})
         try:
-            # The generation is that of the first answer, so later changes are read again the next
-            # time.
-            inventories, *rest = (
-                self._service.get(f"{path}/{what}", _VERSION)
-                for what in ("inventories", *(() if summary else ("usages", "traits")))
-            )
+            for what in ("inventories", "usages", "traits"):
+                if what not in row:
+                    # The generation is that of the first answer, so later changes are read again
+                    # the next time.
+                    row = self._service.get(f"{path}/{what}", _VERSION) | row
         except NotFound:  # deleted since the list was made
             return None
-        usages, traits = rest or (summary or {}, summary or {})
         with understood("placement", "a resource provider"):
-            return inventories["resource_provider_generation"], Provider(
-                inventories["inventories"], usages["usages"], frozenset(traits["traits"])
+            return row["resource_provider_generation"], Provider(
+                row["inventories"], row["usages"], frozenset(row["traits"])
             )
 
 

@@ -43,10 +43,10 @@ class RecheckStories(Story):
         """From now on the cloud shows the host so."""
         before = self.cloud.some_hosts
 
-        def changed(hostnames: Collection[str]) -> list[Host]:
+        def changed(hostnames: Collection[str], traits: bool) -> list[Host]:
             return [
                 dataclasses.replace(host, **values) if host.hostname == name else host
-                for host in before(hostnames)
+                for host in before(hostnames, traits)
             ]
 
         self.patch(self.cloud, "some_hosts", changed)
@@ -189,3 +189,16 @@ class RecheckStories(Story):
         self.cloud.scenario.groups.append(ServerGroup("g", "affinity", [self.uuids[0], "gone"]))
         self.assertEqual(["g"], [each.uuid for each in recheck.read(actions, compute).groups])
         compute.server.assert_called_once_with("gone")
+
+    def test_traits_of_destinations_are_read_for_servers_that_need_some(self) -> None:
+        (move,) = self.moves(0)
+        actions = [PlannedAction(move["uuid"], "migrate", move["input_parameters"], ())]
+        compute = mock.Mock(wraps=self.cloud)
+        recheck.read(actions, compute)
+        asked = [mock.call({"b"}, traits=False)]
+        self.assertEqual(asked, compute.some_hosts.call_args_list)
+        specs = {"trait:CUSTOM_FAST": "forbidden"}
+        server = dataclasses.replace(self.cloud.server(self.uuids[0]), extra_specs=specs)
+        compute = mock.Mock(wraps=self.cloud, **{"server.side_effect": lambda _: server})
+        recheck.read(actions, compute)
+        self.assertEqual([*asked, mock.call({"b"}, traits=True)], compute.some_hosts.call_args_list)
