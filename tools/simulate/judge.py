@@ -52,6 +52,8 @@ class _Claim:
     began: float
     extended: float
     """The time of the holder's last heartbeat."""
+    since: float
+    """From when the time of a run is limited: a process that stands still begins it later."""
     beside: list[int] = dataclasses.field(default_factory=list)
     """Plans that were under way when the claim began."""
 
@@ -135,7 +137,7 @@ class Judge(Observer):
     # Claims
 
     def _claim(self, seen: Seen, key: Key) -> None:
-        self._claims[key] = _Claim(next(self._numbers), seen.who, seen.at, seen.at)
+        self._claims[key] = _Claim(next(self._numbers), seen.who, seen.at, seen.at, seen.at)
 
     def _extend(self, seen: Seen, key: Key) -> None:
         if self._holds(seen, key):
@@ -227,7 +229,7 @@ class Judge(Observer):
             self._take_over(seen, key)
         elif now == "ONGOING":
             self._extend(seen, key)
-            took = seen.at - self._claims[key].began
+            took = seen.at - self._claims[key].since
             if took > self._rules.max_run + 2 * _NOTICE and not self._is_excused(seen):
                 self._say(seen, f"Run {run} goes on after {took:.3f} seconds.")
         elif was == "ONGOING":
@@ -253,8 +255,10 @@ class Judge(Observer):
         key = ("run", run)
         self._begin(seen, key, ("audit", audit))
         claim = self._claims.get(key)
-        if claim is not None and claim.holder == seen.who and claim.beside:
-            self._say(seen, f"Run {run} begins while the plans {claim.beside} are under way.")
+        if claim is not None and claim.holder == seen.who:
+            claim.since = seen.at
+            if claim.beside:
+                self._say(seen, f"Run {run} begins while the plans {claim.beside} are under way.")
 
     def _see_run_ends(self, seen: Seen, run: int, audit: int) -> None:
         self._end(seen, ("run", run))
