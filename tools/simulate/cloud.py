@@ -64,7 +64,7 @@ class Network:
         self.cloud = Cloud(compute_service=self)  # type: ignore[arg-type]
 
     def _call(self, name: str, do: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             self._step("call")
             task = self._schedule.task()
             assert task is not None
@@ -72,7 +72,7 @@ class Network:
             try:
                 self._watch()
                 if name not in _CHANGES:
-                    result = do(*arguments)
+                    result = do(*arguments, **options)
                 else:
                     result = self._change(task.labels.get("plan"), name, do, arguments)
                     self._watch()

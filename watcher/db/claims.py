@@ -65,11 +65,14 @@ def of_all(session: Session) -> Sequence[tuple[int, datetime.datetime]]:
 def take_over(
     session: Session, run_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> AuditRun | None:
-    """Claim a run of another engine, if its lease still has this *end*.
+    """Claim a run whose lease has lapsed, if it still has this *end*.
 
-    None if another engine was faster, or a user has ended the audit.  ``_must_end`` counts as in
-    ``claim``.
+    No engine has died if the run is one of this process: then the end of the run could not be
+    written.  None if another engine was faster, or a user has ended the audit.  ``_must_end``
+    counts as in ``claim``.
     """
+    engine = session.scalar(select(AuditRun.engine).where(AuditRun.id == run_id))
+    died = engine != holder.engine
     if not update_rows(
         session,
         AuditRun,
@@ -79,12 +82,14 @@ def take_over(
         **holder.lease(now),
         started_at=now,
         attempt=AuditRun.attempt + 1,
-        deaths=AuditRun.deaths + 1,
+        deaths=AuditRun.deaths + int(died),
     ):
         return None
-    counters.add_take_over(session, counters.RUN)
+    if died:
+        counters.add_take_over(session, counters.RUN)
     run, _ = _load(session, run_id)
-    run.errors = run_ends.with_error(run, now, "Its decision engine died.", run.attempt - 1)
+    why = "Its decision engine died." if died else "The database did not take its end."
+    run.errors = run_ends.with_error(run, now, why, run.attempt - 1)
     return _start(session, run, holder, now)
 
 

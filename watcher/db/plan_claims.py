@@ -66,16 +66,25 @@ def take_over(
     session: Session, plan_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> int | None:
     """Claim a plan whose lease still has this *end*.  None if another applier was faster, or if the
-    plan has ended meanwhile."""
+    plan has ended meanwhile.
+
+    No applier has died if the plan is one of this process: then the database did not answer when
+    the process released the plan.
+    """
+    engine = session.scalar(
+        select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
+    )
+    died = engine != holder.engine
     lapsed = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.lease_expires_at == end)
-    values = holder.lease(now) | {"attempt": ActionPlanLease.attempt + 1}
+    values = holder.lease(now) | {"attempt": ActionPlanLease.attempt + int(died)}
     if not update_rows(session, ActionPlanLease, *lapsed, **values):
         return None
     under_way = (ActionPlan.id == plan_id, ActionPlan.state.in_(_CLAIMED))
     if not update_rows(session, ActionPlan, *under_way, hostname=holder.host):
         release(session, plan_id, holder.engine)
         return None
-    counters.add_take_over(session, counters.ACTION_PLAN)
+    if died:
+        counters.add_take_over(session, counters.ACTION_PLAN)
     return plan_id
 
 

@@ -9,6 +9,7 @@ from unittest import mock
 from watcher.applier import recheck
 from watcher.applier.service import Applier
 from watcher.cloud.compute import Host, ServerGroup
+from watcher.cloud.needs import Needs
 from watcher.common.errors import CloudUnavailable
 from watcher.common.states import ActionState, PlanState
 from watcher.db import models, plan_execution
@@ -197,8 +198,8 @@ class RecheckStories(Story):
         recheck.read(actions, compute)
         asked = [mock.call({"b"}, traits=False)]
         self.assertEqual(asked, compute.some_hosts.call_args_list)
-        specs = {"trait:CUSTOM_FAST": "forbidden"}
-        server = dataclasses.replace(self.cloud.server(self.uuids[0]), extra_specs=specs)
+        needs = Needs(forbidden=frozenset({"CUSTOM_FAST"}))
+        server = dataclasses.replace(self.cloud.server(self.uuids[0]), needs=needs)
         compute = mock.Mock(wraps=self.cloud, **{"server.side_effect": lambda _: server})
         recheck.read(actions, compute)
         self.assertEqual([*asked, mock.call({"b"}, traits=True)], compute.some_hosts.call_args_list)

@@ -48,6 +48,8 @@ class RunsTest(base.DatabaseTestCase):
             with self.database.writer() as session:
                 run_ends.finish(session, run, RunState.SUCCEEDED, later)
 
+        self.assertEqual(0, second.deaths)
+        self.assertIn("did not take its end", second.errors[-1]["error"])
         error = self.assertRaises(LostClaim, finish, first)
         self.assertIn(first.uuid, str(error))
         finish(second)

@@ -400,7 +400,8 @@ class MetricsStories(TestCase):
         self.assertEqual(before, self.values(*self.COUNTED))
 
     def test_take_overs(self) -> None:
-        dead, lease = (Holder(name, name, 30 * SECOND) for name in ("dead", "engine-2"))
+        names = ("dead", "engine-2", "engine-3")
+        dead, other, lease = (Holder(name, name, 30 * SECOND) for name in names)
         with self.database.writer() as session:
             run = runs.enqueue(session, self.event_audit(session).id, NOW, NOW)
             claims.claim(session, run.id, dead, NOW)
@@ -408,15 +409,16 @@ class MetricsStories(TestCase):
             plan.state = PlanState.PENDING
             session.flush()
             plan_claims.claim(session, plan.id, dead, NOW)
-        for later in (40, 80):
+        # Nobody has died in the last case: the database did not answer.
+        for later, holder in ((40, other), (80, lease), (120, lease)):
             with self.database.writer() as session:
                 now = NOW + later * SECOND
                 ((run_id, of_run),) = claims.of_all(session)
                 ((plan_id, of_plan),) = plan_claims.of_all(session)
-                claims.take_over(session, run_id, lease, now, of_run)
-                self.assertIsNone(claims.take_over(session, run_id, lease, now, of_run))
-                self.assertTrue(plan_claims.take_over(session, plan_id, lease, now, of_plan))
-                self.assertFalse(plan_claims.take_over(session, plan_id, lease, now, of_plan))
+                claims.take_over(session, run_id, holder, now, of_run)
+                self.assertIsNone(claims.take_over(session, run_id, holder, now, of_run))
+                self.assertTrue(plan_claims.take_over(session, plan_id, holder, now, of_plan))
+                self.assertFalse(plan_claims.take_over(session, plan_id, holder, now, of_plan))
         with self.database.writer() as session:
             # Nobody died: it was let go.
             plan_claims.release(session, plan.id, lease.engine)
