@@ -26,6 +26,7 @@ from watcher.notifications import Notifications
 from watcher.tests import base, factories
 
 HOLDER = Holder("engine-1:1:a", "engine-1", datetime.timedelta(seconds=30))
+OTHER = Holder("other", "engine-2", HOLDER.duration)
 
 
 class Ringing:

@@ -10,13 +10,12 @@ from oslo_utils import timeutils
 from watcher.common.errors import CloudUnavailable, Invalid
 from watcher.common.states import AuditState, AuditType, RunState
 from watcher.db import claims, runs
-from watcher.db.leases import Holder
 from watcher.db.models import (
     AuditRun,
 )
 from watcher.decision_engine.strategies.dummy import Dummy
 from watcher.tests.emulated.server import EmulatedServer, Fault
-from watcher.tests.unit.decision_engine.runner_case import HOLDER, RunnerTestCase
+from watcher.tests.unit.decision_engine.runner_case import HOLDER, OTHER, RunnerTestCase
 
 
 class RunnerFailuresTest(RunnerTestCase):
@@ -166,13 +165,7 @@ class RunnerFailuresTest(RunnerTestCase):
         later = timeutils.utcnow() + HOLDER.duration * 2
         with self.database.writer() as session:
             self.assertIsNotNone(
-                claims.take_over(
-                    session,
-                    run.id,
-                    Holder("other", "engine-2", HOLDER.duration),
-                    later,
-                    run.lease_expires_at,
-                )
+                claims.take_over(session, run.id, OTHER, later, run.lease_expires_at)
             )
 
         self.runner.run(run)
@@ -187,9 +180,9 @@ class RunnerFailuresTest(RunnerTestCase):
         audit = self.audit()
         run = self.claim(audit)
         with self.database.writer() as session:
-            for lapse in (1, 2):
+            for lapse, holder in ((1, OTHER), (2, HOLDER)):
                 later = timeutils.utcnow() + HOLDER.duration * 2 * lapse
-                run = claims.take_over(session, run.id, HOLDER, later, run.lease_expires_at)
+                run = claims.take_over(session, run.id, holder, later, run.lease_expires_at)
 
         self.runner.run(run)
 
@@ -206,7 +199,7 @@ class RunnerFailuresTest(RunnerTestCase):
         run = self.claim(audit)
         with self.database.writer() as session:
             later = timeutils.utcnow() + HOLDER.duration * 2
-            run = claims.take_over(session, run.id, HOLDER, later, run.lease_expires_at)
+            run = claims.take_over(session, run.id, OTHER, later, run.lease_expires_at)
         self.assertEqual((4, 1), (run.attempt, run.deaths))
         self.runner.run(run)
         run = self.reload(run)
