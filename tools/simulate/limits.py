@@ -96,8 +96,9 @@ class Limits(Observer):
 
     # Deaths
 
-    def _die(self, seen: Seen, key: Key) -> None:
-        self._deaths[key] += 1
+    def _take_over(self, seen: Seen, key: Key, old: Row, new: Row) -> None:
+        # No holder died if it takes up again what it could not end without the database.
+        self._deaths[key] += bool(old and new and old["engine"] != new["engine"])
         self._died[key] = max(self._died[key], self._deaths[key])
         self._holders[key] = seen.who
 
@@ -111,7 +112,7 @@ class Limits(Observer):
             return
         if new["state"] == "ONGOING":
             if new["attempt"] != old["attempt"]:
-                self._die(seen, key)
+                self._take_over(seen, key, old, new)
         elif new["state"] == "CANCELLED":
             self._handed_on[new["audit_id"]] += self._deaths[key]
         elif new["attempt"] == old["attempt"]:
@@ -125,7 +126,7 @@ class Limits(Observer):
         if new is not None and old is None:
             self._deaths[key] = 0
         elif new and old and new["attempt"] > old["attempt"]:
-            self._die(seen, key)
+            self._take_over(seen, key, old, new)
 
     def _see_actions(self, seen: Seen, action: int, old: Row, new: Row) -> None:
         if old and new and new["state"] in OVER and old["state"] not in OVER:
