@@ -4,7 +4,6 @@
 import contextlib
 import os
 import socket
-import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -39,6 +38,8 @@ class ApiProcess(process.Process):
                 reuse_port=_processes(conf) > 1,
             )
             if conf.api.enable_ssl_api:
+                import ssl  # here, because WSGI servers import this module and need none
+
                 certificate = _certificate(conf)
                 try:
                     self.server.ssl_adapter = NonBlockingTLS(*certificate)
