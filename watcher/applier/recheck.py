@@ -93,8 +93,8 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         reading = pool.submit(compute.server_groups)
         on_sources = pool.map(compute.servers_on, sorted(shared_sources))
         singles = pool.map(lambda uuid: _server(compute, uuid), sorted(single))
-        hosts = compute.some_hosts(destinations, traits=False)
-        unknown = {host.hostname for host in hosts if not host.used}
+        hosts = {host.hostname: host for host in compute.some_hosts(destinations)}
+        unknown = {name for name, host in hosts.items() if not host.used}
         on_destinations = pool.map(compute.servers_on, sorted(unknown - shared_sources))
         servers = {
             server.uuid: server for each in (*on_sources, *on_destinations) for server in each
@@ -103,10 +103,11 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         others = uuids.union(*(group.members for group in groups)) - servers.keys() - single
         found = *singles, *pool.map(lambda uuid: _server(compute, uuid), sorted(others))
         servers |= {each.uuid: each for each in found if each}
-    needs = (servers[uuid].needs for uuid in uuids & servers.keys())
-    if any(each.required or each.forbidden for each in needs):
-        hosts = compute.some_hosts(destinations, traits=True)
-    return Cluster({host.hostname: host for host in hosts}, servers, groups)
+        needs = (servers[uuid].needs for uuid in uuids & servers.keys())
+        if any(each.required or each.forbidden for each in needs):
+            for host, traits in zip(hosts.values(), pool.map(compute.traits, hosts), strict=True):
+                hosts[host.hostname] = dataclasses.replace(host, traits=traits)
+        return Cluster(hosts, servers, groups)
 
 
 def stale_actions(actions: Sequence[PlannedAction], cluster: Cluster) -> Mapping[str, str]:

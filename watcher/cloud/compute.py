@@ -292,9 +292,12 @@ class Compute(Protocol):
 
     def hosts(self) -> Sequence[Host]: ...
 
-    def some_hosts(self, hostnames: Collection[str], traits: bool) -> Sequence[Host]:
-        """The hosts of *hostnames* that exist; they may be without their *traits*, for fewer
-        requests."""
+    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+        """The hosts of *hostnames* that exist, perhaps without their traits, with fewer requests
+        than one ``host`` for each."""
+
+    def traits(self, hostname: str) -> frozenset[str]:
+        """The traits of a host, in one request."""
 
     def servers(self) -> Sequence[Server]: ...
 

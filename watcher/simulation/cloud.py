@@ -85,8 +85,11 @@ class SimulatedCloud:
                 for name, host in self._hosts.items()
             ]
 
-    def some_hosts(self, hostnames: Collection[str], traits: bool) -> Sequence[Host]:
+    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
         return [host for host in self.hosts() if host.hostname in hostnames]
+
+    def traits(self, hostname: str) -> frozenset[str]:
+        return self.host(hostname).traits
 
     def servers(self) -> Sequence[Server]:
         with self._present():

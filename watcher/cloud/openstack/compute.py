@@ -62,12 +62,16 @@ class Nova:
         return self._complete(self._list_hypervisors, self._placement.providers)
 
     @_understood
-    def some_hosts(self, hostnames: Collection[str], traits: bool) -> Sequence[Host]:
+    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
         def chosen() -> Sequence[Json]:
             rows = self._list_hypervisors()
             return [row for row in rows if row["service"]["host"] in hostnames]
 
-        return self._complete(chosen, lambda uuids: self._placement.some(uuids, traits))
+        return self._complete(chosen, self._placement.without_traits)
+
+    @_understood
+    def traits(self, hostname: str) -> frozenset[str]:
+        return self._placement.traits(self._uuid(hostname))
 
     def _complete(
         self,
@@ -164,9 +168,7 @@ class Nova:
 
     @_understood
     def has_candidate(self, server: Server, hostnames: Sequence[str]) -> bool:
-        known = self._hypervisors
-        uuids = [known.get(each) or self._hypervisor(each)["id"] for each in hostnames]
-        return self._placement.has_candidate(server, uuids)
+        return self._placement.has_candidate(server, [*map(self._uuid, hostnames)])
 
     def failure(self, uuid: str) -> str | None:
         version = _DETAILS if self._nova.supports(_DETAILS) else _MINIMUM
@@ -267,6 +269,10 @@ class Nova:
         virtual = [row for row in rows if row["hypervisor_type"] != "ironic"]
         self._hypervisors = {row["service"]["host"]: row["id"] for row in virtual}
         return virtual
+
+    def _uuid(self, hostname: str) -> str:
+        uuid: str = self._hypervisors.get(hostname) or self._hypervisor(hostname)["id"]
+        return uuid
 
     def _hypervisor(self, hostname: str) -> Json:
         """Read a hypervisor by its uuid in the last list: nova's search by name also matches

@@ -91,11 +91,19 @@ class Placement:
         self._known = known
         return {uuid: provider for uuid, (_, provider) in known.items()}
 
-    def some(self, uuids: Sequence[str], traits: bool) -> dict[str, Provider]:
-        """As ``providers``, with three requests for each, two without *traits*, and none for the
-        list of all."""
-        known = {} if traits else dict.fromkeys(uuids, _NO_TRAITS)
+    def without_traits(self, uuids: Sequence[str]) -> dict[str, Provider]:
+        """As ``providers``, with two requests for each, and none for the list of all."""
+        known = dict.fromkeys(uuids, _NO_TRAITS)
         return {uuid: provider for uuid, (_, provider) in self._together(uuids, known).items()}
+
+    def traits(self, uuid: str) -> frozenset[str]:
+        """The traits of a provider, none if there is no such provider; one request."""
+        try:
+            answer = self._service.get(f"/resource_providers/{uuid}/traits", _VERSION)
+        except NotFound:
+            return frozenset()
+        with understood("placement", "a resource provider"):
+            return frozenset(answer["traits"])
 
     def _together(
         self, uuids: Sequence[str], summaries: Mapping[str, Json] = {}

@@ -44,10 +44,10 @@ class RecheckStories(Story):
         """From now on the cloud shows the host so."""
         before = self.cloud.some_hosts
 
-        def changed(hostnames: Collection[str], traits: bool) -> list[Host]:
+        def changed(hostnames: Collection[str]) -> list[Host]:
             return [
                 dataclasses.replace(host, **values) if host.hostname == name else host
-                for host in before(hostnames, traits)
+                for host in before(hostnames)
             ]
 
         self.patch(self.cloud, "some_hosts", changed)
@@ -196,10 +196,12 @@ class RecheckStories(Story):
         actions = [PlannedAction(move["uuid"], "migrate", move["input_parameters"], ())]
         compute = mock.Mock(wraps=self.cloud)
         recheck.read(actions, compute)
-        asked = [mock.call({"b"}, traits=False)]
-        self.assertEqual(asked, compute.some_hosts.call_args_list)
+        compute.traits.assert_not_called()
         needs = Needs(forbidden=frozenset({"CUSTOM_FAST"}))
         server = dataclasses.replace(self.cloud.server(self.uuids[0]), needs=needs)
         compute = mock.Mock(wraps=self.cloud, **{"server.side_effect": lambda _: server})
-        recheck.read(actions, compute)
-        self.assertEqual([*asked, mock.call({"b"}, traits=True)], compute.some_hosts.call_args_list)
+        compute.traits = mock.Mock(return_value=frozenset({"CUSTOM_FAST"}))
+        hosts = recheck.read(actions, compute).hosts
+        self.assertEqual([mock.call({"b"})], compute.some_hosts.call_args_list)
+        self.assertEqual([mock.call("b")], compute.traits.call_args_list)
+        self.assertEqual({"CUSTOM_FAST"}, hosts["b"].traits)
