@@ -67,12 +67,10 @@ def take_over(
 ) -> AuditRun | None:
     """Claim a run whose lease has lapsed, if it still has this *end*.
 
-    No engine has died if the run is one of this process: then the end of the run could not be
-    written.  None if another engine was faster, or a user has ended the audit.  ``_must_end``
-    counts as in ``claim``.
+    None if another engine was faster, or a user has ended the audit.  ``_must_end`` counts as in
+    ``claim``.
     """
-    engine = session.scalar(select(AuditRun.engine).where(AuditRun.id == run_id))
-    died = engine != holder.engine
+    died = leases.has_died(session, AuditRun.id, run_id, holder)
     if not update_rows(
         session,
         AuditRun,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from oslo_config import cfg
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from watcher.db.transitions import update_rows
@@ -44,6 +45,16 @@ class Holder:
 
 NONE: Final[dict[str, Any]] = {"engine": None, "lease_expires_at": None}
 """The columns of a row that no process holds."""
+
+
+def has_died(session: Session, key: Any, row_id: int, holder: Holder) -> bool:
+    """Whether the holder of a lapsed row has died, before *holder* takes the row over; *row_id* is
+    a value of the column *key*.
+
+    If *holder* held the row itself, the database did not answer when it ended or released the row.
+    """
+    engine = session.scalar(select(key.class_.engine).where(key == row_id))
+    return bool(engine != holder.engine)
 
 
 def extend(

@@ -66,15 +66,8 @@ def take_over(
     session: Session, plan_id: int, holder: Holder, now: datetime.datetime, end: datetime.datetime
 ) -> int | None:
     """Claim a plan whose lease still has this *end*.  None if another applier was faster, or if the
-    plan has ended meanwhile.
-
-    No applier has died if the plan is one of this process: then the database did not answer when
-    the process released the plan.
-    """
-    engine = session.scalar(
-        select(ActionPlanLease.engine).where(ActionPlanLease.action_plan_id == plan_id)
-    )
-    died = engine != holder.engine
+    plan has ended meanwhile."""
+    died = leases.has_died(session, ActionPlanLease.action_plan_id, plan_id, holder)
     lapsed = (ActionPlanLease.action_plan_id == plan_id, ActionPlanLease.lease_expires_at == end)
     values = holder.lease(now) | {"attempt": ActionPlanLease.attempt + int(died)}
     if not update_rows(session, ActionPlanLease, *lapsed, **values):
