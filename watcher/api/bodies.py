@@ -91,6 +91,9 @@ def read(request: webob.Request, limit: int) -> bytes:
     announced = request.environ.get("CONTENT_LENGTH") or "0"
     if not (announced.isascii() and announced.isdigit()):
         raise Invalid("Content-Length: this must be a number, of 0 or more.")
+    chunked = "HTTP_TRANSFER_ENCODING" in request.environ
+    if chunked and not request.environ.get("wsgi.input_terminated"):  # uWSGI reads no chunks
+        raise Invalid("Transfer-Encoding: this server takes a body with Content-Length only.")
     length, body = request.content_length or 0, b""
     if length <= limit:
         body = _read_up_to(request.body_file, limit + 1)

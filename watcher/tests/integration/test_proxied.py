@@ -127,3 +127,8 @@ class ProxiedTest(DatabaseTestCase):
         self.serve()
         self.sends_slowly()
         self.assertTrue(self.probe())
+        head = b"POST /v1/audits HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with socket.socket(socket.AF_UNIX) as direct:
+            direct.connect(self.socket)
+            direct.sendall(head + b"2\r\n{}\r\n0\r\n\r\n")
+            self.assertIn(b"Transfer-Encoding: this server", direct.makefile("rb").read())

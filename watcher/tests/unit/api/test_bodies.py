@@ -64,6 +64,13 @@ class ReadTestCase(TestCase):
         self.assertRaises(BodyTooLarge, bodies.read, chunked(stream), 2**20)
         self.assertEqual(2**20 + 1, stream.taken)
 
+    def test_chunks_that_the_server_does_not_read(self) -> None:
+        environ = {"wsgi.input": Stream(0), "HTTP_TRANSFER_ENCODING": "chunked"}
+        error = self.assertRaises(Invalid, bodies.read, webob.Request(environ), 100)
+        self.assertThat(str(error), StartsWith("Transfer-Encoding: "))
+        environ["wsgi.input_terminated"] = True
+        self.assertEqual(b"", bodies.read(webob.Request(environ), 100))
+
     def test_a_client_that_hangs_up(self) -> None:
         self.assertRaises(Invalid, bodies.read, with_length(Stream(5), 10), 100)
 
