@@ -19,6 +19,8 @@ LOG = log.getLogger(__name__)
 _VERSION = "1.14"
 _CANDIDATES = "1.31"
 """From this microversion on, candidates can be requested within one host."""
+_NAMED_GROUPS = "1.33"
+"""From this microversion on, groups of resources may have names."""
 _SUMMARIES = "1.27"
 """From this microversion on, candidates have the usages of all resource classes, and traits."""
 _SHARE = 10
@@ -149,11 +151,12 @@ class Placement:
         """
         if not (uuids and self._service.supports(_CANDIDATES)):
             return len(uuids) > 1
-        query = _query(server)
+        named = self._service.supports(_NAMED_GROUPS)
+        version, query = _NAMED_GROUPS if named else _CANDIDATES, _query(server)
         if len(uuids) == 1:
             query |= {"in_tree": uuids[0], "limit": "1"}
         try:
-            answer = self._service.get("/allocation_candidates", _CANDIDATES, **query)
+            answer = self._service.get("/allocation_candidates", version, **query)
         except CloudRefused as error:  # such as of a trait that it does not know, from nova as well
             LOG.warning("Placement has no candidates for server %s: %s", server.uuid, error)
             return False

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated placement: providers with inventories, traits and allocations."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from watcher.tests.emulated.provider_trees import Group, Tree
 
 Inventories = Mapping[str, Mapping[str, Any]]
 Amounts = Mapping[str, int]
+_OLD_NAMES = re.compile("(resources|required|in_tree)([1-9][0-9]*)?|limit|group_policy")
 
 
 def inventory(total: int, reserved: int = 0, ratio: float = 1.0, **units: int) -> dict[str, Any]:
@@ -108,7 +110,8 @@ class Placement:
             ]
             return answer({"resource_providers": rows})
         if parts == ["allocation_candidates"]:
-            return answer(self._candidates(request.args))
+            asked = request.headers["OpenStack-API-Version"].removeprefix("placement 1.")
+            return answer(self._candidates(request.args, named_groups=int(asked) >= 33))
         if parts[1] not in self._inventories:
             error = {"status": 404, "detail": f"No resource provider {parts[1]} found."}
             return answer({"errors": [error]}, 404)
@@ -124,10 +127,13 @@ class Placement:
             }
         )
 
-    def _candidates(self, query: Mapping[str, str]) -> dict[str, Any]:
+    def _candidates(self, query: Mapping[str, str], named_groups: bool) -> dict[str, Any]:
         """Of one host alone, what is asked for within ``in_tree``; else of all hosts."""
         if query.keys() == {"resources"} and "," not in query["resources"]:
             return self.summaries(query["resources"])
+        for name in query:
+            if not named_groups and not _OLD_NAMES.fullmatch(name):
+                raise BadRequest(f"Invalid query string parameters: '{name}' does not match")
         groups = defaultdict[str, Group](Group)
         for name, value in query.items():
             kind, suffix = (name[:9], name[9:]) if "resour" in name else (name[:8], name[8:])

@@ -832,6 +832,12 @@ class TestCandidates(ComputeTestCase):
         self.assertTrue(self.candidate(resources1__VCPU="4"), "they replace those of the flavor")
         self.assertFalse(self.candidate(resources1__VCPU="5"))
 
+    def test_groups_with_names(self) -> None:
+        self.assertTrue(self.candidate(resources_GPU__VGPU="1"))
+        self.placement.newest = "1.32"
+        self.reconnect()
+        self.assertFalse(self.candidate(resources_GPU__VGPU="1"), "it would not take the name")
+
     def test_what_placement_does_not_know_has_no_candidate(self) -> None:
         self.assertFalse(self.candidate(resources__CUSTOM_TYPO="1"))
 
