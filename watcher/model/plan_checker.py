@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.cloud.places import UNITS, why_not_placed
 from watcher.db.action_plans import PlannedAction
 from watcher.model.graphs import ancestors, maximum_flow
 
@@ -31,8 +32,6 @@ its destination cannot take it; actions may run together that must not, in any c
 REMOVALS: Final = ("delete", "shelve")
 _PARAMETERS: Final = ("resource_id", "source_node", "destination_node", "migration_type")
 _STATES: Final = {"live": ("active", "paused"), "cold": ("active", "stopped")}
-_UNITS: Final = ("vCPUs", "MiB", "GB", "dedicated CPUs")
-_SPEC, _TENANTS, _TRAIT = "aggregate_instance_extra_specs:", "filter_tenant_id", "trait:"
 
 
 class Fault(NamedTuple):
@@ -114,7 +113,7 @@ class _Check:
                     self._report(move, CLOUD, f"Host {name} {'is down' if host else 'is unknown'}.")
                 elif not self._is_enabled(host, move.number, switches[name]):
                     self._report(move, CLOUD, f"Host {name} is or may be disabled then.")
-                elif why := _why_not_placed(move.server, host, keys):
+                elif why := why_not_placed(move.server, host, keys):
                     self._report(move, CLOUD, f"Host {name} {why}.")
 
     def groups(self) -> None:
@@ -126,7 +125,7 @@ class _Check:
 
     def room(self) -> None:
         """Check that no host is overfilled; a moving server counts on both of its hosts."""
-        used = {name: [0] * len(_UNITS) for name in self._to if name in self._cluster.hosts}
+        used = {name: [0] * len(UNITS) for name in self._to if name in self._cluster.hosts}
         for server in self._cluster.servers.values():
             if server.host in used:
                 for unit, amount in enumerate(server.amounts):
@@ -249,7 +248,7 @@ class _Check:
             held = used - sum(gives[each] for each in gone) + sum(takes) - flow
             if held > most:
                 most, together = held, reached
-        what, excess = f"would hold {most} {_UNITS[unit]}, and can hold {size:g}", most - size
+        what, excess = f"would hold {most} {UNITS[unit]}, and can hold {size:g}", most - size
         for move, amount in sorted(((arrivals[n], takes[n]) for n in together), reverse=True):
             if excess > 0:
                 self._report(move, CLOUD, f"Host {name} {what}.")
@@ -272,29 +271,3 @@ class _Check:
 
     def _report(self, move: _Move, kind: str, sentence: str) -> None:
         self.found.append((move.number, Fault(move.uuid, kind, sentence)))
-
-
-def _why_not_placed(server: Server, host: Host, keys: Collection[str]) -> str | None:
-    """Why a server may not be on a host, apart from room; *keys* are those of aggregates."""
-    if server.pinned_az and server.pinned_az != host.zone:
-        return f"is not in zone {server.pinned_az}"
-    has: dict[str, set[str]] = defaultdict(set)
-    for key, value in (pair for each in host.aggregates for pair in each.metadata.items()):
-        has[_TENANTS if key.startswith(_TENANTS) else key] |= {*map(str.strip, value.split(","))}
-    needs, traits = server.needs, host.traits
-    asked = {key.removeprefix(_TRAIT) for key in has if key.startswith(_TRAIT)}
-    if lacking := needs.required - traits | needs.forbidden & traits | asked - needs.required:
-        return f"does not fit what the server needs of trait {min(lacking)}"
-    rows = zip(_UNITS, server.amounts, host.inventories, strict=True)
-    if refused := [f"{amount} {unit}" for unit, amount, row in rows if not row.allows(amount)]:
-        return f"gives no server {refused[0]}"
-    if has[_TENANTS] and server.project_id not in has[_TENANTS]:
-        return "is reserved to other projects"
-    if images := [(key, it) for key, it in needs.properties if it not in has.get(key, {it})]:
-        return f"is in no aggregate for images with {' '.join(images[0])}"
-    for spec, value in server.extra_specs.items():
-        if spec.startswith(_SPEC) or spec in keys:
-            name, wanted = spec.removeprefix(_SPEC), {*map(str.strip, value.split("<or>"))}
-            if not has[name] & (wanted - {""} if value.startswith("<or>") else {value}):
-                return f"is in no aggregate with {name} {value}"
-    return None

@@ -24,6 +24,7 @@ from watcher.common.errors import CloudRefused, Invalid, NotFound
 from watcher.simulation import migrations, room
 from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.simulation.block_storage import SimulatedStorage
+from watcher.simulation.destinations import Destinations
 from watcher.simulation.fields import columns
 from watcher.simulation.loads import SimulatedLoads
 from watcher.simulation.migrations import EndedMigrations, SimulatedMigration, Switch
@@ -354,9 +355,9 @@ class SimulatedCloud:
         if server.task_state is not None:
             raise CloudRefused(f"Server {server.uuid} is busy: {server.task_state}.")
         wanted = dataclasses.replace(server, **room.sized(flavor)) if flavor else server
-        target = room.target(
-            wanted, destination, self._hosts, self._taken(), may_stay=flavor is not None
-        )
+        moves, groups = {**self._unconfirmed, **self._migrations}, self.scenario.groups
+        hosts = Destinations(self._hosts, self._taken(), groups, self._servers, moves)
+        target = hosts.choose(wanted, destination, may_stay=flavor is not None)
         self._failed.discard(server.uuid)
         course = self.scenario.courses.get(server.uuid, Course(self.scenario.migration_seconds))
         self._migrations[server.uuid] = SimulatedMigration(

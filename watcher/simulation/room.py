@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from watcher.cloud.compute import RESOURCES, Flavor, Host, Server
-from watcher.common.errors import CloudRefused
 
 Taken = Mapping[str, list[int]]
 
@@ -58,30 +57,6 @@ def total(
     for hostname, claim in claims:
         taken[hostname] = [old + new for old, new in zip(taken[hostname], claim, strict=True)]
     return taken
-
-
-def target(
-    server: Server, destination: str | None, hosts: Mapping[str, Host], taken: Taken, may_stay: bool
-) -> str:
-    """The host to move to.  CloudRefused if *destination*, or every host, is unfit."""
-    if may_stay and not refusal(server, hosts[server.host], taken):
-        return server.host
-    if destination is None:
-        fit = [
-            host
-            for host in hosts.values()
-            if host.hostname != server.host and not refusal(server, host, taken)
-        ]
-        if not fit:
-            raise CloudRefused(f"No host has room for server {server.uuid}.")
-        return max(fit, key=lambda host: left(host, taken)[1]).hostname
-    if destination == server.host:
-        raise CloudRefused(f"Server {server.uuid} is on host {destination} already.")
-    if destination not in hosts:
-        raise CloudRefused(f"Host {destination} was not found.")
-    if why_not := refusal(server, hosts[destination], taken):
-        raise CloudRefused(why_not)
-    return destination
 
 
 def used_by_others(hosts: Iterable[Host], servers: Collection[Server]) -> dict[str, list[int]]:

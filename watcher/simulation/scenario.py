@@ -16,7 +16,8 @@ one with the fields of ``cloud.compute`` (what servers need beside amounts is in
 ``extra_specs`` and ``image_properties``), and ``metrics`` has ``host`` and ``instance``, each
 ``{uuid: {metric: value}}``. A server's ``host`` is a hostname or a uuid; ``cpu`` (percent) and
 ``ram`` (MB) in it are short for its metrics, ``migration_seconds`` and ``migration_fails`` say how
-its migrations and resizes go; ``switch_seconds`` is what every stop and start takes.  With
+its migrations and resizes go; ``switch_seconds`` is what every stop and start takes.  Servers move
+only where ``places``, their ``server_groups`` and the room on hosts let them be.  With
 ``loads_follow: false`` hosts keep their loads as if no server had ever moved, as with real metrics
 that measure the wrong object.  ``storage`` is described in ``block_storage``, ``power`` of a host
 in ``baremetal``.

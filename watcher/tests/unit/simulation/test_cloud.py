@@ -211,6 +211,62 @@ class SimulatedCloudTest(base.TestCase):
         self.cloud = self.make(hosts=[host("a"), host("b", vcpus=1)])
         self.assertIn("No host has room", self.refusal("s1", None))
 
+    def test_the_scheduler_stays_within_zones_and_aggregates(self) -> None:
+        reserved = {"id": 1, "name": "other", "metadata": {"filter_tenant_id": "p2"}}
+        self.cloud = self.make(
+            hosts=[
+                host("a", zone="z1"),
+                host("b", zone="z1", memory_mb=5000),
+                host("c", zone="z1", aggregates=[reserved]),
+                host("d", zone="z2", memory_mb=90000),
+            ],
+            servers=[server("s1", "a", pinned_az="z1", project_id="p1"), server("s2", "a")],
+        )
+        self.assertIn("not in zone z1", self.refusal("s1", "d"))
+        self.assertIn("reserved to other projects", self.refusal("s1", "c"))
+        self.assertEqual(("b", "d"), (self.picked("s1"), self.picked("s2")))
+
+    def picked(self, uuid: str) -> str:
+        """The host on which a server is after the scheduler has picked one."""
+        self.cloud.live_migrate(uuid, None)
+        self.clock.now += 10
+        return self.cloud.server(uuid).host
+
+    def with_group(self, policy: str, *hosts: str, **group: Any) -> None:
+        """A group whose members are on *hosts*; c has most memory, b least."""
+        members = [f"m{number}" for number in range(len(hosts))]
+        self.cloud = self.make(
+            hosts=[host("a"), host("b", memory_mb=9000), host("c", memory_mb=90000)],
+            servers=[server(*each, vcpus=1) for each in zip(members, hosts, strict=True)],
+            server_groups=[{"uuid": "g", "policy": policy, "members": members, **group}],
+        )
+
+    def test_the_scheduler_keeps_members_of_a_group_apart(self) -> None:
+        self.with_group("anti-affinity", "a", "c")
+        self.assertIn("has 1 of group g already", self.refusal("m0", "c"))
+        self.assertEqual("b", self.picked("m0"))
+        self.with_group("anti-affinity", "a", "c", max_server_per_host=2)
+        self.assertEqual("c", self.picked("m0"))
+
+    def test_a_member_that_moves_counts_on_both_hosts(self) -> None:
+        self.with_group("anti-affinity", "a", "b")
+        self.cloud.live_migrate("m0", "c")
+        self.assertIn("already", self.refusal("m1", "c"))
+        self.assertIn("already", self.refusal("m1", "a"))
+
+    def test_no_member_leaves_an_affinity_group(self) -> None:
+        self.with_group("affinity", "a", "a")
+        self.assertIn("would leave its group", self.refusal("m0", "c"))
+        self.assertIn("No host", self.refusal("m0", None))
+
+    def test_the_scheduler_follows_wishes_of_soft_groups(self) -> None:
+        self.with_group("soft-anti-affinity", "a", "c")
+        self.assertEqual("b", self.picked("m0"))
+        self.with_group("soft-affinity", "a", "b")
+        self.assertEqual("b", self.picked("m0"))
+        self.with_group("soft-anti-affinity", "a", "c", "b")
+        self.assertEqual("c", self.picked("m0"))
+
     def test_what_is_not_there(self) -> None:
         self.assertRaises(NotFound, self.cloud.server, "nothing")
         self.assertRaises(NotFound, self.cloud.host, "nothing")
