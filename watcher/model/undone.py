@@ -34,6 +34,7 @@ UNJUDGED: Final = "unjudged"
 ONE_AT_A_TIME: Final = "one_at_a_time"
 LIMIT: Final = "limit"
 WHOLE_HOST: Final = "whole_host"
+BOOTS: Final = "boots"
 BOUND: Final = "bound"
 NO_GAIN: Final = "no_gain"
 UNKNOWN: Final = "unknown"
@@ -66,6 +67,7 @@ REASONS: Final[Mapping[str, str]] = {
     ONE_AT_A_TIME: "in need of what only placement can judge, for one server a host and plan",
     LIMIT: "too much for the load of any other host",
     WHOLE_HOST: "on a host that cannot be emptied as a whole",
+    BOOTS: "on a host that stays in service for boots or as a reserve",
     BOUND: "left for the next run by the limits of the webhook or of [optimization]",
     NO_GAIN: "not worth a migration",
     UNKNOWN: "unknown to the cloud",

@@ -28,6 +28,7 @@ EXAMINED: Final = 200
 
 SILENT: Final = (undone.EXCLUDED, undone.OPTED_OUT)
 """Reasons that users themselves have set; they are not reported."""
+NO_ROOM: Final = "No host can be emptied, as the others have no room for all its servers"
 HINDRANCES: Final = (undone.NO_HOST, undone.PLACE, undone.GROUP)
 """Reasons that are rules.  A lack of room is not reported, because each consolidation ends with
 it."""
@@ -52,6 +53,7 @@ class Consolidation:
         self._spares: Sequence[int] = ()
         self._disable: Sequence[int] = ()
         self._costly: Sequence[int] = ()
+        self._needed: Sequence[int] = ()
         self._waiting: Sequence[int] = ()
         self._wait: Sequence[Undone] = ()
         self._switches = Switches((), {}, frozenset(), 0)
@@ -91,7 +93,7 @@ class Consolidation:
         self._disable = self._switches.disable[
             : int(max(0, min(len(self._switches.disable), what_if.actions_left())))
         ]
-        self._costly = found.costly
+        self._costly, self._needed = found.costly, found.hosts[count:]
         self._waiting, self._wait = _waiting(what_if, found.waiting, trials)
         return found.hosts[:count]
 
@@ -174,7 +176,8 @@ class Consolidation:
         solution.figures(before, after)
         solution.promise(IN_USE, promises.FIGURE_WINDOW)
         solution.improve(before[IN_USE], after[IN_USE])
-        unmet, left = _still_in_use(self.what_if, self._waiting, self._wait, self._costly)
+        kept = {undone.NO_GAIN: self._costly, undone.BOOTS: self._needed}
+        unmet, left = _still_in_use(self.what_if, self._waiting, self._wait, kept)
         if self._switches.short:
             lack = f"{self._switches.short} of {self._reserve} hosts of the reserve are missing"
             unmet = "; ".join(filter(None, (lack, unmet)))
@@ -228,30 +231,42 @@ def _waiting(
 
 
 def _still_in_use(
-    what_if: WhatIf, waiting: Sequence[int], wait: Sequence[Undone], costly: Sequence[int]
+    what_if: WhatIf,
+    waiting: Sequence[int],
+    wait: Sequence[Undone],
+    kept: Mapping[str, Sequence[int]],
 ) -> tuple[str, list[Undone]]:
     """A sentence on hosts that stay in use although fewer could hold all servers, and the reasons.
 
-    Empty if no fewer hosts could hold the servers.  Hosts that stay in use because of a lack of
-    room are not named, as each consolidation ends with some.  Neither are hosts that took servers.
+    *kept* are hosts that could be emptied, by the reason why they are not.  Hosts that stay in use
+    because of a lack of room are named only if nothing moves, as each consolidation ends with some.
+    Neither are hosts that took servers.  Empty if no fewer hosts could hold the servers.
     """
     used = in_use(what_if)
     surplus = int(used.sum()) - _needed(what_if)
+    if surplus <= 0:
+        return "", []
     candidates = used.copy()
     candidates[[move.destination for move in what_if.moves]] = False
     candidates[list(waiting)] = False
-    dear = [host for host in costly if candidates[host]]
-    candidates[dear] = False
+    of_kept = {why: [host for host in hosts if candidates[host]] for why, hosts in kept.items()}
+    known = [host for hosts in of_kept.values() for host in hosts]
+    candidates[known] = False
     # If these explain all hosts that are not needed, other reasons make no difference.
-    servers = _hindered(what_if, candidates) if surplus > len(waiting) + len(dear) else []
-    number = len(set(what_if.placement[servers].tolist())) + len(waiting) + len(dear)
-    if surplus <= 0 or not number:
-        return "", []
-    unmoved = np.isin(what_if.placement, dear).nonzero()[0].tolist()
-    return f"{number} of {int(used.sum())} hosts with servers are not emptied", [
+    servers = _hindered(what_if, candidates) if surplus > len(waiting) + len(known) else []
+    number = len(set(what_if.placement[servers].tolist())) + len(waiting) + len(known)
+    if not number:
+        candidates[what_if.placement[what_if.staying()]] = False
+        return NO_ROOM if candidates.any() and not what_if.moves else "", []
+    verb = "is" if number == 1 else "are"
+    return f"{number} of {int(used.sum())} hosts with servers {verb} not emptied", [
         *what_if.explain(servers, undone.WISH),
         *wait,
-        *undone.grouped((what_if.name(server), undone.NO_GAIN) for server in unmoved),
+        *undone.grouped(
+            (what_if.name(server), why)
+            for why, hosts in of_kept.items()
+            for server in np.isin(what_if.placement, hosts).nonzero()[0].tolist()
+        ),
     ]
 
 

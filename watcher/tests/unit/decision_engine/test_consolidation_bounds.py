@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,7 +167,7 @@ class UndoneTest(TestCase):
                 ({}, {uid("s1"): undone.FAILED_BEFORE}, undone.FAILED_BEFORE),
             ):
                 solution = self.solve(strategy, change, staying=staying)
-                self.assertEqual("1 of 2 hosts with servers are not emptied", solution.unmet)
+                self.assertEqual("1 of 2 hosts with servers is not emptied", solution.unmet)
                 self.assertEqual([(reason, 1)], kinds(solution), strategy.name)
 
     def test_a_stopped_server_is_one_that_basic_does_not_move(self):
@@ -176,6 +177,27 @@ class UndoneTest(TestCase):
     def test_a_zone_is_given_as_a_reason(self):
         solution = self.solve(Basic, {"pinned_az": "one"}, zone="one")
         self.assertEqual([(undone.PLACE, 1)], kinds(solution))
+
+    def test_hosts_that_boots_need_are_reported(self):
+        """A host with both servers would have no room for a third one."""
+        servers = [server("s1", "h1", 5), server("s2", "h2", 5)]
+        for strategy in (Basic, VmWorkloadConsolidation):
+            solution = solve(strategy, ComputeModel.build([host("h1"), host("h2")], servers))
+            self.assertEqual([], clusters.moves(solution))
+            self.assertEqual("1 of 2 hosts with servers is not emptied", solution.unmet)
+            self.assertEqual([(undone.BOOTS, 1)], kinds(solution), strategy.name)
+
+    def test_a_plan_without_moves_says_that_room_is_lacking(self):
+        """Two hosts have the vCPUs of all servers, but none takes a second server."""
+        hosts = [host(name) for name in ("h1", "h2", "h3")]
+        servers = [server(f"s{each.hostname}", each.hostname, 6) for each in hosts]
+        for strategy in STRATEGIES:
+            solution = solve(strategy, ComputeModel.build(hosts, servers))
+            self.assertIn("No host can be emptied", solution.unmet)
+            self.assertEqual([], kinds(solution))
+        model = ComputeModel.build(hosts, servers)
+        model = dataclasses.replace(model, movable=np.zeros(3, dtype=np.bool_))
+        self.assertEqual("", solve(Basic, model).unmet)
 
     def test_full_hosts_are_not_reported(self):
         servers = [server("s1", "h1", 6), server("s2", "h2", 6, locked=True)]
