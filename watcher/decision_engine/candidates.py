@@ -95,16 +95,17 @@ class _Asking:
         cloud = self._anywhere
         server = cloud.server_index[uuid]
         allowed = cloud.rules.allowed[cloud.rules.kind[server]].tolist()
-        opened = {
-            action.input_parameters.get("resource_name")
+        switched = {
+            (action.input_parameters.get("resource_name"), action.input_parameters.get("state"))
             for action in solution.actions
-            if action.input_parameters.get("state") == "enabled"
         }
         return tuple(
             host.hostname
             for host, may_be in zip(cloud.hosts, allowed, strict=True)
             if may_be
-            and (host.available or (host.state == "up" and host.hostname in opened))
+            and host.state == "up"
+            and (host.status == "enabled" or (host.hostname, "enabled") in switched)
+            and (host.hostname, "disabled") not in switched
             and host.hostname != cloud.servers[server].host
         )
 

@@ -51,6 +51,7 @@ STRATEGIES = (
     (WorkloadBalance, {"threshold": 30.0}),
     (WorkloadStabilization, {"thresholds": {"instance_cpu_usage": 0.01}}),
     (ZoneMigration, {"compute_nodes": [{"src_node": "h0", "dst_node": "h1"}]}),
+    (ZoneMigration, {"compute_nodes": [{"src_node": "h0"}]}),
 )
 
 

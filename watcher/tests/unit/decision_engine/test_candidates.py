@@ -6,6 +6,9 @@ from watcher.cloud.needs import Needs
 from watcher.decision_engine import candidates
 from watcher.decision_engine.strategies.actuator import Actuator
 from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
+from watcher.decision_engine.strategies.node_resource_consolidation import (
+    NodeResourceConsolidation,
+)
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.model import undone
 from watcher.model.compute import ComputeModel
@@ -96,6 +99,18 @@ class CandidatesTest(TestCase):
         self.assertIn("s2", moves)
         reasons = {each.reason: each.examples for each in self.solution.undone}
         self.assertEqual(("s1",), reasons[undone.UNJUDGED])
+
+    def test_the_scheduler_picks_no_host_that_is_disabled_while_servers_move(self):
+        hosts = [host(f"h{n}") for n in range(4)]
+        servers = [
+            server("s0", "h0", 1, needs=PAGES), server("s1", "h1", 1), server("s3", "h3", 20)
+        ]  # fmt: skip
+        given = clusters.inputs(NodeResourceConsolidation, ComputeModel.build(hosts, servers))
+        solution = candidates.solve(NodeResourceConsolidation, given, self.has_candidate)
+        steps = [each.input_parameters for each in solution.actions]
+        closed = {each["resource_name"] for each in steps if each.get("state") == "disabled"}
+        self.assertEqual({"h0", "h2"}, closed)
+        self.assertEqual({("s0", "h1"), ("s0", "h3")}, set(self.asked))
 
     def test_orders_of_a_person_are_not_questioned(self):
         self.refused = {("s1", "h1")}
