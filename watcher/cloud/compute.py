@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -113,6 +114,33 @@ class Flavor:
 _USUAL = Units()
 
 
+class Platform(NamedTuple):
+    """The parts of a host that a live migration depends on."""
+
+    hypervisor_type: str
+    hypervisor_version: int
+    cpu: frozenset[str]
+    """The traits of the CPU that its guests get, as nova reports them."""
+
+    def takes_from(self, source: "Platform") -> bool:
+        """Whether servers move here live from *source*: the type of the hypervisor is the same,
+        its version is not older, and the CPU has all that guests have there."""
+        return (
+            self.hypervisor_type == source.hypervisor_type
+            and self.hypervisor_version >= source.hypervisor_version
+            and self.cpu >= source.cpu
+        )
+
+
+@functools.lru_cache(maxsize=1024)
+def _cpu(traits: frozenset[str]) -> frozenset[str]:
+    return frozenset(
+        each
+        for each in traits
+        if each.startswith(("HW_ARCH_", "HW_CPU_X86_")) and "AMD_SEV" not in each
+    )
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Host:
     """A compute host with its inventory: whole amounts, before ratio and reserve."""
@@ -169,9 +197,8 @@ class Host:
         )
 
     @property
-    def hypervisor(self) -> tuple[str, int]:
-        """Type and version.  Servers move live to the same type only, and to no older version."""
-        return self.hypervisor_type, self.hypervisor_version
+    def platform(self) -> Platform:
+        return Platform(self.hypervisor_type, self.hypervisor_version, _cpu(self.traits))
 
     @property
     def available(self) -> bool:

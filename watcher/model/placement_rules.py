@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from watcher.cloud.compute import LIVE_STATES, Host, Inventory, Server, ServerGroup
+from watcher.cloud.compute import LIVE_STATES, Host, Inventory, Platform, Server, ServerGroup
 from watcher.cloud.needs import Needs
 from watcher.model.types import Bools, Floats, Ints
 
@@ -29,9 +29,8 @@ _TRAIT = "trait:"
 _EITHER = "<or>"
 
 _Pairs = frozenset[tuple[str, str]]
-_Hypervisor = tuple[str, int] | None
-_Kind = tuple[str, str, bool, _Hypervisor, _Pairs, Needs, _Pairs]
-"""Zone, project, whether it stays on hosts that are reserved for the project, hypervisor to be
+_Kind = tuple[str, str, bool, Platform | None, _Pairs, Needs, _Pairs]
+"""Zone, project, whether it stays on hosts that are reserved for the project, platform to be
 left live, extra specs, needs and image properties of a server: with its size they decide where it
 may be."""
 
@@ -105,9 +104,9 @@ class PlacementRules:
         )
 
 
-def _sources(hosts: Sequence[Host]) -> Mapping[str, tuple[str, int]]:
-    """Hostname to hypervisor; empty if all are equal."""
-    sources = {host.hostname: host.hypervisor for host in hosts}
+def _sources(hosts: Sequence[Host]) -> Mapping[str, Platform]:
+    """Hostname to platform; empty if all are equal."""
+    sources = {host.hostname: host.platform for host in hosts}
     return sources if len({*sources.values()}) > 1 else {}
 
 
@@ -115,7 +114,7 @@ def _kinds(
     places: Sequence[_Place],
     servers: Sequence[Server],
     homes: Mapping[str, _Place],
-    sources: Mapping[str, tuple[str, int]],
+    sources: Mapping[str, Platform],
 ) -> tuple[Ints, list[_Kind]]:
     """int [V], the kind of each server, and the list of kinds."""
     projects = {project for place in places for project in place.projects}
@@ -189,7 +188,7 @@ class _Place:
     owners: frozenset[str]
     """The projects of which one of its aggregates is for each alone."""
     traits: frozenset[str]
-    hypervisor: tuple[str, int]
+    platform: Platform
     asked: frozenset[str]
     """The traits that its servers must require, because its aggregates are isolated by them."""
 
@@ -211,7 +210,7 @@ class _Place:
             frozenset(projects),
             frozenset(owners),
             host.traits,
-            host.hypervisor,
+            host.platform,
             frozenset(asked),
         )
 
@@ -223,7 +222,7 @@ class _Place:
             return False
         if confined and project not in self.owners:
             return False
-        if source and (source[0] != self.hypervisor[0] or source[1] > self.hypervisor[1]):
+        if source and not self.platform.takes_from(source):
             return False
         if not self.asked <= needs.required <= self.traits or needs.forbidden & self.traits:
             return False
@@ -241,7 +240,7 @@ def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, lis
     at = []
     for host in hosts:
         aggregates = ((each.id, tuple(each.metadata.items())) for each in host.aggregates)
-        key = host.zone, tuple(aggregates), host.traits & traits, host.hypervisor
+        key = host.zone, tuple(aggregates), host.traits & traits, host.platform
         if key not in known:
             known[key] = len(places)
             places.append(_Place.of(host))

@@ -59,7 +59,7 @@ REASONS: Final[Mapping[str, str]] = {
     NOT_MEASURED: "without a measured load",
     OPTED_OUT: "not to be optimized, by their metadata",
     NO_HOST: "without another host that takes servers",
-    PLACE: "bound to a zone, an aggregate or traits without another host that takes servers",
+    PLACE: "bound to a zone, an aggregate, traits or a CPU without another host that takes servers",
     GROUP: "kept apart from a member of their group on every other host",
     WISH: "kept apart or together, as their soft server group wishes",
     ROOM: "too large for the room on any other host",

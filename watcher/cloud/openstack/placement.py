@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data of compute hosts in placement: inventories, usages, traits and candidates."""
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -179,8 +180,14 @@ class Placement:
             return None
         with understood("placement", "a resource provider"):
             return row["resource_provider_generation"], Provider(
-                row["inventories"], row["usages"], frozenset(row["traits"])
+                row["inventories"], row["usages"], _shared(frozenset(row["traits"]))
             )
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(traits: frozenset[str]) -> frozenset[str]:
+    """One object for all hosts with the same traits, which may be a hundred."""
+    return traits
 
 
 def _query(server: Server) -> dict[str, str]:

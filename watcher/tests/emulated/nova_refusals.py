@@ -86,6 +86,10 @@ class Cloud:
             return "it has another hypervisor"
         if source["hypervisor_version"] > there["hypervisor_version"]:
             return "its hypervisor is too old"
+        traits = self.placement.traits
+        lacking = traits[source["id"]] - traits[there["id"]]
+        if any(each.startswith("HW_CPU_X86_AVX") for each in lacking):
+            return "its CPU lacks features"
         return None
 
     def _left_out(self, row: Row, host: str, shown: bool) -> Iterator[str]:

@@ -86,6 +86,7 @@ class RandomCloud:
         self.odd = draw.choice([0.05, 0.2, 0.5])
         """How many flavors, hosts and servers are special."""
         self.upgraded, self.pooled = draw.random() < 0.3, draw.random() < 0.15
+        self.has_old_cpus = draw.random() < 0.3
         for name in self.names:
             self._host(name)
         if self.pooled:
@@ -138,6 +139,8 @@ class RandomCloud:
         if self.pooled and self._chance(0.7):
             del has["DISK_GB"]
         traits = {each for each in TRAITS if self._chance(0.4)}
+        if not (self.has_old_cpus and self._chance(0.5)):
+            traits.add("HW_CPU_X86_AVX512F")
         self.placement.put(ident, has, traits | (TPM if self._chance(0.5) else set()))
         self._below(ident)
         if self._chance(0.3):

@@ -181,6 +181,20 @@ class WhatIfTest(TestCase):
             what_if = WhatIf(ComputeModel.build(hosts, [server("s", "h0", state=state)]))
             self.assertEqual(expected, what_if.hosts_for(0).tolist(), state)
 
+    def test_a_running_server_moves_to_no_host_whose_cpu_lacks_what_it_has(self):
+        sse, avx = "HW_CPU_X86_SSE42", "HW_CPU_X86_AVX2"
+        cpus = ({sse, "FAST", "HW_CPU_X86_AMD_SEV"}, {avx}, {sse}, {sse, avx}, set())
+        hosts = [host(f"h{number}", traits=frozenset(each)) for number, each in enumerate(cpus)]
+        for state, expected in (
+            ("active", [False, False, True, True, False]),
+            ("paused", [False, False, True, True, False]),
+            ("stopped", [False, True, True, True, True]),
+        ):
+            what_if = WhatIf(ComputeModel.build(hosts, [server("s", "h0", state=state)]))
+            self.assertEqual(expected, what_if.hosts_for(0).tolist(), state)
+        what_if = WhatIf(ComputeModel.build(hosts[:2], [server("s", "h0")]))
+        self.assertEqual(undone.PLACE, what_if.why_not(0))
+
     def test_a_server_on_a_host_of_its_project_stays_on_such_hosts(self):
         ours = [Aggregate(1, "a", {"filter_tenant_id": "ours"})]
         both = [Aggregate(2, "b", {"filter_tenant_id": "ours,theirs"})]
