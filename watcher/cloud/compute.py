@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from oslo_utils import uuidutils
 
-from watcher.cloud.needs import NOTHING, Needs
+from watcher.cloud.needs import NOTHING, Holding, Needs
 
 DISABLED = "watcher_disabled"
 """The reason with which Watcher disables a host that has no servers, or while servers move."""
@@ -176,6 +176,9 @@ class Host:
     empty: equal."""
     hypervisor_type: str = ""
     hypervisor_version: int = 0
+    nested: Mapping[str, tuple[Holding, ...]] = dataclasses.field(default_factory=dict)
+    """Consumer in placement, such as a server's uuid, to what it has of providers below that of
+    the host."""
 
     @property
     def cpus(self) -> int:

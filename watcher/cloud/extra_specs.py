@@ -8,7 +8,7 @@ from functools import cached_property
 
 _KEY = re.compile(r"(resources|trait)([\w-]{1,64})?:(\w+)")
 _CPUS = ("VCPU", "PCPU")
-_OF_FLAVOR = (*_CPUS, "MEMORY_MB", "DISK_GB")
+OF_FLAVOR = (*_CPUS, "MEMORY_MB", "DISK_GB")
 ALWAYS = "2.1"
 _SIGNS = {"required": "", "forbidden": "!"}
 
@@ -71,7 +71,7 @@ class Wanted:
                 self.traits.add(trait)
         elif kind == "resources" and value.isdecimal():
             self._sums[name] += int(value)
-            if int(value) and (group or name not in _OF_FLAVOR):
+            if int(value) and (group or name not in OF_FLAVOR):
                 self._lists[f"resources{group}"].append(f"{name}:{value}")
 
     @cached_property
@@ -83,7 +83,7 @@ class Wanted:
     def amounts(self) -> dict[str, int]:
         """The amounts of the resources of ``VCPU``, ``PCPU``, ``MEMORY_MB`` and ``DISK_GB`` that
         differ from those of the flavor, in all groups together."""
-        amounts = {name: self._sums[name] for name in _OF_FLAVOR if name in self._sums}
+        amounts = {name: self._sums[name] for name in OF_FLAVOR if name in self._sums}
         dedicated = {"dedicated": self._vcpus, "mixed": len(self._mask())}.get(self.policy or "")
         if dedicated is not None:
             isolated = self.get("emulator_threads_policy") == "isolate"
@@ -107,7 +107,7 @@ class Wanted:
         found = {name for name in (*self._specs, *self._properties) if _UNJUDGED.match(name)}
         for name in self._specs:
             if (match := _KEY.fullmatch(name)) and (
-                match[2] or (match[1] == "resources" and match[3] not in _OF_FLAVOR)
+                match[2] or (match[1] == "resources" and match[3] not in OF_FLAVOR)
             ):
                 found.add(name)
         if self.amounts.get("PCPU"):  # then nova places the server in one NUMA node

@@ -3,10 +3,24 @@
 
 import dataclasses
 import functools
+import itertools
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from watcher.cloud.extra_specs import ALWAYS, Wanted
+from watcher.cloud.extra_specs import ALWAYS, OF_FLAVOR, Wanted
+
+OF_CYBORG = "OWNER_CYBORG"
+"""The trait of providers that are devices of cyborg."""
+
+
+class Holding(NamedTuple):
+    """What a server has of a provider below that of its host, such as a network device."""
+
+    amounts: tuple[tuple[str, int], ...]
+    """By resource class."""
+    traits: tuple[str, ...]
+    """Those of the provider."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +60,13 @@ class Needs:
             return NOTHING
         return _needs(vcpus, _items(specs), _items(properties or {}))
 
+    def with_holdings(self, holdings: tuple[Holding, ...]) -> "Needs":
+        """These needs, and what else a server has: its ports need that, or its devices.
+
+        Which of the provider's traits they need is not known, so they are taken to need all.
+        """
+        return _with_holdings(self, self.properties, holdings)
+
 
 NOTHING = Needs()
 
@@ -72,4 +93,38 @@ def _needs(
         live_since=wanted.live_since,
         is_fixed=wanted.is_fixed,
         properties=tuple(sorted(properties)),
+    )
+
+
+def amounts_in(values: str) -> dict[str, int]:
+    """The amounts in a list such as ``VCPU:1,VGPU:2``."""
+    pairs = (each.split(":") for each in values.split(","))
+    return {name: int(amount) for name, amount in pairs}
+
+
+@functools.lru_cache(maxsize=4096)
+def _with_holdings(
+    needs: Needs, _properties: tuple[tuple[str, str], ...], holdings: tuple[Holding, ...]
+) -> Needs:
+    """*_properties* distinguishes needs that are equal without them."""
+    query, unjudged = dict(needs.resources), {*needs.unjudged}
+    known = Counter[str]()
+    for name, values in query.items():
+        known.update(amounts_in(values) if name.startswith("resources") else {})
+    taken = {name.removeprefix("resources").removeprefix("required") for name in query}
+    numbers = (number for number in map(str, itertools.count(1)) if number not in taken)
+    for amounts, traits in holdings:
+        more = Counter({name: amount for name, amount in amounts if name not in OF_FLAVOR})
+        known, more = known - more, more - known
+        if more:
+            number = next(numbers)
+            query[f"resources{number}"] = ",".join(f"{name}:{more[name]}" for name in sorted(more))
+            query |= {f"required{number}": ",".join(traits)} if traits else {}
+            query.setdefault("group_policy", "none")  # as nova does
+            unjudged.update(more)
+    return dataclasses.replace(
+        needs,
+        unjudged=tuple(sorted(unjudged)),
+        resources=tuple(sorted(query.items())),
+        is_fixed=needs.is_fixed or any(OF_CYBORG in each.traits for each in holdings),
     )

@@ -11,6 +11,7 @@ from watcher.cloud import Cloud
 from watcher.cloud.compute import Host, Units
 from watcher.cloud.metrics import Metrics
 from watcher.cloud.needs import NOTHING
+from watcher.cloud.nested import nested_of, with_nested
 from watcher.common.errors import CloudRefused, NotConfigured, Unavailable
 from watcher.conf.datasources import HOST_METRICS, SERVER_METRICS
 
@@ -36,7 +37,12 @@ def record(
     """
     hosts = cloud.compute.hosts()
     hostnames = {host.hostname for host in hosts}
-    servers = [server for server in cloud.compute.servers() if server.host in hostnames]
+    nested = nested_of(hosts)
+    servers = [
+        with_nested(server, nested)
+        for server in cloud.compute.servers()
+        if server.host in hostnames
+    ]
     power: dict[str, str] = {}
     with _optional("power of machines", problem):
         power = _power(cloud)
@@ -129,6 +135,7 @@ def _machine(host: Host, power: Mapping[str, str]) -> dict[str, str]:
 def _fields(value: Any) -> dict[str, Any]:
     """The fields of a dataclass as JSON; empty ones are left out."""
     fields = dataclasses.asdict(value)
+    fields.pop("nested", None)  # servers have it among their needs
     if fields.get("needs") == dataclasses.asdict(NOTHING):
         del fields["needs"]
     return {

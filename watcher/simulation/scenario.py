@@ -198,6 +198,7 @@ def _host(entry: Mapping[str, Any]) -> Host:
     refuse_unknown("hosts: units", units, set(RESOURCES))
     fields["units"] = {name: _units(each) for name, each in units.items()}
     refuse_unknown("hosts: used", fields.get("used", {}), set(RESOURCES))
+    refuse_unknown("hosts: nested", fields.get("nested", {}), set())  # it is in needs of servers
     fields["traits"] = frozenset(fields.get("traits", ()))
     fields["aggregates"] = [_aggregate(each) for each in fields.get("aggregates", ())]
     return made(Host, "hosts", fields)

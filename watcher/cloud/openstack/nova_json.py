@@ -187,6 +187,7 @@ def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[A
         hypervisor_hostname=hypervisor["hypervisor_hostname"],
         hypervisor_type=intern(hypervisor["hypervisor_type"] or ""),
         hypervisor_version=hypervisor["hypervisor_version"] or 0,
+        nested=provider.nested,
     )
 
 

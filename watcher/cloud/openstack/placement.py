@@ -2,8 +2,8 @@
 """Data of compute hosts in placement: inventories, usages, traits and candidates."""
 
 import functools
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from watcher.cloud.compute import Server
+from watcher.cloud.needs import Holding, amounts_in
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service_client import Json, ServiceClient
 from watcher.common.errors import CloudRefused, NotFound, WatcherError
@@ -22,26 +23,31 @@ _CANDIDATES = "1.31"
 """From this microversion on, candidates can be requested within one host."""
 _NAMED_GROUPS = "1.33"
 """From this microversion on, groups of resources may have names."""
-_SUMMARIES = "1.27"
-"""From this microversion on, candidates have the usages of all resource classes, and traits."""
+_SUMMARIES = "1.29"
+"""From this microversion on, candidates have the usages of all resource classes and the traits,
+also of the providers below hosts."""
 _SHARE = 10
 """If at least one host in so many has changed, one request for all hosts costs less than one for
 each."""
 _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU")
 """The resource classes, in the order of ``compute.RESOURCES``."""
+_LISTED = ("uuid", "generation", "root_provider_uuid")
+_PARTS = ("inventories", "usages", "traits")
 
 _NO_TRAITS: Final[Json] = {"traits": ()}
 """The summary of a provider whose traits are not needed."""
 
 
 class Provider(NamedTuple):
-    """The data of a host in placement: of its own provider, not of nested ones."""
+    """The data of a host in placement: of its own provider, and who uses those below it."""
 
     inventories: Mapping[str, Json]
     """Resource class, such as VCPU, to total, reserved, allocation_ratio, ..."""
     usages: Mapping[str, int]
     """Used by all consumers, by resource class."""
     traits: frozenset[str]
+    nested: Mapping[str, tuple[Holding, ...]] = {}
+    """``Host.nested``; empty if it has not been asked for."""
 
     @property
     def missing(self) -> list[str]:
@@ -69,17 +75,24 @@ class Placement:
         self._service = ServiceClient(conf, "placement")
         self._at_once: int = conf.watcher_decision_engine.max_general_workers
         self._known: Mapping[str, tuple[int, Provider]] = {}
+        self._below: Mapping[str, Json] = {}
+        """Uuid of a provider below that of a host to what ``_nested`` knows of it."""
 
     def providers(self, uuids: Collection[str]) -> dict[str, Provider]:
         """Uuid to provider, of those of *uuids* that placement has.
 
         One request, and three for each provider that has changed since the last time; if many have,
-        one for all of these and one for each.
+        one for all of these and one for each.  For providers below these see ``_nested``.
         """
         wanted = set(uuids)
-        rows = self._service.rows("/resource_providers", "resource_providers", _VERSION)
+        rows = [*self._service.rows("/resource_providers", "resource_providers", _VERSION)]
         with understood("placement", "resource providers"):
             present = {row["uuid"]: row["generation"] for row in rows if row["uuid"] in wanted}
+            below = [
+                {name: row[name] for name in _LISTED} | {"of_host": present[root]}
+                for row in rows
+                if (root := row["root_provider_uuid"]) in present and row["uuid"] != root
+            ]
         known = {
             uuid: self._known[uuid]
             for uuid, generation in present.items()
@@ -88,38 +101,78 @@ class Placement:
         changed = present.keys() - known.keys()
         many = len(changed) > 1 and len(changed) * _SHARE >= len(present)
         summaries = self._summaries() if many else {}
-        for uuid, (generation, provider) in self._together([*changed], summaries).items():
-            # The summaries may be as old as the list.
-            known[uuid] = (present[uuid] if uuid in summaries else generation), provider
-        self._known = known
-        return {uuid: provider for uuid, (_, provider) in known.items()}
+        asked = self._read({uuid: summaries.get(uuid, {}) for uuid in changed}, *_PARTS)
+        # What was asked for is at least as new as the list.
+        self._known = known | {uuid: (present[uuid], _provider(row)) for uuid, row in asked.items()}
+        nested = self._nested(below, summaries)
+        return {
+            uuid: provider._replace(nested=nested.get(uuid, {}))
+            for uuid, (_, provider) in self._known.items()
+        }
 
     def without_traits(self, uuids: Sequence[str]) -> dict[str, Provider]:
         """As ``providers``, with two requests for each, and none for the list of all."""
-        known = dict.fromkeys(uuids, _NO_TRAITS)
-        return {uuid: provider for uuid, (_, provider) in self._together(uuids, known).items()}
+        rows = self._read(dict.fromkeys(uuids, _NO_TRAITS), *_PARTS)
+        return {uuid: _provider(row) for uuid, row in rows.items()}
 
     def traits(self, uuid: str) -> frozenset[str]:
         """The traits of a provider, none if there is no such provider; one request."""
-        try:
-            answer = self._service.get(f"/resource_providers/{uuid}/traits", _VERSION)
-        except NotFound:
-            return frozenset()
-        with understood("placement", "a resource provider"):
-            return frozenset(answer["traits"])
+        return frozenset(self._read({uuid: {}}, "traits").get(uuid, _NO_TRAITS)["traits"])
 
-    def _together(
-        self, uuids: Sequence[str], summaries: Mapping[str, Json] = {}
-    ) -> dict[str, tuple[int, Provider]]:
-        if not uuids:
+    def of(self, uuid: str) -> Provider:
+        """One provider, empty if there is none; three requests."""
+        row = self._read({uuid: {}}, *_PARTS).get(uuid)
+        return _provider(row) if row else UNKNOWN
+
+    def _nested(
+        self, rows: Iterable[Json], summaries: Mapping[str, Json]
+    ) -> Mapping[str, Mapping[str, tuple[Holding, ...]]]:
+        """Uuid of a host to ``Host.nested``; *rows* are the list of the providers below hosts.
+
+        One request for each of these that may have changed and is used, and one for its traits
+        unless they are known.  A consumer that gives up one provider, and keeps others of the host,
+        changes the generations of these others alone.
+        """
+        known, changed = dict[str, Json](), dict[str, Json]()
+        for row in rows:
+            uuid, before = row["uuid"], self._below.get(row["uuid"])
+            if before is None or before["generation"] != row["generation"]:
+                changed[uuid] = summaries.get(uuid, {}) | row
+            elif before["of_host"] != row["of_host"] and before["allocations"]:
+                changed[uuid] = {"traits": before["traits"]} | row
+            else:
+                known[uuid] = before
+        asked = self._read(changed, "allocations")
+        used = {uuid: row for uuid, row in asked.items() if row["allocations"]}
+        unused = {uuid: row for uuid, row in asked.items() if not row["allocations"]}
+        self._below = known | unused | self._read(used, "traits")
+        return _holdings(self._below.values())
+
+    def _read(self, rows: Mapping[str, Json], *parts: str) -> dict[str, Json]:
+        """*rows*, by uuid of the provider, with those *parts* that they lack, one request for each;
+        without providers that have been deleted."""
+
+        def complete(uuid: str) -> Json | None:
+            row, path = dict(rows[uuid]), f"/resource_providers/{uuid}"
+            try:
+                for part in parts:
+                    if part not in row:
+                        row[part] = self._service.get(f"{path}/{part}", _VERSION)[part]
+            except NotFound:
+                return None
+            return row
+
+        if not rows:
             return {}
-        with ThreadPoolExecutor(self._at_once, "placement") as pool:
-            answers = pool.map(lambda uuid: self._ask(uuid, summaries.get(uuid)), uuids)
-            asked = dict(zip(uuids, answers, strict=True))
-        return {uuid: answer for uuid, answer in asked.items() if answer is not None}
+        with (
+            understood("placement", "a resource provider"),
+            ThreadPoolExecutor(self._at_once, "placement") as pool,
+        ):
+            asked = dict(zip(rows, pool.map(complete, rows), strict=True))
+        return {uuid: row for uuid, row in asked.items() if row is not None}
 
     def _summaries(self) -> Mapping[str, Json]:
-        """Uuid to usages and traits of providers, in the form of their own requests; as many as
+        """Uuid to what is known of providers, in the form of their own requests; as many as
         placement shows."""
         try:
             if not self._service.supports(_SUMMARIES):
@@ -128,21 +181,10 @@ class Placement:
                 "/allocation_candidates", _SUMMARIES, resources="MEMORY_MB:1"
             )
             with understood("placement", "allocation candidates"):
-                return {
-                    uuid: {
-                        "usages": {name: of["used"] for name, of in row["resources"].items()},
-                        "traits": row["traits"],
-                    }
-                    for uuid, row in answer["provider_summaries"].items()
-                }
+                return {uuid: _summary(row) for uuid, row in answer["provider_summaries"].items()}
         except WatcherError as error:
             LOG.warning("Placement does not summarize hosts, each is asked for: %s", error)
             return {}
-
-    def of(self, uuid: str) -> Provider:
-        """One provider, empty if there is none; three requests."""
-        asked = self._ask(uuid)
-        return asked[1] if asked else UNKNOWN
 
     def has_candidate(self, server: Server, uuids: Sequence[str]) -> bool:
         """Whether one of some hosts has room for all that a server needs, on it and below it.
@@ -167,21 +209,32 @@ class Placement:
                 len(uuids) == 1 or not answer["provider_summaries"].keys().isdisjoint(uuids)
             )
 
-    def _ask(self, uuid: str, summary: Json | None = None) -> tuple[int, Provider] | None:
-        """Generation and provider; what its *summary* has is not asked for."""
-        path, row = f"/resource_providers/{uuid}", dict(summary or {})
-        try:
-            for what in ("inventories", "usages", "traits"):
-                if what not in row:
-                    # The generation is that of the first answer, so later changes are read again
-                    # the next time.
-                    row = self._service.get(f"{path}/{what}", _VERSION) | row
-        except NotFound:  # deleted since the list was made
-            return None
-        with understood("placement", "a resource provider"):
-            return row["resource_provider_generation"], Provider(
-                row["inventories"], row["usages"], _shared(frozenset(row["traits"]))
-            )
+
+def _provider(row: Json) -> Provider:
+    with understood("placement", "a resource provider"):
+        return Provider(row["inventories"], row["usages"], _shared(frozenset(row["traits"])))
+
+
+def _summary(row: Json) -> Json:
+    usages = {name: of["used"] for name, of in row["resources"].items()}
+    summary = {"usages": usages, "traits": row["traits"]}
+    return summary if any(usages.values()) else summary | {"allocations": {}}
+
+
+def _holdings(rows: Iterable[Json]) -> Mapping[str, Mapping[str, tuple[Holding, ...]]]:
+    """Uuid of a host to consumer to what it has of the providers of *rows*, in an order that does
+    not depend on the host."""
+    found: dict[str, dict[str, list[Holding]]] = defaultdict(lambda: defaultdict(list))
+    with understood("placement", "a resource provider"):
+        for row in rows:
+            for consumer, of in row["allocations"].items():
+                amounts = tuple(sorted(of["resources"].items()))
+                holding = Holding(amounts, tuple(sorted(row["traits"])))
+                found[row["root_provider_uuid"]][consumer].append(holding)
+    return {
+        host: {consumer: tuple(sorted(each)) for consumer, each in of.items()}
+        for host, of in found.items()
+    }
 
 
 @functools.lru_cache(maxsize=1024)
@@ -197,16 +250,10 @@ def _query(server: Server) -> dict[str, str]:
     # The amounts of a server have what groups of its flavor ask for themselves.
     for name, values in query.items():
         if name.startswith("resources"):
-            amounts.subtract(_amounts(values) if name != "resources" else {})
+            amounts.subtract(amounts_in(values) if name != "resources" else {})
     own = [f"{name}:{amounts[name]}" for name in _CLASSES if amounts[name] > 0]
     query["resources"] = ",".join([*own, *filter(None, [query.get("resources")])])
     traits = [*server.needs.required, *(f"!{each}" for each in server.needs.forbidden)]
     if traits:
         query["required"] = ",".join(sorted(traits))
     return query
-
-
-def _amounts(values: str) -> dict[str, int]:
-    """The amounts in a list such as ``VCPU:1,VGPU:2``."""
-    pairs = (each.split(":") for each in values.split(","))
-    return {name: int(amount) for name, amount in pairs}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.cloud.nested import Nested, nested_of, with_nested
 
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
@@ -21,6 +22,7 @@ class ComputeReadings:
     def __init__(self) -> None:
         self._hosts: Sequence[Host] = ()
         self._servers: dict[str, Server] = {}
+        self._nested: Nested = {}
         self._groups: Sequence[ServerGroup] = ()
         self._elsewhere: set[str] = {""}
         """Names of hosts that have servers but are no compute hosts, such as those of bare
@@ -77,17 +79,22 @@ class ComputeReadings:
         """The model; the same object until something changes."""
         from watcher.model.compute import ComputeModel
 
+        nested = self._nested
         if self._model is not None and self._model.has_hosts(self._hosts):
-            changes = {uuid: self._servers.get(uuid) for uuid in self._changed}
+            found = {uuid: self._servers.get(uuid) for uuid in self._changed}
+            changes = {uuid: each and with_nested(each, nested) for uuid, each in found.items()}
             self._model = self._model.updated(self._hosts, changes, self._groups)
         else:
-            self._model = ComputeModel.build(self._hosts, [*self._servers.values()], self._groups)
+            servers = [with_nested(each, nested) for each in self._servers.values()]
+            self._model = ComputeModel.build(self._hosts, servers, self._groups)
         self._changed.clear()
         return self._model
 
     def _replace_hosts(self, hosts: Iterable[Host], groups: Iterable[ServerGroup]) -> None:
         self._hosts = sorted(hosts, key=lambda host: host.uuid)
         self._groups = tuple(groups)
+        before, self._nested = self._nested, nested_of(self._hosts)
+        self._changed |= {uuid for (_, uuid), _ in before.items() ^ self._nested.items()}
 
     def _fits(self, hosts: Sequence[Host], changed: Sequence[Server]) -> bool:
         """Whether every host that has servers is known, as a compute host or as another one."""

@@ -396,7 +396,8 @@ class Nova(Cloud):
             self._migrates(ident, "migration", here, host)
 
     def _refuse_kind(self, row: Row, live: bool) -> None:
-        if "accel:device_profile" in row["flavor"]["extra_specs"]:
+        cyborg = any("OWNER_CYBORG" in port.required for port in row["ports"])
+        if cyborg or "accel:device_profile" in row["flavor"]["extra_specs"]:
             self.refused.append(f"{row['name']}: it has accelerators")
             raise Refusal(403, "Feature not supported with instances that have accelerators.")
         why = refused_live(row, _version(self.newest)) if live else None

@@ -14,8 +14,8 @@ _KEY = re.compile(r"^(resources|trait)([a-zA-Z0-9_-]{1,64})?:(.*)$")
 
 
 def asked_of_placement(row: Row, shown: bool = False) -> tuple[dict[str, Group], str]:
-    """Groups by suffix, and the policy of groups.  With *shown*, only by what nova shows of the
-    server: not by the traits of its image."""
+    """Groups by suffix, and the policy of groups.  With *shown*, only by what nova and placement
+    show of the server: not by the traits of its image."""
     flavor, image = row["flavor"], row["image"] or {}
     specs, properties = flavor["extra_specs"], image.get("properties", {})
     groups: dict[str, Group] = {"": Group()}
@@ -39,12 +39,13 @@ def asked_of_placement(row: Row, shown: bool = False) -> tuple[dict[str, Group],
     for group in groups.values():
         for name in [name for name, amount in group.resources.items() if not amount]:
             del group.resources[name]
-    return groups, specs.get("group_policy", "")
+    ports = {f"_port{number}": group for number, group in enumerate(row["ports"])}
+    return groups | ports, specs.get("group_policy", "none" if ports else "")
 
 
 def isolating_traits(row: Row) -> set[str]:
     """The traits that open isolated aggregates to a server."""
-    groups, _ = asked_of_placement(row)
+    groups, _ = asked_of_placement(row | {"ports": ()})
     return {trait for group in groups.values() for trait in group.required}
 
 

@@ -55,6 +55,7 @@ BESIDES: Row = {
     "OS-SRV-USG:launched_at": "2026-01-02T03:04:05.000000",
     "OS-SRV-USG:terminated_at": None,
     "pinned_availability_zone": None,
+    "ports": (),
 }
 
 
@@ -73,7 +74,7 @@ def embedded(flavor: Row) -> Row:
 
 def shown(row: Row, version: tuple[int, ...]) -> Row:
     """What a microversion shows of a server."""
-    hidden = set() if version >= (2, 96) else {"pinned_availability_zone"}
+    hidden = {"ports"} if version >= (2, 96) else {"ports", "pinned_availability_zone"}
     row = {key: value for key, value in row.items() if key not in hidden}
     if row.get("image"):
         # Properties such as ``trait:X`` are not among those that nova shows.

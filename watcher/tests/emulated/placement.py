@@ -15,6 +15,12 @@ from watcher.tests.emulated.provider_trees import Group, Tree
 Inventories = Mapping[str, Mapping[str, Any]]
 Amounts = Mapping[str, int]
 _OLD_NAMES = re.compile("(resources|required|in_tree)([1-9][0-9]*)?|limit|group_policy")
+_STANDARD = {
+    *("VCPU", "PCPU", "VGPU", "MEM_ENCRYPTION_CONTEXT"),
+    *("NET_BW_EGR_KILOBIT_PER_SEC", "NET_BW_IGR_KILOBIT_PER_SEC", "FPGA"),
+    "NET_PACKET_RATE_KILOPACKET_PER_SEC",
+}
+"""Classes that placement knows though no provider has them."""
 
 
 def inventory(total: int, reserved: int = 0, ratio: float = 1.0, **units: int) -> dict[str, Any]:
@@ -56,21 +62,24 @@ class Placement:
     def delete(self, provider: str) -> None:
         del self._inventories[provider], self.generations[provider]
 
-    def held_on(self, consumer: str, provider: str) -> dict[str, Amounts]:
-        """What a consumer has of a host, by provider."""
-        tree = {provider, *(each for each, root in self.parents.items() if root == provider)}
-        tree |= {each for each, roots in self.sharing.items() if provider in roots}
-        has = self._allocations.get(consumer, {})
-        return {each: has[each] for each in has.keys() & tree} if provider in has else {}
+    def root(self, provider: str) -> str:
+        while provider in self.parents:
+            provider = self.parents[provider]
+        return provider
 
     def allocate(self, consumer: str, amounts: Mapping[str, Amounts]) -> None:
-        """Give a consumer *amounts* by provider, and take away what it had.  Checks nothing."""
+        """Give a consumer *amounts* by provider, and take away what it had.  Checks nothing.
+
+        A provider that it gives up while it keeps others of the same tree has no new generation.
+        """
         before = self._allocations.pop(consumer, {})
+        kept = {self.root(each) for each in amounts}
         for sign, allocation in ((-1, before), (1, amounts)):
             for provider in allocation.keys() & self._inventories.keys():
                 for name, amount in allocation[provider].items():
                     self.usages[provider][name] += sign * amount
-                self.generations[provider] += 1
+                if sign > 0 or self.root(provider) not in kept:
+                    self.generations[provider] += 1
         if amounts:
             self._allocations[consumer] = dict(amounts)
 
@@ -79,7 +88,7 @@ class Placement:
     ) -> dict[str, Counter[str]] | str:
         """Provider to amounts for a new consumer on a host, or why it gets none there.  With
         *in_tree*, nothing of what others share with the host."""
-        below = (each for each, root in self.parents.items() if root == provider)
+        below = (each for each in self.parents if self.root(each) == provider)
         shared = (each for each, roots in self.sharing.items() if provider in roots)
         if provider not in self._inventories:
             return "no provider"
@@ -105,10 +114,7 @@ class Placement:
             link = {"rel": "self", "href": ""}
             return answer({"versions": [version | {"status": "CURRENT", "links": [link]}]})
         if parts == ["resource_providers"]:
-            rows = [
-                {"uuid": each, "generation": number} for each, number in self.generations.items()
-            ]
-            return answer({"resource_providers": rows})
+            return answer({"resource_providers": [*map(self._row, self.generations)]})
         if parts == ["allocation_candidates"]:
             asked = request.headers["OpenStack-API-Version"].removeprefix("placement 1.")
             return answer(self._candidates(request.args, named_groups=int(asked) >= 33))
@@ -116,16 +122,32 @@ class Placement:
             error = {"status": 404, "detail": f"No resource provider {parts[1]} found."}
             return answer({"errors": [error]}, 404)
         shown = {
-            "inventories": self._inventories,
-            "usages": self.usages,
-            "traits": {each: sorted(traits) for each, traits in self.traits.items()},
+            "inventories": self._inventories.__getitem__,
+            "usages": self.usages.__getitem__,
+            "traits": lambda provider: sorted(self.traits[provider]),
+            "allocations": self._consumers,
         }
         return answer(
             {
                 "resource_provider_generation": self.generations[parts[1]],
-                parts[2]: shown[parts[2]][parts[1]],
+                parts[2]: shown[parts[2]](parts[1]),
             }
         )
+
+    def _row(self, provider: str) -> dict[str, Any]:
+        return {
+            "uuid": provider,
+            "generation": self.generations[provider],
+            "parent_provider_uuid": self.parents.get(provider),
+            "root_provider_uuid": self.root(provider),
+        }
+
+    def _consumers(self, provider: str) -> dict[str, Any]:
+        return {
+            consumer: {"resources": allocation[provider]}
+            for consumer, allocation in self._allocations.items()
+            if provider in allocation
+        }
 
     def _candidates(self, query: Mapping[str, str], named_groups: bool) -> dict[str, Any]:
         """Of one host alone, what is asked for within ``in_tree``; else of all hosts."""
@@ -160,13 +182,15 @@ class Placement:
         if int(amount) < 1:
             raise BadRequest("Requested resource must be at least 1.")
         known = {name for each in self._inventories.values() for name in each}
-        if resource not in known | {"VCPU", "PCPU", "VGPU", "MEM_ENCRYPTION_CONTEXT"}:
+        if resource not in known | _STANDARD:
             raise BadRequest(f"Invalid resource class in resources parameter: {resource}")
         return int(amount)
 
     def summaries(self, resources: str) -> dict[str, Any]:
+        """The providers that have room, and those below them, whether they have room or not."""
         name, _, amount = resources.partition(":")
         tree = Tree([], self._inventories, self.usages, self.traits)
+        fit = {each for each in self._inventories if not tree.lack(each, name, int(amount))}
         found = {
             uuid: {
                 "resources": {
@@ -179,7 +203,7 @@ class Placement:
                 "traits": sorted(self.traits[uuid]),
             }
             for uuid, inventories in self._inventories.items()
-            if tree.lack(uuid, name, int(amount)) is None
+            if self.root(uuid) in fit
         }
-        requests = [{"allocations": {uuid: {"resources": {name: int(amount)}}}} for uuid in found]
+        requests = [{"allocations": {uuid: {"resources": {name: int(amount)}}}} for uuid in fit]
         return {"allocation_requests": requests, "provider_summaries": found}

@@ -7,6 +7,7 @@ from typing import Any
 
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.placement import inventory
+from watcher.tests.emulated.provider_trees import Group
 
 VERSIONS = ("2.87", "2.95", "2.97", "2.100", "2.103")
 """Of nova, which shows pinned zones from 2.96 on and properties of images from 2.98 on."""
@@ -69,6 +70,14 @@ ISOLATED = (
 """Metadata of aggregates.  Allocation ratios there have no effect: those of placement count."""
 UNITS = ({"max_unit": 2}, {"step_size": 2}, {"min_unit": 2}, {"max_unit": 5, "min_unit": 2})
 TRAITS = ("FAST", "OLD", "HW_CPU_HYPERTHREADING", "HW_CPU_X86_AMD_SEV")
+PORTS = (
+    *[({"NET_BW_EGR_KILOBIT_PER_SEC": 1000, "NET_BW_IGR_KILOBIT_PER_SEC": 500}, "A", "NORMAL")] * 3,
+    ({"NET_BW_EGR_KILOBIT_PER_SEC": 1000}, "B", "NORMAL"),
+    ({"NET_BW_IGR_KILOBIT_PER_SEC": 2000}, "B", "DIRECT"),
+    ({"NET_PACKET_RATE_KILOPACKET_PER_SEC": 100}, "", "NORMAL"),
+    ({"FPGA": 1}, "", ""),
+)
+"""What ports need: amounts, physical network and type of the device."""
 TPM = {"COMPUTE_SECURITY_TPM_TIS", "COMPUTE_SECURITY_TPM_2_0"}
 
 
@@ -155,6 +164,35 @@ class RandomCloud:
         if self._chance(0.4):
             nic = {"CUSTOM_NIC": inventory(6, step_size=self.draw.choice([1, 1, 2]))}
             self.placement.put(f"nic-{ident}", nic, below=ident)
+        if self._chance(0.2):
+            self.placement.put(f"f-{ident}", {"FPGA": inventory(2)}, {"OWNER_CYBORG"}, below=ident)
+        if self._chance(0.9):
+            self._network(ident)
+
+    def _network(self, ident: str) -> None:
+        """An agent with its bridges below it, and devices that servers get directly."""
+        agent, most = f"agent-{ident}", self.draw.choice([2000, 4000, 9000])
+        rates = {"NET_PACKET_RATE_KILOPACKET_PER_SEC": inventory(most // 10)}
+        self.placement.put(agent, rates, {"CUSTOM_VNIC_TYPE_NORMAL"}, below=ident)
+        has = {
+            "NET_BW_EGR_KILOBIT_PER_SEC": inventory(most),
+            "NET_BW_IGR_KILOBIT_PER_SEC": inventory(most),
+        }
+        for physnet, *kinds in (
+            ("A", "NORMAL"), ("B", "NORMAL", "DIRECT"), ("A", "DIRECT", "MACVTAP"), ("B", "DIRECT"),
+        ):  # fmt: skip
+            if self._chance(0.8):
+                traits = {f"CUSTOM_PHYSNET_{physnet}", *(f"CUSTOM_VNIC_TYPE_{k}" for k in kinds)}
+                self.placement.put(f"{kinds[0]}-{physnet}-{ident}", has, traits, below=agent)
+
+    def _ports(self) -> list[Group]:
+        """Those of a server that need something of placement."""
+        ports = []
+        for amounts, physnet, kind in self.draw.sample(PORTS, self.draw.choice([1, 1, 2])):
+            traits = {f"CUSTOM_PHYSNET_{physnet}"} if physnet else set()
+            traits |= {f"CUSTOM_VNIC_TYPE_{kind}"} if kind else {"OWNER_CYBORG"}
+            ports.append(Group(dict(amounts), traits))
+        return ports
 
     def _pool(self) -> None:
         """A disk that hosts without one share."""
@@ -183,8 +221,11 @@ class RandomCloud:
             image["properties"] = draw.choice(PROPERTIES) if self._chance(self.odd) else {}
         project = draw.choice(["ours", "theirs"])
         name = f"s{number}" if self._chance(0.9) else "same"
-        ident = self.nova.add_server(name, None, flavor, image=image, tenant_id=project)
-        forced = self._chance(0.05)
+        ports = self._ports() if self._chance(self.odd) else []
+        ident = self.nova.add_server(
+            name, None, flavor, image=image, tenant_id=project, ports=ports
+        )
+        forced = not ports and self._chance(0.05)
         fit = [name for name in self.names if forced or not self.nova.refusal(ident, name)]
         if self._chance(0.03):
             self.nova.touch(ident, **{"OS-EXT-STS:vm_state": draw.choice(HOMELESS)})

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from watcher.cloud.compute import Server
-from watcher.cloud.needs import NOTHING, Needs
+from watcher.cloud.needs import NOTHING, Holding, Needs
 from watcher.tests.base import TestCase
+
+BANDWIDTH = Holding((("EGR", 1000), ("IGR", 500)), ("NORMAL", "PHYSNET_A"))
+VGPU = Holding((("VGPU", 1),), ())
 
 
 class NeedsTest(TestCase):
@@ -101,3 +104,48 @@ class NeedsTest(TestCase):
         specs = {"trait:A": "required"}
         self.assertIs(Needs.of(4, specs), Needs.of(4, dict(specs)))
         self.assertIs(NOTHING, Needs.of(4, {}))
+
+    def test_what_a_server_has_of_providers_below_its_host(self):
+        needs = NOTHING.with_holdings((BANDWIDTH, VGPU))
+        self.assertEqual(("EGR", "IGR", "VGPU"), needs.unjudged)
+        self.assertEqual(
+            {
+                "group_policy": "none",
+                "resources1": "EGR:1000,IGR:500",
+                "required1": "NORMAL,PHYSNET_A",
+                "resources2": "VGPU:1",
+            },
+            dict(needs.resources),
+        )
+
+    def test_what_the_flavor_explains_is_needed_once(self):
+        for specs, holding, query in (
+            ({"resources:VGPU": "1"}, VGPU, {"resources": "VGPU:1"}),
+            ({"resources1:VGPU": "1"}, VGPU, {"resources1": "VGPU:1"}),
+            (
+                {"resources1:VGPU": "1", "trait2:X": "required", "group_policy": "isolate"},
+                Holding((("NIC", 1), ("VCPU", 2), ("VGPU", 3)), ("T",)),
+                {
+                    "resources1": "VGPU:1",
+                    "required2": "X",
+                    "resources3": "NIC:1,VGPU:2",
+                    "required3": "T",
+                    "group_policy": "isolate",
+                },
+            ),
+        ):
+            needs = Needs.of(4, specs).with_holdings((holding,))
+            self.assertEqual(query, dict(needs.resources))
+
+    def test_servers_with_devices_of_cyborg_stay(self):
+        fpga = Holding((("FPGA", 1),), ("OWNER_CYBORG",))
+        self.assertEqual(
+            [True, False],
+            [NOTHING.with_holdings((each,)).is_fixed for each in (fpga, BANDWIDTH)],
+        )
+
+    def test_servers_of_a_flavor_with_equal_holdings_share_them(self):
+        debian, windows = (Needs.of(4, {}, {"os_distro": name}) for name in ("debian", "windows"))
+        shared = debian.with_holdings((BANDWIDTH,))
+        self.assertIs(shared, debian.with_holdings((Holding(*BANDWIDTH),)))
+        self.assertEqual(windows.properties, windows.with_holdings((BANDWIDTH,)).properties)

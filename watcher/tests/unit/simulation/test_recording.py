@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import json
 from unittest import mock
 
 from watcher.cloud import Cloud
+from watcher.cloud.needs import NOTHING, Holding
 from watcher.common.errors import (
     CloudRefused,
     CloudUnavailable,
@@ -92,6 +94,18 @@ class RecordTest(TestCase):
         self.assertEqual({"hw:cpu_policy": "dedicated"}, first["servers"][0]["extra_specs"])
         self.assertEqual(["s1", "s2"], first["server_groups"][0]["members"])
         self.assertTrue(first["storage"]["volumes"][0]["has_snapshots"])
+
+    def test_what_a_server_has_of_providers_below_its_host_is_recorded_as_its_needs(self):
+        simulation = SimulatedCloud(Scenario.from_dict(SCENARIO), lambda: 0.0)
+        compute = simulation.cloud.compute
+        first, second = compute.hosts()
+        nic = Holding((("NIC", 1),), ("A", "B"))
+        hosts = [dataclasses.replace(first, nested={"s2": (nic,)}), second]
+        with mock.patch.object(compute, "hosts", return_value=hosts):
+            recorded = recording.record(simulation.cloud, [], 300, self.fail)
+        again = Scenario.from_dict(json.loads(json.dumps(recorded)))
+        needs = {server.uuid: server.needs for server in again.servers}
+        self.assertEqual(NOTHING.with_holdings((nic,)).resources, needs["s2"].resources)
 
     def test_a_host_keeps_the_load_that_its_servers_do_not_explain(self):
         values = self.record(SCENARIO)["metrics"]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.needs import Holding
 from watcher.decision_engine.collectors.compute_readings import ComputeReadings
 from watcher.model.compute import ComputeModel
 from watcher.tests.base import TestCase
-from watcher.tests.unit.decision_engine.clusters import host, server
+from watcher.tests.unit.decision_engine.clusters import host, server, uid
 from watcher.tests.unit.decision_engine.tiny_nova import TinyNova
 
 SERVERS, HOSTS = [f"s{number}" for number in range(4)], [f"h{number}" for number in range(5)]
@@ -18,6 +21,7 @@ deeds = st.one_of(
     st.tuples(st.just("disable"), hostnames, st.sampled_from([None, "broken"])),
     st.tuples(st.sampled_from(["add_host", "remove_host"]), st.sampled_from(HOSTS[2:])),
 )
+NIC = Holding((("NIC", 1),), ())
 
 
 def do(cloud, some):
@@ -106,3 +110,21 @@ class ClusterTest(TestCase):
         self.readings.model()
         self.readings.read_changes(self.hosts, [], ["a group"])
         self.assertEqual(("a group",), self.readings.model().groups)
+
+    def test_what_servers_have_of_providers_below_their_hosts(self):
+        there = dataclasses.replace(self.hosts[0], nested={uid("s1"): (NIC,), "others": (NIC,)})
+        elsewhere = dataclasses.replace(self.hosts[1], nested={uid("s1"): (NIC,)})
+        self.readings.model()
+        for hosts, unjudged in (
+            ([there, self.hosts[1]], ("NIC",)),
+            (self.hosts, ()),
+            ([self.hosts[0], elsewhere], ()),
+            ([there, elsewhere], ("NIC",)),
+        ):
+            self.assertTrue(self.readings.read_changes(hosts, [], ()))
+            everything = ComputeReadings()
+            everything.read_all(hosts, self.servers, ())
+            for readings in (self.readings, everything):
+                model = readings.model()
+                self.assertEqual(unjudged, model.servers[0].needs.unjudged)
+                self.assertEqual((), model.servers[1].needs.unjudged)
