@@ -25,6 +25,9 @@ TRIED = 4_000
 CHOICE = 3
 """Later attempts choose at random between so many of the best steps."""
 
+WORTH = 1.0
+"""The least that moves off a host gain which does not get below the limit by them, in per cent."""
+
 PERCENT = 100.0
 """The full load of one host; prices are shares of it."""
 
@@ -55,7 +58,20 @@ class Relief:
         servers = max(1, int(self._loads.whatif.leavers.sum()))
         numbers = range(1 + min(ATTEMPTS, TRIED // servers))
         attempts = [functools.partial(self._descend, number) for number in numbers]
-        return plan(self._loads, self._distance, attempts)
+        moves = plan(self._loads, self._distance, attempts)
+        self._loads.replay([(move.server, move.destination) for move in self._useful(moves)])
+        return list(self._loads.whatif.moves)
+
+    def _useful(self, moves: list[Move]) -> list[Move]:
+        """*moves* without the smallest ones off each host that stays at the limit, as long as these
+        do not lower its load by ``WORTH`` together."""
+        left_out, gains = set(), self._loads.share.max(axis=0)
+        stuck, lost = self._over(), np.zeros(len(self._loads.hosts))
+        for move in sorted(moves, key=lambda move: gains[move.server]):
+            lost[move.source] += gains[move.server]
+            if stuck[move.source] and lost[move.source] < WORTH:
+                left_out.add(move)
+        return [move for move in moves if move not in left_out]
 
     def go_on(self) -> None:
         """Make further moves that help, for example after the bounds were lifted."""

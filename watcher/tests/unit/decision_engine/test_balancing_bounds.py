@@ -137,8 +137,19 @@ class PricesTest(TestCase):
     def test_a_host_is_not_relieved_of_next_to_nothing(self):
         hosts, servers, _ = self.uneven()
         cpu = {"heavy": 100} | {f"s{number}": 0.01 for number in range(5)}
-        self.assertEqual(5, len(relieve(hosts, servers, cpu, Bounds(), threshold=80).actions))
-        self.assertEqual((), relieve(hosts, servers, cpu, threshold=80).actions)
+        for bounds in (Bounds(), MARGIN):
+            solution = relieve(hosts, servers, cpu, bounds, threshold=80)
+            self.assertEqual((), solution.actions)
+            self.assertIn(undone.NO_GAIN, {each.reason for each in solution.undone})
+
+    @everywhere
+    def test_next_to_nothing_is_enough_if_it_gets_a_host_below_the_threshold(self):
+        hosts = [host("h1", 100), host("h2", 100)]
+        servers = [server("heavy", "h1", 79, locked=True), server("light", "h1", 1)]
+        cpu = {"heavy": 100, "light": 90}
+        for threshold, moved in ((79.5, ["light"]), (78.5, [])):
+            solution = relieve(hosts, servers, cpu, Bounds(), threshold=threshold)
+            self.assertEqual(moved, [name for name, _, _ in clusters.moves(solution)])
 
     @everywhere
     def test_an_exchange_has_the_cost_of_both_moves(self):
@@ -344,6 +355,7 @@ class RulesTest(TestCase):
         st.sampled_from([0.0, 20.0, 200.0]),
     )
     def test_most_relief_by_so_many_moves(self, cluster, most, margin):
+        self.useFixture(fixtures.MockPatchObject(relief, "WORTH", 0))
         bounds, threshold = Bounds(actions=most, margin=margin), 25
         solution = self.check(WorkloadBalance, cluster, bounds, threshold=threshold)
         if solution is None:
