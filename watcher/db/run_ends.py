@@ -158,7 +158,8 @@ def _queue_again(
         own = {"not_before": not_before, "status_message": status_message} | leases.NONE
         _release(session, run, RunState.QUEUED, **own, **values)
         return
-    ended = {"finished_at": now, "status_message": status_message, "errors": values["errors"]}
+    message = status_message or f"Run {successor.uuid} takes its place."
+    ended = {"finished_at": now, "status_message": message, "errors": values["errors"]}
     _release(session, run, RunState.CANCELLED, **ended)
     inbox.give_back(session, run)
     update_rows(

@@ -120,6 +120,19 @@ class RunsTest(base.DatabaseTestCase):
             (younger.state, younger.not_before, younger.attempt, younger.coalesced_count),
         )
 
+    def test_it_says_which_run_takes_its_place(self) -> None:
+        with self.database.writer() as session:
+            audit = factories.audit(session, audit_type=AuditType.EVENT)
+            event = factories.accepted(session, audit.id, NOW)
+            older = session.get_one(AuditRun, event.run_id)
+        claimed = self.claim(older)
+        with self.database.writer() as session:
+            event = factories.accepted(session, audit.id, NOW)
+            younger = session.get_one(AuditRun, event.run_id)
+            run_ends.hand_back(session, claimed, NOW)
+        sentence = f"Run {younger.uuid} takes its place."
+        self.assertEqual(sentence, self.present(older).status_message)
+
 
 class EventsTest(base.DatabaseTestCase):
     def test_events_that_come_while_a_run_waits_join_it(self) -> None:
