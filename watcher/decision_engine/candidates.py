@@ -91,10 +91,12 @@ class _Asking:
         return self._known[key]
 
     def _possible_hosts(self, uuid: str, solution: Solution) -> tuple[str, ...]:
-        """The hosts of the whole cloud that nova may pick for a server, apart from their room."""
+        """The hosts of the whole cloud that nova may pick for a server, apart from their present
+        room."""
         cloud = self._anywhere
         server = cloud.server_index[uuid]
         allowed = cloud.rules.allowed[cloud.rules.kind[server]].tolist()
+        full = _filled(cloud, server, solution)
         switched = {
             (action.input_parameters.get("resource_name"), action.input_parameters.get("state"))
             for action in solution.actions
@@ -106,9 +108,23 @@ class _Asking:
             and host.state == "up"
             and (host.status == "enabled" or (host.hostname, "enabled") in switched)
             and (host.hostname, "disabled") not in switched
-            and host.hostname != cloud.servers[server].host
+            and host.hostname not in (cloud.servers[server].host, *full)
         )
 
     @functools.cached_property
     def _anywhere(self) -> ComputeModel:
         return self._inputs.cloud().free_to_leave_zones()
+
+
+def _filled(cloud: ComputeModel, server: int, solution: Solution) -> set[str]:
+    """The names of the hosts that have no room for a server once others have come to them."""
+    free, demand, destinations = cloud.free(), cloud.demand[server], dict[str, int]()
+    for action in solution.actions:
+        name = action.input_parameters.get("destination_node")
+        come = cloud.server_index.get(action.input_parameters.get("resource_id"))
+        if action.action_type == "migrate" and come is not None and name in cloud.host_index:
+            destinations[name] = cloud.host_index[name]
+            free[destinations[name]] -= cloud.demand[come]
+    return {
+        name for name, host in destinations.items() if ((demand > free[host]) & (demand > 0)).any()
+    }

@@ -112,6 +112,16 @@ class CandidatesTest(TestCase):
         self.assertEqual({"h0", "h2"}, closed)
         self.assertEqual({("s0", "h1"), ("s0", "h3")}, set(self.asked))
 
+    def test_the_scheduler_picks_no_host_that_other_moves_of_the_plan_fill(self):
+        servers = [server("s0", "h0", 4), server("s1", "h0", 2, needs=PAGES)]
+        model = ComputeModel.build([host("h0"), host("h1", 5), host("h2")], servers)
+        self.refused = {("s1", "h2")}
+        nodes = {"maintenance_node": "h0", "backup_node": "h1"}
+        given = clusters.inputs(HostMaintenance, model, **nodes)
+        solution = candidates.solve(HostMaintenance, given, self.has_candidate)
+        self.assertEqual([("s1", "h2")], self.asked)
+        self.assertEqual([("s0", "h0", "h1")], clusters.moves(solution))
+
     def test_orders_of_a_person_are_not_questioned(self):
         self.refused = {("s1", "h1")}
         one = {"action_type": "migrate", "resource_id": clusters.uid("s1"), "input_parameters": {
