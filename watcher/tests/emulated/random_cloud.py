@@ -218,7 +218,9 @@ class RandomCloud:
             flavor["vcpus"] = 2
         image: Any = draw.choice(["", {"id": "image"}])
         if image and self.nova.newest in VERSIONS[-2:]:
-            image["properties"] = draw.choice(PROPERTIES) if self._chance(self.odd) else {}
+            image["properties"] = dict(draw.choice(PROPERTIES) if self._chance(self.odd) else {})
+            if any(name.endswith(":VCPU") for name in flavor["extra_specs"]):
+                image["properties"].pop("hw_cpu_policy", None)  # nova refuses both together
         project = draw.choice(["ours", "theirs"])
         name = f"s{number}" if self._chance(0.9) else "same"
         ports = self._ports() if self._chance(self.odd) else []
