@@ -121,7 +121,7 @@ def _filled(cloud: ComputeModel, server: int, solution: Solution) -> set[str]:
     free, demand, destinations = cloud.free(), cloud.demand[server], dict[str, int]()
     for action in solution.actions:
         name = action.input_parameters.get("destination_node")
-        come = cloud.server_index.get(action.input_parameters.get("resource_id"))
+        come = cloud.server_index.get(action.input_parameters.get("resource_id", ""))
         if action.action_type == "migrate" and come is not None and name in cloud.host_index:
             destinations[name] = cloud.host_index[name]
             free[destinations[name]] -= cloud.demand[come]
