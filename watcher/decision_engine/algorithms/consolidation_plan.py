@@ -25,10 +25,12 @@ IN_USE: Final = "hosts in use"
 """The figure by which a plan is reviewed."""
 EXAMINED: Final = 200
 """The most servers for which the reason is found why no other host takes them."""
+DOUBTED: Final = 10
+"""The most hosts for which it is tried whether emptying them is of use."""
 
 SILENT: Final = (undone.EXCLUDED, undone.OPTED_OUT)
 """Reasons that users themselves have set; they are not reported."""
-NO_ROOM: Final = "No host can be emptied, as the others have no room for all its servers"
+NO_ROOM: Final = "No host can be emptied, as no others take all of its servers"
 HINDRANCES: Final = (undone.NO_HOST, undone.PLACE, undone.GROUP)
 """Reasons that are rules.  A lack of room is not reported, because each consolidation ends with
 it."""
@@ -84,53 +86,74 @@ class Consolidation:
         self._spares = spares
         what_if.other_actions += int(max(0, min(len(before.disable), what_if.actions_left())))
         found = release(what_if, trials, max_failures, switches)
-        count = self._within_headroom(found, before, disables)
-        for host in found.hosts[count:]:
+        emptied = self._within_headroom(found, before, disables)
+        kept = [host for host in found.hosts if host not in set(emptied)]
+        for host in kept:
             what_if.takers[host] = bool(model.available[host])
-        what_if.undo(found.ends[count - 1] if count else self._first)
-        self._switches = self._at(found, count, what_if.placement, disables)
+        if kept:
+            self._take_back(kept)
+        self._switches = self._at(emptied, what_if.placement, disables)
         what_if.other_actions = len(self._switches.enable) + others
         self._disable = self._switches.disable[
             : int(max(0, min(len(self._switches.disable), what_if.actions_left())))
         ]
-        self._costly, self._needed = found.costly, found.hosts[count:]
+        self._costly, self._needed = found.costly, kept
         self._waiting, self._wait = _waiting(what_if, found.waiting, trials)
-        return found.hosts[:count]
+        return emptied
 
-    def _within_headroom(self, found: Release, before: Switches, disables: bool) -> int:
-        """How many hosts of *found* to empty: as many as leave the headroom as it was
-        *before*. Hosts at the end that would stay in service anyway are not emptied, if
-        nothing needs them empty."""
-        placements = _Placements(self.what_if, self._first, found)
+    def _within_headroom(self, found: Release, before: Switches, disables: bool) -> Sequence[int]:
+        """Which hosts of *found* to empty: as many as leave the headroom as it was *before*,
+        without those that would stay in service anyway, if nothing needs them empty."""
 
-        def at(count: int) -> Switches:
-            return self._at(found, count, placements.with_emptied(count), disables)
+        def at(emptied: Sequence[int]) -> Switches:
+            return self._at(emptied, self._placement(emptied), disables)
 
         count = len(found.hosts)
-        now = at(count)
+        now = at(found.hosts)
         if not now.is_as_good_as(before):
             low = 0
             while low < count:
                 middle = (low + count + 1) // 2
-                if at(middle).is_as_good_as(before):
+                if at(found.hosts[:middle]).is_as_good_as(before):
                     low = middle
                 else:
                     count = middle - 1
-            now = at(count)
-        while disables and count and found.hosts[count - 1] not in now.disable:
-            less = at(count - 1)
-            host = found.hosts[count - 1]
-            stays = bool(self.what_if.model.available[host])
-            if not stays or not less.is_as_good_as(now) or len(less.disable) < len(now.disable):
-                break
-            count, now = count - 1, less
-        return count
+            now = at(found.hosts[:count])
+        emptied = found.hosts[:count]
+        useless = set(emptied) - set(now.disable) if disables else set[int]()
+        for host in [each for each in reversed(emptied) if each in useless][:DOUBTED]:
+            rest = [each for each in emptied if each != host]
+            less = at(rest) if self.what_if.model.available[host] else now
+            if (
+                less is not now
+                and less.is_as_good_as(now)
+                and len(less.disable) >= len(now.disable)
+            ):
+                emptied, now = rest, less
+        return emptied
 
-    def _at(self, found: Release, count: int, placement: Ints, disables: bool) -> Switches:
-        """Which hosts to enable and disable when the first *count* of *found* are empty."""
+    def _placement(self, emptied: Sequence[int]) -> Ints:
+        """[V]: where servers are if of the hosts that were emptied only *emptied* are."""
+        placement = self.what_if.placement.copy()
+        moves = np.array(self.what_if.moves[self._first :], dtype=np.int64).reshape(-1, 3)
+        servers, sources, _ = moves[~np.isin(moves[:, 1], emptied)].T
+        placement[servers] = sources
+        return placement
+
+    def _take_back(self, hosts: Sequence[int]) -> None:
+        """Let the servers of *hosts* be there again.  No later move needs their room, as a host
+        that was emptied takes no servers."""
+        moves, what_if = self.what_if.moves[self._first :], self.what_if
+        what_if.undo(self._first)
+        for move in moves:
+            if move.source not in hosts:
+                what_if.move(move.server, move.destination)
+
+    def _at(self, emptied: Sequence[int], placement: Ints, disables: bool) -> Switches:
+        """Which hosts to enable and disable when *emptied* are empty."""
         available = self.what_if.model.available
-        emptied = [host for host in reversed(found.hosts[:count]) if disables and available[host]]
-        return self._headroom.switches(placement, [*self._spares, *emptied])
+        may = [host for host in reversed(emptied) if disables and available[host]]
+        return self._headroom.switches(placement, [*self._spares, *may])
 
     def propose_enabling(self, solution: SolutionBuilder, *, empty: bool = True) -> int:
         """Enable hosts again, or only those with servers.  Returns how many."""
@@ -182,22 +205,6 @@ class Consolidation:
             lack = f"{self._switches.short} of {self._reserve} hosts of the reserve are missing"
             unmet = "; ".join(filter(None, (lack, unmet)))
         solution.leave(unmet, left)
-
-
-class _Placements:
-    """Where servers are after some hosts are emptied, computed without repeating the moves."""
-
-    def __init__(self, what_if: WhatIf, first: int, found: Release) -> None:
-        moves = np.array(what_if.moves[first:], dtype=np.int64).reshape(-1, 3)
-        self._servers, self._sources, self._destinations = moves.T
-        self._after, self._first, self._ends = what_if.placement, first, found.ends
-
-    def with_emptied(self, count: int) -> Ints:
-        """[V]: the placement with the first *count* hosts emptied."""
-        undone_from = (self._ends[count - 1] if count else self._first) - self._first
-        placement = self._after.copy()
-        placement[self._servers[undone_from:]] = self._sources[undone_from:]
-        return placement
 
 
 def _figures(model: ComputeModel, placement: Ints) -> dict[str, float]:

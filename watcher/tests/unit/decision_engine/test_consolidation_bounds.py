@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import Aggregate
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.node_resource_consolidation import (
     NodeResourceConsolidation,
@@ -186,6 +187,18 @@ class UndoneTest(TestCase):
             self.assertEqual([], clusters.moves(solution))
             self.assertEqual("1 of 2 hosts with servers is not emptied", solution.unmet)
             self.assertEqual([(undone.BOOTS, 1)], kinds(solution), strategy.name)
+
+    def test_no_host_is_emptied_for_nothing_beside_one_that_is_disabled(self):
+        """Servers of project p fit only on p1 and p2, and the next boot needs one of these."""
+        ours = [Aggregate(1, "p", {"filter_tenant_id": "p"})]
+        hosts = [host(name, aggregates=ours) for name in ("p1", "p2")]
+        hosts += [host("h1"), host("h2", 30)]
+        servers = [server("s1", "p1", 5, project_id="p"), server("s2", "p2", 2, project_id="p")]
+        servers += [server("t1", "h1", 5), server("t2", "h2", 6)]
+        loads = {"p2": 1, "h1": 2, "p1": 3, "h2": 4}
+        measured = Metrics(host_cpu_usage=loads, instance_cpu_usage={})
+        solution = solve(Basic, ComputeModel.build(hosts, servers), measured)
+        self.assertEqual(["h1"], emptied(solution))
 
     def test_a_plan_without_moves_says_that_room_is_lacking(self):
         """Two hosts have the vCPUs of all servers, but none takes a second server."""
