@@ -28,7 +28,7 @@ from watcher.notifications import Notifications
 
 LOG = log.getLogger(__name__)
 
-CHECK, EXECUTE, VERIFY, ABORT = "pre_condition", "execute", "post_condition", "abort"
+CHECK, EXECUTE, VERIFY, ABORT = ActionState.CHECK, "execute", "post_condition", "abort"
 """The phases of an action, as messages name them."""
 
 Wait = Callable[[float], None]
@@ -214,7 +214,7 @@ class _Execution:
 
     def _fail(self, phase: str, error: BaseException) -> str:
         _log_failure(f"{self} failed in {phase}", error)
-        message = f"Action {self._action.uuid} failed in {phase}: {sentence_of(error)}"
+        message = ActionState.FAILED_IN % (self._action.uuid, phase) + sentence_of(error)
         state = self._move(ActionState.FAILED, message)
         event_type = "action.cancel.error" if phase == ABORT else "action.execution.error"
         self._executor.notifications.send(event_type, self._action.id, error=error)

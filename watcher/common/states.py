@@ -162,6 +162,11 @@ class ActionState:
 
     OVER: Final = frozenset({SUCCEEDED, FAILED, SKIPPED, CANCELLED, DELETED})
 
+    FAILED_IN: Final = "Action %s failed in %s: "
+    """The begin of the message of one that FAILED: its uuid and the phase."""
+    CHECK: Final = "pre_condition"
+    """The phase before anything is requested of the cloud."""
+
 
 class ServiceState:
     ACTIVE: Final = "ACTIVE"

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from watcher.common.states import ActionState, PlanState
@@ -34,7 +34,8 @@ class EarlierMove:
 def since(session: Session, moment: datetime.datetime) -> Sequence[EarlierMove]:
     """The migrations that ended after *moment*, of the plans of all audits, oldest first.
 
-    Actions of deleted plans are DELETED, and therefore not among them.
+    Actions of deleted plans are DELETED, and therefore not among them.  Neither are those that
+    FAILED before the cloud was asked.
     """
     recent = or_(ActionPlan.updated_at >= moment, ActionPlan.state.in_(PlanState.UNDER_WAY))
     rows = session.execute(
@@ -51,7 +52,7 @@ def since(session: Session, moment: datetime.datetime) -> Sequence[EarlierMove]:
         .where(
             recent,
             Action.action_type == "migrate",
-            Action.state.in_((ActionState.SUCCEEDED, ActionState.FAILED)),
+            _was_requested(),
             Action.updated_at >= moment,
         )
         .order_by(Action.updated_at, Action.id)
@@ -69,3 +70,11 @@ def since(session: Session, moment: datetime.datetime) -> Sequence[EarlierMove]:
         )
         for parameters, state, ended, message, audit_id, goal_id in rows
     ]
+
+
+def _was_requested() -> ColumnElement[bool]:
+    """Of actions: succeeded, or failed after its request."""
+    before = ActionState.FAILED_IN % ("%", ActionState.CHECK) + "%"
+    message = func.coalesce(Action.status_message, "")
+    failed = and_(Action.state == ActionState.FAILED, message.not_like(before))
+    return or_(Action.state == ActionState.SUCCEEDED, failed)
