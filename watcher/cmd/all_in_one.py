@@ -210,7 +210,9 @@ def main() -> None:
         services.start()
     except WrongSchema:
         _refuse("the database is of another version of Watcher; take another state-dir.")
-    except (WatcherError, cfg.Error, OSError, SQLAlchemyError, DBError) as error:
+    except (SQLAlchemyError, DBError) as error:
+        _refuse(f"the database, of [database] connection: {str(error).splitlines()[0]}.")
+    except (WatcherError, cfg.Error, OSError) as error:
         _refuse(str(error).splitlines()[0])
     print(f"Watcher listens on {services.endpoint}", flush=True)
     print(

@@ -55,5 +55,7 @@ class Lines(logging.Formatter):
 def setup(conf: cfg.ConfigOpts) -> None:
     log.setup(conf, "python-watcher")
     logging.setLogRecordFactory(Record)
+    # It logs tracebacks of errors that it raises as well; those who catch them say more.
+    logging.getLogger("oslo_db.sqlalchemy.exc_filters").setLevel(logging.CRITICAL)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(Lines(handler.formatter))

@@ -66,6 +66,10 @@ class RefusalTest(TestCase):
         path = self.file("cloud.json", "[]")
         self.assertIn(path, self.refused())
 
+    def test_a_database_that_is_none(self) -> None:
+        self.file("watcher.sqlite", "Not a database, but a text that is as long as a header.")
+        self.assertIn("[database] connection", self.refused("--port=0"))
+
     def test_a_disk_that_takes_no_more(self) -> None:
         small = (64 * 1024, 64 * 1024)
         soft_and_hard = resource.getrlimit(resource.RLIMIT_FSIZE)
