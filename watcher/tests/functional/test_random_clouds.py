@@ -6,11 +6,11 @@ import dataclasses
 import os
 import random
 
+from watcher.cloud.nested import nested_of, with_nested
 from watcher.cmd import cloud
 from watcher.common.errors import CloudRefused, CloudUnavailable
 from watcher.decision_engine import candidates, planning
 from watcher.decision_engine.catalog import Catalog
-from watcher.decision_engine.collectors.compute_readings import ComputeReadings
 from watcher.decision_engine.strategies.allocation_balance import AllocationBalance
 from watcher.decision_engine.strategies.basic import Basic
 from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
@@ -21,6 +21,7 @@ from watcher.decision_engine.strategies.vm_workload_consolidation import VmWorkl
 from watcher.decision_engine.strategies.workload_balance import WorkloadBalance
 from watcher.decision_engine.strategies.workload_stabilization import WorkloadStabilization
 from watcher.decision_engine.strategies.zone_migration import ZoneMigration
+from watcher.model.compute import ComputeModel
 from watcher.tests import base
 from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.random_cloud import RandomCloud
@@ -73,9 +74,8 @@ class RandomCloudsTest(base.TestCase):
             hosts, servers, groups = compute.hosts(), compute.servers(), compute.server_groups()
         except CloudUnavailable:  # a cell is down
             return ()
-        readings = ComputeReadings()
-        readings.read_all(hosts, servers, groups)
-        model = readings.model()
+        nested = nested_of(hosts)
+        model = ComputeModel.build(hosts, [with_nested(each, nested) for each in servers], groups)
         if any(name not in model.host_index for name in ("h0", "h1")):
             return ()
         values = {each.uuid: draw.uniform(0, 60) for each in (*model.hosts, *model.servers)}
