@@ -252,7 +252,8 @@ def _query(server: Server) -> dict[str, str]:
         if name.startswith("resources"):
             amounts.subtract(amounts_in(values) if name != "resources" else {})
     own = [f"{name}:{amounts[name]}" for name in _CLASSES if amounts[name] > 0]
-    query["resources"] = ",".join([*own, *filter(None, [query.get("resources")])])
+    if resources := ",".join([*own, *filter(None, [query.get("resources")])]):
+        query["resources"] = resources
     traits = [*server.needs.required, *(f"!{each}" for each in server.needs.forbidden)]
     if traits:
         query["required"] = ",".join(sorted(traits))

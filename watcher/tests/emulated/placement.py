@@ -156,19 +156,7 @@ class Placement:
         for name in query:
             if not named_groups and not _OLD_NAMES.fullmatch(name):
                 raise BadRequest(f"Invalid query string parameters: '{name}' does not match")
-        groups = defaultdict[str, Group](Group)
-        for name, value in query.items():
-            kind, suffix = (name[:9], name[9:]) if "resour" in name else (name[:8], name[8:])
-            for each in value.split(",") if kind in ("resources", "required") else ():
-                if kind == "resources":
-                    resource, _, amount = each.partition(":")
-                    groups[suffix].resources[resource] = self._checked(resource, amount)
-                elif each.startswith("!"):
-                    groups[suffix].forbidden.add(each[1:])
-                else:
-                    groups[suffix].required.add(each)
-        if any(not group.resources for group in groups.values()):
-            raise BadRequest("All traits must be associated with resources.")
+        groups = self._groups(query)
         policy, named = query.get("group_policy", ""), query.get("in_tree")
         if len([suffix for suffix in groups if suffix]) > 1 and not policy:
             raise BadRequest('The "group_policy" parameter is required.')
@@ -177,6 +165,27 @@ class Placement:
         found = {each: of for each, of in divided.items() if not isinstance(of, str)}
         requests = [{"allocations": each} for each in found.values()]
         return {"allocation_requests": requests, "provider_summaries": {each: {} for each in found}}
+
+    def _groups(self, query: Mapping[str, str]) -> dict[str, Group]:
+        """Groups by suffix."""
+        groups = defaultdict[str, Group](Group)
+        for name, value in query.items():
+            kind, suffix = (name[:9], name[9:]) if "resour" in name else (name[:8], name[8:])
+            if kind == "resources" and not value:
+                raise BadRequest("Badly formed resources parameter.")
+            for each in value.split(",") if kind in ("resources", "required") else ():
+                if kind == "resources":
+                    resource, _, amount = each.partition(":")
+                    groups[suffix].resources[resource] = self._checked(resource, amount)
+                elif each.startswith("!"):
+                    groups[suffix].forbidden.add(each[1:])
+                else:
+                    groups[suffix].required.add(each)
+        if "in_tree" in query:
+            groups.setdefault("", Group())
+        if any(not group.resources for group in groups.values()):
+            raise BadRequest("All request groups must specify resources.")
+        return groups
 
     def _checked(self, resource: str, amount: str) -> int:
         if int(amount) < 1:

@@ -162,6 +162,18 @@ class MovesTest(NestedProvidersTestCase):
         self.put_bridge("three", "CUSTOM_PHYSNET_B", NORMAL)
         self.assertEqual({"plain"}, moves())
 
+    def test_a_server_that_needs_nothing_of_its_host_itself(self) -> None:
+        flavor = self.nova.add_flavor("none", 1, 1024, 0)
+        flavor["extra_specs"] = {"resources:VCPU": "0", "resources:MEMORY_MB": "0"}
+        port = Group({EGRESS: 100}, {PHYSNET})
+        self.nova.add_server("none", "one", flavor, ports=[port])
+        compute, servers = self.cloud.compute, self.collectors.compute().servers
+        (server,) = (each for each in servers if each.name == "none")
+        self.assertTrue(compute.has_candidate(server, ["two", "three"]))
+        self.assertFalse(
+            compute.has_candidate(server, ["three"]), "placement refuses what nova asks"
+        )
+
     def test_a_port_that_came_after_the_server(self) -> None:
         self.collectors.compute()
         self.nova.touch(self.plain, ports=[Group({EGRESS: 900}, {PHYSNET})])
