@@ -112,7 +112,10 @@ class _Restraints:
         restrained = restraints.restrained(
             model, failed, moves, *by, self.conf, now, automatic=self.automatic
         )
-        return _ComputeModel(restrained, Remarks(unknown, restraints.failed_moves(model, failed)))
+        remarks = Remarks(
+            unknown, restraints.closed_hosts(restrained), restraints.failed_moves(model, failed)
+        )
+        return _ComputeModel(restrained, remarks)
 
     def bounds(self, compute: Callable[[], _ComputeModel]) -> Bounds:
         if not self.automatic:

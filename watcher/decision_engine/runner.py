@@ -107,7 +107,8 @@ class Runner:
         unproven = planning.unproven(strategy, actions)
         remarks = inputs.remarks()
         broken_wishes = planning.broken_wishes(strategy, solution, inputs)
-        kinds = [*remarks.undone, *solution.undone, *broken_wishes]
+        besides = remarks.if_unmet if solution.unmet else ()
+        kinds = [*remarks.undone, *solution.undone, *besides, *broken_wishes]
         left_undone = undone.sentence(solution.unmet, kinds)
         exceeded = _exceeded(inputs, solution) if strategy.optimizes and audit.auto_trigger else ""
         return RunResult(

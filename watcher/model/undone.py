@@ -157,6 +157,7 @@ def sentence(unmet: str, undone: Sequence[Undone]) -> str:
 _VERBS: Final = {
     "names": ("matches nothing", "match nothing"),
     "values": ("cannot be true", "cannot be true"),
+    "destinations": ("takes none", "take none"),
     "pairs": ("breaks the wish of its group", "break the wish of their group"),
 }
 

@@ -17,6 +17,7 @@ from watcher.decision_engine.solution import ProposedAction
 from watcher.model import undone
 from watcher.model.bounds import Bounds
 from watcher.model.compute import ComputeModel
+from watcher.model.undone import Undone
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -92,6 +93,20 @@ def failed_moves(model: ComputeModel, failed: Mapping[str, Failure]) -> list[dic
         for uuid, failure in failed.items()
         if uuid in model.server_index
     ]
+
+
+def closed_hosts(model: ComputeModel) -> list[Undone]:
+    """The hosts in service to which the plan moves no servers, because of earlier moves."""
+    texts = {
+        undone.OTHER_AUDIT: "emptied by a plan of an audit with another goal",
+        undone.FAILED_BEFORE: "with failed migrations of several servers",
+    }
+    hosts = [host.hostname for host in model.hosts if host.available]
+    found = undone.grouped(
+        ((name, model.not_taking[name]) for name in hosts if name in model.not_taking),
+        "destinations",
+    )
+    return [dataclasses.replace(each, text=texts[each.reason]) for each in found]
 
 
 def restrained(

@@ -28,6 +28,8 @@ class Remarks(NamedTuple):
 
     undone: Sequence[Undone] = ()
     """Reported with what the strategy leaves undone."""
+    if_unmet: Sequence[Undone] = ()
+    """Reported as well if a part of the goal is not reached."""
     failed_moves: Sequence[Mapping[str, Any]] = ()
     """The servers that are not tried again yet after failed migrations, as JSON."""
 

@@ -60,6 +60,8 @@ class TwoGoalsTest(AllInOneTestCase):
         hosts = Counter(server.host for server in self.watcher.cloud.servers())
         self.assertEqual(1, len(hosts))
         self.assertIn(undone.REASONS[undone.OTHER_AUDIT], plans[1].status_message)
+        sentence = plans[1].to_dict()["summary"]["undone"]["sentence"]
+        self.assertIn("emptied by a plan of an audit with another goal", sentence)
 
     def migrations(self, plan: Any) -> int:
         actions = self.client.action.list(action_plan=plan.uuid, detail=True)

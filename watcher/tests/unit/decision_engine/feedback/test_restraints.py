@@ -92,6 +92,18 @@ class RestraintsTest(TestCase):
         self.assertEqual({}, self.staying(move("s2", 7 * 60, source="h3", **other)))
         self.assertEqual({}, self.staying(move("s2", 5 * 60, source="h3")))
 
+    def test_hosts_that_take_none_are_named(self) -> None:
+        other = {"audit": OTHER, "goal": OTHER_GOAL}
+        failed = [move(name, 1, succeeded=False) for name in ("s1", "s3")]
+        found = restraints.closed_hosts(
+            self.restrained([*failed, move("s2", 5 * 60, source="h3", **other)])
+        )
+        self.assertEqual(
+            "Much is left: 2 destinations take none: 1 with failed migrations of several servers "
+            "(h2), 1 emptied by a plan of an audit with another goal (h3).",
+            undone.sentence("Much is left", found),
+        )
+
     def test_memory_that_is_left(self) -> None:
         CONF.set_override("max_gib_per_hour", 10, group="optimization")
         self.addCleanup(CONF.clear_override, "max_gib_per_hour", group="optimization")
