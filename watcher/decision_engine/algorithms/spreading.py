@@ -17,7 +17,7 @@ from watcher.decision_engine.strategies.base import Inputs
 from watcher.model import undone
 from watcher.model.bounds import UNBOUND, Bounds
 from watcher.model.compute import ComputeModel
-from watcher.model.types import Floats, Ints
+from watcher.model.types import Floats
 from watcher.model.undone import Undone
 from watcher.model.whatif import Move, WhatIf
 
@@ -67,10 +67,10 @@ class Spreading:
         self, model: ComputeModel, takers: Sequence[int], bounds: Bounds = UNBOUND
     ) -> None:
         self.whatif = WhatIf(model, bounds=bounds)
-        self._taken: Ints = np.zeros(len(model.hosts), dtype=np.int64)
-        self._rank: Floats = np.full(len(model.hosts), np.inf)
-        self._rank[list(takers)] = np.arange(len(takers))
-        self.whatif.takers &= np.isfinite(self._rank)
+        self._turn: Floats = np.full(len(model.hosts), np.inf)
+        """float [H]: the fitting host with the least value takes the next server."""
+        self._turn[list(takers)] = np.arange(len(takers))
+        self.whatif.takers &= np.isfinite(self._turn)
 
     def active(self, host: int) -> SourceHost:
         """*host* as a source that one active server has to leave, that with most vCPUs first."""
@@ -128,28 +128,28 @@ class Spreading:
 
     def _move_one(self, servers: Iterable[int]) -> Sequence[Move]:
         for server in servers:
-            fits = np.flatnonzero(self.whatif.hosts_for(server))
-            if len(fits):
-                self._move(server, int(fits[np.lexsort((self._rank[fits], self._taken[fits]))[0]]))
+            fits = self.whatif.hosts_for(server)
+            if fits.any():
+                self._move(server, int(np.where(fits, self._turn, np.inf).argmin()))
                 return self.whatif.moves[-1:]
         return []
 
     def _move_all(self, servers: Sequence[int]) -> Sequence[Move]:
         """Whether all servers fit is checked without bounds; how many move now is limited by
         the bounds."""
-        count, taken, bounds = len(self.whatif.moves), self._taken.copy(), self.whatif.bounds
+        count, turn, bounds = len(self.whatif.moves), self._turn.copy(), self.whatif.bounds
         self.whatif.bounds = UNBOUND
         complete = all(self._move_one([server]) for server in servers)
         self.whatif.bounds = bounds
         moves = self.whatif.moves[count:]
         if not complete or self.whatif.is_beyond():
             self.whatif.undo(count)
-            self._taken = taken
+            self._turn = turn
             for move in moves if complete else []:
                 if self.whatif.hosts_for(move.server)[move.destination]:
                     self._move(move.server, move.destination)
         return self.whatif.moves[count:]
 
     def _move(self, server: int, host: int) -> None:
-        self._taken[host] += 1
+        self._turn[host] += len(self._turn)  # after every host that has taken fewer servers
         self.whatif.move(server, host)
