@@ -34,6 +34,8 @@ _Kind = tuple[str, str, bool, Platform | None, _Pairs, Needs, _Pairs]
 left live, extra specs, needs and image properties of a server: with its size they decide where it
 may be."""
 
+_Members = Sequence[tuple[ServerGroup, list[int]]]
+
 _WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
 
@@ -85,22 +87,22 @@ class PlacementRules:
         both, number = np.unique(kind * len(fits) + size, return_inverse=True)
         one, other = np.divmod(both, max(len(fits), 1))
         unjudged = np.array([bool(each[5].unjudged) for each in kinds], dtype=np.bool_)
-        index = {server.uuid: position for position, server in enumerate(servers)}
+        members = _members(groups, servers)
         # Of several groups of a server the last one counts, so wishes come first.
         policies = (*_WISHES, "anti-affinity")
-        apart = [each for policy in policies for each in groups if each.policy == policy]
+        apart = [each for policy in policies for each in members if each[0].policy == policy]
         return cls(
             kind=number,
             allowed=_allowed(places, at, kinds)[one] & fits[other],
             size=size,
             fits=fits,
             unjudged=unjudged[one],
-            together=_together(groups, index),
-            unsettled=_unsettled(groups, servers, index),
-            several=_several(groups, index),
-            group=_group(apart, index),
-            limit=np.array([_limit(group) for group in apart], dtype=np.int64),
-            wish=np.array([*(_WISHES.get(group.policy, 0) for group in apart), 0], np.int64),
+            together=_together(members, len(servers)),
+            unsettled=_unsettled(members, servers),
+            several=_several(members, len(servers)),
+            group=_group(apart, len(servers)),
+            limit=np.array([_limit(group) for group, _ in apart], dtype=np.int64),
+            wish=np.array([*(_WISHES.get(group.policy, 0) for group, _ in apart), 0], np.int64),
         )
 
 
@@ -121,24 +123,23 @@ def _kinds(
     keys = {key for place in places for key in place.metadata}
     homes = {name: place for name, place in homes.items() if place.owners}
     kinds: dict[_Kind, int] = {}
-    # Servers of one flavor share the objects with its extra specs.
-    known = [
-        (
+    known: dict[tuple[Any, ...], int] = {}
+    numbers = []
+    for each in servers:
+        look = (
             each.pinned_az or each.zone,
             each.project_id if each.project_id in projects else "",
             each.host in homes and each.project_id in homes[each.host].owners,
             sources.get(each.host) if each.state in LIVE_STATES else None,
+            # Servers of one flavor share the objects with its extra specs.
             id(each.extra_specs) if each.extra_specs else 0,
             id(each.needs),
         )
-        for each in servers
-    ]
-    examples = dict(zip(known, servers, strict=True))
-    number_of = {
-        key: kinds.setdefault((*key[:4], *_asked(each, keys)), len(kinds))
-        for key, each in examples.items()
-    }
-    numbers = [number_of[key] for key in known]
+        number = known.get(look)
+        if number is None:
+            kind = (*look[:4], *_asked(each, keys))
+            number = known[look] = kinds.setdefault(kind, len(kinds))
+        numbers.append(number)
     return np.array(numbers, dtype=np.int64), list(kinds)
 
 
@@ -233,8 +234,10 @@ class _Place:
 
 def _places(hosts: Sequence[Host], servers: Sequence[Server]) -> tuple[Ints, list[_Place]]:
     """int [H], the place of each host, and the list of places."""
-    needs = {id(each.needs): each.needs for each in servers}.values()
-    traits = frozenset[str]().union(*(each.required | each.forbidden for each in needs))
+    traits = frozenset[str]()
+    if any(host.traits for host in hosts):
+        needs = {id(each.needs): each.needs for each in servers}.values()
+        traits = traits.union(*(each.required | each.forbidden for each in needs))
     known: dict[tuple[Any, ...], int] = {}
     places: list[_Place] = []
     at = []
@@ -273,32 +276,38 @@ def _split(value: str) -> set[str]:
     return {each.strip() for each in str(value).split(",")}
 
 
-def _together(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
+def _members(groups: Sequence[ServerGroup], servers: Sequence[Server]) -> _Members:
+    """Each group with the indices of those of its members that are among *servers*."""
+    uuids = {uuid for group in groups for uuid in group.members}
+    if not uuids:
+        return [(group, []) for group in groups]
+    index = {each.uuid: number for number, each in enumerate(servers) if each.uuid in uuids}
+    return [(group, [index[uuid] for uuid in group.members if uuid in index]) for group in groups]
+
+
+def _together(groups: _Members, count: int) -> Bools:
     """bool [V]: kept together with others, which may be outside the scope: these stay where they
     are.  A single one stays as well: for nova, the only host of its group is its own."""
-    together = np.zeros(len(index), dtype=np.bool_)
-    for group in groups:
+    together = np.zeros(count, dtype=np.bool_)
+    for group, members in groups:
         if group.policy == "affinity":
-            together[[index[uuid] for uuid in group.members if uuid in index]] = True
+            together[members] = True
     return together
 
 
-def _unsettled(
-    groups: Sequence[ServerGroup], servers: Sequence[Server], index: Mapping[str, int]
-) -> Bools:
-    unsettled = np.zeros(len(index), dtype=np.bool_)
-    between = {each.uuid for each in servers if each.is_between_hosts}
-    for group in groups:
-        if group.policy == "anti-affinity" and not between.isdisjoint(group.members):
-            unsettled[[index[uuid] for uuid in group.members if uuid in index]] = True
+def _unsettled(groups: _Members, servers: Sequence[Server]) -> Bools:
+    unsettled = np.zeros(len(servers), dtype=np.bool_)
+    for group, members in groups:
+        if group.policy == "anti-affinity":
+            unsettled[members] |= any(servers[each].is_between_hosts for each in members)
     return unsettled
 
 
-def _several(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Bools:
-    number = np.zeros(len(index), dtype=np.int64)
-    for group in groups:
+def _several(groups: _Members, count: int) -> Bools:
+    number = np.zeros(count, dtype=np.int64)
+    for group, members in groups:
         if group.policy in ("affinity", "anti-affinity"):
-            number[[index[uuid] for uuid in group.members if uuid in index]] += 1
+            number[members] += 1
     return number > 1
 
 
@@ -307,8 +316,8 @@ def _limit(group: ServerGroup) -> int:
     return np.iinfo(np.int64).max if soft else group.max_server_per_host
 
 
-def _group(groups: Sequence[ServerGroup], index: Mapping[str, int]) -> Ints:
-    group_of = np.full(len(index), len(groups), dtype=np.int64)
-    for number, group in enumerate(groups):
-        group_of[[index[uuid] for uuid in group.members if uuid in index]] = number
+def _group(groups: _Members, count: int) -> Ints:
+    group_of = np.full(count, len(groups), dtype=np.int64)
+    for number, (_, members) in enumerate(groups):
+        group_of[members] = number
     return group_of
