@@ -75,7 +75,9 @@ class WhatIf:
         else:
             self.demand, free = np.hstack((model.demand, use)), np.hstack((free, room))
         # The methods examine one resource after the other, so each is contiguous in memory.
-        self._free, self._demand = free.T.copy(), self.demand.T.copy()
+        self._free = free.T.copy()
+        # A host may have used up what a server does not need.
+        self._least = np.where(self.demand <= 0, -np.inf, self.demand).T.copy()
         self._asked = np.flatnonzero(self.demand.any(axis=0)).tolist()
         self.free = self._free.T
         self.takers = model.available & model.taking
@@ -88,6 +90,7 @@ class WhatIf:
         # The last row is for servers without a group, and is never full.
         self._limit = np.append(self._rules.limit, np.iinfo(np.int64).max)
         self._unjudged: Bools = self._rules.unjudged[self._rules.kind]
+        self._some_unjudged = bool(self._unjudged.any())
         self._arrived = np.zeros(len(model.hosts), dtype=np.int64)
 
     def hosts_for(self, server: int) -> Bools:
@@ -145,18 +148,17 @@ class WhatIf:
     ) -> Bools:
         """Which hosts could take which servers now, of the shape to which the two broadcast,
         if they may be there (*allowed*, of that shape)."""
-        group = self._rules.group[servers]
         fit: Bools = allowed & self.takers[hosts] & self.leavers[servers]
         if self.bounds.actions is not None or self.bounds.memory_mb < np.inf:
-            memory = self._copied + self._demand[MEMORY, servers]
+            memory = self._copied + self.demand[servers, MEMORY]
             fit &= (memory <= self.bounds.memory_mb) & (self.actions_left() >= 1)
         for resource in self._asked:
-            free = np.maximum(self._free[resource, hosts], 0)  # it may be used up if none is needed
-            fit &= self._demand[resource, servers] <= free
-        if np.any(group < len(self._rules.limit)):
+            fit &= self._least[resource, servers] <= self._free[resource, hosts]
+        if len(self._rules.limit):
+            group = self._rules.group[servers]
             fit &= self._members[group, hosts] < self._limit[group]
-        if np.any(unjudged := self._unjudged[servers]):
-            fit &= (self._arrived[hosts] == 0) | ~unjudged
+        if self._some_unjudged:
+            fit &= (self._arrived[hosts] == 0) | ~self._unjudged[servers]
         fit &= self._everywhere[hosts] != self.placement[servers]
         return fit
 
