@@ -54,9 +54,10 @@ class Loads:
         self._missing: Bools = model.available & ~self.hosts & (array(size) > 0).all(axis=0)
         self.load: Floats = np.where(self.hosts, load, 0.0)
         self.size: Floats = np.where(self.hosts, array(size), 1.0)
-        self._unknown: Floats = np.zeros_like(self.load)
+        self._below: Floats = np.full_like(self.load, limit)
+        """float [M, H]: the load that no move may bring a host to."""
         if unknown is not None:
-            self._unknown = array(unknown) / self.size
+            self._below -= array(unknown) / self.size
         self.whatif.takers &= self.hosts
         self.whatif.keep(~self.hosts[model.placement], undone.NOT_MEASURED)
         self.use: Floats = np.zeros((len(load), len(model.servers)))
@@ -79,9 +80,9 @@ class Loads:
 
     def hosts_for(self, server: int, among: Ints | slice = slice(None)) -> Bools:
         """bool [H], or of hosts *among*: those that could take *server* now."""
-        full = self.load[:, among] + self._unknown[:, among]
-        after = full + self.use[:, server, None] / self.size[:, among]
-        fit: Bools = self.whatif.possible_hosts(server, among) & (after < self.limit).all(axis=0)
+        after = self.load[:, among] + self.use[:, server, None] / self.size[:, among]
+        below = (after < self._below[:, among]).all(axis=0)
+        fit: Bools = self.whatif.possible_hosts(server, among) & below
         return self.whatif.preferred(server, fit, among)
 
     def move(self, server: int, destination: int) -> None:
@@ -140,6 +141,11 @@ class Loads:
         """The same, computed from the sums of the loads and of their squares."""
         hosts = self._count
         return np.sqrt(np.maximum(squares / hosts - (total / hosts) ** 2, 0))
+
+    @property
+    def mean(self) -> Floats:
+        """float [M]: the mean loads of the hosts, with the moves made."""
+        return self._sums[0] / self._count
 
     @property
     def peak(self) -> Floats:

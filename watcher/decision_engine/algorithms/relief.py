@@ -124,7 +124,7 @@ class Relief:
             return None
         load = np.where(loads.hosts, loads.peak, -np.inf)
         load[list(stuck)] = -np.inf
-        if not (load >= loads.limit).any():
+        if load.max(initial=-np.inf) < loads.limit:
             return None
         return int(load.argmax()) if left == np.inf else self._most_relieved(load)
 
@@ -152,7 +152,7 @@ class Relief:
         servers = whatif.leavers_on(hot)
         servers = servers[(share[servers] > 0) & (share[servers] >= self._prices[servers])]
         after: Floats = (loads.load[:, hot, None] - loads.share[:, servers]).max(axis=0)
-        mean = loads.load[worst, loads.hosts].mean()
+        mean = loads.mean[worst]
         off_average = np.abs(loads.load[worst, hot] - share[servers] - mean)
         enough = after < loads.limit
         keys = (self._prices[servers], np.where(enough, off_average, after), ~enough)
@@ -166,8 +166,10 @@ class Relief:
         """float [H]: the loads by which a host is chosen for *server*; with several times, the
         largest one after its move, because hosts have theirs at different times."""
         load = self._loads.load
-        after = load + self._loads.use[:, server, None] / self._loads.size
-        return (after if len(load) > 1 else load).max(axis=0)
+        if len(load) == 1:
+            return load[0]
+        after: Floats = load + self._loads.use[:, server, None] / self._loads.size
+        return after.max(axis=0)
 
 
 def excess(loads: Loads) -> float:
