@@ -143,37 +143,39 @@ def of_loads(
 ) -> PromisedLoads:
     """The promise of *loads*, with all moves made, for their *metric*; *whole* is the value
     of a full host."""
-    model, unit = loads.whatif.model, 100 / whole
+    import numpy as np
 
-    def value(server: int) -> float:
-        use = float(loads.use[metric, server])
+    model, unit, used = loads.whatif.model, 100 / whole, loads.use[metric]
+
+    def value(server: int, use: float) -> float:
         return use if memory else 100 * use / (model.servers[server].vcpus or 1)
 
     changed: dict[int, float] = collections.defaultdict(float)
-    moves, moved = [], set()
+    moves, stays = [], used != 0
     for server, source, destination in loads.whatif.moves:
         given = unit * float(loads.share[metric, server])
         taken = unit * float(loads.use[metric, server] / loads.size[metric, destination])
         changed[source] -= given
         changed[destination] += taken
-        moved.add(server)
+        stays[server] = False
         pair = model.hosts[source].uuid, model.hosts[destination].uuid
-        moves.append(LoadMove(model.servers[server].uuid, *pair, given, taken, value(server)))
+        use = value(server, float(used[server]))
+        moves.append(LoadMove(model.servers[server].uuid, *pair, given, taken, use))
     others = [index for index in loads.hosts.nonzero()[0].tolist() if index not in changed]
-    compared = {*changed, *others[:UNMOVED_HOSTS]}
+    compared = sorted({*changed, *others[:UNMOVED_HOSTS]})
+    stays &= np.isin(model.placement, compared)
     return PromisedLoads(
         of_hosts,
         of_servers,
         memory,
         {
             model.hosts[index].uuid: unit * float(loads.load[metric, index]) - changed[index]
-            for index in sorted(compared)
+            for index in compared
         },
         moves,
         {
-            model.servers[server].uuid: value(server)
-            for server in loads.use[metric].nonzero()[0].tolist()
-            if server not in moved and int(model.placement[server]) in compared
+            model.servers[server].uuid: value(server, use)
+            for server, use in zip(stays.nonzero()[0].tolist(), used[stays].tolist(), strict=True)
         },
     )
 
