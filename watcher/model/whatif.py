@@ -136,7 +136,7 @@ class WhatIf:
         """bool [V]: the servers on other hosts that *host* could take now.  With indices of
         *servers*: which of these."""
         among = slice(None) if servers is None else servers
-        fit = self._takes(among, host, self._rules.allowed[self._rules.kind[among], host])
+        fit = self._takes(among, host, self._rules.allowed[:, host][self._rules.kind[among]])
         if self.wishes_are_rules and self.has_wishes:
             group, members = self._rules.group[among], self._members
             others = members[group, self.placement[among]] - 1
@@ -153,7 +153,7 @@ class WhatIf:
             memory = self._copied + self.demand[servers, MEMORY]
             fit &= (memory <= self.bounds.memory_mb) & (self.actions_left() >= 1)
         for resource in self._asked:
-            fit &= self._least[resource, servers] <= self._free[resource, hosts]
+            fit &= self._least[resource][servers] <= self._free[resource][hosts]
         if len(self._rules.limit):
             group = self._rules.group[servers]
             fit &= self._members[group, hosts] < self._limit[group]

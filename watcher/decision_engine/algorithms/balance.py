@@ -54,7 +54,7 @@ class Balance:
         share = self._weights.max(initial=0.0) / max(self._hosts, 1)
         self._costs: Floats = prices * share
         """float [V]: by how much a move of each server has to lower the weighted sum."""
-        self._memory: Floats = loads.whatif.demand[:, MEMORY]
+        self._memory: Floats = loads.whatif.demand[:, MEMORY].copy()
 
     def deviations(self) -> Floats:
         """float [M]: the population standard deviation of the hosts' loads."""
@@ -139,9 +139,10 @@ class Balance:
     def _good_server(self, host: int, servers: Ints) -> int | None:
         """One of *servers* whose move to *host* gains most, or nearly so; None if no move gains."""
         loads = self._loads
+        share, use = loads.share.take(servers, axis=1), loads.use.take(servers, axis=1)
+        there = loads.load.take(loads.whatif.placement[servers], axis=1)
         after = loads.deviations(
-            (-loads.share[:, servers], loads.load[:, loads.whatif.placement[servers]]),
-            (loads.use[:, servers] / loads.size[:, host, None], loads.load[:, host, None]),
+            (-share, there), (use / loads.size[:, host, None], loads.load[:, host, None])
         )
         fits = loads.whatif.servers_for(host, servers)
         return self._pick(servers, after, fits)
@@ -163,7 +164,10 @@ class Balance:
         source = loads.whatif.placement[server]
         after = loads.deviations(
             (-loads.share[:, server, None], loads.load[:, source, None]),
-            (loads.use[:, server, None] / loads.size[:, hosts], loads.load[:, hosts]),
+            (
+                loads.use[:, server, None] / loads.size.take(hosts, axis=1),
+                loads.load.take(hosts, axis=1),
+            ),
         )
         over = np.where(loads.hosts_for(server, hosts), self._over(after), np.inf)
         alike = over <= over.min() + ROUNDING

@@ -35,8 +35,9 @@ class LikelyMoves:
         if self._small:
             return
         on = whatif.placement[self._all]
-        self._largest: Floats = np.zeros(loads.load.shape)
-        np.maximum.at(self._largest.T, on, loads.share[:, self._all].T)
+        largest = np.zeros(loads.load.shape)
+        np.maximum.at(largest.T, on, loads.share[:, self._all].T)
+        self._largest: Floats = largest.sum(axis=0)
         self._kinds: Bools = np.zeros(self._rules.allowed.shape, dtype=np.bool_)
         self._kinds[self._rules.kind[self._all], on] = True
         self._chosen: dict[Hashable, tuple[int, Ints]] = {}
@@ -51,7 +52,7 @@ class LikelyMoves:
             return self._all
 
         def worth(hosts: Ints) -> Floats:
-            return (slope[hosts] - slope[taker]) * self._largest[:, hosts].sum(axis=0)
+            return (slope[hosts] - slope[taker]) * self._largest[hosts]
 
         kinds = self._rules.allowed[:, taker]
         hosts = self._likely(
@@ -77,7 +78,7 @@ class LikelyMoves:
         if not self._small:
             self._left.pop(host, None)
             left = self._loads.share[:, self._on(host)]
-            self._largest[:, host] = left.max(axis=1, initial=0.0)
+            self._largest[host] = left.max(axis=1, initial=0.0).sum()
 
     def _likely(
         self, key: Hashable, possible: Callable[[], Bools], worth: Callable[[Ints], Floats]
