@@ -138,6 +138,12 @@ class WhatIfTest(TestCase):
         self.assertEqual([3.5, 0.0, 0.0], what_if.free[:, 4].tolist())
         self.assertEqual([True, False, False], what_if.hosts_for(2).tolist())
 
+    def test_a_host_may_lack_what_a_server_does_not_need(self):
+        use, room = np.array([[0.0], [0.5], [0.5]]), np.array([[1.0], [1.0], [-1.0]])
+        what_if = WhatIf(ComputeModel.build(self.hosts, self.servers), use, room)
+        self.assertEqual([False, False, True], what_if.hosts_for(0).tolist())
+        self.assertEqual([True, False, False], what_if.hosts_for(2).tolist())
+
     def test_a_disabled_host_takes_nothing(self):
         what_if = WhatIf(ComputeModel.build(self.hosts, self.servers))
         what_if.takers[2] = False

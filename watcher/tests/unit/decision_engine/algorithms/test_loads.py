@@ -37,3 +37,4 @@ class DeviationTest(TestCase):
 
     def assert_exact(self, loads):
         self.assertAlmostEqual(float(loads.load.std()), float(loads.deviation[0]), delta=1e-12)
+        self.assertAlmostEqual(float(loads.load.mean()), float(loads.mean[0]), delta=1e-12)

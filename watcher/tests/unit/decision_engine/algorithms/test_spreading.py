@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strategies that take servers off hosts: what fits into a plan, and what stays and why."""
 
+import collections
 import dataclasses
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.decision_engine.algorithms.spreading import SourceHost, Spreading
 from watcher.decision_engine.strategies.noisy_neighbor import NoisyNeighbor
 from watcher.decision_engine.strategies.outlet_temperature import OutletTemperature
 from watcher.decision_engine.strategies.uniform_airflow import UniformAirflow
@@ -205,3 +207,15 @@ class RulesTest(TestCase):
             moved = {name for name, _, _ in clusters.moves(solution)}
             for each in solution.undone:
                 self.assertFalse(moved & set(each.examples))
+
+    @settings(max_examples=60, deadline=None)
+    @given(checker.drawn_clusters(), st.data())
+    def test_hosts_take_turns(self, cluster, data):
+        takers = data.draw(st.permutations(range(len(cluster.hosts))))
+        spreading, taken = Spreading(cluster.model, takers), collections.Counter()
+        for each in range(len(cluster.servers)):
+            fit = spreading.whatif.hosts_for(each).nonzero()[0].tolist()
+            turns = sorted(fit, key=lambda index: (taken[index], takers.index(index)))
+            moves = spreading.relieve(SourceHost([each], [each]))
+            self.assertEqual(turns[:1], [move.destination for move in moves])
+            taken.update(turns[:1])
