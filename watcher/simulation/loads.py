@@ -146,11 +146,11 @@ def _pick(
     values: Mapping[str, Any], resources: Sequence[Host] | Sequence[Server], period: int
 ) -> dict[str, float]:
     """The value of each resource that has one; of a value by period, the one for *period*."""
-    picked = {}
+    picked, key = {}, str(period)
     for resource in resources:
         value = values.get(resource.uuid)
-        if isinstance(value, Mapping):
-            value = value.get(str(period))
+        if isinstance(value, dict):
+            value = value.get(key)
         if value is not None:
             picked[resource.uuid] = value
     return picked

@@ -115,8 +115,8 @@ def _occupancies(inputs: Inputs, model: ComputeModel) -> Mapping[int, Occupancy]
     """By index, of the active servers on available hosts that were measured twice."""
     indices = [
         index
-        for index, server in enumerate(model.servers)
-        if model.available[model.placement[index]] and server.state == "active"
+        for index in model.available[model.placement].nonzero()[0].tolist()
+        if model.servers[index].state == "active"
     ]
     servers, period = [model.servers[index] for index in indices], int(inputs.parameters["period"])
     one, two = (
