@@ -181,7 +181,7 @@ def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) 
     first = np.searchsorted(what_if.placement[servers], np.arange(len(what_if.takers) + 1))
     cost = _Cost(what_if, switches)
     released, ends, waiting, costly, failures = [], [], [], [], 0
-    took: set[int] = set()
+    took, takers = set[int](), order.takers
     for host in order.hosts.tolist():
         start = len(what_if.moves)
         leaving = servers[first[host] : first[host + 1]]
@@ -191,7 +191,8 @@ def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) 
             costly.append(host)
         elif len(leaving) and not cost.is_within_bounds(host):
             waiting.append(host)
-        elif _empty(what_if, leaving, _with_room(what_if, order.takers, least)):
+        # Hosts only fill up until they are emptied, so one without room stays without.
+        elif _empty(what_if, leaving, takers := _with_room(what_if, takers, least)):
             what_if.takers[host] = False
             took.update(move.destination for move in what_if.moves[start:])
             if len(leaving):
