@@ -9,6 +9,7 @@ import math
 import types
 import typing
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -117,3 +118,9 @@ def refuse_unknown(where: str, entry: Mapping[str, Any], known: set[str]) -> Non
             f"{where}: {', '.join(sorted(unknown))} unknown; allowed are "
             f"{', '.join(sorted(known))}."
         )
+
+
+def refuse_repeated(where: str, values: Iterable[Any]) -> None:
+    repeated = [value for value, number in Counter(values).items() if number > 1]
+    if repeated:
+        raise Invalid(f"{where} '{repeated[0]}' is there more than once.")

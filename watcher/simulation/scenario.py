@@ -29,7 +29,8 @@ import math
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,15 @@ from watcher.cloud.needs import Needs
 from watcher.common.errors import Invalid, NotFound
 from watcher.simulation import generator
 from watcher.simulation.baremetal import KEYS, Machine
-from watcher.simulation.fields import fitting, made, measured, moment, refuse_unknown, uuid_of
+from watcher.simulation.fields import (
+    fitting,
+    made,
+    measured,
+    moment,
+    refuse_repeated,
+    refuse_unknown,
+    uuid_of,
+)
 
 Values = dict[str, dict[str, Any]]
 """Metric to resource uuid to value; a value by period is ``{"300": value}``."""
@@ -150,12 +159,14 @@ class Scenario:
         if "generate" in content:
             content = _with_generated(content)
         hosts = [_host(entry) for entry in content.get("hosts", ())]
+        refuse_repeated("hosts: hostname", [host.hostname for host in hosts])
+        refuse_repeated("hosts: uuid", [host.uuid for host in hosts])
         names = {host.uuid: host.hostname for host in hosts}
         names.update((host.hostname, host.hostname) for host in hosts)
         metrics = content.get("metrics", {})
         server_metrics = _by_metric(metrics.get("instance", {}))
         seconds = float(content.get("migration_seconds", 10))
-        entries = [*content.get("instances", ()), *content.get("servers", ())]
+        entries = _with_uuids([*content.get("instances", ()), *content.get("servers", ())])
         servers = [_server(entry, names, server_metrics) for entry in entries]
         courses = {
             server.uuid: Course(
@@ -173,7 +184,7 @@ class Scenario:
             courses,
             [_surge(entry, servers) for entry in content.get("surges", ())],
             [made(AlarmRule, "alarms", entry) for entry in content.get("alarms", ())],
-            [made(ServerGroup, "server_groups", each) for each in content.get("server_groups", ())],
+            [_group(entry, servers) for entry in content.get("server_groups", ())],
             [made(Flavor, "flavors", entry) for entry in content.get("flavors", ())],
             content.get("storage"),
             [Machine.of_host(each) for each in content.get("hosts", ()) if "power" in each],
@@ -207,9 +218,12 @@ def _host(entry: Mapping[str, Any]) -> Host:
 
 def _units(entry: Any) -> Units:
     try:
-        return Units(**entry)
+        units = Units(**entry)
     except TypeError as error:
         raise Invalid(f"hosts: units {entry} must have least, most or step.") from error
+    if any(each is not None and (type(each) is not int or each < 1) for each in units):
+        raise Invalid(f"hosts: units {entry} must be whole numbers from 1 on.")
+    return units
 
 
 def _aggregate(entry: Any) -> Aggregate:
@@ -220,9 +234,30 @@ def _aggregate(entry: Any) -> Aggregate:
         raise Invalid(f"hosts: aggregate {entry} must have an id and a name.") from error
 
 
+def _with_uuids(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Servers, each with a uuid of its own; several may have one name, as in nova."""
+    known: list[Mapping[str, Any]] = []
+    namesakes: Counter[Any] = Counter()
+    for entry in entries:
+        name = entry.get("name", "")
+        number = "" if "uuid" in entry or not namesakes[name] else f" {namesakes[name]}"
+        namesakes[name] += "uuid" not in entry
+        known.append({"uuid": uuid_of(f"{name}{number}"), **entry})
+    refuse_repeated("servers: uuid", [entry["uuid"] for entry in known])
+    return known
+
+
+def _group(entry: Any, servers: Sequence[Server]) -> ServerGroup:
+    """Its members are uuids, or names that one server alone has."""
+    group = made(ServerGroup, "server_groups", entry)
+    names = Counter(server.name for server in servers)
+    uuids = {server.name: server.uuid for server in servers if names[server.name] == 1}
+    uuids |= {server.uuid: server.uuid for server in servers}
+    return dataclasses.replace(group, members=[uuids.get(each, each) for each in group.members])
+
+
 def _server(entry: Mapping[str, Any], hostnames: Mapping[str, str], metrics: Values) -> Server:
     fields = {key: value for key, value in entry.items() if not key.startswith("migration_")}
-    fields.setdefault("uuid", uuid_of(fields.get("name", "")))
     host = fields.get("host")
     if host and host not in hostnames:
         raise Invalid(f"servers: {fields['uuid']} is on host '{host}', which is not there.")

@@ -6,6 +6,7 @@ import os
 from watcher.common.errors import Invalid
 from watcher.simulation import generator
 from watcher.simulation.cloud import SimulatedCloud
+from watcher.simulation.fields import uuid_of
 from watcher.simulation.scenario import Scenario, example_file
 from watcher.tests import base
 
@@ -83,6 +84,31 @@ class ScenarioTest(base.TestCase):
         self.assertInvalid("host 'b'", {"hosts": [HOST], "servers": [{**SERVER, "host": "b"}]})
         self.assertInvalid("'loud' must be a mapping", {"alarms": ["loud"]})
         self.assertInvalid("do not fit", {"generate": {"hosts": 1, "servers": 1000}})
+
+    def test_what_is_there_twice_is_named(self) -> None:
+        twice = {**HOST, "uuid": "u"}
+        self.assertInvalid("hostname 'a' is there more", {"hosts": [HOST, HOST]})
+        self.assertInvalid("uuid 'u' is there more", {"hosts": [twice, {**twice, "hostname": "b"}]})
+        self.assertInvalid("servers: uuid 's' is there", {"servers": [{**SERVER, "uuid": "s"}] * 2})
+
+    def test_units_that_cannot_be_are_named(self) -> None:
+        for units in ({"step": 0}, {"least": -1}, {"most": 1.5}):
+            self.assertInvalid("from 1 on", {"hosts": [{**HOST, "units": {"vcpus": units}}]})
+
+    def test_servers_of_one_name_are_several(self) -> None:
+        names = ["web", "web", "db"]
+        content = {"hosts": [HOST], "servers": [{**SERVER, "name": name} for name in names]}
+        servers = Scenario.from_dict(content).servers
+        self.assertEqual(names, [each.name for each in servers])
+        self.assertEqual(3, len({each.uuid for each in servers}))
+        self.assertEqual(uuid_of("web"), servers[0].uuid)
+
+    def test_a_group_has_members_by_uuid_or_name(self) -> None:
+        servers = [{**SERVER, "uuid": f"s{n}", "name": name} for n, name in enumerate("abbc")]
+        group = {"uuid": "g", "policy": "anti-affinity", "members": ["a", "b", "s3", "gone"]}
+        content = {"hosts": [HOST], "servers": servers, "server_groups": [group]}
+        (known,) = Scenario.from_dict(content).groups
+        self.assertEqual(["s0", "b", "s3", "gone"], known.members)
 
     def test_a_value_of_another_type_is_named(self) -> None:
         for field, value in (
