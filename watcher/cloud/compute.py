@@ -329,6 +329,9 @@ class Compute(Protocol):
     def traits(self, hostname: str) -> frozenset[str]:
         """The traits of a host, in one request."""
 
+    def used(self, hostnames: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+        """Hostname to the present ``Host.used``; ``hosts`` may not know yet what was given up."""
+
     def servers(self) -> Sequence[Server]: ...
 
     def servers_on(self, hostname: str) -> Sequence[Server]:

@@ -92,6 +92,9 @@ class SimulatedCloud:
     def traits(self, hostname: str) -> frozenset[str]:
         return self.host(hostname).traits
 
+    def used(self, hostnames: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+        return {host.hostname: host.used for host in self.some_hosts(hostnames)}
+
     def servers(self) -> Sequence[Server]:
         with self._present():
             return list(self._servers.values())

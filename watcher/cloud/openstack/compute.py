@@ -73,6 +73,14 @@ class Nova:
     def traits(self, hostname: str) -> frozenset[str]:
         return self._placement.traits(self._uuid(hostname))
 
+    @_understood
+    def used(self, hostnames: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+        uuids = {name: self._uuid(name) for name in hostnames}
+        usages = self._placement.usages([*uuids.values()])
+        return {
+            name: nova_json.used(usages[uuid]) for name, uuid in uuids.items() if uuid in usages
+        }
+
     def _complete(
         self,
         list_hypervisors: Callable[[], Sequence[Json]],

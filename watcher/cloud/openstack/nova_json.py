@@ -182,13 +182,18 @@ def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[A
         pcpus=pcpu["total"],
         pcpus_reserved=pcpu["reserved"],
         units=_units(inventories),
-        used={name: provider.usages.get(each, 0) for name, each in _CLASSES.items()},
+        used=used(provider.usages),
         traits=provider.traits,
         hypervisor_hostname=hypervisor["hypervisor_hostname"],
         hypervisor_type=intern(hypervisor["hypervisor_type"] or ""),
         hypervisor_version=hypervisor["hypervisor_version"] or 0,
         nested=provider.nested,
     )
+
+
+def used(usages: Mapping[str, int]) -> dict[str, int]:
+    """``Host.used``, of what is used by resource class."""
+    return {name: usages.get(each, 0) for name, each in _CLASSES.items()}
 
 
 def _units(inventories: Mapping[str, Json]) -> dict[str, Units]:

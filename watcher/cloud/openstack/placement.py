@@ -68,7 +68,7 @@ class Placement:
 
     Placement has no request for the data of many providers.  But the list of all providers shows
     their generations, and each change of an inventory, of traits or of an allocation makes a new
-    generation.
+    generation; but not the deletion of an allocation, which nova requests for a deleted server.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -118,6 +118,19 @@ class Placement:
     def traits(self, uuid: str) -> frozenset[str]:
         """The traits of a provider, none if there is no such provider; one request."""
         return frozenset(self._read({uuid: {}}, "traits").get(uuid, _NO_TRAITS)["traits"])
+
+    def usages(self, uuids: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+        """Uuid to ``Provider.usages``, which ``providers`` knows from then on; one request each, or
+        one for most of them if they are many."""
+        many = len(uuids) > 1 and len(uuids) * _SHARE >= len(self._known)
+        summaries = self._summaries() if many else {}
+        rows = self._read({uuid: summaries.get(uuid, {}) for uuid in uuids}, "usages")
+        found = {uuid: row["usages"] for uuid, row in rows.items()}
+        self._known = {
+            uuid: (generation, provider._replace(usages=found.get(uuid, provider.usages)))
+            for uuid, (generation, provider) in self._known.items()
+        }
+        return found
 
     def of(self, uuid: str) -> Provider:
         """One provider, empty if there is none; three requests."""

@@ -40,6 +40,15 @@ class ComputeCollector(ReadingCollector[None]):
         return payload["nova_object.data"]["uuid"]
 
     def _read(self) -> None:
+        self._read_hosts_and_servers()
+        with self._lock:
+            doubted = self._known.doubted()
+        if doubted:
+            used = self._cloud.compute.used(doubted)
+            with self._lock:
+                self._known.read_used(used)
+
+    def _read_hosts_and_servers(self) -> None:
         began, compute = timeutils.utcnow(), self._cloud.compute
         since = self._changes_since(began)
         with ThreadPoolExecutor(2, "compute model") as pool:

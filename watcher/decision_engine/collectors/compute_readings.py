@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from watcher.cloud.compute import Host, Server, ServerGroup
+from watcher.cloud.compute import RESOURCES, Host, Server, ServerGroup
 from watcher.cloud.nested import Nested, nested_of, with_nested
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ class ComputeReadings:
     def __init__(self) -> None:
         self._hosts: Sequence[Host] = ()
         self._servers: dict[str, Server] = {}
+        self._taken = Counter[tuple[str, str]]()
+        """What servers take, by the hostname and a name of ``RESOURCES``."""
         self._nested: Nested = {}
         self._groups: Sequence[ServerGroup] = ()
         self._elsewhere: set[str] = {""}
@@ -44,6 +48,9 @@ class ComputeReadings:
             for each in servers
             if each.state not in GONE and each.uuid not in deleted
         }
+        self._taken.clear()
+        for server in self._servers.values():
+            self._count(server, 1)
         self._model = None
         self._replace_hosts(hosts, groups)
         names = {host.hostname for host in self._hosts}
@@ -64,16 +71,34 @@ class ComputeReadings:
         """
         if not self._fits(hosts, changed):
             return False
-        for server in changed:
-            if self._servers.get(server.uuid) != server:
-                self._changed.add(server.uuid)
-            self._servers[server.uuid] = server
         gone = {server.uuid for server in changed if server.state in GONE}.union(deleted)
-        for uuid in gone & self._servers.keys():
-            del self._servers[uuid]
-            self._changed.add(uuid)
+        now: dict[str, Server | None] = {server.uuid: server for server in changed}
+        now |= dict.fromkeys(gone)
+        for uuid, server in now.items():
+            before = self._servers.pop(uuid, None)
+            if server is not None:
+                self._servers[uuid] = server
+            if before != server:
+                self._changed.add(uuid)
+                self._count(before, -1)
+                self._count(server, 1)
         self._replace_hosts(hosts, groups)
         return True
+
+    def doubted(self) -> Sequence[str]:
+        """The names of the hosts of which more is used than their servers take."""
+        return [
+            host.hostname
+            for host in self._hosts
+            if any(host.used.get(name, 0) > self._taken[host.hostname, name] for name in RESOURCES)
+        ]
+
+    def read_used(self, used: Mapping[str, Mapping[str, int]]) -> None:
+        """Store by hostname what is used of hosts."""
+        self._hosts = [
+            dataclasses.replace(host, used=used[host.hostname]) if host.hostname in used else host
+            for host in self._hosts
+        ]
 
     def model(self) -> ComputeModel:
         """The model; the same object until something changes."""
@@ -89,6 +114,11 @@ class ComputeReadings:
             self._model = ComputeModel.build(self._hosts, servers, self._groups)
         self._changed.clear()
         return self._model
+
+    def _count(self, server: Server | None, times: int) -> None:
+        if server is not None and server.host:
+            for name, amount in zip(RESOURCES, server.amounts, strict=True):
+                self._taken[server.host, name] += times * amount
 
     def _replace_hosts(self, hosts: Iterable[Host], groups: Iterable[ServerGroup]) -> None:
         self._hosts = sorted(hosts, key=lambda host: host.uuid)

@@ -177,7 +177,10 @@ class Nova(Cloud):
         for host in uuids:
             for provider, amounts in self._share(ident, host).items():
                 held.setdefault(provider, Counter()).update(amounts)
-        self.placement.allocate(ident, held)
+        if held:
+            self.placement.allocate(ident, held)
+        else:  # so nova does for a server that is deleted or leaves its host
+            self.placement.forget(ident)
 
     def _share(self, ident: str, uuid: str) -> Mapping[str, Mapping[str, int]]:
         """What a server has of a host, by provider; all of the host itself if a user forced it

@@ -83,6 +83,12 @@ class Placement:
         if amounts:
             self._allocations[consumer] = dict(amounts)
 
+    def forget(self, consumer: str) -> None:
+        """Delete the allocations of a consumer, which makes no new generations."""
+        generations = dict(self.generations)
+        self.allocate(consumer, {})
+        self.generations = generations
+
     def divided(
         self, provider: str, groups: Mapping[str, Group], policy: str = "", in_tree: bool = False
     ) -> dict[str, Counter[str]] | str:

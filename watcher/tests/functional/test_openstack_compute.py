@@ -236,6 +236,19 @@ class TestHosts(ComputeTestCase):
         model = ComputeModel.build([host], self.compute.servers())
         self.assertEqual([[5, 512, 0, 0]], model.others.tolist())
 
+    def test_what_is_used_of_hosts_after_a_deletion(self) -> None:
+        uuids = [self.emulated.add_host(name, vcpus=8) for name in ("one", "two", "three")]
+        flavor = self.nova.add_flavor("small", 2, 2048, 10)
+        deleted = self.nova.add_server("a", "one", flavor)
+        self.placement.allocate("a reservation", {uuids[1]: {"VCPU": 5}})
+        self.compute.hosts()
+        self.nova.delete(deleted)
+        self.assertEqual([2, 5, 0], [host.used["vcpus"] for host in self.compute.hosts()])
+        self.assertEqual(1, sum(self.calls(lambda: self.compute.used(["one"])).values()))
+        self.assertEqual([0, 5, 0], [host.used["vcpus"] for host in self.compute.hosts()])
+        used = self.compute.used(["one", "two"])
+        self.assertEqual({"one": 0, "two": 5}, {name: of["vcpus"] for name, of in used.items()})
+
     def test_pages(self) -> None:
         self.nova.page = 2
         names = ["one", "two", "three", "four", "five"]
@@ -722,6 +735,20 @@ class TestConnection(ComputeTestCase):
             time = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=behind)
             self.nova.all[uuid]["updated"] = time.strftime("%Y-%m-%dT%H:%M:%SZ")
             self.assertEqual(host, collectors.compute().servers[0].host)
+
+    def test_a_deletion_makes_room_whenever_nova_tells_placement(self) -> None:
+        self.emulated.fill(20, 40)
+        tell, late = self.placement.forget, list[str]()
+        collectors = Collectors(self.conf, cloud.connect(self.conf))
+        collectors.compute()
+        self.nova.delete(min(self.nova.all))
+        self.assertEqual(0, collectors.compute().others.sum())
+        self.placement.forget = late.append
+        self.nova.delete(max(self.nova.all))
+        self.assertGreater(collectors.compute().others.sum(), 0)
+        tell(late[0])
+        self.assertEqual(0, collectors.compute().others.sum())
+        self.assertEqual([], [path for path in self.calls(collectors.compute) if "usages" in path])
 
     def test_threads_share_it(self) -> None:
         self.emulated.fill(8, 40)

@@ -4,6 +4,7 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import RESOURCES
 from watcher.cloud.needs import Holding
 from watcher.decision_engine.collectors.compute_readings import ComputeReadings
 from watcher.model.compute import ComputeModel
@@ -46,6 +47,12 @@ class ChangesTest(TestCase):
     def check(self, readings, cloud):
         truth = ComputeModel.build(list(cloud.hosts.values()), cloud.live_servers())
         self.assertEqual(shown(truth), shown(readings.model()))
+        names = [each.hostname for each in truth.hosts]
+        for more, doubted in ((0, []), (1, names)):
+            amounts = (truth.used() + more).tolist()
+            used = [dict(zip(RESOURCES, row, strict=True)) for row in amounts]
+            readings.read_used(dict(zip(names, used, strict=True)))
+            self.assertEqual(doubted, readings.doubted())
 
     @settings(max_examples=150, deadline=None)
     @given(rounds=st.lists(st.lists(deeds, max_size=8), max_size=5), archived=st.booleans())
