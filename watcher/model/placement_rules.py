@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,12 +29,23 @@ _TRAIT = "trait:"
 _EITHER = "<or>"
 
 _Pairs = frozenset[tuple[str, str]]
-_Kind = tuple[str, str, bool, Platform | None, _Pairs, Needs, _Pairs]
-"""Zone, project, whether it stays on hosts that are reserved for the project, platform to be
-left live, extra specs, needs and image properties of a server: with its size they decide where it
-may be."""
-
 _Members = Sequence[tuple[ServerGroup, list[int]]]
+
+
+class _Kind(NamedTuple):
+    """The properties of a server that decide, with its size, where it may be."""
+
+    zone: str
+    project: str
+    is_confined: bool
+    """Whether it stays on hosts that are reserved for its project."""
+    source: Platform | None
+    """The platform that it leaves live; None: it is not running, or all are equal."""
+    specs: _Pairs
+    needs: Needs
+    properties: _Pairs
+    """Those of its image."""
+
 
 _WISHES = {"soft-anti-affinity": 1, "soft-affinity": -1}
 
@@ -86,7 +97,7 @@ class PlacementRules:
         size, fits = _fits(hosts, demand)
         both, number = np.unique(kind * len(fits) + size, return_inverse=True)
         one, other = np.divmod(both, max(len(fits), 1))
-        unjudged = np.array([bool(each[5].unjudged) for each in kinds], dtype=np.bool_)
+        unjudged = np.array([bool(each.needs.unjudged) for each in kinds], dtype=np.bool_)
         members = _members(groups, servers)
         # Of several groups of a server the last one counts, so wishes come first.
         policies = (*_WISHES, "anti-affinity")
@@ -137,7 +148,7 @@ def _kinds(
         )
         number = known.get(look)
         if number is None:
-            kind = (*look[:4], *_asked(each, keys))
+            kind = _Kind(*look[:4], *_asked(each, keys))
             number = known[look] = kinds.setdefault(kind, len(kinds))
         numbers.append(number)
     return np.array(numbers, dtype=np.int64), list(kinds)
@@ -216,19 +227,16 @@ class _Place:
         )
 
     def allows(self, kind: _Kind) -> bool:
-        zone, project, confined, source, specs, needs, image = kind
-        if zone and zone != self.zone:
-            return False
-        if self.projects and project not in self.projects:
-            return False
-        if confined and project not in self.owners:
-            return False
-        if source and not self.platform.takes_from(source):
-            return False
-        if not self.asked <= needs.required <= self.traits or needs.forbidden & self.traits:
-            return False
-        return all(_wanted(value) & self.metadata.get(key, set()) for key, value in specs) and all(
-            value in self.metadata.get(key, {value}) for key, value in image
+        needs, metadata = kind.needs, self.metadata
+        return (
+            kind.zone in ("", self.zone)
+            and (not self.projects or kind.project in self.projects)
+            and (not kind.is_confined or kind.project in self.owners)
+            and (kind.source is None or self.platform.takes_from(kind.source))
+            and self.asked <= needs.required <= self.traits
+            and not needs.forbidden & self.traits
+            and all(_wanted(value) & metadata.get(key, set()) for key, value in kind.specs)
+            and all(value in metadata.get(key, {value}) for key, value in kind.properties)
         )
 
 
