@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from watcher.model import undone
@@ -27,10 +29,20 @@ class Scheduler:
         self._model = cloud
         self._picked: list[int] = []
 
-    def enable_host(self, hostname: str) -> None:
-        """Let a host take servers, because the plan enables it."""
+    def enable_host(self, hostname: str, enabled: bool = True) -> None:
+        """Let a host take servers, because the plan enables it; or let it take none again."""
         for what_if in (self._at_first, self._now):
-            what_if.takers[self._model.host_index[hostname]] = True
+            what_if.takers[self._model.host_index[hostname]] = enabled
+
+    def enable_one_for(self, uuid: str, hostnames: Iterable[str]) -> str | None:
+        """Enable the first of some hosts with which the scheduler finds a host for a server.
+        None, and none is enabled, if it finds none with any."""
+        for hostname in hostnames:
+            self.enable_host(hostname)
+            if not self.pick(uuid):
+                return hostname
+            self.enable_host(hostname, enabled=False)
+        return None
 
     def place_server(self, uuid: str, hostname: str) -> None:
         """Move a server to the destination that the plan names; to be called before ``pick``."""

@@ -48,9 +48,9 @@ class HostMaintenance(Strategy):
             raise Invalid("backup_node: it must be another host than maintenance_node.")
         what_if, solution = WhatIf(model.free_to_leave_zones()), SolutionBuilder()
         steps = _steps(what_if, host, backup, parameters)
-        stuck = _without_host(inputs.cloud(), model, steps)
+        stuck, woken = _without_host(inputs.cloud(), model, host, steps)
         steps = [step for step in steps if step.server not in stuck]
-        _propose_states(solution, model, host, steps)
+        _propose_states(solution, model, host, steps, woken)
         for step in sorted(steps, key=lambda step: step.destination is None):
             _propose(solution, model, step, backup)
         _summarize(solution, model, host, steps)
@@ -97,21 +97,30 @@ def _steps(
 
 
 def _without_host(
-    cloud: ComputeModel, model: ComputeModel, steps: Sequence[_Step]
-) -> dict[int, str]:
-    """The servers for which the scheduler finds no host, and why."""
+    cloud: ComputeModel, model: ComputeModel, host: int, steps: Sequence[_Step]
+) -> tuple[dict[int, str], list[int]]:
+    """The servers for which the scheduler finds no host, and why; and the hosts that Watcher
+    disabled for want of work and that are to be enabled for others."""
     from watcher.decision_engine.algorithms.scheduler import Scheduler
 
     scheduler, found = Scheduler(cloud), {}
+    standby = {model.hosts[n].hostname: n for n in model.standby.nonzero()[0].tolist() if n != host}
     for server, _, destination in steps:
         if destination is not None:
             hostname = model.hosts[destination].hostname
             scheduler.enable_host(hostname)
             scheduler.place_server(model.servers[server].uuid, hostname)
+            standby.pop(hostname, None)
+    woken = []
     for server, way, destination in steps:
         if way != "stop" and destination is None:
-            found[server] = scheduler.pick(model.servers[server].uuid)
-    return {server: why for server, why in found.items() if why}
+            uuid = model.servers[server].uuid
+            if why := scheduler.pick(uuid):
+                if hostname := scheduler.enable_one_for(uuid, standby):
+                    woken.append(standby.pop(hostname))
+                else:
+                    found[server] = why
+    return found, woken
 
 
 def _usable(backup: Host) -> bool:
@@ -135,9 +144,15 @@ def _way(what_if: WhatIf, index: int, parameters: Mapping[str, Any]) -> str | No
 
 
 def _propose_states(
-    solution: SolutionBuilder, model: ComputeModel, index: int, steps: Sequence[_Step]
+    solution: SolutionBuilder,
+    model: ComputeModel,
+    index: int,
+    steps: Sequence[_Step],
+    woken: Sequence[int],
 ) -> None:
     host = model.hosts[index]
+    for number in woken:
+        solution.enable(model.hosts[number], f"No other host takes all servers of {host.hostname}")
     for backup in {step.destination for step in steps}:
         if backup is not None and not model.available[backup]:
             solution.enable(model.hosts[backup], f"Takes the servers of {host.hostname}")

@@ -206,6 +206,27 @@ class HostMaintenanceTest(TestCase):
         self.change_host(1, status="enabled")  # the reason outlived the maintenance
         self.assertIn(("s1", "live", "h2"), steps(self.solve(backup_node="h2")))
 
+    def test_hosts_without_work_are_enabled_if_no_other_takes_a_server(self):
+        idle = {"status": "disabled", "disabled_reason": "watcher_disabled"}
+        self.hosts += [host("small", 1, **idle), host("large", **idle), host("spare", **idle)]
+        self.change_host(2, status="disabled", disabled_reason="broken")
+        solution = self.solve()
+        self.assertEqual(
+            [("large", "enabled", None), ("h1", "disabled", None)], steps(solution)[:2]
+        )
+        self.assertEqual({"s1", "s2", "s3"}, {name for name, _, _ in steps(solution)[2:]})
+        self.assertEqual("", solution.unmet)
+        self.change_host(2, status="enabled")
+        self.assertNotIn("enabled", [what for _, what, _ in steps(self.solve())])
+
+    def test_hosts_that_help_nobody_stay_disabled(self):
+        idle = {"status": "disabled", "disabled_reason": "watcher_disabled"}
+        self.hosts = [host("h1"), host("small", 1, **idle), host("off", **idle, state="down")]
+        self.servers = [server("s1", "h1", 3)]
+        solution = self.solve()
+        self.assertEqual([("h1", "disabled", None)], steps(solution))
+        self.assertEqual([undone.NO_HOST], [each.reason for each in solution.undone])
+
     def test_an_empty_host(self):
         self.assertEqual([("h3", "disabled", None)], steps(self.solve(node="h3")))
 
