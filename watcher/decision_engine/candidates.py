@@ -17,6 +17,7 @@ from watcher.model import undone
 
 if TYPE_CHECKING:
     from watcher.model.compute import ComputeModel
+    from watcher.model.whatif import WhatIf
 
 MOST = 100
 """The most moves of one run that placement is asked about."""
@@ -68,7 +69,7 @@ class _Asking:
     def refused(self, solution: Solution, model: ComputeModel) -> list[str]:
         """Uuids of the servers that the model cannot judge, and that would move to a host that
         placement does not offer."""
-        refused = []
+        refused, cloud = [], functools.cache(functools.partial(self._carried_out, solution))
         for action in solution.actions:
             if action.action_type != "migrate":
                 continue
@@ -77,7 +78,7 @@ class _Asking:
                 continue
             host = action.input_parameters.get("destination_node")
             uuid = model.servers[position].uuid
-            hosts = (host,) if host else self._possible_hosts(uuid, solution)
+            hosts = (host,) if host else _possible_hosts(uuid, cloud())
             if not self._ask(model.servers[position], hosts):
                 refused.append(uuid)
         return refused
@@ -90,41 +91,28 @@ class _Asking:
             self._known[key] = self._has_candidate(server, hosts)
         return self._known[key]
 
-    def _possible_hosts(self, uuid: str, solution: Solution) -> tuple[str, ...]:
-        """The hosts of the whole cloud that nova may pick for a server, apart from their present
-        room."""
-        cloud = self._anywhere
-        server = cloud.server_index[uuid]
-        allowed = cloud.rules.allowed[cloud.rules.kind[server]].tolist()
-        full = _filled(cloud, server, solution)
-        switched = {
-            (action.input_parameters.get("resource_name"), action.input_parameters.get("state"))
-            for action in solution.actions
-        }
-        return tuple(
-            host.hostname
-            for host, may_be in zip(cloud.hosts, allowed, strict=True)
-            if may_be
-            and host.state == "up"
-            and (host.status == "enabled" or (host.hostname, "enabled") in switched)
-            and (host.hostname, "disabled") not in switched
-            and host.hostname not in (cloud.servers[server].host, *full)
-        )
+    def _carried_out(self, solution: Solution) -> WhatIf:
+        """The whole cloud with the moves of a plan to named hosts made, and without the hosts that
+        the plan disables."""
+        from watcher.model.whatif import WhatIf
 
-    @functools.cached_property
-    def _anywhere(self) -> ComputeModel:
-        return self._inputs.cloud().free_to_leave_zones()
+        cloud = WhatIf(self._inputs.cloud().free_to_leave_zones())
+        actions = [action.input_parameters for action in solution.actions]
+        switched = {(each.get("resource_name"), each.get("state")) for each in actions}
+        for host, state in enumerate(cloud.model.hosts):
+            opened = state.status == "enabled" or (state.hostname, "enabled") in switched
+            closed = (state.hostname, "disabled") in switched
+            cloud.takers[host] = state.state == "up" and opened and not closed
+        for each in actions:
+            server = cloud.model.server_index.get(each.get("resource_id", ""))
+            to = cloud.model.host_index.get(each.get("destination_node") or "")
+            if server is not None and to is not None:
+                cloud.move(server, to)
+        cloud.leavers[:] = True
+        return cloud
 
 
-def _filled(cloud: ComputeModel, server: int, solution: Solution) -> set[str]:
-    """The names of the hosts that have no room for a server once others have come to them."""
-    free, demand, destinations = cloud.free(), cloud.demand[server], dict[str, int]()
-    for action in solution.actions:
-        name = action.input_parameters.get("destination_node")
-        come = cloud.server_index.get(action.input_parameters.get("resource_id", ""))
-        if action.action_type == "migrate" and come is not None and name in cloud.host_index:
-            destinations[name] = cloud.host_index[name]
-            free[destinations[name]] -= cloud.demand[come]
-    return {
-        name for name, host in destinations.items() if ((demand > free[host]) & (demand > 0)).any()
-    }
+def _possible_hosts(uuid: str, cloud: WhatIf) -> tuple[str, ...]:
+    """The hosts that nova may pick for a server."""
+    fits = cloud.possible_hosts(cloud.model.server_index[uuid]).tolist()
+    return tuple(host.hostname for host, fit in zip(cloud.model.hosts, fits, strict=True) if fit)

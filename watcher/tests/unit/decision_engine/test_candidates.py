@@ -2,6 +2,7 @@
 import itertools
 from unittest import mock
 
+from watcher.cloud.compute import ServerGroup
 from watcher.cloud.needs import Needs
 from watcher.decision_engine import candidates
 from watcher.decision_engine.strategies.actuator import Actuator
@@ -110,7 +111,15 @@ class CandidatesTest(TestCase):
         steps = [each.input_parameters for each in solution.actions]
         closed = {each["resource_name"] for each in steps if each.get("state") == "disabled"}
         self.assertEqual({"h0", "h2"}, closed)
-        self.assertEqual({("s0", "h1"), ("s0", "h3")}, set(self.asked))
+        self.assertEqual({("s0", "h1")}, set(self.asked), "h3 has no room")
+
+    def test_the_scheduler_picks_no_host_with_another_member_of_the_group(self):
+        servers = [server("s0", "h0", needs=PAGES), server("s1", "h1")]
+        group = ServerGroup("g", "anti-affinity", [each.uuid for each in servers])
+        model = ComputeModel.build([host(f"h{n}") for n in range(3)], servers, [group])
+        given = clusters.inputs(HostMaintenance, model, maintenance_node="h0")
+        candidates.solve(HostMaintenance, given, self.has_candidate)
+        self.assertEqual([("s0", "h2")], self.asked)
 
     def test_the_scheduler_picks_no_host_that_other_moves_of_the_plan_fill(self):
         servers = [server("s0", "h0", 4), server("s1", "h0", 2, needs=PAGES)]
