@@ -116,10 +116,11 @@ def _without_host(
         if way != "stop" and destination is None:
             uuid = model.servers[server].uuid
             if why := scheduler.pick(uuid):
-                if hostname := scheduler.enable_one_for(uuid, standby):
-                    woken.append(standby.pop(hostname))
-                else:
+                opened = scheduler.enable_one_for(uuid, standby)
+                if opened is None:
                     found[server] = why
+                else:
+                    woken.append(standby.pop(opened))
     return found, woken
 
 
