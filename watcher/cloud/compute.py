@@ -100,6 +100,8 @@ class ServerGroup:
     """Uuids of its servers."""
     max_server_per_host: int = 1
     """How many of them one host may have; counts for ``anti-affinity`` alone."""
+    unlisted: Sequence[str] = ()
+    """Hostnames of soft-deleted members: no list has these, but ``anti-affinity`` counts them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class PlacementRules:
     ``group``     int [V], the group whose members are kept apart, or wish to be apart or
                   together, or G for none
     ``limit``     int [G], how many members of a group one host may have
+    ``unlisted``  int [G, H], how many further members it has there, which are soft-deleted
     ``wish``      int [G + 1], 1 if members wish to be apart, -1 if together, else 0
     """
 
@@ -79,6 +80,7 @@ class PlacementRules:
     several: Bools
     group: Ints
     limit: Ints
+    unlisted: Ints
     wish: Ints
 
     @classmethod
@@ -113,6 +115,7 @@ class PlacementRules:
             several=_several(members, len(servers)),
             group=_group(apart, len(servers)),
             limit=np.array([_limit(group) for group, _ in apart], dtype=np.int64),
+            unlisted=_unlisted([group for group, _ in apart], hosts),
             wish=np.array([*(_WISHES.get(group.policy, 0) for group, _ in apart), 0], np.int64),
         )
 
@@ -322,6 +325,15 @@ def _several(groups: _Members, count: int) -> Bools:
 def _limit(group: ServerGroup) -> int:
     soft = group.policy in _WISHES
     return np.iinfo(np.int64).max if soft else group.max_server_per_host
+
+
+def _unlisted(groups: Sequence[ServerGroup], hosts: Sequence[Host]) -> Ints:
+    counts = np.zeros((len(groups), len(hosts)), dtype=np.int64)
+    index = {host.hostname: number for number, host in enumerate(hosts)}
+    for row, group in zip(counts, groups, strict=True):
+        if group.policy == "anti-affinity":
+            np.add.at(row, [index[name] for name in group.unlisted if name in index], 1)
+    return counts
 
 
 def _group(groups: _Members, count: int) -> Ints:

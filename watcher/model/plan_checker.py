@@ -225,9 +225,10 @@ class _Check:
             end = move.destination
             others = [host for uuid, host in where.items() if uuid != move.server.uuid]
             there = others.count(end) if end else 0
+            apart = group.policy == "anti-affinity"
             if group.policy == "affinity" and end and there < len(others):
                 self._report(move, CLOUD, "The server would leave others of its group.")
-            elif group.policy == "anti-affinity" and there >= group.max_server_per_host:
+            elif apart and there + group.unlisted.count(end) >= group.max_server_per_host:
                 what = f"Host {end} would have one server too many of group {group.uuid}."
                 self._report(move, CLOUD, what)
             where[move.server.uuid] = end

@@ -24,7 +24,7 @@ from watcher.common.errors import CloudRefused, Invalid, NotFound
 from watcher.simulation import migrations, room
 from watcher.simulation.baremetal import SimulatedBaremetal
 from watcher.simulation.block_storage import SimulatedStorage
-from watcher.simulation.destinations import Destinations
+from watcher.simulation.destinations import Destinations, shown_groups
 from watcher.simulation.fields import columns
 from watcher.simulation.loads import SimulatedLoads
 from watcher.simulation.migrations import EndedMigrations, SimulatedMigration, Switch
@@ -117,7 +117,7 @@ class SimulatedCloud:
             return [*self._ended.since(since, now), *under_way]
 
     def server_groups(self) -> Sequence[ServerGroup]:
-        return self.scenario.groups
+        return shown_groups(self.scenario.groups, self.servers())
 
     def host(self, hostname: str) -> Host:
         with self._present():

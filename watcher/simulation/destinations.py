@@ -63,7 +63,8 @@ class Destinations:
             return f"Host {host.hostname} {why_not}; server {server.uuid} cannot go there."
         for group, hosts in self._groups(server):
             limit = group.max_server_per_host
-            if group.policy == "anti-affinity" and hosts.count(host.hostname) >= limit:
+            there = [*hosts, *group.unlisted].count(host.hostname)
+            if group.policy == "anti-affinity" and there >= limit:
                 return f"Host {host.hostname} has {limit} of group {group.uuid} already."
             if group.policy == "affinity" and host.hostname not in [*hosts, server.host]:
                 return f"Server {server.uuid} would leave its group {group.uuid}."
@@ -90,3 +91,18 @@ class Destinations:
         server, move = self.servers.get(uuid), self.moves.get(uuid)
         names = {move.source, move.destination} if move else set[str]()
         return names | {server.host} - {""} if server else set()
+
+
+def shown_groups(groups: Sequence[ServerGroup], servers: Sequence[Server]) -> list[ServerGroup]:
+    """The groups with their soft-deleted members, which are in no list of *servers*."""
+    hidden = [each for each in servers if each.state == "soft-delete"]
+    return [
+        dataclasses.replace(
+            group,
+            unlisted=[
+                *group.unlisted,
+                *(each.host for each in hidden if each.uuid in group.members),
+            ],
+        )
+        for group in groups
+    ]

@@ -16,6 +16,7 @@ from watcher.cloud.extra_specs import ALWAYS
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
+from watcher.cloud.openstack.server_groups import ServerGroups
 from watcher.cloud.openstack.service_client import Json, ServiceClient
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
 
@@ -45,6 +46,7 @@ class Nova:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._nova = ServiceClient(conf, "nova")
+        self._groups = ServerGroups(self._nova)
         self._placement = Placement(conf)
         self._stay_in_zone: bool = conf.compute_model.stay_in_zone
         self._hypervisors: Mapping[str, str] = {}
@@ -132,17 +134,7 @@ class Nova:
         return [each for each in found if each.ended is None or each.ended > since]
 
     def server_groups(self) -> Sequence[ServerGroup]:
-        version = "2.64" if self._nova.supports("2.64") else _MINIMUM
-        rows: list[Json] = []
-        while True:  # this list has no links: it ends with an empty page
-            page = self._nova.rows(
-                "/os-server-groups", "server_groups", version, all_projects=True, offset=len(rows)
-            )
-            before = len(rows)
-            rows += page
-            if len(rows) == before:
-                break
-        return nova_json.read(rows, nova_json.server_group)
+        return self._groups.all()
 
     @_understood
     def host(self, hostname: str) -> Host:

@@ -33,7 +33,10 @@ _STATUS = {
     "resized": "VERIFY_RESIZE",
     "deleted": "DELETED",
     "error": "ERROR",
+    "soft-delete": "SOFT_DELETED",
 }
+_GONE = ("DELETED", "SOFT_DELETED")
+"""Servers with such a status are in no list but that of deleted ones, or of changes."""
 
 
 class Refusal(Exception):
@@ -254,7 +257,12 @@ class Nova(Cloud):
 
     def _server_groups(self, request: Request) -> Response:
         first = int(request.args.get("offset", 0))
-        return answer({"server_groups": self.groups[first : first + self.page]})
+        gone = {ident for ident, row in self.all.items() if row["status"] in _GONE}
+        rows = [
+            group | {"members": [each for each in group["members"] if each not in gone]}
+            for group in self.groups[first : first + self.page]
+        ]
+        return answer({"server_groups": rows})
 
     def _servers(self, request: Request) -> Response:
         rows = self.all.values()
@@ -262,7 +270,11 @@ class Nova(Cloud):
         if since:
             chosen = [row for row in rows if row["updated"] >= since]
         else:
-            chosen = [row for row in rows if row["status"] != "DELETED"]
+            hides = request.args.get("deleted") != "True"
+            chosen = [row for row in rows if (row["status"] in _GONE) != hides]
+        status = request.args.get("status")
+        if status:
+            chosen = [row for row in chosen if row["status"] == status]
         host = request.args.get("host")
         if host:
             chosen = [row for row in chosen if row["OS-EXT-SRV-ATTR:host"] == host]
@@ -275,7 +287,9 @@ class Nova(Cloud):
             task["looks"] -= 1
             if task["looks"] < 0:
                 self.finish(ident)
-        return answer({"server": shown(row, _asked(request))})
+        of_it = [group["id"] for group in self.groups if ident in group["members"]]
+        more = {"server_groups": of_it} if _asked(request) >= (2, 71) else {}
+        return answer({"server": shown(row, _asked(request)) | more})
 
     def finish(self, ident: str) -> None:
         """End a server's task."""

@@ -140,7 +140,9 @@ class Cloud:
         for group in self.groups:
             if ident not in group["members"]:
                 continue
-            members = [each for each in group["members"] if each in self.all]
+            # A soft-deleted member counts.
+            known = (each for each in group["members"] if each in self.all)
+            members = [each for each in known if self.all[each]["status"] != "DELETED"]
             homes = {each: self._homes(each) for each in members}
             there = [each for each in members if each != ident and host in homes[each]]
             most = group.get("rules", {}).get("max_server_per_host", 1)

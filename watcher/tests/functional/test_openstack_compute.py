@@ -442,6 +442,30 @@ class TestServers(ComputeTestCase):
         ]
         self.assertEqual(expected, self.compute.server_groups())
 
+    def test_soft_deleted_members_of_groups(self) -> None:
+        """Nova 33 leaves them out of a group's members, and yet sends no other member there."""
+        self.emulated.fill(4, 4)
+        uuids = sorted(self.nova.all)
+        rule = {"id": "g", "policy": "anti-affinity", "members": uuids, "rules": {}}
+        wish = {"id": "w", "policy": "soft-anti-affinity", "members": uuids, "rules": {}}
+        self.nova.groups = [wish]
+        self.assertNotIn("GET /compute/v2.1/servers/detail", self.calls(self.compute.server_groups))
+        self.nova.groups = [rule, wish]
+        host = self.nova.all[uuids[0]]["OS-EXT-SRV-ATTR:host"]
+        self.nova.touch(uuids[0], **{"OS-EXT-STS:vm_state": "soft-delete"})
+        self.nova.touch(uuids[1], **{"OS-EXT-STS:vm_state": "deleted"})
+        for _ in range(2):
+            self.assertNotIn(uuids[0], [each.uuid for each in self.compute.servers()])
+            group = self.compute.server_groups()[0]
+            self.assertEqual(ServerGroup("g", "anti-affinity", (*uuids[2:],), 1, (host,)), group)
+        self.assertEqual(
+            {"GET /compute/v2.1/os-server-groups": 2, "GET /compute/v2.1/servers/detail": 1},
+            self.calls(self.compute.server_groups),
+        )
+        for state, unlisted in (("active", ()), ("soft-delete", (host,)), ("deleted", ())):
+            self.nova.touch(uuids[0], **{"OS-EXT-STS:vm_state": state})
+            self.assertEqual(unlisted, self.compute.server_groups()[0].unlisted)
+
     def test_server_groups_of_an_older_nova(self) -> None:
         self.nova.newest = "2.60"
         self.nova.groups = [{"id": "g", "policies": ["soft-affinity"], "members": []}]

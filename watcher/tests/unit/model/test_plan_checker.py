@@ -517,6 +517,12 @@ class FaultsTest(TestCase):
         self.group("soft-anti-affinity", "a", "c")
         self.assertEqual([], self.check(first, second))
 
+    def test_soft_deleted_members_count(self) -> None:
+        for unlisted, faults in (["z"], 1), (["y"], 0):
+            group = ServerGroup("g", "anti-affinity", [uid("a")], unlisted=unlisted)
+            self.cloud = dataclasses.replace(self.cloud, groups=[group])
+            self.assertEqual(faults, len(self.check(migrate("1", "a", "x", "z"))))
+
     def test_members_that_are_kept_together(self) -> None:
         self.group("affinity", "a", "b")
         self.assertIn("leave others", self.check(migrate("1", "a", "x", "z"))[0][2])

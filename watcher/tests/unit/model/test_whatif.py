@@ -118,6 +118,16 @@ class WhatIfTest(TestCase):
         kinds = {each.reason: each.count for each in what_if.explain(range(len(model.servers)))}
         self.assertEqual(3, kinds[undone.GROUP])
 
+    def test_soft_deleted_members_count(self):
+        for policy, most, fit in (
+            ("anti-affinity", 1, [False, False, True]),
+            ("anti-affinity", 2, [False, True, True]),
+            ("soft-anti-affinity", 1, [False, True, True]),
+        ):
+            group = ServerGroup(uid("g"), policy, [uid("s1")], most, ["h2", "unknown"])
+            what_if = WhatIf(ComputeModel.build(self.hosts, [server("s1", "h1", 1)], [group]))
+            self.assertEqual(fit, what_if.hosts_for(0).tolist())
+
     def test_why_servers_that_only_placement_can_judge_stay(self):
         """One of them may move to a host, so the host is no reason for the others."""
         needs = Needs(unjudged=("hw:numa_nodes",))

@@ -79,6 +79,16 @@ class SimulatedCloudTest(base.TestCase):
         (used,) = [each.used for each in self.cloud.hosts() if each.hostname == "a"]
         self.assertEqual({"vcpus": 4, "memory_mb": 4000, "disk_gb": 40, "pcpus": 0}, used)
 
+    def test_a_server_that_can_be_restored_counts_for_its_group(self) -> None:
+        servers = [server("s1", "a"), server("s2", "b", state="soft-delete")]
+        group = {"uuid": "g", "policy": "anti-affinity", "members": ["s1", "s2"]}
+        self.cloud = self.make(servers=servers, server_groups=[group])
+        self.assertEqual(["b"], self.cloud.server_groups()[0].unlisted)
+        self.assertIn("has 1 of group g", self.refusal("s1", "b"))
+        group |= {"members": ["s1"], "unlisted": ["b"]}
+        self.cloud = self.make(servers=servers[:1], server_groups=[group])
+        self.assertIn("has 1 of group g", self.refusal("s1", "b"))
+
     def test_the_load_moves_with_the_server(self) -> None:
         self.assertEqual({"uuid-a": 40, "uuid-b": 0, "uuid-off": 0}, self.cpu())
         self.cloud.live_migrate("s1", "b")

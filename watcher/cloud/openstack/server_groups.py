@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Server groups of nova, with their soft-deleted members."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from watcher.cloud.compute import ServerGroup
+from watcher.cloud.openstack import nova_json
+from watcher.cloud.openstack.errors import understood
+from watcher.cloud.openstack.service_client import Json, ServiceClient
+from watcher.common.errors import NotFound
+
+_MINIMUM = "2.56"
+_RULES = "2.64"
+"""From this microversion on, groups have rules."""
+_GROUPS = "2.71"
+"""From this microversion on, a server shows its groups."""
+_SOFT_DELETED = {"deleted": True, "status": "SOFT_DELETED"}
+
+
+class ServerGroups:
+    """Requests the groups of each soft-deleted server once, as these do not change."""
+
+    def __init__(self, service: ServiceClient) -> None:
+        self._service = service
+        self._known: Mapping[str, Sequence[str]] = {}
+        """Uuid of a soft-deleted server to the uuids of its groups."""
+
+    def all(self) -> Sequence[ServerGroup]:
+        version = _RULES if self._service.supports(_RULES) else _MINIMUM
+        rows: list[Json] = []
+        while True:  # this list has no links: it ends with an empty page
+            page = self._service.rows(
+                "/os-server-groups", "server_groups", version, all_projects=True, offset=len(rows)
+            )
+            before = len(rows)
+            rows += page
+            if len(rows) == before:
+                break
+        groups = nova_json.read(rows, nova_json.server_group)
+        apart = any(group.policy == "anti-affinity" for group in groups)
+        if not (apart and self._service.supports(_GROUPS)):
+            return groups
+        unlisted = self._unlisted()
+        return [
+            dataclasses.replace(group, unlisted=tuple(sorted(unlisted[group.uuid])))
+            for group in groups
+        ]
+
+    def _unlisted(self) -> Mapping[str, Sequence[str]]:
+        """Uuid of a group to the hostnames of its soft-deleted members.
+
+        Nova leaves these out of its lists of servers and of members, but its scheduler counts them
+        until they are reclaimed.
+        """
+        rows = self._service.rows(
+            "/servers/detail", "servers", _MINIMUM, all_tenants=True, **_SOFT_DELETED
+        )
+        found = defaultdict[str, list[str]](list)
+        with understood("nova", "soft-deleted servers"):
+            hosts = {row["id"]: row["OS-EXT-SRV-ATTR:host"] for row in rows}
+            before = self._known
+            self._known = {
+                uuid: before[uuid] if uuid in before else self._groups(uuid)
+                for uuid, host in hosts.items()
+                if host
+            }
+        for uuid, groups in self._known.items():
+            for group in groups:
+                found[group].append(hosts[uuid])
+        return found
+
+    def _groups(self, uuid: str) -> Sequence[str]:
+        try:
+            answer = self._service.get(f"/servers/{quote(uuid, safe='')}", _GROUPS)
+        except NotFound:  # it has been reclaimed
+            return ()
+        groups: Sequence[str] = answer["server"]["server_groups"]
+        return groups
