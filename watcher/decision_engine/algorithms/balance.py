@@ -122,8 +122,12 @@ class Balance:
             if server is None:
                 takers[coldest] = False
                 continue
+            host = self._best_host(server, likely.hosts(server, coldest, slope))
+            if host is None:
+                takers[coldest] = False
+                continue
             source = int(loads.whatif.placement[server])
-            loads.move(server, self._best_host(server, likely.hosts(server, coldest, slope)))
+            loads.move(server, host)
             likely.server_left(source)
             takers[source] = loads.whatif.takers[source]  # it has more room after the exchange
 
@@ -158,8 +162,9 @@ class Balance:
         alike = over <= least + NEAR * max(float(self._over(now)) - least, 0.0)
         return int(servers[np.where(alike, self._memory[servers], np.inf).argmin()])
 
-    def _best_host(self, server: int, hosts: Ints) -> int:
-        """The one of *hosts* to which a move of *server* gains most."""
+    def _best_host(self, server: int, hosts: Ints) -> int | None:
+        """The one of *hosts* to which a move of *server* gains most.  None if no move gains: the
+        wishes of its group may forbid the one that does."""
         loads = self._loads
         source = loads.whatif.placement[server]
         after = loads.deviations(
@@ -171,7 +176,11 @@ class Balance:
         )
         over = np.where(loads.hosts_for(server, hosts), self._over(after), np.inf)
         alike = over <= over.min() + ROUNDING
-        return int(hosts[np.where(alike, self._counted(after), np.inf).argmin()])
+        counted = np.where(alike & np.isfinite(over), self._counted(after), np.inf)
+        cost = max(float(self._costs[server]), LEAST_GAIN)
+        if counted.min() > float(self._counted(self.deviations())) - cost:
+            return None
+        return int(hosts[counted.argmin()])
 
     def _exchange(self) -> bool:
         """Exchange two servers so that the deviations decrease, if possible."""

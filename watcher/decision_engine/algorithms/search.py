@@ -65,7 +65,7 @@ def _search(loads: Loads, distance: Measure, attempts: Sequence[Attempt]) -> lis
     loads.undo(0)
     if _is_small(loads):
         return _fewest_moves(loads, distance)
-    ranks = []
+    ranks = [rank(distance, ())]
     for attempt in attempts:
         loads.undo(0)
         attempt()

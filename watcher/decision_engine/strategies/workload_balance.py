@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CPU, MEMORY = "instance_cpu_usage", "instance_ram_usage"
 
 HIGHEST = "highest load, %"
+ROUNDING = 1e-9
+"""Loads are sums of fractions: one that is less than this below the threshold is at it."""
 
 _IDLE = ("stopped", "suspended", "shelved", "error")
 """The states in which a server uses nothing, and is not measured."""
@@ -105,7 +107,7 @@ def _loads(inputs: Inputs, model: ComputeModel) -> Loads:
         model,
         use=[of_hosts(np.where(known, each, 0.0)) for each in use],
         size=[size] * len(use),
-        limit=inputs.parameters["threshold"],
+        limit=inputs.parameters["threshold"] - ROUNDING,
         bounds=inputs.bounds(),
         unknown=[of_hosts(unknown)] * len(use),
     )

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.cloud.compute import ServerGroup
 from watcher.common import schemas
 from watcher.common.errors import Invalid
 from watcher.decision_engine import efficacy
@@ -148,6 +149,46 @@ class RulesTest(TestCase):
         self.assertLessEqual(memory(solution, cluster.model), bounds.memory_mb)
         if bounds.actions is not None:
             self.assertLessEqual(len(solution.actions), bounds.actions)
+
+    def test_a_move_that_a_wish_diverts_gains_nothing(self):
+        """The coldest host wishes no second member, and the next one would get too much."""
+        sizes = {"h0": 4, "h1": 4, "h2": 16, "h3": 8, "h4": 16}
+        hosts = [host(name, size, memory_mb=16000) for name, size in sizes.items()]
+        hosts = [
+            dataclasses.replace(each, memory_mb=8000) if each.vcpus == 16 else each
+            for each in hosts
+        ]
+        placed = {
+            "h0": [(2, 500)],
+            "h1": [(2, 1000), (1, 1000)],
+            "h2": [(1, 500), (1, 500), (2, 1000), (2, 500)],
+            "h3": [(1, 500), (1, 500), (1, 1000), (1, 1000)],
+            "h4": [(4, 1000), (1, 500), (1, 500), (1, 500)],
+        }
+        servers = [
+            server(f"{name}s{n}", name, vcpus, memory_mb=size, locked=(n, vcpus) == (0, 2))
+            for name, each in placed.items()
+            for n, (vcpus, size) in enumerate(each)
+        ]
+        members = [clusters.uid(name) for name in ("h1s1", "h2s1", "h3s2")]
+        groups = [ServerGroup(clusters.uid("g"), "soft-anti-affinity", members)]
+        first = solve(ComputeModel.build(hosts, servers, groups))
+        place = {name: to for name, _, to in clusters.moves(first)}
+        servers = [
+            dataclasses.replace(each, host=place.get(each.name, each.host)) for each in servers
+        ]
+        self.assertEqual((), solve(ComputeModel.build(hosts, servers, groups)).actions)
+
+    @settings(max_examples=60, deadline=None)
+    @given(checker.drawn_clusters(), st.sampled_from([0.5, 5000]))
+    def test_no_plan_is_worse_than_none(self, cluster, small):
+        self.useFixture(fixtures.MockPatchObject(search, "SMALL", small))
+        _, place = self.check(cluster)
+        before, after = (
+            sum(max(0, each - 0.1) for each in deviations(cluster, where))
+            for where in ({one.name: one.host for one in cluster.servers}, place)
+        )
+        self.assertLessEqual(after, before + 1e-9)
 
     @settings(max_examples=40, deadline=None)
     @given(checker.drawn_clusters(hosts=3, servers=5), st.integers(0, 4))

@@ -109,6 +109,13 @@ class WorkloadBalanceTest(TestCase):
     def test_at_the_threshold_a_host_has_too_much(self):
         self.assertEqual(1, len(self.moves(threshold=90)))
 
+    def test_a_host_that_rounding_brings_below_the_threshold_is_at_it(self):
+        hosts = [host("h1", 16), host("h2", 16)]
+        servers = [server("s1", "h1"), server("s2", "h1", 4, locked=True), server("s3", "h1")]
+        cpu = {"s1": 20, "s2": 95, "s3": 60}  # h1 has 25 % without s3, and as a float a bit less
+        solution = solve(hosts, servers, cpu, threshold=25)
+        self.assertEqual({"s1", "s3"}, {name for name, _, _ in clusters.moves(solution)})
+
     def test_without_a_host_below_the_threshold_nothing_moves(self):
         self.assertEqual([], self.moves(threshold=0))
 
