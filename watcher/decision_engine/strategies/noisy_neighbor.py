@@ -123,18 +123,19 @@ def _occupancies(inputs: Inputs, model: ComputeModel) -> Mapping[int, Occupancy]
         inputs.server_metric(METRIC, servers, period=length, aggregate="mean", granularity=300)
         for length in (period, 2 * period)
     )
-    found = {
-        index: Occupancy(2 * two[server.uuid] - one[server.uuid], one[server.uuid])
-        for index, server in zip(indices, servers, strict=True)
-        if server.uuid in one and server.uuid in two
-    }
-    return {index: each for index, each in found.items() if math.isfinite(sum(each))}
+    found = {}
+    for index, server in zip(indices, servers, strict=True):
+        current = one.get(server.uuid, math.nan)
+        occupancy = Occupancy(2 * two.get(server.uuid, math.nan) - current, current)
+        if math.isfinite(sum(occupancy)):
+            found[index] = occupancy
+    return found
 
 
 def priority(server: Server) -> float:
     """The priority of a server on its host: the lowest number comes first."""
     try:
-        number = float(server.metadata["watcher-priority"])
-    except (KeyError, TypeError, ValueError):
+        number = float(server.metadata.get("watcher-priority", USUAL_PRIORITY))
+    except (TypeError, ValueError):
         return USUAL_PRIORITY
     return USUAL_PRIORITY if math.isnan(number) else number
