@@ -162,7 +162,9 @@ def _timed(strategy: Strategy, inputs: Inputs) -> tuple[float, Solution]:
     """Seconds from inputs to solution, and the solution; placement rules are computed anew."""
     model = dataclasses.replace(inputs.compute_model())
     began = time.process_time()
-    solution = strategy.execute(dataclasses.replace(inputs, compute_model=lambda: model))
+    solution = strategy.execute(
+        dataclasses.replace(inputs, compute_model=lambda: model, cloud=lambda: model)
+    )
     return time.process_time() - began, solution
 
 

@@ -96,7 +96,7 @@ class _Asking:
         the plan disables."""
         from watcher.model.whatif import WhatIf
 
-        cloud = WhatIf(self._inputs.cloud().free_to_leave_zones())
+        cloud = WhatIf(self._inputs.cloud().free_to_leave_zones)
         actions = [action.input_parameters for action in solution.actions]
         switched = {(each.get("resource_name"), each.get("state")) for each in actions}
         for host, state in enumerate(cloud.model.hosts):

@@ -111,6 +111,7 @@ class ComputeModel:
             tuple(groups),
         )
 
+    @cached_property
     def free_to_leave_zones(self) -> "ComputeModel":
         """A snapshot in which servers may leave the zones in which they may have been
         requested, and the hosts of their project: for destinations that a person names."""

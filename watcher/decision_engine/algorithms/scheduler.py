@@ -23,7 +23,7 @@ class Scheduler:
     """
 
     def __init__(self, cloud: ComputeModel) -> None:
-        self._at_first = WhatIf(cloud.free_to_leave_zones())
+        self._at_first = WhatIf(cloud.free_to_leave_zones)
         self._at_first.release(undone.NOT_LIVE)  # those that are moved cold
         self._now = self._at_first.copy()
         self._model = cloud

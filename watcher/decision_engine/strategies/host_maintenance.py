@@ -46,7 +46,7 @@ class HostMaintenance(Strategy):
             backup = _host(model, parameters, "backup_node")
         if host == backup:
             raise Invalid("backup_node: it must be another host than maintenance_node.")
-        what_if, solution = WhatIf(model.free_to_leave_zones()), SolutionBuilder()
+        what_if, solution = WhatIf(model.free_to_leave_zones), SolutionBuilder()
         steps = _steps(what_if, host, backup, parameters)
         stuck, woken = _without_host(inputs.cloud(), model, host, steps)
         steps = [step for step in steps if step.server not in stuck]

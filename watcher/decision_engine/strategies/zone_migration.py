@@ -107,7 +107,7 @@ class ZoneMigration(Strategy):
         quota = Quota(parameters["parallel_total"])
         scheduler = Scheduler(inputs.cloud())
         servers = _Servers(
-            WhatIf(model.free_to_leave_zones()), scheduler, parameters, quota, solution
+            WhatIf(model.free_to_leave_zones), scheduler, parameters, quota, solution
         )
         volumes = Volumes(
             inputs.storage_model() if parameters.get("storage_pools") else None,

@@ -264,7 +264,7 @@ class HostMaintenanceTest(TestCase):
         model = cluster.model
         solution = solve(model, node, **parameters)
         # Servers may leave their zone for a backup host that a person has named.
-        self.assertEqual([], checker.faults(solution, model.free_to_leave_zones()))
+        self.assertEqual([], checker.faults(solution, model.free_to_leave_zones))
         for action in solution.actions:
             self.assertEqual(node, action.input_parameters.get("source_node", node))
         self.assertEqual(solution, solve(model, node, **parameters))

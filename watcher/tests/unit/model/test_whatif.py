@@ -225,7 +225,7 @@ class WhatIfTest(TestCase):
             model = ComputeModel.build(hosts, [server("s", on, project_id=project)])
             self.assertEqual(expected, WhatIf(model).hosts_for(0).tolist(), (on, project))
         model = ComputeModel.build(hosts, [server("s", "h0", project_id="ours")])
-        free = WhatIf(model.free_to_leave_zones())
+        free = WhatIf(model.free_to_leave_zones)
         self.assertEqual([False, True, True, True], free.hosts_for(0).tolist())
 
     def test_a_server_in_several_groups_that_are_rules_stays(self):
