@@ -70,9 +70,9 @@ def recheck(
 
 
 def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
-    """The part of the cloud that the moves of a plan concern: their servers and destinations, all
-    groups, the hosts of the other members of these servers' groups, and the servers that the plan
-    deletes or shelves.
+    """The part of the cloud that the moves of a plan concern: their servers, sources and
+    destinations, all groups, the hosts of the other members of these servers' groups, and the
+    servers that the plan deletes or shelves.
 
     Servers that leave the same host are read in one list.  The servers on a destination are read
     only if its usage in placement is not known, and traits of destinations only if a server
@@ -93,8 +93,9 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         reading = pool.submit(compute.server_groups)
         on_sources = pool.map(compute.servers_on, sorted(shared_sources))
         singles = pool.map(lambda uuid: _server(compute, uuid), sorted(single))
-        hosts = {host.hostname: host for host in compute.some_hosts(destinations)}
-        unknown = {name for name, host in hosts.items() if not host.used}
+        found_hosts = compute.some_hosts(destinations, leaving.keys() - destinations - {""})
+        hosts = {host.hostname: host for host in found_hosts}
+        unknown = {name for name in destinations & hosts.keys() if not hosts[name].used}
         on_destinations = pool.map(compute.servers_on, sorted(unknown - shared_sources))
         servers = {
             server.uuid: server for each in (*on_sources, *on_destinations) for server in each
@@ -105,8 +106,9 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         servers |= {each.uuid: each for each in found if each}
         needs = (servers[uuid].needs for uuid in uuids & servers.keys())
         if any(each.required or each.forbidden for each in needs):
-            for host, traits in zip(hosts.values(), pool.map(compute.traits, hosts), strict=True):
-                hosts[host.hostname] = dataclasses.replace(host, traits=traits)
+            names = sorted(destinations & hosts.keys())
+            for name, traits in zip(names, pool.map(compute.traits, names), strict=True):
+                hosts[name] = dataclasses.replace(hosts[name], traits=traits)
         return Cluster(hosts, servers, groups)
 
 

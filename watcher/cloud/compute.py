@@ -324,9 +324,11 @@ class Compute(Protocol):
 
     def hosts(self) -> Sequence[Host]: ...
 
-    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
-        """The hosts of *hostnames* that exist, perhaps without their traits, with fewer requests
-        than one ``host`` for each."""
+    def some_hosts(
+        self, hostnames: Collection[str], others: Collection[str] = ()
+    ) -> Sequence[Host]:
+        """The hosts of *hostnames* that exist, perhaps without their traits, and those of *others*,
+        perhaps without amounts as well, with fewer requests than one ``host`` for each."""
 
     def traits(self, hostname: str) -> frozenset[str]:
         """The traits of a host, in one request."""

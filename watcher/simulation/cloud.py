@@ -86,8 +86,10 @@ class SimulatedCloud:
                 for name, host in self._hosts.items()
             ]
 
-    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
-        return [host for host in self.hosts() if host.hostname in hostnames]
+    def some_hosts(
+        self, hostnames: Collection[str], others: Collection[str] = ()
+    ) -> Sequence[Host]:
+        return [host for host in self.hosts() if host.hostname in (*hostnames, *others)]
 
     def traits(self, hostname: str) -> frozenset[str]:
         return self.host(hostname).traits

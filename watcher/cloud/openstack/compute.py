@@ -15,7 +15,7 @@ from watcher.cloud.compute import Aggregate, Flavor, Host, HostState, Migration,
 from watcher.cloud.extra_specs import ALWAYS
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
-from watcher.cloud.openstack.placement import UNKNOWN, Placement, Provider
+from watcher.cloud.openstack.placement import NO_AMOUNTS, UNKNOWN, Placement, Provider
 from watcher.cloud.openstack.server_groups import ServerGroups
 from watcher.cloud.openstack.service_client import Json, ServiceClient
 from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
@@ -64,12 +64,20 @@ class Nova:
         return self._complete(self._list_hypervisors, self._placement.providers)
 
     @_understood
-    def some_hosts(self, hostnames: Collection[str]) -> Sequence[Host]:
+    def some_hosts(
+        self, hostnames: Collection[str], others: Collection[str] = ()
+    ) -> Sequence[Host]:
+        names = {*hostnames, *others}
+
         def chosen() -> Sequence[Json]:
             rows = self._list_hypervisors()
-            return [row for row in rows if row["service"]["host"] in hostnames]
+            return [row for row in rows if row["service"]["host"] in names]
 
-        return self._complete(chosen, self._placement.without_traits)
+        def ask(uuids: Sequence[str]) -> Mapping[str, Provider]:
+            whole = {self._hypervisors[name] for name in hostnames if name in self._hypervisors}
+            return dict.fromkeys(uuids, NO_AMOUNTS) | self._placement.without_traits([*whole])
+
+        return self._complete(chosen, ask)
 
     @_understood
     def traits(self, hostname: str) -> frozenset[str]:

@@ -18,7 +18,7 @@ from watcher.cloud.compute import (
 )
 from watcher.cloud.needs import Needs
 from watcher.cloud.openstack.errors import one_line, understood
-from watcher.cloud.openstack.placement import Provider
+from watcher.cloud.openstack.placement import NOTHING, Provider
 from watcher.cloud.openstack.service_client import Json
 
 T = TypeVar("T")
@@ -26,7 +26,6 @@ T = TypeVar("T")
 _NO_SPECS: Mapping[str, str] = {}
 _SPECS: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
 _CLASSES = {"vcpus": "VCPU", "memory_mb": "MEMORY_MB", "disk_gb": "DISK_GB", "pcpus": "PCPU"}
-_NONE: Json = {"total": 0, "reserved": 0, "allocation_ratio": 1.0}
 _RUNNING = (1, 3)
 """The power states, running and paused, in which nova migrates a server live."""
 
@@ -159,9 +158,9 @@ def host(hypervisor: Json, provider: Provider, zone: str, aggregates: Sequence[A
     placement for what a named host has itself, and not for what other providers share with it.
     """
     inventories = provider.inventories
-    vcpu, memory = inventories.get("VCPU", _NONE), inventories["MEMORY_MB"]
-    pcpu = inventories.get("PCPU", _NONE)
-    disk = inventories.get("DISK_GB") or _NONE | {"total": hypervisor["local_gb"]}
+    vcpu, memory = inventories.get("VCPU", NOTHING), inventories["MEMORY_MB"]
+    pcpu = inventories.get("PCPU", NOTHING)
+    disk = inventories.get("DISK_GB") or NOTHING | {"total": hypervisor["local_gb"]}
     return Host(
         uuid=hypervisor["id"],
         hostname=intern(hypervisor["service"]["host"]),

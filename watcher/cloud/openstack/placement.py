@@ -62,6 +62,11 @@ class Provider(NamedTuple):
 
 UNKNOWN = Provider({}, {}, frozenset())
 
+NOTHING: Final[Json] = {"total": 0, "reserved": 0, "allocation_ratio": 1.0}
+"""An inventory."""
+NO_AMOUNTS = Provider({"VCPU": NOTHING, "MEMORY_MB": NOTHING}, {}, frozenset())
+"""Of a host of which placement is not asked."""
+
 
 class Placement:
     """Requests the data of a provider again only if it may have changed.

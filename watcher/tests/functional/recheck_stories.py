@@ -44,10 +44,10 @@ class RecheckStories(Story):
         """From now on the cloud shows the host so."""
         before = self.cloud.some_hosts
 
-        def changed(hostnames: Collection[str]) -> list[Host]:
+        def changed(*hostnames: Collection[str]) -> list[Host]:
             return [
                 dataclasses.replace(host, **values) if host.hostname == name else host
-                for host in before(hostnames)
+                for host in before(*hostnames)
             ]
 
         self.patch(self.cloud, "some_hosts", changed)
@@ -98,6 +98,11 @@ class RecheckStories(Story):
                 self.assertEqual((ActionState.SUCCEEDED, ""), found[1])
         found = self.check(self.migration(0, destination_node="x"))
         self.assertEqual([(ActionState.SKIPPED, "Host x is unknown.")], found)
+
+    def test_a_source_that_is_down(self) -> None:
+        self.change_host("a", state="down")
+        why = "Host a, which it leaves, is down."
+        self.assertEqual([(ActionState.SKIPPED, why)], self.check(self.migration(0)))
 
     def test_a_destination_that_is_full(self) -> None:
         """As many stay as have no room, those that are listed last."""
@@ -202,6 +207,6 @@ class RecheckStories(Story):
         compute = mock.Mock(wraps=self.cloud, **{"server.side_effect": lambda _: server})
         compute.traits = mock.Mock(return_value=frozenset({"CUSTOM_FAST"}))
         hosts = recheck.read(actions, compute).hosts
-        self.assertEqual([mock.call({"b"})], compute.some_hosts.call_args_list)
+        self.assertEqual([mock.call({"b"}, {"a"})], compute.some_hosts.call_args_list)
         self.assertEqual([mock.call("b")], compute.traits.call_args_list)
         self.assertEqual({"CUSTOM_FAST"}, hosts["b"].traits)
