@@ -66,7 +66,7 @@ class PlacementRules:
     ``group``     int [V], the group whose members are kept apart, or wish to be apart or
                   together, or G for none
     ``limit``     int [G], how many members of a group one host may have
-    ``unlisted``  int [G, H], how many further members it has there, which are soft-deleted
+    ``unlisted``  int [2, N], group and host of each further member, which is soft-deleted
     ``wish``      int [G + 1], 1 if members wish to be apart, -1 if together, else 0
     """
 
@@ -328,12 +328,15 @@ def _limit(group: ServerGroup) -> int:
 
 
 def _unlisted(groups: Sequence[ServerGroup], hosts: Sequence[Host]) -> Ints:
-    counts = np.zeros((len(groups), len(hosts)), dtype=np.int64)
     index = {host.hostname: number for number, host in enumerate(hosts)}
-    for row, group in zip(counts, groups, strict=True):
-        if group.policy == "anti-affinity":
-            np.add.at(row, [index[name] for name in group.unlisted if name in index], 1)
-    return counts
+    pairs = [
+        (number, index[name])
+        for number, group in enumerate(groups)
+        if group.policy == "anti-affinity"
+        for name in group.unlisted
+        if name in index
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2).T
 
 
 def _group(groups: _Members, count: int) -> Ints:

@@ -86,8 +86,8 @@ class WhatIf:
         self.moves: list[Move] = []
         self._everywhere = np.arange(len(self.takers))
         self._members = np.zeros((len(self._rules.limit) + 1, len(model.hosts)), dtype=np.int32)
-        self._members[:-1] = self._rules.unlisted
         np.add.at(self._members, (self._rules.group, self.placement), 1)
+        np.add.at(self._members, tuple(self._rules.unlisted), 1)
         # The last row is for servers without a group, and is never full.
         self._limit = np.append(self._rules.limit, np.iinfo(np.int64).max)
         self._unjudged: Bools = self._rules.unjudged[self._rules.kind]
