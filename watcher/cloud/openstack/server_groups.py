@@ -2,8 +2,10 @@
 """Server groups of nova, with their soft-deleted members."""
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from urllib.parse import quote
 
 from watcher.cloud.compute import ServerGroup
@@ -18,6 +20,9 @@ _RULES = "2.64"
 _GROUPS = "2.71"
 """From this microversion on, a server shows its groups."""
 _SOFT_DELETED = {"deleted": True, "status": "SOFT_DELETED"}
+_INTERVAL = 300
+"""Seconds between two requests for soft-deleted servers: nova looks for these among all deleted
+ones, and few clouds have any."""
 
 
 class ServerGroups:
@@ -27,6 +32,10 @@ class ServerGroups:
         self._service = service
         self._known: Mapping[str, Sequence[str]] = {}
         """Uuid of a soft-deleted server to the uuids of its groups."""
+        self._unlisted: Mapping[str, Sequence[str]] = {}
+        """Uuid of a group to the hostnames of its soft-deleted members."""
+        self._asked = -math.inf
+        """The monotonic time of the last request for soft-deleted servers."""
 
     def all(self) -> Sequence[ServerGroup]:
         version = _RULES if self._service.supports(_RULES) else _MINIMUM
@@ -43,18 +52,17 @@ class ServerGroups:
         apart = any(group.policy == "anti-affinity" for group in groups)
         if not (apart and self._service.supports(_GROUPS)):
             return groups
-        unlisted = self._unlisted()
+        now = monotonic()
+        if now - self._asked > _INTERVAL:
+            self._unlisted, self._asked = self._ask(), now
         return [
-            dataclasses.replace(group, unlisted=tuple(sorted(unlisted[group.uuid])))
+            dataclasses.replace(group, unlisted=tuple(self._unlisted.get(group.uuid, ())))
             for group in groups
         ]
 
-    def _unlisted(self) -> Mapping[str, Sequence[str]]:
-        """Uuid of a group to the hostnames of its soft-deleted members.
-
-        Nova leaves these out of its lists of servers and of members, but its scheduler counts them
-        until they are reclaimed.
-        """
+    def _ask(self) -> Mapping[str, Sequence[str]]:
+        """Nova leaves soft-deleted servers out of its lists of servers and of members, but its
+        scheduler counts them until they are reclaimed."""
         rows = self._service.rows(
             "/servers/detail", "servers", _MINIMUM, all_tenants=True, **_SOFT_DELETED
         )
@@ -70,7 +78,7 @@ class ServerGroups:
         for uuid, groups in self._known.items():
             for group in groups:
                 found[group].append(hosts[uuid])
-        return found
+        return {group: sorted(names) for group, names in found.items()}
 
     def _groups(self, uuid: str) -> Sequence[str]:
         try:

@@ -4,6 +4,7 @@
 import contextlib
 import datetime
 import itertools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from watcher.cloud.compute import (
     ServerGroup,
     Units,
 )
+from watcher.cloud.openstack import server_groups
 from watcher.cmd import cloud
 from watcher.common.errors import (
     CloudRefused,
@@ -462,10 +464,12 @@ class TestServers(ComputeTestCase):
             self.assertNotIn(uuids[0], [each.uuid for each in self.compute.servers()])
             group = self.compute.server_groups()[0]
             self.assertEqual(ServerGroup("g", "anti-affinity", (*uuids[2:],), 1, (host,)), group)
-        self.assertEqual(
-            {"GET /compute/v2.1/os-server-groups": 2, "GET /compute/v2.1/servers/detail": 1},
-            self.calls(self.compute.server_groups),
-        )
+        groups = {"GET /compute/v2.1/os-server-groups": 2}
+        self.assertEqual(groups, self.calls(self.compute.server_groups))
+        clock = itertools.count(time.monotonic() + 301, 301)
+        self.patch(server_groups, "monotonic", clock.__next__)
+        asked = groups | {"GET /compute/v2.1/servers/detail": 1}
+        self.assertEqual(asked, self.calls(self.compute.server_groups))
         for state, unlisted in (("active", ()), ("soft-delete", (host,)), ("deleted", ())):
             self.nova.touch(uuids[0], **{"OS-EXT-STS:vm_state": state})
             self.assertEqual(unlisted, self.compute.server_groups()[0].unlisted)
