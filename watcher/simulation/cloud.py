@@ -287,8 +287,7 @@ class SimulatedCloud:
             self.storage.restore(state["storage"])
         self._began = now - state["elapsed"]
         for entry in state["hosts"]:
-            host = self._hosts.get(entry["hostname"])
-            if host is not None:
+            if host := self._hosts.get(entry["hostname"]):
                 changes = {key: entry[key] for key in _OF_HOST}
                 self._hosts[host.hostname] = dataclasses.replace(host, **changes)
         for uuid, entry in state["servers"].items():
@@ -343,9 +342,8 @@ class SimulatedCloud:
     def _end_switch(self, switch: Switch) -> None:
         uuid = switch.server
         del self._switches[uuid]
-        self.change(uuid, task_state=None, state=switch.state)
-        if switch.state in ("deleted", "shelved_offloaded"):
-            self.change(uuid, host="")
+        gone = {"host": ""} if switch.state in ("deleted", "shelved_offloaded") else {}
+        self.change(uuid, task_state=None, state=switch.state, **gone)
         if switch.state == "deleted":
             self._deleted[uuid] = self._servers.pop(uuid)
 
