@@ -63,6 +63,10 @@ class Scheduler:
             why = "" if self._distribute([*self._picked, server]) else self._now.why_not(server)
         return "" if why == undone.ONE_AT_A_TIME else why
 
+    def choices(self, uuid: str) -> int:
+        """How many hosts may take a server, without the others that move."""
+        return int(self._at_first.possible_hosts(self._model.server_index[uuid]).sum())
+
     def _distribute(self, servers: list[int]) -> bool:
         """Place all *servers* anew, those that fit on few hosts first.  False if that is
         impossible."""

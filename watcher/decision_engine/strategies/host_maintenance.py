@@ -48,10 +48,11 @@ class HostMaintenance(Strategy):
             raise Invalid("backup_node: it must be another host than maintenance_node.")
         what_if, solution = WhatIf(model.free_to_leave_zones), SolutionBuilder()
         steps = _steps(what_if, host, backup, parameters)
-        stuck, woken = _without_host(inputs.cloud(), model, host, steps)
+        stuck, woken, choices = _without_host(inputs.cloud(), model, host, steps)
         steps = [step for step in steps if step.server not in stuck]
         _propose_states(solution, model, host, steps, woken)
-        for step in sorted(steps, key=lambda step: step.destination is None):
+        # The scheduler does not keep a host free for a server that has no other choice.
+        for step in sorted(steps, key=lambda step: choices.get(step.server, 0)):
             _propose(solution, model, step, backup)
         _summarize(solution, model, host, steps)
         _say_who_stays(solution, what_if, host, steps, stuck)
@@ -98,9 +99,10 @@ def _steps(
 
 def _without_host(
     cloud: ComputeModel, model: ComputeModel, host: int, steps: Sequence[_Step]
-) -> tuple[dict[int, str], list[int]]:
-    """The servers for which the scheduler finds no host, and why; and the hosts that Watcher
-    disabled for want of work and that are to be enabled for others."""
+) -> tuple[dict[int, str], list[int], dict[int, int]]:
+    """The servers for which the scheduler finds no host, and why; the hosts that Watcher disabled
+    for want of work and that are to be enabled for others; and how many hosts may take each server
+    for which the scheduler picks one."""
     from watcher.decision_engine.algorithms.scheduler import Scheduler
 
     scheduler, found = Scheduler(cloud), {}
@@ -121,7 +123,8 @@ def _without_host(
                     found[server] = why
                 else:
                     woken.append(standby.pop(opened))
-    return found, woken
+    picked = [step.server for step in steps if step.way != "stop" and step.destination is None]
+    return found, woken, {each: scheduler.choices(model.servers[each].uuid) for each in picked}
 
 
 def _usable(backup: Host) -> bool:

@@ -206,6 +206,13 @@ class HostMaintenanceTest(TestCase):
         self.change_host(1, status="enabled")  # the reason outlived the maintenance
         self.assertIn(("s1", "live", "h2"), steps(self.solve(backup_node="h2")))
 
+    def test_servers_with_the_fewest_hosts_leave_first(self):
+        self.hosts = [host("h1"), host("h2", 4, zone="z"), host("h3")]
+        self.servers = [server("s1", "h1", 3), server("s2", "h1", 2), server("s3", "h1", 4)]
+        self.servers[1] = dataclasses.replace(self.servers[1], pinned_az="z")
+        names = [name for name, _, _ in steps(self.solve())]
+        self.assertEqual(["h1", "s2", "s3", "s1"], names)
+
     def test_hosts_without_work_are_enabled_if_no_other_takes_a_server(self):
         idle = {"status": "disabled", "disabled_reason": "watcher_disabled"}
         self.hosts += [host("small", 1, **idle), host("large", **idle), host("spare", **idle)]
