@@ -97,9 +97,7 @@ def read(actions: Sequence[PlannedAction], compute: Compute) -> Cluster:
         hosts = {host.hostname: host for host in found_hosts}
         unknown = {name for name in destinations & hosts.keys() if not hosts[name].used}
         on_destinations = pool.map(compute.servers_on, sorted(unknown - shared_sources))
-        servers = {
-            server.uuid: server for each in (*on_sources, *on_destinations) for server in each
-        }
+        servers = {one.uuid: one for each in (*on_sources, *on_destinations) for one in each}
         groups = [group for group in reading.result() if not uuids.isdisjoint(group.members)]
         others = uuids.union(*(group.members for group in groups)) - servers.keys() - single
         found = *singles, *pool.map(lambda uuid: _server(compute, uuid), sorted(others))
