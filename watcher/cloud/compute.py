@@ -393,7 +393,7 @@ class Compute(Protocol):
     def stop(self, uuid: str) -> None: ...
 
     def shelve(self, uuid: str) -> None:
-        """Begin to shelve a server; it ends ``shelved`` or, without a host, ``shelved_offloaded``."""
+        """Begin to shelve a server: it ends ``shelved`` or, off its host, ``shelved_offloaded``."""
 
     def delete(self, uuid: str) -> None:
         """Begin to delete a server.  It is gone at the end or, if the service keeps deleted
