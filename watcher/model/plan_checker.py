@@ -220,18 +220,19 @@ class _Check:
 
     def _check_group(self, group: ServerGroup, chain: Sequence[_Move]) -> None:
         known = self._cluster.servers
-        where = {uuid: known[uuid].host if uuid in known else "" for uuid in group.members}
+        # Nova's scheduler may still count a member on a host that it has left.
+        where = {uuid: [known[uuid].host if uuid in known else ""] for uuid in group.members}
         for move in chain:
             end = move.destination
-            others = [host for uuid, host in where.items() if uuid != move.server.uuid]
-            there = others.count(end) if end else 0
+            others = [hosts for uuid, hosts in where.items() if uuid != move.server.uuid]
+            there = sum(end in hosts for hosts in others)
             apart = group.policy == "anti-affinity"
-            if group.policy == "affinity" and end and there < len(others):
+            if group.policy == "affinity" and end and any(each[-1] != end for each in others):
                 self._report(move, CLOUD, "The server would leave others of its group.")
-            elif apart and there + group.unlisted.count(end) >= group.max_server_per_host:
+            elif apart and end and there + group.unlisted.count(end) >= group.max_server_per_host:
                 what = f"Host {end} would have one server too many of group {group.uuid}."
                 self._report(move, CLOUD, what)
-            where[move.server.uuid] = end
+            where[move.server.uuid].append(end)
 
     def _check_room(self, name: str, unit: int, used: int, size: float) -> None:
         arrivals = [move for move in self._to[name] if move.server.amounts[unit]]

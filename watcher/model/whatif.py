@@ -207,6 +207,7 @@ class WhatIf:
         """Make a move that ``hosts_for`` or ``servers_for`` has allowed."""
         source = int(self.placement[server])
         self._shift(server, source, destination)
+        self._members[self._rules.group[server], source] += self._lasts(server)
         self._copied += self.demand[server, MEMORY]
         self._arrived[destination] += self._unjudged[server]
         self.leavers[server] = False
@@ -217,6 +218,7 @@ class WhatIf:
         while len(self.moves) > count:
             server, source, destination = self.moves.pop()
             self._shift(server, destination, source)
+            self._members[self._rules.group[server], source] -= self._lasts(server)
             self._copied -= self.demand[server, MEMORY]
             self._arrived[destination] -= self._unjudged[server]
             self.leavers[server] = True
@@ -313,6 +315,11 @@ class WhatIf:
         group = self._rules.group[server]
         there = self._members[group].astype(np.int64)
         return self._rules.wish[group] * (there - there[self.placement[server]] + 1)
+
+    def _lasts(self, server: int) -> bool:
+        """Whether *server* still counts for its group on the host that it leaves: for a strict
+        policy, nova's scheduler counts it there until the hosts next tell it of their servers."""
+        return not self.has_wish(server)
 
     def _shift(self, server: int, source: int, destination: int) -> None:
         demand, group = self.demand[server], self._rules.group[server]

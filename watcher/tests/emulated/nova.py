@@ -78,6 +78,9 @@ class Nova(Cloud):
         """Server uuid to what it will be once its task is over, with ``looks`` left."""
         self.holds: dict[str, str] = {}
         """Server uuid to the host that it can go back to."""
+        self.left: dict[str, set[str]] = {}
+        """Server uuid to the hosts that it has left live: the scheduler counts it there until the
+        hosts next tell it of their servers, after 120 s by default."""
         self.uuids: dict[str, str] = {}
         """Name of a host to the uuid of its hypervisor."""
         self.running: dict[str, Row] = {}
@@ -294,8 +297,10 @@ class Nova(Cloud):
     def finish(self, ident: str) -> None:
         """End a server's task."""
         task = self.tasks.pop(ident)
-        self.running.pop(ident, None)
+        live = self.running.pop(ident, None)
         self._mark(ident, task["migrated"])
+        if live and task["migrated"] == "completed" and ident not in self.fails:
+            self.left.setdefault(ident, set()).add(self.all[ident]["OS-EXT-SRV-ATTR:host"])
         if ident in self.fails:
             task["after"] = {}
             self._mark(ident, "error")

@@ -42,6 +42,7 @@ class Cloud:
     all: Mapping[str, Row]
     uuids: Mapping[str, str]
     holds: Mapping[str, str]
+    left: Mapping[str, set[str]]
     tasks: Mapping[str, Row]
     placement: Placement
 
@@ -135,7 +136,8 @@ class Cloud:
         """Why a hard group does not let its member onto a host.
 
         For affinity nova also counts the host of the server itself, and for anti-affinity a
-        member that moves, or has not confirmed its move, on both of its hosts.
+        member that moves, has not confirmed its move, or has moved live a moment ago, on both of
+        its hosts.
         """
         for group in self.groups:
             if ident not in group["members"]:
@@ -144,7 +146,11 @@ class Cloud:
             known = (each for each in group["members"] if each in self.all)
             members = [each for each in known if self.all[each]["status"] != "DELETED"]
             homes = {each: self._homes(each) for each in members}
-            there = [each for each in members if each != ident and host in homes[each]]
+            there = [
+                each
+                for each in members
+                if each != ident and host in homes[each] | self.left.get(each, set())
+            ]
             most = group.get("rules", {}).get("max_server_per_host", 1)
             if group["policy"] == "anti-affinity" and len(there) >= most:
                 yield "it has other members of the group"

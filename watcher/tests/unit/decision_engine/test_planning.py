@@ -80,9 +80,9 @@ class ProofTest(TestCase):
                     for number, each in enumerate(solution.actions)
                 ]
 
-        self.hosts = [host(name, 9) for name in ("h1", "h2", "h3")]
+        self.hosts = [host(name, 9) for name in ("h1", "h2", "h3", "h4")]
         groups = [ServerGroup("g", "anti-affinity", [uid("s1"), uid("s3")])]
-        moves = ("s1", "h3"), ("s3", "h1")
+        moves = ("s1", "h3"), ("s3", "h4")
         self.servers.pop(1)
         self.assertEqual(2, len(self.plan(*moves, groups=groups)))
         unlimited = AllAtOnce(types.SimpleNamespace())

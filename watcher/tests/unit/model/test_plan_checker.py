@@ -104,8 +104,8 @@ class Executions:
         return action.input_parameters["resource_id"] not in moved
 
     def _may_begin(self, action: PlannedAction, state) -> bool:
-        _, under_way, statuses, places = state
-        place = dict(places)
+        over, under_way, statuses, places = state
+        place, left = dict(places), self._left(over)
         arriving = {self._server(uuid): self._to(uuid) for uuid in under_way if self._to(uuid)}
         uuid, to = (
             action.input_parameters["resource_id"],
@@ -120,7 +120,9 @@ class Executions:
             and dict(statuses)[to] == "enabled"
             and one.pinned_az in ("", end.zone)
             and self._has_room(one, end, place, arriving)
-            and all(self._suits(uuid, to, each, place, arriving) for each in self._cluster.groups)
+            and all(
+                self._suits(uuid, to, each, place, arriving, left) for each in self._cluster.groups
+            )
         )
 
     def _has_room(self, one: Server, end: Host, place, arriving) -> bool:
@@ -136,7 +138,15 @@ class Executions:
             )
         )
 
-    def _suits(self, uuid: str, to: str, group: ServerGroup, place, arriving) -> bool:
+    def _left(self, over) -> set[tuple[str | None, str]]:
+        """Servers and hosts that these have left, where the scheduler may still count them."""
+        moves = [uuid for uuid in over if self._server(uuid) and self._to(uuid)]
+        return {
+            (self._server(uuid), self._actions[uuid].input_parameters["source_node"])
+            for uuid in moves
+        }
+
+    def _suits(self, uuid: str, to: str, group: ServerGroup, place, arriving, left) -> bool:
         if uuid not in group.members or group.policy.startswith("soft"):
             return True
         others = [place[each] for each in group.members if each != uuid]
@@ -144,7 +154,8 @@ class Executions:
             return False
         if group.policy == "affinity":
             return all(each == to for each in others)
-        return others.count(to) < group.max_server_per_host
+        there = {each for each in group.members if place[each] == to or (each, to) in left}
+        return len(there - {uuid}) < group.max_server_per_host
 
     def _server(self, uuid: str) -> str | None:
         action = self._actions[uuid]
@@ -510,8 +521,10 @@ class FaultsTest(TestCase):
             self.assertIn(GRAPH, kinds, policy)
         self.group("anti-affinity", "a", "c")
         self.change("x", vcpus=9)
-        self.assertEqual([], self.check(first, dataclasses.replace(second, parents=["1"])))
+        after = dataclasses.replace(second, parents=["1"])
+        self.assertIn("one server too many", self.check(first, after)[0][2])
         self.assertIn("one server too many", self.check(second)[0][2])
+        self.assertEqual([], self.check(first, migrate("2", "a", "z", "x", "1")))
         self.group("anti-affinity", "a", "c", most=2)
         self.assertEqual([], self.check(second))
         self.group("soft-anti-affinity", "a", "c")

@@ -128,6 +128,18 @@ class WhatIfTest(TestCase):
             what_if = WhatIf(ComputeModel.build(self.hosts, [server("s1", "h1", 1)], [group]))
             self.assertEqual(fit, what_if.hosts_for(0).tolist())
 
+    def test_no_member_follows_another_to_the_host_that_it_leaves(self):
+        """Nova 33 refuses that: its scheduler counts the other one there for up to two minutes."""
+        servers = [server("s1", "h1", 1), server("s2", "h2", 1)]
+        for policy, fit in ("anti-affinity", False), ("soft-anti-affinity", True):
+            group = ServerGroup(uid("g"), policy, [uid("s1"), uid("s2")])
+            what_if = WhatIf(ComputeModel.build(self.hosts, servers, [group]))
+            what_if.move(0, 2)
+            self.assertEqual([fit, False, False], what_if.hosts_for(1).tolist())
+            self.assertEqual(fit, what_if.still_takes(0, 1))
+            what_if.undo(0)
+            self.assertEqual([False, False, True], what_if.hosts_for(1).tolist())
+
     def test_why_servers_that_only_placement_can_judge_stay(self):
         """One of them may move to a host, so the host is no reason for the others."""
         needs = Needs(unjudged=("hw:numa_nodes",))
