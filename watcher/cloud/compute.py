@@ -101,7 +101,7 @@ class ServerGroup:
     max_server_per_host: int = 1
     """How many of them one host may have; counts for ``anti-affinity`` alone."""
     unlisted: Sequence[str] = ()
-    """Hostnames of soft-deleted members: no list has these, but ``anti-affinity`` counts them."""
+    """Hostnames where ``anti-affinity`` counts further members: soft-deleted or just gone."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

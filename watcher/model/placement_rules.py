@@ -66,7 +66,7 @@ class PlacementRules:
     ``group``     int [V], the group whose members are kept apart, or wish to be apart or
                   together, or G for none
     ``limit``     int [G], how many members of a group one host may have
-    ``unlisted``  int [2, N], group and host of each further member, which is soft-deleted
+    ``unlisted``  int [2, N], group and host of each of ``ServerGroup.unlisted``
     ``wish``      int [G + 1], 1 if members wish to be apart, -1 if together, else 0
     """
 

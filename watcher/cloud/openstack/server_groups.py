@@ -1,24 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server groups of nova, with their soft-deleted members."""
+"""Server groups of nova, and where its scheduler counts members that are not there for others."""
 
 import dataclasses
+import datetime
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from urllib.parse import quote
 
+from oslo_log import log
+from oslo_utils import timeutils
+
 from watcher.cloud.compute import ServerGroup
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
 from watcher.cloud.openstack.service_client import Json, ServiceClient
-from watcher.common.errors import NotFound
+from watcher.common.errors import CloudRefused, NotFound
+
+LOG = log.getLogger(__name__)
 
 _MINIMUM = "2.56"
 _RULES = "2.64"
 """From this microversion on, groups have rules."""
 _GROUPS = "2.71"
 """From this microversion on, a server shows its groups."""
+_CHANGED_MIGRATIONS = "2.59"
+"""From this microversion on, nova filters migrations by time."""
+_SYNC = datetime.timedelta(minutes=3)
+"""How long nova's scheduler may count a server on a host that it has left live: hosts send it the
+list of their servers each two minutes (``scheduler_instance_sync_interval``), and clocks differ."""
 _SOFT_DELETED = {"deleted": True, "status": "SOFT_DELETED"}
 _INTERVAL = 300
 """Seconds between two requests for soft-deleted servers: nova looks for these among all deleted
@@ -55,10 +66,37 @@ class ServerGroups:
         now = monotonic()
         if now - self._asked > _INTERVAL:
             self._unlisted, self._asked = self._ask(), now
+        left = self._left()
         return [
-            dataclasses.replace(group, unlisted=tuple(self._unlisted.get(group.uuid, ())))
+            dataclasses.replace(
+                group,
+                unlisted=(
+                    *self._unlisted.get(group.uuid, ()),
+                    *(host for uuid in group.members for host in left.get(uuid, ())),
+                ),
+            )
             for group in groups
         ]
+
+    def _left(self) -> Mapping[str, Sequence[str]]:
+        """Uuid of a server to the hosts that it has left live a moment ago."""
+        since = (timeutils.utcnow() - _SYNC).replace(microsecond=0).isoformat() + "Z"
+        filters = {"changes-since": since, "migration_type": "live-migration"}
+        found, last = defaultdict[str, set[str]](set), dict[str, tuple[int, str]]()
+        try:
+            rows = [
+                *self._service.rows("/os-migrations", "migrations", _CHANGED_MIGRATIONS, **filters)
+            ]
+        except CloudRefused as error:
+            LOG.warning("Nova does not list migrations, so groups are without them: %s", error)
+            return {}
+        with understood("nova", "migrations"):
+            for row in rows:
+                if row["status"] == "completed":
+                    uuid = row["instance_uuid"]
+                    found[uuid].add(row["source_compute"])
+                    last[uuid] = max(last.get(uuid, (0, "")), (row["id"], row["dest_compute"]))
+        return {uuid: sorted(hosts - {last[uuid][1]}) for uuid, hosts in found.items()}
 
     def _ask(self) -> Mapping[str, Sequence[str]]:
         """Nova leaves soft-deleted servers out of its lists of servers and of members, but its

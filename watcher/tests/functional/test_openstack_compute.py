@@ -464,7 +464,7 @@ class TestServers(ComputeTestCase):
             self.assertNotIn(uuids[0], [each.uuid for each in self.compute.servers()])
             group = self.compute.server_groups()[0]
             self.assertEqual(ServerGroup("g", "anti-affinity", (*uuids[2:],), 1, (host,)), group)
-        groups = {"GET /compute/v2.1/os-server-groups": 2}
+        groups = {"GET /compute/v2.1/os-server-groups": 2, "GET /compute/v2.1/os-migrations": 1}
         self.assertEqual(groups, self.calls(self.compute.server_groups))
         clock = itertools.count(time.monotonic() + 301, 301)
         self.patch(server_groups, "monotonic", clock.__next__)
@@ -473,6 +473,31 @@ class TestServers(ComputeTestCase):
         for state, unlisted in (("active", ()), ("soft-delete", (host,)), ("deleted", ())):
             self.nova.touch(uuids[0], **{"OS-EXT-STS:vm_state": state})
             self.assertEqual(unlisted, self.compute.server_groups()[0].unlisted)
+
+    def test_members_that_have_just_left_a_host(self) -> None:
+        """Nova 33 refused their hosts to other members for 105 s, and took them after that."""
+        home, away, third, last = names = ("h0", "h1", "h2", "h3")
+        for name in names:
+            self.emulated.add_host(name)
+        flavor = self.nova.add_flavor("small", 1, 512, 1)
+        moving, other = uuids = [self.nova.add_server(name, name, flavor) for name in (home, last)]
+        self.nova.groups = [{"id": "g", "policy": "anti-affinity", "members": uuids, "rules": {}}]
+
+        def move(uuid: str, to: str) -> tuple[str, ...]:
+            self.compute.live_migrate(uuid, to)
+            self.nova.finish(uuid)
+            return self.compute.server_groups()[0].unlisted
+
+        self.assertEqual((home,), move(moving, away))
+        self.assertRaises(CloudRefused, self.compute.live_migrate, other, home)
+        self.assertEqual((home, away), move(moving, third))
+        self.assertEqual((away, third), move(moving, home))
+        self.nova.allow_migrations = False
+        self.assertEqual((), self.compute.server_groups()[0].unlisted)
+        self.nova.allow_migrations = True
+        for row in self.nova.migrations:
+            row["updated_at"] = "2026-01-02T03:04:05.000000"
+        self.assertEqual((), self.compute.server_groups()[0].unlisted)
 
     def test_server_groups_of_an_older_nova(self) -> None:
         self.nova.newest = "2.60"
