@@ -97,7 +97,8 @@ class RunsTest(base.DatabaseTestCase):
                 self.assertIn("interval: 'every day' is neither", audit.status_message or "")
             self.assertEqual([], session.scalars(select(AuditRun)).all())
 
-    def test_a_run_put_back_beside_a_younger_one_leaves_it_its_events(self) -> None:
+    def two_runs(self) -> tuple[AuditRun, AuditRun]:
+        """One that is claimed, and a younger one of its audit that waits."""
         with self.database.writer() as session:
             audit = factories.audit(session, audit_type=AuditType.EVENT)
             event = factories.accepted(session, audit.id, NOW)
@@ -106,8 +107,13 @@ class RunsTest(base.DatabaseTestCase):
         with self.database.writer() as session:
             event = factories.accepted(session, audit.id, NOW)
             younger = session.get_one(AuditRun, event.run_id)
+        return claimed, younger
+
+    def test_a_run_put_back_beside_a_younger_one_leaves_it_its_events(self) -> None:
+        older, younger = self.two_runs()
+        with self.database.writer() as session:
             run_ends.retry(
-                session, claimed, NOW, NOW + MINUTE, "The cloud was away.", "The cloud was away."
+                session, older, NOW, NOW + MINUTE, "The cloud was away.", "The cloud was away."
             )
         factories.take(self.database)
         with self.database.reader() as session:
@@ -121,15 +127,9 @@ class RunsTest(base.DatabaseTestCase):
         )
 
     def test_it_says_which_run_takes_its_place(self) -> None:
+        older, younger = self.two_runs()
         with self.database.writer() as session:
-            audit = factories.audit(session, audit_type=AuditType.EVENT)
-            event = factories.accepted(session, audit.id, NOW)
-            older = session.get_one(AuditRun, event.run_id)
-        claimed = self.claim(older)
-        with self.database.writer() as session:
-            event = factories.accepted(session, audit.id, NOW)
-            younger = session.get_one(AuditRun, event.run_id)
-            run_ends.hand_back(session, claimed, NOW)
+            run_ends.hand_back(session, older, NOW)
         sentence = f"Run {younger.uuid} takes its place."
         self.assertEqual(sentence, self.present(older).status_message)
 
