@@ -3,6 +3,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from watcher.cloud.compute import Host, Server, ServerGroup
 from watcher.cloud.places import why_not_placed
@@ -56,10 +57,7 @@ class Destinations:
     def _refusal(self, server: Server, host: Host) -> str | None:
         if why_not := refusal(server, host, self.taken):
             return why_not
-        keys = {
-            key for host in self.hosts.values() for each in host.aggregates for key in each.metadata
-        }
-        if why_not := why_not_placed(server, host, keys):
+        if why_not := why_not_placed(server, host, self._keys):
             return f"Host {host.hostname} {why_not}; server {server.uuid} cannot go there."
         for group, hosts in self._groups(server):
             limit = group.max_server_per_host
@@ -69,6 +67,12 @@ class Destinations:
             if group.policy == "affinity" and host.hostname not in [*hosts, server.host]:
                 return f"Server {server.uuid} would leave its group {group.uuid}."
         return None
+
+    @cached_property
+    def _keys(self) -> set[str]:
+        """Those of all aggregates."""
+        hosts = self.hosts.values()
+        return {key for host in hosts for each in host.aggregates for key in each.metadata}
 
     def _wishes(self, server: Server, hostname: str) -> int:
         """How many other members a host has, less those that wish to be apart."""

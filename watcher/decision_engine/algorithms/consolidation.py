@@ -46,8 +46,6 @@ class Release:
 
     hosts: Sequence[int]
     """Indices."""
-    ends: Sequence[int]
-    """How many moves the plan has when each of them is empty."""
     waiting: Sequence[int] = ()
     """Indices of hosts that the bounds of the plan did not allow to empty."""
     costly: Sequence[int] = ()
@@ -162,7 +160,7 @@ def release(
         if best is None or gain > best[0]:
             best = gain, released, trial
     if best is None:
-        return Release((), ())
+        return Release(())
     _, released, trial = best
     what_if.become(trial)
     return released
@@ -180,7 +178,7 @@ def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) 
     least = what_if.demand[what_if.leavers].min(axis=0, initial=np.inf)
     first = np.searchsorted(what_if.placement[servers], np.arange(len(what_if.takers) + 1))
     cost = _Cost(what_if, switches)
-    released, ends, waiting, costly, failures = [], [], [], [], 0
+    released, waiting, costly, failures = [], [], [], 0
     took, takers = set[int](), order.takers
     for host in order.hosts.tolist():
         start = len(what_if.moves)
@@ -198,14 +196,13 @@ def _release(what_if: WhatIf, order: Order, max_failures: float, switches: int) 
             if len(leaving):
                 what_if.other_actions += cost.switches(host)
                 released.append(host)
-                ends.append(len(what_if.moves))
             failures = 0
             continue
         failures += 1
         if failures > max_failures:
             break
     return Release(
-        released, ends, *([host for host in left if host not in took] for left in (waiting, costly))
+        released, *([host for host in left if host not in took] for left in (waiting, costly))
     )
 
 

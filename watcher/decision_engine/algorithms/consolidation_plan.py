@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import numpy as np
@@ -87,26 +87,32 @@ class Consolidation:
         what_if.other_actions += int(max(0, min(len(before.disable), what_if.actions_left())))
         found = release(what_if, trials, max_failures, switches)
         emptied = self._within_headroom(found, before, disables)
-        kept = [host for host in found.hosts if host not in set(emptied)]
-        for host in kept:
+        back = set(found.hosts).difference(emptied)
+        for host in back:
             what_if.takers[host] = bool(model.available[host])
-        if kept:
-            self._take_back(kept)
+        if back:
+            self._take_back(back)
         self._switches = self._at(emptied, what_if.placement, disables)
         what_if.other_actions = len(self._switches.enable) + others
         self._disable = self._switches.disable[
             : int(max(0, min(len(self._switches.disable), what_if.actions_left())))
         ]
-        self._costly, self._needed = found.costly, kept
+        self._costly = found.costly
+        self._needed = [host for host in found.hosts if host in back]
         self._waiting, self._wait = _waiting(what_if, found.waiting, trials)
         return emptied
 
     def _within_headroom(self, found: Release, before: Switches, disables: bool) -> Sequence[int]:
         """Which hosts of *found* to empty: as many as leave the headroom as it was *before*,
         without those that would stay in service anyway, if nothing needs them empty."""
+        after = self.what_if.placement
+        moves = np.array(self.what_if.moves[self._first :], dtype=np.int64).reshape(-1, 3)
 
         def at(emptied: Sequence[int]) -> Switches:
-            return self._at(emptied, self._placement(emptied), disables)
+            servers, sources, _ = moves[~np.isin(moves[:, 1], emptied)].T
+            placement = after.copy()
+            placement[servers] = sources
+            return self._at(emptied, placement, disables)
 
         count = len(found.hosts)
         now = at(found.hosts)
@@ -122,25 +128,15 @@ class Consolidation:
         emptied = found.hosts[:count]
         useless = set(emptied) - set(now.disable) if disables else set[int]()
         for host in [each for each in reversed(emptied) if each in useless][:DOUBTED]:
+            if not self.what_if.model.available[host]:
+                continue
             rest = [each for each in emptied if each != host]
-            less = at(rest) if self.what_if.model.available[host] else now
-            if (
-                less is not now
-                and less.is_as_good_as(now)
-                and len(less.disable) >= len(now.disable)
-            ):
+            less = at(rest)
+            if less.is_as_good_as(now) and len(less.disable) >= len(now.disable):
                 emptied, now = rest, less
         return emptied
 
-    def _placement(self, emptied: Sequence[int]) -> Ints:
-        """[V]: where servers are if of the hosts that were emptied only *emptied* are."""
-        placement = self.what_if.placement.copy()
-        moves = np.array(self.what_if.moves[self._first :], dtype=np.int64).reshape(-1, 3)
-        servers, sources, _ = moves[~np.isin(moves[:, 1], emptied)].T
-        placement[servers] = sources
-        return placement
-
-    def _take_back(self, hosts: Sequence[int]) -> None:
+    def _take_back(self, hosts: Set[int]) -> None:
         """Let the servers of *hosts* be there again.  No later move needs their room, as a host
         that was emptied takes no servers."""
         moves, what_if = self.what_if.moves[self._first :], self.what_if

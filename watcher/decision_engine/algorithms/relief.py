@@ -59,7 +59,9 @@ class Relief:
         numbers = range(1 + min(ATTEMPTS, TRIED // servers))
         attempts = [functools.partial(self._descend, number) for number in numbers]
         moves = plan(self._loads, self._distance, attempts)
-        self._loads.replay([(move.server, move.destination) for move in self._useful(moves)])
+        useful = self._useful(moves)
+        if len(useful) < len(moves):
+            self._loads.replay([(move.server, move.destination) for move in useful])
         return list(self._loads.whatif.moves)
 
     def _useful(self, moves: list[Move]) -> list[Move]:

@@ -114,16 +114,15 @@ def _without_host(
             scheduler.place_server(model.servers[server].uuid, hostname)
             standby.pop(hostname, None)
     woken = []
-    for server, way, destination in steps:
-        if way != "stop" and destination is None:
-            uuid = model.servers[server].uuid
-            if why := scheduler.pick(uuid):
-                opened = scheduler.enable_one_for(uuid, standby)
-                if opened is None:
-                    found[server] = why
-                else:
-                    woken.append(standby.pop(opened))
     picked = [step.server for step in steps if step.way != "stop" and step.destination is None]
+    for server in picked:
+        uuid = model.servers[server].uuid
+        if why := scheduler.pick(uuid):
+            opened = scheduler.enable_one_for(uuid, standby)
+            if opened is None:
+                found[server] = why
+            else:
+                woken.append(standby.pop(opened))
     return found, woken, {each: scheduler.choices(model.servers[each].uuid) for each in picked}
 
 
