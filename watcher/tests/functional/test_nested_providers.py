@@ -14,10 +14,9 @@ from watcher.decision_engine.solution import Solution
 from watcher.decision_engine.strategies.base import Strategy
 from watcher.decision_engine.strategies.host_maintenance import HostMaintenance
 from watcher.decision_engine.strategies.zone_migration import ZoneMigration
-from watcher.tests import base
-from watcher.tests.emulated.cloud import EmulatedCloud
 from watcher.tests.emulated.placement import inventory
 from watcher.tests.emulated.provider_trees import Group
+from watcher.tests.functional.compute_stories import ComputeTestCase
 from watcher.tests.unit.decision_engine import clusters
 
 EGRESS, INGRESS = "NET_BW_EGR_KILOBIT_PER_SEC", "NET_BW_IGR_KILOBIT_PER_SEC"
@@ -25,14 +24,11 @@ NORMAL, PHYSNET = "CUSTOM_VNIC_TYPE_NORMAL", "CUSTOM_PHYSNET_A"
 BRIDGE = {EGRESS: inventory(2000), INGRESS: inventory(2000)}
 
 
-class NestedProvidersTestCase(base.TestCase):
+class NestedProvidersTestCase(ComputeTestCase):
     """Host one has a server with a port, two has no network device, three has one."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.emulated = self.useFixture(EmulatedCloud())
-        self.nova, self.placement = self.emulated.nova, self.emulated.placement
-        self.emulated.configure(self.conf)
         self.cloud = cloud.connect(self.conf)
         self.collectors = Collectors(self.conf, self.cloud)
         for name in ("one", "two", "three"):
