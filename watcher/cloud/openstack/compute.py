@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import quote
 
 from oslo_config import cfg
 from oslo_log import log
@@ -15,6 +14,12 @@ from watcher.cloud.compute import Aggregate, Flavor, Host, HostState, Migration,
 from watcher.cloud.extra_specs import ALWAYS
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
+from watcher.cloud.openstack.nova_common import (
+    CHANGED_MIGRATIONS,
+    MINIMUM,
+    changed_since,
+    path_of,
+)
 from watcher.cloud.openstack.placement import NO_AMOUNTS, UNKNOWN, Placement, Provider
 from watcher.cloud.openstack.server_groups import ServerGroups
 from watcher.cloud.openstack.service_client import Json, ServiceClient
@@ -22,9 +27,6 @@ from watcher.common.errors import CloudRefused, CloudUnavailable, NotFound
 
 LOG = log.getLogger(__name__)
 
-_MINIMUM = "2.56"
-_CHANGED_MIGRATIONS = "2.59"
-"""From this microversion on, nova filters migrations by time, and lists them in pages."""
 _DOWN_CELLS = "2.69"
 """From this microversion on, nova shows what it leaves out because a cell is down."""
 _DETAILS = "2.84"
@@ -123,12 +125,12 @@ class Nova:
         return _present(self._servers(host=hostname))
 
     def changed_servers(self, since: datetime.datetime) -> Sequence[Server]:
-        return self._servers(**_changes(since))
+        return self._servers(**changed_since(since))
 
     @_understood
     def migrations(self, since: datetime.datetime) -> Sequence[Migration]:
-        chosen = self._nova.supports(_CHANGED_MIGRATIONS)
-        version, filters = (_CHANGED_MIGRATIONS, _changes(since)) if chosen else (_MINIMUM, {})
+        chosen = self._nova.supports(CHANGED_MIGRATIONS)
+        version, filters = (CHANGED_MIGRATIONS, changed_since(since)) if chosen else (MINIMUM, {})
         try:
             rows = list(self._nova.rows("/os-migrations", "migrations", version, **filters))
         except CloudRefused as error:
@@ -160,15 +162,15 @@ class Nova:
 
     @_understood
     def server(self, uuid: str) -> Server:
-        answer = self._nova.get(_path("servers", uuid), self._server_version())
+        answer = self._nova.get(path_of("servers", uuid), self._server_version())
         return self._read_servers([answer["server"]])[0]
 
     @_understood
     def flavor(self, ident: str) -> Flavor:
         try:
-            rows = [self._nova.get(_path("flavors", ident), _MINIMUM)["flavor"]]
+            rows = [self._nova.get(path_of("flavors", ident), MINIMUM)["flavor"]]
         except NotFound:
-            everyones = self._nova.rows("/flavors/detail", "flavors", _MINIMUM, is_public="None")
+            everyones = self._nova.rows("/flavors/detail", "flavors", MINIMUM, is_public="None")
             rows = [row for row in everyones if row["name"] == ident]
         if not rows:
             raise NotFound(f"Flavor {ident} was not found.")
@@ -179,8 +181,8 @@ class Nova:
         return self._placement.has_candidate(server, [*map(self._uuid, hostnames)])
 
     def failure(self, uuid: str) -> str | None:
-        version = _DETAILS if self._nova.supports(_DETAILS) else _MINIMUM
-        path = _path("servers", uuid) + "/os-instance-actions"
+        version = _DETAILS if self._nova.supports(_DETAILS) else MINIMUM
+        path = path_of("servers", uuid) + "/os-instance-actions"
         newest = list(self._nova.rows(path, "instanceActions", version))[:1]
         for action in nova_json.read(newest, nova_json.failed_action):
             if action is None:
@@ -214,14 +216,14 @@ class Nova:
 
     @_understood
     def delete(self, uuid: str) -> None:
-        self._nova.delete(_path("servers", uuid), _MINIMUM)
+        self._nova.delete(path_of("servers", uuid), MINIMUM)
 
     @_understood
     def abort_live_migration(self, uuid: str) -> None:
         """Abort the running migration if there is one: nova aborts waiting ones only from 2.65
         on."""
-        version = "2.65" if self._nova.supports("2.65") else _MINIMUM
-        path = _path("servers", uuid) + "/migrations"
+        version = "2.65" if self._nova.supports("2.65") else MINIMUM
+        path = path_of("servers", uuid) + "/migrations"
         migrations = list(self._nova.rows(path, "migrations", version))
         if not migrations:
             raise CloudRefused(f"Server {uuid} has no live migration under way.")
@@ -263,14 +265,14 @@ class Nova:
 
     def _launched(self, uuid: str) -> datetime.datetime | None:
         try:
-            answer = self._nova.get(_path("servers", uuid), _MINIMUM)
+            answer = self._nova.get(path_of("servers", uuid), MINIMUM)
         except NotFound:  # the reason is not known any more
             return None
         return nova_json.launched(answer["server"])
 
     def _server_version(self) -> str:
         versions = (_IMAGES, _PINNED_ZONE, _DOWN_CELLS)
-        return next(filter(self._nova.supports, versions), _MINIMUM)
+        return next(filter(self._nova.supports, versions), MINIMUM)
 
     def _list_hypervisors(self) -> list[Json]:
         rows = self._nova.rows("/os-hypervisors/detail", "hypervisors", _HYPERVISORS)
@@ -288,7 +290,7 @@ class Nova:
         uuid = self._hypervisors.get(hostname)
         if uuid is not None:
             try:
-                row: Json = self._nova.get(_path("os-hypervisors", uuid), _HYPERVISORS)[
+                row: Json = self._nova.get(path_of("os-hypervisors", uuid), _HYPERVISORS)[
                     "hypervisor"
                 ]
             except NotFound:
@@ -301,7 +303,7 @@ class Nova:
         raise NotFound(f"Host {hostname} was not found.")
 
     def _services(self, **filters: str) -> list[Json]:
-        version = _DOWN_CELLS if self._nova.supports(_DOWN_CELLS) else _MINIMUM
+        version = _DOWN_CELLS if self._nova.supports(_DOWN_CELLS) else MINIMUM
         rows = list(self._nova.rows("/os-services", "services", version, **_SERVICES, **filters))
         for row in rows:
             if row.get("status") == "UNKNOWN":
@@ -314,17 +316,17 @@ class Nova:
         return {row["host"]: row["zone"] for row in self._services(**filters)}
 
     def _aggregates(self) -> dict[str, list[Aggregate]]:
-        rows = self._nova.rows("/os-aggregates", "aggregates", _MINIMUM)
+        rows = self._nova.rows("/os-aggregates", "aggregates", MINIMUM)
         return nova_json.aggregates_of_hosts(rows)
 
     def _set_service(self, hostname: str, body: Mapping[str, str]) -> None:
         services = self._services(host=hostname)
         if not services:
             raise NotFound(f"Host {hostname} was not found.")
-        self._nova.put(_path("os-services", services[0]["id"]), body, _MINIMUM)
+        self._nova.put(path_of("os-services", services[0]["id"]), body, MINIMUM)
 
-    def _act(self, uuid: str, action: str, arguments: Any = None, version: str = _MINIMUM) -> None:
-        self._nova.post(_path("servers", uuid) + "/action", {action: arguments}, version)
+    def _act(self, uuid: str, action: str, arguments: Any = None, version: str = MINIMUM) -> None:
+        self._nova.post(path_of("servers", uuid) + "/action", {action: arguments}, version)
 
 
 def _shown(row: Json) -> Json:
@@ -344,15 +346,6 @@ def _shown(row: Json) -> Json:
 def _present(servers: Sequence[Server]) -> list[Server]:
     """For a moment nova still lists servers that are already deleted."""
     return [server for server in servers if server.state != "deleted"]
-
-
-def _changes(since: datetime.datetime) -> dict[str, str]:
-    """The filter of what changed at *since* or later, to the second, which is all nova keeps."""
-    return {"changes-since": since.replace(tzinfo=None, microsecond=0).isoformat() + "Z"}
-
-
-def _path(collection: str, ident: str) -> str:
-    return f"/{collection}/{quote(ident, safe='')}"
 
 
 def _host(

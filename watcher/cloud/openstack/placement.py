@@ -104,8 +104,7 @@ class Placement:
             if uuid in self._known and self._known[uuid][0] == generation
         }
         changed = present.keys() - known.keys()
-        many = len(changed) > 1 and len(changed) * _SHARE >= len(present)
-        summaries = self._summaries() if many else {}
+        summaries = self._summaries(len(changed), len(present))
         asked = self._read({uuid: summaries.get(uuid, {}) for uuid in changed}, *_PARTS)
         # What was asked for is at least as new as the list.
         self._known = known | {uuid: (present[uuid], _provider(row)) for uuid, row in asked.items()}
@@ -127,8 +126,7 @@ class Placement:
     def usages(self, uuids: Collection[str]) -> Mapping[str, Mapping[str, int]]:
         """Uuid to ``Provider.usages``, which ``providers`` knows from then on; one request each, or
         one for most of them if they are many."""
-        many = len(uuids) > 1 and len(uuids) * _SHARE >= len(self._known)
-        summaries = self._summaries() if many else {}
+        summaries = self._summaries(len(uuids), len(self._known))
         rows = self._read({uuid: summaries.get(uuid, {}) for uuid in uuids}, "usages")
         found = {uuid: row["usages"] for uuid, row in rows.items()}
         self._known = {
@@ -189,11 +187,13 @@ class Placement:
             asked = dict(zip(rows, pool.map(complete, rows), strict=True))
         return {uuid: row for uuid, row in asked.items() if row is not None}
 
-    def _summaries(self) -> Mapping[str, Json]:
+    def _summaries(self, wanted: int, hosts: int) -> Mapping[str, Json]:
         """Uuid to what is known of providers, in the form of their own requests; as many as
-        placement shows."""
+        placement shows.  None if so few of all *hosts* are *wanted* that asking for each is less
+        work."""
+        few = wanted < 2 or wanted * _SHARE < hosts
         try:
-            if not self._service.supports(_SUMMARIES):
+            if few or not self._service.supports(_SUMMARIES):
                 return {}
             answer = self._service.get(
                 "/allocation_candidates", _SUMMARIES, resources="MEMORY_MB:1"

@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from urllib.parse import quote
 
 from oslo_log import log
 from oslo_utils import timeutils
@@ -15,18 +14,21 @@ from oslo_utils import timeutils
 from watcher.cloud.compute import ServerGroup
 from watcher.cloud.openstack import nova_json
 from watcher.cloud.openstack.errors import understood
+from watcher.cloud.openstack.nova_common import (
+    CHANGED_MIGRATIONS,
+    MINIMUM,
+    changed_since,
+    path_of,
+)
 from watcher.cloud.openstack.service_client import Json, ServiceClient
 from watcher.common.errors import CloudRefused, NotFound
 
 LOG = log.getLogger(__name__)
 
-_MINIMUM = "2.56"
 _RULES = "2.64"
 """From this microversion on, groups have rules."""
 _GROUPS = "2.71"
 """From this microversion on, a server shows its groups."""
-_CHANGED_MIGRATIONS = "2.59"
-"""From this microversion on, nova filters migrations by time."""
 _SYNC = datetime.timedelta(minutes=3)
 """How long nova's scheduler may count a server on a host that it has left live: hosts send it the
 list of their servers each two minutes (``scheduler_instance_sync_interval``), and clocks differ."""
@@ -49,7 +51,7 @@ class ServerGroups:
         """The monotonic time of the last request for soft-deleted servers."""
 
     def all(self) -> Sequence[ServerGroup]:
-        version = _RULES if self._service.supports(_RULES) else _MINIMUM
+        version = _RULES if self._service.supports(_RULES) else MINIMUM
         rows: list[Json] = []
         while True:  # this list has no links: it ends with an empty page
             page = self._service.rows(
@@ -80,12 +82,11 @@ class ServerGroups:
 
     def _left(self) -> Mapping[str, Sequence[str]]:
         """Uuid of a server to the hosts that it has left live a moment ago."""
-        since = (timeutils.utcnow() - _SYNC).replace(microsecond=0).isoformat() + "Z"
-        filters = {"changes-since": since, "migration_type": "live-migration"}
+        filters = changed_since(timeutils.utcnow() - _SYNC) | {"migration_type": "live-migration"}
         found, last = defaultdict[str, set[str]](set), dict[str, tuple[int, str]]()
         try:
             rows = [
-                *self._service.rows("/os-migrations", "migrations", _CHANGED_MIGRATIONS, **filters)
+                *self._service.rows("/os-migrations", "migrations", CHANGED_MIGRATIONS, **filters)
             ]
         except CloudRefused as error:
             LOG.warning("Nova does not list migrations, so groups are without them: %s", error)
@@ -102,7 +103,7 @@ class ServerGroups:
         """Nova leaves soft-deleted servers out of its lists of servers and of members, but its
         scheduler counts them until they are reclaimed."""
         rows = self._service.rows(
-            "/servers/detail", "servers", _MINIMUM, all_tenants=True, **_SOFT_DELETED
+            "/servers/detail", "servers", MINIMUM, all_tenants=True, **_SOFT_DELETED
         )
         found = defaultdict[str, list[str]](list)
         with understood("nova", "soft-deleted servers"):
@@ -120,7 +121,7 @@ class ServerGroups:
 
     def _groups(self, uuid: str) -> Sequence[str]:
         try:
-            answer = self._service.get(f"/servers/{quote(uuid, safe='')}", _GROUPS)
+            answer = self._service.get(path_of("servers", uuid), _GROUPS)
         except NotFound:  # it has been reclaimed
             return ()
         groups: Sequence[str] = answer["server"]["server_groups"]
